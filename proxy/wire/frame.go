@@ -1,0 +1,52 @@
+package wire
+
+import "encoding/binary"
+
+// Frame is one message's header: where its type byte says what it is and its length where it ends.
+type Frame struct {
+	Type byte
+	Len  uint32 // of the message without its type byte: the length word and the body
+}
+
+// PeekFrame reads the header at the start of p, which must hold at least HeaderLen bytes.
+func PeekFrame(p []byte) Frame {
+	_ = p[HeaderLen-1]
+	return Frame{Type: p[0], Len: binary.BigEndian.Uint32(p[1:])}
+}
+
+// Total is the size of the whole message in bytes, type byte included.
+func (f Frame) Total() int { return int(f.Len) + 1 }
+
+// Verdict says whether a header may stand where it stands.
+type Verdict uint8
+
+// What CheckClient and CheckServer find.
+const (
+	FrameOK      Verdict = iota
+	FrameUnknown         // no such message type in this direction and phase
+	FrameLength          // a length below 4, or beyond the type's limit
+)
+
+// CheckClient judges a header that a logged-in client sent.
+func (f Frame) CheckClient() Verdict {
+	limit := maxLen[f.Type]
+	if limit == 0 {
+		return FrameUnknown
+	}
+	if f.Len < 4 || f.Len > limit {
+		return FrameLength
+	}
+	return FrameOK
+}
+
+// CheckServer judges a header that a backend sent. A server's messages have no smaller limit than what an int32 can say:
+// a single DataRow may take 1 GiB and its overhead.
+func (f Frame) CheckServer() Verdict {
+	if f.Len < 4 || f.Len > 1<<31-1 {
+		return FrameLength
+	}
+	if f.Type < '1' || f.Type > 'v' {
+		return FrameUnknown
+	}
+	return FrameOK
+}

@@ -1,0 +1,30 @@
+package wire
+
+// Lengths as PostgreSQL bounds them; each counts the length word itself, not the type byte.
+const (
+	// HeaderLen is the type byte and the int32 length.
+	HeaderLen = 5
+	// MaxLargeMessage bounds messages that carry a user's data: PQ_LARGE_MESSAGE_LIMIT in PostgreSQL's
+	// src/include/libpq/libpq.h, which is MaxAllocSize - 1, 1 GiB - 2 bytes.
+	MaxLargeMessage = 1<<30 - 2
+	// MaxSmallMessage bounds all others: PQ_SMALL_MESSAGE_LIMIT in the same file.
+	MaxSmallMessage = 10_000
+)
+
+// maxLen holds the limit of each message type that a client may send after login; 0 marks a type that it may not send.
+// The split is that of SocketBackend in PostgreSQL's src/backend/tcop/postgres.c.
+var maxLen = [256]uint32{
+	ClientQuery:        MaxLargeMessage,
+	ClientParse:        MaxLargeMessage,
+	ClientBind:         MaxLargeMessage,
+	ClientFunctionCall: MaxLargeMessage,
+	ClientCopyData:     MaxLargeMessage,
+	ClientDescribe:     MaxSmallMessage,
+	ClientExecute:      MaxSmallMessage,
+	ClientClose:        MaxSmallMessage,
+	ClientFlush:        MaxSmallMessage,
+	ClientSync:         MaxSmallMessage,
+	ClientCopyDone:     MaxSmallMessage,
+	ClientCopyFail:     MaxSmallMessage,
+	ClientTerminate:    MaxSmallMessage,
+}

@@ -1,0 +1,121 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+)
+
+// ErrTruncated reports a body that ends before a field that it must have.
+var ErrTruncated = errors.New("message body is too short")
+
+// cstring splits the NUL-terminated string at the start of p from what follows it.
+func cstring(p []byte) (s, rest []byte, ok bool) {
+	i := bytes.IndexByte(p, 0)
+	if i < 0 {
+		return nil, nil, false
+	}
+	return p[:i], p[i+1:], true
+}
+
+// PeekQuery returns the text of a Query. A body that is only a message's beginning gives what is there of it.
+func PeekQuery(body []byte) []byte {
+	text, _, ok := cstring(body)
+	if !ok {
+		return body
+	}
+	return text
+}
+
+// PeekParse returns the name and the text of a Parse; of a message's beginning, what is there of the text.
+func PeekParse(body []byte) (name, text []byte, err error) {
+	name, rest, ok := cstring(body)
+	if !ok {
+		return nil, nil, ErrTruncated
+	}
+	return name, PeekQuery(rest), nil
+}
+
+// PeekBind returns the names of the portal and of the statement that a Bind joins.
+func PeekBind(body []byte) (portal, statement []byte, err error) {
+	portal, rest, ok := cstring(body)
+	if !ok {
+		return nil, nil, ErrTruncated
+	}
+	statement, _, ok = cstring(rest)
+	if !ok {
+		return nil, nil, ErrTruncated
+	}
+	return portal, statement, nil
+}
+
+// PeekTarget returns what a Describe or a Close is about: 'S' and a statement's name, or 'P' and a portal's.
+func PeekTarget(body []byte) (kind byte, name []byte, err error) {
+	if len(body) == 0 {
+		return 0, nil, ErrTruncated
+	}
+	name, _, ok := cstring(body[1:])
+	if !ok {
+		return 0, nil, ErrTruncated
+	}
+	return body[0], name, nil
+}
+
+// PeekTag returns the tag of a CommandComplete, such as "INSERT 0 1".
+func PeekTag(body []byte) []byte { return PeekQuery(body) }
+
+// PeekParameterStatus returns the name and the value of a ParameterStatus.
+func PeekParameterStatus(body []byte) (name, value []byte, err error) {
+	name, rest, ok := cstring(body)
+	if !ok {
+		return nil, nil, ErrTruncated
+	}
+	value, _, ok = cstring(rest)
+	if !ok {
+		return nil, nil, ErrTruncated
+	}
+	return name, value, nil
+}
+
+// PeekReadyForQuery returns the transaction status of a ReadyForQuery.
+func PeekReadyForQuery(body []byte) (TxStatus, error) {
+	if len(body) != 1 {
+		return 0, ErrTruncated
+	}
+	return TxStatus(body[0]), nil
+}
+
+// Field codes of ErrorResponse and NoticeResponse (manual, "Error and Notice Message Fields").
+const (
+	FieldSeverity = 'V' // not localised; servers before 9.6 lack it
+	FieldCode     = 'C'
+	FieldMessage  = 'M'
+	FieldDetail   = 'D'
+	FieldHint     = 'H'
+)
+
+// PeekErrorField returns the field of that code in the body of an ErrorResponse or NoticeResponse, nil where it is absent.
+func PeekErrorField(body []byte, field byte) []byte {
+	for len(body) > 0 && body[0] != 0 {
+		value, rest, ok := cstring(body[1:])
+		if body[0] == field {
+			if !ok {
+				return body[1:]
+			}
+			return value
+		}
+		if !ok {
+			return nil
+		}
+		body = rest
+	}
+	return nil
+}
+
+// Fatal reports whether an ErrorResponse announces that the server ends the connection.
+func Fatal(body []byte) bool {
+	v := PeekErrorField(body, FieldSeverity)
+	if v == nil {
+		v = PeekErrorField(body, 'S')
+	}
+	return string(v) == "FATAL" || string(v) == "PANIC"
+}

@@ -1,0 +1,298 @@
+package eventloop
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ReadBufferLen is the size of the buffer that a loop lends to its connections' reads.
+const ReadBufferLen = 64 << 10
+
+// Handler is what is registered with a descriptor. The loop calls it on its own goroutine.
+type Handler interface {
+	// OnReady is told what became possible. It must not block; it may register, close and post anything.
+	OnReady(e Event)
+}
+
+// Rank orders the events of one iteration. Backends come first: a server that has gone away is noticed before a client's
+// query would be sent to it.
+type Rank uint8
+
+// The ranks, in the order in which they are served.
+const (
+	First Rank = iota
+	Second
+	ranks
+)
+
+// Token names a registration until it is closed.
+type Token struct {
+	slot       uint32
+	generation uint32
+}
+
+func (t Token) id() uint64 { return uint64(t.generation)<<32 | uint64(t.slot) }
+
+type slot struct {
+	handler    Handler // nil while the slot is free
+	fd         int32
+	generation uint32
+	rank       Rank
+	again      bool // already in Loop.again
+}
+
+// Loop is one event loop. Run runs it; Post and Stop may be called on any goroutine, everything else on the loop's own.
+type Loop struct {
+	poller *poller
+	inbox  inbox
+	timers timers
+	start  time.Time
+	now    int64
+
+	slots     []slot
+	free      []uint32
+	ready     [ranks][]readiness
+	again     []uint32
+	turn      []uint32 // the again list that is being served
+	condemned []func()
+	spare     []func() // the inbox's other slice
+	buffer    []byte
+	polled    [eventsPerPoll]readiness
+
+	stopping atomic.Bool
+	done     chan struct{}
+
+	// Polls and Sleeps count calls of the kernel's poll and iterations that found nothing to do at once; for benchmarks.
+	Polls, Sleeps uint64
+}
+
+// New makes a loop that waits for Run. headroom bytes precede the part of the buffer that Read hands out, so that what a
+// connection had left over can stand in front of what is read next.
+func New(headroom int) (*Loop, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, fmt.Errorf("event loop: %w", err)
+	}
+	return &Loop{
+		poller: p,
+		start:  time.Now(),
+		buffer: make([]byte, headroom+ReadBufferLen),
+		done:   make(chan struct{}),
+	}, nil
+}
+
+// Run serves until Stop, on a thread of its own, and then closes the poller. Registrations must have been closed by then.
+func (l *Loop) Run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(l.done)
+	defer l.poller.close()
+	for !l.stopping.Load() {
+		l.iterate()
+	}
+	for _, post := range l.inbox.close() {
+		post()
+	}
+	l.bury()
+}
+
+// Done is closed when Run has returned.
+func (l *Loop) Done() <-chan struct{} { return l.done }
+
+// Stop ends Run after the present iteration. Any goroutine.
+func (l *Loop) Stop() {
+	l.stopping.Store(true)
+	l.poller.wake()
+}
+
+// Post runs f on the loop, in the order of posting, and reports whether it will: a loop that has ended takes nothing more.
+// Any goroutine.
+func (l *Loop) Post(f func()) bool {
+	accepted, wake := l.inbox.push(f)
+	if wake {
+		l.poller.wake()
+	}
+	return accepted
+}
+
+// Call runs f on the loop and waits for it; false when the loop has ended. Any goroutine but the loop's own.
+func (l *Loop) Call(f func()) bool {
+	var ran sync.WaitGroup
+	ran.Add(1)
+	if !l.Post(func() { defer ran.Done(); f() }) {
+		return false
+	}
+	ran.Wait()
+	return true
+}
+
+// Now is the loop's clock: nanoseconds since the loop was made, read once in each iteration.
+func (l *Loop) Now() int64 { return l.now }
+
+// Buffer is lent to the caller until its handler returns. Its length is the headroom given to New and ReadBufferLen.
+func (l *Loop) Buffer() []byte { return l.buffer }
+
+// Register watches fd and calls h when something is ready there. The caller keeps owning fd and must call Close with the
+// token before closing it.
+func (l *Loop) Register(fd int, h Handler, rank Rank) (Token, error) {
+	var i uint32
+	if n := len(l.free); n > 0 {
+		i = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		i = uint32(len(l.slots))
+		l.slots = append(l.slots, slot{})
+	}
+	s := &l.slots[i]
+	s.generation++
+	s.handler, s.fd, s.rank = h, int32(fd), rank
+	t := Token{slot: i, generation: s.generation}
+	if err := l.poller.add(fd, t.id()); err != nil {
+		l.Close(t)
+		return Token{}, err
+	}
+	return t, nil
+}
+
+// Close ends a registration: its handler is called no more, whatever was polled already.
+func (l *Loop) Close(t Token) {
+	s := l.at(t)
+	if s == nil {
+		return
+	}
+	s.handler = nil
+	l.free = append(l.free, t.slot)
+}
+
+// WatchWrite starts or stops reporting Writable for the registration.
+func (l *Loop) WatchWrite(t Token, on bool) error {
+	s := l.at(t)
+	if s == nil {
+		return nil
+	}
+	return l.poller.watchWrite(int(s.fd), t.id(), on)
+}
+
+// Again gives the registration another turn, as if it had become readable, in the next iteration. A handler that stops before
+// its socket is empty asks for it, because an edge is reported only once.
+func (l *Loop) Again(t Token) {
+	s := l.at(t)
+	if s == nil || s.again {
+		return
+	}
+	s.again = true
+	l.again = append(l.again, t.slot)
+}
+
+// Condemn runs f at the end of the iteration, when no handler is active any more.
+func (l *Loop) Condemn(f func()) { l.condemned = append(l.condemned, f) }
+
+// Set lets x fire once after d. A timer that is set again moves.
+func (l *Loop) Set(x *Timer, d time.Duration) { l.timers.set(x, l.now+int64(max(d, 0))) }
+
+// Unset stops x if it is set.
+func (l *Loop) Unset(x *Timer) { l.timers.stop(x) }
+
+func (l *Loop) at(t Token) *slot {
+	if int(t.slot) >= len(l.slots) {
+		return nil
+	}
+	s := &l.slots[t.slot]
+	if s.generation != t.generation || s.handler == nil {
+		return nil
+	}
+	return s
+}
+
+// iterate is the loop: each step is one function, in this order.
+func (l *Loop) iterate() {
+	l.poll()
+	l.read()
+	for rank := range l.ready {
+		l.dispatch(Rank(rank))
+	}
+	l.serveAgain()
+	l.fire()
+	l.bury()
+}
+
+func (l *Loop) poll() {
+	timeout := l.timers.next(l.now)
+	if len(l.again) > 0 {
+		timeout = 0
+	}
+	n, err := l.poller.wait(l.polled[:], timeout)
+	if err != nil {
+		// A poller that fails has lost its descriptor: nothing that this process could do would serve another byte.
+		panic(fmt.Sprintf("event loop: %v", err))
+	}
+	l.Polls++
+	if n == 0 {
+		l.Sleeps++
+	}
+	l.now = int64(time.Since(l.start))
+	for _, r := range l.polled[:n] {
+		s := &l.slots[uint32(r.id)]
+		if s.handler != nil {
+			l.ready[s.rank] = append(l.ready[s.rank], r)
+		}
+	}
+}
+
+func (l *Loop) read() {
+	posts := l.inbox.swap(l.spare)
+	for i, post := range posts {
+		posts[i] = nil
+		post()
+	}
+	l.spare = posts
+}
+
+func (l *Loop) dispatch(rank Rank) {
+	for _, r := range l.ready[rank] {
+		s := &l.slots[uint32(r.id)]
+		// An earlier handler of this iteration may have closed it, and its slot may have a new owner.
+		if s.handler != nil && s.generation == uint32(r.id>>32) {
+			s.handler.OnReady(r.event)
+			poison(l.buffer)
+		}
+	}
+	l.ready[rank] = l.ready[rank][:0]
+}
+
+func (l *Loop) serveAgain() {
+	l.turn, l.again = l.again, l.turn[:0]
+	for _, i := range l.turn {
+		s := &l.slots[i]
+		if !s.again {
+			continue
+		}
+		s.again = false
+		if s.handler != nil {
+			s.handler.OnReady(Readable)
+			poison(l.buffer)
+		}
+	}
+}
+
+func (l *Loop) fire() {
+	for {
+		x := l.timers.pop(l.now)
+		if x == nil {
+			return
+		}
+		x.Func()
+	}
+}
+
+// bury runs what was condemned; that may condemn more.
+func (l *Loop) bury() {
+	for i := 0; i < len(l.condemned); i++ {
+		l.condemned[i]()
+		l.condemned[i] = nil
+	}
+	l.condemned = l.condemned[:0]
+}

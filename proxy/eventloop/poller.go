@@ -1,0 +1,29 @@
+package eventloop
+
+// poller is what a platform owes to the loop; poller_epoll.go and poller_kqueue.go hold one each. All of it is called on the
+// loop's goroutine, save wake.
+//
+//   - newPoller makes one that already watches its own wake-up descriptor.
+//   - add watches fd for readability, hang-up and errors, edge-triggered, and reports id with each event.
+//   - watchWrite starts or stops watching fd for writability too; starting it reports at once when fd is writable now.
+//   - wait fills events and returns how many; it asks once without waiting first, and then sleeps up to timeout
+//     nanoseconds (negative: until an event comes). A wake-up counts as no event.
+//   - wake ends a wait, now or the next one; any goroutine may call it.
+//   - Closing a descriptor ends its watch: both kernels do that by themselves as long as nobody duplicated it.
+type readiness struct {
+	id    uint64
+	event Event
+}
+
+// Event is a set of what became possible on a descriptor.
+type Event uint8
+
+// The members of Event.
+const (
+	Readable Event = 1 << iota // there may be bytes, or the end of them
+	Writable                   // a parked write may go on
+	HangUp                     // the peer will send no more (its FIN came), or the connection is broken
+)
+
+// eventsPerPoll bounds how much one poll returns, and with it how long a new event can wait behind a batch.
+const eventsPerPoll = 256

@@ -1,0 +1,146 @@
+//go:build linux
+
+package eventloop
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// wakeID is no registration's id: slots are far fewer than 2^32.
+const wakeID = ^uint64(0)
+
+type poller struct {
+	epfd   int
+	wakefd int
+	events [eventsPerPoll]unix.EpollEvent
+}
+
+func newPoller() (*poller, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epfd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	p := &poller{epfd: epfd, wakefd: wakefd}
+	if err := p.control(unix.EPOLL_CTL_ADD, wakefd, unix.EPOLLIN, wakeID); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *poller) control(op, fd int, mask uint32, id uint64) error {
+	ev := unix.EpollEvent{Events: mask}
+	*(*uint64)(unsafe.Pointer(&ev.Fd)) = id // Fd and Pad are the kernel's 64 bits of user data
+	if err := unix.EpollCtl(p.epfd, op, fd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+const (
+	readMask  = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	writeMask = readMask | unix.EPOLLOUT
+)
+
+func (p *poller) add(fd int, id uint64) error {
+	return p.control(unix.EPOLL_CTL_ADD, fd, readMask, id)
+}
+
+// watchWrite modifies the watch, which also reports what is ready now although it was reported before. Interest in
+// writability is not kept for good: a unix socket would report each read of the peer as an event.
+func (p *poller) watchWrite(fd int, id uint64, on bool) error {
+	mask := uint32(readMask)
+	if on {
+		mask = writeMask
+	}
+	return p.control(unix.EPOLL_CTL_MOD, fd, mask, id)
+}
+
+func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
+	n, errno := p.poll(0, false)
+	if n == 0 && errno == 0 && timeout != 0 {
+		n, errno = p.poll(milliseconds(timeout), true)
+	}
+	if errno == unix.EINTR {
+		return 0, nil
+	}
+	if errno != 0 {
+		return 0, fmt.Errorf("epoll_wait: %w", errno)
+	}
+	found := 0
+	for i := range p.events[:n] {
+		ev := &p.events[i]
+		id := *(*uint64)(unsafe.Pointer(&ev.Fd))
+		if id == wakeID {
+			p.drainWake()
+			continue
+		}
+		out[found] = readiness{id: id, event: fromEpoll(ev.Events)}
+		found++
+	}
+	return found, nil
+}
+
+// poll asks the kernel. A poll that cannot sleep is not announced to Go's scheduler, which would cost more than the call;
+// one that may sleep is, so that the loop does not hold a processor while it waits.
+func (p *poller) poll(ms int, announce bool) (int, syscall.Errno) {
+	events := uintptr(unsafe.Pointer(&p.events[0]))
+	var n uintptr
+	var errno syscall.Errno
+	if announce {
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), events, eventsPerPoll, uintptr(ms), 0, 0)
+	} else {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), events, eventsPerPoll, uintptr(ms), 0, 0)
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// milliseconds rounds up, so that a wait never ends before what it waits for is due.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func fromEpoll(mask uint32) Event {
+	var e Event
+	if mask&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e |= Readable
+	}
+	if mask&unix.EPOLLOUT != 0 {
+		e |= Writable
+	}
+	if mask&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e |= HangUp
+	}
+	return e
+}
+
+func (p *poller) wake() {
+	one := [8]byte{0: 1}
+	_, _ = unix.Write(p.wakefd, one[:]) // fails only when a wake-up is pending already
+}
+
+func (p *poller) drainWake() {
+	var count [8]byte
+	_, _ = unix.Read(p.wakefd, count[:])
+}
+
+func (p *poller) close() {
+	_ = unix.Close(p.epfd)
+	_ = unix.Close(p.wakefd)
+}

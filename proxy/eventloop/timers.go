@@ -1,0 +1,102 @@
+package eventloop
+
+import "time"
+
+// Tick is the timers' grain: a timer fires at most one tick late and never early. Nothing that weir times is finer: the
+// shortest is a back-off of 100 ms, and query timeouts are given in seconds.
+const Tick = 10 * time.Millisecond
+
+// Timer is something to be called back once. Its zero value is idle. It belongs to the loop; the loop never allocates for it.
+type Timer struct {
+	Func  func() // set once, before the first use
+	due   int64  // loop time, rounded up to a tick; 0 while idle
+	index int    // in timers.heap
+}
+
+// timers is a binary heap. The loop has one timer for each pool and a handful of its own, tens of them, so a wheel would
+// save nothing.
+type timers struct {
+	heap []*Timer
+}
+
+func (t *timers) set(x *Timer, due int64) {
+	due += int64(Tick) - 1
+	due -= due % int64(Tick)
+	if x.due == due {
+		return
+	}
+	if x.due != 0 {
+		t.stop(x)
+	}
+	x.due, x.index = due, len(t.heap)
+	t.heap = append(t.heap, x)
+	t.up(x.index)
+}
+
+func (t *timers) stop(x *Timer) {
+	if x.due == 0 {
+		return
+	}
+	last := len(t.heap) - 1
+	i := x.index
+	t.swap(i, last)
+	t.heap[last] = nil
+	t.heap = t.heap[:last]
+	x.due = 0
+	if i < last {
+		t.up(i)
+		t.down(i)
+	}
+}
+
+// next returns how long the loop may sleep: negative means for as long as nothing happens.
+func (t *timers) next(now int64) time.Duration {
+	if len(t.heap) == 0 {
+		return -1
+	}
+	return time.Duration(max(t.heap[0].due-now, 0))
+}
+
+// pop returns a timer that is due, or nil.
+func (t *timers) pop(now int64) *Timer {
+	if len(t.heap) == 0 || t.heap[0].due > now {
+		return nil
+	}
+	x := t.heap[0]
+	t.stop(x)
+	return x
+}
+
+func (t *timers) up(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if t.heap[parent].due <= t.heap[i].due {
+			return
+		}
+		t.swap(i, parent)
+		i = parent
+	}
+}
+
+func (t *timers) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(t.heap) {
+			return
+		}
+		if child+1 < len(t.heap) && t.heap[child+1].due < t.heap[child].due {
+			child++
+		}
+		if t.heap[i].due <= t.heap[child].due {
+			return
+		}
+		t.swap(i, child)
+		i = child
+	}
+}
+
+func (t *timers) swap(i, j int) {
+	h := t.heap
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}

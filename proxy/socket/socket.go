@@ -1,0 +1,138 @@
+// Package socket is a connection as the event loop wants it: a non-blocking descriptor that reads what is there, writes what
+// fits and parks the rest. It also opens listeners with the options that net hides, and takes descriptors out of net.Conns.
+//
+// A Conn belongs to one loop. Listen and Detach are for goroutines. The package knows no protocol and may import the
+// standard library and golang.org/x/sys/unix only.
+package socket
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrWouldBlock says that the socket has nothing to read now.
+var ErrWouldBlock = errors.New("socket: nothing to read")
+
+// Conn is one plain-text connection. The zero value is not usable; a closed one answers io.ErrClosedPipe.
+type Conn struct {
+	fd     int32
+	parked []byte // what the socket has not taken yet, in order
+	sent   int    // of parked
+}
+
+// Calls counts the system calls of one loop's connections and the bytes they moved. Loop only.
+type Calls struct {
+	Reads, Writes           uint64
+	BytesRead, BytesWritten uint64
+}
+
+// New takes ownership of fd, which must be non-blocking.
+func New(fd int) Conn { return Conn{fd: int32(fd)} }
+
+// FD is the descriptor, -1 when closed.
+func (c *Conn) FD() int { return int(c.fd) }
+
+// Read reads once. It returns io.EOF when the peer has finished sending, ErrWouldBlock when nothing is there. A read that
+// does not fill p has emptied the socket: what comes later is a new edge.
+func (c *Conn) Read(calls *Calls, p []byte) (int, error) {
+	if c.fd < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	for {
+		calls.Reads++
+		n, errno := recv(int(c.fd), p)
+		switch {
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN:
+			return 0, ErrWouldBlock
+		case errno != 0:
+			return 0, errno
+		case n == 0:
+			return 0, io.EOF
+		default:
+			calls.BytesRead += uint64(n)
+			return n, nil
+		}
+	}
+}
+
+// Write sends p or parks what the socket does not take; p is copied then. The caller must stop feeding a connection that
+// has parked: what can be parked is bounded by what one call is given and the little that errors add.
+func (c *Conn) Write(calls *Calls, p []byte) error {
+	if c.fd < 0 {
+		return io.ErrClosedPipe
+	}
+	if len(c.parked) > 0 {
+		c.parked = append(c.parked, p...)
+		return nil
+	}
+	n, err := c.send(calls, p)
+	if err != nil {
+		return err
+	}
+	if n < len(p) {
+		c.parked = append(c.parked, p[n:]...)
+	}
+	return nil
+}
+
+// Parked reports whether something waits for the socket to become writable.
+func (c *Conn) Parked() bool { return len(c.parked) > 0 }
+
+// ParkedLen is the number of bytes that wait.
+func (c *Conn) ParkedLen() int { return len(c.parked) - c.sent }
+
+// Drain sends what is parked, as far as the socket takes it. The buffer is given up once it is empty.
+func (c *Conn) Drain(calls *Calls) error {
+	if c.fd < 0 {
+		return io.ErrClosedPipe
+	}
+	if len(c.parked) == 0 {
+		return nil
+	}
+	n, err := c.send(calls, c.parked[c.sent:])
+	if err != nil {
+		return err
+	}
+	c.sent += n
+	if c.sent == len(c.parked) {
+		c.parked, c.sent = nil, 0
+	}
+	return nil
+}
+
+// send writes until p is sent or the socket is full. A short write means that it is full, so no second call asks.
+func (c *Conn) send(calls *Calls, p []byte) (int, error) {
+	for {
+		calls.Writes++
+		n, errno := send(int(c.fd), p)
+		switch {
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN:
+			return 0, nil
+		case errno != 0:
+			return 0, errno
+		default:
+			calls.BytesWritten += uint64(n)
+			return n, nil
+		}
+	}
+}
+
+// CloseWrite sends the end of the stream and keeps reading possible.
+func (c *Conn) CloseWrite() {
+	if c.fd >= 0 {
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	}
+}
+
+// Close closes the descriptor and drops what is parked. Its registration with a loop must have ended.
+func (c *Conn) Close() {
+	if c.fd < 0 {
+		return
+	}
+	_ = unix.Close(int(c.fd))
+	c.fd, c.parked, c.sent = -1, nil, 0
+}

@@ -22,12 +22,6 @@ type Conn struct {
 	sent   int    // of parked
 }
 
-// Calls counts the system calls of one loop's connections and the bytes they moved. Loop only.
-type Calls struct {
-	Reads, Writes           uint64
-	BytesRead, BytesWritten uint64
-}
-
 // New takes ownership of fd, which must be non-blocking.
 func New(fd int) Conn { return Conn{fd: int32(fd)} }
 
@@ -36,12 +30,12 @@ func (c *Conn) FD() int { return int(c.fd) }
 
 // Read reads once. It returns io.EOF when the peer has finished sending, ErrWouldBlock when nothing is there. A read that
 // does not fill p has emptied the socket: what comes later is a new edge.
-func (c *Conn) Read(calls *Calls, p []byte) (int, error) {
+func (c *Conn) Read(shared *IO, p []byte) (int, error) {
 	if c.fd < 0 {
 		return 0, io.ErrClosedPipe
 	}
 	for {
-		calls.Reads++
+		shared.Reads++
 		n, errno := recv(int(c.fd), p)
 		switch {
 		case errno == unix.EINTR:
@@ -52,7 +46,7 @@ func (c *Conn) Read(calls *Calls, p []byte) (int, error) {
 		case n == 0:
 			return 0, io.EOF
 		default:
-			calls.BytesRead += uint64(n)
+			shared.BytesRead += uint64(n)
 			return n, nil
 		}
 	}
@@ -60,20 +54,20 @@ func (c *Conn) Read(calls *Calls, p []byte) (int, error) {
 
 // Write sends p or parks what the socket does not take; p is copied then. The caller must stop feeding a connection that
 // has parked: what can be parked is bounded by what one call is given and the little that errors add.
-func (c *Conn) Write(calls *Calls, p []byte) error {
+func (c *Conn) Write(shared *IO, p []byte) error {
 	if c.fd < 0 {
 		return io.ErrClosedPipe
 	}
 	if len(c.parked) > 0 {
-		c.parked = append(c.parked, p...)
+		c.park(shared, p)
 		return nil
 	}
-	n, err := c.send(calls, p)
+	n, err := c.send(shared, p)
 	if err != nil {
 		return err
 	}
 	if n < len(p) {
-		c.parked = append(c.parked, p[n:]...)
+		c.park(shared, p[n:])
 	}
 	return nil
 }
@@ -85,28 +79,45 @@ func (c *Conn) Parked() bool { return len(c.parked) > 0 }
 func (c *Conn) ParkedLen() int { return len(c.parked) - c.sent }
 
 // Drain sends what is parked, as far as the socket takes it. The buffer is given up once it is empty.
-func (c *Conn) Drain(calls *Calls) error {
+func (c *Conn) Drain(shared *IO) error {
 	if c.fd < 0 {
 		return io.ErrClosedPipe
 	}
 	if len(c.parked) == 0 {
 		return nil
 	}
-	n, err := c.send(calls, c.parked[c.sent:])
+	n, err := c.send(shared, c.parked[c.sent:])
 	if err != nil {
 		return err
 	}
 	c.sent += n
 	if c.sent == len(c.parked) {
-		c.parked, c.sent = nil, 0
+		c.drop(shared)
 	}
 	return nil
 }
 
+// park keeps p behind what is parked already, in a buffer that has room for both.
+func (c *Conn) park(shared *IO, p []byte) {
+	if cap(c.parked)-len(c.parked) < len(p) {
+		b := append(shared.Borrow(c.ParkedLen()+len(p)), c.parked[c.sent:]...)
+		c.drop(shared)
+		c.parked = b
+	}
+	c.parked = append(c.parked, p...)
+}
+
+func (c *Conn) drop(shared *IO) {
+	if c.parked != nil {
+		shared.Return(c.parked)
+	}
+	c.parked, c.sent = nil, 0
+}
+
 // send writes until p is sent or the socket is full. A short write means that it is full, so no second call asks.
-func (c *Conn) send(calls *Calls, p []byte) (int, error) {
+func (c *Conn) send(shared *IO, p []byte) (int, error) {
 	for {
-		calls.Writes++
+		shared.Writes++
 		n, errno := send(int(c.fd), p)
 		switch {
 		case errno == unix.EINTR:
@@ -115,7 +126,7 @@ func (c *Conn) send(calls *Calls, p []byte) (int, error) {
 		case errno != 0:
 			return 0, errno
 		default:
-			calls.BytesWritten += uint64(n)
+			shared.BytesWritten += uint64(n)
 			return n, nil
 		}
 	}
@@ -129,10 +140,11 @@ func (c *Conn) CloseWrite() {
 }
 
 // Close closes the descriptor and drops what is parked. Its registration with a loop must have ended.
-func (c *Conn) Close() {
+func (c *Conn) Close(shared *IO) {
 	if c.fd < 0 {
 		return
 	}
 	_ = unix.Close(int(c.fd))
-	c.fd, c.parked, c.sent = -1, nil, 0
+	c.drop(shared)
+	c.fd = -1
 }

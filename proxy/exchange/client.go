@@ -1,0 +1,72 @@
+package exchange
+
+import "weir/proxy/wire"
+
+// Client enters one message that goes to the server. Types that make nothing due may be passed or left out.
+func (x *Exchange) Client(t byte) {
+	switch t {
+	case wire.ClientQuery:
+		x.ends(endQuery)
+	case wire.ClientFunctionCall:
+		// A FunctionCall ends in ReadyForQuery without a Sync (manual, "Function Call"), so it owes one by itself.
+		x.ends(endFunction)
+	case wire.ClientSync:
+		x.sync()
+	case wire.ClientExecute:
+		x.extended()
+		x.executed = x.executed || !x.skipping
+	case wire.ClientParse, wire.ClientBind, wire.ClientDescribe, wire.ClientClose:
+		x.extended()
+	case wire.ClientCopyDone, wire.ClientCopyFail:
+		x.copyEnd()
+	}
+}
+
+func (x *Exchange) extended() {
+	if x.skipping {
+		return
+	}
+	x.open++
+	x.opened = true
+}
+
+// ends closes the open segment with a Query or a FunctionCall.
+func (x *Exchange) ends(e end) {
+	if x.skipping {
+		return // thrown away like everything else before the Sync
+	}
+	if x.executed {
+		x.taint |= QueryBehindExecute
+	}
+	x.close(e)
+}
+
+func (x *Exchange) sync() {
+	if x.copying == CopyIn {
+		// The server swallows a Sync amid COPY data. Should the COPY fail before the server reads this Sync, it counts
+		// after all: fail resolves that.
+		x.inCopy++
+		return
+	}
+	x.skipping = false
+	x.close(endSync)
+}
+
+func (x *Exchange) close(e end) {
+	x.push(segment{due: x.open, end: e})
+	x.open, x.opened, x.executed = 0, false, false
+}
+
+// copyEnd notes where the client's COPY data ended. A client may say so before the server has announced the COPY, and after
+// the COPY has failed; then nobody waits for it, and trim forgets it.
+func (x *Exchange) copyEnd() {
+	switch {
+	case x.copying == CopyIn:
+		x.copying = CopyInDone
+	case x.skipping:
+	case x.count > 0 || x.opened:
+		x.push(segment{due: x.open, end: endCopy})
+		x.open = 0
+		x.trim()
+	}
+}

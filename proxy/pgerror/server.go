@@ -1,0 +1,67 @@
+package pgerror
+
+import "strings"
+
+// BackendLost ends the client whose backend broke while it owed answers or was in a transaction.
+var BackendLost = &Error{
+	Severity: SeverityFatal, Code: CodeConnectionFailure,
+	Message: "server closed the connection unexpectedly",
+	Detail:  "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
+	Hint:    "Connect again; repeat the transaction only if that is safe.",
+}
+
+// BackendLostInCopy is BackendLost while a COPY was under way.
+var BackendLostInCopy = &Error{
+	Severity: SeverityFatal, Code: CodeConnectionFailure,
+	Message: "server closed the connection unexpectedly during COPY",
+	Detail:  "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
+	Hint:    "Connect again and repeat the COPY.",
+}
+
+// InDoubt ends a client whose backend answered what weir does not expect: rather one lost connection than an answer that
+// belongs to somebody else.
+var InDoubt = &Error{
+	Severity: SeverityFatal, Code: CodeConnectionFailure,
+	Message: "the backend answered out of turn and was closed",
+	Detail:  "Whether the last transaction was committed is not known.",
+	Hint:    "Please report this with weir's log: it is a bug in weir, in the server or in the driver.",
+}
+
+// AdminShutdown ends a client on the operator's behalf: weir stops, or the client was killed from the console.
+var AdminShutdown = &Error{
+	Severity: SeverityFatal, Code: CodeAdminShutdown,
+	Message: "terminating connection due to administrator command",
+}
+
+// Canceled answers the statement of a client that was cancelled while it waited for a backend.
+var Canceled = &Error{
+	Severity: SeverityError, Code: CodeQueryCanceled,
+	Message: "canceling statement due to user request",
+}
+
+// Unreachable answers a client for whom no connection to the server could be made. server is its address; cause the
+// operating system's or the network's text.
+func Unreachable(server, cause string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnect,
+		Message: "could not connect to the server at " + server,
+		Detail:  "The last attempt said: " + sentence(cause),
+	}
+}
+
+// ServerRefused answers a client for whom the server let weir not in: it is starting up (57P03), has no such database
+// (3D000), wants another password (28P01). code and text are the server's own.
+func ServerRefused(server, code, text string) *Error {
+	e := &Error{
+		Severity: SeverityFatal, Code: code,
+		Message: "the server at " + server + " refused weir's login",
+		Detail:  "The server said: " + sentence(text),
+	}
+	if code == CodeInvalidPassword || code == CodeInvalidAuthorization {
+		e.Hint = "The user and password that weir uses towards the server are wrong: see [databases] and [users]."
+	}
+	return e
+}
+
+// sentence ends a foreign text with exactly one full stop.
+func sentence(s string) string { return strings.TrimRight(s, ". \n") + "." }

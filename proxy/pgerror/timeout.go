@@ -1,0 +1,36 @@
+package pgerror
+
+import "time"
+
+// The texts of this file are PostgreSQL's for its own time limits of the same meaning; the hint says that this one is weir's.
+
+// IdleTransactionTimeout ends a client that did nothing inside a transaction for idle_transaction_timeout.
+func IdleTransactionTimeout(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeIdleTransactionTimeout,
+		"terminating connection due to idle-in-transaction timeout", "idle_transaction_timeout", after)
+}
+
+// TransactionTimeout ends a client whose transaction lasted longer than transaction_timeout.
+func TransactionTimeout(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeTransactionTimeout,
+		"terminating connection due to transaction timeout", "transaction_timeout", after)
+}
+
+// QueryTimeout ends a client whose statement ran longer than query_timeout: its backend is closed under it.
+func QueryTimeout(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeQueryCanceled,
+		"canceling statement due to statement timeout", "query_timeout", after)
+}
+
+// ClientIdleTimeout ends a client that sent nothing for client_idle_timeout.
+func ClientIdleTimeout(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeIdleSessionTimeout,
+		"terminating connection due to idle-session timeout", "client_idle_timeout", after)
+}
+
+func timedOut(severity, code, message, setting string, after time.Duration) *Error {
+	return &Error{
+		Severity: severity, Code: code, Message: message,
+		Hint: "See " + setting + " (" + after.String() + ", set in [timeouts] or for the user).",
+	}
+}

@@ -1,0 +1,67 @@
+// Package cancelkey makes and reads the keys by which a client cancels its query: the process ID and the secret that weir
+// gives out in BackendKeyData and that come back, on another connection, in a CancelRequest.
+//
+// The process ID is no process: it says which loop holds the client and in which slot of its table, so that a request finds
+// its client without a shared map. The secret says whether the sender may. PostgreSQL's own process IDs and secrets never
+// leave weir.
+//
+// Several weirs may stand side by side behind one address, and may restart: a key that unpacks well may be another weir's,
+// or that of a client long gone. So a slot that is empty, or a secret that differs, is an ordinary miss: nothing is
+// cancelled, nothing is answered, and only a counter tells.
+//
+// The package is pure, may be used on any goroutine, and imports the standard library only.
+package cancelkey
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"io"
+)
+
+// A process ID is an int32 to the drivers that show it, and libpq takes 0 for "none"; hence 31 bits, and one is added to the
+// slot.
+const (
+	slotBits = 24
+
+	// LoopsMax is how many loops a process ID can tell apart: 7 bits.
+	LoopsMax = 1 << 7
+	// SlotsMax is how many slots of one loop it can tell apart: 24 bits, less the one value that is kept for "none".
+	SlotsMax = 1<<slotBits - 1
+)
+
+// Pack makes the process ID of the client in that slot of that loop. It is never 0 and its top bit is clear. ok is false
+// where loop is not below LoopsMax or slot not below SlotsMax.
+func Pack(loop int, slot uint32) (pid uint32, ok bool) {
+	if loop < 0 || loop >= LoopsMax || slot >= SlotsMax {
+		return 0, false
+	}
+	return uint32(loop)<<slotBits | (slot + 1), true
+}
+
+// Unpack is the reverse of Pack. ok is false for what Pack never makes.
+func Unpack(pid uint32) (loop int, slot uint32, ok bool) {
+	slot = pid & (1<<slotBits - 1)
+	if pid>>31 != 0 || slot == 0 {
+		return 0, 0, false
+	}
+	return int(pid >> slotBits), slot - 1, true
+}
+
+// NewSecret draws the secret of one client. r is crypto/rand.Reader save in tests. A source that fails is a panic: a key
+// that could be guessed must not be given out, and crypto/rand.Reader does not fail.
+func NewSecret(r io.Reader) uint32 {
+	var b [4]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		panic("cancelkey: no randomness: " + err.Error())
+	}
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// Equal reports whether what a CancelRequest presented is that secret. It takes the same time wherever the two differ; only
+// the length of what was presented, which its sender knows, shows. Secrets of other lengths than 4 bytes, which protocol 3.2
+// allows, are nobody's yet.
+func Equal(secret uint32, presented []byte) bool {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], secret)
+	return subtle.ConstantTimeCompare(b[:], presented) == 1
+}

@@ -1,0 +1,180 @@
+// Package config turns a TOML file, a DSN or libpq's environment into a checked Config, and says in the
+// operator's words what is wrong with one.
+//
+// One table (settings.go, table.go) names every setting with its section, default, bounds and meaning; decoding,
+// `weir check`, docs/configuration.md and deploy/weir.toml all come from it. Nothing here runs in a goroutine or a
+// loop of its own: a Config is made once and never changes after that, so whoever holds it may read it without a lock.
+//
+// May import the standard library, the TOML parser and the edit distance; nothing of weir's.
+package config
+
+import (
+	"log/slog"
+	"strconv"
+)
+
+// Config is everything that weir was told. It is immutable once Load, Parse, FromEnvironment or With returned it:
+// its maps and slices are shared by all who read them.
+type Config struct {
+	Listen    Listen
+	HTTP      HTTP
+	Auth      Auth
+	Pool      Pool
+	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
+	Users     map[string]User
+	Limits    Limits
+	Timeouts  Timeouts
+	Log       Log
+	Loops     Loops
+}
+
+// Listen says where clients are accepted.
+type Listen struct {
+	Addresses      []string // host:port; an empty host is every address, port 0 any free port
+	UnixSocketDir  string   // empty: no unix socket
+	UnixSocketMode FileMode
+	Backlog        int
+	TCPKeepalive   bool
+	TCPKeepidle    Duration // 0: the system's
+	TCPKeepintvl   Duration // 0: the system's
+	TCPKeepcnt     int      // 0: the system's
+}
+
+// HTTP says where metrics, health and profiles are served.
+type HTTP struct {
+	Address string // empty: off
+	Pprof   bool
+}
+
+// Auth says how clients prove who they are.
+type Auth struct {
+	Type AuthType
+}
+
+// Pool holds what a pool is like unless a database or a user says otherwise.
+type Pool struct {
+	Mode               PoolMode
+	PoolSize           int
+	MinPoolSize        int
+	ReservePoolSize    int
+	ReservePoolTimeout Duration // 0: the reserve is never used
+	MaxDials           int
+	ServerResetQuery   string // session mode only; empty: none
+}
+
+// Database says where a database's backends are found, and what is special about its pools.
+type Database struct {
+	Host     string // host name, address, or the folder of a unix socket (it begins with / or @)
+	Port     int
+	DBName   string // empty: the name that the client asked for
+	User     string // empty: the client's
+	Password Secret // clear text; unset: what [users] holds for the user that logs in
+	Override
+}
+
+// User is a client's name with its password, and what is special about its pools.
+type User struct {
+	Password Secret // clear text, SCRAM verifier or md5 hash
+	Override
+}
+
+// Limits bound connections over all pools. 0 is no limit, save for MaxClientConn and MaxLogins, which are at least 1.
+type Limits struct {
+	MaxClientConn            int
+	MaxLogins                int
+	MaxDBConnections         int
+	MaxUserConnections       int
+	MaxDBClientConnections   int
+	MaxUserClientConnections int
+}
+
+// Timeouts. 0 is off unless the field says otherwise.
+type Timeouts struct {
+	QueryWaitTimeout       Duration
+	ServerLifetime         Duration
+	ServerIdleTimeout      Duration
+	ServerConnectTimeout   Duration
+	ServerLoginRetry       Duration // 0: the next client tries again at once
+	ClientLoginTimeout     Duration
+	ClientIdleTimeout      Duration
+	QueryTimeout           Duration
+	IdleTransactionTimeout Duration
+	TransactionTimeout     Duration
+	CancelWaitTimeout      Duration
+	DrainTimeout           Duration // 0: idle clients are sent away at once
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level // one of slog's four
+	Format LogFormat
+}
+
+// Loops says how many event loops there are.
+type Loops struct {
+	Count int // 0: weir chooses
+}
+
+// Default returns what holds when nothing is said: no database, no user, and clients must authenticate.
+func Default() *Config {
+	return &Config{
+		Listen: Listen{
+			Addresses:      []string{"127.0.0.1:6432"},
+			UnixSocketMode: 0o777,
+			Backlog:        4096,
+			TCPKeepalive:   true,
+		},
+		HTTP: HTTP{Address: "127.0.0.1:9127"},
+		Auth: Auth{Type: AuthSCRAM},
+		Pool: Pool{
+			Mode:               ModeTransaction,
+			PoolSize:           20,
+			ReservePoolTimeout: 5 * second,
+			MaxDials:           4,
+			ServerResetQuery:   "DISCARD ALL",
+		},
+		Databases: map[string]Database{},
+		Users:     map[string]User{},
+		Limits:    Limits{MaxClientConn: 10_000, MaxLogins: 1000},
+		Timeouts: Timeouts{
+			QueryWaitTimeout:     120 * second,
+			ServerLifetime:       3600 * second,
+			ServerIdleTimeout:    600 * second,
+			ServerConnectTimeout: 15 * second,
+			ServerLoginRetry:     15 * second,
+			ClientLoginTimeout:   60 * second,
+			CancelWaitTimeout:    10 * second,
+			DrainTimeout:         30 * second,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: FormatText},
+	}
+}
+
+// AnyDatabase is the name in [databases] that stands for every name not written there.
+const AnyDatabase = "*"
+
+// Database resolves the name that a client asked for: the entry of that name, or else the one for "*". Its DBName
+// is always filled in. False: there is no such database here.
+func (c *Config) Database(name string) (Database, bool) {
+	d, ok := c.Databases[name]
+	if !ok || name == AnyDatabase {
+		// A client that asks for a database called "*" means its name, not our wildcard; both lead here.
+		d, ok = c.Databases[AnyDatabase]
+	}
+	if ok && d.DBName == "" {
+		d.DBName = name
+	}
+	return d, ok
+}
+
+// UnixSocketPort is the number in the unix socket's name, .s.PGSQL.PORT: the port of the first address that has one,
+// or 6432.
+func (l Listen) UnixSocketPort() int {
+	for _, a := range l.Addresses {
+		if _, port, err := splitAddress(a); err == nil && port != "0" {
+			n, _ := strconv.Atoi(port) // checked by splitAddress
+			return n
+		}
+	}
+	return 6432
+}

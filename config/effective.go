@@ -1,0 +1,97 @@
+package config
+
+// Override holds what a database or a user says for itself. nil: nothing, so the next in order decides. Which of
+// them may stand where is in the table of settings; what may not is always nil.
+type Override struct {
+	Mode               *PoolMode
+	PoolSize           *int
+	MinPoolSize        *int
+	ReservePoolSize    *int
+	ReservePoolTimeout *Duration
+	MaxDials           *int
+	ServerResetQuery   *string
+
+	MaxDBConnections         *int
+	MaxUserConnections       *int
+	MaxDBClientConnections   *int
+	MaxUserClientConnections *int
+
+	QueryWaitTimeout       *Duration
+	ServerLifetime         *Duration
+	ClientIdleTimeout      *Duration
+	QueryTimeout           *Duration
+	IdleTransactionTimeout *Duration
+	TransactionTimeout     *Duration
+}
+
+// PoolSettings are the values that hold for one pool and its clients, after all overrides.
+type PoolSettings struct {
+	Pool
+
+	MaxDBConnections         int // 0: no limit, as for the next three
+	MaxUserConnections       int
+	MaxDBClientConnections   int
+	MaxUserClientConnections int
+
+	// 0: off, save for ServerLoginRetry; as in Timeouts.
+	QueryWaitTimeout       Duration
+	ServerLifetime         Duration
+	ServerIdleTimeout      Duration
+	ServerConnectTimeout   Duration
+	ServerLoginRetry       Duration
+	ClientIdleTimeout      Duration
+	QueryTimeout           Duration
+	IdleTransactionTimeout Duration
+	TransactionTimeout     Duration
+}
+
+// PoolSettings returns what holds for a database (by the name that clients ask for) and a user. The order is
+// PgBouncer's: what the user says, else what the database says (of that name, or "*"), else [pool], [limits] and
+// [timeouts]. Unknown names say nothing. MinPoolSize is at most PoolSize, whoever said which.
+//
+// Where a database has a user of its own for its backends, there are two users: ask with the backends' user for
+// what concerns the pool, with the client's for what concerns the client (its timeouts and its client limits).
+func (c *Config) PoolSettings(database, user string) PoolSettings {
+	resolved, _ := c.Database(database)
+	return c.effective(resolved.Override, c.Users[user].Override)
+}
+
+func (c *Config) effective(d, u Override) PoolSettings {
+	s := PoolSettings{
+		Pool: Pool{
+			Mode:               first(u.Mode, d.Mode, c.Pool.Mode),
+			PoolSize:           first(u.PoolSize, d.PoolSize, c.Pool.PoolSize),
+			MinPoolSize:        first(u.MinPoolSize, d.MinPoolSize, c.Pool.MinPoolSize),
+			ReservePoolSize:    first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
+			ReservePoolTimeout: first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
+			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
+			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+		},
+		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),
+		MaxUserConnections:       first(u.MaxUserConnections, d.MaxUserConnections, c.Limits.MaxUserConnections),
+		MaxDBClientConnections:   first(u.MaxDBClientConnections, d.MaxDBClientConnections, c.Limits.MaxDBClientConnections),
+		MaxUserClientConnections: first(u.MaxUserClientConnections, d.MaxUserClientConnections, c.Limits.MaxUserClientConnections),
+		QueryWaitTimeout:         first(u.QueryWaitTimeout, d.QueryWaitTimeout, c.Timeouts.QueryWaitTimeout),
+		ServerLifetime:           first(u.ServerLifetime, d.ServerLifetime, c.Timeouts.ServerLifetime),
+		ServerIdleTimeout:        c.Timeouts.ServerIdleTimeout,
+		ServerConnectTimeout:     c.Timeouts.ServerConnectTimeout,
+		ServerLoginRetry:         c.Timeouts.ServerLoginRetry,
+		ClientIdleTimeout:        first(u.ClientIdleTimeout, d.ClientIdleTimeout, c.Timeouts.ClientIdleTimeout),
+		QueryTimeout:             first(u.QueryTimeout, d.QueryTimeout, c.Timeouts.QueryTimeout),
+		IdleTransactionTimeout:   first(u.IdleTransactionTimeout, d.IdleTransactionTimeout, c.Timeouts.IdleTransactionTimeout),
+		TransactionTimeout:       first(u.TransactionTimeout, d.TransactionTimeout, c.Timeouts.TransactionTimeout),
+	}
+	s.MinPoolSize = min(s.MinPoolSize, s.PoolSize)
+	return s
+}
+
+// first is the order of precedence.
+func first[T any](user, database *T, global T) T {
+	switch {
+	case user != nil:
+		return *user
+	case database != nil:
+		return *database
+	}
+	return global
+}

@@ -1,0 +1,87 @@
+package config
+
+import "strings"
+
+// PoolMode says for how long a client keeps its backend.
+type PoolMode uint8
+
+const (
+	// ModeTransaction keeps it until the transaction is over.
+	ModeTransaction PoolMode = iota
+	// ModeSession keeps it until the client is gone.
+	ModeSession
+	// ModeStatement keeps it for one statement; transactions of several statements are refused.
+	ModeStatement
+)
+
+var poolModeNames = []string{ModeTransaction: "transaction", ModeSession: "session", ModeStatement: "statement"}
+
+func (m PoolMode) String() string { return nameOf(poolModeNames, int(m)) }
+
+// AuthType says how clients prove who they are.
+type AuthType uint8
+
+const (
+	// AuthSCRAM asks for scram-sha-256.
+	AuthSCRAM AuthType = iota
+	// AuthMD5 asks for an md5 hash; users with a SCRAM verifier are asked for scram-sha-256, as PostgreSQL does.
+	AuthMD5
+	// AuthPassword asks for the password in clear text.
+	AuthPassword
+	// AuthTrust believes everyone.
+	AuthTrust
+)
+
+var authTypeNames = []string{AuthSCRAM: "scram-sha-256", AuthMD5: "md5", AuthPassword: "password", AuthTrust: "trust"}
+
+func (t AuthType) String() string { return nameOf(authTypeNames, int(t)) }
+
+// LogFormat says how a log line is written.
+type LogFormat uint8
+
+const (
+	// FormatText is key=value.
+	FormatText LogFormat = iota
+	// FormatJSON is one JSON object a line.
+	FormatJSON
+)
+
+var logFormatNames = []string{FormatText: "text", FormatJSON: "json"}
+
+func (f LogFormat) String() string { return nameOf(logFormatNames, int(f)) }
+
+// logLevelNames in the order of slog's levels, which are 4 apart and begin at -4.
+var logLevelNames = []string{"debug", "info", "warn", "error"}
+
+func nameOf(names []string, i int) string {
+	if i < 0 || i >= len(names) {
+		return "unknown"
+	}
+	return names[i]
+}
+
+// indexOf finds a word as it is written; the names of settings and their words are lower case only.
+func indexOf(names []string, word string) (int, bool) {
+	for i, n := range names {
+		if n == word {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// oneOf lists words for a message: "a", "b" or "c".
+func oneOf(words []string) string {
+	var b strings.Builder
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(`"` + w + `"`)
+	}
+	return b.String()
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// FromEnvironment is the Config without a file. weir then listens on loopback only and trusts its clients, and leads
+// every database name to one server.
+//
+// If dsn is empty, libpq's environment names the server (PGHOSTADDR, PGHOST, PGPORT), otherwise localhost:5432. As
+// in libpq, a variable is only a default for what is not said: the client says its user and database, so PGUSER and
+// PGDATABASE change nothing, and PGPASSWORD is the password of whichever user logs in. A DSN is explicit: see With.
+func FromEnvironment(env func(string) (string, bool), dsn string) (*Config, error) {
+	c := Default()
+	c.Auth.Type = AuthTrust
+	if dsn != "" {
+		return c.With(Flags{To: dsn}, env)
+	}
+	d, err := environmentDatabase(env)
+	if err != nil {
+		return nil, err
+	}
+	c.Databases[AnyDatabase] = d
+	return c, nil
+}
+
+// environmentDatabase is the server that libpq's environment names. What weir would have to ignore and a user relies
+// on is an error: another server or a connection without TLS is not what was asked for.
+func environmentDatabase(env func(string) (string, bool)) (Database, error) {
+	get := func(name string) string {
+		if v, ok := env(name); ok {
+			return v
+		}
+		return ""
+	}
+	var problems Problems
+	wrong := func(name string, err error) { problems.add("environment", 0, "%s: %v", name, err) }
+	d := Database{Host: "localhost", Port: defaultPort}
+	for _, name := range []string{"PGHOST", "PGHOSTADDR"} { // the later one wins, as in libpq
+		if v := get(name); v != "" {
+			d.Host = v
+			if err := checkHost(v); err != nil {
+				wrong(name, err)
+			}
+		}
+	}
+	if v := get("PGPORT"); v != "" {
+		port, err := parsePort(v)
+		if err != nil {
+			wrong("PGPORT", err)
+		}
+		d.Port = port
+	}
+	if v := get("PGPASSWORD"); v != "" {
+		if err := setSecret(&d.Password, v, "is"); err != nil {
+			wrong("PGPASSWORD", err)
+		}
+	}
+	if err := checkSSLMode(get("PGSSLMODE")); err != nil {
+		wrong("PGSSLMODE", err)
+	}
+	for _, name := range []string{"PGSERVICE", "PGSERVICEFILE"} {
+		if get(name) != "" {
+			wrong(name, errors.New("service files are not supported; name the server with PGHOST and PGPORT"))
+		}
+	}
+	return d, problems.err()
+}
+
+// Flags are what the command line may say in place of the file.
+type Flags struct {
+	To       string   // a DSN; replaces [databases."*"]
+	Listen   []string // replaces [listen] addresses
+	HTTP     *string  // replaces [http] address; nil: not given, empty: off
+	LogLevel string   // replaces [log] level
+}
+
+// With returns a copy of c with what the command line says. What a DSN names is fixed for all clients, whatever they
+// ask for: host, port, user with password, and database; what it leaves out is taken from libpq's environment (host
+// and port) or from the client (user and database).
+func (c *Config) With(f Flags, env func(string) (string, bool)) (*Config, error) {
+	changed := *c
+	changed.Databases = make(map[string]Database, len(c.Databases)+1)
+	for name, d := range c.Databases {
+		changed.Databases[name] = d
+	}
+	var problems Problems
+	flagOf := func(path []string) string {
+		switch strings.Join(path[:min(2, len(path))], ".") {
+		case "listen.addresses":
+			return "--listen"
+		case "http.address":
+			return "--http"
+		case "databases." + AnyDatabase:
+			return "--to"
+		}
+		return "configuration"
+	}
+	if f.To != "" {
+		d, err := parseDSN(f.To, env)
+		if err != nil {
+			problems.add("--to", 0, "%v", err)
+			d.Host = "localhost" // one message is enough
+		}
+		changed.Databases[AnyDatabase] = d
+	}
+	if len(f.Listen) > 0 {
+		changed.Listen.Addresses = f.Listen
+	}
+	if f.HTTP != nil {
+		changed.HTTP.Address = *f.HTTP
+	}
+	if f.LogLevel != "" {
+		if err := readWord(&changed.Log.Level, f.LogLevel); err != nil {
+			problems.add("--log-level", 0, "%v", err)
+		}
+	}
+	validate(&changed, func(path []string, format string, args ...any) { problems.add(flagOf(path), 0, format, args...) })
+	if err := problems.err(); err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+func parsePort(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("want a port from 1 to 65535 (got %q)", text)
+	}
+	return int(n), nil
+}
+
+// checkSSLMode accepts what allows a connection without TLS.
+func checkSSLMode(mode string) error {
+	switch mode {
+	case "", "disable", "allow", "prefer":
+		return nil
+	case "require", "verify-ca", "verify-full":
+		return fmt.Errorf("%q: connections with TLS to a server are not supported", mode)
+	}
+	return fmt.Errorf("unknown sslmode %q", mode)
+}

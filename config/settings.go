@@ -1,0 +1,161 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// setting is a row of the table: all that weir knows about one setting. Everything that reads, checks, prints or
+// documents settings goes through these rows.
+type setting struct {
+	section string // where it stands; for what only a database or a user has: "databases", "users"
+	name    string
+	alias   string // another spelling that is accepted: PgBouncer's
+	unit    string // what a bare number counts
+
+	// Where the value is: a pointer to it. Exactly one of the three is set.
+	field    func(*Config) any
+	database func(*Database) any
+	user     func(*User) any
+
+	// A setting that a database or a user may have for itself has a pointer in Override, too.
+	override func(*Override) any
+	in       scope
+
+	min, max int64 // of a whole number; of a duration, max in seconds where the kernel counts these, or 0
+	restart  bool  // a reload cannot change it
+	meaning  string
+	why      string // why the default is not PgBouncer's; or what differs from it otherwise
+	example  string // a TOML value, for a setting without a default
+}
+
+// scope is a set of places where a setting may be overridden.
+type scope uint8
+
+const (
+	inDatabases scope = 1 << iota
+	inUsers
+)
+
+// section is a table of the file.
+type section struct {
+	name  string
+	intro string
+}
+
+// named tells whether the section holds tables with names of the operator's choice.
+func (s section) named() bool { return s.name == "databases" || s.name == "users" }
+
+func sectionNames() []string {
+	names := make([]string, len(sections))
+	for i, s := range sections {
+		names[i] = s.name
+	}
+	return names
+}
+
+// ofSection returns the settings that may stand in a section, in the order of the table: its own, then what a
+// database or a user may override.
+func ofSection(name string) []*setting {
+	var own, overrides []*setting
+	for i := range settings {
+		s := &settings[i]
+		switch {
+		case s.section == name:
+			own = append(own, s)
+		case name == "databases" && s.in&inDatabases != 0, name == "users" && s.in&inUsers != 0:
+			overrides = append(overrides, s)
+		}
+	}
+	return append(own, overrides...)
+}
+
+// lookup finds a setting of a section by its name or other spelling.
+func lookup(section, name string) *setting {
+	for _, s := range ofSection(section) {
+		if s.name == name || s.alias != "" && s.alias == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func settingNames(section string) []string {
+	var names []string
+	for _, s := range ofSection(section) {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// elsewhere names the sections that have a setting, for somebody who wrote it into the wrong one.
+func elsewhere(name string) string {
+	var found []string
+	for _, sec := range sections {
+		if lookup(sec.name, name) != nil {
+			found = append(found, header(sec))
+		}
+	}
+	return strings.Join(found, ", ")
+}
+
+// header is how a section's table begins.
+func header(s section) string {
+	if s.named() {
+		return "[" + s.name + ".NAME]"
+	}
+	return "[" + s.name + "]"
+}
+
+// inDatabase returns a pointer to a setting's place in a database, nil if it has none.
+func (s *setting) inDatabase(d *Database) any {
+	switch {
+	case s.database != nil:
+		return s.database(d)
+	case s.in&inDatabases != 0:
+		return s.override(&d.Override)
+	}
+	return nil
+}
+
+// inUser returns a pointer to a setting's place in a user, nil if it has none.
+func (s *setting) inUser(u *User) any {
+	switch {
+	case s.user != nil:
+		return s.user(u)
+	case s.in&inUsers != 0:
+		return s.override(&u.Override)
+	}
+	return nil
+}
+
+// defaultText is the default as it is written in the file; "" for what has none.
+func (s *setting) defaultText() string {
+	if s.field == nil {
+		if s.name == "port" {
+			return show(&defaultPort)
+		}
+		return ""
+	}
+	return show(s.field(Default()))
+}
+
+// SetIn names the place that decides a setting of a pool, for texts like "pool_size (20, set in [databases.shop])".
+// The arguments after the name are as in PoolSettings. An unknown setting is a bug of the caller's.
+func (c *Config) SetIn(name, database, user string) string {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name && s.override != nil })
+	if i < 0 {
+		panic("config: no such setting of a pool: " + name)
+	}
+	s := &settings[i]
+	if u, ok := c.Users[user]; ok && s.in&inUsers != 0 && isOverridden(s.override(&u.Override)) {
+		return "[users." + quoteKey(user) + "]"
+	}
+	if _, own := c.Databases[database]; !own {
+		database = AnyDatabase
+	}
+	if d, ok := c.Databases[database]; ok && s.in&inDatabases != 0 && isOverridden(s.override(&d.Override)) {
+		return "[databases." + quoteKey(database) + "]"
+	}
+	return "[" + s.section + "]"
+}

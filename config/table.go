@@ -1,0 +1,288 @@
+package config
+
+const (
+	// backendsMax bounds pool sizes: MAX_BACKENDS, 0x3FFFF in PostgreSQL's src/include/postmaster/postmaster.h.
+	backendsMax = 0x3FFFF
+	// clientsMax bounds numbers of clients: descriptors of one process stay below (Linux: fs.nr_open, 1,048,576).
+	clientsMax = 1_000_000
+	dialsMax   = 1000
+	backlogMax = 65535 // far above any net.core.somaxconn
+	loopsMax   = 256
+	secondsMax = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
+	probesMax  = 127   // MAX_TCP_KEEPCNT, there
+)
+
+// sections in the order of the file.
+var sections = []section{
+	{"listen", "Where clients connect."},
+	{"http", "Metrics, health and profiles, for machines and operators."},
+	{"auth", "How clients prove who they are."},
+	{"pool", "What pools are like. There is one pool of backends for each pair of database and user. A database may " +
+		"have each of these settings for itself, a user some of them; the user's value wins over the database's, and " +
+		"that over the one here."},
+	{"databases", "The databases that clients may ask for, a section each: NAME is what the client asks for, and " +
+		`"*" (in quotes) stands for every name that has no section of its own.`},
+	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
+		"in every database. With type \"trust\" in [auth] users without a section may log in, too."},
+	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
+		"0 is no limit where 0 may be written."},
+	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off.`},
+	{"log", "What is logged, on standard error."},
+	{"loops", "The event loops that carry the traffic."},
+}
+
+// settings is the table. The order within a section is that of the file.
+var settings = concat(listenSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+
+func concat(parts ...[]setting) []setting {
+	var all []setting
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+var listenSettings = []setting{
+	{
+		section: "listen", name: "addresses", restart: true,
+		field: func(c *Config) any { return &c.Listen.Addresses },
+		meaning: `Addresses for TCP connections, each host:port. ":6432" is every address of the machine, IPv4 and IPv6; ` +
+			"port 0 takes a free port and logs it.",
+		why: "PgBouncer listens on no TCP address unless told. weir listens where only this machine reaches it, so that " +
+			"it works at once and is open to nobody else.",
+	},
+	{
+		section: "listen", name: "unix_socket_dir", restart: true,
+		field: func(c *Config) any { return &c.Listen.UnixSocketDir },
+		meaning: `Folder for a unix socket, named as PostgreSQL's is: .s.PGSQL.PORT, with the port of the first of ` +
+			`addresses, or 6432. "" makes none.`,
+		why: "PgBouncer uses /tmp. There every account can put up a socket of that name first and collect passwords, " +
+			"cleaners of /tmp delete it, and a service with a private /tmp hides it.",
+	},
+	{
+		section: "listen", name: "unix_socket_mode", restart: true,
+		field:   func(c *Config) any { return &c.Listen.UnixSocketMode },
+		meaning: "Permission bits of the unix socket, octal, in quotes. Connecting needs the right to write.",
+	},
+	{
+		section: "listen", name: "backlog", unit: "connections", min: 1, max: backlogMax, restart: true,
+		field: func(c *Config) any { return &c.Listen.Backlog },
+		meaning: "How many connections may wait to be accepted. The kernel takes no more than net.core.somaxconn " +
+			"(4096 on Linux since 5.4); beyond that a client's connect is retried after a second.",
+		why: "PgBouncer's 128 overflows when a thousand clients reconnect at once, as they do after a restart.",
+	},
+	{
+		section: "listen", name: "tcp_keepalive", restart: true,
+		field:   func(c *Config) any { return &c.Listen.TCPKeepalive },
+		meaning: "Lets the kernel probe idle TCP clients, so that those whose machine has gone do not stay for ever.",
+	},
+	{
+		section: "listen", name: "tcp_keepidle", max: secondsMax, restart: true,
+		field:   func(c *Config) any { return &c.Listen.TCPKeepidle },
+		meaning: `How long a client is idle before the first probe, in whole seconds. "0s" leaves it to the system (2 hours on Linux).`,
+	},
+	{
+		section: "listen", name: "tcp_keepintvl", max: secondsMax, restart: true,
+		field:   func(c *Config) any { return &c.Listen.TCPKeepintvl },
+		meaning: `Time between probes, in whole seconds. "0s" leaves it to the system (75 s on Linux).`,
+	},
+	{
+		section: "listen", name: "tcp_keepcnt", unit: "probes", max: probesMax, restart: true,
+		field:   func(c *Config) any { return &c.Listen.TCPKeepcnt },
+		meaning: "After how many unanswered probes a client counts as gone. 0 leaves it to the system (9 on Linux).",
+	},
+	{
+		section: "http", name: "address", restart: true,
+		field: func(c *Config) any { return &c.HTTP.Address },
+		meaning: `Where /metrics (Prometheus), /healthz and /readyz are served, host:port. "" serves nothing. There is ` +
+			"no password: choose an address that only your monitoring reaches.",
+		why: "PgBouncer has no such thing; its users run an exporter beside it.",
+	},
+	{
+		section: "http", name: "pprof", restart: true,
+		field: func(c *Config) any { return &c.HTTP.Pprof },
+		meaning: "Serves Go's profiles under /debug/pprof/ as well. They show nothing of queries or passwords on " +
+			"purpose, but a heap dump may hold anything: switch it on while you look.",
+	},
+	{
+		section: "auth", name: "type",
+		field: func(c *Config) any { return &c.Auth.Type },
+		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
+			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text. "trust": everybody ` +
+			"is believed, whatever name they give.",
+		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
+	},
+}
+
+var poolSettings = []setting{
+	{
+		section: "pool", name: "mode", alias: "pool_mode", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.Mode },
+		override: func(o *Override) any { return &o.Mode },
+		meaning: `For how long a client keeps its backend. "transaction": until its transaction is over. "session": until ` +
+			`it disconnects. "statement": for one statement; a transaction of several is refused. pool_mode is accepted as ` +
+			"another spelling.",
+		why: `PgBouncer's "session" saves nothing while clients stay connected, which is why nearly everyone changes it.`,
+	},
+	{
+		section: "pool", name: "pool_size", unit: "backends", min: 1, max: backendsMax, in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.PoolSize },
+		override: func(o *Override) any { return &o.PoolSize },
+		meaning: "How many backends a pool may have. Two to four times the server's cores is plenty for most work: more " +
+			"backends do not make it faster, they only use its memory.",
+	},
+	{
+		section: "pool", name: "min_pool_size", unit: "backends", max: backendsMax, in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MinPoolSize },
+		override: func(o *Override) any { return &o.MinPoolSize },
+		meaning: "How many backends are kept although they are idle, for as long as the pool has a client or its database " +
+			"has a user of its own. Where a database or a user makes pool_size smaller than that, pool_size holds.",
+	},
+	{
+		section: "pool", name: "reserve_pool_size", unit: "backends", max: backendsMax, in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.ReservePoolSize },
+		override: func(o *Override) any { return &o.ReservePoolSize },
+		meaning:  "How many backends beyond pool_size a pool may have while a client has waited for reserve_pool_timeout.",
+	},
+	{
+		section: "pool", name: "reserve_pool_timeout", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ReservePoolTimeout },
+		override: func(o *Override) any { return &o.ReservePoolTimeout },
+		meaning:  `How long a client waits before the reserve is used for it. "0s": the reserve is never used.`,
+	},
+	{
+		section: "pool", name: "max_dials", unit: "connections", min: 1, max: dialsMax, in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxDials },
+		override: func(o *Override) any { return &o.MaxDials },
+		meaning: "How many connections to the server a pool may be opening at the same time. A new backend costs the " +
+			"server a process and, with SCRAM, thousands of hashes: a burst of clients must not become a burst of these.",
+		why: "PgBouncer opens one at a time, which makes a cold pool slow where the network is.",
+	},
+	{
+		section: "pool", name: "server_reset_query", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
+		override: func(o *Override) any { return &o.ServerResetQuery },
+		meaning: `Run on a backend when its client has gone, in session mode only, before the next client gets it. "" runs ` +
+			"none: then the next client finds what the last one left.",
+	},
+}
+
+var databaseSettings = []setting{
+	{
+		section: "databases", name: "host", example: `"localhost"`,
+		database: func(d *Database) any { return &d.Host },
+		meaning:  "Where the server is: a name, an address, or the folder of its unix socket (/run/postgresql). Required.",
+	},
+	{
+		section: "databases", name: "port", min: 1, max: 65535,
+		database: func(d *Database) any { return &d.Port },
+		meaning:  "The server's port; with a folder, the number in the socket's name.",
+	},
+	{
+		section: "databases", name: "dbname", example: `"shop"`,
+		database: func(d *Database) any { return &d.DBName },
+		meaning:  "The database's name on the server. Without it: the name that the client asked for.",
+	},
+	{
+		section: "databases", name: "user", example: `"shop_app"`,
+		database: func(d *Database) any { return &d.User },
+		meaning: "The user that weir logs in to the server as, whoever the client is; all clients of this database then " +
+			"share one pool. Without it: the client's user, and a pool for each.",
+	},
+	{
+		section: "databases", name: "password", example: `"secret"`,
+		database: func(d *Database) any { return &d.Password },
+		meaning: "The password for the server, in clear text. Without it weir uses the one in [users] for the user that it " +
+			"logs in as, if that is in clear text, or else none.",
+	},
+	{
+		section: "databases", name: "password_file", example: `"/etc/weir/shop.password"`,
+		database: func(d *Database) any { return fromFile{&d.Password} },
+		meaning: "A file that holds the password instead; one line end at its end is left off. A relative name begins at " +
+			"the folder of the configuration file.",
+	},
+	{
+		section: "databases", name: "password_env", example: `"SHOP_PASSWORD"`,
+		database: func(d *Database) any { return fromEnv{&d.Password} },
+		meaning:  "An environment variable that holds the password instead.",
+	},
+	{
+		section: "users", name: "password", example: `"secret"`,
+		user: func(u *User) any { return &u.Password },
+		meaning: "What the user must know: the password in clear text, or what pg_authid has for it, a verifier " +
+			"(SCRAM-SHA-256$...) or a hash (md5...). From a verifier or hash weir cannot log in to a server; give the " +
+			"database a user and password then.",
+	},
+	{
+		section: "users", name: "password_file", example: `"/etc/weir/app.password"`,
+		user:    func(u *User) any { return fromFile{&u.Password} },
+		meaning: "A file that holds it instead; as for a database.",
+	},
+	{
+		section: "users", name: "password_env", example: `"APP_PASSWORD"`,
+		user:    func(u *User) any { return fromEnv{&u.Password} },
+		meaning: "An environment variable that holds it instead.",
+	},
+}
+
+var limitSettings = []setting{
+	{
+		section: "limits", name: "max_client_conn", unit: "clients", min: 1, max: clientsMax,
+		field: func(c *Config) any { return &c.Limits.MaxClientConn },
+		meaning: "How many clients may be connected in all. One more gets the error 53300. Each needs a file descriptor: " +
+			"see LimitNOFILE of the service, or ulimit -n.",
+		why: "PgBouncer's 100 is PostgreSQL's own limit, which people put a pooler in front of to get rid of; it is " +
+			"usually met in production first. An idle client costs weir about 1 KiB, so ten thousand cost 10 MiB.",
+	},
+	{
+		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,
+		field: func(c *Config) any { return &c.Limits.MaxLogins },
+		meaning: "How many connections may be logging in at the same time. When it is reached, the oldest connection that " +
+			"has not sent anything yet is dropped for a new one, so that a flood of silent connections locks nobody out.",
+		why: "PgBouncer counts these among max_client_conn, so silent strangers use up the places of clients.",
+	},
+	{
+		section: "limits", name: "max_db_connections", unit: "backends", max: backendsMax, in: inDatabases,
+		field:    func(c *Config) any { return &c.Limits.MaxDBConnections },
+		override: func(o *Override) any { return &o.MaxDBConnections },
+		meaning:  "How many backends a database may have, over the pools of all its users.",
+	},
+	{
+		section: "limits", name: "max_user_connections", unit: "backends", max: backendsMax, in: inUsers,
+		field:    func(c *Config) any { return &c.Limits.MaxUserConnections },
+		override: func(o *Override) any { return &o.MaxUserConnections },
+		meaning:  "How many backends a user may have, over the pools of all databases.",
+	},
+	{
+		section: "limits", name: "max_db_client_connections", unit: "clients", max: clientsMax, in: inDatabases,
+		field:    func(c *Config) any { return &c.Limits.MaxDBClientConnections },
+		override: func(o *Override) any { return &o.MaxDBClientConnections },
+		meaning:  "How many clients a database may have.",
+	},
+	{
+		section: "limits", name: "max_user_client_connections", unit: "clients", max: clientsMax, in: inUsers,
+		field:    func(c *Config) any { return &c.Limits.MaxUserClientConnections },
+		override: func(o *Override) any { return &o.MaxUserClientConnections },
+		meaning:  "How many clients a user may have.",
+	},
+}
+
+var otherSettings = []setting{
+	{
+		section: "log", name: "level",
+		field: func(c *Config) any { return &c.Log.Level },
+		meaning: `"debug" has a line for each connection, "info" for each event in weir's life, "warn" for each user hurt, ` +
+			`"error" for what somebody must act on.`,
+	},
+	{
+		section: "log", name: "format",
+		field:   func(c *Config) any { return &c.Log.Format },
+		meaning: `"text" is key=value, "json" one JSON object a line.`,
+	},
+	{
+		section: "loops", name: "count", unit: "loops", max: loopsMax, restart: true,
+		field: func(c *Config) any { return &c.Loops.Count },
+		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, " +
+			"more on larger machines.",
+	},
+}

@@ -1,0 +1,79 @@
+package config
+
+var timeoutSettings = []setting{
+	{
+		section: "timeouts", name: "query_wait_timeout", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.QueryWaitTimeout },
+		override: func(o *Override) any { return &o.QueryWaitTimeout },
+		meaning: "How long a client waits for a backend before it gets an error. Off, a client of a busy pool waits for as " +
+			"long as it takes.",
+	},
+	{
+		section: "timeouts", name: "server_lifetime", in: inDatabases,
+		field:    func(c *Config) any { return &c.Timeouts.ServerLifetime },
+		override: func(o *Override) any { return &o.ServerLifetime },
+		meaning: "A backend older than this is closed once it is free, so that memory it has gathered goes back. The exact " +
+			"age differs from backend to backend, lest all are renewed at once.",
+		why: `The default is PgBouncer's, but 0 is not: there it means that a backend is used once, here that it may grow ` +
+			"as old as it likes.",
+	},
+	{
+		section: "timeouts", name: "server_idle_timeout",
+		field:   func(c *Config) any { return &c.Timeouts.ServerIdleTimeout },
+		meaning: "A backend idle for this long is closed, down to min_pool_size.",
+	},
+	{
+		section: "timeouts", name: "server_connect_timeout",
+		field:   func(c *Config) any { return &c.Timeouts.ServerConnectTimeout },
+		meaning: "How long connecting and logging in to a server may take. Off, it is left to the kernel, which takes minutes.",
+	},
+	{
+		section: "timeouts", name: "server_login_retry",
+		field: func(c *Config) any { return &c.Timeouts.ServerLoginRetry },
+		meaning: "How long the pause between attempts may grow while a server cannot be connected to or refuses the login. " +
+			`Clients who wait get the server's own error meanwhile, not a timeout. "0s": no pause.`,
+	},
+	{
+		section: "timeouts", name: "client_login_timeout",
+		field:   func(c *Config) any { return &c.Timeouts.ClientLoginTimeout },
+		meaning: "How long a client may take to log in.",
+	},
+	{
+		section: "timeouts", name: "client_idle_timeout", in: inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.ClientIdleTimeout },
+		override: func(o *Override) any { return &o.ClientIdleTimeout },
+		meaning: "A client that has sent nothing for this long outside of a transaction is disconnected. Should be above " +
+			"the idle time of the applications' own pools.",
+	},
+	{
+		section: "timeouts", name: "query_timeout", in: inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.QueryTimeout },
+		override: func(o *Override) any { return &o.QueryTimeout },
+		meaning: "A query that runs for longer has its client disconnected and its backend closed. Set a little above " +
+			"PostgreSQL's statement_timeout, it catches what that cannot: a server that does not answer.",
+	},
+	{
+		section: "timeouts", name: "idle_transaction_timeout", in: inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.IdleTransactionTimeout },
+		override: func(o *Override) any { return &o.IdleTransactionTimeout },
+		meaning:  "A client that has sent nothing for this long inside a transaction is disconnected; it holds a backend.",
+	},
+	{
+		section: "timeouts", name: "transaction_timeout", in: inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.TransactionTimeout },
+		override: func(o *Override) any { return &o.TransactionTimeout },
+		meaning:  "A client whose transaction lasts longer is disconnected.",
+	},
+	{
+		section: "timeouts", name: "cancel_wait_timeout",
+		field:   func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
+		meaning: "How long a cancel request may take to reach the server before it is given up.",
+	},
+	{
+		section: "timeouts", name: "drain_timeout",
+		field: func(c *Config) any { return &c.Timeouts.DrainTimeout },
+		meaning: "After SIGTERM: how long clients may go on before those without a transaction are sent away with 57P01. " +
+			`"0s" sends them at once. Transactions under way are waited for in any case; a second SIGTERM stops everything.`,
+		why: "PgBouncer has no such bound: it waits until the last client has left.",
+	},
+}

@@ -1,0 +1,316 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// fromFile and fromEnv are places of a Secret that the file names indirectly.
+type (
+	fromFile struct{ to *Secret }
+	fromEnv  struct{ to *Secret }
+)
+
+// reader turns values of the TOML parser into ours.
+type reader struct {
+	folder string                      // that relative file names begin at
+	env    func(string) (string, bool) // looks up an environment variable
+}
+
+// secretMax is how long a password may be, in bytes. A SCRAM verifier has about 140; tokens of cloud services, used as
+// passwords, have up to about 2,000.
+const secretMax = 2048
+
+// read stores the TOML value v in the place that a row of the table points to. The error is the rest of a sentence
+// that begins with the setting's name; it never repeats a secret. element is the number of an array's element that
+// is wrong, or -1.
+func (r *reader) read(s *setting, place, v any) (element int, err error) {
+	switch p := place.(type) {
+	case *[]string:
+		return readStrings(p, v)
+	case *Secret:
+		return -1, readSecret(p, v)
+	case fromFile:
+		return -1, r.readFile(p.to, v)
+	case fromEnv:
+		return -1, r.readEnv(p.to, v)
+	case *bool:
+		b, ok := v.(bool)
+		if !ok {
+			return -1, wrongType("true or false", v)
+		}
+		*p = b
+		return -1, nil
+	case *int:
+		return -1, readInt(p, v, s)
+	case *Duration:
+		return -1, readDuration(p, v, s)
+	}
+	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer { // a place in Override
+		fresh := reflect.New(rv.Type().Elem())
+		if element, err = r.read(s, fresh.Interface(), v); err == nil {
+			rv.Set(fresh)
+		}
+		return element, err
+	}
+	text, ok := v.(string)
+	if !ok {
+		return -1, wrongType("text in quotes", v)
+	}
+	return -1, readWord(place, text)
+}
+
+// readWord stores what is written as text.
+func readWord(place any, text string) error {
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("must not contain a NUL character")
+	}
+	switch p := place.(type) {
+	case *string:
+		*p = text
+	case *FileMode:
+		m, err := ParseFileMode(text)
+		if err != nil {
+			return fmt.Errorf("= %q: %w", text, err)
+		}
+		*p = m
+	case *PoolMode:
+		return readEnum(p, poolModeNames, text)
+	case *AuthType:
+		return readEnum(p, authTypeNames, text)
+	case *LogFormat:
+		return readEnum(p, logFormatNames, text)
+	case *slog.Level:
+		var i int
+		if err := readEnum(&i, logLevelNames, text); err != nil {
+			return err
+		}
+		*p = slog.Level(4*i) + slog.LevelDebug
+	default:
+		panic(fmt.Sprintf("config: a row of the table points to a %T", place))
+	}
+	return nil
+}
+
+func readEnum[T ~uint8 | ~int](place *T, names []string, text string) error {
+	i, ok := indexOf(names, text)
+	if !ok {
+		return fmt.Errorf("must be %s (got %q)%s", oneOf(names), text, didYouMean(text, names))
+	}
+	*place = T(i)
+	return nil
+}
+
+func readInt(place *int, v any, s *setting) error {
+	n, ok := v.(int64)
+	if !ok {
+		if text, isText := v.(string); isText {
+			if _, err := strconv.Atoi(text); err == nil {
+				return fmt.Errorf("must be a whole number without quotes: %s", text)
+			}
+		}
+		return wrongType("a whole number", v)
+	}
+	if n < s.min || n > s.max {
+		return fmt.Errorf("must be from %d to %d (got %d)", s.min, s.max, n)
+	}
+	*place = int(n)
+	return nil
+}
+
+func readDuration(place *Duration, v any, s *setting) error {
+	switch t := v.(type) {
+	case string:
+		d, err := ParseDuration(t)
+		if err != nil {
+			return fmt.Errorf("= %q: %w", t, err)
+		}
+		if longest := Duration(s.max) * second; s.max > 0 && (d > longest || d%second != 0) {
+			return fmt.Errorf("must be whole seconds, at most %s (got %q)", longest, t)
+		}
+		*place = d
+		return nil
+	case int64:
+		if t == 0 {
+			*place = 0
+			return nil
+		}
+		return fmt.Errorf(`must be a duration with its unit, in quotes: "%ds" for seconds`, t)
+	}
+	return wrongType(`a duration in quotes, such as "30s"`, v)
+}
+
+func readStrings(place *[]string, v any) (int, error) {
+	list, ok := v.([]any)
+	if !ok {
+		if text, isText := v.(string); isText {
+			return -1, fmt.Errorf("must be a list: [%q]", text)
+		}
+		return -1, wrongType("a list of texts", v)
+	}
+	texts := make([]string, len(list))
+	for i, e := range list {
+		text, ok := e.(string)
+		if !ok {
+			return i, wrongType("a list of texts", e)
+		}
+		if err := readWord(&texts[i], text); err != nil {
+			return i, err
+		}
+	}
+	*place = texts
+	return -1, nil
+}
+
+func readSecret(place *Secret, v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return wrongType("text in quotes", v)
+	}
+	return setSecret(place, text, "is")
+}
+
+// setSecret checks what makes no secret; verb is how the message goes on after the setting's name.
+func setSecret(place *Secret, text, verb string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s empty", verb)
+	case len(text) > secretMax:
+		return fmt.Errorf("%s longer than %d bytes", verb, secretMax)
+	case strings.ContainsAny(text, "\x00"):
+		return fmt.Errorf("%s no password: it contains a NUL character", verb)
+	case strings.HasPrefix(text, scramPrefix) && !isVerifier(text):
+		return fmt.Errorf("%s a damaged SCRAM verifier: want %siterations:salt$storedkey:serverkey", verb, scramPrefix)
+	}
+	*place = NewSecret(text)
+	return nil
+}
+
+func (r *reader) readFile(place *Secret, v any) error {
+	name, ok := v.(string)
+	if !ok {
+		return wrongType("the name of a file, in quotes", v)
+	}
+	if name == "" {
+		return fmt.Errorf("is empty")
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(r.folder, name)
+	}
+	text, err := readBounded(name, secretMax+2)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	// One line end, as an editor or echo leaves it; a password may begin or end with other blanks.
+	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	return setSecret(place, line, fmt.Sprintf("names %s, whose text is", name))
+}
+
+func (r *reader) readEnv(place *Secret, v any) error {
+	name, ok := v.(string)
+	if !ok {
+		return wrongType("the name of an environment variable, in quotes", v)
+	}
+	text, ok := r.env(name)
+	if !ok {
+		return fmt.Errorf("names the environment variable %q, which is not set", name)
+	}
+	return setSecret(place, text, fmt.Sprintf("names the environment variable %q, whose text is", name))
+}
+
+// wrongType names what came instead, not its value: it may be a secret in the wrong place.
+func wrongType(want string, v any) error {
+	var got string
+	switch v.(type) {
+	case string:
+		got = "text"
+	case int64:
+		got = "a whole number"
+	case float64:
+		got = "a number with a fraction"
+	case bool:
+		got = "true or false"
+	case map[string]any:
+		got = "a table"
+	case []any, []map[string]any:
+		got = "a list"
+	default:
+		got = "a date or time"
+	}
+	return fmt.Errorf("must be %s (got %s)", want, got)
+}
+
+// show writes the value in a place as TOML; a place in Override must be set.
+func show(place any) string {
+	switch p := place.(type) {
+	case *[]string:
+		quoted := make([]string, len(*p))
+		for i, s := range *p {
+			quoted[i] = quote(s)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case *bool:
+		return strconv.FormatBool(*p)
+	case *int:
+		return strconv.Itoa(*p)
+	case *string:
+		return quote(*p)
+	case *slog.Level:
+		return quote(nameOf(logLevelNames, int(*p-slog.LevelDebug)/4))
+	case fmt.Stringer:
+		return quote(p.String())
+	}
+	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer {
+		return show(rv.Interface())
+	}
+	panic(fmt.Sprintf("config: a row of the table points to a %T", place))
+}
+
+// isOverridden tells whether a place in Override is set.
+func isOverridden(place any) bool { return !reflect.ValueOf(place).Elem().IsNil() }
+
+// quote writes a text as a TOML basic string.
+func quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// quoteKey writes a name as a TOML key, bare if it may be.
+func quoteKey(name string) string {
+	bare := name != ""
+	for _, r := range name {
+		bare = bare && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	}
+	if bare {
+		return name
+	}
+	return quote(name)
+}
+
+// readBounded reads a file that must not be longer than limit; more would be the wrong file, or /dev/zero.
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return readLimited(f, name, limit)
+}

@@ -1,0 +1,133 @@
+// Package sqlscan reads SQL text just closely enough to tell what it may do to
+// a session: a lexer, not a parser, because only the lexical structure decides
+// whether a word is a word or part of a string, a name or a comment.
+//
+// It answers with Effects, never with syntax. A false alarm pins a backend for
+// longer than need be; a miss leaks one client's state to another. So in doubt
+// an effect is reported, and text that cannot be read with certainty is Opaque:
+// unknown never means clean. What hides inside functions, procedures and views
+// is out of reach of any text; command tags and the audit cover that.
+//
+// The package is pure and allocation-free: no net, os, sync or log/slog, no
+// clock. A Scanner belongs to whoever feeds it (a loop); Scan may be called
+// from anywhere.
+package sqlscan
+
+import "strings"
+
+// Effects is the set of things that a text may do to its session. The zero
+// value says that the text leaves no trace that its transaction does not take
+// along.
+type Effects uint32
+
+// The effects. A text may hold several statements; their order is not kept.
+const (
+	// Set is SET and SET SESSION of anything but the transaction: also SET ROLE,
+	// SET SESSION AUTHORIZATION, SET TIME ZONE, SET NAMES and SET SESSION
+	// CHARACTERISTICS. It is undone with its (sub)transaction.
+	Set Effects = 1 << iota
+	// SetLocal is SET LOCAL: it ends with the transaction.
+	SetLocal
+	// SetTransaction is SET TRANSACTION and SET CONSTRAINTS: they end with the
+	// transaction. Kept apart because SET TRANSACTION answers with the tag SET.
+	SetTransaction
+	// Reset is RESET name and RESET ALL.
+	Reset
+	// SetConfig is a call of set_config that is not surely transaction-local.
+	SetConfig
+	// SetConfigLocal is a call of set_config whose third argument is the plain
+	// word true: it ends with the transaction.
+	SetConfigLocal
+	// Temp is CREATE TEMP anything, INTO TEMP, and any mention of pg_temp.
+	Temp
+	// AdvisoryLock is a mention of a function that takes a session-level
+	// advisory lock; it survives ROLLBACK.
+	AdvisoryLock
+	// HoldCursor is DECLARE ... WITH HOLD.
+	HoldCursor
+	Listen     // LISTEN
+	Unlisten   // UNLISTEN name or *
+	Prepare    // PREPARE name, not PREPARE TRANSACTION
+	Deallocate // DEALLOCATE name or ALL
+	Discard    // DISCARD ALL, PLANS, SEQUENCES, TEMP
+	Load       // LOAD of a library
+	Do         // DO: the body may do anything
+	Call       // CALL: the procedure may do anything
+	Setseed    // setseed: the seed of random() outlives the transaction
+	// TransactionBlock is BEGIN and START TRANSACTION.
+	TransactionBlock
+	// Opaque is text that could not be read with certainty (an unterminated
+	// quote or comment, U&"names", a multi-byte encoding in which ASCII bytes
+	// may be half a character) or that calls a function of PostgreSQL's own that
+	// runs other text or leaves state of a rare kind. Anything may have happened.
+	Opaque
+)
+
+// effectNames is in the order of the bits.
+var effectNames = [...]string{
+	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
+	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Discard",
+	"Load", "Do", "Call", "Setseed", "TransactionBlock", "Opaque",
+}
+
+// Has tells whether all of the given effects are in e.
+func (e Effects) Has(of Effects) bool { return e&of == of }
+
+// String lists the effects in the order of their declaration, parted by
+// spaces; "none" for the empty set. It allocates: for logs and tests.
+func (e Effects) String() string {
+	if e == 0 {
+		return "none"
+	}
+	var names []string
+	for i, name := range effectNames {
+		if e&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// Mode says how the server will read the text. The zero value is the default of
+// every PostgreSQL since 9.1 with a client_encoding that is safe.
+type Mode uint8
+
+const (
+	// BackslashStrings: standard_conforming_strings is off, so '...' knows
+	// backslash escapes like E'...'.
+	BackslashStrings Mode = 1 << iota
+	// UnsafeEncoding: in client_encoding the second byte of a character may be
+	// an ASCII byte, a backslash among them. Text with any byte above 0x7f is
+	// then Opaque; pure ASCII is read as usual.
+	UnsafeEncoding
+)
+
+// ModeOf derives the Mode from what the server reported in ParameterStatus for
+// client_encoding and standard_conforming_strings. An encoding that it does not
+// know counts as unsafe.
+func ModeOf(clientEncoding, standardConformingStrings string) Mode {
+	var m Mode
+	if standardConformingStrings != "on" {
+		m |= BackslashStrings
+	}
+	if !safeEncoding(clientEncoding) {
+		m |= UnsafeEncoding
+	}
+	return m
+}
+
+// safeEncoding holds the encodings that PostgreSQL allows as a server encoding:
+// those in which each byte of a multi-byte character is above 0x7f (manual,
+// "Character Set Support"; PG_VALID_BE_ENCODING in src/include/mb/pg_wchar.h).
+// BIG5, GB18030, GBK, JOHAB, SJIS, SHIFT_JIS_2004 and UHC are the others.
+// The server reports the canonical names that stand here.
+func safeEncoding(name string) bool {
+	switch name {
+	case "UTF8", "SQL_ASCII", "EUC_JP", "EUC_CN", "EUC_KR", "EUC_TW", "EUC_JIS_2004", "MULE_INTERNAL",
+		"LATIN1", "LATIN2", "LATIN3", "LATIN4", "LATIN5", "LATIN6", "LATIN7", "LATIN8", "LATIN9", "LATIN10",
+		"WIN866", "WIN874", "WIN1250", "WIN1251", "WIN1252", "WIN1253", "WIN1254", "WIN1255", "WIN1256", "WIN1257", "WIN1258",
+		"ISO_8859_5", "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "KOI8R", "KOI8U":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,443 @@
+package sqlscan
+
+import "bytes"
+
+// Scan reads a whole text, without the NUL that ends it on the wire. It does not
+// keep text, does not allocate, and takes time linear in its length. A NUL
+// inside counts as an operator.
+func Scan(text []byte, mode Mode) Effects {
+	s := Scanner{mode: mode}
+	s.Feed(text)
+	s.finish()
+	return s.effects
+}
+
+// Scanner reads a text that arrives in pieces, cut anywhere. Its zero value is
+// ready for a text in the default Mode; it is a plain value of about 80 bytes
+// and may be copied. It keeps no piece. Not for concurrent use.
+type Scanner struct {
+	effects Effects
+	nesting uint32 // open block comments
+	depth   uint32 // open brackets inside a call of set_config, its own included
+
+	mode  Mode
+	lex   lexState
+	step  step
+	prev  prev
+	call  callState
+	arg   uint8 // commas seen in that call at its own depth, at most argMax
+	third thirdArg
+
+	matched uint8 // bytes of the closing dollar quote's tag that have been seen
+	n       uint8 // bytes of held
+	held    [wordBytesMax]byte
+}
+
+// NewScanner returns a Scanner for a text that the server reads in this Mode.
+func NewScanner(mode Mode) Scanner { return Scanner{mode: mode} }
+
+// lexState is where in the lexical structure the next byte stands.
+type lexState uint8
+
+const (
+	inText       lexState = iota // between tokens
+	inWordRest                   // inside a word whose beginning is held
+	inString                     // '...' without escapes
+	inEscape                     // E'...'
+	inBackslash                  // behind a backslash in E'...'
+	inEscapeEnd                  // behind a quote in E'...': its end, or half of a doubled one
+	inName                       // "...", its content held
+	inUnicode                    // behind the & of U&
+	inDash                       // behind one -
+	inSlash                      // behind one /
+	inLine                       // -- comment
+	inBlock                      // /* comment
+	inBlockStar                  // behind a * in it
+	inBlockSlash                 // behind a / in it
+	inDollar                     // behind a $ that may begin a dollar quote
+	inTagRest                    // inside a dollar quote's opening tag, held
+	inDollarBody                 // $tag$..., the tag held
+	inDollarEnd                  // behind a $ in it, comparing with the tag
+	inDoubt                      // final: Opaque, nothing more is read
+)
+
+// Feed reads the next piece of the text.
+func (s *Scanner) Feed(p []byte) {
+	if s.mode&UnsafeEncoding != 0 {
+		if n := highByte(p); n >= 0 {
+			defer s.doubt()
+			p = p[:n]
+		}
+	}
+	for i := 0; i < len(p); {
+		switch s.lex {
+		case inText:
+			i = s.text(p, i)
+		case inWordRest:
+			i = s.wordRest(p, i)
+		case inName:
+			i = s.nameRest(p, i)
+		case inString, inLine, inDollarBody:
+			i = s.skip(p, i)
+		case inDoubt:
+			return
+		default:
+			i = s.one(p, i)
+		}
+	}
+}
+
+// Effects is the verdict if the text ended here. An open quote or comment makes
+// it Opaque. Feeding may go on afterwards.
+func (s *Scanner) Effects() Effects {
+	ended := *s
+	ended.finish()
+	return ended.effects
+}
+
+// text reads tokens from p[i:] until the piece ends or a token begins that has
+// a state of its own, and returns where it stopped.
+func (s *Scanner) text(p []byte, i int) int {
+	for i < len(p) {
+		c := p[i]
+		switch class[c] {
+		case classSpace:
+			i++
+		case classWord:
+			end := i + 1
+			for end < len(p) && inWord[p[end]] {
+				end++
+			}
+			if end == len(p) {
+				s.n = 0
+				s.hold(p[i:end])
+				s.lex = inWordRest
+				return end
+			}
+			if s.wordEnds(p[i:end], p[end]) {
+				return end + 1
+			}
+			i = end
+		case classDigit:
+			// Digits alone: PostgreSQL before 15 reads 1into as two tokens.
+			for i < len(p) && class[p[i]] == classDigit {
+				i++
+			}
+			s.token('0')
+		case classQuote:
+			s.stringBegins(s.mode&BackslashStrings != 0 || s.prev == prevEscape)
+			return i + 1
+		case classIdent:
+			end := i + 1
+			for end < len(p) && p[end] != '"' {
+				end++
+			}
+			if end == len(p) {
+				s.n = 0
+				s.hold(p[i+1:])
+				s.lex = inName
+				return end
+			}
+			s.name(p[i+1 : end])
+			i = end + 1
+		case classDash:
+			s.lex = inDash
+			return i + 1
+		case classSlash:
+			s.lex = inSlash
+			return i + 1
+		case classDollar:
+			s.lex = inDollar
+			return i + 1
+		default:
+			if c == ';' || s.watchful() {
+				s.token(c)
+			} else {
+				s.prev = prevAny
+			}
+			i++
+		}
+	}
+	return i
+}
+
+// hold keeps what fits of a word, name or tag.
+func (s *Scanner) hold(p []byte) { s.n += uint8(copy(s.held[s.n:], p)) }
+
+// wordRest goes on with a word that the last piece cut.
+func (s *Scanner) wordRest(p []byte, i int) int {
+	end := i
+	for end < len(p) && inWord[p[end]] {
+		end++
+	}
+	s.hold(p[i:end])
+	if end == len(p) {
+		return end
+	}
+	s.lex = inText
+	if s.wordEnds(s.held[:s.n], p[end]) {
+		return end + 1
+	}
+	return end
+}
+
+// wordEnds takes a whole word and the byte behind it, which makes some words of
+// one letter the prefix of a string or name. It tells whether it has used that
+// byte.
+func (s *Scanner) wordEnds(w []byte, next byte) (used bool) {
+	if len(w) == 1 {
+		switch {
+		case next == '\'':
+			switch w[0] | 0x20 {
+			case 'e':
+				s.stringBegins(true)
+				return true
+			case 'b', 'x':
+				s.stringBegins(false)
+				return true
+			}
+		case next == '&' && w[0]|0x20 == 'u':
+			s.lex = inUnicode
+			return true
+		}
+	}
+	s.word(w)
+	return false
+}
+
+// stringBegins enters a string, as the token that it is.
+//
+// A string may be continued behind white space with a line break, and stays of
+// its kind: E'a' <newline> 'b\” is one string. So a plain quote behind an
+// E-string goes on with escapes; where PostgreSQL does not see a continuation
+// it sees a syntax error, which keeps the whole text from running.
+func (s *Scanner) stringBegins(escapes bool) {
+	s.token('\'')
+	if escapes {
+		s.lex, s.prev = inEscape, prevEscape
+	} else {
+		s.lex = inString
+	}
+}
+
+// nameRest goes on with a quoted name that the last piece cut.
+func (s *Scanner) nameRest(p []byte, i int) int {
+	end := bytes.IndexByte(p[i:], '"')
+	if end < 0 {
+		s.hold(p[i:])
+		return len(p)
+	}
+	s.hold(p[i : i+end])
+	s.lex = inText
+	s.name(s.held[:s.n])
+	return i + end + 1
+}
+
+// skip passes over what has no meaning up to the byte that may end it.
+func (s *Scanner) skip(p []byte, i int) int {
+	rest := p[i:]
+	var end int
+	switch s.lex {
+	case inString:
+		// A doubled quote ends one string and begins the next: the same.
+		if end = bytes.IndexByte(rest, '\''); end >= 0 {
+			s.lex = inText
+		}
+	case inLine:
+		if end = lineEnd(rest); end >= 0 {
+			s.lex = inText
+		}
+	default:
+		if end = bytes.IndexByte(rest, '$'); end >= 0 {
+			s.lex, s.matched = inDollarEnd, 0
+		}
+	}
+	if end < 0 {
+		return len(p)
+	}
+	return i + end + 1
+}
+
+// lineEnd finds the first line feed or carriage return.
+func lineEnd(p []byte) int {
+	for i, c := range p {
+		if c == '\n' || c == '\r' {
+			return i
+		}
+	}
+	return -1
+}
+
+// one reads the byte p[i] in the states that look at single bytes. It returns i
+// if the byte is the beginning of something else.
+func (s *Scanner) one(p []byte, i int) int {
+	c := p[i]
+	switch s.lex {
+	case inEscape:
+		return s.escape(p, i)
+	case inBackslash:
+		s.lex = inEscape
+	case inEscapeEnd:
+		if c != '\'' {
+			s.lex = inText
+			return i
+		}
+		s.lex = inEscape
+	case inUnicode:
+		return s.unicode(c, i)
+	case inDash:
+		if c != '-' {
+			return s.operator('-', i)
+		}
+		s.lex = inLine
+	case inSlash:
+		if c != '*' {
+			return s.operator('/', i)
+		}
+		s.lex, s.nesting = inBlock, 1
+	case inBlock, inBlockStar, inBlockSlash:
+		s.block(c)
+	case inDollar, inTagRest:
+		return s.tag(c, i)
+	case inDollarEnd:
+		s.dollarEnd(c)
+	}
+	return i + 1
+}
+
+// operator makes a token of a byte that did not begin a comment.
+func (s *Scanner) operator(c byte, i int) int {
+	s.lex = inText
+	s.token(c)
+	return i
+}
+
+// escape passes over the content of E'...'.
+func (s *Scanner) escape(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		switch p[i] {
+		case '\'':
+			s.lex = inEscapeEnd
+			return i + 1
+		case '\\':
+			s.lex = inBackslash
+			return i + 1
+		}
+	}
+	return i
+}
+
+// unicode decides what U& was. In a name written so, escapes can spell
+// set_config in ways that only a parser sees.
+func (s *Scanner) unicode(c byte, i int) int {
+	s.lex = inText
+	switch c {
+	case '"':
+		s.doubt()
+		return i + 1
+	case '\'':
+		s.stringBegins(false) // its backslashes spell characters, never a quote
+		return i + 1
+	}
+	s.token('u')
+	s.token('&')
+	return i
+}
+
+// block reads a byte of a block comment, which nests.
+func (s *Scanner) block(c byte) {
+	last := s.lex
+	s.lex = inBlock
+	switch {
+	case last == inBlockStar && c == '/':
+		if s.nesting--; s.nesting == 0 {
+			s.lex = inText
+		}
+	case last == inBlockSlash && c == '*':
+		s.nesting++ // and this * does not count towards an end
+	case c == '*':
+		s.lex = inBlockStar
+	case c == '/':
+		s.lex = inBlockSlash
+	}
+}
+
+// tag reads behind a $: the tag of a dollar quote, a parameter, or neither.
+func (s *Scanner) tag(c byte, i int) int {
+	switch {
+	case s.lex == inDollar && c == '$':
+		s.n = 0
+		s.lex = inDollarBody
+	case s.lex == inDollar && class[c] == classWord:
+		s.n = 0
+		s.hold([]byte{c})
+		s.lex = inTagRest
+	case s.lex == inDollar: // $1, or nothing that PostgreSQL knows
+		return s.operator('$', i)
+	case c == '$':
+		s.lex = inDollarBody
+	case !inTag(c):
+		// No dollar quote: the $ stands for itself and the rest is a word.
+		s.lex = inText
+		s.token('$')
+		if s.wordEnds(s.held[:s.n], c) {
+			return i + 1
+		}
+		return i
+	case s.n == wordBytesMax:
+		s.doubt() // the tag cannot be kept, so its end cannot be found
+	default:
+		s.hold([]byte{c})
+	}
+	if s.lex == inDollarBody {
+		s.token('\'')
+	}
+	return i + 1
+}
+
+// dollarEnd compares what follows a $ in a dollar quote with its tag.
+func (s *Scanner) dollarEnd(c byte) {
+	switch {
+	case s.matched == s.n && c == '$':
+		s.lex = inText
+	case s.matched < s.n && c == s.held[s.matched]:
+		s.matched++
+	case c == '$':
+		s.matched = 0 // the end of a wrong tag may begin the right one
+	default:
+		s.lex = inDollarBody
+	}
+}
+
+// doubt gives the text up.
+func (s *Scanner) doubt() {
+	s.effects |= Opaque
+	s.lex = inDoubt
+}
+
+// finish settles what was waiting for more.
+func (s *Scanner) finish() {
+	switch s.lex {
+	case inText, inLine, inEscapeEnd, inDoubt:
+	case inWordRest:
+		s.word(s.held[:s.n])
+	case inDash, inSlash, inUnicode, inDollar:
+		s.token('-')
+	case inTagRest:
+		s.token('$')
+		s.word(s.held[:s.n])
+	default:
+		s.effects |= Opaque
+	}
+	s.statementEnds()
+}
+
+// highByte finds the first byte above 0x7f.
+func highByte(p []byte) int {
+	for i, c := range p {
+		if c >= 0x80 {
+			return i
+		}
+	}
+	return -1
+}

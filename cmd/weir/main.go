@@ -1,0 +1,95 @@
+// Command weir is a connection-pooling proxy in front of PostgreSQL.
+//
+// main parses the command line and turns an error into an exit code; each command is a file with a struct of its
+// flags and a Run. Exit codes: 0 it went well, 1 it did not, 2 the command line was wrong. Nothing but main exits,
+// and nothing writes but to the streams it was handed, so tests run the commands as a shell does.
+//
+// May import config, proxy and the command-line library.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"weir/config"
+)
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// streams is the world as a command sees it.
+type streams struct {
+	out io.Writer                   // what was asked for
+	err io.Writer                   // warnings, errors, logs
+	env func(string) (string, bool) // the environment
+}
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve clients until told to stop."`
+	Check   checkCmd   `cmd:"" help:"Say what is wrong in a configuration file, or print what holds."`
+	Version versionCmd `cmd:"" help:"Print weir's version."`
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
+}
+
+// run is main without the process: it returns the exit code.
+func run(args []string, s streams) int {
+	helped := false
+	parser, err := kong.New(&cli{},
+		kong.Name("weir"),
+		kong.Description("A connection-pooling proxy in front of PostgreSQL."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(int) { helped = true }), // --help prints and wants to exit
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		panic(err) // a wrong tag in a command's struct
+	}
+	ctx, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		if parse, ok := errors.AsType[*kong.ParseError](err); ok {
+			ctx = parse.Context
+		}
+		return fail(s.err, usageError{err}, ctx)
+	}
+	return fail(s.err, ctx.Run(s), ctx)
+}
+
+// usageError marks an error as one of the command line's: it exits with 2 and a hint.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// fail prints an error, if there is one, and returns the exit code. Problems of a configuration stand on lines of
+// their own that begin with the place, so that editors find it; other errors begin with the program's name.
+func fail(w io.Writer, err error, ctx *kong.Context) int {
+	if err == nil {
+		return exitOK
+	}
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		fmt.Fprintln(w, problems)
+	} else {
+		fmt.Fprintf(w, "weir: %v\n", err)
+	}
+	if _, ok := errors.AsType[usageError](err); !ok {
+		return exitFailed
+	}
+	command := ""
+	if ctx != nil && ctx.Command() != "" {
+		command = ctx.Command() + " "
+	}
+	fmt.Fprintf(w, "Try: weir %s--help\n", command)
+	return exitUsage
+}

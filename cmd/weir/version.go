@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCmd struct{}
+
+// Run prints one line: version, commit, Go.
+func (versionCmd) Run(s streams) error {
+	_, err := fmt.Fprintln(s.out, versionLine(debug.ReadBuildInfo()))
+	return err
+}
+
+// versionLine says what the build recorded of itself; without a version-control system at hand it records no commit.
+func versionLine(info *debug.BuildInfo, ok bool) string {
+	version, commit, changed := "development", "", ""
+	if ok {
+		if v := info.Main.Version; v != "" && v != "(devel)" {
+			version = v
+		}
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				commit = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true":
+				changed = " with changes"
+			}
+		}
+	}
+	if commit != "" {
+		version += " (commit " + commit[:min(12, len(commit))] + changed + ")"
+	}
+	return fmt.Sprintf("weir %s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

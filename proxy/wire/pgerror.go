@@ -1,0 +1,33 @@
+package wire
+
+import "weir/proxy/pgerror"
+
+// AppendErrorResponse writes an error as a client reads it.
+func AppendErrorResponse(dst []byte, e *pgerror.Error) []byte {
+	return appendNotice(dst, ServerErrorResponse, e)
+}
+
+// AppendNoticeResponse writes a notice: an Error of severity NOTICE or WARNING.
+func AppendNoticeResponse(dst []byte, e *pgerror.Error) []byte {
+	return appendNotice(dst, ServerNoticeResponse, e)
+}
+
+// appendNotice writes the fields in PostgreSQL's order. 'S' may be localised and 'V' may not; weir speaks English in both.
+func appendNotice(dst []byte, kind byte, e *pgerror.Error) []byte {
+	dst, at := begin(dst, kind)
+	dst = appendField(dst, 'S', e.Severity)
+	dst = appendField(dst, FieldSeverity, e.Severity)
+	dst = appendField(dst, FieldCode, e.Code)
+	dst = appendField(dst, FieldMessage, e.Message)
+	if e.Detail != "" {
+		dst = appendField(dst, FieldDetail, e.Detail)
+	}
+	if e.Hint != "" {
+		dst = appendField(dst, FieldHint, e.Hint)
+	}
+	return end(append(dst, 0), at)
+}
+
+func appendField(dst []byte, code byte, value string) []byte {
+	return appendCString(append(dst, code), value)
+}

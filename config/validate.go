@@ -12,6 +12,9 @@ import (
 // 63 (NAMEDATALEN), but a startup packet may hold longer ones and a database here is only a name for another.
 const nameMax = 255
 
+// socketPathMax bounds a unix socket's path, in bytes: sun_path has 104 on macOS, 108 on Linux, with a zero at the end.
+const socketPathMax = 103
+
 var defaultPort = 5432
 
 // validate checks what one setting alone does not show. report takes the path of the setting to blame.
@@ -71,6 +74,9 @@ func checkListeners(c *Config, report func([]string, string, ...any)) {
 	}
 	if dir := c.Listen.UnixSocketDir; dir != "" && dir[0] != '/' {
 		report([]string{"listen", "unix_socket_dir"}, "unix_socket_dir must be an absolute path (got %q)", dir)
+	} else if n := len(dir) + len("/.s.PGSQL.65535"); n > socketPathMax {
+		report([]string{"listen", "unix_socket_dir"}, "unix_socket_dir must be at most %d bytes long (got %d)",
+			socketPathMax-len("/.s.PGSQL.65535"), len(dir))
 	}
 }
 

@@ -1,0 +1,112 @@
+package load
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Kind names a way to fail: "HTTP 503 53300" (status, and SQLSTATE if the body told one) or one of the constants.
+type Kind string
+
+// Failures without an HTTP answer.
+const (
+	Refused  Kind = "connection refused"
+	Reset    Kind = "connection reset"
+	CutShort Kind = "answer cut short"
+	Timeout  Kind = "no answer in time"
+	NoPort   Kind = "no local port free" // the load's own limit, not the target's
+	Other    Kind = "network error"
+)
+
+// SQLState is the PostgreSQL code that the failure's answer told, or "".
+func (k Kind) SQLState() string {
+	f := strings.Fields(string(k))
+	if len(f) == 3 && f[0] == "HTTP" {
+		return f[2]
+	}
+	return ""
+}
+
+// Result is what a load measured.
+type Result struct {
+	Elapsed   time.Duration // from the first request to the last answer
+	Succeeded Latencies     // answers with status 200, read to the end
+	Failed    Latencies
+	Kinds     map[Kind]int64 // of the failures
+	Bytes     int64          // of all bodies
+	// ListenOverflows is how many connections the machine's listeners dropped for want of room in their accept queue
+	// meanwhile, whoever's they were. Each costs its client a second or more, which is the kernel's and not the
+	// target's: a larger backlog (net.core.somaxconn) cures it. 0 where the system does not tell.
+	ListenOverflows int64
+}
+
+func newResult() *Result {
+	return &Result{Succeeded: newLatencies(), Failed: newLatencies(), Kinds: map[Kind]int64{}}
+}
+
+func (r *Result) add(got outcome, took time.Duration) {
+	r.Bytes += got.bytes
+	if got.kind == "" {
+		r.Succeeded.record(took)
+		return
+	}
+	r.Failed.record(took)
+	r.Kinds[got.kind]++
+}
+
+// Requests is how many requests ended, well or not.
+func (r *Result) Requests() int64 { return r.Succeeded.Count() + r.Failed.Count() }
+
+// PerSecond is the rate of successes.
+func (r *Result) PerSecond() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Succeeded.Count()) / r.Elapsed.Seconds()
+}
+
+// KindsByCount lists the kinds of failure, the most frequent first.
+func (r *Result) KindsByCount() []Kind {
+	return slices.SortedFunc(maps.Keys(r.Kinds), func(a, b Kind) int {
+		return cmp.Or(cmp.Compare(r.Kinds[b], r.Kinds[a]), cmp.Compare(a, b))
+	})
+}
+
+// Bounds of the histograms, in microseconds. Nothing takes longer than the time-out plus a connect.
+const (
+	latencyMin    = 1
+	latencyMax    = 120_000_000
+	latencyDigits = 3
+)
+
+// Latencies is a distribution of durations, exact to a thousandth of each.
+type Latencies struct{ histogram *hdrhistogram.Histogram }
+
+func newLatencies() Latencies {
+	return Latencies{hdrhistogram.New(latencyMin, latencyMax, latencyDigits)}
+}
+
+func (l Latencies) record(d time.Duration) {
+	_ = l.histogram.RecordValue(min(max(d.Microseconds(), latencyMin), latencyMax)) // in range, so it cannot fail
+}
+
+// Count is how many durations were recorded.
+func (l Latencies) Count() int64 { return l.histogram.TotalCount() }
+
+// Percentile is the duration that p percent did not exceed; 0 when there are none.
+func (l Latencies) Percentile(p float64) time.Duration {
+	return time.Duration(l.histogram.ValueAtPercentile(p)) * time.Microsecond
+}
+
+// Mean is the average; 0 when there are none.
+func (l Latencies) Mean() time.Duration {
+	return time.Duration(l.histogram.Mean() * float64(time.Microsecond))
+}
+
+// Max is the longest.
+func (l Latencies) Max() time.Duration { return time.Duration(l.histogram.Max()) * time.Microsecond }

@@ -1,0 +1,95 @@
+package pool
+
+import "fmt"
+
+// Limit is what keeps the pool from dialling one more backend.
+type Limit uint8
+
+const (
+	// NoLimit is the zero value: nothing does.
+	NoLimit Limit = iota
+	// LimitDrain: the pool is being drained.
+	LimitDrain
+	// LimitSize: Size is reached, and the reserve is used up or not yet open.
+	LimitSize
+	// LimitTrouble: the server is away or refuses; the back-off runs, or a
+	// probe is under way.
+	LimitTrouble
+	// LimitFull: the server has no place left; likewise.
+	LimitFull
+	// LimitShared: a limit over several pools; likewise.
+	LimitShared
+	// LimitDials: MaxDials are under way.
+	LimitDials
+)
+
+// String returns the word that scripts, SHOW WAITS and metrics use.
+func (l Limit) String() string {
+	switch l {
+	case NoLimit:
+		return "none"
+	case LimitDrain:
+		return "drain"
+	case LimitSize:
+		return "size"
+	case LimitDials:
+		return "dials"
+	case LimitTrouble:
+		return "server_trouble"
+	case LimitFull:
+		return "server_full"
+	case LimitShared:
+		return "shared_limit"
+	}
+	return fmt.Sprintf("limit(%d)", uint8(l))
+}
+
+// limit returns what forbids one more dial, the most ordinary reason first.
+func (p *Pool) limit(now Instant) Limit {
+	dialling := p.count[Dialling]
+	switch {
+	case p.draining:
+		return LimitDrain
+	case !p.sizeAllows(now):
+		return LimitSize
+	case p.trouble.holds(now, dialling):
+		return LimitTrouble
+	case p.full.holds(now, dialling):
+		return LimitFull
+	case p.limited.holds(now, dialling):
+		return LimitShared
+	case dialling >= p.cfg.MaxDials:
+		return LimitDials
+	}
+	return NoLimit
+}
+
+// Counts is a pool as it stands after the latest event.
+type Counts struct {
+	Idle     int
+	Leased   int
+	Dialling int
+	Waiting  int
+	Oldest   Instant // since when the oldest waiter waits; Never if nobody does
+	Bound    Limit   // what holds back a dial that is wanted; NoLimit if none is
+	Failures int     // dials that failed in a row because the server was away or refused
+}
+
+// Counts returns the pool's figures.
+func (p *Pool) Counts() Counts {
+	c := Counts{
+		Idle:     p.count[Idle],
+		Leased:   p.count[Leased],
+		Dialling: p.count[Dialling],
+		Waiting:  p.waiting,
+		Oldest:   Never,
+		Failures: p.trouble.strikes,
+	}
+	if p.waiting > 0 {
+		c.Oldest = p.waiters[p.waiters[0].next].since
+	}
+	if p.need() {
+		c.Bound = p.limit(p.now)
+	}
+	return c
+}

@@ -1,0 +1,119 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+)
+
+// DecisionKind says what the caller is to do.
+type DecisionKind uint8
+
+const (
+	// NoDecision is the zero value and never decided.
+	NoDecision DecisionKind = iota
+	// Lease hands Backend to Client, who waited for Waited.
+	Lease
+	// Dial asks for a new backend, to be known as Backend. Answered by Dialled
+	// or DialFailed.
+	Dial
+	// Close ends Backend, which is idle, just freed or just dialled.
+	Close
+	// Fail turns Client away, who waited for Waited.
+	Fail
+)
+
+// String returns the word that scripts use.
+func (k DecisionKind) String() string {
+	switch k {
+	case NoDecision:
+		return "none"
+	case Lease:
+		return "lease"
+	case Dial:
+		return "dial"
+	case Close:
+		return "close"
+	case Fail:
+		return "fail"
+	}
+	return fmt.Sprintf("decision(%d)", uint8(k))
+}
+
+// Cause is the reason of a Close or a Fail.
+type Cause uint8
+
+const (
+	// NoCause is the zero value; Lease and Dial carry it.
+	NoCause Cause = iota
+	// CauseLifetime closes a backend older than its share of ServerLifetime.
+	CauseLifetime
+	// CauseIdleTimeout closes a backend unused for ServerIdleTimeout.
+	CauseIdleTimeout
+	// CauseSurplus closes a backend above Size: a reserve backend that is no
+	// longer needed, or one too many since Configure.
+	CauseSurplus
+	// CauseReclaimed closes an idle backend for the sake of another pool.
+	CauseReclaimed
+	// CauseDrain closes backends and fails clients after Close.
+	CauseDrain
+	// CauseQueryWaitTimeout fails a client that waited for QueryWaitTimeout.
+	CauseQueryWaitTimeout
+	// CauseLoginFailed fails a client because no backend can be had. The caller
+	// tells it the error of the last failed dial.
+	CauseLoginFailed
+)
+
+// String returns the word that scripts and close reasons use: the setting's
+// name where there is one.
+func (c Cause) String() string {
+	switch c {
+	case NoCause:
+		return "none"
+	case CauseLifetime:
+		return "server_lifetime"
+	case CauseIdleTimeout:
+		return "server_idle_timeout"
+	case CauseSurplus:
+		return "surplus"
+	case CauseReclaimed:
+		return "reclaimed"
+	case CauseDrain:
+		return "drain"
+	case CauseQueryWaitTimeout:
+		return "query_wait_timeout"
+	case CauseLoginFailed:
+		return "login_failed"
+	}
+	return fmt.Sprintf("cause(%d)", uint8(c))
+}
+
+// Decision is one thing for the caller to do. Kind says which fields count.
+type Decision struct {
+	Waited  time.Duration // Lease, Fail: since Want
+	Client  ClientID      // Lease, Fail
+	Backend BackendID     // Lease, Dial, Close
+	Kind    DecisionKind
+	Why     Cause // Close, Fail
+}
+
+// String prints the decision as scripts do: "lease b1 c2", "close b1 drain".
+func (d Decision) String() string {
+	switch d.Kind {
+	case Lease:
+		return fmt.Sprintf("lease b%d c%d", d.Backend, d.Client)
+	case Dial:
+		return fmt.Sprintf("dial b%d", d.Backend)
+	case Close:
+		return fmt.Sprintf("close b%d %s", d.Backend, d.Why)
+	case Fail:
+		return fmt.Sprintf("fail c%d %s %s", d.Client, d.Why, d.Waited)
+	case NoDecision:
+	}
+	return d.Kind.String()
+}
+
+// Decisions returns what the last event decided, in the order in which it is to
+// be done. The slice is the pool's and valid until the next event.
+func (p *Pool) Decisions() []Decision { return p.decisions }
+
+func (p *Pool) decide(d Decision) { p.decisions = append(p.decisions, d) }

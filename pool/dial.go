@@ -1,0 +1,216 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// backoffFirst is long enough for a login that failed for want of a moment
+	// (a restart's last step), short enough that nobody notices.
+	backoffFirst = 100 * time.Millisecond
+	// fullRetryMost bounds the wait for a place at a full server: each probe
+	// costs the server a fork, and each second without costs the waiters.
+	fullRetryMost = 5 * time.Second
+	// fullMemory is how long after its last 53300 a server is grown into one
+	// backend at a time.
+	fullMemory = time.Minute
+	// limitedRetry covers a missing Nudge, and limits whose room nobody
+	// announces.
+	limitedRetry = time.Second
+)
+
+// FailureKind says what a failed dial means for the next.
+type FailureKind uint8
+
+const (
+	// Unreachable: no connection, or one that broke, or the server is starting
+	// or shutting down (57P03). Another attempt may succeed without anybody's
+	// doing. The zero value: in doubt, try again.
+	Unreachable FailureKind = iota
+	// Refused: the server said no, and will until somebody changes something
+	// (class 28, 3D000, a certificate that does not fit).
+	Refused
+	// Full: the server has no place left (53300).
+	Full
+	// Limited: a limit over several pools refused; the server was not asked.
+	Limited
+)
+
+// String returns the word that scripts use.
+func (k FailureKind) String() string {
+	switch k {
+	case Unreachable:
+		return "unreachable"
+	case Refused:
+		return "refused"
+	case Full:
+		return "full"
+	case Limited:
+		return "limited"
+	}
+	return fmt.Sprintf("failure(%d)", uint8(k))
+}
+
+// Failure is why a dial failed. The error itself stays with the caller.
+type Failure struct {
+	Kind FailureKind
+}
+
+// obstacle is something that dials ran into. While it stands (strikes > 0)
+// dials go out one at a time and not before retry.
+type obstacle struct {
+	strikes int     // how often in a row, dials under way at the same time counted once
+	last    Instant // when last
+	retry   Instant // when to try again
+}
+
+// meet notes that a dial begun at started ran into o just now. Dials that were
+// under way when another met o are no further evidence and change no back-off.
+func (o *obstacle) meet(now, started Instant) (again bool) {
+	again = o.strikes == 0 || started >= o.last
+	if again {
+		o.strikes++
+	}
+	o.last = now
+	return again
+}
+
+// holds reports whether o forbids one more dial.
+func (o *obstacle) holds(now Instant, dialling int) bool {
+	return o.strikes > 0 && (dialling > 0 || now < o.retry)
+}
+
+// due returns when o stops forbidding a dial, Never if it does not forbid one.
+func (o *obstacle) due(now Instant) Instant {
+	if o.strikes == 0 || o.retry <= now {
+		return Never
+	}
+	return o.retry
+}
+
+// backoff returns the time before the next dial: backoffFirst, doubled with each
+// strike after the first, at most most, and by chance up to a quarter less, so
+// that pools that failed together do not come back together.
+func (p *Pool) backoff(strikes int, most time.Duration) time.Duration {
+	most = max(most, backoffFirst)
+	d := most
+	// Beyond 30 doublings even a year is exceeded; the shift stays in range.
+	if n := strikes - 1; n < 30 {
+		d = min(most, backoffFirst<<n)
+	}
+	return d - p.jitter(d/4)
+}
+
+// jitter returns a random duration below d.
+func (p *Pool) jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(p.random.Uint64() % uint64(d))
+}
+
+// failed draws the conclusions from a dial that was begun at started.
+func (p *Pool) failed(now, started Instant, f Failure) {
+	switch f.Kind {
+	case Limited:
+		p.limited.meet(now, started)
+		p.limited.retry = now.plus(limitedRetry)
+	case Full:
+		// A server that counts its connections is there.
+		p.trouble = obstacle{}
+		if p.full.meet(now, started) {
+			p.full.retry = now.plus(p.backoff(p.full.strikes, fullRetryMost))
+		}
+	case Unreachable, Refused:
+		// A trouble that nobody looked at for so long is over: the next one
+		// gets its own grace. Twice: a probe that comes late by its timer must
+		// not count as a pause.
+		if started > p.trouble.last.plus(p.cfg.ServerLoginRetry).plus(p.cfg.ServerLoginRetry) {
+			p.trouble = obstacle{}
+		}
+		if p.trouble.strikes == 0 {
+			p.since = started
+		}
+		if p.trouble.meet(now, started) {
+			p.trouble.retry = now.plus(p.backoff(p.trouble.strikes, p.cfg.ServerLoginRetry))
+		}
+		p.refused = f.Kind == Refused
+		if p.waiting > 0 && p.hopeless(now) {
+			p.giveUp(now)
+		}
+	}
+}
+
+// succeeded draws the conclusions from a login whose dial was begun at started.
+func (p *Pool) succeeded(now, started Instant) {
+	p.trouble = obstacle{}
+	p.turnedAway = false
+	if started >= p.limited.last {
+		p.limited = obstacle{}
+	}
+	switch {
+	case p.full.strikes == 0 || started < p.full.last:
+	case p.live() >= p.cfg.Size || now > p.full.last.plus(fullMemory):
+		p.full = obstacle{}
+	default:
+		p.full.strikes = 1
+		p.full.retry = now.plus(p.backoff(1, fullRetryMost))
+	}
+}
+
+// hopeless reports whether it is certain, and fresh knowledge, that no backend
+// can be had.
+func (p *Pool) hopeless(now Instant) bool {
+	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
+		return false
+	}
+	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
+}
+
+// giveUp fails all who wait. They are likely to come back: a probe is to find
+// out whether it pays.
+func (p *Pool) giveUp(now Instant) {
+	p.failAll(now, CauseLoginFailed)
+	p.turnedAway = true
+}
+
+// need reports whether one more dial is wanted.
+func (p *Pool) need() bool {
+	return p.waiting > p.count[Dialling] ||
+		p.total() < p.cfg.MinSize ||
+		p.turnedAway && p.total() == 0 && p.trouble.strikes > 0
+}
+
+// dialMore dials what is wanted and allowed.
+func (p *Pool) dialMore(now Instant) {
+	for p.need() && p.limit(now) == NoLimit {
+		b := p.newBackend()
+		p.move(b, Dialling)
+		p.backends[b].since = now
+		p.turnedAway = false
+		p.decide(Decision{Kind: Dial, Backend: b})
+	}
+}
+
+// dialDue returns when a dial that is wanted, but held back, may go out, or when
+// waiting for it becomes hopeless.
+func (p *Pool) dialDue(now Instant) Instant {
+	if p.draining || !p.need() {
+		return Never
+	}
+	due := p.reserveDue()
+	if due <= now {
+		due = Never // open already; something else holds back
+	}
+	if p.count[Dialling] > 0 {
+		return due // obstacles are looked at when a dial ends
+	}
+	due = min(due, p.trouble.due(now), p.full.due(now), p.limited.due(now))
+	if p.trouble.strikes > 0 && p.waiting > 0 && p.live() == 0 {
+		if certain := p.since.plus(p.cfg.ServerLoginRetry); certain > now {
+			due = min(due, certain)
+		}
+	}
+	return due
+}

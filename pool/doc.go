@@ -1,0 +1,73 @@
+// Package pool decides which backend serves which client of one pool, that
+// is, of one (database, user) pair. It is a pure state machine: events go in
+// as method calls, decisions come out of Decisions, and the same configuration,
+// seed and events give the same decisions. It has no sockets, goroutines, locks
+// or clock, and imports the standard library only. A Pool belongs to one event
+// loop, which alone calls it.
+//
+// # What the caller owes
+//
+//  1. After every event, carry out all of Decisions, in order, before the next
+//     event. An event that arises meanwhile (a dial that a limit refuses at
+//     once) is reported after the last decision. A Dial decision is answered by
+//     exactly one Dialled or DialFailed, whatever the pool says meanwhile.
+//  2. Call Tick no later than Next says, as near to it as the loop's timers
+//     are. Next may move forward with any event. Early, late and superfluous
+//     ticks do no harm. A new pool wants its first Tick at once if it has a
+//     minimum size.
+//  3. Pass an Instant that never runs backwards; an earlier one counts as the
+//     latest seen.
+//  4. After a Close decision the backend does not exist for the pool any more:
+//     report nothing about it. Its number may come back in a Dial decision of a
+//     later event, never of the same one.
+//  5. A leased backend is the caller's, in whatever shape, until it says Freed
+//     (clean, owes no answer) or Lost. The pool does not know who holds it.
+//
+// Misuse panics in the words of the misuse.
+//
+// # Who is served
+//
+// Waiters are served first come, first served, without exception; nobody waits
+// while a backend is idle, so a new client cannot overtake. Among idle backends
+// the most recently used goes first: its caches are warm, and those at the
+// bottom get old enough for server_idle_timeout. A backend that already has the
+// client's settings is preferred among the top few (settingsLookahead).
+//
+// # When a backend is dialled
+//
+// One dial for each waiter that no dial under way will serve, and for what
+// lacks of MinSize (from the first Tick until Close, clients or none). Never
+// more than MaxDials at once, never more than Size backends, and up to
+// ReserveSize more when the first waiter that no dial will serve has waited for
+// ReserveTimeout. When nobody waits, backends above Size are closed as they
+// come free.
+//
+// # When a dial fails
+//
+// Three obstacles are told apart. While one stands, dials go out one at a time,
+// each after a back-off, so that a server in trouble meets probes, not storms.
+//
+// Unreachable, Refused: the server is away or says no. The back-off doubles from
+// 100 ms up to ServerLoginRetry. Waiters are not bothered by a short trouble (a
+// restart, a failover): they go on waiting. They are failed with
+// CauseLoginFailed, all at once, when the pool has no live backend and the
+// matter is certain: the server refused (wrong password, no such database), or
+// dials have failed for ServerLoginRetry, counted from the start of the first
+// failed dial, so that a server that swallows packets is not granted a second
+// dial's timeout. From then on new clients are failed at once, too, but only
+// while the last failure is younger than ServerLoginRetry: who comes after a
+// quiet weekend gets an attempt of his own and not Friday's error. As long as
+// clients are turned away a probe goes out by back-off, without anybody having
+// to wait for it, and its success ends the trouble. With one live backend left
+// nobody is failed: the queue moves. (PgBouncer instead lets waiters wait for
+// query_wait_timeout, 120 s, or dial again only once per server_login_retry.)
+//
+// Full: PostgreSQL answered 53300. That is not a failure but a size: the pool
+// makes do with what it has, and clients wait, until QueryWaitTimeout if need
+// be, also when it has nothing at all. It grows again by one backend at a time:
+// a probe after 100 ms, after each further 53300 twice as late, at most 5 s;
+// after a success the next after 100 ms again.
+//
+// Limited: a limit over several pools refused the dial. Tried again after Nudge,
+// or after a second, whichever comes first.
+package pool

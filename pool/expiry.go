@@ -1,0 +1,56 @@
+package pool
+
+// lifetimeSpread is the part of ServerLifetime by which backends' lifetimes
+// differ. A tenth of an hour's default is six minutes for a pool to change its
+// backends one by one.
+const lifetimeSpread = 10
+
+// expiry returns the end of the life of a backend born at born.
+func (p *Pool) expiry(born Instant) Instant {
+	end := after(born, p.cfg.ServerLifetime)
+	if end == Never {
+		return Never
+	}
+	return end - Instant(p.jitter(p.cfg.ServerLifetime/lifetimeSpread))
+}
+
+// renewExpiries applies a changed ServerLifetime to the backends there are.
+func (p *Pool) renewExpiries() {
+	for b := range p.backends {
+		if be := &p.backends[b]; be.state == Idle || be.state == Leased {
+			be.expires = p.expiry(be.born)
+		}
+	}
+}
+
+// expire closes idle backends that are too old (MinSize or not: Tick dials their
+// successors) and those above MinSize that are idle for too long.
+func (p *Pool) expire(now Instant) {
+	for b := p.longestIdle(); b != 0; {
+		up := p.backends[b].prev
+		if now >= p.backends[b].expires {
+			p.close(b, CauseLifetime)
+		}
+		b = up
+	}
+	for p.idleTimeoutDue() <= now {
+		p.close(p.longestIdle(), CauseIdleTimeout)
+	}
+}
+
+func (p *Pool) idleTimeoutDue() Instant {
+	if p.count[Idle] == 0 || p.live() <= p.cfg.MinSize {
+		return Never
+	}
+	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)
+}
+
+// idleDue returns when expire has something to do. It looks at all idle
+// backends, which is why Want and Freed lower Pool.next instead of planning.
+func (p *Pool) idleDue() Instant {
+	due := p.idleTimeoutDue()
+	for b := p.longestIdle(); b != 0; b = p.backends[b].prev {
+		due = min(due, p.backends[b].expires)
+	}
+	return due
+}

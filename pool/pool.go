@@ -1,0 +1,300 @@
+package pool
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Instant is a moment in nanoseconds on the caller's monotonic clock.
+type Instant int64
+
+// Never is the Instant of what is not scheduled.
+const Never Instant = math.MaxInt64
+
+// plus returns t + d, or Never if that is beyond the end of time. d is not
+// negative.
+func (t Instant) plus(d time.Duration) Instant {
+	if t > 0 && Instant(d) > Never-t {
+		return Never
+	}
+	return t + Instant(d)
+}
+
+// after returns when a timeout of d that began at t is over: Never for d 0, a
+// timeout that is off.
+func after(t Instant, d time.Duration) Instant {
+	if d == 0 {
+		return Never
+	}
+	return t.plus(d)
+}
+
+// ClientID is a small number that the caller chose, unique among the clients
+// that the pool may meet at one time. The pool keeps 24 bytes per number up to
+// the largest that ever had to wait: choose them densely.
+type ClientID uint32
+
+// BackendID is a small number that the pool chose in a Dial decision. The first
+// is 1. Numbers of backends that are gone are used again.
+type BackendID uint32
+
+// SettingsID names a set of session settings; 0 is what a new backend has.
+type SettingsID uint32
+
+// Pool decides who gets which backend. See the package comment for what its
+// caller owes. Not safe for concurrent use.
+type Pool struct {
+	cfg       Config
+	draining  bool
+	now       Instant // of the latest event
+	next      Instant // no Tick is needed before; never later than plan says
+	decisions []Decision
+	random    rand.PCG // jitter only
+
+	backends []backend // by BackendID; [0] closes the ring of idle ones
+	count    [backendStates]int
+	free     []BackendID // numbers to use again
+	gone     []BackendID // numbers given up by the latest event
+
+	waiters []waiter // by ClientID+1; [0] closes the ring
+	waiting int
+
+	trouble    obstacle // the server is away or refuses
+	since      Instant  // start of the first dial of the trouble
+	refused    bool     // the latest failure of the trouble was definitive
+	full       obstacle // the server has no place left
+	limited    obstacle // a limit over pools has no place left
+	turnedAway bool     // a client was failed since the last dial: probe
+
+	checker checker
+}
+
+// New returns an empty pool. The seed decides the jitter of back-offs and
+// lifetimes: give each pool another.
+func New(cfg Config, seed uint64) *Pool {
+	p := &Pool{
+		cfg:      cfg.checked(),
+		now:      math.MinInt64,
+		next:     Never,
+		backends: make([]backend, 1),
+		waiters:  make([]waiter, 1),
+	}
+	p.random.Seed(seed, 0)
+	if p.cfg.MinSize > 0 {
+		p.next = p.now
+	}
+	return p
+}
+
+// begin opens an event and returns its time.
+func (p *Pool) begin(now Instant) Instant {
+	p.decisions = p.decisions[:0]
+	if len(p.gone) > 0 {
+		p.free = append(p.free, p.gone...)
+		p.gone = p.gone[:0]
+	}
+	p.now = max(p.now, now)
+	return p.now
+}
+
+// settle closes an event that may have changed more than one lease: it dials
+// what may be dialled, gives up on what is hopeless, and plans the next Tick.
+func (p *Pool) settle(now Instant) {
+	p.dialMore(now)
+	// A probe under way is waited for: it may be the one that succeeds.
+	if p.waiting > 0 && p.count[Dialling] == 0 && p.hopeless(now) {
+		p.giveUp(now)
+	}
+	p.next = p.plan(now)
+	p.check()
+}
+
+// Want says that client c needs a backend, best one with settings s. It is
+// leased one, or fails, at once, or becomes a waiter and is answered by a Lease
+// or Fail of a later event, unless the caller says Forget first.
+func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
+	now = p.begin(now)
+	if p.Waiting(c) {
+		panic(fmt.Sprintf("pool: Want of c%d, which already waits", c))
+	}
+	switch {
+	case p.count[Idle] > 0:
+		b := p.pickIdle(s)
+		p.move(b, Leased)
+		p.decide(Decision{Kind: Lease, Client: c, Backend: b})
+		p.check()
+		return
+	case p.draining:
+		p.decide(Decision{Kind: Fail, Client: c, Why: CauseDrain})
+		p.check()
+		return
+	case p.waiting == 0 && p.hopeless(now):
+		p.turnedAway = true
+		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
+	default:
+		p.enqueue(now, c)
+	}
+	p.settle(now)
+}
+
+// Forget says that waiter c has left. It must be waiting.
+func (p *Pool) Forget(now Instant, c ClientID) {
+	p.begin(now)
+	if !p.Waiting(c) {
+		panic(fmt.Sprintf("pool: Forget of c%d, which does not wait", c))
+	}
+	p.dequeue(c)
+	p.check()
+}
+
+// Freed says that the transaction on leased backend b is over, that it owes no
+// answer, and that it is left with settings s. It goes to the oldest waiter, or
+// becomes idle, or is closed if it is expired or surplus.
+func (p *Pool) Freed(now Instant, b BackendID, s SettingsID) {
+	now = p.begin(now)
+	p.expect("Freed", b, Leased)
+	p.backends[b].settings = s
+	if p.place(now, b) {
+		p.check()
+		return
+	}
+	p.settle(now)
+}
+
+// Dialled says that backend b is connected and logged in, with settings 0.
+func (p *Pool) Dialled(now Instant, b BackendID) {
+	now = p.begin(now)
+	p.expect("Dialled", b, Dialling)
+	be := &p.backends[b]
+	started := be.since
+	be.born, be.settings = now, 0
+	be.expires = p.expiry(now)
+	p.place(now, b)
+	p.succeeded(now, started)
+	p.settle(now)
+}
+
+// DialFailed says that backend b will not come, and why.
+func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
+	now = p.begin(now)
+	p.expect("DialFailed", b, Dialling)
+	started := p.backends[b].since
+	p.move(b, Gone)
+	p.failed(now, started, f)
+	p.settle(now)
+}
+
+// Lost says that idle or leased backend b is gone. A lease ends with it: what
+// becomes of its client is the caller's business.
+func (p *Pool) Lost(now Instant, b BackendID) {
+	now = p.begin(now)
+	p.expect("Lost", b, Idle, Leased)
+	p.move(b, Gone)
+	p.settle(now)
+}
+
+// Tick says that time has passed and returns Next.
+func (p *Pool) Tick(now Instant) (next Instant) {
+	now = p.begin(now)
+	p.failOverdue(now)
+	p.expire(now)
+	p.settle(now)
+	return p.next
+}
+
+// Next returns when the next Tick is due as things stand after the latest
+// event, or Never. It costs nothing to ask.
+func (p *Pool) Next() Instant { return p.next }
+
+// Reclaim asks for an idle backend's place under a limit that several pools
+// share. It closes the longest idle backend if the pool has one above MinSize,
+// and reports whether it did.
+func (p *Pool) Reclaim(now Instant) bool {
+	p.begin(now)
+	if p.count[Idle] == 0 || p.live() <= p.cfg.MinSize {
+		return false
+	}
+	p.close(p.longestIdle(), CauseReclaimed)
+	p.check()
+	return true
+}
+
+// Nudge says that a limit over pools may have room again.
+func (p *Pool) Nudge(now Instant) {
+	now = p.begin(now)
+	p.limited.retry = now
+	p.settle(now)
+}
+
+// Configure gives the pool new sizes and timeouts. Idle backends above the new
+// size are closed, leased ones when they are freed. Those who wait keep their
+// place and the time they have waited.
+func (p *Pool) Configure(now Instant, cfg Config) {
+	now = p.begin(now)
+	old := p.cfg
+	p.cfg = cfg.checked()
+	if p.cfg.ServerLifetime != old.ServerLifetime {
+		p.renewExpiries()
+	}
+	for p.count[Idle] > 0 && p.live() > p.cfg.Size {
+		p.close(p.longestIdle(), CauseSurplus)
+	}
+	p.settle(now)
+}
+
+// Close drains the pool: waiters and whoever comes after are failed, idle
+// backends are closed now, leased ones when they are freed, and those being
+// dialled when they arrive. The pool is empty when Counts says so. There is no
+// way back.
+func (p *Pool) Close(now Instant) {
+	now = p.begin(now)
+	p.draining = true
+	p.failAll(now, CauseDrain)
+	for p.count[Idle] > 0 {
+		p.close(p.longestIdle(), CauseDrain)
+	}
+	p.settle(now)
+}
+
+// place finds the use of a backend that is just dialled or freed, and reports
+// whether it has one; if not, the backend is closed.
+func (p *Pool) place(now Instant, b BackendID) (used bool) {
+	be := &p.backends[b]
+	live, room := p.live(), p.cfg.Size
+	if be.state == Dialling {
+		live++
+	}
+	if p.waiting > 0 {
+		// The reserve was opened for them.
+		room += p.cfg.ReserveSize
+	}
+	switch {
+	case p.draining:
+		p.close(b, CauseDrain)
+		return false
+	case now >= be.expires:
+		p.close(b, CauseLifetime)
+		return false
+	case live > room:
+		p.close(b, CauseSurplus)
+		return false
+	case p.waiting > 0:
+		p.move(b, Leased)
+		c, waited := p.oldest(now)
+		p.dequeue(c)
+		p.decide(Decision{Kind: Lease, Client: c, Backend: b, Waited: waited})
+		return true
+	}
+	be.since = now
+	p.move(b, Idle)
+	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout))
+	return true
+}
+
+// plan returns when something is due if no event comes before. What an event
+// will set going (a dial's end, a freed backend) is not planned for.
+func (p *Pool) plan(now Instant) Instant {
+	return min(p.waitersDue(), p.idleDue(), p.dialDue(now))
+}

@@ -17,6 +17,10 @@ type layout struct {
 	spots map[string]spot // by pathKey
 }
 
+// depthMax is how many parts of a path are kept apart; no setting has more than four, an element of a list included.
+// Without a bound a file of nothing but brackets would cost the cube of its length.
+const depthMax = 8
+
 // spot is where a key and its value begin, as byte offsets. A table's value is its header.
 type spot struct{ key, value int }
 
@@ -101,6 +105,7 @@ func (s *scanner) document() {
 func (s *scanner) pair(table []string) {
 	start := s.at
 	path := append(table[:len(table):len(table)], s.path()...)
+	path = path[:min(len(path), depthMax+1)]
 	s.space()
 	s.skip("=")
 	s.space()
@@ -111,7 +116,7 @@ func (s *scanner) pair(table []string) {
 // note keeps the first place of a path and of the tables around it; further ones are elements of an array of tables
 // or tables opened a second time.
 func (s *scanner) note(path []string, p spot) {
-	for n := 1; n <= len(path); n++ {
+	for n := 1; n <= min(len(path), depthMax); n++ {
 		k := pathKey(path[:n])
 		if _, ok := s.layout.spots[k]; ok {
 			continue
@@ -129,7 +134,9 @@ func (s *scanner) path() []string {
 	var path []string
 	for {
 		s.space()
-		path = append(path, s.name())
+		if name := s.name(); len(path) <= depthMax { // one more than is kept, so that note knows
+			path = append(path, name)
+		}
 		s.space()
 		if !s.skip(".") {
 			return path
@@ -174,8 +181,11 @@ func (s *scanner) value(path []string) {
 				break
 			}
 			start := s.at
-			element := elementPath(path, i)
-			s.note(element, spot{key: start, value: start})
+			element := path
+			if len(path) < depthMax {
+				element = elementPath(path, i)
+				s.note(element, spot{key: start, value: start})
+			}
 			s.value(element)
 			s.blank()
 			if !s.skip(",") && s.at == start {

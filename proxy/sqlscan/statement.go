@@ -273,7 +273,7 @@ func (s *Scanner) argument(isTrue bool, c byte) {
 
 // callEnds gives the verdict on a call of set_config.
 func (s *Scanner) callEnds() {
-	if s.arg == argMax && s.third == thirdTrue {
+	if s.third == thirdTrue {
 		s.effects |= SetConfigLocal
 	} else {
 		s.effects |= SetConfig

@@ -1,0 +1,167 @@
+package session
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Set is an immutable set of settings, shared by all who have the same: sets of
+// one Table are equal if and only if their pointers are. The nil *Set is the
+// empty one, the state of a backend after its login; its methods work.
+//
+// Whoever stores a Set holds a reference: a client, and each backend that is in
+// this set. See Table.
+type Set struct {
+	id       uint32
+	refs     atomic.Int64
+	key      string
+	settings []Setting // by canonical name
+}
+
+// ID is a small number for the set, 0 for the empty one. Another set may get it
+// once nobody holds a reference to this one any more, not before.
+func (s *Set) ID() uint32 {
+	if s == nil {
+		return 0
+	}
+	return s.id
+}
+
+// Settings are the set's settings, sorted by their canonical (lower-case) names.
+// The slice is shared: read only.
+func (s *Set) Settings() []Setting {
+	if s == nil {
+		return nil
+	}
+	return s.settings
+}
+
+// Value finds a setting whatever the case of its name.
+func (s *Set) Value(name string) (value string, ok bool) {
+	settings := s.Settings()
+	i, ok := slices.BinarySearchFunc(settings, Setting{Name: canonical(name)}, byName)
+	if !ok {
+		return "", false
+	}
+	return settings[i].Value, true
+}
+
+// With returns the set's settings with one of them added or changed, for
+// Table.Intern.
+func (s *Set) With(name, value string) []Setting {
+	return append(s.Without(name), Setting{canonical(name), value})
+}
+
+// Without returns the set's settings without one of them, for Table.Intern.
+func (s *Set) Without(name string) []Setting {
+	name = canonical(name)
+	settings := s.Settings()
+	out := make([]Setting, 0, len(settings)+1)
+	for _, o := range settings {
+		if o.Name != name {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Table interns sets and counts the references to them, so that sets which
+// nobody uses any more, such as those with an application_name of their own,
+// are forgotten. It is bounded by its users: each client holds one set and each
+// backend one. The zero value is an empty Table.
+type Table struct {
+	mu    sync.Mutex
+	byKey map[string]*Set
+	free  []uint32 // ids that may be used again
+	last  uint32   // the highest id ever used
+}
+
+// Intern returns the set of these settings with a reference for the caller, who
+// owes a Release. Names are folded; of several values for one name the last
+// counts. Without any setting it returns nil, the empty set. The error is a
+// *SettingError.
+func (t *Table) Intern(settings []Setting) (*Set, error) {
+	if len(settings) == 0 {
+		return nil, nil
+	}
+	settings, err := normalize(settings)
+	if err != nil {
+		return nil, err
+	}
+	key := keyOf(settings)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byKey[key]; s != nil {
+		s.refs.Add(1)
+		return s, nil
+	}
+	if t.byKey == nil {
+		t.byKey = make(map[string]*Set)
+	}
+	s := &Set{id: t.nextID(), key: key, settings: settings}
+	s.refs.Store(1)
+	t.byKey[key] = s
+	return s, nil
+}
+
+func (t *Table) nextID() uint32 {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		return id
+	}
+	t.last++
+	return t.last
+}
+
+// Retain takes one more reference to a set of which the caller holds one. It
+// does not lock. It returns the set.
+func (t *Table) Retain(s *Set) *Set {
+	if s != nil && s.refs.Add(1) <= 1 {
+		panic("session: Retain of a set that was released")
+	}
+	return s
+}
+
+// Release gives a reference back. It locks only with the last one.
+func (t *Table) Release(s *Set) {
+	if s == nil {
+		return
+	}
+	switch left := s.refs.Add(-1); {
+	case left < 0:
+		panic("session: Release of a set more often than it was retained")
+	case left > 0:
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// Between the count and the lock, Intern may have found the set and used it
+	// again, and its new users may even have dropped it before us.
+	if s.refs.Load() == 0 && t.byKey[s.key] == s {
+		delete(t.byKey, s.key)
+		t.free = append(t.free, s.id)
+	}
+}
+
+// Len is the number of sets that somebody holds, the empty one not counted.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byKey)
+}
+
+// keyOf joins normalized settings, each part behind its length, so that no value
+// can look like the border to the next setting.
+func keyOf(settings []Setting) string {
+	var key []byte
+	for _, s := range settings {
+		for _, part := range [...]string{s.Name, s.Value} {
+			key = binary.AppendUvarint(key, uint64(len(part)))
+			key = append(key, part...)
+		}
+	}
+	return string(key)
+}

@@ -1,0 +1,148 @@
+package session
+
+// These two settings decide what the session may do, and so whether the others
+// can be set; setting the second one ends the first.
+const (
+	roleName  = "role"
+	authzName = "session_authorization"
+)
+
+// AppendSwitch appends one SQL statement, without a closing NUL, that brings a
+// backend from one set of settings to another; nothing if they are the same.
+// It is meant for a simple Query outside a transaction block. Either all of it
+// holds afterwards or, with an error, nothing. The answer is one row, to be
+// swallowed: T D C Z.
+//
+//	SELECT pg_catalog.set_config(E'work_mem',E'1MB',false),pg_catalog.set_config(E'timezone',NULL,false)
+//
+// set_config is used because SET reads a list where a startup packet has one
+// text (search_path a, b); with NULL it resets to the value of the backend's
+// login. One difference to a fresh session remains, which PostgreSQL itself
+// does not take back either: a setting of a class that nobody defined (app.x)
+// is the empty string after a reset, not absent.
+//
+// The text is ASCII in all cases and needs no setting to be read rightly:
+// E'...' means the same under each standard_conforming_strings and
+// backslash_quote, and in each client_encoding.
+func AppendSwitch(dst []byte, from, to *Set) []byte {
+	if from == to {
+		return dst
+	}
+	w := switchWriter{dst: dst}
+	old, new := from.Settings(), to.Settings()
+
+	// Before anything else, the session is itself again: under a role that the
+	// client chose, the rest might not be allowed.
+	identity := has(old, roleName) || has(old, authzName) || has(new, roleName) || has(new, authzName)
+	if identity {
+		w.resetIf(old, roleName)
+		w.resetIf(old, authzName)
+	}
+
+	for i, j := 0, 0; i < len(old) || j < len(new); {
+		switch {
+		case j == len(new) || i < len(old) && old[i].Name < new[j].Name:
+			if !isIdentity(old[i].Name) {
+				w.reset(old[i].Name)
+			}
+			i++
+		case i == len(old) || new[j].Name < old[i].Name:
+			if !isIdentity(new[j].Name) {
+				w.set(new[j])
+			}
+			j++
+		default:
+			if old[i].Value != new[j].Value && !isIdentity(new[j].Name) {
+				// DateStyle keeps the half that a value does not name: ISO behind
+				// "SQL, DMY" is "ISO, DMY", at login it is "ISO, MDY".
+				if new[j].Name == "datestyle" {
+					w.reset(old[i].Name)
+				}
+				w.set(new[j])
+			}
+			i++
+			j++
+		}
+	}
+
+	if identity {
+		w.setIf(new, authzName)
+		w.setIf(new, roleName)
+	}
+	return w.dst
+}
+
+func isIdentity(name string) bool { return name == roleName || name == authzName }
+
+// has tells whether settings, a handful of them, name one.
+func has(settings []Setting, name string) bool {
+	for i := range settings {
+		if settings[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// switchWriter appends calls of set_config to one SELECT.
+type switchWriter struct {
+	dst     []byte
+	started bool
+}
+
+func (w *switchWriter) call(name string) {
+	if w.started {
+		w.dst = append(w.dst, ',')
+	} else {
+		w.dst = append(w.dst, "SELECT "...)
+		w.started = true
+	}
+	w.dst = append(w.dst, "pg_catalog.set_config("...)
+	w.dst = appendLiteral(w.dst, name)
+	w.dst = append(w.dst, ',')
+}
+
+func (w *switchWriter) set(s Setting) {
+	w.call(s.Name)
+	w.dst = appendLiteral(w.dst, s.Value)
+	w.dst = append(w.dst, ",false)"...)
+}
+
+func (w *switchWriter) reset(name string) {
+	w.call(name)
+	w.dst = append(w.dst, "NULL,false)"...)
+}
+
+func (w *switchWriter) resetIf(settings []Setting, name string) {
+	if has(settings, name) {
+		w.reset(name)
+	}
+}
+
+func (w *switchWriter) setIf(settings []Setting, name string) {
+	for _, s := range settings {
+		if s.Name == name {
+			w.set(s)
+		}
+	}
+}
+
+// appendLiteral quotes text as E'...' in printable ASCII. A quote is doubled
+// rather than escaped: backslash_quote may forbid \'.
+func appendLiteral(dst []byte, text string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, "E'"...)
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\'':
+			dst = append(dst, "''"...)
+		case c == '\\':
+			dst = append(dst, `\\`...)
+		case c < ' ' || c > '~':
+			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '\'')
+}

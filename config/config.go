@@ -94,7 +94,7 @@ type Timeouts struct {
 	ServerLifetime         Duration
 	ServerIdleTimeout      Duration
 	ServerConnectTimeout   Duration
-	ServerLoginRetry       Duration // 0: the next client tries again at once
+	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
 	ClientLoginTimeout     Duration
 	ClientIdleTimeout      Duration
 	QueryTimeout           Duration

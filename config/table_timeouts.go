@@ -30,8 +30,10 @@ var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "server_login_retry",
 		field: func(c *Config) any { return &c.Timeouts.ServerLoginRetry },
-		meaning: "How long the pause between attempts may grow while a server cannot be connected to or refuses the login. " +
-			`Clients who wait get the server's own error meanwhile, not a timeout. "0s": no pause.`,
+		meaning: "What is done while a server cannot be connected to or refuses the login. Attempts go on, with pauses that " +
+			"grow up to this; clients have patience for as long, then get the server's own error; and for as long " +
+			`after a failure new clients get it at once. "0s": the first failure is told to all who wait, and attempts are ` +
+			"100 ms apart.",
 	},
 	{
 		section: "timeouts", name: "client_login_timeout",

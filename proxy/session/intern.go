@@ -133,13 +133,17 @@ func (t *Table) Release(s *Set) {
 	switch left := s.refs.Add(-1); {
 	case left < 0:
 		panic("session: Release of a set more often than it was retained")
-	case left > 0:
-		return
+	case left == 0:
+		t.forget(s)
 	}
+}
+
+// forget removes a set whose last reference has gone, unless that has changed:
+// between the count and the lock, Intern may have found the set and used it
+// again, and its new users may even have dropped it before us.
+func (t *Table) forget(s *Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// Between the count and the lock, Intern may have found the set and used it
-	// again, and its new users may even have dropped it before us.
 	if s.refs.Load() == 0 && t.byKey[s.key] == s {
 		delete(t.byKey, s.key)
 		t.free = append(t.free, s.id)

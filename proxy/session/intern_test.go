@@ -188,6 +188,34 @@ func TestIDIsReusedOnlyAfterTheLastReference(t *testing.T) {
 	}
 }
 
+func TestSetFoundBetweenTheCountAndTheLockStays(t *testing.T) {
+	var table Table
+	a := mustIntern(t, &table, "a", "1")
+	a.refs.Add(-1) // Release, up to its lock
+	if again := mustIntern(t, &table, "a", "1"); again != a {
+		t.Fatal("the set was not found")
+	}
+	table.forget(a) // the rest of it
+	if again := mustIntern(t, &table, "a", "1"); again != a {
+		t.Error("a set in use was forgotten")
+	}
+}
+
+func TestSetIsForgottenOnce(t *testing.T) {
+	var table Table
+	a := mustIntern(t, &table, "a", "1")
+	a.refs.Add(-1)  // Release, up to its lock
+	table.forget(a) // another one, which came later and is faster
+	b := mustIntern(t, &table, "a", "1")
+	table.forget(a)
+	if again := mustIntern(t, &table, "a", "1"); again != b {
+		t.Error("the successor of a forgotten set was forgotten")
+	}
+	if c := mustIntern(t, &table, "c", "1"); c.ID() == b.ID() {
+		t.Error("an id was freed twice")
+	}
+}
+
 func TestMisuseOfReferencesPanics(t *testing.T) {
 	panics := func(name string, f func()) {
 		defer func() {

@@ -32,12 +32,10 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 	old, new := from.Settings(), to.Settings()
 
 	// Before anything else, the session is itself again: under a role that the
-	// client chose, the rest might not be allowed.
-	identity := has(old, roleName) || has(old, authzName) || has(new, roleName) || has(new, authzName)
-	if identity {
-		w.resetIf(old, roleName)
-		w.resetIf(old, authzName)
-	}
+	// client chose, the rest might not be allowed. For the same reason a new role
+	// comes last, even if it is the old one.
+	w.resetIf(old, roleName)
+	w.resetIf(old, authzName)
 
 	for i, j := 0, 0; i < len(old) || j < len(new); {
 		switch {
@@ -65,24 +63,12 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 		}
 	}
 
-	if identity {
-		w.setIf(new, authzName)
-		w.setIf(new, roleName)
-	}
+	w.setIf(new, authzName)
+	w.setIf(new, roleName)
 	return w.dst
 }
 
 func isIdentity(name string) bool { return name == roleName || name == authzName }
-
-// has tells whether settings, a handful of them, name one.
-func has(settings []Setting, name string) bool {
-	for i := range settings {
-		if settings[i].Name == name {
-			return true
-		}
-	}
-	return false
-}
 
 // switchWriter appends calls of set_config to one SELECT.
 type switchWriter struct {
@@ -114,8 +100,10 @@ func (w *switchWriter) reset(name string) {
 }
 
 func (w *switchWriter) resetIf(settings []Setting, name string) {
-	if has(settings, name) {
-		w.reset(name)
+	for _, s := range settings {
+		if s.Name == name {
+			w.reset(name)
+		}
 	}
 }
 

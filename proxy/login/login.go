@@ -1,0 +1,166 @@
+// Package login takes a client from accept to AuthenticationOk: encryption requests, the startup packet, protocol
+// negotiation, authentication and the last questions of whether it may come in.
+//
+// It is ordinary blocking code on a goroutine of the connection's own, under one deadline. It reads not one byte more than
+// the messages of the login have, because the descriptor is handed to an event loop afterwards, and it knows neither loop
+// nor pool: Result is a value. Errors are sent to the client here and returned as *Failure; logging and counting are the
+// caller's, and so is closing the connection.
+//
+// Everything behind AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
+// ask. The package may import proxy/wire, proxy/pgerror and golang.org/x/text (for SASLprep).
+package login
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+// Method is how clients prove who they are.
+type Method uint8
+
+// The methods. MethodSCRAM is the default.
+const (
+	MethodSCRAM    Method = iota // SCRAM-SHA-256 (RFC 7677); from any stored form but an md5 hash
+	MethodMD5                    // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL
+	MethodPassword               // the password in clear text, checked against whatever form is stored
+	MethodTrust                  // no proof at all; not even the user needs to be known
+)
+
+func (m Method) String() string {
+	switch m {
+	case MethodSCRAM:
+		return "scram-sha-256"
+	case MethodMD5:
+		return "md5"
+	case MethodPassword:
+		return "password"
+	case MethodTrust:
+		return "trust"
+	}
+	return "unknown"
+}
+
+// Options are the same for every login until the configuration changes. All functions must be safe for concurrent use and
+// must not block for long.
+type Options struct {
+	// Timeout bounds the whole login: client_login_timeout. 0 is no bound.
+	Timeout time.Duration
+	Method  Method
+	// Verifiers is made once a process; not needed for MethodTrust.
+	Verifiers *Verifiers
+	// Lookup returns what is stored for a user: a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM
+	// verifier as PostgreSQL stores it. An empty one lets nobody in. Not needed for MethodTrust.
+	Lookup func(user string) (password string, ok bool)
+	// KnownDatabase is asked only behind authentication, so that strangers learn nothing. nil knows all.
+	KnownDatabase func(database string) bool
+	// Admit has the last word, and may count: behind its yes only the write of AuthenticationOk can fail, in which case
+	// Failure.Admitted is set. nil admits all.
+	Admit func(user, database string) *pgerror.Error
+}
+
+// attempt is one login under way. Touched by its goroutine only.
+type attempt struct {
+	caller context.Context // as given to Serve
+	ctx    context.Context // ends with caller, or at the deadline
+	nc     net.Conn
+	opt    *Options
+
+	out   []byte    // written, not yet sent
+	heard time.Time // when the last authentication message was complete
+
+	// Known once the startup packet was read.
+	greeted        bool // the peer speaks the protocol and understands an error
+	major          uint16
+	user, database string
+
+	admitted bool // Admit said yes
+}
+
+// Serve carries out one login. The error is a *Failure. The connection is never closed here; once Serve has returned without
+// an error it has no deadline, and what the client sent behind its login is still to be read.
+//
+// When ctx ends, the login ends with pgerror.ShuttingDown.
+func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
+	bounded, cancel := ctx, context.CancelFunc(func() {})
+	if opt.Timeout > 0 {
+		bounded, cancel = context.WithTimeout(ctx, opt.Timeout)
+	}
+	defer cancel()
+	a := &attempt{caller: ctx, ctx: bounded, nc: nc, opt: &opt}
+
+	// The one deadline: whatever blocks on the connection returns when bounded ends.
+	fired := make(chan struct{})
+	stop := context.AfterFunc(bounded, func() {
+		_ = nc.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only, which does not block either
+		close(fired)
+	})
+	res, f := a.run()
+	if !stop() {
+		<-fired // else the deadline could still be set behind our back, after the hand-over
+		if f == nil {
+			f = a.interrupted()
+		}
+	}
+	if f != nil {
+		a.refuse(f)
+		return Result{}, f
+	}
+	if err := nc.SetDeadline(time.Time{}); err != nil {
+		return Result{}, a.broken(err)
+	}
+	return res, nil
+}
+
+// run is the login from top to bottom. Each step reads and writes what it needs and says what went wrong.
+func (a *attempt) run() (Result, *Failure) {
+	first, f := a.firstPacket()
+	if f != nil {
+		return Result{}, f
+	}
+	if first.Kind == wire.StartupCancel {
+		return Result{Cancel: &Cancel{PID: first.PID, Secret: first.Secret}}, nil
+	}
+	if f := a.negotiateVersion(first); f != nil {
+		return Result{}, f
+	}
+	if f := a.identify(first); f != nil {
+		return Result{}, f
+	}
+	if f := a.authenticate(); f != nil {
+		return Result{}, f
+	}
+	settings, f := a.settings(first)
+	if f != nil {
+		return Result{}, f
+	}
+	if f := a.admit(); f != nil {
+		return Result{}, f
+	}
+	a.out = wire.AppendAuthenticationOk(a.out)
+	if f := a.flush(); f != nil {
+		return Result{}, f
+	}
+	return Result{User: a.user, Database: a.database, Settings: settings}, nil
+}
+
+// admit asks the questions that only a client that proved who it is gets an answer to.
+func (a *attempt) admit() *Failure {
+	if a.opt.KnownDatabase != nil && !a.opt.KnownDatabase(a.database) {
+		return a.fail(UnknownDatabase, pgerror.UnknownDatabase(a.database), "")
+	}
+	if a.opt.Admit == nil {
+		return nil
+	}
+	if err := a.opt.Admit(a.user, a.database); err != nil {
+		if err.Code == pgerror.CodeTooManyConnections {
+			return a.fail(Full, err, "")
+		}
+		return a.fail(Refused, err, "")
+	}
+	a.admitted = true
+	return nil
+}

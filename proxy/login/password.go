@@ -1,0 +1,74 @@
+package login
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/subtle"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+// cleartext asks for the password itself and checks it against whatever is stored.
+func (a *attempt) cleartext(c credentials) *Failure {
+	a.out = wire.AppendAuthenticationCleartextPassword(a.out)
+	password, f := a.askPassword()
+	if f != nil {
+		return f
+	}
+	if !a.matches(c, password) {
+		return a.rejected(c, "the password differs from the stored one")
+	}
+	return nil
+}
+
+// matches compares a clear password with the stored form. Every form makes its comparison, whatever is known by then.
+func (a *attempt) matches(c credentials, password string) bool {
+	v := a.opt.Verifiers
+	switch c.form {
+	case formClear:
+		return v.same(password, c.text)
+	case formMD5:
+		return v.same(md5Hash(password, a.user), c.text)
+	case formSCRAM:
+		got := v.derive(password, c.verifier.salt, c.verifier.iterations)
+		return subtle.ConstantTimeCompare(got.serverKey[:], c.verifier.serverKey[:]) == 1
+	case formNone:
+	}
+	v.same(password, a.user)
+	return false
+}
+
+// md5 asks for a salted md5 of the password.
+func (a *attempt) md5(c credentials) *Failure {
+	var salt [4]byte
+	_, _ = rand.Read(salt[:]) // never fails: crypto/rand, from Go 1.24
+	a.out = wire.AppendAuthenticationMD5Password(a.out, salt)
+	answer, f := a.askPassword()
+	if f != nil {
+		return f
+	}
+	hash := c.text
+	if c.form != formMD5 {
+		hash = md5Hash(c.text, a.user)
+	}
+	if same := a.opt.Verifiers.same(answer, md5Response(hash, salt)); !same || c.form == formNone {
+		return a.rejected(c, "the password differs from the stored one")
+	}
+	return nil
+}
+
+// askPassword sends what was written and reads a PasswordMessage: a string that ends where the message ends.
+func (a *attempt) askPassword() (string, *Failure) {
+	body, f := a.ask("password response", passwordBytesMax)
+	if f != nil {
+		return "", f
+	}
+	if n := bytes.IndexByte(body, 0); n != len(body)-1 {
+		return "", a.fail(Malformed, pgerror.ProtocolViolation("invalid password packet size", ""), "")
+	}
+	if len(body) == 1 {
+		return "", a.fail(WrongPassword, pgerror.EmptyPassword, "")
+	}
+	return string(body[:len(body)-1]), nil
+}

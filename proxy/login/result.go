@@ -1,0 +1,178 @@
+package login
+
+import (
+	"errors"
+	"time"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+// Result is a login that succeeded, or a connection that came to cancel somebody's query.
+type Result struct {
+	// Cancel is set where the connection brought a CancelRequest. Nothing else is set then, nothing was answered, and
+	// nothing is to be: the connection is closed once the request has been dealt with.
+	Cancel *Cancel
+
+	User     string
+	Database string // the user's name where the client gave none
+	// Settings are all other startup parameters: those out of "options" first, because PostgreSQL applies them in that
+	// order. Names are as given; of those that differ by case only the last one is left. A name has the form that a
+	// setting's name must have, so it holds neither quotes nor blanks; whether there is such a setting, and whether it
+	// takes the value, the server knows.
+	Settings []wire.Param
+	// Minor is the minor version of protocol 3 that was agreed on.
+	Minor uint16
+}
+
+// Cancel is what a CancelRequest holds: a claim, not checked here.
+type Cancel struct {
+	PID    uint32
+	Secret []byte // 4 to 256 bytes
+}
+
+// Reason says why a login failed, for counting: it is finer than what the client is told.
+type Reason uint8
+
+// The reasons.
+const (
+	Malformed       Reason = iota + 1 // bytes that are no login
+	Unsupported                       // a correct wish that weir does not fulfil: protocol version, replication
+	TimedOut                          // client_login_timeout
+	ShutDown                          // weir stops
+	Gone                              // the peer closed or vanished, as port checks do: not worth a line
+	NoSuchUser                        // the client is told the same as for WrongPassword
+	WrongPassword                     // wrong, or what is stored cannot serve the method
+	UnknownDatabase                   // an authenticated client named a database that weir does not have
+	BadSetting                        // a startup parameter that no server would take
+	Full                              // Admit said 53300
+	Refused                           // Admit said something else
+)
+
+func (r Reason) String() string {
+	switch r {
+	case Malformed:
+		return "malformed"
+	case Unsupported:
+		return "unsupported"
+	case TimedOut:
+		return "timeout"
+	case ShutDown:
+		return "shutdown"
+	case Gone:
+		return "gone"
+	case NoSuchUser:
+		return "no_such_user"
+	case WrongPassword:
+		return "wrong_password"
+	case UnknownDatabase:
+		return "unknown_database"
+	case BadSetting:
+		return "bad_setting"
+	case Full:
+		return "full"
+	case Refused:
+		return "refused"
+	}
+	return "unknown"
+}
+
+// Failure is a login that failed. Its text is for the log: it holds no secret, but more than the client was told.
+type Failure struct {
+	Reason Reason
+	// Err is what the client was told; nil where the connection is to be closed in silence.
+	Err *pgerror.Error
+	// Why adds what only the operator may know, or is empty.
+	Why string
+	// User and Database are what the client claimed; empty where it did not come so far.
+	User, Database string
+	// Admitted says that Options.Admit had said yes: what it counted is to be given back.
+	Admitted bool
+
+	cause error
+}
+
+func (f *Failure) Error() string {
+	s := "login: " + f.Reason.String()
+	if f.Err != nil {
+		s = "login: " + f.Err.Error()
+	}
+	if f.Why != "" {
+		s += ": " + f.Why
+	}
+	if f.cause != nil {
+		s += ": " + f.cause.Error()
+	}
+	return s
+}
+
+// Unwrap gives Err and the error of the connection, as far as there are any.
+func (f *Failure) Unwrap() []error {
+	var errs []error
+	if f.Err != nil {
+		errs = append(errs, f.Err)
+	}
+	if f.cause != nil {
+		errs = append(errs, f.cause)
+	}
+	return errs
+}
+
+// fail makes the Failure of this attempt. err is nil for a silent close.
+func (a *attempt) fail(r Reason, err *pgerror.Error, why string) *Failure {
+	return &Failure{Reason: r, Err: err, Why: why, User: a.user, Database: a.database, Admitted: a.admitted}
+}
+
+// failWith is fail for what the parsers of startup packets return: a *pgerror.Error, or an error to keep silent about.
+func (a *attempt) failWith(r Reason, err error) *Failure {
+	var told *pgerror.Error
+	if errors.As(err, &told) {
+		return a.fail(r, told, "")
+	}
+	return a.fail(r, nil, err.Error())
+}
+
+// broken is the Failure for an error of the connection.
+func (a *attempt) broken(err error) *Failure {
+	if a.ctx.Err() != nil {
+		return a.interrupted()
+	}
+	f := a.fail(Gone, nil, "")
+	f.cause = err
+	return f
+}
+
+// interrupted is the Failure of a login that was ended from outside. Who has not even sent a startup packet is not told:
+// PostgreSQL does the same, and the peer may be no PostgreSQL client at all.
+func (a *attempt) interrupted() *Failure {
+	reason, err := TimedOut, pgerror.LoginTimeout(a.opt.Timeout)
+	if a.caller.Err() != nil {
+		reason, err = ShutDown, pgerror.ShuttingDown
+	}
+	if !a.greeted {
+		err = nil
+	}
+	return a.fail(reason, err, "")
+}
+
+// refusalGrace bounds the write of an error to a client, which must be possible behind the deadline, too. It fits into an
+// empty socket buffer, so it takes no time unless the peer misbehaves.
+const refusalGrace = time.Second
+
+// refuse sends what the client is told, together with what was written for it before.
+func (a *attempt) refuse(f *Failure) {
+	if f.Err == nil {
+		return
+	}
+	if a.major < 3 {
+		// Clients of protocol 2 and 1 know an error as one string: send_message_to_frontend in PostgreSQL's
+		// src/backend/utils/error/elog.c still writes it for them.
+		a.out = append(a.out, 'E')
+		a.out = append(a.out, f.Err.Severity+":  "+f.Err.Message+"\n\x00"...)
+	} else {
+		a.out = wire.AppendErrorResponse(a.out, f.Err)
+	}
+	_ = a.nc.SetWriteDeadline(time.Now().Add(refusalGrace))
+	_, _ = a.nc.Write(a.out) // the login has failed already; a peer that is gone, too, changes nothing
+	a.out = nil
+}

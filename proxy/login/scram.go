@@ -1,0 +1,137 @@
+package login
+
+// SCRAM-SHA-256, the server's side
+//
+//	https://www.rfc-editor.org/rfc/rfc5802 the exchange
+//	https://www.rfc-editor.org/rfc/rfc7677 with SHA-256
+//	https://www.postgresql.org/docs/current/sasl-authentication.html in PostgreSQL's messages
+//
+// PostgreSQL's src/backend/libpq/auth-scram.c decides wherever these leave room. Channel binding comes with TLS; until then
+// SCRAM-SHA-256-PLUS is not offered.
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"strconv"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+const scramMechanism = "SCRAM-SHA-256"
+
+// scram carries out the exchange. A user that cannot pass, because it does not exist or because of what is stored, goes
+// through all of it with a feigned verifier and fails at its end.
+func (a *attempt) scram(c credentials) *Failure {
+	message, f := a.askClientFirst()
+	if f != nil {
+		return f
+	}
+	first, err := parseClientFirst(message)
+	if err != nil {
+		return a.fail(Malformed, err, "")
+	}
+
+	nonce := first.nonce + freshNonce()
+	salt, iterations := a.challenge(c)
+	serverFirst := "r=" + nonce + ",s=" + base64.StdEncoding.EncodeToString(salt) + ",i=" + strconv.Itoa(iterations)
+	a.out = wire.AppendAuthenticationSASLContinue(a.out, []byte(serverFirst))
+	body, f := a.ask("SASL response", saslBytesMax)
+	if f != nil {
+		return f
+	}
+	final, err := parseClientFinal(string(body), first.gs2Header)
+	if err != nil {
+		return a.fail(Malformed, err, "")
+	}
+	if final.nonce != nonce {
+		return a.fail(Malformed, pgerror.MalformedSASL("Nonce does not match."), "")
+	}
+
+	v, usable, why := a.verifier(c)
+	auth := first.bare + "," + serverFirst + "," + final.withoutProof
+	if proved := v.checkProof(final.proof, auth); !proved || !usable {
+		return a.rejected(c, why)
+	}
+	signature := base64.StdEncoding.EncodeToString(mac(v.serverKey[:], auth))
+	a.out = wire.AppendAuthenticationSASLFinal(a.out, []byte("v="+signature))
+	return nil
+}
+
+// challenge says how the client is to salt its password. It needs no verifier: where that must be derived, the challenge
+// comes as fast as it does for a user that has one.
+func (a *attempt) challenge(c credentials) (salt []byte, iterations int) {
+	if c.form == formSCRAM {
+		return c.verifier.salt, c.verifier.iterations
+	}
+	return a.opt.Verifiers.salt(a.user), scramIterations
+}
+
+// verifier returns what the proof is checked against, whether that can succeed, and what the log says if it does not.
+func (a *attempt) verifier(c credentials) (v verifier, usable bool, why string) {
+	switch c.form {
+	case formSCRAM:
+		return c.verifier, true, "the password differs from the stored one"
+	case formClear:
+		return a.opt.Verifiers.ofClear(a.user, c.text), true, "the password differs from the stored one"
+	case formMD5:
+		return a.opt.Verifiers.feigned(a.user), false, "an md5 hash is stored, which cannot serve scram-sha-256"
+	case formNone:
+	}
+	return a.opt.Verifiers.feigned(a.user), false, ""
+}
+
+// checkProof recovers the client's key from its proof and compares its hash (RFC 5802, section 3).
+func (v *verifier) checkProof(proof [sha256.Size]byte, auth string) bool {
+	var key [sha256.Size]byte
+	subtle.XORBytes(key[:], proof[:], mac(v.storedKey[:], auth))
+	got := sha256.Sum256(key[:])
+	return subtle.ConstantTimeCompare(got[:], v.storedKey[:]) == 1
+}
+
+// freshNonce is printable and without a comma, as base64 is.
+func freshNonce() string {
+	var b [scramNonceLen]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand, from Go 1.24
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// askClientFirst offers the mechanism and reads the client's first message, which may come with the choice of the mechanism
+// or, on an empty challenge, by itself.
+func (a *attempt) askClientFirst() (string, *Failure) {
+	a.out = wire.AppendAuthenticationSASL(a.out, scramMechanism)
+	body, f := a.ask("SASL response", saslBytesMax)
+	if f != nil {
+		return "", f
+	}
+	mechanism, data, with, ok := splitInitialResponse(body)
+	switch {
+	case !ok:
+		return "", a.fail(Malformed, pgerror.InvalidMessageBody(wire.ClientPassword), "")
+	case mechanism != scramMechanism:
+		return "", a.fail(Malformed, pgerror.InvalidSASLMechanism, "")
+	case with:
+		return string(data), nil
+	}
+	a.out = wire.AppendAuthenticationSASLContinue(a.out, nil)
+	data, f = a.ask("SASL response", saslBytesMax)
+	return string(data), f
+}
+
+// splitInitialResponse reads a SASLInitialResponse: a mechanism, a length or -1, and that many bytes. pgproto3's Decode of it
+// trusts that the length is there, and must not be fed by strangers.
+func splitInitialResponse(body []byte) (mechanism string, data []byte, with, ok bool) {
+	name, rest, ok := bytes.Cut(body, []byte{0})
+	if !ok || len(rest) < 4 {
+		return "", nil, false, false
+	}
+	n, data := binary.BigEndian.Uint32(rest), rest[4:]
+	if n == 1<<32-1 {
+		return string(name), nil, false, len(data) == 0
+	}
+	return string(name), data, true, n == uint32(len(data))
+}

@@ -1,0 +1,114 @@
+package login
+
+import (
+	"strings"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+// identify reads who the client says it is and where it wants to go.
+func (a *attempt) identify(s wire.Startup) *Failure {
+	a.user, _ = s.Param("user")
+	if a.user == "" {
+		return a.fail(Malformed, pgerror.NoUserName, "")
+	}
+	a.database, _ = s.Param("database")
+	if a.database == "" {
+		a.database = a.user
+	}
+	if v, ok := s.Param("replication"); ok {
+		on, valid := parseBool(v)
+		switch {
+		case on || v == "database":
+			return a.fail(Unsupported, pgerror.ReplicationUnsupported, "")
+		case !valid:
+			return a.fail(BadSetting, pgerror.InvalidReplication(v), "")
+		}
+	}
+	return nil
+}
+
+// settings collects what the startup packet sets: the switches in "options" first, then the parameters, as
+// process_startup_options in PostgreSQL's src/backend/utils/init/postinit.c does.
+func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
+	options, _ := s.Param("options")
+	all, err := wire.SplitOptions(options)
+	if err != nil {
+		return nil, a.failWith(BadSetting, err)
+	}
+	for _, p := range s.Params {
+		switch p.Name {
+		case "user", "database", "options", "replication":
+		default:
+			all = append(all, p)
+		}
+	}
+	for _, p := range all {
+		if !settingName(p.Name) {
+			return nil, a.fail(BadSetting, pgerror.UnknownSetting(p.Name), "")
+		}
+	}
+	return lastOfEach(all), nil
+}
+
+// lastOfEach leaves of each name, however it is spelled, the last one, in its place.
+func lastOfEach(all []wire.Param) []wire.Param {
+	last := make(map[string]int, len(all))
+	for i, p := range all {
+		last[foldASCII(p.Name)] = i
+	}
+	kept := all[:0]
+	for i, p := range all {
+		if last[foldASCII(p.Name)] == i {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// foldASCII is the case folding of guc_name_compare, which takes other letters as they are: with Unicode's rules a Kelvin
+// sign would be a k here and none on the server.
+func foldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// settingName reports whether a setting could be called so: identifiers joined by dots (valid_custom_variable_name in
+// PostgreSQL's src/backend/utils/misc/guc.c). What passes needs no quoting anywhere.
+func settingName(s string) bool {
+	first := true
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '_' || c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			first = false
+		case !first && (c == '$' || '0' <= c && c <= '9'):
+		case !first && c == '.':
+			first = true
+		default:
+			return false
+		}
+	}
+	return !first
+}
+
+// parseBool takes what PostgreSQL's parse_bool takes: yes, no, true, false, on, off, 1, 0, in any case, or so much of a word
+// that it can be no other.
+func parseBool(s string) (value, ok bool) {
+	s = foldASCII(s)
+	if s == "" || s == "o" {
+		return false, false
+	}
+	for word, v := range map[string]bool{"true": true, "yes": true, "on": true, "1": true, "false": false, "no": false, "off": false, "0": false} {
+		if strings.HasPrefix(word, s) {
+			return v, true
+		}
+	}
+	return false, false
+}

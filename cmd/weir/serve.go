@@ -1,10 +1,16 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"weir/config"
+	"weir/proxy"
 )
 
 type serveCmd struct {
@@ -15,12 +21,39 @@ type serveCmd struct {
 	LogLevel string   `placeholder:"LEVEL" help:"debug, info, warn or error. Replaces the level in the file."`
 }
 
-// Run serves until it is told to stop.
+// Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once.
 func (c *serveCmd) Run(s streams) error {
-	if _, err := c.load(s); err != nil {
+	conf, err := c.load(s)
+	if err != nil {
 		return err
 	}
-	return errors.New("serve: not wired yet")
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGHUP) // reserved for a reload of the configuration
+	defer signal.Stop(signals)
+	p, err := proxy.Start(context.Background(), conf, newLogger(s.err, conf.Log))
+	if err != nil {
+		return err
+	}
+	select {
+	case <-signals:
+		p.Drain()
+	case <-p.Stopped():
+	}
+	select {
+	case <-signals:
+		p.Stop()
+	case <-p.Stopped():
+	}
+	return nil
+}
+
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // load makes the Config of the file or the environment, and of the flags.

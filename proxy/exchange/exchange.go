@@ -113,6 +113,13 @@ func (x *Exchange) Settled() bool {
 	return x.count == 0 && !x.opened && !x.skipping && x.copying == CopyNone
 }
 
+// Unended reports that the client has asked for something that it has not ended: messages of the extended protocol without
+// a Sync, executed perhaps and not committed.
+func (x *Exchange) Unended() bool { return x.opened }
+
+// Skipping reports that the server throws away what comes until the client sends a Sync.
+func (x *Exchange) Skipping() bool { return x.skipping }
+
 // Free reports that the backend is settled and in no transaction.
 func (x *Exchange) Free() bool { return x.status == wire.TxIdle && x.Settled() }
 

@@ -86,6 +86,7 @@ type Pool struct {
 	Clients     [ClientStates]int
 	Backends    [BackendStates]int
 	InTx        int           // backends leased in a transaction that are waiting for their client
+	ParkedBytes int           // that wait for slow sockets or for a backend
 	Pinned      int           // backends that session state keeps with their client
 	OldestWait  time.Duration // of the client that has waited longest now
 	ServerError string        // why the last dial failed; empty since one succeeded

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 )
 
@@ -118,4 +119,17 @@ func Fatal(body []byte) bool {
 		v = PeekErrorField(body, 'S')
 	}
 	return string(v) == "FATAL" || string(v) == "PANIC"
+}
+
+// CallsLargeObject reports whether a FunctionCall is one of those by which drivers work on large objects: lo_open and its kin,
+// by their fixed numbers in PostgreSQL's pg_proc.dat. They leave nothing behind their transaction.
+func CallsLargeObject(body []byte) bool {
+	if len(body) < 4 {
+		return false
+	}
+	switch binary.BigEndian.Uint32(body) {
+	case 715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460:
+		return true
+	}
+	return false
 }

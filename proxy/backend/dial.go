@@ -1,0 +1,160 @@
+// Package backend connects to PostgreSQL and logs in, and hands over what is
+// then a connection at rest between two messages; and it sends cancel requests.
+//
+// It is ordinary blocking code for a goroutine per dial, and knows neither loops
+// nor pools. The login itself is pgconn's. It may import wire, socket, pgerror,
+// cancelkey, config and session (for the name and value of a setting), and
+// pgconn from outside.
+package backend
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"weir/proxy/session"
+)
+
+// Target is where a pool's backends are found, and as whom they log in.
+type Target struct {
+	Host            string // a name, an address, or the folder of a unix socket
+	Port            int
+	Database, User  string
+	Password        string              // in clear; "" where the server asks for none
+	ApplicationName string              // "" for none; what a backend is called while no client has named it
+	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
+	KeepAlive       net.KeepAliveConfig // of TCP; the zero value stands for defaultKeepAlive
+}
+
+// defaultKeepAlive finds a server that has vanished without a word within a
+// minute; Linux's own default takes two hours (tcp_keepalive_time).
+var defaultKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
+
+// String names the target as in messages, shop at 10.0.0.5:5432, and keeps the
+// password out of logs.
+func (t Target) String() string { return t.Database + " at " + t.Address() }
+
+// network is what net.Dial calls it. A host that begins with a slash is the
+// folder of a unix socket, with @ one of Linux's abstract name space, as in libpq.
+func (t Target) network() string {
+	if strings.HasPrefix(t.Host, "/") || strings.HasPrefix(t.Host, "@") {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// Address is the server's address for messages and for net.Dial.
+func (t Target) Address() string {
+	if t.network() == "unix" {
+		return filepath.Join(t.Host, ".s.PGSQL."+strconv.Itoa(t.Port))
+	}
+	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
+}
+
+// dial connects. A name with several addresses is net.Dialer's business, which
+// tries them side by side and shares the time among them.
+func (t Target) dial(ctx context.Context) (net.Conn, error) {
+	keepAlive := t.KeepAlive
+	if keepAlive == (net.KeepAliveConfig{}) {
+		keepAlive = defaultKeepAlive
+	}
+	dialer := net.Dialer{KeepAliveConfig: keepAlive} // TCP_NODELAY is Go's default
+	return dialer.DialContext(ctx, t.network(), t.Address())
+}
+
+// Conn is a backend that has logged in, outside a transaction. Nothing that the
+// server has sent since is lost: Net has it still.
+type Conn struct {
+	Net           net.Conn          // *net.TCPConn or *net.UnixConn, without a deadline
+	PID           uint32            // of the server's process; with Secret its cancel key
+	Secret        []byte            // 4 bytes
+	Params        []session.Setting // as ParameterStatus reported them, sorted by name
+	TxStatus      byte              // 'I'
+	ServerVersion int               // as server_version_num: 150020; 0 if it could not be read
+	RemoteAddr    net.Addr
+
+	// Target is what was dialled, its host replaced by the address that answered.
+	// A name may stand for several servers, and a cancel request must reach the
+	// one that runs this backend.
+	Target Target
+}
+
+// Dial connects and logs in, within ctx and ConnectTimeout. Errors are
+// *DialError. libpq's environment and files have no say.
+func Dial(ctx context.Context, t Target) (*Conn, error) { return t.login(ctx, t.dial) }
+
+func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*Conn, error) {
+	if t.ConnectTimeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, t.ConnectTimeout)
+		defer stop()
+	}
+	config, err := blankConfig()
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	config.Host, config.Port = t.Host, uint16(t.Port)
+	config.Database, config.User, config.Password = t.Database, t.User, t.Password
+	if t.ApplicationName != "" {
+		config.RuntimeParams["application_name"] = t.ApplicationName
+	}
+	count := new(tally)
+	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		nc, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &countedConn{nc, count}, nil
+	}
+	config.BuildFrontend = counted(config.BuildFrontend, count)
+
+	pg, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	conn, err := t.takeOver(ctx, pg, count)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	return conn, nil
+}
+
+// blankConfig is a configuration that ParseConfig has made, as pgconn demands,
+// with nothing in it. ParseConfig takes from the environment and from files in
+// the home folder what the string does not say, so the string says all there is;
+// the rest is cleared.
+func blankConfig() (*pgconn.Config, error) {
+	text := "host=/ port=1 dbname=x user=x password=x passfile=/dev/null sslmode=disable sslcertmode=disable" +
+		" sslnegotiation=postgres target_session_attrs=any connect_timeout=0 min_protocol_version=3.0" +
+		" max_protocol_version=3.0 channel_binding=prefer require_auth=''"
+	if os.Getenv("PGSERVICE") != "" {
+		// A service cannot be named away, only replaced by one that says nothing.
+		folder, err := os.MkdirTemp("", "weir-service-")
+		if err != nil {
+			return nil, fmt.Errorf("PGSERVICE is set, and cannot be put aside: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(folder) }()
+		file := filepath.Join(folder, "service")
+		if err := os.WriteFile(file, []byte("[none]\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("PGSERVICE is set, and cannot be put aside: %w", err)
+		}
+		text += " service=none servicefile='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(file) + "'"
+	}
+	config, err := pgconn.ParseConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	config.TLSConfig, config.Fallbacks = nil, nil
+	config.RuntimeParams = map[string]string{}
+	config.KerberosSrvName, config.KerberosSpn = "", ""
+	config.ConnectTimeout = 0 // the context has the deadline
+	return config, nil
+}

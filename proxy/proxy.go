@@ -1,0 +1,236 @@
+// Package proxy is weir as a whole: it listens, logs clients in, finds each one's pool and hands it to the event loop on which
+// that pool lives; it counts what spans pools, answers for the state of all of them, and ends in good order.
+//
+// Logins, dials and HTTP are ordinary goroutines; once a client or a backend is logged in, its descriptor belongs to an
+// engine's loop (package relay). It may import everything below proxy, and nothing outside of weir but the standard library.
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/config"
+	"weir/proxy/login"
+	"weir/proxy/relay"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+)
+
+// Proxy is a running weir. Its methods may be called on any goroutine.
+type Proxy struct {
+	config  *config.Config
+	log     *slog.Logger
+	started time.Time
+
+	env       *relay.Env
+	engines   []*relay.Engine
+	router    *router
+	census    *census
+	login     login.Options
+	logins    *logins
+	listeners []net.Listener
+	web       *http
+
+	ctx      context.Context // ends with the proxy: logins under way are refused
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup // accept loops and logins
+	draining atomic.Bool
+	stopOnce sync.Once
+	stopped  chan struct{}
+}
+
+// Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
+func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, error) {
+	p := &Proxy{
+		config: c, log: log, started: time.Now(),
+		env:     &relay.Env{Log: log, Settings: new(session.Table)},
+		census:  newCensus(c),
+		logins:  newLogins(c.Limits.MaxLogins),
+		stopped: make(chan struct{}),
+	}
+	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	p.login = p.loginOptions()
+	if err := p.openEngines(); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	p.router = newRouter(c, p.engines)
+	if err := p.listen(ctx); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	if err := p.openHTTP(); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	p.router.openMinimal()
+	for _, l := range p.listeners {
+		p.tasks.Go(func() { p.accept(l) })
+	}
+	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String())
+	return p, nil
+}
+
+// loopCount chooses the number of event loops. On one or two cores one loop is faster than two: what it saves in switches
+// between threads is more than a second core would give, which PostgreSQL has use for.
+func loopCount(configured, cores int) int {
+	switch {
+	case configured > 0:
+		return configured
+	case cores <= 2:
+		return 1
+	default:
+		return cores / 2
+	}
+}
+
+func (p *Proxy) openEngines() error {
+	for i := range loopCount(p.config.Loops.Count, runtime.NumCPU()) {
+		e, err := relay.NewEngine(p.env, i)
+		if err != nil {
+			return err
+		}
+		p.engines = append(p.engines, e)
+		go e.Run()
+	}
+	return nil
+}
+
+func (p *Proxy) listen(ctx context.Context) error {
+	c := p.config.Listen
+	keepAlive := net.KeepAliveConfig{
+		Enable: c.TCPKeepalive, Count: orSystems(c.TCPKeepcnt),
+		Idle: time.Duration(orSystems(c.TCPKeepidle)), Interval: time.Duration(orSystems(c.TCPKeepintvl)),
+	}
+	for _, address := range c.Addresses {
+		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive)
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", address, err)
+		}
+		p.listeners = append(p.listeners, l)
+	}
+	if c.UnixSocketDir == "" {
+		return nil
+	}
+	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), c.Backlog)
+	if err != nil {
+		return fmt.Errorf("listen in %s: %w", c.UnixSocketDir, err)
+	}
+	p.listeners = append(p.listeners, l)
+	return nil
+}
+
+// orSystems turns 0, which is the system's value for us, into what net takes for that.
+func orSystems[T ~int | ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+// unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also
+// where the system chose it.
+func (p *Proxy) unixPort() int {
+	for _, l := range p.listeners {
+		if a, ok := l.Addr().(*net.TCPAddr); ok {
+			return a.Port
+		}
+	}
+	return p.config.Listen.UnixSocketPort()
+}
+
+// Addresses are where weir listens, with the ports that the system chose.
+func (p *Proxy) Addresses() []string {
+	addresses := make([]string, len(p.listeners))
+	for i, l := range p.listeners {
+		addresses[i] = l.Addr().String()
+	}
+	return addresses
+}
+
+// Stopped is closed when the proxy has ended.
+func (p *Proxy) Stopped() <-chan struct{} { return p.stopped }
+
+// Stop ends everything at once: clients are told 57P01, backends are closed. It returns when that is done.
+func (p *Proxy) Stop() {
+	p.stopOnce.Do(func() {
+		p.draining.Store(true)
+		p.stop()
+		p.closeListeners()
+		p.tasks.Wait()
+		for _, e := range p.engines {
+			e.Stop()
+			<-e.Done()
+		}
+		p.closeHTTP()
+		p.log.Info("weir has stopped")
+		close(p.stopped)
+	})
+	<-p.stopped
+}
+
+func (p *Proxy) closeListeners() {
+	for _, l := range p.listeners {
+		_ = l.Close()
+	}
+}
+
+// stragglers is how much longer than drain_timeout a transaction may last before it is cut, at least.
+const stragglers = 10 * time.Second
+
+// Drain stops accepting and lets clients go on for drain_timeout; then each is sent away with 57P01 as soon as it is in no
+// transaction. What is still in one after as long again is cut. It returns at once; Stopped tells the end.
+func (p *Proxy) Drain() {
+	if p.draining.Swap(true) {
+		return
+	}
+	grace := time.Duration(p.config.Timeouts.DrainTimeout)
+	p.log.Info("draining", "clients", p.census.count(), "drain_timeout", grace)
+	p.closeListeners()
+	var empty sync.WaitGroup
+	for _, e := range p.engines {
+		empty.Add(1)
+		e.Drain(grace, sync.OnceFunc(empty.Done))
+	}
+	gone := make(chan struct{})
+	go func() {
+		p.tasks.Wait()
+		empty.Wait()
+		close(gone)
+	}()
+	go func() {
+		limit := time.NewTimer(grace + max(grace, stragglers))
+		defer limit.Stop()
+		select {
+		case <-gone:
+		case <-limit.C:
+			p.log.Warn("drain: clients are still in a transaction and are cut", "clients", p.census.count())
+		case <-p.stopped:
+		}
+		p.Stop()
+	}()
+}
+
+// Ready reports why weir should get no new clients, or nil.
+func (p *Proxy) Ready() error {
+	if p.draining.Load() {
+		return errDraining
+	}
+	return nil
+}
+
+// seed is random, so that weirs that start together do not expire their backends together.
+func seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.NativeEndian.Uint64(b[:])
+}

@@ -1,0 +1,95 @@
+package relay
+
+import (
+	"context"
+
+	"weir/proxy/cancelkey"
+	"weir/proxy/pgerror"
+)
+
+// Cancel carries out a cancel request that names a client by its slot in this engine and its secret. done is called once, when
+// the connection on which the request came may be closed: at once if there is nothing to cancel, otherwise when the server
+// has had the request. Any goroutine.
+//
+// A cancel request reaches the query that its client is running and nothing else: the backend must be leased and owe an answer,
+// and it is not given to anybody else until the server has closed the cancel connection, by which time the signal was sent.
+func (e *Engine) Cancel(slot uint32, secret []byte, done func()) {
+	if !e.loop.Post(func() { e.cancel(slot, secret, done) }) {
+		done()
+	}
+}
+
+func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
+	c := e.byKey(slot, secret)
+	switch {
+	case c == nil || c.doomed:
+		done()
+	case c.state == clientWaiting && c.greeted:
+		c.cancelWait()
+		done()
+	case c.backend != nil && c.backend.account.Due() > 0:
+		c.lane.totals.Cancels++
+		c.backend.cancel(done)
+	default:
+		done()
+	}
+}
+
+// byKey finds a client by its cancel key. The comparison takes the same time for every wrong secret.
+func (e *Engine) byKey(slot uint32, secret []byte) *Client {
+	if int(slot) >= len(e.clients) || e.clients[slot] == nil {
+		return nil
+	}
+	if !cancelkey.Equal(e.clients[slot].secret, secret) {
+		return nil
+	}
+	return e.clients[slot]
+}
+
+// cancelWait cancels a request that still waits for a backend: it never reaches one.
+func (c *Client) cancelWait() {
+	if !c.lane.pool.Waiting(c.id) {
+		return // a backend has just been found
+	}
+	if c.refuse(pgerror.Canceled) {
+		c.lane.totals.Cancels++
+		c.lane.pool.Forget(c.lane.now(), c.id)
+		c.lane.decided()
+	}
+}
+
+// cancelsMax bounds the cancel requests under way for one backend. More would not cancel more.
+const cancelsMax = 2
+
+// cancel asks the server to cancel what b is running, and keeps b until the server has had the request.
+func (b *Backend) cancel(done func()) {
+	if b.cancels >= cancelsMax {
+		done()
+		return
+	}
+	b.cancels++
+	l := b.lane
+	go func() {
+		ctx, stop := context.WithTimeout(l.ctx, l.config.CancelWaitTimeout)
+		err := l.config.Cancel(ctx, b.pid, b.secret)
+		stop()
+		done()
+		l.engine.loop.Post(func() { b.cancelled(err) })
+	}()
+}
+
+// cancelled lets b go on once the server has had the cancel request. If nobody knows whether it has, the signal may come at any
+// time: b serves its present client only.
+func (b *Backend) cancelled(err error) {
+	b.cancels--
+	if b.state == backendGone || b.doomed {
+		return
+	}
+	if err != nil {
+		b.suspect = true
+		b.lane.engine.env.Log.Warn("cancel request did not get through", "pool", b.lane.Name(), "backend", b.pid, "error", err)
+	}
+	if b.state == backendHeld && b.cancels == 0 {
+		b.release()
+	}
+}

@@ -1,0 +1,224 @@
+package relay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"weir/pool"
+	"weir/proxy/cancelkey"
+	"weir/proxy/eventloop"
+	"weir/proxy/pgerror"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+	"weir/proxy/sqlscan"
+	"weir/proxy/status"
+	"weir/proxy/wire"
+)
+
+// clientState is what a client is doing. It changes in Client.move only.
+type clientState uint8
+
+const (
+	clientLogin     clientState = iota // not greeted yet → waiting, idle, closing, closed
+	clientIdle                         // no backend, nothing asked → waiting, leased, closing, closed
+	clientWaiting                      // in the pool's queue, its request parked → switching, leased, idle, closing, closed
+	clientSwitching                    // has a backend to which its settings are being applied → leased, waiting, closing, closed
+	clientLeased                       // has a backend → idle, waiting, closing, closed
+	clientClosing                      // the last bytes are under way → closed
+	clientClosed
+	clientStates
+)
+
+func (s clientState) String() string {
+	return [...]string{"login", "idle", "waiting", "switching", "leased", "closing", "closed"}[s]
+}
+
+// clientMoves holds the states that may follow each state.
+var clientMoves = [clientStates]uint16{
+	clientLogin:     1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
+	clientIdle:      1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientClosing | 1<<clientClosed,
+	clientWaiting:   1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
+	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
+	clientLeased:    1<<clientIdle | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
+	clientClosing:   1 << clientClosed,
+}
+
+// Client is a logged-in client. It belongs to its engine's loop. An idle one holds no buffer: this struct, its registration
+// and its descriptor are all that it costs.
+type Client struct {
+	// Fixed after login.
+	lane   *Lane
+	set    *session.Set // the settings that it asked for at login
+	limits *Limits
+	onGone func()
+	peer   string
+	secret uint32
+	slot   uint32 // in Engine.clients, half of its cancel key
+	id     pool.ClientID
+	token  eventloop.Token
+
+	// Owned by the loop.
+	state   clientState
+	greeted bool
+	unread  bool // an edge was reported and not read to its end
+	hungUp  bool // the peer has sent its FIN or is gone
+	discard bool // skip is thrown away rather than forwarded
+	noMore  bool // it has sent its FIN: what is due is still delivered, then it is closed
+	doomed  bool // it leaves at the end of this iteration, or has left
+	abrupt  bool // nothing more is sent to it
+	skip    uint32
+	sock    socket.Conn
+	backend *Backend
+	carry   []byte           // what was read and not yet judged or forwarded
+	scan    *sqlscan.Scanner // of a statement that is longer than what is collected; nil otherwise
+	active  int64            // when its state last changed
+}
+
+// move is the only place where a client's state changes.
+func (c *Client) move(to clientState) {
+	if clientMoves[c.state]&(1<<to) == 0 {
+		panic(fmt.Sprintf("relay: a %s client cannot become %s", c.state, to))
+	}
+	counts := &c.lane.counts.clients
+	counts[c.state]--
+	counts[to]++
+	c.state = to
+	c.active = c.lane.engine.loop.Now()
+}
+
+// counts are a lane's clients and backends by state.
+type counts struct {
+	clients  [clientStates]int
+	backends [backendStates]int
+}
+
+// Limits are the times that a client may take; 0 is no limit.
+type Limits struct {
+	Query           time.Duration // for one request to be answered
+	Transaction     time.Duration // from a transaction's first request to its end
+	IdleTransaction time.Duration // between two requests of a transaction
+	Idle            time.Duration // between transactions
+}
+
+// Admission is a client that has just logged in.
+type Admission struct {
+	FD       int // non-blocking; the engine owns it from now on
+	Settings *session.Set
+	Limits   *Limits // shared among clients
+	Peer     string  // address, for logs
+	Secret   uint32  // of its cancel key
+	OnGone   func()  // called once, on the loop, when the client is gone; must not block
+}
+
+// Admit takes over a logged-in client: it is greeted as soon as the parameters that a backend reports under its settings are
+// known, and served until it leaves. Any goroutine.
+func (l *Lane) Admit(a Admission) {
+	if !l.engine.loop.Post(func() { l.admit(a) }) {
+		refuse(a)
+	}
+}
+
+func refuse(a Admission) {
+	var shared socket.IO
+	s := socket.New(a.FD)
+	s.Close(&shared)
+	a.OnGone()
+}
+
+func (l *Lane) admit(a Admission) {
+	e := l.engine
+	c := &Client{
+		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret,
+		sock: socket.New(a.FD), active: e.loop.Now(),
+	}
+	e.addSlot(c)
+	l.addClient(c)
+	l.counts.clients[c.state]++
+	l.totals.ClientsServed++
+	token, err := e.loop.Register(a.FD, c, eventloop.Second)
+	if err != nil {
+		e.env.Log.Error("client not taken over", "error", err, "peer", a.Peer)
+		c.close()
+		return
+	}
+	c.token = token
+	if e.drain.refusing() {
+		c.fail(pgerror.ShuttingDown)
+		return
+	}
+	if params, ok := l.known[c.set]; ok {
+		c.greet(params)
+		return
+	}
+	c.want()
+}
+
+func (e *Engine) addSlot(c *Client) {
+	if n := len(e.free); n > 0 {
+		c.slot = e.free[n-1]
+		e.free = e.free[:n-1]
+		e.clients[c.slot] = c
+		return
+	}
+	c.slot = uint32(len(e.clients))
+	e.clients = append(e.clients, c)
+}
+
+// greet ends the login as PostgreSQL does: the parameters, the cancel key, ready.
+func (c *Client) greet(params []session.Setting) {
+	e := c.lane.engine
+	b := e.io.Borrow(1024)
+	for _, p := range params {
+		b = wire.AppendParameterStatus(b, p.Name, p.Value)
+	}
+	pid, _ := cancelkey.Pack(e.index, c.slot)
+	var secret [4]byte
+	binary.BigEndian.PutUint32(secret[:], c.secret)
+	b = wire.AppendBackendKeyData(b, pid, secret[:])
+	b = wire.AppendReadyForQuery(b, wire.TxIdle)
+	c.greeted = true
+	if c.state == clientLogin {
+		c.move(clientIdle)
+	}
+	c.write(b)
+	e.io.Return(b)
+}
+
+// write sends p to the client; what the socket does not take is parked.
+func (c *Client) write(p []byte) {
+	if c.doomed {
+		return
+	}
+	was := c.sock.Parked()
+	c.lane.totals.ClientBytesOut += uint64(len(p))
+	if err := c.sock.Write(&c.lane.engine.io, p); err != nil {
+		c.broken(err)
+		return
+	}
+	if c.sock.Parked() && !was {
+		c.watchWrite(true)
+	}
+}
+
+func (c *Client) watchWrite(on bool) {
+	if err := c.lane.engine.loop.WatchWrite(c.token, on); err != nil {
+		c.broken(err)
+	}
+}
+
+// statusState is the state as snapshots name it.
+func (s clientState) statusState() status.ClientState {
+	switch s {
+	case clientLogin:
+		return status.ClientLogin
+	case clientWaiting:
+		return status.ClientWaiting
+	case clientSwitching, clientLeased:
+		return status.ClientActive
+	case clientClosing, clientClosed:
+		return status.ClientClosing
+	default:
+		return status.ClientIdle
+	}
+}

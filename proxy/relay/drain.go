@@ -1,0 +1,106 @@
+package relay
+
+import (
+	"time"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+// phase is how far an engine has come in shutting down.
+type phase uint8
+
+const (
+	serving  phase = iota // → draining
+	draining              // clients may go on until the deadline; none is added → ending
+	ending                // each client is sent away as soon as it is in no transaction
+)
+
+// drain is an engine's way to its end. It belongs to the loop.
+type drain struct {
+	phase    phase
+	deadline int64  // loop time at which draining becomes ending
+	empty    func() // called once, when the last client is gone
+}
+
+// refusing reports whether clients that come now are sent away.
+func (d *drain) refusing() bool { return d.phase != serving }
+
+// Drain lets clients go on for grace; after that each gets an error and is closed as soon as it is in no transaction. empty is
+// called, on the loop, once there is no client left. Any goroutine.
+func (e *Engine) Drain(grace time.Duration, empty func()) {
+	posted := e.loop.Post(func() {
+		e.drain = drain{phase: draining, deadline: e.loop.Now() + int64(grace), empty: empty}
+		e.drain.sweep(e)
+	})
+	if !posted {
+		empty()
+	}
+}
+
+// sweep sends away who may go.
+func (d *drain) sweep(e *Engine) {
+	if d.phase == draining && e.loop.Now() >= d.deadline {
+		d.phase = ending
+	}
+	if d.phase == ending {
+		for _, c := range e.clients {
+			if c != nil && c.dispensable() {
+				c.fail(pgerror.ShuttingDown)
+			}
+		}
+	}
+	d.oneLess(e)
+}
+
+// dispensable reports whether a client can be sent away without cutting anything short.
+func (c *Client) dispensable() bool {
+	switch c.state {
+	case clientLeased:
+		return c.backend.account.Free()
+	case clientSwitching, clientClosing, clientClosed:
+		return false
+	default:
+		return true
+	}
+}
+
+// oneLess notices when the last client has gone.
+func (d *drain) oneLess(e *Engine) {
+	if d.empty == nil || len(e.free) != len(e.clients) {
+		return
+	}
+	d.empty()
+	d.empty = nil
+}
+
+// abandon closes everything at once.
+func (e *Engine) abandon() {
+	for _, c := range e.clients {
+		if c != nil && c.state != clientClosed {
+			c.farewell(pgerror.ShuttingDown)
+		}
+	}
+	for _, l := range e.lanes {
+		l.stop()
+		for _, b := range l.backends {
+			if b != nil && b.state != backendDialling {
+				b.account.Reset() // whatever is due, nobody will read it
+				b.goodbye()
+				b.gone()
+			}
+		}
+		l.forgetKnown()
+	}
+}
+
+// farewell sends a last error, if the socket takes it now, and closes the client where it stands.
+func (c *Client) farewell(err *pgerror.Error) {
+	if !c.sock.Parked() && c.skip == 0 {
+		_ = c.sock.Write(&c.lane.engine.io, wire.AppendErrorResponse(nil, err))
+	}
+	if b := c.backend; b != nil {
+		b.client, c.backend = nil, nil
+	}
+	c.close()
+}

@@ -1,0 +1,91 @@
+package relay
+
+import (
+	"log/slog"
+	"time"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+	"weir/proxy/status"
+)
+
+const (
+	// inspectLen is how much of a message is collected before it is judged. Names and tags lie within it; a message that is
+	// longer is forwarded in pieces.
+	inspectLen = 16 << 10
+	// readsPerTurn bounds what one connection moves before the others get their turn: 256 KiB.
+	readsPerTurn = 4
+	// accountMax is the number of requests in a backend's account beyond which its client is not read: the answers come first.
+	accountMax = 4096
+	// sweepEvery is the grain of the timeouts that are looked for rather than timed one by one; they are given in seconds.
+	sweepEvery = time.Second
+)
+
+// Env is what all engines share. It is fixed before the first engine runs.
+type Env struct {
+	Log      *slog.Logger
+	Settings *session.Table
+}
+
+// Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
+// otherwise.
+type Engine struct {
+	env   *Env
+	index int // which loop this is; part of every cancel key
+	loop  *eventloop.Loop
+	io    socket.IO
+
+	lanes   []*Lane
+	clients []*Client // by cancel slot, nil where free
+	free    []uint32  // cancel slots
+	sweeper eventloop.Timer
+	closing []*Client // their last bytes are under way, or the peer's are awaited
+	drain   drain
+}
+
+// NewEngine makes an engine; index numbers the process's engines from 0.
+func NewEngine(env *Env, index int) (*Engine, error) {
+	loop, err := eventloop.New(inspectLen)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{env: env, index: index, loop: loop}
+	e.sweeper.Func = e.sweep
+	return e, nil
+}
+
+// Run serves until Stop.
+func (e *Engine) Run() {
+	e.loop.Post(func() { e.loop.Set(&e.sweeper, sweepEvery) })
+	e.loop.Run()
+}
+
+// Done is closed when Run has returned.
+func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
+
+// Stop closes every client and backend at once and ends Run.
+func (e *Engine) Stop() {
+	e.loop.Post(func() {
+		e.abandon()
+		e.loop.Stop()
+	})
+}
+
+// Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.
+func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
+	ok = e.loop.Call(func() {
+		for _, l := range e.lanes {
+			pools = append(pools, l.snapshot())
+		}
+		loop = status.Loop{
+			Polls: e.loop.Polls, Sleeps: e.loop.Sleeps,
+			Reads: e.io.Reads, Writes: e.io.Writes,
+			BytesRead: e.io.BytesRead, BytesWritten: e.io.BytesWritten,
+		}
+	})
+	return pools, loop, ok
+}
+
+// since turns a moment of the loop's clock into how long ago it was.
+func (e *Engine) since(t int64) time.Duration { return time.Duration(e.loop.Now() - t) }

@@ -1,0 +1,318 @@
+package relay
+
+import (
+	"errors"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/pgerror"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// How much of a server's message the relay looks at.
+const (
+	looksAtNothing = iota
+	looksAtType    // it settles something
+	looksAtBody    // its contents matter, too
+)
+
+var looks = [256]uint8{
+	wire.ServerParseComplete:      looksAtType,
+	wire.ServerBindComplete:       looksAtType,
+	wire.ServerCloseComplete:      looksAtType,
+	wire.ServerNoData:             looksAtType,
+	wire.ServerRowDescription:     looksAtType,
+	wire.ServerEmptyQueryResponse: looksAtType,
+	wire.ServerPortalSuspended:    looksAtType,
+	wire.ServerCopyInResponse:     looksAtType,
+	wire.ServerCopyOutResponse:    looksAtType,
+	wire.ServerCopyBothResponse:   looksAtType,
+	wire.ServerCommandComplete:    looksAtBody,
+	wire.ServerErrorResponse:      looksAtBody,
+	wire.ServerParameterStatus:    looksAtBody,
+	wire.ServerReadyForQuery:      looksAtBody,
+}
+
+var errServerQuits = errors.New("the server has ended the connection")
+
+// OnReady is called by the loop when the backend's socket has something to say.
+func (b *Backend) OnReady(e eventloop.Event) {
+	if e&eventloop.Writable != 0 {
+		b.drain()
+	}
+	if e&eventloop.Readable != 0 {
+		b.read(e&eventloop.HangUp != 0)
+	}
+}
+
+// read takes what the socket has, up to a turn's worth.
+func (b *Backend) read(hungUp bool) {
+	e := b.lane.engine
+	for range readsPerTurn {
+		if b.doomed {
+			return
+		}
+		if b.client != nil && b.client.sock.Parked() {
+			b.unread = true // the client drains first, then reads on
+			return
+		}
+		b.unread = false
+		buf := e.loop.Buffer()
+		start := inspectLen - len(b.carry)
+		n, err := b.sock.Read(&e.io, buf[inspectLen:])
+		if err != nil {
+			if !errors.Is(err, socket.ErrWouldBlock) {
+				b.doom(err)
+			}
+			return
+		}
+		if len(b.carry) > 0 {
+			copy(buf[start:], b.carry)
+			e.io.Return(b.carry)
+			b.carry = nil
+		}
+		b.consume(buf[start : inspectLen+n])
+		if n < eventloop.ReadBufferLen && !hungUp {
+			return
+		}
+	}
+	b.unread = true
+	e.loop.Again(b.token)
+}
+
+// drain goes on with what was parked for the backend, and then lets its client be read again.
+func (b *Backend) drain() {
+	if err := b.sock.Drain(&b.lane.engine.io); err != nil {
+		b.doom(err)
+		return
+	}
+	if b.sock.Parked() {
+		return
+	}
+	b.watchWrite(false)
+	if b.client != nil {
+		b.client.readOn()
+	}
+}
+
+// consume walks p, the next bytes of the server's stream, settles the account, and forwards what is the client's.
+func (b *Backend) consume(p []byte) {
+	from, pos := 0, min(int(b.skip), len(p))
+	b.skip -= uint32(pos)
+	if b.discard {
+		from = pos
+		b.discard = b.skip > 0
+	}
+	for pos < len(p) {
+		rest := p[pos:]
+		if len(rest) < wire.HeaderLen {
+			break
+		}
+		f := wire.PeekFrame(rest)
+		look := looks[f.Type]
+		if look == looksAtNothing && b.client != nil && b.errand == errandNone && f.Len >= 4 {
+			if f.Total() <= len(rest) { // rows, mostly: nothing to do but to pass them on
+				pos += f.Total()
+				continue
+			}
+			b.skip = uint32(f.Total() - len(rest))
+			pos = len(p)
+			break
+		}
+		if f.CheckServer() != wire.FrameOK {
+			b.doubt("a message that no server sends", f)
+			return
+		}
+		if look == looksAtBody && len(rest) < min(f.Total(), inspectLen) {
+			break
+		}
+		n := min(f.Total(), len(rest))
+		mine := b.client == nil || b.errand != errandNone
+		b.note(f.Type, rest[wire.HeaderLen:n], mine)
+		b.skip = uint32(f.Total() - n)
+		if mine {
+			b.toClient(p[from:pos])
+			from = pos + n
+			b.discard = b.skip > 0
+		}
+		pos += n
+		if b.freed && b.client != nil {
+			b.toClient(p[from:pos])
+			from = pos
+			b.detach()
+		}
+		if b.doomed {
+			return
+		}
+	}
+	b.toClient(p[from:pos])
+	if pos < len(p) {
+		b.carry = append(b.lane.engine.io.Borrow(len(p)-pos), p[pos:]...)
+	}
+	b.walked()
+}
+
+// walked does what had to wait until the whole read was judged.
+func (b *Backend) walked() {
+	if b.fatal && b.client == nil {
+		b.doom(errServerQuits)
+		return
+	}
+	if b.freed {
+		b.freed = false
+		b.release()
+		return
+	}
+	if c := b.client; c != nil && c.unread {
+		c.readOn()
+	}
+}
+
+// toClient forwards to the present client, if there is one.
+func (b *Backend) toClient(p []byte) {
+	if len(p) > 0 && b.client != nil {
+		b.client.write(p)
+	}
+}
+
+// note enters one message into the account. mine: it answers weir rather than a client.
+func (b *Backend) note(t byte, body []byte, mine bool) {
+	switch t {
+	case wire.ServerReadyForQuery:
+		status, err := wire.PeekReadyForQuery(body)
+		if err != nil {
+			b.doubt("a ReadyForQuery without a status", wire.Frame{Type: t})
+			return
+		}
+		b.ready(status)
+	case wire.ServerErrorResponse:
+		b.noteError(body, mine)
+	case wire.ServerParameterStatus:
+		if name, value, err := wire.PeekParameterStatus(body); err == nil {
+			b.report(string(name), string(value))
+		}
+	case wire.ServerCommandComplete:
+		if b.errand == errandNone {
+			b.noteTag(wire.PeekTag(body))
+			b.account.Server(t)
+		}
+	case wire.ServerPortalSuspended:
+		b.noteTag(nil) // it has run, if not to its end
+		b.account.Server(t)
+	default:
+		if b.errand == errandNone {
+			b.account.Server(t)
+		}
+	}
+}
+
+func (b *Backend) noteTag(tag []byte) {
+	add, clearAll := session.Combine(b.effects, tag)
+	if clearAll {
+		// DISCARD ALL: the session is as it was after the backend's login.
+		b.pins, b.effects = 0, 0
+		b.applied(nil)
+	}
+	b.pins = b.pins&^session.EndedBy(tag) | add
+}
+
+func (b *Backend) noteError(body []byte, mine bool) {
+	if code := wire.PeekErrorField(body, wire.FieldCode); len(code) >= 2 {
+		b.lane.errors[[2]byte(code[:2])]++
+	}
+	if wire.Fatal(body) {
+		b.fatal = true
+	}
+	if b.errand != errandNone {
+		b.refused = append([]byte(nil), body...)
+		return
+	}
+	b.pins |= session.FromError(b.effects)
+	b.account.Server(wire.ServerErrorResponse)
+}
+
+// report takes note of a ParameterStatus. The list may be shared with others, so a change makes a new one.
+func (b *Backend) report(name, value string) {
+	for i, p := range b.params {
+		if p.Name == name {
+			if p.Value != value {
+				b.params = append([]session.Setting(nil), b.params...)
+				b.params[i].Value = value
+				b.mode = scanMode(b.params)
+			}
+			return
+		}
+	}
+	b.params = append(append([]session.Setting(nil), b.params...), session.Setting{Name: name, Value: value})
+}
+
+// ready takes note of a ReadyForQuery: an errand is done, or the account says what comes next.
+func (b *Backend) ready(status wire.TxStatus) {
+	if b.errand != errandNone {
+		b.errandDone(status)
+		return
+	}
+	b.account.Ready(status)
+	b.measure(status)
+	if !b.account.Settled() {
+		return
+	}
+	if !b.unnamed && b.pins&session.PreparedStatement == 0 {
+		b.effects = 0 // no statement is left that could still do what its text says
+	}
+	switch {
+	case b.client == nil:
+		b.freed = true // release decides what is left to do
+	case b.client.noMore:
+		b.client.finish()
+	case b.account.Free() && b.mayFree():
+		b.freed = true
+	case b.lane.config.Mode == Statement && status != wire.TxIdle:
+		b.client.fail(pgerror.StatementModeTransaction)
+	}
+}
+
+// mayFree reports whether a backend that owes nothing may leave its client.
+func (b *Backend) mayFree() bool {
+	return b.pins == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
+}
+
+// measure times queries and transactions.
+func (b *Backend) measure(status wire.TxStatus) {
+	now := b.lane.engine.loop.Now()
+	if b.asked != 0 {
+		b.lane.query.Observe(nanoseconds(now - b.asked))
+	}
+	b.asked, b.warned = 0, false
+	if b.account.Due() > 0 {
+		b.asked = now
+	}
+	if status == wire.TxIdle {
+		if b.began != 0 {
+			b.lane.totals.Transactions++
+			b.lane.transact.Observe(nanoseconds(now - b.began))
+		}
+		b.began, b.rested = 0, 0
+		if b.asked != 0 {
+			b.began = now
+		}
+		return
+	}
+	b.rested = now
+}
+
+// scanMode tells how a backend that reported params reads the text of statements.
+func scanMode(params []session.Setting) sqlscan.Mode {
+	var encoding, conforming string
+	for _, p := range params {
+		switch p.Name {
+		case "client_encoding":
+			encoding = p.Value
+		case "standard_conforming_strings":
+			conforming = p.Value
+		}
+	}
+	return sqlscan.ModeOf(encoding, conforming)
+}

@@ -1,0 +1,293 @@
+package relay
+
+import (
+	"errors"
+	"io"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/pgerror"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// OnReady is called by the loop when the client's socket has something to say.
+func (c *Client) OnReady(e eventloop.Event) {
+	if e&eventloop.HangUp != 0 {
+		c.hungUp = true
+	}
+	if e&eventloop.Writable != 0 {
+		c.drain()
+	}
+	if e&eventloop.Readable != 0 {
+		c.read()
+	}
+}
+
+// mayRead reports whether more of the client's bytes can be taken: there is a place for them to go.
+func (c *Client) mayRead() bool {
+	if c.doomed {
+		return false
+	}
+	switch c.state {
+	case clientIdle:
+		return !c.sock.Parked() // it takes its answers before it may ask again
+	case clientLeased:
+		return !c.backend.doomed && !c.backend.sock.Parked() && c.backend.account.Len() < accountMax
+	default:
+		return false
+	}
+}
+
+// read takes what the socket has, up to a turn's worth.
+func (c *Client) read() {
+	if c.state == clientClosing {
+		c.linger()
+		return
+	}
+	e := c.lane.engine
+	for range readsPerTurn {
+		if !c.mayRead() {
+			c.unread = true
+			if c.hungUp && c.state == clientWaiting {
+				c.doom() // nobody is left to answer to
+			}
+			return
+		}
+		c.unread = false
+		buf := e.loop.Buffer()
+		start := inspectLen - len(c.carry)
+		n, err := c.sock.Read(&e.io, buf[inspectLen:])
+		if err != nil {
+			c.readFailed(err)
+			return
+		}
+		c.lane.totals.ClientBytesIn += uint64(n)
+		if len(c.carry) > 0 {
+			copy(buf[start:], c.carry)
+			e.io.Return(c.carry)
+			c.carry = nil
+		}
+		c.consume(buf[start : inspectLen+n])
+		if n < eventloop.ReadBufferLen && !c.hungUp {
+			return // the socket is empty: what comes next is a new edge
+		}
+	}
+	c.unread = true
+	e.loop.Again(c.token)
+}
+
+func (c *Client) readFailed(err error) {
+	switch {
+	case errors.Is(err, socket.ErrWouldBlock):
+	case errors.Is(err, io.EOF):
+		c.ended()
+	default:
+		c.broken(err)
+	}
+}
+
+// drain goes on with what was parked for the client.
+func (c *Client) drain() {
+	if err := c.sock.Drain(&c.lane.engine.io); err != nil {
+		c.broken(err)
+		return
+	}
+	if c.sock.Parked() {
+		return
+	}
+	c.watchWrite(false)
+	switch {
+	case c.state == clientClosing:
+		c.sock.CloseWrite()
+	case c.backend != nil && c.backend.unread:
+		c.lane.engine.loop.Again(c.backend.token)
+	}
+	c.readOn()
+}
+
+// readOn resumes reading where an edge was left unread, as soon as that is possible again.
+func (c *Client) readOn() {
+	if c.unread && c.mayRead() {
+		c.lane.engine.loop.Again(c.token)
+	}
+}
+
+// consume judges p, the next bytes of the client's stream, and forwards what may go. What cannot be judged yet, for want of
+// bytes or of a backend, is carried.
+func (c *Client) consume(p []byte) {
+	from, pos := 0, c.skipped(p)
+	if c.discard {
+		from = pos
+		c.discard = c.skip > 0
+	}
+	for pos < len(p) {
+		rest := p[pos:]
+		if len(rest) < wire.HeaderLen {
+			break
+		}
+		f := wire.PeekFrame(rest)
+		if verdict := f.CheckClient(); verdict != wire.FrameOK {
+			c.forward(p[from:pos])
+			c.violation(f, verdict)
+			return
+		}
+		if f.Type != wire.ClientCopyData && len(rest) < min(f.Total(), inspectLen) {
+			break
+		}
+		n := min(f.Total(), len(rest))
+		if c.backend == nil {
+			if dropped(f.Type) {
+				c.skip = uint32(f.Total() - n)
+				c.discard = c.skip > 0
+				pos += n
+				from = pos
+				continue
+			}
+			if f.Type != wire.ClientTerminate && !c.want() {
+				break
+			}
+		}
+		if f.Type == wire.ClientTerminate {
+			c.forward(p[from:pos])
+			c.terminated()
+			return
+		}
+		if !c.admitMessage(f, rest[wire.HeaderLen:n], n == f.Total()) {
+			return
+		}
+		c.skip = uint32(f.Total() - n)
+		pos += n
+	}
+	switch {
+	case c.forward(p[from:pos]):
+		c.keep(p[pos:])
+	case c.backend != nil && !c.backend.sent && !c.doomed:
+		// Nothing of this lease has reached the server, so another backend may have it all.
+		c.skip, c.scan = 0, nil
+		c.keep(p[from:])
+	}
+}
+
+// skipped passes over the rest of a message whose beginning has been judged.
+func (c *Client) skipped(p []byte) int {
+	if c.skip == 0 {
+		return 0
+	}
+	n := min(int(c.skip), len(p))
+	c.skip -= uint32(n)
+	if c.scan != nil {
+		c.scan.Feed(p[:n])
+		if c.skip == 0 {
+			c.backend.noteText(c.scan.Effects())
+			c.scan = nil
+		}
+	}
+	if c.skip == 0 && c.backend != nil && c.backend.account.Free() {
+		// The server answered before it had the whole message: a COPY that failed. Only now may the backend leave.
+		c.lane.engine.loop.Condemn(c.backend.reconsider)
+	}
+	return n
+}
+
+// dropped reports whether a message means nothing to a server that has nothing under way: the tail of a COPY that has failed,
+// and a Flush. PostgreSQL drops them too; they must not cost a lease that nothing would end.
+func dropped(t byte) bool {
+	switch t {
+	case wire.ClientCopyData, wire.ClientCopyDone, wire.ClientCopyFail, wire.ClientFlush:
+		return true
+	}
+	return false
+}
+
+// admitMessage enters one message into the backend's account and into what is known of the session. The body is whole or
+// the first inspectLen bytes of it at least. False: the client has been refused.
+func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
+	b := c.backend
+	switch f.Type {
+	case wire.ClientCopyData:
+		return true
+	case wire.ClientQuery:
+		b.unnamed = false // a simple Query destroys the unnamed statement
+		c.scanText(wire.PeekQuery(body), whole)
+		c.lane.totals.Queries++
+	case wire.ClientParse:
+		name, text, err := wire.PeekParse(body)
+		if err != nil {
+			c.fail(pgerror.InvalidMessageBody(f.Type))
+			return false
+		}
+		if len(name) > 0 {
+			b.pins |= session.PreparedStatement
+		} else {
+			b.unnamed = true
+		}
+		c.scanText(text, whole)
+	case wire.ClientBind:
+		_, statement, err := wire.PeekBind(body)
+		if err != nil {
+			c.fail(pgerror.InvalidMessageBody(f.Type))
+			return false
+		}
+		if len(statement) == 0 {
+			b.unnamed = false
+		}
+	case wire.ClientFunctionCall:
+		if !wire.CallsLargeObject(body) {
+			b.pins |= session.Opaque
+		}
+	case wire.ClientExecute:
+		c.lane.totals.Queries++
+	}
+	b.begin()
+	b.account.Client(f.Type)
+	return true
+}
+
+// scanText looks for what a statement does to the session.
+func (c *Client) scanText(text []byte, whole bool) {
+	if whole {
+		c.backend.noteText(sqlscan.Scan(text, c.backend.mode))
+		return
+	}
+	scanner := sqlscan.NewScanner(c.backend.mode)
+	c.scan = &scanner
+	c.scan.Feed(text)
+}
+
+// forward sends judged bytes to the backend. False: the bytes did not reach it, and the caller must not go on.
+func (c *Client) forward(p []byte) bool {
+	if len(p) == 0 || c.backend == nil {
+		return !c.doomed
+	}
+	b := c.backend
+	if err := b.sock.Write(&c.lane.engine.io, p); err != nil {
+		b.doom(err)
+		return false
+	}
+	b.sent = true
+	if b.sock.Parked() {
+		b.watchWrite(true)
+	}
+	return true
+}
+
+// keep carries what has not been forwarded. The account of what one client may carry is the read buffer's length and
+// inspectLen, because nothing more is read until this is gone.
+func (c *Client) keep(p []byte) {
+	if len(p) > 0 {
+		c.carry = append(c.lane.engine.io.Borrow(len(p)), p...)
+	}
+}
+
+// resume goes on with what was carried, once the client has its backend.
+func (c *Client) resume() {
+	p := c.carry
+	c.carry = nil
+	if p != nil {
+		c.consume(p)
+		c.lane.engine.io.Return(p)
+	}
+	c.readOn()
+}

@@ -1,0 +1,201 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"weir/pool"
+	"weir/proxy/eventloop"
+	"weir/proxy/pgerror"
+	"weir/proxy/session"
+	"weir/proxy/status"
+)
+
+// Mode says for how long a client keeps a backend.
+type Mode uint8
+
+// The pool modes.
+const (
+	Transaction Mode = iota // until its transaction is over
+	Session                 // until it disconnects
+	Statement               // until its statement is over; transactions of several statements are refused
+)
+
+func (m Mode) String() string { return [...]string{"transaction", "session", "statement"}[m] }
+
+// Places counts a pool's backends against the limits that it shares with other pools. Implementations are safe for all
+// goroutines and do not block.
+type Places interface {
+	// Take asks for one more backend. When it refuses, the lane is told by Nudge once there is room.
+	Take(l *Lane) bool
+	// Give returns what Take granted.
+	Give(l *Lane)
+	// Bound names the limit that refused the lane last: the setting, its value, and the section that sets it.
+	Bound(l *Lane) (setting string, value int, section string)
+}
+
+// Dialled is a backend that has logged in and rests between messages.
+type Dialled struct {
+	FD     int // non-blocking; the lane owns it from now on
+	PID    uint32
+	Secret []byte
+	Params []session.Setting // as reported at login
+	Addr   string
+}
+
+// DialError is why a backend could not be had.
+type DialError struct {
+	Failure pool.Failure
+	Client  *pgerror.Error // what the clients that wait for it are told
+	Err     error          // for the log
+}
+
+// LaneConfig describes a pool to its lane. It is fixed when the lane is opened.
+type LaneConfig struct {
+	Database, User string
+	Mode           Mode
+	Pool           pool.Config
+	Seed           uint64 // for the pool's jitter
+	SizeSection    string // of the configuration, where pool_size is set; for hints
+	ResetQuery     string // makes a backend as new after a session; must not be empty
+
+	// CancelWaitTimeout bounds a cancel request to the server.
+	CancelWaitTimeout time.Duration
+
+	Places Places
+	// Dial connects and logs in. It runs on a goroutine of its own.
+	Dial func(ctx context.Context) (*Dialled, *DialError)
+	// Cancel sends a cancel request and returns when the server has closed that connection. On a goroutine of its own.
+	Cancel func(ctx context.Context, pid uint32, secret []byte) error
+}
+
+// Lane is a pool on a loop: the pool's logic, its backends and its clients. Everything but the methods that say otherwise
+// belongs to the engine's goroutine.
+type Lane struct {
+	engine *Engine
+	config LaneConfig
+	pool   *pool.Pool
+
+	clients  []*Client // by pool.ClientID, nil where free
+	freeIDs  []pool.ClientID
+	backends []*Backend // by pool.BackendID, nil where free
+
+	work    []pool.Decision // taken from the pool, not carried out yet
+	working bool
+	timer   eventloop.Timer
+	next    pool.Instant // when timer fires; pool.Never while it is not set
+
+	known     map[*session.Set][]session.Setting // what a backend reports under each set of settings that was applied
+	dialError *DialError                         // of the last dial, nil since one succeeded
+	warned    int64                              // when the last failed dial was logged
+	ctx       context.Context                    // ends with the lane: dials and cancels stop
+	stop      context.CancelFunc
+
+	counts   counts
+	totals   status.Totals
+	wait     status.Histogram
+	query    status.Histogram
+	transact status.Histogram
+	dialling status.Histogram
+	errors   map[[2]byte]uint64
+}
+
+// knownMax bounds what a lane remembers of settings. Beyond it everything is forgotten at once: clients that come later wait
+// for a backend to learn their parameters, as the first one did.
+const knownMax = 256
+
+// NewLane makes a lane for a pool. Any goroutine.
+func (e *Engine) NewLane(config LaneConfig) *Lane {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Lane{
+		engine: e, config: config, pool: pool.New(config.Pool, config.Seed),
+		known: map[*session.Set][]session.Setting{}, errors: map[[2]byte]uint64{},
+		ctx: ctx, stop: stop, next: pool.Never,
+	}
+	l.timer.Func = l.tick
+	return l
+}
+
+// Open starts the lane on its loop: it dials from now on. Call it once, before Admit. Any goroutine.
+func (l *Lane) Open() {
+	l.engine.loop.Post(func() {
+		l.engine.lanes = append(l.engine.lanes, l)
+		l.tick()
+	})
+}
+
+// Name is how messages call the pool: database/user. Any goroutine.
+func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
+
+// Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.
+func (l *Lane) Nudge() {
+	l.engine.loop.Post(func() {
+		l.pool.Nudge(l.now())
+		l.decided()
+	})
+}
+
+// Reclaim asks the lane to close an idle backend, because another pool waits for the place. refused is called, on the loop,
+// if it has none to spare. Any goroutine.
+func (l *Lane) Reclaim(refused func()) {
+	l.engine.loop.Post(func() {
+		if !l.pool.Reclaim(l.now()) {
+			refused()
+		}
+		l.decided()
+	})
+}
+
+func (l *Lane) now() pool.Instant { return pool.Instant(l.engine.loop.Now()) }
+
+// tick lets time pass for the pool and sleeps until it next matters.
+func (l *Lane) tick() {
+	l.next = pool.Never
+	l.pool.Tick(l.now())
+	l.decided()
+}
+
+// schedule sees to it that the pool is ticked when it wants to be. A timer that fires too early does no harm, so only an
+// earlier moment moves it: the oldest waiter changes with each transaction.
+func (l *Lane) schedule() {
+	if next := l.pool.Next(); next < l.next {
+		l.next = next
+		l.engine.loop.Set(&l.timer, nanoseconds(int64(next-l.now())))
+	}
+}
+
+// addClient gives c the smallest kind of identity that the pool wants: a small number.
+func (l *Lane) addClient(c *Client) {
+	if n := len(l.freeIDs); n > 0 {
+		c.id = l.freeIDs[n-1]
+		l.freeIDs = l.freeIDs[:n-1]
+		l.clients[c.id] = c
+		return
+	}
+	c.id = pool.ClientID(len(l.clients))
+	l.clients = append(l.clients, c)
+}
+
+func (l *Lane) removeClient(c *Client) {
+	l.clients[c.id] = nil
+	l.freeIDs = append(l.freeIDs, c.id)
+}
+
+// learn remembers what a backend in that set of settings reports; the client that comes next with the same settings needs no
+// backend to be greeted.
+func (l *Lane) learn(set *session.Set, params []session.Setting) {
+	if _, ok := l.known[set]; !ok && len(l.known) >= knownMax {
+		l.forgetKnown()
+	}
+	if _, ok := l.known[set]; !ok {
+		l.engine.env.Settings.Retain(set)
+	}
+	l.known[set] = params
+}
+
+func (l *Lane) forgetKnown() {
+	for set := range l.known {
+		l.engine.env.Settings.Release(set)
+	}
+	clear(l.known)
+}

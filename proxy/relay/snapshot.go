@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"sort"
+	"time"
+
+	"weir/pool"
+	"weir/proxy/pgerror"
+	"weir/proxy/status"
+)
+
+// snapshot copies what the lane knows of itself.
+func (l *Lane) snapshot() status.Pool {
+	s := status.Pool{
+		Database: l.config.Database, User: l.config.User, Mode: l.config.Mode.String(),
+		Size: l.config.Pool.Size, MinSize: l.config.Pool.MinSize, ReserveSize: l.config.Pool.ReserveSize,
+		Totals: l.totals, Wait: l.wait, Query: l.query, Transact: l.transact, Dial: l.dialling,
+	}
+	for state, n := range l.counts.clients {
+		s.Clients[clientState(state).statusState()] += n
+	}
+	for state, n := range l.counts.backends {
+		s.Backends[backendState(state).statusState()] += n
+	}
+	for _, b := range l.backends {
+		l.snapshotBackend(&s, b)
+	}
+	for _, c := range l.clients {
+		if c != nil {
+			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
+		}
+	}
+	if counts := l.pool.Counts(); counts.Waiting > 0 {
+		s.OldestWait = time.Duration(l.now() - counts.Oldest)
+	}
+	if l.dialError != nil {
+		s.ServerError = l.dialError.Err.Error()
+	}
+	for class, n := range l.errors {
+		s.Errors = append(s.Errors, status.ErrorClass{Class: string(class[:]), Count: n})
+	}
+	sort.Slice(s.Errors, func(i, j int) bool { return s.Errors[i].Class < s.Errors[j].Class })
+	return s
+}
+
+func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
+	if b == nil {
+		return
+	}
+	s.ParkedBytes += b.sock.ParkedLen()
+	if b.state != backendLeased {
+		return
+	}
+	if b.rested != 0 {
+		s.InTx++
+	}
+	if b.pins != 0 || b.unnamed {
+		s.Pinned++
+	}
+}
+
+// describeWait says what a client waited for in vain: how many backends there are, and who has had one for longest.
+func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
+	w := pgerror.Wait{
+		After: waited.Round(time.Millisecond), Pool: l.Name(),
+		Setting: "pool_size", Value: l.config.Pool.Size, Section: l.config.SizeSection,
+		Dialing: l.counts.backends[backendDialling],
+	}
+	if l.pool.Counts().Bound == pool.LimitShared {
+		w.Setting, w.Value, w.Section = l.config.Places.Bound(l)
+	}
+	for _, b := range l.backends {
+		if b == nil || b.client == nil {
+			continue
+		}
+		w.Leased++
+		if held := l.engine.since(b.leased); held > w.Longest {
+			w.Longest = held
+			w.Holder, _ = b.client.set.Value("application_name")
+		}
+	}
+	return w
+}

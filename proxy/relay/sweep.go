@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"errors"
+	"time"
+
+	"weir/proxy/pgerror"
+)
+
+// sweep looks for what has taken too long. It runs about once a second, so every timeout is met up to a second late.
+func (e *Engine) sweep() {
+	for _, l := range e.lanes {
+		l.sweepBackends()
+		l.sweepClients()
+	}
+	e.sweepClosing()
+	e.drain.sweep(e)
+	e.loop.Set(&e.sweeper, sweepEvery)
+}
+
+// over reports whether something that began at t has lasted longer than limit. Zeroes mean that nothing has begun, and that
+// there is no limit.
+func (e *Engine) over(t int64, limit time.Duration) bool {
+	return t != 0 && limit > 0 && e.since(t) > limit
+}
+
+var errTooLong = errors.New("it took too long to become free again")
+
+func (l *Lane) sweepBackends() {
+	now := l.engine.loop.Now()
+	for _, b := range l.backends {
+		switch {
+		case b == nil || b.doomed:
+		case b.until != 0 && now > b.until:
+			if b.state == backendSettling && b.cancels == 0 && b.lane.engine.since(b.until) < time.Minute {
+				b.cancel(func() {})
+				continue
+			}
+			b.doom(errTooLong)
+		case b.client != nil && b.state == backendLeased:
+			l.sweepLease(b, b.client)
+		}
+	}
+}
+
+// sweepLease enforces the limits on queries and transactions.
+func (l *Lane) sweepLease(b *Backend, c *Client) {
+	e, limits := l.engine, c.limits
+	switch {
+	case c.doomed:
+	case e.over(b.began, limits.Transaction):
+		c.fail(pgerror.TransactionTimeout(limits.Transaction))
+	case e.over(b.rested, limits.IdleTransaction):
+		c.fail(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
+	case e.over(b.asked, limits.Query) && !b.warned:
+		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
+		b.warned = true
+		b.cancel(func() {})
+	case e.over(b.asked, limits.Query+l.config.CancelWaitTimeout) && limits.Query > 0:
+		c.fail(pgerror.QueryTimeout(limits.Query))
+	}
+}
+
+func (l *Lane) sweepClients() {
+	for _, c := range l.clients {
+		if c != nil && c.state == clientIdle && l.engine.over(c.active, c.limits.Idle) {
+			c.fail(pgerror.ClientIdleTimeout(c.limits.Idle))
+		}
+	}
+}
+
+// sweepClosing ends the clients that do not take their last bytes.
+func (e *Engine) sweepClosing() {
+	kept := e.closing[:0]
+	for _, c := range e.closing {
+		switch {
+		case c.state == clientClosed:
+		case e.loop.Now()-c.active > lingerTime:
+			c.close()
+		default:
+			kept = append(kept, c)
+		}
+	}
+	clear(e.closing[len(kept):])
+	e.closing = kept
+}

@@ -1,0 +1,185 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/config"
+	"weir/pool"
+	"weir/proxy/backend"
+	"weir/proxy/pgerror"
+	"weir/proxy/relay"
+	"weir/proxy/socket"
+)
+
+// router finds the pool of a client, and makes it when the first client comes.
+type router struct {
+	config  *config.Config
+	engines []*relay.Engine
+	places  *places
+
+	mu     sync.Mutex
+	lanes  map[poolKey]*relay.Lane
+	limits map[poolKey]*relay.Limits
+	loads  []int // lanes on each engine
+}
+
+// poolKey names a pool: the database by the name that clients use, the user as whom its backends log in.
+type poolKey struct{ database, user string }
+
+func newRouter(c *config.Config, engines []*relay.Engine) *router {
+	return &router{
+		config: c, engines: engines, places: newPlaces(),
+		lanes: map[poolKey]*relay.Lane{}, limits: map[poolKey]*relay.Limits{}, loads: make([]int, len(engines)),
+	}
+}
+
+// lane returns the pool for a client of a database that the configuration knows, and the limits that hold for that client.
+func (r *router) lane(database, user string) (*relay.Lane, *relay.Limits) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d, _ := r.config.Database(database)
+	key := poolKey{database, user}
+	limits := r.limits[key]
+	if limits == nil {
+		limits = clientLimits(r.config.PoolSettings(database, user))
+		r.limits[key] = limits
+	}
+	if d.User != "" {
+		key.user = d.User
+	}
+	lane := r.lanes[key]
+	if lane == nil {
+		lane = r.open(key, d)
+	}
+	return lane, limits
+}
+
+// place chooses the loop on which a new pool will live, whole: the one with the fewest. It is the only place where that is
+// decided.
+func (r *router) place() int {
+	best := 0
+	for i, n := range r.loads {
+		if n < r.loads[best] {
+			best = i
+		}
+	}
+	r.loads[best]++
+	return best
+}
+
+func (r *router) open(key poolKey, d config.Database) *relay.Lane {
+	s := r.config.PoolSettings(key.database, key.user)
+	target := r.target(key, d, s)
+	section := func(setting string) string {
+		return strings.Trim(r.config.SetIn(setting, key.database, key.user), "[]")
+	}
+	lane := r.engines[r.place()].NewLane(relay.LaneConfig{
+		Database: key.database, User: key.user, Mode: relayMode(s.Mode),
+		Pool: pool.Config{
+			Size: s.PoolSize, MinSize: s.MinPoolSize, ReserveSize: s.ReservePoolSize, MaxDials: s.MaxDials,
+			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
+			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
+			ServerLoginRetry: time.Duration(s.ServerLoginRetry),
+		},
+		Seed: seed(), SizeSection: section("pool_size"), ResetQuery: s.ServerResetQuery,
+		CancelWaitTimeout: time.Duration(r.config.Timeouts.CancelWaitTimeout),
+		Places:            r.places,
+		Dial:              func(ctx context.Context) (*relay.Dialled, *relay.DialError) { return dial(ctx, target) },
+		Cancel: func(ctx context.Context, pid uint32, secret []byte) error {
+			return backend.Cancel(ctx, target, pid, secret)
+		},
+	})
+	r.places.enter(lane, &tenant{
+		database: key.database, user: key.user,
+		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
+		dbSection: section("max_db_connections"), usSection: section("max_user_connections"),
+	})
+	lane.Open()
+	r.lanes[key] = lane
+	return lane
+}
+
+// target is where and as whom a pool's backends log in. The password is the database's, or else the user's own, where that is
+// known in clear text; a server that asks for one all the same says so in its error.
+func (r *router) target(key poolKey, d config.Database, s config.PoolSettings) backend.Target {
+	password := d.Password
+	if !password.IsSet() {
+		if own := r.config.Users[key.user].Password; own.Form() == config.FormClear {
+			password = own
+		}
+	}
+	return backend.Target{
+		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: password.Reveal(),
+		ConnectTimeout: time.Duration(s.ServerConnectTimeout),
+	}
+}
+
+// openMinimal opens the pools that are to hold backends before any client comes: those with a min_pool_size whose user the
+// configuration names.
+func (r *router) openMinimal() {
+	for name, d := range r.config.Databases {
+		if name == config.AnyDatabase || d.User == "" {
+			continue
+		}
+		if r.config.PoolSettings(name, d.User).MinPoolSize > 0 {
+			r.lane(name, d.User)
+		}
+	}
+}
+
+func clientLimits(s config.PoolSettings) *relay.Limits {
+	return &relay.Limits{
+		Query: time.Duration(s.QueryTimeout), Transaction: time.Duration(s.TransactionTimeout),
+		IdleTransaction: time.Duration(s.IdleTransactionTimeout), Idle: time.Duration(s.ClientIdleTimeout),
+	}
+}
+
+func relayMode(m config.PoolMode) relay.Mode {
+	switch m {
+	case config.ModeSession:
+		return relay.Session
+	case config.ModeStatement:
+		return relay.Statement
+	default:
+		return relay.Transaction
+	}
+}
+
+// dial makes a backend for a lane: login and takeover, and the reasons for a failure in the pool's terms.
+func dial(ctx context.Context, target backend.Target) (*relay.Dialled, *relay.DialError) {
+	conn, err := backend.Dial(ctx, target)
+	if err != nil {
+		return nil, dialError(target, err)
+	}
+	fd, err := socket.Detach(conn.Net)
+	if err != nil {
+		return nil, dialError(target, err)
+	}
+	return &relay.Dialled{FD: fd, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: target.Address()}, nil
+}
+
+// dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
+func dialError(target backend.Target, err error) *relay.DialError {
+	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
+	failure, ok := errors.AsType[*backend.DialError](err)
+	if !ok {
+		e.Client = pgerror.Unreachable(target.Address(), err.Error())
+		return e
+	}
+	switch failure.Kind {
+	case backend.Full:
+		e.Failure.Kind = pool.Full
+	case backend.Refused:
+		e.Failure.Kind = pool.Refused
+	}
+	if failure.Server != nil {
+		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
+	} else {
+		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
+	}
+	return e
+}

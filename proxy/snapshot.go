@@ -1,0 +1,28 @@
+package proxy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"weir/proxy/status"
+)
+
+// Snapshot implements status.Source: it asks each loop for a copy of what it knows.
+func (p *Proxy) Snapshot() status.Snapshot {
+	s := status.Snapshot{
+		At: time.Now(), Started: p.started,
+		Logins: p.logins.snapshot(),
+		Limits: status.Limits{MaxClients: p.config.Limits.MaxClientConn, Clients: p.census.count()},
+	}
+	for _, e := range p.engines {
+		if pools, loop, ok := e.Snapshot(); ok {
+			s.Pools = append(s.Pools, pools...)
+			s.Loops = append(s.Loops, loop)
+		}
+	}
+	slices.SortFunc(s.Pools, func(a, b status.Pool) int {
+		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+	})
+	return s
+}

@@ -1,0 +1,145 @@
+package telemetry
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/proxy/status"
+)
+
+// Collector turns a snapshot into metrics at each scrape: nothing is counted twice, and nothing is touched between scrapes.
+type Collector struct {
+	source status.Source
+	descs  map[*metric]*prometheus.Desc
+}
+
+// NewCollector makes a collector for a source; any goroutine may scrape it.
+func NewCollector(source status.Source) *Collector {
+	c := &Collector{source: source, descs: make(map[*metric]*prometheus.Desc, len(families))}
+	for _, m := range families {
+		c.descs[m] = m.desc()
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range families {
+		out <- c.descs[m]
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(out chan<- prometheus.Metric) {
+	s := c.source.Snapshot()
+	e := emitter{descs: c.descs, out: out}
+	for i := range s.Pools {
+		e.pool(&s.Pools[i])
+	}
+	for i, l := range s.Loops {
+		e.loop(strconv.Itoa(i), l)
+	}
+	e.logins(s.Logins)
+	e.value(&maxClients, float64(s.Limits.MaxClients))
+	e.value(&up, float64(s.Started.UnixMilli())/1000)
+}
+
+// emitter sends constant metrics to one scrape.
+type emitter struct {
+	descs map[*metric]*prometheus.Desc
+	out   chan<- prometheus.Metric
+}
+
+func (e emitter) value(m *metric, v float64, labels ...string) {
+	kind := prometheus.GaugeValue
+	if m.kind == counter {
+		kind = prometheus.CounterValue
+	}
+	e.out <- prometheus.MustNewConstMetric(e.descs[m], kind, v, labels...)
+}
+
+func (e emitter) count(m *metric, n uint64, labels ...string) { e.value(m, float64(n), labels...) }
+
+func (e emitter) histogram(m *metric, h *status.Histogram, labels ...string) {
+	buckets := make(map[float64]uint64, status.Buckets-1)
+	var n uint64
+	for i := range status.Buckets - 1 {
+		n += h.Counts[i]
+		buckets[status.Bound(i).Seconds()] = n
+	}
+	n += h.Counts[status.Buckets-1]
+	e.out <- prometheus.MustNewConstHistogram(e.descs[m], n, h.Sum.Seconds(), buckets, labels...)
+}
+
+func (e emitter) pool(p *status.Pool) {
+	db, user := p.Database, p.User
+	for state := range status.ClientStates {
+		e.value(&clients, float64(p.Clients[state]), db, user, state.String())
+	}
+	for state := range status.BackendStates {
+		e.value(&backends, float64(p.Backends[state]), db, user, state.String())
+	}
+	e.value(&waiting, float64(p.Clients[status.ClientWaiting]), db, user)
+	e.value(&oldestWait, p.OldestWait.Seconds(), db, user)
+	e.value(&inTransaction, float64(p.InTx), db, user)
+	e.value(&pinned, float64(p.Pinned), db, user)
+	e.value(&poolSize, float64(p.Size), db, user)
+	e.value(&minPoolSize, float64(p.MinSize), db, user)
+	e.value(&reserveSize, float64(p.ReserveSize), db, user)
+	e.value(&parked, float64(p.ParkedBytes), db, user)
+	e.value(&serverTrouble, indicator(p.ServerError != ""), db, user)
+	e.histogram(&waits, &p.Wait, db, user)
+	e.histogram(&queries, &p.Query, db, user)
+	e.histogram(&transactions, &p.Transact, db, user)
+	e.histogram(&dials, &p.Dial, db, user)
+	e.totals(&p.Totals, db, user)
+	for _, c := range p.Errors {
+		e.count(&errorsTotal, c.Count, db, user, c.Class)
+	}
+}
+
+func (e emitter) totals(t *status.Totals, db, user string) {
+	e.count(&queriesTotal, t.Queries, db, user)
+	e.count(&txTotal, t.Transactions, db, user)
+	e.count(&leasesTotal, t.Leases, db, user)
+	e.count(&switchesTotal, t.Switches, db, user)
+	e.count(&bytesTotal, t.ClientBytesIn, db, user, "in")
+	e.count(&bytesTotal, t.ClientBytesOut, db, user, "out")
+	e.count(&refusedTotal, t.WeirErrors, db, user)
+	e.count(&waitsFailed, t.WaitsFailed, db, user)
+	e.count(&cancelsTotal, t.Cancels, db, user)
+	e.count(&dialsTotal, t.Dials-t.DialsFailed, db, user, "ok")
+	e.count(&dialsTotal, t.DialsFailed, db, user, "failed")
+	e.count(&closedTotal, t.BackendsClosed-t.BackendsLost, db, user, "weir")
+	e.count(&closedTotal, t.BackendsLost, db, user, "server")
+	e.count(&resetsTotal, t.Resets, db, user)
+	e.count(&doubtsTotal, t.Doubts, db, user)
+	e.count(&servedTotal, t.ClientsServed, db, user)
+}
+
+func (e emitter) loop(name string, l status.Loop) {
+	e.count(&loopPolls, l.Polls, name)
+	e.count(&loopSleeps, l.Sleeps, name)
+	e.count(&loopCalls, l.Reads, name, "read")
+	e.count(&loopCalls, l.Writes, name, "write")
+	e.count(&loopBytes, l.BytesRead, name, "read")
+	e.count(&loopBytes, l.BytesWritten, name, "write")
+}
+
+func (e emitter) logins(l status.Logins) {
+	e.value(&loginsNow, float64(l.Now))
+	e.count(&acceptedTotal, l.Accepted)
+	e.count(&shedTotal, l.Shed)
+	e.count(&cancelRequests, l.Cancels)
+	for reason, n := range l.Failed {
+		e.count(&loginsFailed, n, reason)
+	}
+}
+
+func indicator(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,82 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metric declares one family: docs/metrics.md and the collector's descriptors are made from these lines.
+type metric struct {
+	name   string
+	kind   kind
+	labels []string
+	help   string
+}
+
+type kind uint8
+
+const (
+	gauge kind = iota
+	counter
+	histogram
+)
+
+func (k kind) String() string { return [...]string{"gauge", "counter", "histogram"}[k] }
+
+// poolLabels name a pool. Their number is bounded by the databases and users that the configuration and the clients name.
+var poolLabels = []string{"database", "user"}
+
+func pool(more ...string) []string { return append(append([]string(nil), poolLabels...), more...) }
+
+// The families. Names follow Prometheus's rules: base units, _total for counters only.
+var (
+	up             = metric{"weir_start_time_seconds", gauge, nil, "When weir started, in seconds since the epoch."}
+	clients        = metric{"weir_clients", gauge, pool("state"), "Clients by what they do: idle, waiting for a backend, active with one, login (waiting for their first backend's parameters), closing."}
+	backends       = metric{"weir_backends", gauge, pool("state"), "Backends by what they do: idle, active, dialling, cleaning (their client is gone), held (a cancel request is under way)."}
+	inTransaction  = metric{"weir_backends_idle_in_transaction", gauge, poolLabels, "Active backends whose client is inside a transaction and asks for nothing."}
+	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a named prepared statement, a SET, a temporary table, ..."}
+	waiting        = metric{"weir_waiting_clients", gauge, poolLabels, "Clients in the queue for a backend; weir_clients has the same number as a state."}
+	oldestWait     = metric{"weir_oldest_wait_seconds", gauge, poolLabels, "How long the client at the head of the queue has waited."}
+	poolSize       = metric{"weir_pool_size_backends", gauge, poolLabels, "pool_size: how many backends the pool may have, reserve aside."}
+	minPoolSize    = metric{"weir_pool_min_size_backends", gauge, poolLabels, "min_pool_size."}
+	reserveSize    = metric{"weir_pool_reserve_size_backends", gauge, poolLabels, "reserve_pool_size."}
+	parked         = metric{"weir_parked_bytes", gauge, poolLabels, "Bytes in weir's memory that wait for a slow socket or for a backend."}
+	serverTrouble  = metric{"weir_server_down", gauge, poolLabels, "1 while the pool's last attempt to get a backend has failed."}
+	waits          = metric{"weir_wait_seconds", histogram, poolLabels, "Time from a client's asking for a backend until it got one, or was refused."}
+	queries        = metric{"weir_query_seconds", histogram, poolLabels, "Time from forwarding a request until the server was ready for the next."}
+	transactions   = metric{"weir_transaction_seconds", histogram, poolLabels, "Time from a transaction's first request to its end."}
+	dials          = metric{"weir_dial_seconds", histogram, poolLabels, "Time to connect and log in to the server."}
+	queriesTotal   = metric{"weir_queries_total", counter, poolLabels, "Queries sent to servers: Query and Execute messages."}
+	txTotal        = metric{"weir_transactions_total", counter, poolLabels, "Transactions that ended."}
+	leasesTotal    = metric{"weir_leases_total", counter, poolLabels, "How often a client got a backend."}
+	switchesTotal  = metric{"weir_settings_switches_total", counter, poolLabels, "Leases for which the client's settings had to be applied to the backend first."}
+	bytesTotal     = metric{"weir_client_bytes_total", counter, pool("direction"), "Bytes from clients (in) and to clients (out)."}
+	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok, failed."}
+	closedTotal    = metric{"weir_backends_closed_total", counter, pool("by"), "Backends that ended: by weir's wish, or without it (server)."}
+	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate_class"), "Errors that the server sent to clients, by the first two characters of their SQLSTATE."}
+	refusedTotal   = metric{"weir_errors_total", counter, poolLabels, "Errors that weir itself sent to clients that were logged in."}
+	waitsFailed    = metric{"weir_waits_failed_total", counter, poolLabels, "Waits for a backend that ended in an error."}
+	cancelsTotal   = metric{"weir_cancels_total", counter, poolLabels, "Cancel requests that reached a query of this pool."}
+	resetsTotal    = metric{"weir_backend_resets_total", counter, poolLabels, "Backends whose session state was reset after a client."}
+	doubtsTotal    = metric{"weir_doubts_total", counter, poolLabels, "Backends that were retired because their state or their answers were in doubt."}
+	servedTotal    = metric{"weir_logins_total", counter, poolLabels, "Clients that logged in."}
+	loginsNow      = metric{"weir_logins_in_progress", gauge, nil, "Connections that are not logged in yet."}
+	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}
+	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
+	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that had said nothing and were closed to make room for others (max_logins)."}
+	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
+	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
+	loopPolls      = metric{"weir_loop_polls_total", counter, []string{"loop"}, "How often an event loop asked the kernel for events."}
+	loopSleeps     = metric{"weir_loop_sleeps_total", counter, []string{"loop"}, "How often it found none at once and slept."}
+	loopCalls      = metric{"weir_loop_socket_calls_total", counter, []string{"loop", "call"}, "System calls on sockets: read, write."}
+	loopBytes      = metric{"weir_loop_socket_bytes_total", counter, []string{"loop", "call"}, "Bytes that these calls moved, clients and servers together."}
+)
+
+// families is all of them, in the order of the documentation.
+var families = []*metric{
+	&clients, &waiting, &oldestWait, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
+	&waits, &queries, &transactions, &dials,
+	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
+	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
+	&servedTotal, &loginsNow, &loginsFailed, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
+	&loopPolls, &loopSleeps, &loopCalls, &loopBytes, &up,
+}
+
+func (m *metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.name, m.help, m.labels, nil) }

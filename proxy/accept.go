@@ -142,7 +142,10 @@ func (p *Proxy) cancel(nc net.Conn, request *login.Cancel) {
 	}
 	done := make(chan struct{})
 	p.engines[loop].Cancel(slot, request.Secret, func() { close(done) })
-	<-done
+	select {
+	case <-done:
+	case <-p.ctx.Done():
+	}
 }
 
 // loginOptions is how clients log in under this configuration.

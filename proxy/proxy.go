@@ -196,6 +196,7 @@ func (p *Proxy) Drain() {
 	grace := time.Duration(p.config.Timeouts.DrainTimeout)
 	p.log.Info("draining", "clients", p.census.count(), "drain_timeout", grace)
 	p.closeListeners()
+	p.stop()
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)

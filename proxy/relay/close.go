@@ -60,7 +60,7 @@ func (c *Client) terminated() { c.condemn(true) }
 // ended is for a client that has sent its FIN. It may still be reading: what is due is delivered first.
 func (c *Client) ended() {
 	c.noMore = true
-	if c.backend == nil || c.backend.account.Settled() || c.skip > 0 || len(c.carry) > 0 {
+	if c.backend == nil || c.backend.lastWord() || c.skip > 0 || len(c.carry) > 0 {
 		c.finish()
 	}
 }
@@ -144,6 +144,9 @@ func (c *Client) close() {
 // orphaned is for a backend whose client is gone. half: a message has been sent in part.
 func (b *Backend) orphaned(half bool) {
 	b.client = nil
+	if b.unread {
+		b.lane.engine.loop.Again(b.token)
+	}
 	switch {
 	case b.state == backendInternal || b.doomed:
 		// Its errand goes on; errandDone finds no client.
@@ -166,9 +169,6 @@ func (b *Backend) settle() {
 			b.doom(err)
 			return
 		}
-	}
-	if b.unread {
-		b.lane.engine.loop.Again(b.token)
 	}
 }
 

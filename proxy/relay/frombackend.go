@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"weir/proxy/eventloop"
+	"weir/proxy/exchange"
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -165,9 +166,19 @@ func (b *Backend) walked() {
 		b.release()
 		return
 	}
-	if c := b.client; c != nil && c.unread {
+	c := b.client
+	switch {
+	case c == nil:
+	case c.noMore && b.lastWord():
+		c.finish()
+	case c.unread:
 		c.readOn()
 	}
+}
+
+// lastWord reports whether a client that sends no more has had all that it can get.
+func (b *Backend) lastWord() bool {
+	return b.account.Due() == 0 || b.account.Copying() == exchange.CopyIn
 }
 
 // toClient forwards to the present client, if there is one.
@@ -265,8 +276,6 @@ func (b *Backend) ready(status wire.TxStatus) {
 	switch {
 	case b.client == nil:
 		b.freed = true // release decides what is left to do
-	case b.client.noMore:
-		b.client.finish()
 	case b.account.Free() && b.mayFree():
 		b.freed = true
 	case b.lane.config.Mode == Statement && status != wire.TxIdle:

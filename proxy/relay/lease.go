@@ -180,6 +180,11 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.dialFailed(b, failure)
 		return
 	}
+	if l.ctx.Err() != nil { // the engine has been abandoned meanwhile
+		abandonDialled(d)
+		l.config.Places.Give(l)
+		return
+	}
 	l.dialling.Observe(l.engine.since(b.born))
 	l.dialError = nil
 	b.sock, b.pid, b.secret, b.addr, b.params = socket.New(d.FD), d.PID, d.Secret, d.Addr, d.Params

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"time"
+
+	"weir/internal/bench"
+)
+
+// commandLine is all flags. Those with the default 0 have one per suite, and a shorter one under --quick.
+type commandLine struct {
+	All     struct{}     `cmd:"" help:"All suites, one after the other."`
+	CPU     cpuFlags     `cmd:"" name:"cpu" help:"CPU time of the proxy per transaction, under pgbench -S."`
+	Idle    idleFlags    `cmd:"" help:"Memory of idle logged-in clients."`
+	Fair    fairFlags    `cmd:"" help:"Waits of many clients on few backends."`
+	Slow    slowFlags    `cmd:"" help:"Memory behind a slow client, and in front of a slow server."`
+	Connect connectFlags `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
+
+	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`
+	Weir         []string `placeholder:"[NAME=]PATH" help:"A weir to measure; may be given several times, and as none. Without it weir is built from the source here."`
+	Rounds       int      `placeholder:"N" help:"Interleaved rounds."`
+	Quick        bool     `help:"Short turns, few rounds, small sizes. Leaves the performance page alone."`
+	ServerSocket bool     `help:"Proxies reach PostgreSQL over its unix socket instead of TCP."`
+	Doc          string   `default:"docs/performance.md" placeholder:"PATH" help:"The page whose sections are refreshed (${default}; none for no page)."`
+	JSON         string   `name:"json" placeholder:"PATH" help:"Write every sample as JSON; - is standard output."`
+}
+
+// Embedded flags of the suites. "all" runs each with its defaults.
+
+type loadFlags struct {
+	Clients  []int         `short:"c" placeholder:"N,..." help:"Numbers of clients."`
+	Modes    []string      `short:"M" default:"simple" enum:"simple,extended,prepared" help:"Query modes of pgbench (simple, extended, prepared)."`
+	Jobs     int           `short:"j" default:"2" help:"Threads of pgbench (${default})."`
+	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
+	Backends int           `default:"16" help:"Pool size (${default})."`
+}
+
+type cpuFlags struct {
+	loadFlags
+	Calls bool `negatable:"" default:"true" help:"Count system calls, too, with perf or strace."`
+}
+
+type connectFlags struct{ loadFlags }
+
+type idleFlags struct {
+	Clients  int `short:"c" placeholder:"N" help:"Clients."`
+	Workers  int `default:"64" help:"How many log in at the same time (${default})."`
+	Backends int `default:"16" help:"Pool size (${default})."`
+}
+
+type fairFlags struct {
+	Clients  int           `short:"c" placeholder:"N" help:"Clients."`
+	Backends int           `default:"10" help:"Pool size (${default})."`
+	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
+	Query    string        `default:"select 1" help:"What each sends (${default})."`
+}
+
+type slowFlags struct {
+	Size     int64         `placeholder:"BYTES" help:"Of a transfer."`
+	Stall    time.Duration `placeholder:"D" help:"How long the slow side is slow."`
+	Backends int           `default:"16" help:"Pool size (${default})."`
+}
+
+// choose is the value given, or the default of a quick or of a full run.
+func choose[T comparable](given T, quick bool, short, full T) T {
+	var zero T
+	switch {
+	case given != zero:
+		return given
+	case quick:
+		return short
+	}
+	return full
+}
+
+func (f loadFlags) options(c *commandLine, clients []int) bench.CPUOptions {
+	if len(f.Clients) > 0 {
+		clients = f.Clients
+	}
+	return bench.CPUOptions{
+		Modes: f.Modes, Clients: clients, Jobs: f.Jobs, Backends: f.Backends,
+		Rounds:   choose(c.Rounds, c.Quick, 3, 5),
+		Duration: choose(f.Duration, c.Quick, 2*time.Second, 8*time.Second),
+	}
+}
+
+func (c *commandLine) cpu() bench.CPUOptions {
+	opts := c.CPU.options(c, []int{8, 64, 256})
+	opts.Calls = c.CPU.Calls
+	return opts
+}
+
+func (c *commandLine) connect() bench.CPUOptions { return c.Connect.options(c, []int{8}) }
+
+func (c *commandLine) idle() bench.IdleOptions {
+	return bench.IdleOptions{
+		Clients: choose(c.Idle.Clients, c.Quick, 2000, 10000),
+		Rounds:  choose(c.Rounds, c.Quick, 1, 3),
+		Workers: c.Idle.Workers, Backends: c.Idle.Backends,
+	}
+}
+
+func (c *commandLine) fair() bench.FairOptions {
+	return bench.FairOptions{
+		Clients:  choose(c.Fair.Clients, false, 0, 1000),
+		Rounds:   choose(c.Rounds, c.Quick, 1, 3),
+		Duration: choose(c.Fair.Duration, c.Quick, 3*time.Second, 8*time.Second),
+		Backends: c.Fair.Backends, Query: c.Fair.Query,
+	}
+}
+
+func (c *commandLine) slow() bench.SlowOptions {
+	return bench.SlowOptions{
+		Size:     choose(c.Slow.Size, c.Quick, 100e6, 1e9),
+		Stall:    choose(c.Slow.Stall, c.Quick, 2*time.Second, 5*time.Second),
+		Rounds:   choose(c.Rounds, c.Quick, 1, 3),
+		Backends: c.Slow.Backends,
+	}
+}

@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	osuser "os/user"
+	"strings"
+)
+
+// weirConfig is a weir.toml that says only what the benchmark needs; the rest is default. Metrics are served as they
+// are by default, for they cost memory, on a port of their own.
+func weirConfig(listen, server hostPort, opts targetOptions) string {
+	return fmt.Sprintf(`[listen]
+addresses = [%q]
+
+[http]
+address = "127.0.0.1:0"
+
+[auth]
+type = "trust"
+
+[pool]
+mode = "transaction"
+pool_size = %d
+
+[databases."*"]
+host = %q
+port = %d
+
+[limits]
+max_client_conn = %d
+`, listen, opts.backends, server.host, server.port, opts.clients+spareClients)
+}
+
+// pgbouncerConfig is the same for PgBouncer. Its log goes to standard error, which is our file. It refuses to run as
+// root and is told whom to become.
+func pgbouncerConfig(listen, server hostPort, users string, opts targetOptions) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[databases]\n* = host=%s port=%d\n\n[pgbouncer]\n", server.host, server.port)
+	fmt.Fprintf(&b, "listen_addr = %s\nlisten_port = %d\nunix_socket_dir =\n", listen.host, listen.port)
+	fmt.Fprintf(&b, "auth_type = trust\nauth_file = %s\n", users)
+	fmt.Fprintf(&b, "pool_mode = transaction\ndefault_pool_size = %d\nmax_client_conn = %d\n", opts.backends, opts.clients+spareClients)
+	if name := lesserUser(); name != "" {
+		fmt.Fprintf(&b, "user = %s\n", name)
+	}
+	return b.String()
+}
+
+// lesserUser is who a program becomes that refuses to be root: the one that owns the private PostgreSQL's socket.
+// Empty for everybody else.
+func lesserUser() string {
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		if _, err := osuser.Lookup(name); err == nil {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,234 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"weir/internal/pgserver"
+)
+
+// Kind is a make of proxy; it decides configuration and command line.
+type Kind string
+
+// The kinds there are.
+const (
+	Weir      Kind = "weir"
+	PgBouncer Kind = "pgbouncer"
+)
+
+// Program is a proxy to measure.
+type Program struct {
+	Name string // in the report; unique in a Lab
+	Kind Kind
+	Path string // of the executable
+}
+
+// Version is the first line of what the program says of itself.
+func (p Program) Version(ctx context.Context) string {
+	arg := "version"
+	if p.Kind == PgBouncer {
+		arg = "--version"
+	}
+	out, err := exec.CommandContext(ctx, p.Path, arg).Output()
+	if err != nil {
+		return p.Name + " (version unknown)"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}
+
+// hostPort is a TCP address in the two parts that programs want.
+type hostPort struct {
+	host string
+	port int
+}
+
+func (a hostPort) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
+
+// targetOptions is what a suite sets; everything else is the program's default.
+type targetOptions struct {
+	backends int // pool size
+	clients  int // that the suite brings; PgBouncer's own limit, 100, would refuse most of them
+}
+
+// spareClients are those that may be on their way out, or come to look, while the suite's own are there.
+const spareClients = 50
+
+// target is a running proxy.
+type target struct {
+	Program
+	addr hostPort
+	pid  int
+	log  string        // path
+	done chan struct{} // closed when the process has ended
+}
+
+// Limits of patience: they bound a hang.
+const (
+	readyWait = 20 * time.Second
+	stopWait  = 5 * time.Second
+	portTries = 5
+)
+
+// start runs a program in front of the lab's PostgreSQL and returns when it has answered a query.
+func (l *Lab) start(ctx context.Context, p Program, opts targetOptions) (*target, error) {
+	var err error
+	for range portTries { // somebody may take the port between our look and the target's bind
+		var t *target
+		if t, err = l.tryStart(ctx, p, opts); err == nil {
+			return t, nil
+		}
+		if !errors.Is(err, errEnded) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("start %s: %w", p.Name, err)
+}
+
+// errEnded means that the target ended before it was ready.
+var errEnded = errors.New("it ended at once")
+
+func (l *Lab) tryStart(ctx context.Context, p Program, opts targetOptions) (*target, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	t := &target{Program: p, addr: hostPort{"127.0.0.1", port}, done: make(chan struct{})}
+	t.log = l.path(fmt.Sprintf("%s-%d.log", p.Name, port))
+	cmd, err := l.command(p, t.addr, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.launch(cmd); err != nil {
+		return nil, err
+	}
+	if err := t.waitReady(ctx); err != nil {
+		t.stop()
+		return nil, fmt.Errorf("%w\n%s", err, t.logTail())
+	}
+	return t, nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, error) {
+	server := hostPort{"127.0.0.1", l.pg.Port()}
+	if l.ServerSocket {
+		server.host = l.pg.SocketDir()
+	}
+	switch p.Kind {
+	case Weir:
+		file := l.path(fmt.Sprintf("weir-%d.toml", addr.port))
+		err := os.WriteFile(file, []byte(weirConfig(addr, server, opts)), 0o644)
+		return exec.Command(p.Path, "serve", "-c", file), err
+	case PgBouncer:
+		users := l.path("userlist.txt")
+		if err := os.WriteFile(users, []byte(strconv.Quote(user)+` ""`+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		file := l.path(fmt.Sprintf("pgbouncer-%d.ini", addr.port))
+		err := os.WriteFile(file, []byte(pgbouncerConfig(addr, server, users, opts)), 0o644)
+		return exec.Command(p.Path, file), err
+	default:
+		return nil, fmt.Errorf("unknown kind of proxy %q", p.Kind)
+	}
+}
+
+// launch runs the process until it ends, on a goroutine that keeps its thread (see ownGroup).
+func (t *target) launch(cmd *exec.Cmd) error {
+	log, err := os.Create(t.log)
+	if err != nil {
+		return err
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = ownGroup()
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer log.Close()
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		t.pid = cmd.Process.Pid
+		started <- nil
+		_ = cmd.Wait() // how it ended is in its log
+		close(t.done)
+	}()
+	return <-started
+}
+
+func (t *target) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := dialClient(ctx, t.addr, 0)
+		if err == nil {
+			_, err = c.query("select 1")
+			c.close()
+			if err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-t.done:
+			return errEnded
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the process: SIGINT is PgBouncer's fast shutdown in one version and a slow one in another, SIGTERM weir's
+// drain, and nobody waits for their clients here. Calling it again does nothing.
+func (t *target) stop() {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		_ = syscall.Kill(t.pid, signal)
+		select {
+		case <-t.done:
+			return
+		case <-time.After(stopWait):
+		}
+	}
+	<-t.done
+}
+
+func (t *target) pss() (int64, error) { return pgserver.PssOf(t.pid) }
+
+func (t *target) logTail() string {
+	b, err := os.ReadFile(t.log)
+	if err != nil {
+		return err.Error()
+	}
+	return tail(string(b))
+}
+
+// failed adds the target's name and the end of its log to an error of a measurement.
+func (t *target) failed(doing string, err error) error {
+	select {
+	case <-t.done:
+		return fmt.Errorf("%s: %s ended: %w\n%s", doing, t.Name, err, t.logTail())
+	default:
+		return fmt.Errorf("%s through %s: %w\n%s", doing, t.Name, err, t.logTail())
+	}
+}

@@ -64,7 +64,7 @@ func (a *attempt) askPassword() (string, *Failure) {
 	if f != nil {
 		return "", f
 	}
-	if n := bytes.IndexByte(body, 0); n != len(body)-1 {
+	if n := bytes.IndexByte(body, 0); n < 0 || n != len(body)-1 {
 		return "", a.fail(Malformed, pgerror.ProtocolViolation("invalid password packet size", ""), "")
 	}
 	if len(body) == 1 {

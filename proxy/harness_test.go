@@ -1,0 +1,293 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"weir/config"
+	"weir/internal/pgserver"
+	"weir/proxy"
+)
+
+// patience bounds everything that a test waits for. It is never reached unless something is wrong.
+const patience = 20 * time.Second
+
+var debugLog = flag.Bool("weirlog", false, "let weir log at level debug, and show its log also where a test passes")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	pgserver.Main(m)
+}
+
+// database is a test's own database on the package's PostgreSQL.
+func database(t *testing.T) *pgserver.Database {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
+	return pgserver.ForTest(t)
+}
+
+// weirUnderTest is a weir that runs in this process.
+type weirUnderTest struct {
+	t     *testing.T
+	Addr  string // its first TCP listener
+	Proxy *proxy.Proxy
+	Log   *logCapture
+}
+
+// start runs a weir in front of d's server until the test ends, and then looks for what it has left behind: goroutines,
+// descriptors, backends. The text needs to hold only what the test is about: a free port, trust, no HTTP and the server as
+// [databases."*"] are added where it has no section of that name. Tests that start a weir do not run in parallel: it would be
+// the leak of another.
+func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
+	t.Helper()
+	before := footprintOf(d)
+	c, err := config.Parse("test.toml", []byte(complete(d, toml)), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatalf("configuration: %v\n%s", err, complete(d, toml))
+	}
+	w := &weirUnderTest{t: t, Log: new(logCapture)}
+	level := slog.LevelInfo
+	if *debugLog {
+		level = slog.LevelDebug
+	}
+	w.Proxy, err = proxy.Start(context.Background(), c, slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: level})))
+	if err != nil {
+		t.Fatalf("start weir: %v", err)
+	}
+	w.Addr = w.Proxy.Addresses()[0]
+	t.Cleanup(func() {
+		w.Stop()
+		before.expect(t, d)
+		if t.Failed() || *debugLog {
+			t.Logf("weir's log:\n%s", w.Log.tail())
+		}
+	})
+	return w
+}
+
+// complete adds to a configuration what most tests do not care about.
+func complete(d *pgserver.Database, toml string) string {
+	add := func(section, body string) {
+		if !strings.Contains(toml, "["+section) {
+			toml = strings.TrimRight(toml, "\n") + "\n[" + section + body + "\n"
+		}
+	}
+	add("listen", "]\naddresses = [\"127.0.0.1:0\"]")
+	add("http", "]\naddress = \"\"")
+	add("auth", "]\ntype = \"trust\"")
+	add("databases", fmt.Sprintf(".\"*\"]\nhost = \"127.0.0.1\"\nport = %d", d.Server.Port()))
+	return toml
+}
+
+// Stop ends weir at once; it may be called more than once.
+func (w *weirUnderTest) Stop() { w.Proxy.Stop() }
+
+// DSN is a URL for d through weir. params are names and values of startup parameters.
+func (w *weirUnderTest) DSN(d *pgserver.Database, params ...string) string {
+	q := url.Values{"sslmode": {"disable"}}
+	for i := 0; i < len(params); i += 2 {
+		q.Set(params[i], params[i+1])
+	}
+	u := url.URL{Scheme: "postgres", User: url.User(d.Server.Superuser()), Host: w.Addr, Path: "/" + d.Name, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// logCapture keeps what weir logs.
+type logCapture struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logCapture) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String is all that was logged.
+func (l *logCapture) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Contains reports whether all the parts stand in one line of the log.
+func (l *logCapture) Contains(parts ...string) bool {
+	for line := range strings.Lines(l.String()) {
+		found := 0
+		for _, part := range parts {
+			if strings.Contains(line, part) {
+				found++
+			}
+		}
+		if found == len(parts) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *logCapture) tail() string {
+	const most = 8 << 10
+	text := l.String()
+	return text[max(0, len(text)-most):]
+}
+
+// eventually waits until cond is content. cond says what is still amiss, or "". It may be called often.
+func eventually(t *testing.T, cond func() string) {
+	t.Helper()
+	if last := settled(cond); last != "" {
+		t.Fatalf("after %s still: %s", patience, last)
+	}
+}
+
+func settled(cond func() string) string {
+	deadline := time.Now().Add(patience)
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		last := cond()
+		if last == "" || time.Now().After(deadline) {
+			return last
+		}
+		time.Sleep(wait)
+	}
+}
+
+// direct is a superuser's session on the server itself, for looking at what weir does.
+func direct(t *testing.T, d *pgserver.Database) *pgconn.PgConn {
+	t.Helper()
+	conn, err := pgconn.Connect(context.Background(), d.DSN())
+	if err != nil {
+		t.Fatalf("connect to PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// ask runs a statement and returns its rows: columns parted by |, a line each.
+func ask(t *testing.T, conn *pgconn.PgConn, sql string) string {
+	t.Helper()
+	text, err := tryAsk(conn, sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return text
+}
+
+func tryAsk(conn *pgconn.PgConn, sql string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	var lines []string
+	for _, r := range results {
+		for _, row := range r.Rows {
+			lines = append(lines, string(bytes.Join(row, []byte("|"))))
+		}
+	}
+	return strings.Join(lines, "\n"), err
+}
+
+// footprint is what a weir must leave as it found it.
+type footprint struct {
+	descriptors map[string]string
+	backends    map[string]bool
+}
+
+func footprintOf(d *pgserver.Database) footprint {
+	return footprint{descriptors: descriptors(), backends: backendsOf(d)}
+}
+
+func (f footprint) expect(t *testing.T, d *pgserver.Database) {
+	t.Helper()
+	last := settled(func() string {
+		if g := weirGoroutines(); g != "" {
+			return "goroutines of weir are left:\n" + g
+		}
+		for fd, target := range descriptors() {
+			if f.descriptors[fd] == "" {
+				return "a descriptor is left: " + fd + " is " + target
+			}
+		}
+		for pid := range backendsOf(d) {
+			if !f.backends[pid] {
+				return "a backend is left: " + pid
+			}
+		}
+		return ""
+	})
+	if last != "" {
+		t.Errorf("weir has stopped, but %s", last)
+	}
+}
+
+// weirGoroutines are the stacks of goroutines that run weir's own code.
+func weirGoroutines() string {
+	var all bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 2)
+	var ours []string
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		code := strings.ReplaceAll(stack, "weir/proxy_test.", "")
+		if strings.Contains(code, "weir/proxy.") || strings.Contains(code, "weir/proxy/") {
+			ours = append(ours, stack)
+		}
+	}
+	return strings.Join(ours, "\n\n")
+}
+
+// descriptors are this process's open files, as far as the system lets one see them.
+func descriptors() map[string]string {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	open := map[string]string{}
+	if err != nil {
+		return open
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err == nil && target != "/proc/self/fd" && !strings.HasPrefix(target, "/proc/") {
+			open[e.Name()] = target
+		}
+	}
+	return open
+}
+
+// backendsOf are the server's processes that serve d.
+func backendsOf(d *pgserver.Database) map[string]bool {
+	pids := map[string]bool{}
+	conn, err := pgconn.Connect(context.Background(), d.Server.DSN("postgres"))
+	if err != nil {
+		return pids
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	text, _ := tryAsk(conn, "SELECT pid FROM pg_stat_activity WHERE datname = '"+d.Name+"'")
+	for pid := range strings.FieldsSeq(text) {
+		pids[pid] = true
+	}
+	return pids
+}
+
+// dialRaw opens a TCP connection that fails the test rather than hang.
+func dialRaw(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	nc, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		t.Fatalf("connect to %s: %v", addr, err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	return nc.(*net.TCPConn)
+}

@@ -23,6 +23,7 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/telemetry"
 )
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
@@ -38,7 +39,7 @@ type Proxy struct {
 	login     login.Options
 	logins    *logins
 	listeners []net.Listener
-	web       *http
+	web       *telemetry.Server
 
 	ctx      context.Context // ends with the proxy: logins under way are refused
 	stop     context.CancelFunc

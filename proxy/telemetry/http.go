@@ -1,0 +1,129 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/proxy/status"
+)
+
+// Server answers HTTP for one weir.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	done     chan struct{}
+}
+
+// Options say what a Server shows.
+type Options struct {
+	Address string
+	Source  status.Source
+	Ready   func() error // why weir should get no new clients, or nil; any goroutine
+	Pprof   bool
+	Log     *slog.Logger
+}
+
+// The server's time limits. A scrape of a thousand pools takes a fraction of a second; profiles set their own.
+const (
+	readTimeout     = 5 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = time.Second
+)
+
+// Serve listens on o.Address and answers until Close.
+func Serve(ctx context.Context, o Options) (*Server, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	s := &Server{
+		listener: l,
+		http: &http.Server{
+			Handler: handler(o), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+			ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		},
+		done: make(chan struct{}),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("http has ended", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// Address is where the server listens, with the port that the system chose.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Close lets answers under way finish, for a second, and ends the server.
+func (s *Server) Close() {
+	ctx, stop := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer stop()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close()
+	}
+	<-s.done
+}
+
+// Registry makes a registry of weir's metrics and of its process.
+func Registry(source status.Source) *prometheus.Registry {
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(
+		NewCollector(source),
+		collectors.NewBuildInfoCollector(),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return r
+}
+
+func handler(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(o.Source), promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := o.Ready(); err != nil {
+			answer(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ready")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "weir\n\n/metrics  for Prometheus\n/healthz  is the process alive?\n/readyz   may it get new clients?\n"+pprofLine(o.Pprof))
+	})
+	if o.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+func pprofLine(on bool) string {
+	if !on {
+		return ""
+	}
+	return "/debug/pprof/  profiles\n"
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, text)
+}

@@ -1,0 +1,162 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"weir/proxy/status"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/metrics.md")
+
+// sample is a Source with something in every family.
+type sample struct{}
+
+func (sample) Snapshot() status.Snapshot {
+	p := status.Pool{Database: "shop", User: "app", Size: 20, OldestWait: 1500 * time.Millisecond, ServerError: "down"}
+	p.Clients[status.ClientWaiting] = 7
+	p.Backends[status.BackendActive] = 20
+	p.Totals.Queries, p.Totals.Dials, p.Totals.DialsFailed = 41, 5, 2
+	p.Wait.Observe(40 * time.Microsecond)
+	p.Wait.Observe(time.Hour)
+	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
+	return status.Snapshot{
+		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
+		Logins: status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Limits: status.Limits{MaxClients: 10000},
+	}
+}
+
+func TestMetricsFollowPrometheusRules(t *testing.T) {
+	problems, err := testutil.CollectAndLint(NewCollector(sample{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestEveryFamilyIsDeclaredOnceAndEmitted(t *testing.T) {
+	seen := map[string]bool{}
+	for _, m := range families {
+		if seen[m.name] {
+			t.Errorf("%s is declared twice", m.name)
+		}
+		seen[m.name] = true
+		if n := testutil.CollectAndCount(NewCollector(sample{}), m.name); n == 0 {
+			t.Errorf("%s is declared and never emitted", m.name)
+		}
+	}
+}
+
+func TestValuesComeFromTheSnapshot(t *testing.T) {
+	want := `
+# HELP weir_waiting_clients Clients in the queue for a backend; weir_clients has the same number as a state.
+# TYPE weir_waiting_clients gauge
+weir_waiting_clients{database="shop",user="app"} 7
+# HELP weir_server_down 1 while the pool's last attempt to get a backend has failed.
+# TYPE weir_server_down gauge
+weir_server_down{database="shop",user="app"} 1
+# HELP weir_dials_total Attempts to get a backend: ok, failed.
+# TYPE weir_dials_total counter
+weir_dials_total{database="shop",outcome="failed",user="app"} 2
+weir_dials_total{database="shop",outcome="ok",user="app"} 3
+`
+	err := testutil.CollectAndCompare(NewCollector(sample{}), strings.NewReader(want),
+		"weir_waiting_clients", "weir_server_down", "weir_dials_total")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHistogramKeepsWhatIsBeyondTheLastBound(t *testing.T) {
+	text := scrape(t, func() error { return nil }, "/metrics", http.StatusOK)
+	for _, line := range []string{
+		`weir_wait_seconds_bucket{database="shop",user="app",le="3.2768e-05"} 0`,
+		`weir_wait_seconds_bucket{database="shop",user="app",le="6.5536e-05"} 1`,
+		`weir_wait_seconds_bucket{database="shop",user="app",le="+Inf"} 2`,
+		`weir_wait_seconds_count{database="shop",user="app"} 2`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %q", line)
+		}
+	}
+}
+
+func TestReadinessFollowsTheProxy(t *testing.T) {
+	var draining atomic.Bool
+	ready := func() error {
+		if draining.Load() {
+			return errors.New("draining")
+		}
+		return nil
+	}
+	scrape(t, ready, "/readyz", http.StatusOK)
+	draining.Store(true)
+	if got := scrape(t, ready, "/readyz", http.StatusServiceUnavailable); got != "draining\n" {
+		t.Errorf("/readyz says %q", got)
+	}
+	scrape(t, ready, "/healthz", http.StatusOK)
+	scrape(t, ready, "/debug/pprof/", http.StatusNotFound)
+}
+
+func scrape(t *testing.T, ready func() error, path string, code int) string {
+	t.Helper()
+	s, err := Serve(context.Background(), Options{
+		Address: "127.0.0.1:0", Source: sample{}, Ready: ready, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r, err := http.Get("http://" + s.Address() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.StatusCode != code {
+		t.Errorf("%s: %s, want %d", path, r.Status, code)
+	}
+	return string(body)
+}
+
+func TestMetricsDocumentIsCurrent(t *testing.T) {
+	const file = "../../docs/metrics.md"
+	var b strings.Builder
+	b.WriteString("# Metrics\n\nweir serves these at `/metrics` of `[http] address`, beside the Go runtime's and the process's own.\n" +
+		"Counters and histograms grow from the start of a pool. This page is made from the declarations in `proxy/telemetry/metrics.go`.\n\n" +
+		"| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, m := range families {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(m.labels, ", "), m.help)
+	}
+	b.WriteString("\nHistogram bounds double from 32.8 µs to 34 s. `user` is the user as whom the pool's backends log in.\n")
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Error("docs/metrics.md is not what the declarations say; run go test ./proxy/telemetry -run Document -update")
+	}
+}

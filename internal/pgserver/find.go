@@ -82,7 +82,8 @@ func findIn(ctx context.Context, folders []string) (programs, error) {
 		}
 		return programs{bin: filepath.Dir(real), version: strings.TrimSpace(string(out))}, nil
 	}
-	return programs{}, errNotFound
+	// A search that was called off has found nothing out.
+	return programs{}, cmp.Or(ctx.Err(), errNotFound)
 }
 
 func executable(path string) bool {
@@ -93,8 +94,8 @@ func executable(path string) bool {
 // findOrFetch looks for PostgreSQL on the machine and else gets it.
 func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
 	progs, err := findIn(ctx, binFolders())
-	if err == nil {
-		return progs, nil
+	if !errors.Is(err, errNotFound) {
+		return progs, err
 	}
 	cache, err := cacheDir()
 	if err != nil {

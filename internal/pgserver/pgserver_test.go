@@ -200,3 +200,12 @@ func TestFailedStartShowsTheServersLog(t *testing.T) {
 		t.Errorf("Start with a bad setting: %v, want the server's own complaint", err)
 	}
 }
+
+func TestStartThatIsCalledOffFetchesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Start(ctx, Options{Progress: func(line string) { t.Errorf("it went on: %s", line) }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Start: %v, want its context's error", err)
+	}
+}

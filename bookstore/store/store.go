@@ -122,15 +122,19 @@ func (s *Store) WaitAndMigrate(ctx context.Context, patience time.Duration) erro
 	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := s.Migrate(ctx)
 		busy := (*bookstore.Error)(nil)
 		if !errors.As(err, &busy) || busy.Code != bookstore.Unavailable {
 			return err
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err // one that our own patience cut short tells nothing
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait %s for the database: %w", patience, err)
+			return fmt.Errorf("wait %s for the database: %w", patience, last)
 		case <-tick.C:
 		}
 	}

@@ -62,7 +62,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 
 	overflows := listenOverflows()
 	start := time.Now()
-	l := &loop{opts: opts, target: target, result: newResult()}
+	l := &loop{opts: opts, target: target, result: NewResult()}
 	if opts.Duration > 0 {
 		l.deadline = start.Add(opts.Duration)
 	}
@@ -72,6 +72,10 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	}
 	clients.Wait()
 	l.result.Elapsed = time.Since(start)
+	l.result.Window = l.result.Elapsed
+	if opts.Duration > 0 {
+		l.result.Window = min(opts.Duration, l.result.Elapsed)
+	}
 	l.result.ListenOverflows = listenOverflows() - overflows
 	return l.result, nil
 }
@@ -97,7 +101,7 @@ func (l *loop) client(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		l.record(got, time.Since(start))
+		l.record(got, start)
 	}
 }
 
@@ -108,7 +112,8 @@ func (l *loop) more(ctx context.Context) bool {
 	return l.opts.Requests <= 0 || l.sent.Add(1) <= l.opts.Requests
 }
 
-func (l *loop) record(got outcome, took time.Duration) {
+func (l *loop) record(got outcome, start time.Time) {
+	now := time.Now()
 	if got.kind == "" {
 		l.opts.Counts.Succeeded.Add(1)
 	} else {
@@ -116,7 +121,8 @@ func (l *loop) record(got outcome, took time.Duration) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.result.add(got, took)
+	l.result.Bytes += got.bytes
+	l.result.Record(got.kind, now.Sub(start), l.deadline.IsZero() || !now.After(l.deadline))
 }
 
 func parseTarget(raw string, keepAlive bool) (*target, error) {

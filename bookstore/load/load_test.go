@@ -132,6 +132,9 @@ func TestDurationEndsSendingAndAwaitsAnswers(t *testing.T) {
 	if r.Succeeded.Count() != 3 || r.Failed.Count() != 0 {
 		t.Errorf("%d succeeded, failures %v; want the 3 that were sent in time", r.Succeeded.Count(), r.Kinds)
 	}
+	if r.PerSecond() != 0 || r.Elapsed < 150*time.Millisecond {
+		t.Errorf("%v a second within %v, although no answer came in time", r.PerSecond(), r.Elapsed)
+	}
 }
 
 func TestCancelledLoadReturnsWhatItHas(t *testing.T) {

@@ -35,6 +35,8 @@ func (k Kind) SQLState() string {
 // Result is what a load measured.
 type Result struct {
 	Elapsed   time.Duration // from the first request to the last answer
+	Window    time.Duration // of sending; a few late answers beyond it do not dilute PerSecond
+	InWindow  int64         // successes that came within it
 	Succeeded Latencies     // answers with status 200, read to the end
 	Failed    Latencies
 	Kinds     map[Kind]int64 // of the failures
@@ -45,29 +47,34 @@ type Result struct {
 	ListenOverflows int64
 }
 
-func newResult() *Result {
+// NewResult is a Result of nothing yet.
+func NewResult() *Result {
 	return &Result{Succeeded: newLatencies(), Failed: newLatencies(), Kinds: map[Kind]int64{}}
 }
 
-func (r *Result) add(got outcome, took time.Duration) {
-	r.Bytes += got.bytes
-	if got.kind == "" {
+// Record counts one request that ended: in kind, "" for a success, after took, and within the window of sending or
+// later. Not safe for use by several goroutines at once.
+func (r *Result) Record(kind Kind, took time.Duration, inWindow bool) {
+	if kind == "" {
 		r.Succeeded.record(took)
+		if inWindow {
+			r.InWindow++
+		}
 		return
 	}
 	r.Failed.record(took)
-	r.Kinds[got.kind]++
+	r.Kinds[kind]++
 }
 
 // Requests is how many requests ended, well or not.
 func (r *Result) Requests() int64 { return r.Succeeded.Count() + r.Failed.Count() }
 
-// PerSecond is the rate of successes.
+// PerSecond is the rate of successes while requests were sent.
 func (r *Result) PerSecond() float64 {
-	if r.Elapsed <= 0 {
+	if r.Window <= 0 {
 		return 0
 	}
-	return float64(r.Succeeded.Count()) / r.Elapsed.Seconds()
+	return float64(r.InWindow) / r.Window.Seconds()
 }
 
 // KindsByCount lists the kinds of failure, the most frequent first.

@@ -1,0 +1,88 @@
+// Command bookstore is weir's demo application: it serves a small book shop, seeds its database, and shows what a
+// pooler changes.
+//
+// main parses the command line and turns an error into an exit code; each command is a file with a struct of its flags
+// and a Run. Exit codes: 0 it went well, 1 it did not, 2 the command line was wrong. Nothing but main exits, and
+// nothing writes but to the streams it was handed. A first Ctrl-C or SIGTERM ends a command in good order.
+//
+// May import bookstore's packages and the command-line library.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"weir/bookstore/store"
+)
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// streams is where a command writes.
+type streams struct {
+	out io.Writer // what was asked for
+	err io.Writer // progress, errors, logs
+}
+
+type cli struct {
+	Serve serveCmd `cmd:"" help:"Serve the shop over HTTP."`
+	Seed  seedCmd  `cmd:"" help:"Fill the shop's database; repeatable."`
+	Demo  demoCmd  `cmd:"" help:"Compare PostgreSQL used directly and through weir, on a private server."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	helped := false
+	parser, err := kong.New(&cli{},
+		kong.Name("bookstore"),
+		kong.Description("A small book shop on PostgreSQL, weir's demo application."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(int) { helped = true }), // --help prints and wants to exit
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{
+			"syncPool":      strconv.Itoa(store.DefaultOptions().SyncConns),
+			"asyncPool":     strconv.Itoa(store.DefaultOptions().AsyncConns),
+			"asyncOverflow": strconv.Itoa(store.DefaultOptions().AsyncOverflow),
+		},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // a wrong tag in a command's struct
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(s.err, "bookstore: %v\nTry: bookstore --help\n", err)
+		return exitUsage
+	}
+	err = command.Run(s)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(s.err, "bookstore: interrupted")
+	default:
+		fmt.Fprintf(s.err, "bookstore: %v\n", err)
+	}
+	return exitFailed
+}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	osuser "os/user"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // weirConfig is a weir.toml that says only what the benchmark needs; the rest is default. Metrics are served as they
@@ -32,30 +34,33 @@ max_client_conn = %d
 `, listen, opts.backends, server.host, server.port, opts.clients+spareClients)
 }
 
-// pgbouncerConfig is the same for PgBouncer. Its log goes to standard error, which is our file. It refuses to run as
-// root and is told whom to become.
+// pgbouncerConfig is the same for PgBouncer. Its log goes to standard error, which is our file.
 func pgbouncerConfig(listen, server hostPort, users string, opts targetOptions) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[databases]\n* = host=%s port=%d\n\n[pgbouncer]\n", server.host, server.port)
 	fmt.Fprintf(&b, "listen_addr = %s\nlisten_port = %d\nunix_socket_dir =\n", listen.host, listen.port)
 	fmt.Fprintf(&b, "auth_type = trust\nauth_file = %s\n", users)
 	fmt.Fprintf(&b, "pool_mode = transaction\ndefault_pool_size = %d\nmax_client_conn = %d\n", opts.backends, opts.clients+spareClients)
-	if name := lesserUser(); name != "" {
-		fmt.Fprintf(&b, "user = %s\n", name)
-	}
 	return b.String()
 }
 
-// lesserUser is who a program becomes that refuses to be root: the one that owns the private PostgreSQL's socket.
-// Empty for everybody else.
-func lesserUser() string {
+// lesserUser is who runs a program that refuses to be root: the one that owns the private PostgreSQL's socket. Nil for
+// everybody but root. PgBouncer could change its user itself (setting "user"), but that would undo the kernel's
+// promise to end it with us (ownGroup).
+func lesserUser() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		return ""
+		return nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
-		if _, err := osuser.Lookup(name); err == nil {
-			return name
+		u, err := osuser.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+		if errUID == nil && errGID == nil {
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		}
 	}
-	return ""
+	return nil
 }

@@ -158,6 +158,9 @@ func (t *target) launch(cmd *exec.Cmd) error {
 	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = ownGroup()
+	if t.Kind == PgBouncer {
+		cmd.SysProcAttr.Credential = lesserUser()
+	}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()

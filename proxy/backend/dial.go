@@ -58,6 +58,11 @@ func (t Target) Address() string {
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
+// loginMessageMax bounds a message of the login, in bytes. Real ones have some
+// hundred; what is no PostgreSQL at all may announce a gigabyte (HTTP/1.1 reads
+// as a message of 1.4 GB), and pgconn would make room for it.
+const loginMessageMax = 256 << 10
+
 // dial connects. A name with several addresses is net.Dialer's business, which
 // tries them side by side and shares the time among them.
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
@@ -96,9 +101,26 @@ func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn,
 		ctx, stop = context.WithTimeout(ctx, t.ConnectTimeout)
 		defer stop()
 	}
-	config, err := blankConfig()
+	config, count, err := t.config(dial)
 	if err != nil {
 		return nil, t.fail(err)
+	}
+	pg, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	conn, err := t.takeOver(ctx, pg, count)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	return conn, nil
+}
+
+// config tells pgconn all it needs, and counts what the connection reads.
+func (t Target) config(dial func(context.Context) (net.Conn, error)) (*pgconn.Config, *tally, error) {
+	config, err := blankConfig()
+	if err != nil {
+		return nil, nil, err
 	}
 	config.Host, config.Port = t.Host, uint16(t.Port)
 	config.Database, config.User, config.Password = t.Database, t.User, t.Password
@@ -115,16 +137,7 @@ func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn,
 		return &countedConn{nc, count}, nil
 	}
 	config.BuildFrontend = counted(config.BuildFrontend, count)
-
-	pg, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, t.fail(err)
-	}
-	conn, err := t.takeOver(ctx, pg, count)
-	if err != nil {
-		return nil, t.fail(err)
-	}
-	return conn, nil
+	return config, count, nil
 }
 
 // blankConfig is a configuration that ParseConfig has made, as pgconn demands,
@@ -156,5 +169,6 @@ func blankConfig() (*pgconn.Config, error) {
 	config.RuntimeParams = map[string]string{}
 	config.KerberosSrvName, config.KerberosSpn = "", ""
 	config.ConnectTimeout = 0 // the context has the deadline
+	config.MaxProtocolMessageBodyLen = loginMessageMax
 	return config, nil
 }

@@ -2,6 +2,9 @@
 
 package pool
 
+// invariants tells tests which build this is.
+const invariants = false
+
 type checker struct{}
 
 func (p *Pool) check() {}

@@ -4,6 +4,9 @@ package pool
 
 import "fmt"
 
+// invariants tells tests which build this is.
+const invariants = true
+
 // checker is what the invariants need to remember between events.
 type checker struct {
 	total int // backends after the latest event
@@ -17,7 +20,7 @@ func (p *Pool) check() {
 
 	must := func(ok bool, format string, args ...any) {
 		if !ok {
-			panic(fmt.Sprintf("pool: invariant broken: "+format+"; counts %+v", append(args, p.Counts())...))
+			panic(fmt.Sprintf("pool: invariant broken: %s; counts %+v", fmt.Sprintf(format, args...), p.Counts()))
 		}
 	}
 	total, room := p.total(), p.cfg.Size+p.cfg.ReserveSize

@@ -50,7 +50,7 @@ func (p *Pool) limit(now Instant) Limit {
 	switch {
 	case p.draining:
 		return LimitDrain
-	case !p.sizeAllows(now):
+	case now < p.sizeDue():
 		return LimitSize
 	case p.trouble.holds(now, dialling):
 		return LimitTrouble

@@ -81,10 +81,10 @@ func (o *obstacle) holds(now Instant, dialling int) bool {
 	return o.strikes > 0 && (dialling > 0 || now < o.retry)
 }
 
-// due returns when o stops forbidding a dial, Never if it does not forbid one.
-func (o *obstacle) due(now Instant) Instant {
-	if o.strikes == 0 || o.retry <= now {
-		return Never
+// due returns when o allows a dial if none is under way.
+func (o *obstacle) due() Instant {
+	if o.strikes == 0 {
+		return 0
 	}
 	return o.retry
 }
@@ -193,21 +193,21 @@ func (p *Pool) dialMore(now Instant) {
 	}
 }
 
-// dialDue returns when a dial that is wanted, but held back, may go out, or when
-// waiting for it becomes hopeless.
+// dialDue returns when a dial that is wanted may go out, or when waiting for it
+// becomes hopeless.
 func (p *Pool) dialDue(now Instant) Instant {
 	if p.draining || !p.need() {
 		return Never
 	}
-	due := p.reserveDue()
-	if due <= now {
-		due = Never // open already; something else holds back
+	trouble := p.trouble.strikes > 0
+	obstacle := trouble || p.full.strikes > 0 || p.limited.strikes > 0
+	dialling := p.count[Dialling]
+	if dialling >= p.cfg.MaxDials || dialling > 0 && obstacle {
+		return Never // until one of them ends
 	}
-	if p.count[Dialling] > 0 {
-		return due // obstacles are looked at when a dial ends
-	}
-	due = min(due, p.trouble.due(now), p.full.due(now), p.limited.due(now))
-	if p.trouble.strikes > 0 && p.waiting > 0 && p.live() == 0 {
+	// The last of what holds back counts.
+	due := max(p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
+	if trouble && p.waiting > 0 && p.live() == 0 {
 		if certain := p.since.plus(p.cfg.ServerLoginRetry); certain > now {
 			due = min(due, certain)
 		}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Instant is a moment in nanoseconds on the caller's monotonic clock.
+// Instant is a moment in nanoseconds on the caller's monotonic clock, which
+// counts from 0.
 type Instant int64
 
 // Never is the Instant of what is not scheduled.
@@ -16,7 +17,7 @@ const Never Instant = math.MaxInt64
 // plus returns t + d, or Never if that is beyond the end of time. d is not
 // negative.
 func (t Instant) plus(d time.Duration) Instant {
-	if t > 0 && Instant(d) > Never-t {
+	if Instant(d) > Never-t {
 		return Never
 	}
 	return t + Instant(d)
@@ -76,14 +77,13 @@ type Pool struct {
 func New(cfg Config, seed uint64) *Pool {
 	p := &Pool{
 		cfg:      cfg.checked(),
-		now:      math.MinInt64,
 		next:     Never,
 		backends: make([]backend, 1),
 		waiters:  make([]waiter, 1),
 	}
 	p.random.Seed(seed, 0)
 	if p.cfg.MinSize > 0 {
-		p.next = p.now
+		p.next = 0
 	}
 	return p
 }
@@ -134,7 +134,14 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 		p.turnedAway = true
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
 	default:
+		held := p.waiting > p.count[Dialling]
 		p.enqueue(now, c)
+		if held && now < p.next {
+			// Somebody before c is held back already: what he may hope for,
+			// and when, is planned, and c's own turn and deadline come later.
+			p.check()
+			return
+		}
 	}
 	p.settle(now)
 }

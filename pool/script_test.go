@@ -149,8 +149,8 @@ func (o op) String() string {
 		return fmt.Sprintf("failed b%d %s", o.backend, o.kind)
 	case "dialled", "lost":
 		return fmt.Sprintf("%s b%d", o.verb, o.backend)
-	case "advance":
-		return fmt.Sprintf("advance %s", o.length)
+	case "advance", "oversleep":
+		return fmt.Sprintf("%s %s", o.verb, o.length)
 	case "configure":
 		return "configure " + printConfig(o.cfg)
 	}

@@ -12,9 +12,9 @@ type checker struct {
 	total int // backends after the latest event
 }
 
-// check panics if an invariant does not hold. It runs after every event in
-// builds with the tag invariants. Each line is a promise of the package.
-func (p *Pool) check() {
+// check panics if an invariant of p does not hold. Each line is a promise of the
+// package.
+func (c *checker) check(p *Pool) {
 	p.checkBackends()
 	p.checkWaiters()
 
@@ -27,9 +27,9 @@ func (p *Pool) check() {
 	must(p.waiting == 0 || p.count[Idle] == 0, "clients wait while backends are idle")
 	must(p.count[Idle] == 0 || p.live() <= p.cfg.Size, "backends above Size are idle")
 	// Above the room only what Configure left there, and it only sinks.
-	must(total <= room || total <= p.checker.total, "%d backends, were %d, room for %d", total, p.checker.total, room)
+	must(total <= room || total <= c.total, "%d backends, were %d, room for %d", total, c.total, room)
 	must(!p.draining || p.waiting == 0 && p.count[Idle] == 0, "a drained pool keeps waiters or idle backends")
-	p.checker.total = total
+	c.total = total
 
 	// No lost wake-up. A wanted dial that nothing forbids can exist only when a
 	// time has come after the latest look, and then a Tick must be due.

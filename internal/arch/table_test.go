@@ -1,0 +1,171 @@
+package arch
+
+// rule is what one package's code may import. Tests are exempt; they still
+// obey the compiler, which has no cycles.
+type rule struct {
+	ours    []string // of this module, without the leading "weir/"
+	outside []string // from other modules; "x/..." is x and all below
+	std     []string // when set, these of the standard library are refused
+	pure    bool     // a function of its input: no clock, no global chance, no goroutine
+	later   bool     // may be absent, because it is planned and not yet written
+	why     string   // printed when the rule is broken
+}
+
+// impure is what the purest packages do without: they hold no lock, because
+// one loop owns them, and report instead of logging.
+var impure = []string{"net", "os", "sync", "log/slog"}
+
+// engine is all that the proxy is put together from.
+var engine = []string{
+	"config", "pool",
+	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/eventloop", "proxy/exchange", "proxy/login",
+	"proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/status", "proxy/telemetry", "proxy/wire",
+}
+
+// table has a row for every package, in the order in which data flows. What
+// tests and the demo need (internal/...) is in no row of the production code:
+// a proxy that links its own test support would ship it.
+var table = map[string]rule{
+	"pool": {
+		std: impure, pure: true,
+		why: "the pool decides and does nothing: events in, decisions out, so that a model can test every order of events",
+	},
+	"config": {
+		outside: []string{"github.com/BurntSushi/toml", "github.com/agext/levenshtein"},
+		why:     "a Config is a value that every part reads, so it can depend on none of them",
+	},
+	"config/pgbouncer": {
+		ours: []string{"config"}, later: true,
+		why: "the translation of PgBouncer's files ends in a Config and needs nothing that runs",
+	},
+
+	"proxy/eventloop": {
+		outside: []string{"golang.org/x/sys/unix"},
+		why:     "the loop serves descriptors and knows nothing of clients, backends or PostgreSQL",
+	},
+	"proxy/socket": {
+		outside: []string{"golang.org/x/sys/unix"},
+		why:     "login, backend and relay share it, so it lies below them and knows no message",
+	},
+	"proxy/pgerror": {
+		why: "what users read is listed in one place, which everything may import",
+	},
+	"proxy/cancelkey": {
+		pure: true,
+		why:  "keys are bytes: making, reading and verifying one needs no connection",
+	},
+	"proxy/wire": {
+		ours: []string{"proxy/pgerror"}, pure: true,
+		why: "framing reads and writes bytes in place and keeps nothing",
+	},
+	"proxy/sqlscan": {
+		std: impure, pure: true,
+		why: "the lexer is a function from a statement's bytes to its effects",
+	},
+	"proxy/exchange": {
+		ours: []string{"proxy/wire"}, pure: true,
+		why: "when a backend may be freed is the most dangerous rule; it is tested by scripts, without sockets",
+	},
+	"proxy/session": {
+		ours: []string{"proxy/sqlscan"}, pure: true,
+		why: "a client's state is a value that is compared and replayed, and knows no connection",
+	},
+	"proxy/prepared": {
+		ours: []string{"proxy/wire", "proxy/sqlscan"}, pure: true, later: true,
+		why: "names of statements are book-keeping, and know no connection",
+	},
+	"proxy/login": {
+		ours:    []string{"config", "proxy/cancelkey", "proxy/pgerror", "proxy/socket", "proxy/wire"},
+		outside: []string{"github.com/jackc/pgproto3/v2", "golang.org/x/text/..."},
+		why:     "login ends with a value and knows neither loop nor pool; SASLprep comes from x/text",
+	},
+	"proxy/backend": {
+		ours:    []string{"config", "proxy/cancelkey", "proxy/pgerror", "proxy/session", "proxy/socket", "proxy/wire"},
+		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
+		why:     "a backend is dialled by pgconn and handed over, its settings as session names them; who leases it is not its business",
+	},
+	"proxy/status": {
+		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
+	},
+	"proxy/relay": {
+		ours: []string{
+			"pool", "proxy/cancelkey", "proxy/eventloop", "proxy/exchange", "proxy/pgerror", "proxy/prepared",
+			"proxy/session", "proxy/socket", "proxy/sqlscan", "proxy/status", "proxy/wire",
+		},
+		why: "the data path is ours from end to end: no library, no configuration, no login; sqlscan for the verdict that it keeps with a text",
+	},
+	"proxy/admin": {
+		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},
+		outside: []string{"github.com/jackc/pgproto3/v2"},
+		later:   true,
+		why:     "the console shows snapshots of proxy/status; it cannot touch what it shows",
+	},
+	"proxy/telemetry": {
+		ours:    []string{"config", "proxy/status"},
+		outside: []string{"github.com/prometheus/client_golang/..."},
+		why:     "metrics come from snapshots of proxy/status, and nothing on the data path knows that they are scraped",
+	},
+	"proxy": {
+		ours: engine,
+		why:  "the one place where the parts meet; libraries stay behind the part that needs them",
+	},
+
+	"bookstore": {
+		why: "the domain's types and contracts; store and API depend on them",
+	},
+	"bookstore/store": {
+		ours: []string{"bookstore"}, outside: []string{"github.com/jackc/pgx/v5/..."},
+		why: "the store speaks SQL and knows no HTTP",
+	},
+	"bookstore/api": {
+		ours: []string{"bookstore"},
+		why:  "the API speaks HTTP and gets its store as the domain's interface",
+	},
+	"bookstore/load": {
+		outside: []string{"github.com/HdrHistogram/hdrhistogram-go"},
+		why:     "the load generator knows addresses, not the application behind them",
+	},
+	"bookstore/report": {
+		ours: []string{"bookstore/load"},
+		why:  "a report is made from measured figures alone",
+	},
+	"bookstore/compare": {
+		ours:    []string{"bookstore", "bookstore/api", "bookstore/load", "bookstore/report", "bookstore/store", "internal/pgserver"},
+		outside: []string{"github.com/jackc/pgx/v5/..."},
+		why:     "the comparison starts programs and measures them from outside; like any user it reaches weir through the network only",
+	},
+
+	"internal/arch": {
+		why: "it reads source and runs nothing",
+	},
+	"internal/faultnet": {
+		why: "support for every test, so it depends on nothing",
+	},
+	"internal/pgserver": {
+		outside: []string{"github.com/jackc/pgx/v5/..."},
+		why:     "support for every test, so it depends on nothing of ours",
+	},
+	"internal/bench": {
+		ours:    []string{"internal/pgserver"},
+		outside: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/jackc/pgproto3/v2", "github.com/jackc/pgx/v5/..."},
+		why:     "benchmarks treat weir as they treat PgBouncer: a program with an address",
+	},
+
+	"cmd/weir": {
+		ours: []string{"config", "config/pgbouncer", "proxy"}, outside: []string{"github.com/alecthomas/kong"},
+		why: "the command reads flags and a Config, and starts the proxy; the rest is the proxy's",
+	},
+	"cmd/bookstore": {
+		ours: []string{
+			"bookstore", "bookstore/api", "bookstore/compare", "bookstore/load", "bookstore/report", "bookstore/store",
+			"internal/pgserver",
+		},
+		outside: []string{"github.com/alecthomas/kong"},
+		why:     "the demo meets weir as users do, as a program; linking it would prove nothing",
+	},
+	"cmd/weirbench": {
+		ours: []string{"internal/bench"}, outside: []string{"github.com/alecthomas/kong"},
+		why: "flags around internal/bench",
+	},
+}

@@ -1,0 +1,94 @@
+# Everything needs Go, make and git; no target needs another to have run.
+# Tests and demo find PostgreSQL's programs or fetch them (internal/pgserver).
+
+GO    ?= go
+T     ?= 1m
+BENCH ?= all
+
+# A checkout that git refuses to read, as another user's, cannot be stamped
+# with its commit; without this every build in it would fail.
+ifeq ($(shell git rev-parse HEAD 2>/dev/null),)
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+endif
+
+GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
+
+# Packages without PostgreSQL in their tests.
+QUICK = ./config/... ./internal/arch ./internal/faultnet ./pool/... \
+	./proxy/cancelkey ./proxy/eventloop ./proxy/exchange ./proxy/pgerror ./proxy/session \
+	./proxy/socket ./proxy/sqlscan ./proxy/status ./proxy/telemetry ./proxy/wire
+
+# Packages with goroutines, or whose state the loops own.
+CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
+
+.NOTPARALLEL:
+.PHONY: help demo test quick race fuzz bench lint fmt docs cross sizes build clean \
+	check-format vet staticcheck arch unit
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## see weir work: a bookstore under load, direct and through weir
+	$(GO) build -o bin/ ./cmd/weir ./cmd/bookstore
+	@bin/bookstore demo --weir bin/weir --bookstore bin/bookstore
+
+test: check-format vet staticcheck arch unit race cross ## everything that must hold before a merge
+
+quick: check-format ## the tests without PostgreSQL, before each commit
+	$(GO) test $(QUICK)
+
+race: ## the concurrent packages with the race detector and their invariants checked
+	.ci/compiler
+	CGO_ENABLED=1 $(GO) test -race -tags invariants $(CONCURRENT)
+
+fuzz: ## each fuzz target for T (make fuzz T=1m)
+	.ci/fuzz $(T)
+
+bench: ## measure weir beside PgBouncer and write docs/performance.md (BENCH="cpu --quick")
+	$(GO) run ./cmd/weirbench $(BENCH)
+
+lint: check-format vet staticcheck ## vet, staticcheck, golangci-lint (compiles for minutes the first time)
+	$(GO) tool -modfile=.ci/lint.mod golangci-lint run ./...
+
+fmt: ## format the source as lint wants it
+	$(GO) tool -modfile=.ci/lint.mod golangci-lint fmt
+
+docs: ## write the generated pages anew
+	$(GO) test ./config -run Docs -update
+	$(GO) test ./proxy/pgerror -update
+	$(GO) test ./proxy/telemetry -run Document -update
+
+cross: ## what compiles here must compile for macOS and for arm64
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build ./...
+
+sizes: ## the longest files, and the programs
+	@find . -name '*.go' ! -name '*_test.go' ! -path './.git/*' -exec wc -l {} + | grep -v ' total$$' | sort -rn | head -20
+	@ls -lhL bin 2>/dev/null || true
+
+build: ## the programs, in bin/
+	$(GO) build -o bin/ ./cmd/...
+
+clean: ## remove what the targets made here
+	rm -rf bin out
+
+# The parts of test.
+
+check-format:
+	@unformatted=$$($(GOFMT) -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags invariants ./...
+
+staticcheck:
+	$(GO) tool -modfile=.ci/tools.mod staticcheck ./...
+
+# Not from the cache: which packages there are is an input that go test
+# cannot see.
+arch:
+	$(GO) test -count=1 ./internal/arch
+
+unit:
+	$(GO) test ./...

@@ -121,6 +121,7 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 		return
 	}
 	p.logins.leave(entry, outcomeClient)
+	p.trimmer.loggedIn()
 	lane.Admit(relay.Admission{
 		FD: fd, Settings: set, Peer: peer, Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
 	})

@@ -40,6 +40,7 @@ type Proxy struct {
 	logins    *logins
 	listeners []net.Listener
 	web       *telemetry.Server
+	trimmer   trimmer
 
 	ctx      context.Context // ends with the proxy: logins under way are refused
 	stop     context.CancelFunc

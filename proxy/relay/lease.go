@@ -53,7 +53,10 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Fail:
 		l.wait.Observe(d.Waited)
 		l.totals.WaitsFailed++
-		l.clients[d.Client].waitFailed(d)
+		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
+		// the iteration.
+		c, err := l.clients[d.Client], l.waitError(d)
+		l.engine.loop.Condemn(func() { c.waitFailed(err) })
 	}
 }
 

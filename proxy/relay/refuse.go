@@ -8,11 +8,10 @@ import (
 
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails
 // like any other statement, and the next one may succeed.
-func (c *Client) waitFailed(d pool.Decision) {
+func (c *Client) waitFailed(err *pgerror.Error) {
 	if c.doomed {
 		return
 	}
-	err := c.lane.waitError(d)
 	if !c.greeted || !c.refuse(err) {
 		c.fail(err)
 	}

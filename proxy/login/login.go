@@ -25,7 +25,7 @@ type Method uint8
 // The methods. MethodSCRAM is the default.
 const (
 	MethodSCRAM    Method = iota // SCRAM-SHA-256 (RFC 7677); from any stored form but an md5 hash
-	MethodMD5                    // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL
+	MethodMD5                    // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL, and so shows that it exists
 	MethodPassword               // the password in clear text, checked against whatever form is stored
 	MethodTrust                  // no proof at all; not even the user needs to be known
 )
@@ -109,10 +109,7 @@ func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
 		a.refuse(f)
 		return Result{}, f
 	}
-	if err := nc.SetDeadline(time.Time{}); err != nil {
-		return Result{}, a.broken(err)
-	}
-	return res, nil
+	return res, nil // and no deadline was ever set
 }
 
 // run is the login from top to bottom. Each step reads and writes what it needs and says what went wrong.

@@ -185,7 +185,8 @@ func (v *Verifiers) ofClear(user, password string) verifier {
 	return d.verifier
 }
 
-// derive is deriveVerifier, as soon as there is a place.
+// derive is deriveVerifier, as soon as there is a place. The wait cannot be cut short: each of those before it takes about a
+// millisecond.
 func (v *Verifiers) derive(password string, salt []byte, iterations int) verifier {
 	v.working <- struct{}{}
 	defer func() { <-v.working }()

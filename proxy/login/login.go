@@ -84,6 +84,8 @@ type attempt struct {
 // an error it has no deadline, and what the client sent behind its login is still to be read.
 //
 // When ctx ends, the login ends with pgerror.ShuttingDown.
+//
+// A wrapper around a connection must pass on SyscallConn: without it bytes behind a request for encryption are not seen.
 func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
 	bounded, cancel := ctx, context.CancelFunc(func() {})
 	if opt.Timeout > 0 {

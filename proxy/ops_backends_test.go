@@ -157,7 +157,7 @@ func TestServerThatStaysAwayIsReported(t *testing.T) {
 	if e.Severity != "ERROR" || !strings.Contains(e.Detail, "refused") {
 		t.Errorf("a logged-in client was told %+v", e)
 	}
-	refused(t, old.Run("SELECT 1").Err(), "08001") // now at once
+	refused(t, old.Run("SELECT 1").Err(), "08001")                                        // now at once
 	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "new") // must ask a backend for its parameters
 	if e := refused(t, err, "08001"); e.Severity != "FATAL" {
 		t.Errorf("a new client was told %+v", e)
@@ -259,4 +259,39 @@ func TestFullServer(t *testing.T) {
 		t.Errorf("%d backends on a server for 6, %d dials failed", backendCount(p), p.Totals.DialsFailed)
 	}
 	w.Stop() // so that there is a place for those who look afterwards
+}
+
+// A backend that ends while it is being prepared for a client costs neither that client nor those who wait behind it anything.
+func TestEndOfABackendBeforeItWasUsedIsNobodysTrouble(t *testing.T) {
+	for _, behindIt := range []int{0, 2} {
+		t.Run(fmt.Sprintf("%d waiting", behindIt), func(t *testing.T) {
+			d := database(t)
+			n := faultnet.New(t, "tcp", d.Server.Addr())
+			w := start(t, d, behind(n)+"[pool]\npool_size = 1")
+			others := enterMany(t, w, d, behindIt+1)
+			others[0].Query("SELECT 1")
+			n.Pause(faultnet.ToClient)
+			done := make(chan error)
+			go func() {
+				_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "other")
+				done <- err
+			}()
+			expectActive(t, w, 0)
+			expectPool(t, w, "switching", func(p status.Pool) bool { return p.Totals.Switches == 1 })
+			for _, c := range others[1:] {
+				c.inBackground("SELECT 'served'")
+			}
+			expectWaiting(t, w, behindIt)
+			n.Cut()
+			n.Resume(faultnet.ToClient)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			for _, c := range others[1:] {
+				if a := c.Answer(); a.Err() != nil || a.First() != "served" {
+					t.Errorf("a client that waited has %q, %v", a.First(), a.Err())
+				}
+			}
+		})
+	}
 }

@@ -286,11 +286,11 @@ func (b *Backend) bury(cause error) {
 	wasInternal := b.state == backendInternal
 	b.gone()
 	l.pool.Lost(l.now(), b.id)
+	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend, b.client = nil, nil
 		c.lostBackend(b, wasInternal)
 	}
-	l.decided()
 }
 
 // gone closes the connection and forgets the backend.

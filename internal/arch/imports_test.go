@@ -29,7 +29,6 @@ type source struct {
 
 type file struct {
 	name  string // for messages
-	text  []byte
 	fset  *token.FileSet
 	tree  *ast.File
 	lines int
@@ -153,7 +152,7 @@ func load(t *testing.T) []source {
 }
 
 func parse(name string, text []byte) (file, error) {
-	f := file{name: name, text: text, fset: token.NewFileSet(), lines: bytes.Count(text, []byte("\n"))}
+	f := file{name: name, fset: token.NewFileSet(), lines: bytes.Count(text, []byte("\n"))}
 	var err error
 	f.tree, err = parser.ParseFile(f.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
 	return f, err

@@ -80,6 +80,14 @@ func backendCount(p status.Pool) int {
 	return n
 }
 
+func clientCount(p status.Pool) int {
+	n := 0
+	for _, k := range p.Clients {
+		n += k
+	}
+	return n
+}
+
 // inBackground sends a Query whose answer is read later.
 func (c *wireClient) inBackground(sql string) {
 	c.t.Helper()

@@ -107,7 +107,7 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 	if err != nil {
 		leave()
 		p.logins.fail(entry, login.BadSetting.String())
-		p.refuse(nc, &pgerror.Error{Severity: pgerror.SeverityFatal, Code: pgerror.CodeInvalidValue, Message: err.Error()})
+		p.refuse(nc, invalidSetting(err))
 		return
 	}
 	lane, limits := p.router.lane(result.Database, result.User)
@@ -125,6 +125,14 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 	lane.Admit(relay.Admission{
 		FD: fd, Settings: set, Peer: peer, Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
 	})
+}
+
+func invalidSetting(err error) *pgerror.Error {
+	bad, ok := errors.AsType[*session.SettingError](err)
+	if !ok {
+		return pgerror.InvalidSetting("?", pgerror.CodeInvalidValue, err.Error())
+	}
+	return pgerror.InvalidSetting(bad.Name, bad.Code, bad.Problem)
 }
 
 func (p *Proxy) refuse(nc net.Conn, err *pgerror.Error) {

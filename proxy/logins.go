@@ -2,11 +2,13 @@ package proxy
 
 import (
 	"container/list"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"weir/proxy/status"
@@ -45,6 +47,15 @@ func (e *entrant) Read(p []byte) (int, error) {
 		e.logins.spoke(e)
 	}
 	return n, err
+}
+
+// SyscallConn is the connection's: login looks whether bytes were sent behind an encryption request.
+func (e *entrant) SyscallConn() (syscall.RawConn, error) {
+	owner, ok := e.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return owner.SyscallConn()
 }
 
 type outcome uint8

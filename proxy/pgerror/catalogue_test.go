@@ -51,7 +51,9 @@ var catalogue = []chapter{
 		{"InvalidReplication", InvalidReplication("x"), "The startup parameter `replication` is no boolean.", "See the hint."},
 		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
 		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},
-		{"SettingRefused", SettingRefused("TimeZone", "22023", `invalid value for parameter "TimeZone": "x"`),
+		{"InvalidSetting", InvalidSetting("work_mem", CodeSyntaxError, "is one too many: a session may carry 64"),
+			"A startup parameter cannot be carried from backend to backend. The SQLSTATE tells why.", "Correct the connection string."},
+		{"SettingsRefused", SettingsRefused("22023", `invalid value for parameter "TimeZone": "x"`, "", ""),
 			"The server did not take a startup parameter of this client. The SQLSTATE is the server's.", "Correct the connection string."},
 	}},
 	{"No room", []entry{

@@ -134,14 +134,16 @@ func UnknownSetting(name string) *Error {
 	}
 }
 
-// SettingRefused reports that the server did not take a startup parameter or a tracked setting of this client. code and text
-// are the server's own.
-func SettingRefused(name, code, text string) *Error {
-	return &Error{
-		Severity: SeverityFatal, Code: code,
-		Message: `setting "` + name + `" could not be applied: ` + text,
-		Detail:  "The client asked for it in its startup packet, or set it earlier; the server refused it on another backend.",
-	}
+// SettingsRefused passes on what the server said about the settings of a client's startup packet, as it would have said at a
+// login of the client's own.
+func SettingsRefused(code, message, detail, hint string) *Error {
+	return &Error{Severity: SeverityFatal, Code: code, Message: message, Detail: detail, Hint: hint}
+}
+
+// InvalidSetting answers a startup parameter that weir cannot carry from backend to backend: too many, too long, or one that no
+// session can have.
+func InvalidSetting(name, code, problem string) *Error {
+	return &Error{Severity: SeverityFatal, Code: code, Message: `setting "` + name + `" ` + problem}
 }
 
 // tomlKey writes a name as it must stand in a section's header.

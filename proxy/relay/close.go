@@ -217,10 +217,7 @@ func (b *Backend) switched(refused []byte) {
 // own.
 func settingsRefused(body []byte) *pgerror.Error {
 	field := func(code byte) string { return string(wire.PeekErrorField(body, code)) }
-	return &pgerror.Error{
-		Severity: pgerror.SeverityFatal, Code: field(wire.FieldCode), Message: field(wire.FieldMessage),
-		Detail: field(wire.FieldDetail), Hint: field(wire.FieldHint),
-	}
+	return pgerror.SettingsRefused(field(wire.FieldCode), field(wire.FieldMessage), field(wire.FieldDetail), field(wire.FieldHint))
 }
 
 // applied notes which settings the backend is in.

@@ -115,8 +115,6 @@ type Totals struct {
 	Doubts                uint64 // backends retired because the account was in doubt
 	Resets                uint64 // backends whose state was reset after a client
 	WeirErrors            uint64 // errors that weir itself sent to clients
-	Pins                  uint64 // leases that ended pinned
-	ParkedBytes           uint64 // now, not a total: bytes that wait for slow sockets or for a backend
 }
 
 // ErrorClass counts errors that servers sent, by the first two characters of their SQLSTATE.

@@ -43,7 +43,7 @@ func DefaultOptions() Options {
 	return Options{
 		Clients:        []int{10, 100, 200, 400},
 		WarmUp:         2 * time.Second,
-		Duration:       6 * time.Second,
+		Duration:       5 * time.Second,
 		Path:           "/async_books/",
 		MaxConnections: 100,
 		PoolSize:       20,

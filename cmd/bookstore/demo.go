@@ -13,10 +13,10 @@ import (
 type demoCmd struct {
 	Weir      string        `default:"bin/weir" placeholder:"PATH" help:"The program weir."`
 	Bookstore string        `default:"bin/bookstore" placeholder:"PATH" help:"The program bookstore, which serves the shop."`
-	Clients   []int         `default:"10,100,200,400" help:"Concurrent clients, one pair of turns for each."`
-	WarmUp    time.Duration `default:"2s" help:"How long each turn warms up, which is not counted."`
-	Duration  time.Duration `default:"6s" help:"How long each turn's load lasts."`
-	Path      string        `default:"/async_books/" help:"What the clients ask for: /async_books/, /books/ or /authors/."`
+	Clients   []int         `default:"${clients}" help:"Concurrent clients, one pair of turns for each."`
+	WarmUp    time.Duration `default:"${warmUp}" help:"How long each turn warms up, which is not counted."`
+	Duration  time.Duration `default:"${duration}" help:"How long each turn's load lasts."`
+	Path      string        `default:"${path}" help:"What the clients ask for: /async_books/, /books/ or /authors/."`
 }
 
 func (c *demoCmd) Run(ctx context.Context, s streams) error {

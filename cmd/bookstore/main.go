@@ -16,10 +16,12 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"weir/bookstore/compare"
 	"weir/bookstore/store"
 )
 
@@ -48,6 +50,20 @@ func main() {
 	os.Exit(code)
 }
 
+// defaults are the values in the flags' tags that other packages decide.
+func defaults() kong.Vars {
+	pools, demo := store.DefaultOptions(), compare.DefaultOptions()
+	return kong.Vars{
+		"syncPool":      strconv.Itoa(pools.SyncConns),
+		"asyncPool":     strconv.Itoa(pools.AsyncConns),
+		"asyncOverflow": strconv.Itoa(pools.AsyncOverflow),
+		"clients":       strings.Trim(strings.ReplaceAll(fmt.Sprint(demo.Clients), " ", ","), "[]"),
+		"warmUp":        demo.WarmUp.String(),
+		"duration":      demo.Duration.String(),
+		"path":          demo.Path,
+	}
+}
+
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	helped := false
@@ -57,11 +73,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(int) { helped = true }), // --help prints and wants to exit
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Vars{
-			"syncPool":      strconv.Itoa(store.DefaultOptions().SyncConns),
-			"asyncPool":     strconv.Itoa(store.DefaultOptions().AsyncConns),
-			"asyncOverflow": strconv.Itoa(store.DefaultOptions().AsyncOverflow),
-		},
+		defaults(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

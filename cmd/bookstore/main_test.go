@@ -54,6 +54,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"--help"}, 0, "Usage: bookstore"},
 		{[]string{"serve", "--help"}, 0, "--async-overflow=10"},
+		{[]string{"demo", "--help"}, 0, "--clients=10,100,200,400"},
 		{nil, 2, "Try: bookstore --help"},
 		{[]string{"sell"}, 2, "Try: bookstore --help"},
 		{[]string{"serve"}, 2, "--dsn"},

@@ -1,0 +1,86 @@
+package proxy_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"weir/proxy/status"
+)
+
+// The budget of the data path (README, docs/performance.md): what a simple round trip may cost in the steady state.
+const (
+	budgetRoundTrips = 2000
+	budgetCalls      = 4 // read the client, write the backend, read the backend, write the client
+)
+
+// TestRoundTripKeepsToItsBudget counts what the kernel and the allocator were asked for. The client reuses its buffers, so what
+// is allocated is weir's; a collection or a timer of the runtime's own may add a few objects in all, never one per round trip.
+func TestRoundTripKeepsToItsBudget(t *testing.T) {
+	for name, request := range map[string][]byte{
+		"simple":   queryBytes("SELECT 1"),
+		"extended": extendedBytes("SELECT 1"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, "[pool]\npool_size = 1\n")
+			c := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			answer := make([]byte, 4096)
+			roundTrips(t, c.conn, request, answer, 100) // the pool dials, the buffers are made
+
+			before, beforeAllocs := w.loop(), mallocs()
+			roundTrips(t, c.conn, request, answer, budgetRoundTrips)
+			allocs := mallocs() - beforeAllocs
+			after := w.loop()
+
+			// A call more or less: an answer may have been cut in two by the kernel, or end in an edge without bytes.
+			calls := after.Reads + after.Writes - before.Reads - before.Writes
+			if calls > budgetCalls*budgetRoundTrips*101/100 {
+				t.Errorf("%d round trips made %d system calls on sockets, budget %d each", budgetRoundTrips, calls, budgetCalls)
+			}
+			if allocs > budgetRoundTrips/10 {
+				t.Errorf("%d round trips allocated %d objects", budgetRoundTrips, allocs)
+			}
+		})
+	}
+}
+
+func (w *weirUnderTest) loop() status.Loop { return w.Proxy.Snapshot().Loops[0] }
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}
+
+// roundTrips sends the request n times and reads up to each ReadyForQuery, without allocating.
+func roundTrips(t *testing.T, conn net.Conn, request, answer []byte, n int) {
+	t.Helper()
+	for range n {
+		if _, err := conn.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < 6 || answer[got-6] != 'Z'; {
+			m, err := conn.Read(answer[got:])
+			if err != nil && err != io.EOF || m == 0 {
+				t.Fatal("the answer ended: ", err)
+			}
+			got += m
+		}
+	}
+}
+
+// extendedBytes is what a driver sends for an unnamed statement: Parse, Bind, Describe, Execute, Sync.
+func extendedBytes(sql string) []byte {
+	message := func(kind byte, body string) []byte {
+		n := len(body) + 4
+		return append([]byte{kind, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, body...)
+	}
+	var b []byte
+	b = append(b, message('P', "\x00"+sql+"\x00\x00\x00")...)
+	b = append(b, message('B', "\x00\x00\x00\x00\x00\x00\x00\x00")...)
+	b = append(b, message('D', "P\x00")...)
+	b = append(b, message('E', "\x00\x00\x00\x00\x00")...)
+	return append(b, message('S', "")...)
+}

@@ -67,8 +67,11 @@ func (c *Client) ended() {
 
 // violation is for bytes that PostgreSQL would not take either.
 func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
-	c.lane.engine.env.Log.Warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(),
-		"type", f.Type, "length", f.Len)
+	if e := c.lane.engine; e.mayLog() {
+		e.env.Log.Warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(),
+			"type", f.Type, "length", f.Len, "lines_left_out", e.leftOut)
+		e.leftOut = 0
+	}
 	if verdict == wire.FrameUnknown {
 		c.fail(pgerror.InvalidMessageType(f.Type))
 		return
@@ -181,6 +184,7 @@ func (b *Backend) errandDone(status wire.TxStatus) {
 		return
 	}
 	switch done {
+	case errandNone: // ready asks only when there is one
 	case errandSwitch:
 		b.switched(refused)
 	case errandRollback:

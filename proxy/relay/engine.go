@@ -42,6 +42,8 @@ type Engine struct {
 	sweeper eventloop.Timer
 	closing []*Client // their last bytes are under way, or the peer's are awaited
 	drain   drain
+
+	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
 }
 
 // NewEngine makes an engine; index numbers the process's engines from 0.
@@ -85,6 +87,19 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 		}
 	})
 	return pools, loop, ok
+}
+
+// linesPerSweep bounds what clients can make an engine write into the log between two sweeps, about a second.
+const linesPerSweep = 10
+
+// mayLog reports whether one more line that a client has caused may be written, and counts it otherwise.
+func (e *Engine) mayLog() bool {
+	if e.lines >= linesPerSweep {
+		e.leftOut++
+		return false
+	}
+	e.lines++
+	return true
 }
 
 // since turns a moment of the loop's clock into how long ago it was.

@@ -9,6 +9,7 @@ import (
 
 // sweep looks for what has taken too long. It runs about once a second, so every timeout is met up to a second late.
 func (e *Engine) sweep() {
+	e.lines = 0
 	for _, l := range e.lanes {
 		l.sweepBackends()
 		l.sweepClients()

@@ -155,7 +155,8 @@ func TestProcessesThatStartAtOnceAgree(t *testing.T) {
 	}
 }
 
-// statements are those of a client in the server's log, after the log's length was mark, by their first word.
+// statements are those of a client in the server's log, after the log's length was mark: of simple ones the first word.
+// A pool's look whether a connection that lay idle for a second still lives ("-- ping") is not counted.
 func statements(t *testing.T, client string, mark int) (simple, extended []string) {
 	t.Helper()
 	db := pgserver.ForTest(t) // for the server
@@ -164,7 +165,7 @@ func statements(t *testing.T, client string, mark int) (simple, extended []strin
 		if !ok {
 			continue
 		}
-		if sql, ok := strings.CutPrefix(rest, "statement: "); ok {
+		if sql, ok := strings.CutPrefix(rest, "statement: "); ok && !strings.HasPrefix(sql, "-- ping") {
 			simple = append(simple, strings.ToUpper(strings.Fields(sql)[0]))
 		} else if strings.HasPrefix(rest, "execute ") {
 			extended = append(extended, strings.TrimSpace(rest))

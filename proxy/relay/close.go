@@ -192,7 +192,7 @@ func (b *Backend) errandDone(status wire.TxStatus) {
 		b.freed = true
 	case errandReset:
 		b.account.Reset()
-		b.pins, b.effects, b.unnamed = 0, 0, false
+		b.pins, b.effects, b.unnamed, b.sent = 0, 0, false, false
 		b.applied(nil)
 		b.freed = true
 	}

@@ -87,6 +87,7 @@ type Lane struct {
 
 	known     map[*session.Set][]session.Setting // what a backend reports under each set of settings that was applied
 	dialError *DialError                         // of the last dial, nil since one succeeded
+	limited   bool                               // the last dial met a limit over pools
 	warned    int64                              // when the last failed dial was logged
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc

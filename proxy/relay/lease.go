@@ -42,6 +42,7 @@ func (l *Lane) decided() {
 
 func (l *Lane) carryOut(d pool.Decision) {
 	switch d.Kind {
+	case pool.NoDecision: // never decided
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
 		l.totals.Leases++
@@ -131,7 +132,7 @@ func (b *Backend) release() {
 	switch {
 	case b.account.Status() != idleTx:
 		b.command(errandRollback, "ROLLBACK")
-	case b.pins != 0 || b.unnamed || b.lane.config.Mode == Session:
+	case b.pins != 0 || b.unnamed || b.lane.config.Mode == Session && b.sent:
 		b.lane.totals.Resets++
 		b.command(errandReset, b.lane.config.ResetQuery)
 	case b.cancels > 0:
@@ -152,7 +153,8 @@ func (l *Lane) dial(id pool.BackendID) {
 	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
-	if !l.config.Places.Take(l) {
+	l.limited = !l.config.Places.Take(l)
+	if l.limited {
 		b.forget()
 		l.pool.DialFailed(l.now(), id, pool.Failure{Kind: pool.Limited})
 		l.decided()

@@ -4,7 +4,6 @@ import (
 	"sort"
 	"time"
 
-	"weir/pool"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -66,7 +65,7 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 		Setting: "pool_size", Value: l.config.Pool.Size, Section: l.config.SizeSection,
 		Dialing: l.counts.backends[backendDialling],
 	}
-	if l.pool.Counts().Bound == pool.LimitShared {
+	if l.limited {
 		w.Setting, w.Value, w.Section = l.config.Places.Bound(l)
 	}
 	for _, b := range l.backends {

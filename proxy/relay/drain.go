@@ -46,7 +46,7 @@ func (d *drain) sweep(e *Engine) {
 	if d.phase == ending {
 		for _, c := range e.clients {
 			if c != nil && c.dispensable() {
-				c.fail(pgerror.ShuttingDown)
+				c.fail(pgerror.AdminShutdown)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func (d *drain) oneLess(e *Engine) {
 func (e *Engine) abandon() {
 	for _, c := range e.clients {
 		if c != nil && c.state != clientClosed {
-			c.farewell(pgerror.ShuttingDown)
+			c.farewell(pgerror.AdminShutdown)
 		}
 	}
 	for _, l := range e.lanes {

@@ -1,0 +1,197 @@
+package proxy_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"weir/internal/pgserver"
+)
+
+// weirBinary builds cmd/weir once.
+var weirBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "weir-binary-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "weir")
+	out, err := exec.Command("go", "build", "-o", path, "weir/cmd/weir").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// weirProcess is the real program.
+type weirProcess struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	Log  *logCapture
+	Addr string // of clients
+	HTTP string
+	done chan error
+}
+
+// launch runs the program in front of d's server with some more configuration.
+func launch(t *testing.T, d *pgserver.Database, toml string) *weirProcess {
+	t.Helper()
+	path, err := weirBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "weir.toml")
+	toml = complete(d, "[http]\naddress = \"127.0.0.1:0\"\n"+toml)
+	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &weirProcess{t: t, cmd: exec.Command(path, "serve", "-c", file), Log: new(logCapture), done: make(chan error, 1)}
+	p.cmd.Stderr = p.Log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.done <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("weir's log:\n%s", p.Log.tail())
+		}
+	})
+	serves := regexp.MustCompile(`listen=\[([^ \]]+)\] http=(\S+)`)
+	eventually(t, func() string {
+		m := serves.FindStringSubmatch(p.Log.String())
+		if m == nil {
+			return "it does not serve:\n" + p.Log.String()
+		}
+		p.Addr, p.HTTP = m[1], m[2]
+		return ""
+	})
+	return p
+}
+
+func (p *weirProcess) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expectExit waits until the program has ended, in good order.
+func (p *weirProcess) expectExit() {
+	p.t.Helper()
+	eventually(p.t, func() string {
+		select {
+		case err := <-p.done:
+			if err != nil {
+				p.t.Errorf("exit: %v", err)
+			}
+			return ""
+		default:
+			return "it runs"
+		}
+	})
+}
+
+func (p *weirProcess) ready() (int, string) {
+	res, err := http.Get("http://" + p.HTTP + "/readyz")
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	var body bytes.Buffer
+	_, _ = io.Copy(&body, res.Body)
+	return res.StatusCode, body.String()
+}
+
+func (p *weirProcess) expectRefusing() {
+	p.t.Helper()
+	eventually(p.t, func() string {
+		nc, err := net.Dial("tcp", p.Addr)
+		if err != nil {
+			return ""
+		}
+		_ = nc.Close()
+		return "it takes connections"
+	})
+}
+
+// The first SIGTERM drains (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
+func TestFirstSignalDrains(t *testing.T) {
+	d := database(t)
+	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1s\"")
+	if code, body := p.ready(); code != http.StatusOK {
+		t.Fatalf("/readyz says %d %s", code, body)
+	}
+	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
+	busy.Query("BEGIN")
+	p.signal(syscall.SIGTERM)
+	eventually(t, func() string {
+		if code, body := p.ready(); code != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
+			return fmt.Sprintf("/readyz says %d %s", code, body)
+		}
+		return ""
+	})
+	p.expectRefusing()
+	idle.Query("SELECT 'still served'")
+	idle.expectLastError("57P01")
+	busy.Query("SELECT 'in a transaction'")
+	busy.Query("COMMIT")
+	busy.expectLastError("57P01")
+	p.expectExit()
+}
+
+func TestWeirWithoutClientsStopsAtOnce(t *testing.T) {
+	d := database(t)
+	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	dial(t, p.Addr, "postgres", d.Name).Terminate()
+	p.signal(syscall.SIGINT)
+	p.expectExit()
+}
+
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	d := database(t)
+	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
+	busy.Query("BEGIN")
+	p.signal(syscall.SIGHUP) // means nothing yet; above all it does not kill
+	idle.Query("SELECT 1")
+	p.signal(syscall.SIGTERM)
+	p.expectRefusing()
+	busy.Query("SELECT 1")
+	p.signal(syscall.SIGTERM)
+	idle.expectLastError("57P01")
+	busy.expectLastError("57P01")
+	p.expectExit()
+	eventually(t, func() string {
+		if n := len(backendsOf(d)); n > 0 {
+			return fmt.Sprintf("%d backends are left", n)
+		}
+		return ""
+	})
+}
+
+// Whoever waits for a backend when weir stops is told, too, and a login under way.
+func TestStopTellsThoseWhoWait(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[auth]\ntype = \"trust\"")
+	holder, waiter := enter(t, w, d), enter(t, w, d)
+	holder.Query("BEGIN")
+	waiter.inBackground("SELECT 1")
+	expectWaiting(t, w, 1)
+	silent := newClient(t, dialRaw(t, w.Addr))
+	w.Stop()
+	waiter.expectLastError("57P01")
+	holder.expectLastError("57P01")
+	if e := silent.ExpectClosed(); e != nil {
+		t.Errorf("who never spoke is told %v", e)
+	}
+}

@@ -1,0 +1,112 @@
+package proxy_test
+
+import (
+	"testing"
+
+	"weir/internal/faultnet"
+	"weir/proxy/status"
+)
+
+// A query beyond query_timeout is cancelled on the server: the client has an ordinary error and keeps its session.
+func TestQueryTimeout(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"")
+	c := enter(t, w, d)
+	e := refused(t, c.Run("SELECT pg_sleep(60)").Err(), "57014")
+	if e.Severity != "ERROR" {
+		t.Errorf("told %v", e)
+	}
+	c.Query("SELECT 1")
+}
+
+// Where the server does not take the cancel request either, the client is let go and the backend is closed.
+func TestQueryTimeoutOfAServerThatHangs(t *testing.T) {
+	d := database(t)
+	n := faultnet.New(t, "tcp", d.Server.Addr())
+	w := start(t, d, behind(n)+"[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"\ncancel_wait_timeout = \"300ms\"")
+	c := enter(t, w, d)
+	c.Query("SELECT 1")
+	n.Pause(faultnet.ToTarget)
+	c.inBackground("SELECT 2")
+	c.expectLastError("57014")
+	n.Resume(faultnet.ToTarget)
+	enter(t, w, d).Query("SELECT 3")
+}
+
+func TestIdleTransactionTimeout(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nidle_transaction_timeout = \"300ms\"")
+	c, idle := enter(t, w, d), enter(t, w, d)
+	c.Query("BEGIN")
+	pid := c.Query(pidQuery)
+	c.expectLastError("25P03")
+	if got := idle.Query("SELECT pg_backend_pid() || ' ' || (now() = statement_timestamp())"); got != pid+" true" {
+		t.Errorf("the next client sees %q, want backend %s outside of a transaction", got, pid)
+	}
+}
+
+// Work counts against transaction_timeout, too; what is outside of a transaction does not.
+func TestTransactionTimeout(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2\n[timeouts]\ntransaction_timeout = \"600ms\"")
+	c, working, idle := enter(t, w, d), enter(t, w, d), enter(t, w, d)
+	c.Query("BEGIN")
+	working.Query("BEGIN")
+	working.inBackground("SELECT pg_sleep(3)")
+	c.expectLastError("25P04")
+	working.expectLastError("25P04")
+	idle.Query("SELECT 1")
+}
+
+func TestClientIdleTimeout(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nclient_idle_timeout = \"300ms\"")
+	c, inTransaction := enter(t, w, d), enter(t, w, d)
+	inTransaction.Query("BEGIN")
+	c.expectLastError("57P05")
+	inTransaction.Query("COMMIT")
+}
+
+// A user's own timeouts win, and hold for that user only.
+func TestTimeoutsOfAUser(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS batch", "CREATE ROLE batch LOGIN")
+	w := start(t, d, "[timeouts]\nquery_timeout = \"300ms\"\n[users.batch]\nquery_timeout = \"1m\"")
+	batch, other := dial(t, w.Addr, "batch", d.Name), enter(t, w, d)
+	batch.inBackground("SELECT pg_sleep(2.5)")
+	refused(t, other.Run("SELECT pg_sleep(60)").Err(), "57014")
+	if err := batch.Answer().Err(); err != nil {
+		t.Error(err)
+	}
+	w.Stop()
+	d.Exec(t, "DROP ROLE batch")
+}
+
+func TestServerIdleTimeout(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\nserver_idle_timeout = \"200ms\"")
+	c := enter(t, w, d)
+	old := c.Query(pidQuery)
+	expectPool(t, w, "empty", func(p status.Pool) bool { return backendCount(p) == 0 })
+	if pid := c.Query(pidQuery); pid == old {
+		t.Errorf("backend %s is still there", pid)
+	}
+}
+
+// A backend beyond its lifetime is closed once it is free, not before.
+func TestServerLifetime(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nserver_lifetime = \"200ms\"")
+	c := enter(t, w, d)
+	c.Query("BEGIN")
+	old := c.Query(pidQuery)
+	c.Query("SELECT pg_sleep(0.5)")
+	if pid := c.Query(pidQuery); pid != old {
+		t.Errorf("the backend changed in a transaction: %s, %s", old, pid)
+	}
+	c.Query("COMMIT")
+	if pid := c.Query(pidQuery); pid == old {
+		t.Errorf("backend %s is still used", pid)
+	}
+	expectPool(t, w, "without a loss", func(p status.Pool) bool { return p.Totals.BackendsLost == 0 })
+}

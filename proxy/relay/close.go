@@ -54,8 +54,16 @@ func (c *Client) condemn(abrupt bool) {
 	c.lane.engine.loop.Condemn(c.leave)
 }
 
-// terminated is for a client that has said goodbye. What it asked for before is still carried out, as PostgreSQL does.
-func (c *Client) terminated() { c.condemn(true) }
+// terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
+// does.
+func (c *Client) terminated() {
+	c.noMore = true
+	if (c.backend == nil || c.backend.lastWord()) && !c.sock.Parked() {
+		c.doom()
+		return
+	}
+	c.ended()
+}
 
 // ended is for a client that has sent its FIN. It may still be reading: what is due is delivered first.
 func (c *Client) ended() {

@@ -64,6 +64,9 @@ func (c *Client) read() {
 			return
 		}
 		c.lane.totals.ClientBytesIn += uint64(n)
+		if c.noMore {
+			continue // what stands behind a Terminate means nothing
+		}
 		if len(c.carry) > 0 {
 			copy(buf[start:], c.carry)
 			e.io.Return(c.carry)
@@ -150,8 +153,11 @@ func (c *Client) consume(p []byte) {
 			}
 		}
 		if f.Type == wire.ClientTerminate {
-			c.forward(p[from:pos])
-			c.terminated()
+			if c.forward(p[from:pos]) {
+				c.terminated()
+			} else {
+				c.doom()
+			}
 			return
 		}
 		if !c.admitMessage(f, rest[wire.HeaderLen:n], n == f.Total()) {

@@ -108,6 +108,10 @@ func (b *Backend) detach() {
 	c := b.client
 	b.client, c.backend = nil, nil
 	c.move(clientIdle)
+	if c.noMore {
+		c.finish()
+		return
+	}
 	c.readOn()
 }
 

@@ -70,7 +70,9 @@ type Backend struct {
 	fatal    bool // the server has announced that it ends the connection
 	sent     bool // bytes of the present client have gone out since the lease began
 	freed    bool // the account became free in this read; released when the read has been walked
-	unnamed  bool // an unnamed statement was parsed and not used yet: the next batch may bind it
+	unnamed  bool // a Parse of the unnamed statement was sent, and nothing that uses it yet: the next batch may bind it
+	named    bool // a Parse of a named statement was sent since it was last settled
+	parsed   bool // a Parse has succeeded that may be the one of unnamed
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	confused bool // its stream has ceased to make sense
 	errand   errand

@@ -209,6 +209,12 @@ func (b *Backend) note(t byte, body []byte, mine bool) {
 			b.noteTag(wire.PeekTag(body))
 			b.account.Server(t)
 		}
+	case wire.ServerParseComplete:
+		b.parsed = true
+		if b.named {
+			b.pins |= session.PreparedStatement
+		}
+		b.account.Server(t)
 	case wire.ServerPortalSuspended:
 		b.noteTag(nil) // it has run, if not to its end
 		b.account.Server(t)
@@ -270,6 +276,8 @@ func (b *Backend) ready(status wire.TxStatus) {
 	if !b.account.Settled() {
 		return
 	}
+	b.unnamed = b.unnamed && b.parsed
+	b.named, b.parsed = false, b.unnamed
 	if !b.unnamed && b.pins&session.PreparedStatement == 0 {
 		b.effects = 0 // no statement is left that could still do what its text says
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"weir/proxy/eventloop"
-	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/sqlscan"
@@ -220,23 +219,18 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
 		c.lane.totals.Queries++
 	case wire.ClientParse:
 		name, text, err := wire.PeekParse(body)
-		if err != nil {
-			c.fail(pgerror.InvalidMessageBody(f.Type))
-			return false
-		}
-		if len(name) > 0 {
-			b.pins |= session.PreparedStatement
-		} else {
+		switch {
+		case err != nil: // the server will refuse it, or its name is longer than what is looked at
+			b.named = true
+			b.noteText(sqlscan.Opaque)
+		case len(name) > 0:
+			b.named = true
+		default:
 			b.unnamed = true
 		}
 		c.scanText(text, whole)
 	case wire.ClientBind:
-		_, statement, err := wire.PeekBind(body)
-		if err != nil {
-			c.fail(pgerror.InvalidMessageBody(f.Type))
-			return false
-		}
-		if len(statement) == 0 {
+		if _, statement, err := wire.PeekBind(body); err == nil && len(statement) == 0 {
 			b.unnamed = false
 		}
 	case wire.ClientFunctionCall:

@@ -220,7 +220,8 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
 	case wire.ClientParse:
 		name, text, err := wire.PeekParse(body)
 		switch {
-		case err != nil: // the server will refuse it, or its name is longer than what is looked at
+		case err != nil && whole: // the server will refuse it
+		case err != nil: // the name is longer than what is looked at
 			b.named = true
 			b.noteText(sqlscan.Opaque)
 		case len(name) > 0:

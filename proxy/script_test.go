@@ -107,12 +107,16 @@ func (s *script) run(td *datadriven.TestData) (string, error) {
 		if what == "connect" {
 			for _, a := range args {
 				if a.Key != "weir" && a.Key != "only" {
-					params = append(params, a.Key, strings.Join(a.Vals, ", "))
+					params = append(params, a.Key, strings.Join(a.Vals, ","))
 				}
 			}
 		}
 		var err error
-		if c, err = tryDial(s.t, s.addr(), s.d.Server.Superuser(), s.d.Name, params...); err != nil {
+		c, err = tryDial(s.t, s.addr(), s.d.Server.Superuser(), s.d.Name, params...)
+		if refused := (*serverError)(nil); errors.As(err, &refused) {
+			return refused.Error() + "\n", nil
+		}
+		if err != nil {
 			return "", err
 		}
 		s.clients[td.Cmd] = c

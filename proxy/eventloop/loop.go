@@ -65,8 +65,7 @@ type Loop struct {
 	stopping atomic.Bool
 	done     chan struct{}
 
-	// Polls and Sleeps count calls of the kernel's poll and iterations that found nothing to do at once; for benchmarks.
-	Polls, Sleeps uint64
+	Polls uint64 // calls of the kernel's poll since the start
 }
 
 // New makes a loop that waits for Run. headroom bytes precede the part of the buffer that Read hands out, so that what a
@@ -230,9 +229,6 @@ func (l *Loop) poll() {
 		panic(fmt.Sprintf("event loop: %v", err))
 	}
 	l.Polls++
-	if n == 0 {
-		l.Sleeps++
-	}
 	l.now = int64(time.Since(l.start))
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]

@@ -6,8 +6,8 @@ package eventloop
 //   - newPoller makes one that already watches its own wake-up descriptor.
 //   - add watches fd for readability, hang-up and errors, edge-triggered, and reports id with each event.
 //   - watchWrite starts or stops watching fd for writability too; starting it reports at once when fd is writable now.
-//   - wait fills events and returns how many; it asks once without waiting first, and then sleeps up to timeout
-//     nanoseconds (negative: until an event comes). A wake-up counts as no event.
+//   - wait fills events and returns how many; it sleeps up to timeout while there are none (negative: until one comes). A
+//     wake-up counts as no event.
 //   - wake ends a wait, now or the next one; any goroutine may call it.
 //   - Closing a descriptor ends its watch: both kernels do that by themselves as long as nobody duplicated it.
 type readiness struct {

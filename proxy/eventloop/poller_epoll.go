@@ -67,10 +67,7 @@ func (p *poller) watchWrite(fd int, id uint64, on bool) error {
 }
 
 func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
-	n, errno := p.poll(0, false)
-	if n == 0 && errno == 0 && timeout != 0 {
-		n, errno = p.poll(milliseconds(timeout), true)
-	}
+	n, errno := p.poll(milliseconds(timeout), timeout != 0)
 	if errno == unix.EINTR {
 		return 0, nil
 	}
@@ -91,8 +88,9 @@ func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
 	return found, nil
 }
 
-// poll asks the kernel. A poll that cannot sleep is not announced to Go's scheduler, which would cost more than the call;
-// one that may sleep is, so that the loop does not hold a processor while it waits.
+// poll asks the kernel. A poll that cannot sleep is not announced to Go's scheduler; one that may sleep is, so that the loop
+// does not hold a processor while it waits. Asking once without waiting before each such poll was tried: with few clients,
+// where most polls sleep, the second call costs more than the announcements that it saves.
 func (p *poller) poll(ms int, announce bool) (int, syscall.Errno) {
 	events := uintptr(unsafe.Pointer(&p.events[0]))
 	var n uintptr

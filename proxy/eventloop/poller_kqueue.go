@@ -65,10 +65,7 @@ func (p *poller) watchWrite(fd int, _ uint64, on bool) error {
 }
 
 func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
-	n, err := p.poll(0)
-	if n == 0 && err == nil && timeout != 0 {
-		n, err = p.poll(timeout)
-	}
+	n, err := p.poll(timeout)
 	if err == unix.EINTR {
 		return 0, nil
 	}

@@ -81,7 +81,7 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 			pools = append(pools, l.snapshot())
 		}
 		loop = status.Loop{
-			Polls: e.loop.Polls, Sleeps: e.loop.Sleeps,
+			Polls: e.loop.Polls,
 			Reads: e.io.Reads, Writes: e.io.Writes,
 			BytesRead: e.io.BytesRead, BytesWritten: e.io.BytesWritten,
 		}

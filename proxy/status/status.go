@@ -39,7 +39,7 @@ type Limits struct {
 
 // Loop counts the work of one event loop since the start.
 type Loop struct {
-	Polls, Sleeps           uint64 // calls of the kernel's poll, and how many of them slept
+	Polls                   uint64 // calls of the kernel's poll
 	Reads, Writes           uint64 // system calls on sockets
 	BytesRead, BytesWritten uint64
 }

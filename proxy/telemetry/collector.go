@@ -120,7 +120,6 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 
 func (e emitter) loop(name string, l status.Loop) {
 	e.count(&loopPolls, l.Polls, name)
-	e.count(&loopSleeps, l.Sleeps, name)
 	e.count(&loopCalls, l.Reads, name, "read")
 	e.count(&loopCalls, l.Writes, name, "write")
 	e.count(&loopBytes, l.BytesRead, name, "read")

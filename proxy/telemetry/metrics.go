@@ -63,8 +63,7 @@ var (
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that had said nothing and were closed to make room for others (max_logins)."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
-	loopPolls      = metric{"weir_loop_polls_total", counter, []string{"loop"}, "How often an event loop asked the kernel for events."}
-	loopSleeps     = metric{"weir_loop_sleeps_total", counter, []string{"loop"}, "How often it found none at once and slept."}
+	loopPolls      = metric{"weir_loop_polls_total", counter, []string{"loop"}, "How often an event loop asked the kernel for events, sleeping while there are none."}
 	loopCalls      = metric{"weir_loop_socket_calls_total", counter, []string{"loop", "call"}, "System calls on sockets: read, write."}
 	loopBytes      = metric{"weir_loop_socket_bytes_total", counter, []string{"loop", "call"}, "Bytes that these calls moved, clients and servers together."}
 )
@@ -76,7 +75,7 @@ var families = []*metric{
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
-	&loopPolls, &loopSleeps, &loopCalls, &loopBytes, &up,
+	&loopPolls, &loopCalls, &loopBytes, &up,
 }
 
 func (m *metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.name, m.help, m.labels, nil) }

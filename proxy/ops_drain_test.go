@@ -11,26 +11,25 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"weir/internal/pgserver"
 )
 
-// weirBinary builds cmd/weir once.
-var weirBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "weir-binary-")
-	if err != nil {
-		return "", err
+// TestSignals runs the real program, built once.
+func TestSignals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
 	}
-	path := filepath.Join(dir, "weir")
-	out, err := exec.Command("go", "build", "-o", path, "weir/cmd/weir").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+	path := filepath.Join(t.TempDir(), "weir")
+	if out, err := exec.Command("go", "build", "-o", path, "weir/cmd/weir").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	return path, nil
-})
+	t.Run("the first drains", func(t *testing.T) { firstSignalDrains(t, path) })
+	t.Run("without clients it stops at once", func(t *testing.T) { stopsWithoutClients(t, path) })
+	t.Run("the second stops at once", func(t *testing.T) { secondSignalStops(t, path) })
+}
 
 // weirProcess is the real program.
 type weirProcess struct {
@@ -43,12 +42,8 @@ type weirProcess struct {
 }
 
 // launch runs the program in front of d's server with some more configuration.
-func launch(t *testing.T, d *pgserver.Database, toml string) *weirProcess {
+func launch(t *testing.T, path string, d *pgserver.Database, toml string) *weirProcess {
 	t.Helper()
-	path, err := weirBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(t.TempDir(), "weir.toml")
 	toml = complete(d, "[http]\naddress = \"127.0.0.1:0\"\n"+toml)
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
@@ -124,10 +119,10 @@ func (p *weirProcess) expectRefusing() {
 	})
 }
 
-// The first SIGTERM drains (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
-func TestFirstSignalDrains(t *testing.T) {
+// firstSignalDrains: SIGTERM means drain (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
+func firstSignalDrains(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1s\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1s\"")
 	if code, body := p.ready(); code != http.StatusOK {
 		t.Fatalf("/readyz says %d %s", code, body)
 	}
@@ -149,17 +144,17 @@ func TestFirstSignalDrains(t *testing.T) {
 	p.expectExit()
 }
 
-func TestWeirWithoutClientsStopsAtOnce(t *testing.T) {
+func stopsWithoutClients(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"")
 	dial(t, p.Addr, "postgres", d.Name).Terminate()
 	p.signal(syscall.SIGINT)
 	p.expectExit()
 }
 
-func TestSecondSignalStopsAtOnce(t *testing.T) {
+func secondSignalStops(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"")
 	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
 	busy.Query("BEGIN")
 	p.signal(syscall.SIGHUP) // means nothing yet; above all it does not kill

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 
@@ -159,9 +160,20 @@ func (c *Client) consume(p []byte) {
 			}
 			return
 		}
-		if !c.admitMessage(f, rest[wire.HeaderLen:n], n == f.Total()) {
-			return
+		body, whole := rest[wire.HeaderLen:n], n == f.Total()
+		if c.strays(f.Type, body, whole) {
+			if !c.forward(p[from:pos]) || !c.forward(strayBind) {
+				break
+			}
+			c.backend.begin()
+			c.backend.account.Client(wire.ClientBind)
+			c.skip = uint32(f.Total() - n)
+			c.discard = c.skip > 0
+			pos += n
+			from = pos
+			continue
 		}
+		c.admitMessage(f, body, whole)
 		c.skip = uint32(f.Total() - n)
 		pos += n
 	}
@@ -206,13 +218,37 @@ func dropped(t byte) bool {
 	return false
 }
 
+// strays reports whether a message is about an unnamed statement that the client has not parsed since it was given this
+// backend. PostgreSQL keeps the unnamed statement until the next one, so there may be one, but it is another client's.
+func (c *Client) strays(t byte, body []byte, whole bool) bool {
+	if c.backend.ownUnnamed {
+		return false
+	}
+	switch t {
+	case wire.ClientBind:
+		_, statement, err := wire.PeekBind(body)
+		return err == nil && len(statement) == 0 || err != nil && !whole // behind a portal's name that is too long to look at
+	case wire.ClientDescribe:
+		kind, name, err := wire.PeekTarget(body)
+		return err == nil && kind == 'S' && len(name) == 0
+	}
+	return false
+}
+
+// strayBind is sent in place of a message that strays: the server answers it with the error that the client would get from a
+// session of its own, and throws away what follows as it would then.
+var strayBind = func() []byte {
+	const body = "\x00the unnamed statement of an earlier transaction\x00\x00\x00\x00\x00\x00\x00"
+	return append(binary.BigEndian.AppendUint32([]byte{wire.ClientBind}, uint32(4+len(body))), body...)
+}()
+
 // admitMessage enters one message into the backend's account and into what is known of the session. The body is whole or
-// the first inspectLen bytes of it at least. False: the client has been refused.
-func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
+// the first inspectLen bytes of it at least.
+func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) {
 	b := c.backend
 	switch f.Type {
 	case wire.ClientCopyData:
-		return true
+		return
 	case wire.ClientQuery:
 		b.unnamed = false // a simple Query destroys the unnamed statement
 		c.scanText(wire.PeekQuery(body), whole)
@@ -227,7 +263,7 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
 		case len(name) > 0:
 			b.named = true
 		default:
-			b.unnamed = true
+			b.unnamed, b.ownUnnamed = true, true
 		}
 		c.scanText(text, whole)
 	case wire.ClientBind:
@@ -243,7 +279,6 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) bool {
 	}
 	b.begin()
 	b.account.Client(f.Type)
-	return true
 }
 
 // scanText looks for what a statement does to the session.

@@ -64,7 +64,7 @@ func (l *Lane) carryOut(d pool.Decision) {
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.move(backendLeased)
-	b.leased, b.sent = l.engine.loop.Now(), false
+	b.leased, b.sent, b.ownUnnamed = l.engine.loop.Now(), false, false
 	if c.doomed {
 		l.engine.loop.Condemn(b.reconsider)
 		return

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"weir/config"
+	"weir/pool"
+	"weir/proxy/pgerror"
+	"weir/proxy/relay"
+	"weir/proxy/session"
+)
+
+func parseConfig(t *testing.T, toml string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCensusCountsOverAllPools(t *testing.T) {
+	s := newCensus(parseConfig(t, `
+[limits]
+max_client_conn = 4
+max_db_client_connections = 2
+max_user_client_connections = 3
+[databases.shop]
+host = "127.0.0.1"
+[databases.big]
+host = "127.0.0.1"
+max_db_client_connections = 0
+[users.batch]
+max_user_client_connections = 1
+`))
+	for i, step := range []struct {
+		user, database string
+		leaves         bool
+		message        string // of the refusal
+	}{
+		{user: "app", database: "shop"},
+		{user: "app", database: "shop"},
+		{user: "ann", database: "shop", message: `too many clients for database "shop"`},
+		{user: "batch", database: "big"},
+		{user: "batch", database: "big", message: `too many clients for user "batch"`},
+		{user: "app", database: "big"},
+		{user: "bob", database: "big", message: "too many clients"},
+		{user: "app", database: "shop", leaves: true},
+		{user: "ann", database: "shop"},
+		{user: "ann", database: "shop", leaves: true},
+		{user: "app", database: "big"},
+		{user: "app", database: "big", leaves: true},
+		{user: "app", database: "big", leaves: true},
+		{user: "app", database: "shop", leaves: true},
+		{user: "batch", database: "big", leaves: true},
+	} {
+		if step.leaves {
+			s.leave(step.user, step.database)
+			continue
+		}
+		err := s.admit(step.user, step.database)
+		if got := message(err); got != step.message {
+			t.Fatalf("step %d, %+v: %q", i, step, got)
+		}
+	}
+	if s.count() != 0 || len(s.byDB) != 0 || len(s.byUser) != 0 {
+		t.Errorf("left: %d, %v, %v", s.count(), s.byDB, s.byUser)
+	}
+}
+
+func message(err *pgerror.Error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Message
+}
+
+// laneOf makes a real lane whose dials are answered by dial, on an engine of its own.
+func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) *relay.Lane {
+	t.Helper()
+	e, err := relay.NewEngine(&relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table)}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go e.Run()
+	t.Cleanup(func() {
+		e.Stop()
+		<-e.Done()
+	})
+	l := e.NewLane(relay.LaneConfig{
+		Database: database, User: user, Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, Places: p, ResetQuery: "DISCARD ALL",
+		Dial: func(context.Context) (*relay.Dialled, *relay.DialError) {
+			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
+		},
+	})
+	p.enter(l, &tenant{database: database, user: user, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
+	return l
+}
+
+func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
+	p := newPlaces()
+	a := laneOf(t, p, "shop", "app", 3, 2)
+	b := laneOf(t, p, "shop", "ann", 3, 2)
+	c := laneOf(t, p, "big", "app", 0, 2)
+	take := func(l *relay.Lane, want bool) {
+		t.Helper()
+		if got := p.Take(l); got != want {
+			t.Fatalf("Take: %t", got)
+		}
+	}
+	bound := func(l *relay.Lane, want string) {
+		t.Helper()
+		setting, value, section := p.Bound(l)
+		if got := setting + " " + section; got != want || value == 0 {
+			t.Errorf("bound by %q (%d), want %q", got, value, want)
+		}
+	}
+	take(a, true)
+	take(a, true)
+	take(a, false)
+	bound(a, "max_user_connections users.app")
+	take(b, true)
+	take(b, false)
+	bound(b, "max_db_connections databases.shop")
+	take(c, false)
+	bound(c, "max_user_connections users.app")
+	p.Give(a)
+	take(c, true)
+	take(a, false)
+	p.Give(c)
+	p.Give(b)
+	take(b, true)
+	p.Give(b)
+	p.Give(a)
+	if len(p.byDB) != 0 || len(p.byUser) != 0 {
+		t.Errorf("left: %v, %v", p.byDB, p.byUser)
+	}
+}
+
+// A place that becomes free goes to the lane that has waited longest under a limit that it relieves.
+func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
+	p := newPlaces()
+	holder := laneOf(t, p, "shop", "app", 1, 0)
+	elsewhere := laneOf(t, p, "big", "eve", 1, 0)
+	first := laneOf(t, p, "shop", "ann", 1, 0)
+	second := laneOf(t, p, "shop", "bob", 1, 0)
+	for _, l := range []*relay.Lane{holder, elsewhere} {
+		if !p.Take(l) {
+			t.Fatal("no place")
+		}
+	}
+	for _, l := range []*relay.Lane{elsewhere, first, second, first} { // asking again does not lose one's turn
+		if p.Take(l) {
+			t.Fatal("beyond the limit")
+		}
+	}
+	p.Give(holder)
+	if len(p.waiting) != 2 || p.waiting[0] != elsewhere || p.waiting[1] != second {
+		t.Errorf("still waiting: %d, want elsewhere and second: it was first's turn", len(p.waiting))
+	}
+	if !p.Take(first) {
+		t.Error("the place is gone")
+	}
+}
+
+func TestLoopCount(t *testing.T) {
+	for _, c := range []struct{ configured, cores, want int }{{0, 1, 1}, {0, 2, 1}, {0, 8, 4}, {3, 1, 3}, {1, 8, 1}} {
+		if got := loopCount(c.configured, c.cores); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

@@ -370,6 +370,9 @@ func printMessage(m pgproto3.BackendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.ErrorResponse:
 		p.Severity, p.Code, p.Message, p.Detail, p.Hint = m.Severity, m.Code, m.Message, m.Detail, m.Hint
+		if p.Message == `prepared statement "the unnamed statement of an earlier transaction" does not exist` {
+			p.Message = "unnamed prepared statement does not exist" // weir cannot make the server say so
+		}
 	case *pgproto3.NoticeResponse:
 		p.Severity, p.Code, p.Message, p.Detail, p.Hint = m.Severity, m.Code, m.Message, m.Detail, m.Hint
 	case *pgproto3.RowDescription:

@@ -35,14 +35,11 @@ func (x *Exchange) ends(e end) {
 	if x.skipping {
 		return // thrown away like everything else before the Sync
 	}
-	if x.executed {
-		x.taint |= QueryBehindExecute
-	}
 	x.close(e)
 }
 
 func (x *Exchange) sync() {
-	if x.copying == CopyIn {
+	if x.inData() {
 		// The server swallows a Sync amid COPY data. Should the COPY fail before the server reads this Sync, it counts
 		// after all: fail resolves that.
 		x.inCopy++
@@ -53,19 +50,32 @@ func (x *Exchange) sync() {
 }
 
 func (x *Exchange) close(e end) {
-	x.push(segment{due: x.open, end: e})
+	x.push(segment{due: x.open, end: e, executed: x.executed})
 	x.open, x.opened, x.executed = 0, false, false
+}
+
+// inData reports whether the server reads what the client sends now as part of its COPY data. If anything else was sent since
+// the command, the COPY has failed by then, although the account has not heard of it, or the connection is lost.
+func (x *Exchange) inData() bool {
+	switch {
+	case x.copying != CopyIn:
+		return false
+	case x.count == 0:
+		return x.open == 1 // the Execute
+	default:
+		return x.count == 1 && x.at(0).due == 0 && !x.opened // the Query
+	}
 }
 
 // copyEnd notes where the client's COPY data ended. A client may say so before the server has announced the COPY, and after
 // the COPY has failed; then nobody waits for it, and trim forgets it.
 func (x *Exchange) copyEnd() {
 	switch {
-	case x.copying == CopyIn:
+	case x.inData():
 		x.copying = CopyInDone
 	case x.skipping:
 	case x.count > 0 || x.opened:
-		x.push(segment{due: x.open, end: endCopy})
+		x.push(segment{due: x.open, end: endCopy, executed: x.executed})
 		x.open = 0
 		x.trim()
 	}

@@ -24,8 +24,9 @@ const (
 )
 
 type segment struct {
-	due uint32 // completions that the server still owes before the end
-	end end
+	due      uint32 // completions that the server still owes before the end
+	end      end
+	executed bool // an Execute stands in its run
 }
 
 // Copy is the phase of a COPY that the server has announced.
@@ -56,7 +57,7 @@ func (c Copy) String() string {
 	return "unknown"
 }
 
-// Exchange is the account of one backend. Its zero value owes nothing and is in no transaction.
+// Exchange is the account of one backend. Reset makes it ready for use.
 type Exchange struct {
 	ring  []segment // a power of two long; the segments that have been ended, oldest at head
 	head  uint32
@@ -157,14 +158,6 @@ func (x *Exchange) grow() {
 
 func (x *Exchange) pop() {
 	x.head++
-	x.count--
-}
-
-// remove deletes the segment i, keeping the others' order.
-func (x *Exchange) remove(i uint32) {
-	for ; i+1 < x.count; i++ {
-		*x.at(i) = *x.at(i + 1)
-	}
 	x.count--
 }
 

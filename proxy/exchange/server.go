@@ -51,39 +51,55 @@ func (x *Exchange) trim() {
 }
 
 // copyIn takes note that the server now reads COPY data. Syncs that the client had sent ahead of its CopyDone are part of
-// that stream: the server swallows them, so they make nothing due.
+// that stream: the server swallows them, so they make nothing due, and what they had ended goes on behind them. The walk
+// ends where something else was sent, which is fatal amid COPY data unless the COPY has failed before.
 func (x *Exchange) copyIn() {
 	x.copying = CopyIn
-	carried, swallowed := uint32(0), uint32(0)
-	for i := uint32(0); i < x.count; {
-		s := x.at(i)
-		s.due += carried
-		carried = 0
-		if s.end == endQuery || s.end == endFunction {
-			i++
-			continue
-		}
-		carried = s.due
-		last := s.end == endCopy
-		if !last {
-			swallowed++
-		}
-		x.remove(i)
-		if last {
-			x.copying = CopyInDone
-			if i < x.count {
-				x.at(i).due += carried
-				carried = 0
-			}
+	first, due := uint32(0), uint32(1) // an Execute runs the COPY; its completion is the last one due in front of a Sync
+	if f := x.front(); f != nil && f.due == 0 {
+		first, due = 1, 0 // a Query does
+	}
+	var run segment // what a swallowed Sync, or the end of the data, had ended
+	i := first
+	for i < x.count && x.copying == CopyIn {
+		s := *x.at(i)
+		if s.due != due || s.end == endQuery || s.end == endFunction {
 			break
 		}
+		if s.end == endSync {
+			x.inCopy++
+		} else {
+			x.copying = CopyInDone
+		}
+		run.due += s.due
+		run.executed = run.executed || s.executed
+		due = 0
+		i++
 	}
-	if carried > 0 {
-		// The Execute that runs the COPY has lost its Sync: it stands in the open segment again.
-		x.open += carried
-		x.opened, x.executed = true, true
+	if run.due > 0 {
+		x.prepend(run, i)
 	}
-	x.inCopy = swallowed
+	if first == 1 && i > 1 {
+		*x.at(i - 1) = *x.at(0)
+	}
+	x.head += i - first
+	x.count -= i - first
+}
+
+// prepend puts the run of s, whose end is gone, in front of segment i or of the open run.
+func (x *Exchange) prepend(s segment, i uint32) {
+	if i == x.count {
+		x.open += s.due
+	} else {
+		x.at(i).due += s.due
+	}
+	for ; i < x.count; i++ {
+		x.at(i).executed = x.at(i).executed || s.executed
+		if x.at(i).end != endCopy {
+			return // the run has an end again
+		}
+	}
+	x.opened, x.executed = true, x.executed || s.executed
 }
 
 // fail takes note of an ErrorResponse. An error of an extended-protocol message makes the server throw away everything up to
@@ -98,8 +114,8 @@ func (x *Exchange) fail() {
 	x.copying = CopyNone
 	f := x.front()
 	switch {
-	case f == nil && x.open > 0:
-		x.skip()
+	case f == nil && x.opened:
+		x.skip() // with nothing due it was a Flush: a statement_timeout that ran out meanwhile strikes at the next message
 	case f != nil && f.due > 0:
 		for x.count > 0 && x.at(0).end != endSync {
 			x.pop()
@@ -120,7 +136,11 @@ func (x *Exchange) skip() {
 // Ready takes note of a ReadyForQuery.
 func (x *Exchange) Ready(status wire.TxStatus) {
 	x.status = status
-	x.copying = CopyNone
+	x.copying, x.inCopy = CopyNone, 0
+	for x.count > 0 && x.at(0).end == endCopy { // trim left it because of what is due in front of it
+		x.taint |= Doubt
+		x.pop()
+	}
 	f := x.front()
 	if f == nil || f.due > 0 || !status.Valid() {
 		x.taint |= Doubt
@@ -128,6 +148,9 @@ func (x *Exchange) Ready(status wire.TxStatus) {
 	if f == nil {
 		x.open, x.opened, x.executed, x.skipping = 0, false, false, false
 		return
+	}
+	if f.executed && f.end != endSync {
+		x.taint |= QueryBehindExecute
 	}
 	x.pop()
 	x.trim()

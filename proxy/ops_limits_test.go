@@ -154,6 +154,11 @@ func TestQueryWaitTimeout(t *testing.T) {
 	if e.Severity != "ERROR" || !strings.Contains(e.Detail, `"nightly report"`) || !strings.Contains(e.Hint, "pool_size (1, set in [pool])") {
 		t.Errorf("told %v: %s %s", e, e.Detail, e.Hint)
 	}
+	// A login that needs a backend, to learn its parameters, fails as logins do.
+	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "new")
+	if e := refused(t, err, "53300"); e.Severity != "FATAL" {
+		t.Errorf("a login was told %v", e)
+	}
 	holder.Query("COMMIT")
 	if got := c.Query("SELECT 'now'"); got != "now" {
 		t.Errorf("got %q", got)

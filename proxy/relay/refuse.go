@@ -13,7 +13,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 		return
 	}
 	if !c.greeted || !c.refuse(err) {
-		c.fail(err)
+		c.fail(err.WithSeverity(pgerror.SeverityFatal))
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"weir/internal/pgserver"
 )
 
-// TestSignals runs the real program, built once.
-func TestSignals(t *testing.T) {
+// TestProgram runs the real program, built once.
+func TestProgram(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
@@ -29,6 +29,7 @@ func TestSignals(t *testing.T) {
 	t.Run("the first drains", func(t *testing.T) { firstSignalDrains(t, path) })
 	t.Run("without clients it stops at once", func(t *testing.T) { stopsWithoutClients(t, path) })
 	t.Run("the second stops at once", func(t *testing.T) { secondSignalStops(t, path) })
+	t.Run("without descriptors it waits for some", func(t *testing.T) { survivesWithoutDescriptors(t, path) })
 }
 
 // weirProcess is the real program.
@@ -41,15 +42,15 @@ type weirProcess struct {
 	done chan error
 }
 
-// launch runs the program in front of d's server with some more configuration.
-func launch(t *testing.T, path string, d *pgserver.Database, toml string) *weirProcess {
+// launch runs the program in front of d's server with some more configuration. prelude is what a shell does first.
+func launch(t *testing.T, path string, d *pgserver.Database, toml, prelude string) *weirProcess {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "weir.toml")
 	toml = complete(d, "[http]\naddress = \"127.0.0.1:0\"\n"+toml)
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &weirProcess{t: t, cmd: exec.Command(path, "serve", "-c", file), Log: new(logCapture), done: make(chan error, 1)}
+	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), Log: new(logCapture), done: make(chan error, 1)}
 	p.cmd.Stderr = p.Log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func (p *weirProcess) expectRefusing() {
 // firstSignalDrains: SIGTERM means drain (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
 func firstSignalDrains(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1s\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1s\"", "")
 	if code, body := p.ready(); code != http.StatusOK {
 		t.Fatalf("/readyz says %d %s", code, body)
 	}
@@ -146,7 +147,7 @@ func firstSignalDrains(t *testing.T, path string) {
 
 func stopsWithoutClients(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"", "")
 	dial(t, p.Addr, "postgres", d.Name).Terminate()
 	p.signal(syscall.SIGINT)
 	p.expectExit()
@@ -154,7 +155,7 @@ func stopsWithoutClients(t *testing.T, path string) {
 
 func secondSignalStops(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"", "")
 	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
 	busy.Query("BEGIN")
 	p.signal(syscall.SIGHUP) // means nothing yet; above all it does not kill
@@ -172,6 +173,33 @@ func secondSignalStops(t *testing.T, path string) {
 		}
 		return ""
 	})
+}
+
+// survivesWithoutDescriptors: accepting goes on after EMFILE (trap 23), and who is in stays in.
+func survivesWithoutDescriptors(t *testing.T, path string) {
+	d := database(t)
+	p := launch(t, path, d, "[limits]\nmax_logins = 1000", "ulimit -n 64; ")
+	c := dial(t, p.Addr, "postgres", d.Name)
+	c.Query("SELECT 1")
+	fds := make([]net.Conn, 100)
+	for i := range fds {
+		fds[i] = dialRaw(t, p.Addr) // the kernel takes them, in any case
+	}
+	eventually(t, func() string {
+		if !p.Log.Contains("accept failed", "too many open files") {
+			return "the log does not say so"
+		}
+		return ""
+	})
+	c.Query("SELECT 1")
+	for _, nc := range fds {
+		_ = nc.Close()
+	}
+	dial(t, p.Addr, "postgres", d.Name).Query("SELECT 1")
+	p.signal(syscall.SIGTERM)
+	p.expectRefusing()
+	p.signal(syscall.SIGTERM)
+	p.expectExit()
 }
 
 // Whoever waits for a backend when weir stops is told, too, and a login under way.

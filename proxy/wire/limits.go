@@ -22,9 +22,11 @@ var maxLen = [256]uint32{
 	ClientDescribe:     MaxSmallMessage,
 	ClientExecute:      MaxSmallMessage,
 	ClientClose:        MaxSmallMessage,
-	ClientFlush:        MaxSmallMessage,
-	ClientSync:         MaxSmallMessage,
-	ClientCopyDone:     MaxSmallMessage,
-	ClientCopyFail:     MaxSmallMessage,
-	ClientTerminate:    MaxSmallMessage,
+	// A Flush with a body is an error that makes the server ignore everything up to a Sync, although a Flush is never
+	// answered: no account could tell. A client that sends one is refused.
+	ClientFlush:     4,
+	ClientSync:      MaxSmallMessage,
+	ClientCopyDone:  MaxSmallMessage,
+	ClientCopyFail:  MaxSmallMessage,
+	ClientTerminate: MaxSmallMessage,
 }

@@ -128,7 +128,7 @@ func CallsLargeObject(body []byte) bool {
 		return false
 	}
 	switch binary.BigEndian.Uint32(body) {
-	case 715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460:
+	case 715, 764, 765, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460:
 		return true
 	}
 	return false

@@ -41,8 +41,19 @@ func (c *Client) finish() { c.condemn(false) }
 // doom closes the client without another byte.
 func (c *Client) doom() { c.condemn(true) }
 
-// broken is for a connection that the system has given up.
-func (c *Client) broken(error) { c.condemn(true) }
+// broken is for a connection that the system has given up. Nobody waits for what its backend is doing, so that is cancelled.
+func (c *Client) broken(error) {
+	b := c.backend
+	c.condemn(true)
+	if b == nil || b.account.Due() == 0 {
+		return
+	}
+	c.lane.engine.loop.Condemn(func() {
+		if b.state == backendSettling {
+			b.cancel(func() {})
+		}
+	})
+}
 
 // condemn marks the client now and takes it away at the end of the iteration, when nobody who knows it is active any more.
 func (c *Client) condemn(abrupt bool) {

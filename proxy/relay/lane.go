@@ -30,6 +30,8 @@ type Places interface {
 	Take(l *Lane) bool
 	// Give returns what Take granted.
 	Give(l *Lane)
+	// Decline ends what Nudge offered, if it was not taken.
+	Decline(l *Lane)
 	// Bound names the limit that refused the lane last: the setting, its value, and the section that sets it.
 	Bound(l *Lane) (setting string, value int, section string)
 }
@@ -57,7 +59,7 @@ type LaneConfig struct {
 	Pool           pool.Config
 	Seed           uint64 // for the pool's jitter
 	SizeSection    string // of the configuration, where pool_size is set; for hints
-	ResetQuery     string // makes a backend as new after a session; must not be empty
+	ResetQuery     string // sent after each client in session mode; empty: none, unless state must be taken back
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -91,6 +93,8 @@ type Lane struct {
 	warned    int64                              // when the last failed dial was logged
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
+
+	yields bool // the next backend that is released is closed
 
 	counts   counts
 	totals   status.Totals
@@ -133,7 +137,14 @@ func (l *Lane) Nudge() {
 	l.engine.loop.Post(func() {
 		l.pool.Nudge(l.now())
 		l.decided()
+		l.config.Places.Decline(l)
 	})
+}
+
+// Yield asks the lane to close the backend that is released next, because another pool waits for the place and all are busy.
+// Asking again before that changes nothing. Any goroutine.
+func (l *Lane) Yield() {
+	l.engine.loop.Post(func() { l.yields = true })
 }
 
 // Reclaim asks the lane to close an idle backend, because another pool waits for the place. refused is called, on the loop,

@@ -136,17 +136,29 @@ func (b *Backend) release() {
 	switch {
 	case b.account.Status() != idleTx:
 		b.command(errandRollback, "ROLLBACK")
-	case b.pins != 0 || b.unnamed || b.lane.config.Mode == Session && b.sent:
-		b.lane.totals.Resets++
-		b.command(errandReset, b.lane.config.ResetQuery)
+	case b.pins != 0 || b.unnamed:
+		b.reset(discardAll)
+	case b.lane.config.Mode == Session && b.sent && b.lane.config.ResetQuery != "":
+		b.reset(b.lane.config.ResetQuery)
 	case b.cancels > 0:
 		b.move(backendHeld)
+	case b.lane.yields:
+		b.lane.yields = false
+		b.retire()
 	default:
 		b.until = 0
 		b.move(backendIdle)
 		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.set.ID()))
 		b.lane.decided()
 	}
+}
+
+// discardAll is the only command that takes back all of what pins a backend (manual, "DISCARD").
+const discardAll = "DISCARD ALL"
+
+func (b *Backend) reset(query string) {
+	b.lane.totals.Resets++
+	b.command(errandReset, query)
 }
 
 // dial makes one more backend, if the limits over pools allow.

@@ -53,9 +53,15 @@ func TestWithoutAFileTheServerComesFromTheEnvironment(t *testing.T) {
 // Where weir would do something else than libpq, it says so instead.
 func TestEnvironmentThatCannotBeFollowedIsAnError(t *testing.T) {
 	for _, tt := range []struct{ env, want string }{
-		{"PGSSLMODE=require", "PGSSLMODE"}, {"PGSSLMODE=verify-full", "TLS"}, {"PGSSLMODE=x", `unknown sslmode "x"`},
-		{"PGSERVICE=shop", "service files"}, {"PGHOST=a,b", "several hosts"}, {"PGPORT=x", "from 1 to 65535"},
-		{"PGPORT=5432,5433", "PGPORT"}, {"PGPORT=0", "PGPORT"}, {"PGPORT=65536", "PGPORT"},
+		{"PGSSLMODE=require", "PGSSLMODE"},
+		{"PGSSLMODE=verify-full", "TLS"},
+		{"PGSSLMODE=x", `unknown sslmode "x"`},
+		{"PGSERVICE=shop", "service files"},
+		{"PGHOST=a,b", "several hosts"},
+		{"PGPORT=x", "from 1 to 65535"},
+		{"PGPORT=5432,5433", "PGPORT"},
+		{"PGPORT=0", "PGPORT"},
+		{"PGPORT=65536", "PGPORT"},
 	} {
 		_, err := FromEnvironment(environment(tt.env), "")
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "environment: ") {
@@ -100,14 +106,28 @@ func TestDSNNamesTheServer(t *testing.T) {
 
 func TestDSNThatCannotBeFollowedIsAnError(t *testing.T) {
 	for _, tt := range []struct{ dsn, want string }{
-		{"localhost", "want a URL"}, {" ", "want a URL"}, {"=x", "want a URL"}, {"host=a x", "want a URL"},
-		{"mysql://localhost/x=y", "not a URL"}, {"host='a", "does not end"}, {"host=a host=b", "twice"},
-		{"postgres://h/d?host=x", "twice"}, {"postgres://h?x", "name=value"}, {"postgres://h:5432x/d", "not a URL"},
-		{"postgres://[::1/d", "not a URL"}, {"postgres://[::1]5432/d", "not a URL"}, {"postgres://a,b/d", "several hosts"},
-		{"postgres://h:0/d", "from 1 to 65535"}, {"postgres://h:99999/d", "from 1 to 65535"}, {"postgres://%zz/d", "percent"},
-		{"postgres://h/d?sslmode=verify-full", "TLS"}, {"postgres://h/d?sslmod=disable", `did you mean "sslmode"?`},
-		{"postgres://h/d?pool_max_conns=5", "pool_max_conns"}, {"postgres://h%20x/d", "neither a name nor an address"},
-		{"postgres://u@h/a%00b", "NUL"}, {"host=h password=md5d41d8cd98f00b204e9800998ecf8427e", "clear text"},
+		{"localhost", "want a URL"},
+		{" ", "want a URL"},
+		{"=x", "want a URL"},
+		{"host=a x", "want a URL"},
+		{"mysql://localhost/x=y", "not a URL"},
+		{"host='a", "does not end"},
+		{"host=a host=b", "twice"},
+		{"postgres://h/d?host=x", "twice"},
+		{"postgres://h?x", "name=value"},
+		{"postgres://h:5432x/d", "not a URL"},
+		{"postgres://[::1/d", "not a URL"},
+		{"postgres://[::1]5432/d", "not a URL"},
+		{"postgres://a,b/d", "several hosts"},
+		{"postgres://h:0/d", "from 1 to 65535"},
+		{"postgres://h:99999/d", "from 1 to 65535"},
+		{"postgres://%zz/d", "percent"},
+		{"postgres://h/d?sslmode=verify-full", "TLS"},
+		{"postgres://h/d?sslmod=disable", `did you mean "sslmode"?`},
+		{"postgres://h/d?pool_max_conns=5", "pool_max_conns"},
+		{"postgres://h%20x/d", "neither a name nor an address"},
+		{"postgres://u@h/a%00b", "NUL"},
+		{"host=h password=md5d41d8cd98f00b204e9800998ecf8427e", "clear text"},
 		{"postgres://h/d?connect_timeout=5", "not supported"},
 	} {
 		_, err := FromEnvironment(noEnv, tt.dsn)

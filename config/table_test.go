@@ -191,9 +191,15 @@ func TestSettingsOfPoolFollowTheFallBack(t *testing.T) {
 
 func TestNearestKnownWord(t *testing.T) {
 	for _, tt := range []struct{ word, want string }{
-		{"pool_sise", "pool_size"}, {"poolsize", "pool_size"}, {"default_pool_size", "pool_size"},
-		{"modes", "mode"}, {"Mode", "mode"}, {"reserve_pool_timout", "reserve_pool_timeout"},
-		{"xy", ""}, {"", ""}, {"unrelated", ""},
+		{"pool_sise", "pool_size"},
+		{"poolsize", "pool_size"},
+		{"default_pool_size", "pool_size"},
+		{"modes", "mode"},
+		{"Mode", "mode"},
+		{"reserve_pool_timout", "reserve_pool_timeout"},
+		{"xy", ""},
+		{"", ""},
+		{"unrelated", ""},
 	} {
 		if got := nearest(tt.word, settingNames("pool")); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.word, got, tt.want)

@@ -11,9 +11,16 @@ func TestDurations(t *testing.T) {
 		want  time.Duration
 		print string
 	}{
-		{"30s", 30 * time.Second, "30s"}, {"120s", 2 * time.Minute, "2m"}, {"2m0s", 2 * time.Minute, "2m"},
-		{"1h", time.Hour, "1h"}, {"1h0m5s", time.Hour + 5*time.Second, "1h0m5s"}, {"10m", 10 * time.Minute, "10m"},
-		{"250ms", 250 * time.Millisecond, "250ms"}, {"0", 0, "0s"}, {"0s", 0, "0s"}, {"1.5s", 1500 * time.Millisecond, "1.5s"},
+		{"30s", 30 * time.Second, "30s"},
+		{"120s", 2 * time.Minute, "2m"},
+		{"2m0s", 2 * time.Minute, "2m"},
+		{"1h", time.Hour, "1h"},
+		{"1h0m5s", time.Hour + 5*time.Second, "1h0m5s"},
+		{"10m", 10 * time.Minute, "10m"},
+		{"250ms", 250 * time.Millisecond, "250ms"},
+		{"0", 0, "0s"},
+		{"0s", 0, "0s"},
+		{"1.5s", 1500 * time.Millisecond, "1.5s"},
 		{"87600h", 87600 * time.Hour, "87600h"},
 	} {
 		got, err := ParseDuration(tt.text)
@@ -34,8 +41,13 @@ func TestSizes(t *testing.T) {
 		want  Size
 		print string
 	}{
-		{"64KiB", 64 << 10, "64KiB"}, {"1GiB", 1 << 30, "1GiB"}, {"1024KiB", 1 << 20, "1MiB"}, {"0", 0, "0"}, {"0B", 0, "0"},
-		{"1000B", 1000, "1000B"}, {"8589934591GiB", 8589934591 << 30, "8589934591GiB"},
+		{"64KiB", 64 << 10, "64KiB"},
+		{"1GiB", 1 << 30, "1GiB"},
+		{"1024KiB", 1 << 20, "1MiB"},
+		{"0", 0, "0"},
+		{"0B", 0, "0"},
+		{"1000B", 1000, "1000B"},
+		{"8589934591GiB", 8589934591 << 30, "8589934591GiB"},
 	} {
 		got, err := ParseSize(tt.text)
 		if err != nil || got != tt.want || got.String() != tt.print {

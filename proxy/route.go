@@ -175,6 +175,7 @@ func dialError(target backend.Target, err error) *relay.DialError {
 		e.Failure.Kind = pool.Full
 	case backend.Refused:
 		e.Failure.Kind = pool.Refused
+	default: // unreachable, for whatever reason
 	}
 	if failure.Server != nil {
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)

@@ -30,8 +30,10 @@ func (s *stage) startWeir(ctx context.Context) (weir *child, dsn string, err err
 	if err != nil {
 		return nil, "", fmt.Errorf("start weir: %w", err)
 	}
-	u := url.URL{Scheme: "postgres", Host: address, Path: "/" + databaseName,
-		User: url.UserPassword(roleName, s.password), RawQuery: "sslmode=disable"}
+	u := url.URL{
+		Scheme: "postgres", Host: address, Path: "/" + databaseName,
+		User: url.UserPassword(roleName, s.password), RawQuery: "sslmode=disable",
+	}
 	err = weir.waitReady(ctx, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, u.String())
 		if err != nil {

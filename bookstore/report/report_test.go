@@ -85,11 +85,15 @@ func TestWordsFollowTheFigures(t *testing.T) {
 		{"nothing failed directly", func(r *Report) { r.Rows[2].Load = measured(8_900, nil) }, "Directly, none of 18,900", "53300"},
 		{"equal speed", func(r *Report) { r.Rows[2].Load = measured(8_900, nil) }, "as good as equal", "more because"},
 		{"weir slower", func(r *Report) { r.Rows[2].Load = measured(18_000, nil) }, "less by what the extra hop costs", "more because"},
-		{"weir failed", func(r *Report) { r.Rows[3].Load = measured(900, map[load.Kind]int{load.Refused: 3}) },
-			"Through weir, 3 of 10,803 requests failed: 3 times connection refused", "Through weir, none"},
+		{
+			"weir failed", func(r *Report) { r.Rows[3].Load = measured(900, map[load.Kind]int{load.Refused: 3}) },
+			"Through weir, 3 of 10,803 requests failed: 3 times connection refused", "Through weir, none",
+		},
 		{"few backends apart", func(r *Report) { r.Rows[2].Backends = 25 }, "with up to 25 backends", "Each backend cost"},
-		{"other failures directly", func(r *Report) { r.Rows[2].Load = measured(900, map[load.Kind]int{load.Reset: 3}) },
-			"3 times connection reset", "too many clients"},
+		{
+			"other failures directly", func(r *Report) { r.Rows[2].Load = measured(900, map[load.Kind]int{load.Reset: 3}) },
+			"3 times connection reset", "too many clients",
+		},
 		{"accept queues", func(r *Report) { r.Rows[0].Load.ListenOverflows = 1234 }, "1,234 times a TCP connection", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

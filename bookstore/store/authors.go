@@ -12,7 +12,7 @@ func (s *Store) Authors(ctx context.Context, page bookstore.Page) ([]bookstore.A
 	if err != nil {
 		return nil, classify(err)
 	}
-	defer tx.Rollback() // it only read
+	defer func() { _ = tx.Rollback() }() // it only read
 	authors, err := queryNamed[bookstore.Author](ctx, tx, "SELECT name, id FROM authors ORDER BY id LIMIT $1 OFFSET $2",
 		limitOrAll(page), page.Skip)
 	return authors, classify(err)

@@ -18,7 +18,7 @@ func (s *Store) Books(ctx context.Context, page bookstore.Page) ([]bookstore.Boo
 	if err != nil {
 		return nil, classify(err)
 	}
-	defer tx.Rollback() // it only read
+	defer func() { _ = tx.Rollback() }() // it only read
 
 	books, err := queryBooks(ctx, tx, page)
 	if err != nil {

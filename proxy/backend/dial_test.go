@@ -175,20 +175,34 @@ func TestFailedDialSaysWhatItMeans(t *testing.T) {
 		kind   Kind
 		text   string
 	}{
-		{"wrong password", func(t *Target) { t.Password = "wrong" }, Refused,
-			"dial " + d.Name + " at " + addr + ": login: password rejected (28P01)"},
-		{"unknown user", func(t *Target) { t.User = "nobody" }, Refused,
-			"dial " + d.Name + " at " + addr + ": login: password rejected (28P01)"},
-		{"unknown database", func(t *Target) { t.Database = "nowhere" }, Refused,
-			`dial nowhere at ` + addr + `: login: database "nowhere" does not exist (3D000)`},
-		{"no right to connect", func(t *Target) { t.User, t.Password = "app", "app" }, Refused,
-			"dial " + d.Name + " at " + addr + `: login: permission denied for database "` + d.Name + `" (42501)`},
-		{"role full", func(t *Target) { t.User, t.Password = "guest", "guest" }, Full,
-			"dial " + d.Name + " at " + addr + `: login: too many connections for role "guest" (53300)`},
-		{"nobody listens", func(t *Target) { t.Port = closed.Port }, Unreachable,
-			"dial " + d.Name + " at " + closed.String() + ": connect: connection refused"},
-		{"no socket", func(t *Target) { t.Host = "/nowhere" }, Unreachable,
-			fmt.Sprintf("dial %s at /nowhere/.s.PGSQL.%d: connect: no such file or directory", d.Name, base.Port)},
+		{
+			"wrong password", func(t *Target) { t.Password = "wrong" }, Refused,
+			"dial " + d.Name + " at " + addr + ": login: password rejected (28P01)",
+		},
+		{
+			"unknown user", func(t *Target) { t.User = "nobody" }, Refused,
+			"dial " + d.Name + " at " + addr + ": login: password rejected (28P01)",
+		},
+		{
+			"unknown database", func(t *Target) { t.Database = "nowhere" }, Refused,
+			`dial nowhere at ` + addr + `: login: database "nowhere" does not exist (3D000)`,
+		},
+		{
+			"no right to connect", func(t *Target) { t.User, t.Password = "app", "app" }, Refused,
+			"dial " + d.Name + " at " + addr + `: login: permission denied for database "` + d.Name + `" (42501)`,
+		},
+		{
+			"role full", func(t *Target) { t.User, t.Password = "guest", "guest" }, Full,
+			"dial " + d.Name + " at " + addr + `: login: too many connections for role "guest" (53300)`,
+		},
+		{
+			"nobody listens", func(t *Target) { t.Port = closed.Port }, Unreachable,
+			"dial " + d.Name + " at " + closed.String() + ": connect: connection refused",
+		},
+		{
+			"no socket", func(t *Target) { t.Host = "/nowhere" }, Unreachable,
+			fmt.Sprintf("dial %s at /nowhere/.s.PGSQL.%d: connect: no such file or directory", d.Name, base.Port),
+		},
 		{"unknown host", func(t *Target) { t.Host = "nowhere.invalid" }, Unreachable, "dial " + d.Name + " at nowhere.invalid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -132,8 +132,10 @@ func TestFailuresAreAnsweredAtOneTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				sent := first(v30, "user\x00"+user+"\x00\x00") + message('p', "wrong\x00")
-				_, err := servePipe(context.Background(), sent, Options{Method: method, Verifiers: NewVerifiers(nil),
-					Lookup: users(map[string]string{"clear": rightPassword, "hashed": md5Hash(rightPassword, "hashed")})})
+				_, err := servePipe(context.Background(), sent, Options{
+					Method: method, Verifiers: NewVerifiers(nil),
+					Lookup: users(map[string]string{"clear": rightPassword, "hashed": md5Hash(rightPassword, "hashed")}),
+				})
 				if f := failureOf(t, err); f == nil || f.Err == nil || f.Err.Code != pgerror.CodeInvalidPassword {
 					t.Errorf("Serve: %v", err)
 				}

@@ -19,13 +19,22 @@ func TestStartupParametersBecomeSettings(t *testing.T) {
 		refused      string
 	}{
 		{"none", "", nil, ""},
-		{"in order", "application_name\x00a\x00client_encoding\x00UTF8\x00",
-			[]wire.Param{{Name: "application_name", Value: "a"}, {Name: "client_encoding", Value: "UTF8"}}, ""},
-		{"options come first", "search_path\x00a\x00options\x00-c geqo=off --statement-timeout=5s\x00",
-			[]wire.Param{{Name: "geqo", Value: "off"}, {Name: "statement_timeout", Value: "5s"}, {Name: "search_path", Value: "a"}}, ""},
+		{
+			"in order", "application_name\x00a\x00client_encoding\x00UTF8\x00",
+			[]wire.Param{{Name: "application_name", Value: "a"}, {Name: "client_encoding", Value: "UTF8"}},
+			"",
+		},
+		{
+			"options come first", "search_path\x00a\x00options\x00-c geqo=off --statement-timeout=5s\x00",
+			[]wire.Param{{Name: "geqo", Value: "off"}, {Name: "statement_timeout", Value: "5s"}, {Name: "search_path", Value: "a"}},
+			"",
+		},
 		{"a parameter beats options", "TimeZone\x00UTC\x00options\x00-c timezone=CET\x00", []wire.Param{{Name: "TimeZone", Value: "UTC"}}, ""},
-		{"the last one wins, in its place", "DateStyle\x00ISO\x00geqo\x00on\x00datestyle\x00German\x00",
-			[]wire.Param{{Name: "geqo", Value: "on"}, {Name: "datestyle", Value: "German"}}, ""},
+		{
+			"the last one wins, in its place", "DateStyle\x00ISO\x00geqo\x00on\x00datestyle\x00German\x00",
+			[]wire.Param{{Name: "geqo", Value: "on"}, {Name: "datestyle", Value: "German"}},
+			"",
+		},
 		{"letters beyond ASCII keep their case", "x.\u00c4\x001\x00x.\u00e4\x002\x00", []wire.Param{{Name: "x.\u00c4", Value: "1"}, {Name: "x.\u00e4", Value: "2"}}, ""},
 		{"no replication", "replication\x00off\x00geqo\x00on\x00", []wire.Param{{Name: "geqo", Value: "on"}}, ""},
 		{"custom setting", "app.tenant$1\x004\x00", []wire.Param{{Name: "app.tenant$1", Value: "4"}}, ""},
@@ -140,12 +149,14 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 // TestStrangersLearnNothingOfDatabasesAndLimits asks for an unknown database with a wrong password, and with the right one.
 func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 	asked := make(chan string, 8)
-	h := listen(t, Options{Method: MethodPassword, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword}),
+	h := listen(t, Options{
+		Method: MethodPassword, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword}),
 		KnownDatabase: func(db string) bool { asked <- "database " + db; return db == "shop" },
 		Admit: func(user, db string) *pgerror.Error {
 			asked <- "admit " + user + " to " + db
 			return pgerror.TooManyClients(3)
-		}})
+		},
+	})
 	login := func(db, password string) string {
 		return converse(t, h.addr, []string{first(v30, "user\x00app\x00database\x00"+db+"\x00\x00") + message('p', password+"\x00")})
 	}

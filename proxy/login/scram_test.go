@@ -208,10 +208,16 @@ func TestSCRAMExchangesByHand(t *testing.T) {
 		{"invalid extension", scramPeer{change: func(w, p string) string { return w + ",=1,p=" + p }}, malformed},
 		{"NUL", scramPeer{change: func(w, p string) string { return w + ",x=\x00,p=" + p }}, malformed},
 		{"empty message", scramPeer{change: func(_, _ string) string { return "" }}, malformed},
-		{"proof of another message", scramPeer{change: func(w, p string) string { return w + ",x=1,p=" + p }},
-			`E FATAL 28P01 password authentication failed for user "app"`},
-		{"proof of nothing", scramPeer{change: func(w, _ string) string { return w + ",p=" + base64.StdEncoding.EncodeToString(make([]byte, 32)) }},
-			`E FATAL 28P01 password authentication failed for user "app"`},
+		{
+			"proof of another message",
+			scramPeer{change: func(w, p string) string { return w + ",x=1,p=" + p }},
+			`E FATAL 28P01 password authentication failed for user "app"`,
+		},
+		{
+			"proof of nothing",
+			scramPeer{change: func(w, _ string) string { return w + ",p=" + base64.StdEncoding.EncodeToString(make([]byte, 32)) }},
+			`E FATAL 28P01 password authentication failed for user "app"`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got, _ := c.peer.run(t, dial(t, h), "app", rightPassword); got != c.want {

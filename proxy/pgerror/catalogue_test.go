@@ -32,29 +32,39 @@ type chapter struct {
 	entries []entry
 }
 
-var wait = Wait{After: 2 * time.Minute, Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report",
-	Setting: "pool_size", Value: 20, Section: "databases.shop"}
+var wait = Wait{
+	After: 2 * time.Minute, Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report",
+	Setting: "pool_size", Value: 20, Section: "databases.shop",
+}
 
 var catalogue = []chapter{
 	{"Login", []entry{
 		{"NoUserName", NoUserName, "The startup packet names no user.", "Give the driver a user."},
-		{"WrongPassword", WrongPassword("app"),
+		{
+			"WrongPassword", WrongPassword("app"),
 			"The password is wrong, there is no such user, or what is stored for the user cannot serve the method that `[auth] type` asks for. Clients are not told which; weir's log says it.",
-			"Look into weir's log."},
+			"Look into weir's log.",
+		},
 		{"EmptyPassword", EmptyPassword, "The client sent an empty password.", "Give the driver a password."},
 		{"UnknownDatabase", UnknownDatabase("shop"), "An authenticated client asked for a database that weir does not have.", "See the hint."},
-		{"LoginTimeout", LoginTimeout(time.Minute), "A client began its login and did not complete it in time. One that did not even send its startup packet is closed without a word.",
-			"Look for a stuck client or a slow network; raise `client_login_timeout`."},
+		{
+			"LoginTimeout", LoginTimeout(time.Minute), "A client began its login and did not complete it in time. One that did not even send its startup packet is closed without a word.",
+			"Look for a stuck client or a slow network; raise `client_login_timeout`.",
+		},
 		{"ShuttingDown", ShuttingDown, "A client connected while weir was draining.", "Connect again."},
 		{"UnsupportedProtocol", UnsupportedProtocol(2, 0), "The client speaks protocol 2, or one that does not exist yet.", "Use a driver for PostgreSQL 7.4 or later."},
 		{"ReplicationUnsupported", ReplicationUnsupported, "The startup parameter `replication` is on.", "Connect to PostgreSQL directly."},
 		{"InvalidReplication", InvalidReplication("x"), "The startup parameter `replication` is no boolean.", "See the hint."},
 		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
 		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},
-		{"InvalidSetting", InvalidSetting("work_mem", CodeSyntaxError, "is one too many: a session may carry 64"),
-			"A startup parameter cannot be carried from backend to backend. The SQLSTATE tells why.", "Correct the connection string."},
-		{"SettingsRefused", SettingsRefused("22023", `invalid value for parameter "TimeZone": "x"`, "", ""),
-			"The server did not take a startup parameter of this client. The SQLSTATE is the server's.", "Correct the connection string."},
+		{
+			"InvalidSetting", InvalidSetting("work_mem", CodeSyntaxError, "is one too many: a session may carry 64"),
+			"A startup parameter cannot be carried from backend to backend. The SQLSTATE tells why.", "Correct the connection string.",
+		},
+		{
+			"SettingsRefused", SettingsRefused("22023", `invalid value for parameter "TimeZone": "x"`, "", ""),
+			"The server did not take a startup parameter of this client. The SQLSTATE is the server's.", "Correct the connection string.",
+		},
 	}},
 	{"No room", []entry{
 		{"TooManyClients", TooManyClients(10000), "More clients than `max_client_conn`.", "See the hint."},
@@ -65,10 +75,14 @@ var catalogue = []chapter{
 	}},
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},
-		{"ServerRefused", ServerRefused("db:5432", "57P03", "the database system is starting up"),
-			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe."},
-		{"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke.",
-			"Connect again. Repeat the transaction only if repeating it does no harm."},
+		{
+			"ServerRefused", ServerRefused("db:5432", "57P03", "the database system is starting up"),
+			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
+		},
+		{
+			"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke.",
+			"Connect again. Repeat the transaction only if repeating it does no harm.",
+		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},

@@ -7,8 +7,10 @@ import (
 )
 
 func TestNoBackendSaysWhoHoldsAndWhichSettingBounds(t *testing.T) {
-	e := NoBackend(Wait{After: 2 * time.Minute, Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report",
-		Setting: "pool_size", Value: 20, Section: "databases.shop"})
+	e := NoBackend(Wait{
+		After: 2 * time.Minute, Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report",
+		Setting: "pool_size", Value: 20, Section: "databases.shop",
+	})
 	if want := "no backend became free within 2m0s"; e.Message != want {
 		t.Errorf("message %q, want %q", e.Message, want)
 	}

@@ -64,9 +64,20 @@ func TestDifferentSettingsNeverShareAKey(t *testing.T) {
 	var table Table
 	seen := map[*Set]string{}
 	for _, s := range [][]string{
-		{"a", "b"}, {"a", "b;c=d"}, {"a", "b", "c", "d"}, {"a", "bc"}, {"ab", "c"}, {"a", ""}, {"a", "b", "c", ""},
-		{"a", "b\x01c\x01d"}, {"a", "b", "cd", ""}, {"a", "\x01b\x01c\x01d"}, {"a", strings.Repeat("x", 300)},
-		{"a", strings.Repeat("x", 44)}, {"a=b", ""}, {"a", "=b"},
+		{"a", "b"},
+		{"a", "b;c=d"},
+		{"a", "b", "c", "d"},
+		{"a", "bc"},
+		{"ab", "c"},
+		{"a", ""},
+		{"a", "b", "c", ""},
+		{"a", "b\x01c\x01d"},
+		{"a", "b", "cd", ""},
+		{"a", "\x01b\x01c\x01d"},
+		{"a", strings.Repeat("x", 300)},
+		{"a", strings.Repeat("x", 44)},
+		{"a=b", ""},
+		{"a", "=b"},
 	} {
 		set := mustIntern(t, &table, s...)
 		if before, ok := seen[set]; ok {

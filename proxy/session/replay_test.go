@@ -19,8 +19,12 @@ func TestSwitchIsOneStatementInASafeOrder(t *testing.T) {
 		{"a role comes last", nil, []string{"role", "r", "work_mem", "1", "zero", "0"}, "work_mem=1 zero=0 role=r"},
 		{"a role goes first", []string{"role", "r", "app.a", "1"}, []string{"app.a", "2"}, "role app.a=2"},
 		{"the same role steps aside", []string{"role", "r", "a", "1"}, []string{"role", "r", "a", "2"}, "role a=2 role=r"},
-		{"the authorization before the role", []string{"session_authorization", "u", "role", "r"}, []string{"session_authorization", "v", "role", "q"},
-			"role session_authorization session_authorization=v role=q"},
+		{
+			"the authorization before the role",
+			[]string{"session_authorization", "u", "role", "r"},
+			[]string{"session_authorization", "v", "role", "q"},
+			"role session_authorization session_authorization=v role=q",
+		},
 	} {
 		var table Table
 		from, to := mustIntern(t, &table, c.from...), mustIntern(t, &table, c.to...)

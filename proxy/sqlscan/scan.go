@@ -301,6 +301,7 @@ func (s *Scanner) one(p []byte, i int) int {
 		return s.tag(c, i)
 	case inDollarEnd:
 		s.dollarEnd(c)
+	default: // runs of these are taken whole, not byte by byte
 	}
 	return i + 1
 }

@@ -113,6 +113,7 @@ func (s *Scanner) token(c byte) {
 		}
 	case behindSet, behindPrepare:
 		s.head(kwNone)
+	default: // within a statement whose beginning is known
 	}
 }
 
@@ -180,6 +181,7 @@ func (s *Scanner) first(kw keyword) {
 		s.effects |= Call
 	case kwBegin, kwStart:
 		s.effects |= TransactionBlock
+	default: // a statement that leaves nothing by its first word
 	}
 }
 
@@ -211,6 +213,7 @@ func (s *Scanner) body(kw keyword) prev {
 		if s.prev == prevWith {
 			s.effects |= HoldCursor
 		}
+	default: // an ordinary word
 	}
 	return prevAny
 }
@@ -232,6 +235,7 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= Temp
 	case kwOpaque:
 		s.effects |= Opaque
+	default: // no name that matters
 	}
 }
 
@@ -298,6 +302,7 @@ func (s *Scanner) statementEnds() {
 		s.effects |= Set
 	case behindPrepare:
 		s.effects |= Prepare
+	default: // its first words have said what there was to say
 	}
 	s.call, s.step, s.prev = noCall, atStart, prevAny
 }

@@ -116,7 +116,7 @@ func TestReadinessFollowsTheProxy(t *testing.T) {
 func scrape(t *testing.T, ready func() error, path string, code int) string {
 	t.Helper()
 	s, err := Serve(context.Background(), Options{
-		Address: "127.0.0.1:0", Source: sample{}, Ready: ready, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Address: "127.0.0.1:0", Source: sample{}, Ready: ready, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

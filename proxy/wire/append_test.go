@@ -10,8 +10,10 @@ import (
 	"weir/proxy/pgerror"
 )
 
-var refusal = &pgerror.Error{Severity: pgerror.SeverityFatal, Code: "53300", Message: "too many clients",
-	Detail: "All are in use.", Hint: "Raise it."}
+var refusal = &pgerror.Error{
+	Severity: pgerror.SeverityFatal, Code: "53300", Message: "too many clients",
+	Detail: "All are in use.", Hint: "Raise it.",
+}
 
 // serverMessages has every message that weir sends to clients, and what another implementation must read from it.
 var serverMessages = map[string]struct {
@@ -58,13 +60,17 @@ var serverMessages = map[string]struct {
 	},
 	"ErrorResponse": {
 		func(dst []byte) []byte { return AppendErrorResponse(dst, refusal) },
-		&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "53300", Message: "too many clients",
-			Detail: "All are in use.", Hint: "Raise it."},
+		&pgproto3.ErrorResponse{
+			Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "53300", Message: "too many clients",
+			Detail: "All are in use.", Hint: "Raise it.",
+		},
 	},
 	"ErrorResponse without detail": {
 		func(dst []byte) []byte { return AppendErrorResponse(dst, pgerror.Canceled) },
-		&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "57014",
-			Message: "canceling statement due to user request"},
+		&pgproto3.ErrorResponse{
+			Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "57014",
+			Message: "canceling statement due to user request",
+		},
 	},
 	"NoticeResponse": {
 		func(dst []byte) []byte {

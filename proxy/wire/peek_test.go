@@ -156,8 +156,8 @@ func TestPeekAllocatesNothing(t *testing.T) {
 	report := []byte("SERROR\x00VERROR\x00C42601\x00Mno\x00\x00")
 	if n := testing.AllocsPerRun(100, func() {
 		frame := PeekFrame([]byte("Q\x00\x00\x00\x05"))
-		frame.CheckClient()
-		frame.CheckServer()
+		_ = frame.CheckClient()
+		_ = frame.CheckServer()
 		PeekQuery(body)
 		_, _, _ = PeekParse(body)
 		_, _, _ = PeekBind(body)

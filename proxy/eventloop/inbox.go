@@ -3,22 +3,37 @@ package eventloop
 import "sync"
 
 // inbox carries functions from other goroutines to the loop. It is a slice swapped under a lock; only the push that finds it
-// empty wakes the poller, so a burst costs one system call.
+// empty wakes the poller, so a burst costs one system call. The wake-up is written under the lock, too: behind it the loop may
+// end, and the number of the poller's descriptor may belong to somebody else's connection.
 type inbox struct {
+	wake func() // set once, before the first push
+
 	mu     sync.Mutex
 	posts  []func()
 	closed bool
 }
 
-// push reports whether the function will run, and whether the poller must be woken for it.
-func (b *inbox) push(f func()) (accepted, wake bool) {
+// push reports whether the function will run.
+func (b *inbox) push(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return false, false
+		return false
 	}
 	b.posts = append(b.posts, f)
-	return true, len(b.posts) == 1
+	if len(b.posts) == 1 {
+		b.wake()
+	}
+	return true
+}
+
+// interrupt wakes the poller without a function to run.
+func (b *inbox) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.wake()
+	}
 }
 
 // swap takes what is there and leaves the emptied spare in its place.
@@ -30,7 +45,7 @@ func (b *inbox) swap(spare []func()) []func() {
 	return posts
 }
 
-// close refuses what is pushed from now on and returns what had been accepted.
+// close refuses what is pushed from now on, wakes nobody any more, and returns what had been accepted.
 func (b *inbox) close() []func() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

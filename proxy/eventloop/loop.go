@@ -77,6 +77,7 @@ func New(headroom int) (*Loop, error) {
 	}
 	return &Loop{
 		poller: p,
+		inbox:  inbox{wake: p.wake},
 		start:  time.Now(),
 		buffer: make([]byte, headroom+ReadBufferLen),
 		done:   make(chan struct{}),
@@ -104,17 +105,13 @@ func (l *Loop) Done() <-chan struct{} { return l.done }
 // Stop ends Run after the present iteration. Any goroutine.
 func (l *Loop) Stop() {
 	l.stopping.Store(true)
-	l.poller.wake()
+	l.inbox.interrupt()
 }
 
 // Post runs f on the loop, in the order of posting, and reports whether it will: a loop that has ended takes nothing more.
 // Any goroutine.
 func (l *Loop) Post(f func()) bool {
-	accepted, wake := l.inbox.push(f)
-	if wake {
-		l.poller.wake()
-	}
-	return accepted
+	return l.inbox.push(f)
 }
 
 // Call runs f on the loop and waits for it; false when the loop has ended. Any goroutine but the loop's own.
@@ -131,7 +128,7 @@ func (l *Loop) Call(f func()) bool {
 // Now is the loop's clock: nanoseconds since the loop was made, read once in each iteration.
 func (l *Loop) Now() int64 { return l.now }
 
-// Buffer is lent to the caller until its handler returns. Its length is the headroom given to New and ReadBufferLen.
+// Buffer is lent to the caller until its handler, post or timer returns. Its length is the headroom given to New and ReadBufferLen.
 func (l *Loop) Buffer() []byte { return l.buffer }
 
 // Register watches fd and calls h when something is ready there. The caller keeps owning fd and must call Close with the
@@ -162,7 +159,7 @@ func (l *Loop) Close(t Token) {
 	if s == nil {
 		return
 	}
-	s.handler = nil
+	s.handler, s.again = nil, false
 	l.free = append(l.free, t.slot)
 }
 
@@ -175,8 +172,9 @@ func (l *Loop) WatchWrite(t Token, on bool) error {
 	return l.poller.watchWrite(int(s.fd), t.id(), on)
 }
 
-// Again gives the registration another turn, as if it had become readable, in the next iteration. A handler that stops before
-// its socket is empty asks for it, because an edge is reported only once.
+// Again gives the registration another turn, as if it had become readable, behind this iteration's events or, when asked for
+// during such a turn or later, the next one's. A handler that stops before its socket is empty asks for it, because an edge
+// is reported only once.
 func (l *Loop) Again(t Token) {
 	s := l.at(t)
 	if s == nil || s.again {
@@ -190,7 +188,9 @@ func (l *Loop) Again(t Token) {
 func (l *Loop) Condemn(f func()) { l.condemned = append(l.condemned, f) }
 
 // Set lets x fire once after d. A timer that is set again moves.
-func (l *Loop) Set(x *Timer, d time.Duration) { l.timers.set(x, l.now+int64(max(d, 0))) }
+func (l *Loop) Set(x *Timer, d time.Duration) {
+	l.timers.set(x, l.now+min(int64(max(d, 0)), latest-l.now))
+}
 
 // Unset stops x if it is set.
 func (l *Loop) Unset(x *Timer) { l.timers.stop(x) }
@@ -219,9 +219,9 @@ func (l *Loop) iterate() {
 }
 
 func (l *Loop) poll() {
-	timeout := l.timers.next(l.now)
-	if len(l.again) > 0 {
-		timeout = 0
+	timeout := time.Duration(0)
+	if len(l.again) == 0 {
+		timeout = l.timers.next(l.clock()) // l.now is as old as the handlers of the last iteration took
 	}
 	n, err := l.poller.wait(l.polled[:], timeout)
 	if err != nil {
@@ -229,7 +229,7 @@ func (l *Loop) poll() {
 		panic(fmt.Sprintf("event loop: %v", err))
 	}
 	l.Polls++
-	l.now = int64(time.Since(l.start))
+	l.now = l.clock()
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]
 		if s.handler != nil {
@@ -238,11 +238,14 @@ func (l *Loop) poll() {
 	}
 }
 
+func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }
+
 func (l *Loop) read() {
 	posts := l.inbox.swap(l.spare)
 	for i, post := range posts {
 		posts[i] = nil
 		post()
+		poison(l.buffer)
 	}
 	l.spare = posts
 }
@@ -281,6 +284,7 @@ func (l *Loop) fire() {
 			return
 		}
 		x.Func()
+		poison(l.buffer)
 	}
 }
 

@@ -4,6 +4,7 @@ package eventloop
 
 import (
 	"fmt"
+	"math"
 	"syscall"
 	"time"
 	"unsafe"
@@ -106,12 +107,17 @@ func (p *poller) poll(ms int, announce bool) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// milliseconds rounds up, so that a wait never ends before what it waits for is due.
+// milliseconds rounds up, so that a wait does not end just before what it waits for is due. The kernel takes an int32, 24 days;
+// a longer wait is cut there and asked for again.
 func milliseconds(d time.Duration) int {
 	if d < 0 {
 		return -1
 	}
-	return int((d + time.Millisecond - 1) / time.Millisecond)
+	ms := d / time.Millisecond
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return int(min(ms, math.MaxInt32))
 }
 
 func fromEpoll(mask uint32) Event {

@@ -1,6 +1,9 @@
 package eventloop
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Tick is the timers' grain: a timer fires at most one tick late and never early. Nothing that weir times is finer: the
 // shortest is a back-off of 100 ms, and query timeouts are given in seconds.
@@ -9,7 +12,7 @@ const Tick = 10 * time.Millisecond
 // Timer is something to be called back once. Its zero value is idle. It belongs to the loop; the loop never allocates for it.
 type Timer struct {
 	Func  func() // set once, before the first use
-	due   int64  // loop time, rounded up to a tick; 0 while idle
+	due   int64  // loop time, the first tick behind what was asked for; 0 while idle
 	index int    // in timers.heap
 }
 
@@ -19,9 +22,13 @@ type timers struct {
 	heap []*Timer
 }
 
+// latest is what later times are taken for, 292 years after the start.
+const latest = math.MaxInt64 - int64(Tick)
+
+// set rounds due up to the next tick. A tick that is now is not good enough: a timer that sets itself again for at once would
+// be due for ever in the same iteration.
 func (t *timers) set(x *Timer, due int64) {
-	due += int64(Tick) - 1
-	due -= due % int64(Tick)
+	due += int64(Tick) - due%int64(Tick)
 	if x.due == due {
 		return
 	}

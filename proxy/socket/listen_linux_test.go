@@ -1,0 +1,110 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// control runs f on the descriptor of a listener or a connection.
+func control(t *testing.T, c any, f func(fd int)) {
+	t.Helper()
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { f(int(fd)) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestListenTCPSetsTheBacklog reads it where ss does: of a listening socket, tcp_info's tcpi_sacked is the backlog's limit.
+func TestListenTCPSetsTheBacklog(t *testing.T) {
+	for _, want := range []int{1, 77, 0} {
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, net.KeepAliveConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		control(t, l, func(fd int) {
+			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := int(info.Sacked); want > 0 && got != want || want == 0 && got <= 77 {
+				t.Errorf("backlog %d, asked for %d", got, want)
+			}
+		})
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+		_ = l.Close()
+	}
+}
+
+func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
+	keepAlive := net.KeepAliveConfig{Enable: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3}
+	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, keepAlive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = peer.Close() }()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := Detach(c) // the options go with the socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for option, want := range map[[2]int]int{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 42,
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}: 7, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT}: 3, {unix.IPPROTO_TCP, unix.TCP_NODELAY}: 1,
+	} {
+		if got, err := unix.GetsockoptInt(fd, option[0], option[1]); got != want || err != nil {
+			t.Errorf("option %v: %d, want %d %v", option, got, want, err)
+		}
+	}
+}
+
+// TestListenUnixSetsTheBacklog counts what can connect before anybody accepts: one more than the backlog. A socket that is full
+// is served, however busy its owner: nobody else may take its name.
+func TestListenUnixSetsTheBacklog(t *testing.T) {
+	dir := t.TempDir()
+	l, err := ListenUnix(context.Background(), dir, 1, 0o777, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for i := range 5 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, ".s.PGSQL.1")})
+		if full := errors.Is(err, unix.EAGAIN); full != (i == 4) || err != nil && !full {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	if second, err := ListenUnix(context.Background(), dir, 1, 0o777, 3); err == nil {
+		_ = second.Close()
+		t.Error("a second one listens there")
+	}
+	if _, err := l.Accept(); err != nil {
+		t.Error(err)
+	}
+}

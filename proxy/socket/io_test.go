@@ -5,8 +5,16 @@ import "testing"
 func TestBorrowGivesRoom(t *testing.T) {
 	var shared IO
 	for _, c := range []struct{ n, room int }{
-		{0, 512}, {1, 512}, {512, 512}, {513, 4 << 10}, {4 << 10, 4 << 10}, {4<<10 + 1, 16 << 10}, {16<<10 + 1, 96 << 10},
-		{96 << 10, 96 << 10}, {96<<10 + 1, 96<<10 + 1}, {1 << 20, 1 << 20},
+		{0, 512},
+		{1, 512},
+		{512, 512},
+		{513, 4 << 10},
+		{4 << 10, 4 << 10},
+		{4<<10 + 1, 16 << 10},
+		{16<<10 + 1, 96 << 10},
+		{96 << 10, 96 << 10},
+		{96<<10 + 1, 96<<10 + 1},
+		{1 << 20, 1 << 20},
 	} {
 		if b := shared.Borrow(c.n); len(b) != 0 || cap(b) != c.room {
 			t.Errorf("%d bytes: length %d, room for %d, want %d", c.n, len(b), cap(b), c.room)

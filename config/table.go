@@ -135,8 +135,8 @@ var poolSettings = []setting{
 		section: "pool", name: "min_pool_size", unit: "backends", max: backendsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MinPoolSize },
 		override: func(o *Override) any { return &o.MinPoolSize },
-		meaning: "How many backends are kept although they are idle, for as long as the pool has a client or its database " +
-			"has a user of its own. Where a database or a user makes pool_size smaller than that, pool_size holds.",
+		meaning: "How many backends are kept although they are idle, from the pool's first client on; from the start where the " +
+			"database has a user of its own. Where a database or a user makes pool_size smaller than that, pool_size holds.",
 	},
 	{
 		section: "pool", name: "reserve_pool_size", unit: "backends", max: backendsMax, in: inDatabases | inUsers,
@@ -163,7 +163,7 @@ var poolSettings = []setting{
 		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
 		override: func(o *Override) any { return &o.ServerResetQuery },
 		meaning: `Run on a backend when its client has gone, in session mode only, before the next client gets it. "" runs ` +
-			"none: then the next client finds what the last one left.",
+			"none, save DISCARD ALL behind a client that weir has seen to change the session.",
 	},
 }
 

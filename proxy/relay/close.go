@@ -185,11 +185,19 @@ func (b *Backend) orphaned(half bool) {
 func (b *Backend) settle() {
 	b.move(backendSettling)
 	b.until = b.lane.engine.loop.Now() + settleTimeout
-	if b.account.Skipping() {
+	b.settleOn()
+}
+
+// settleOn does for a client that is gone what it would have had to do: end the skipping behind an error with a Sync. A COPY that
+// waits for its data ends with the backend only.
+func (b *Backend) settleOn() {
+	switch {
+	case b.account.Copying() == exchange.CopyIn || b.account.Copying() == exchange.CopyBoth:
+		b.retire()
+	case b.account.Skipping():
 		b.account.Client(wire.ClientSync)
 		if err := b.sock.Write(&b.lane.engine.io, wire.AppendSync(nil)); err != nil {
 			b.doom(err)
-			return
 		}
 	}
 }

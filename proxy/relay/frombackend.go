@@ -168,6 +168,8 @@ func (b *Backend) walked() {
 	}
 	c := b.client
 	switch {
+	case b.state == backendSettling:
+		b.settleOn()
 	case c == nil:
 	case c.noMore && b.lastWord():
 		c.finish()
@@ -293,7 +295,8 @@ func (b *Backend) ready(status wire.TxStatus) {
 
 // mayFree reports whether a backend that owes nothing may leave its client.
 func (b *Backend) mayFree() bool {
-	return b.pins == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
+	// In doubt the client keeps it, so that it gets whatever may still come; release retires it afterwards.
+	return b.pins == 0 && b.account.Taint()&exchange.Doubt == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
 }
 
 // measure times queries and transactions.

@@ -295,8 +295,7 @@ func (b *Backend) ready(status wire.TxStatus) {
 
 // mayFree reports whether a backend that owes nothing may leave its client.
 func (b *Backend) mayFree() bool {
-	// In doubt the client keeps it, so that it gets whatever may still come; release retires it afterwards.
-	return b.pins == 0 && b.account.Taint()&exchange.Doubt == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
+	return b.pins == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
 }
 
 // measure times queries and transactions.

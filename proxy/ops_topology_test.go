@@ -88,6 +88,14 @@ func TestSeveralLoops(t *testing.T) {
 	for _, d := range dbs {
 		c := enter(t, w, d)
 		c.inBackground("SELECT pg_sleep(60)")
+		// A request that reaches the server before the query has begun there cancels nothing, here as without weir.
+		watcher := direct(t, d)
+		eventually(t, func() string {
+			if n := ask(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"); n != "1" {
+				return n + " backends sleep"
+			}
+			return ""
+		})
 		eventually(t, func() string {
 			cancelRequest(t, w.Addr, c.pid, c.secret)
 			for _, p := range w.Proxy.Snapshot().Pools {

@@ -178,9 +178,9 @@ func (b *Backend) walked() {
 	}
 }
 
-// lastWord reports whether a client that sends no more has had all that it can get.
+// lastWord reports whether a client that sends no more has had all that it can get, as far as that is known.
 func (b *Backend) lastWord() bool {
-	return b.account.Due() == 0 || b.account.Copying() == exchange.CopyIn
+	return b.account.Due() == 0 || b.account.Copying() == exchange.CopyIn || b.account.Taint()&exchange.Doubt != 0
 }
 
 // toClient forwards to the present client, if there is one.

@@ -63,27 +63,24 @@ type Backend struct {
 	born   int64
 
 	// Owned by the loop.
-	state      backendState
-	unread     bool // an edge was reported and not read to its end
-	discard    bool // skip is thrown away rather than forwarded
-	doomed     bool // closed at the end of this iteration
-	fatal      bool // the server has announced that it ends the connection
-	sent       bool // bytes of the present client have gone out since the lease began
-	freed      bool // the account became free in this read; released when the read has been walked
-	unnamed    bool // a Parse of the unnamed statement was sent, and nothing that uses it yet: the next batch may bind it
-	named      bool // a Parse of a named statement was sent since it was last settled
-	parsed     bool // a Parse has succeeded that may be the one of unnamed
-	ownUnnamed bool // the present client has sent a Parse of the unnamed statement since the lease began
-	suspect    bool // it must not serve another client: a cancel request for this one may still reach it
-	confused   bool // its stream has ceased to make sense
-	errand     errand
-	refused    []byte // the error that the errand met, nil while it goes well
-	cancels    int    // cancel requests aimed at it that are still under way
-	sock       socket.Conn
-	account    exchange.Exchange
-	client     *Client
-	skip       uint32
-	carry      []byte
+	state    backendState
+	unread   bool // an edge was reported and not read to its end
+	discard  bool // skip is thrown away rather than forwarded
+	doomed   bool // closed at the end of this iteration
+	fatal    bool // the server has announced that it ends the connection
+	sent     bool // bytes of the present client have gone out since the lease began
+	freed    bool // the account became free in this read; released when the read has been walked
+	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
+	confused bool // its stream has ceased to make sense
+	errand   errand
+	refused  []byte // the error that the errand met, nil while it goes well
+	cancels  int    // cancel requests aimed at it that are still under way
+	sock     socket.Conn
+	account  exchange.Exchange
+	parses   parses
+	client   *Client
+	skip     uint32
+	carry    []byte
 
 	set     *session.Set      // the settings that are applied
 	params  []session.Setting // what it last reported; shared, replaced when a value changes

@@ -219,7 +219,8 @@ func (b *Backend) errandDone(status wire.TxStatus) {
 		b.freed = true
 	case errandReset:
 		b.account.Reset()
-		b.pins, b.effects, b.unnamed, b.sent = 0, 0, false, false
+		b.pins, b.effects, b.sent = 0, 0, false
+		b.parses.leased()
 		b.applied(nil)
 		b.freed = true
 	}

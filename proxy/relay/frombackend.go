@@ -212,8 +212,7 @@ func (b *Backend) note(t byte, body []byte, mine bool) {
 			b.account.Server(t)
 		}
 	case wire.ServerParseComplete:
-		b.parsed = true
-		if b.named {
+		if b.parses.complete() {
 			b.pins |= session.PreparedStatement
 		}
 		b.account.Server(t)
@@ -278,9 +277,8 @@ func (b *Backend) ready(status wire.TxStatus) {
 	if !b.account.Settled() {
 		return
 	}
-	b.unnamed = b.unnamed && b.parsed
-	b.named, b.parsed = false, b.unnamed
-	if !b.unnamed && b.pins&session.PreparedStatement == 0 {
+	b.parses.settled()
+	if !b.parses.unnamed && b.pins&session.PreparedStatement == 0 {
 		b.effects = 0 // no statement is left that could still do what its text says
 	}
 	switch {
@@ -295,7 +293,7 @@ func (b *Backend) ready(status wire.TxStatus) {
 
 // mayFree reports whether a backend that owes nothing may leave its client.
 func (b *Backend) mayFree() bool {
-	return b.pins == 0 && !b.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
+	return b.pins == 0 && !b.parses.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
 }
 
 // measure times queries and transactions.

@@ -162,11 +162,12 @@ func (c *Client) consume(p []byte) {
 		}
 		body, whole := rest[wire.HeaderLen:n], n == f.Total()
 		if c.strays(f.Type, body, whole) {
-			if !c.forward(p[from:pos]) || !c.forward(strayBind) {
+			if !c.forward(p[from:pos]) || !c.forward(strayMessages[f.Type]) {
 				break
 			}
+			c.backend.parses.sent(f.Type)
 			c.backend.begin()
-			c.backend.account.Client(wire.ClientBind)
+			c.backend.account.Client(f.Type)
 			c.skip = uint32(f.Total() - n)
 			c.discard = c.skip > 0
 			pos += n
@@ -218,10 +219,9 @@ func dropped(t byte) bool {
 	return false
 }
 
-// strays reports whether a message is about an unnamed statement that the client has not parsed since it was given this
-// backend. PostgreSQL keeps the unnamed statement until the next one, so there may be one, but it is another client's.
+// strays reports whether a message is about the unnamed statement, and that may be another client's.
 func (c *Client) strays(t byte, body []byte, whole bool) bool {
-	if c.backend.ownUnnamed {
+	if c.backend.parses.mayUse() {
 		return false
 	}
 	switch t {
@@ -235,12 +235,19 @@ func (c *Client) strays(t byte, body []byte, whole bool) bool {
 	return false
 }
 
-// strayBind is sent in place of a message that strays: the server answers it with the error that the client would get from a
+// strayMessages are sent in place of messages that stray: the server answers with the error that the client would get from a
 // session of its own, and throws away what follows as it would then.
-var strayBind = func() []byte {
-	const body = "\x00the unnamed statement of an earlier transaction\x00\x00\x00\x00\x00\x00\x00"
-	return append(binary.BigEndian.AppendUint32([]byte{wire.ClientBind}, uint32(4+len(body))), body...)
-}()
+var strayMessages = map[byte][]byte{
+	wire.ClientBind:     strayMessage(wire.ClientBind, "\x00"+strayName+"\x00\x00\x00\x00\x00\x00\x00"),
+	wire.ClientDescribe: strayMessage(wire.ClientDescribe, "S"+strayName+"\x00"),
+}
+
+// strayName is nobody's statement.
+const strayName = "the unnamed statement of an earlier transaction"
+
+func strayMessage(t byte, body string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
+}
 
 // admitMessage enters one message into the backend's account and into what is known of the session. The body is whole or
 // the first inspectLen bytes of it at least.
@@ -250,7 +257,7 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) {
 	case wire.ClientCopyData:
 		return
 	case wire.ClientQuery:
-		b.unnamed = false // a simple Query destroys the unnamed statement
+		b.parses.used()
 		c.scanText(wire.PeekQuery(body), whole)
 		c.lane.totals.Queries++
 	case wire.ClientParse:
@@ -258,17 +265,17 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) {
 		switch {
 		case err != nil && whole: // the server will refuse it
 		case err != nil: // the name is longer than what is looked at
-			b.named = true
+			b.parses.sentNamed()
 			b.noteText(sqlscan.Opaque)
 		case len(name) > 0:
-			b.named = true
+			b.parses.sentNamed()
 		default:
-			b.unnamed, b.ownUnnamed = true, true
+			b.parses.sentUnnamed()
 		}
 		c.scanText(text, whole)
 	case wire.ClientBind:
 		if _, statement, err := wire.PeekBind(body); err == nil && len(statement) == 0 {
-			b.unnamed = false
+			b.parses.used()
 		}
 	case wire.ClientFunctionCall:
 		if !wire.CallsLargeObject(body) {
@@ -277,6 +284,7 @@ func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) {
 	case wire.ClientExecute:
 		c.lane.totals.Queries++
 	}
+	b.parses.sent(f.Type)
 	b.begin()
 	b.account.Client(f.Type)
 }

@@ -64,7 +64,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.move(backendLeased)
-	b.leased, b.sent, b.ownUnnamed = l.engine.loop.Now(), false, false
+	b.leased, b.sent = l.engine.loop.Now(), false
+	b.parses.leased()
 	if c.doomed {
 		l.engine.loop.Condemn(b.reconsider)
 		return
@@ -136,7 +137,7 @@ func (b *Backend) release() {
 	switch {
 	case b.account.Status() != idleTx:
 		b.command(errandRollback, "ROLLBACK")
-	case b.pins != 0 || b.unnamed:
+	case b.pins != 0 || b.parses.unnamed:
 		b.reset(discardAll)
 	case b.lane.config.Mode == Session && b.sent && b.lane.config.ResetQuery != "":
 		b.reset(b.lane.config.ResetQuery)

@@ -118,13 +118,13 @@ func (p *program) phrase() []string {
 	case 0, 1, 2:
 		return p.query()
 	case 3, 4, 5:
-		lines := []string{p.parse(), p.bind(), p.execute()}
+		lines := append([]string{p.parse()}, p.bound()...)
 		if p.rand.IntN(2) == 0 {
 			lines = slices.Insert(lines, 2, p.describe())
 		}
 		return append(lines, "Sync")
 	case 6:
-		return []string{p.parse(), p.describe(), "Sync", p.bind(), p.execute(), "Sync"}
+		return append(append([]string{p.parse(), p.describe(), "Sync"}, p.bound()...), "Sync")
 	case 7:
 		// Data that fails stands here only, with no Sync between it and the end: behind a failure nobody can tell which of
 		// such Syncs the server has swallowed, so weir gives up that backend, and requests sent ahead may go with it.
@@ -144,9 +144,9 @@ func (p *program) noise() []string {
 	case 0:
 		return []string{p.parse()}
 	case 1:
-		return []string{p.bind()}
+		return p.bound()[:1]
 	case 2:
-		return []string{p.execute()}
+		return []string{`Execute {"Portal":"none"}`}
 	case 3:
 		return []string{p.describe()}
 	case 4:
@@ -185,17 +185,22 @@ func (p *program) parse() string {
 	return fmt.Sprintf(`Parse {"Name":%q,"Query":%q}`, p.name(), sql)
 }
 
-func (p *program) bind() string {
+// bound is a Bind and an Execute of the portal that it has made. PostgreSQL 15 crashes when it executes a portal whose unnamed
+// statement a Query has destroyed meanwhile.
+func (p *program) bound() []string {
+	portal := p.name()
 	params := p.pick("[]", "[]", "[]", `[{"text":"7"}]`, `[{"text":"x"}]`, "[null]")
-	return fmt.Sprintf(`Bind {"DestinationPortal":%q,"PreparedStatement":%q,"Parameters":%s}`, p.name(), p.name(), params)
-}
-
-func (p *program) execute() string {
-	return fmt.Sprintf(`Execute {"Portal":%q,"MaxRows":%s}`, p.name(), p.pick("0", "0", "1", "2"))
+	return []string{
+		fmt.Sprintf(`Bind {"DestinationPortal":%q,"PreparedStatement":%q,"Parameters":%s}`, portal, p.name(), params),
+		fmt.Sprintf(`Execute {"Portal":%q,"MaxRows":%s}`, portal, p.pick("0", "0", "1", "2")),
+	}
 }
 
 func (p *program) describe() string {
-	return fmt.Sprintf(`Describe {"ObjectType":%q,"Name":%q}`, p.pick("S", "P"), p.name())
+	if p.rand.IntN(8) == 0 {
+		return `Describe {"ObjectType":"P","Name":"none"}`
+	}
+	return fmt.Sprintf(`Describe {"ObjectType":"S","Name":%q}`, p.name())
 }
 
 func (p *program) name() string { return p.pick("", "", "", "", "", "", "a", "b") }

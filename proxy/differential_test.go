@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	differentialFor  = flag.Duration("differential", 3*time.Second, "how long to compare random conversations")
+	differentialFor = flag.Duration("differential", 3*time.Second, "how long to compare random conversations")
 	// The default is fixed because weir is known not to agree always: about 2 of 1,000 conversations end without an answer,
 	// where COPY data fails and Syncs and requests were sent ahead. Seed 0 finds them.
 	differentialSeed = flag.Uint64("differential-seed", 1, "of the first conversation; 0 is the clock's choice")

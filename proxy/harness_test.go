@@ -219,7 +219,8 @@ func (f footprint) expect(t *testing.T, d *pgserver.Database) {
 			return "goroutines of weir are left:\n" + g
 		}
 		for fd, target := range descriptors() {
-			if f.descriptors[fd] == "" {
+			// A server that was restarted has its log open under another number; that is the test's own.
+			if f.descriptors[fd] == "" && target != d.Server.LogPath() {
 				return "a descriptor is left: " + fd + " is " + target
 			}
 		}

@@ -37,13 +37,11 @@ func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
 
 // byKey finds a client by its cancel key. The comparison takes the same time for every wrong secret.
 func (e *Engine) byKey(slot uint32, secret []byte) *Client {
-	if int(slot) >= len(e.clients) || e.clients[slot] == nil {
+	c := e.clients.at(slot)
+	if c == nil || !cancelkey.Equal(c.secret, secret) {
 		return nil
 	}
-	if !cancelkey.Equal(e.clients[slot].secret, secret) {
-		return nil
-	}
-	return e.clients[slot]
+	return c
 }
 
 // cancelWait cancels a request that still waits for a backend: it never reaches one.

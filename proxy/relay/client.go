@@ -115,15 +115,9 @@ type Admission struct {
 // known, and served until it leaves. Any goroutine.
 func (l *Lane) Admit(a Admission) {
 	if !l.engine.loop.Post(func() { l.admit(a) }) {
-		refuse(a)
+		closeFD(a.FD)
+		a.OnGone()
 	}
-}
-
-func refuse(a Admission) {
-	var shared socket.IO
-	s := socket.New(a.FD)
-	s.Close(&shared)
-	a.OnGone()
 }
 
 func (l *Lane) admit(a Admission) {
@@ -132,8 +126,8 @@ func (l *Lane) admit(a Admission) {
 		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret,
 		sock: socket.New(a.FD), active: e.loop.Now(),
 	}
-	e.addSlot(c)
-	l.addClient(c)
+	c.slot = e.clients.add(c)
+	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
 	token, err := e.loop.Register(a.FD, c, eventloop.Second)
@@ -152,17 +146,6 @@ func (l *Lane) admit(a Admission) {
 		return
 	}
 	c.want()
-}
-
-func (e *Engine) addSlot(c *Client) {
-	if n := len(e.free); n > 0 {
-		c.slot = e.free[n-1]
-		e.free = e.free[:n-1]
-		e.clients[c.slot] = c
-		return
-	}
-	c.slot = uint32(len(e.clients))
-	e.clients = append(e.clients, c)
 }
 
 // greet ends the login as PostgreSQL does: the parameters, the cancel key, ready.

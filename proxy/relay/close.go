@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	idleTx = wire.TxIdle
 	// lingerTime is how long a client that was told why it is closed may take to read that. Closing earlier, with bytes of
 	// its own unread, would reset the connection and lose the message.
 	lingerTime = int64(2 * time.Second)
@@ -155,9 +154,8 @@ func (c *Client) close() {
 	c.sock.Close(&e.io)
 	e.io.Return(c.carry)
 	c.carry = nil
-	e.clients[c.slot] = nil
-	e.free = append(e.free, c.slot)
-	l.removeClient(c)
+	e.clients.remove(c.slot)
+	l.clients.remove(uint32(c.id))
 	e.env.Settings.Release(c.set)
 	c.onGone()
 	e.drain.oneLess(e)
@@ -172,13 +170,18 @@ func (b *Backend) orphaned(half bool) {
 	switch {
 	case b.state == backendInternal || b.doomed:
 		// Its errand goes on; errandDone finds no client.
-	case half || b.account.Unended() || b.account.Copying() == exchange.CopyIn || b.account.Copying() == exchange.CopyBoth:
+	case half || b.account.Unended() || b.wantsData():
 		b.retire()
 	case b.account.Settled():
 		b.release()
 	default:
 		b.settle()
 	}
+}
+
+// wantsData reports that the server waits for COPY data, which only its client could send.
+func (b *Backend) wantsData() bool {
+	return b.account.Copying() == exchange.CopyIn || b.account.Copying() == exchange.CopyBoth
 }
 
 // settle throws away what is still due, so that the backend can be used again.
@@ -192,7 +195,7 @@ func (b *Backend) settle() {
 // waits for its data ends with the backend only.
 func (b *Backend) settleOn() {
 	switch {
-	case b.account.Copying() == exchange.CopyIn || b.account.Copying() == exchange.CopyBoth:
+	case b.wantsData():
 		b.retire()
 	case b.account.Skipping():
 		b.account.Client(wire.ClientSync)
@@ -206,7 +209,7 @@ func (b *Backend) settleOn() {
 func (b *Backend) errandDone(status wire.TxStatus) {
 	done, refused := b.errand, b.refused
 	b.errand, b.refused, b.until = errandNone, nil, 0
-	if status != idleTx || refused != nil && done != errandSwitch {
+	if status != wire.TxIdle || refused != nil && done != errandSwitch {
 		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(refused, wire.FieldMessage))))
 		return
 	}

@@ -44,7 +44,7 @@ func (d *drain) sweep(e *Engine) {
 		d.phase = ending
 	}
 	if d.phase == ending {
-		for _, c := range e.clients {
+		for _, c := range e.clients.items {
 			if c != nil && c.dispensable() {
 				c.fail(pgerror.AdminShutdown)
 			}
@@ -67,7 +67,7 @@ func (c *Client) dispensable() bool {
 
 // oneLess notices when the last client has gone.
 func (d *drain) oneLess(e *Engine) {
-	if d.empty == nil || len(e.free) != len(e.clients) {
+	if d.empty == nil || !e.clients.empty() {
 		return
 	}
 	d.empty()
@@ -76,7 +76,7 @@ func (d *drain) oneLess(e *Engine) {
 
 // abandon closes everything at once.
 func (e *Engine) abandon() {
-	for _, c := range e.clients {
+	for _, c := range e.clients.items {
 		if c != nil && c.state != clientClosed {
 			c.farewell(pgerror.AdminShutdown)
 		}

@@ -37,8 +37,7 @@ type Engine struct {
 	io    socket.IO
 
 	lanes   []*Lane
-	clients []*Client // by cancel slot, nil where free
-	free    []uint32  // cancel slots
+	clients slots[Client] // by cancel slot
 	sweeper eventloop.Timer
 	closing []*Client // their last bytes are under way, or the peer's are awaited
 	drain   drain
@@ -100,6 +99,30 @@ func (e *Engine) mayLog() bool {
 	}
 	e.lines++
 	return true
+}
+
+// receive reads once into the lent buffer, behind what was carried of the same stream, whose buffer it gives back. n is what came
+// now.
+func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err error) {
+	buf := e.loop.Buffer()
+	n, err = s.Read(&e.io, buf[inspectLen:])
+	if err != nil {
+		return nil, 0, err
+	}
+	start := inspectLen - len(*carry)
+	if len(*carry) > 0 {
+		copy(buf[start:], *carry)
+		e.io.Return(*carry)
+		*carry = nil
+	}
+	return buf[start : inspectLen+n], n, nil
+}
+
+// closeFD closes a descriptor that has not become anybody's connection.
+func closeFD(fd int) {
+	var unshared socket.IO
+	s := socket.New(fd)
+	s.Close(&unshared)
 }
 
 // since turns a moment of the loop's clock into how long ago it was.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"time"
 
 	"weir/proxy/eventloop"
 	"weir/proxy/exchange"
@@ -60,21 +61,14 @@ func (b *Backend) read(hungUp bool) {
 			return
 		}
 		b.unread = false
-		buf := e.loop.Buffer()
-		start := inspectLen - len(b.carry)
-		n, err := b.sock.Read(&e.io, buf[inspectLen:])
+		p, n, err := e.receive(&b.sock, &b.carry)
 		if err != nil {
 			if !errors.Is(err, socket.ErrWouldBlock) {
 				b.doom(err)
 			}
 			return
 		}
-		if len(b.carry) > 0 {
-			copy(buf[start:], b.carry)
-			e.io.Return(b.carry)
-			b.carry = nil
-		}
-		b.consume(buf[start : inspectLen+n])
+		b.consume(p)
 		if n < eventloop.ReadBufferLen && !hungUp {
 			return
 		}
@@ -131,7 +125,7 @@ func (b *Backend) consume(p []byte) {
 		}
 		n := min(f.Total(), len(rest))
 		mine := b.client == nil || b.errand != errandNone
-		b.note(f.Type, rest[wire.HeaderLen:n], mine)
+		b.note(f.Type, rest[wire.HeaderLen:n])
 		b.skip = uint32(f.Total() - n)
 		if mine {
 			b.toClient(p[from:pos])
@@ -190,8 +184,8 @@ func (b *Backend) toClient(p []byte) {
 	}
 }
 
-// note enters one message into the account. mine: it answers weir rather than a client.
-func (b *Backend) note(t byte, body []byte, mine bool) {
+// note enters one message into what is known of the backend and, unless it answers a command of weir's own, into the account.
+func (b *Backend) note(t byte, body []byte) {
 	switch t {
 	case wire.ServerReadyForQuery:
 		status, err := wire.PeekReadyForQuery(body)
@@ -201,29 +195,31 @@ func (b *Backend) note(t byte, body []byte, mine bool) {
 		}
 		b.ready(status)
 	case wire.ServerErrorResponse:
-		b.noteError(body, mine)
+		b.noteError(body)
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			b.report(string(name), string(value))
 		}
-	case wire.ServerCommandComplete:
+	default:
 		if b.errand == errandNone {
-			b.noteTag(wire.PeekTag(body))
-			b.account.Server(t)
+			b.noteAnswer(t, body)
 		}
+	}
+}
+
+// noteAnswer enters a message that may settle something.
+func (b *Backend) noteAnswer(t byte, body []byte) {
+	switch t {
+	case wire.ServerCommandComplete:
+		b.noteTag(wire.PeekTag(body))
+	case wire.ServerPortalSuspended:
+		b.noteTag(nil) // it has run, if not to its end
 	case wire.ServerParseComplete:
 		if b.parses.complete() {
 			b.pins |= session.PreparedStatement
 		}
-		b.account.Server(t)
-	case wire.ServerPortalSuspended:
-		b.noteTag(nil) // it has run, if not to its end
-		b.account.Server(t)
-	default:
-		if b.errand == errandNone {
-			b.account.Server(t)
-		}
 	}
+	b.account.Server(t)
 }
 
 func (b *Backend) noteTag(tag []byte) {
@@ -236,7 +232,7 @@ func (b *Backend) noteTag(tag []byte) {
 	b.pins = b.pins&^session.EndedBy(tag) | add
 }
 
-func (b *Backend) noteError(body []byte, mine bool) {
+func (b *Backend) noteError(body []byte) {
 	if code := wire.PeekErrorField(body, wire.FieldCode); len(code) >= 2 {
 		b.lane.errors[[2]byte(code[:2])]++
 	}
@@ -300,7 +296,7 @@ func (b *Backend) mayFree() bool {
 func (b *Backend) measure(status wire.TxStatus) {
 	now := b.lane.engine.loop.Now()
 	if b.asked != 0 {
-		b.lane.query.Observe(nanoseconds(now - b.asked))
+		b.lane.query.Observe(time.Duration(now - b.asked))
 	}
 	b.asked, b.warned = 0, false
 	if b.account.Due() > 0 {
@@ -309,7 +305,7 @@ func (b *Backend) measure(status wire.TxStatus) {
 	if status == wire.TxIdle {
 		if b.began != 0 {
 			b.lane.totals.Transactions++
-			b.lane.transact.Observe(nanoseconds(now - b.began))
+			b.lane.transact.Observe(time.Duration(now - b.began))
 		}
 		b.began, b.rested = 0, 0
 		if b.asked != 0 {

@@ -56,9 +56,7 @@ func (c *Client) read() {
 			return
 		}
 		c.unread = false
-		buf := e.loop.Buffer()
-		start := inspectLen - len(c.carry)
-		n, err := c.sock.Read(&e.io, buf[inspectLen:])
+		p, n, err := e.receive(&c.sock, &c.carry)
 		if err != nil {
 			c.readFailed(err)
 			return
@@ -67,12 +65,7 @@ func (c *Client) read() {
 		if c.noMore {
 			continue // what stands behind a Terminate means nothing
 		}
-		if len(c.carry) > 0 {
-			copy(buf[start:], c.carry)
-			e.io.Return(c.carry)
-			c.carry = nil
-		}
-		c.consume(buf[start : inspectLen+n])
+		c.consume(p)
 		if n < eventloop.ReadBufferLen && !c.hungUp {
 			return // the socket is empty: what comes next is a new edge
 		}

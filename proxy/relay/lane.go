@@ -78,9 +78,8 @@ type Lane struct {
 	config LaneConfig
 	pool   *pool.Pool
 
-	clients  []*Client // by pool.ClientID, nil where free
-	freeIDs  []pool.ClientID
-	backends []*Backend // by pool.BackendID, nil where free
+	clients  slots[Client] // by pool.ClientID
+	backends []*Backend    // by pool.BackendID, which the pool gives; nil where free
 
 	work    []pool.Decision // taken from the pool, not carried out yet
 	working bool
@@ -172,25 +171,8 @@ func (l *Lane) tick() {
 func (l *Lane) schedule() {
 	if next := l.pool.Next(); next < l.next {
 		l.next = next
-		l.engine.loop.Set(&l.timer, nanoseconds(int64(next-l.now())))
+		l.engine.loop.Set(&l.timer, time.Duration(next-l.now()))
 	}
-}
-
-// addClient gives c the smallest kind of identity that the pool wants: a small number.
-func (l *Lane) addClient(c *Client) {
-	if n := len(l.freeIDs); n > 0 {
-		c.id = l.freeIDs[n-1]
-		l.freeIDs = l.freeIDs[:n-1]
-		l.clients[c.id] = c
-		return
-	}
-	c.id = pool.ClientID(len(l.clients))
-	l.clients = append(l.clients, c)
-}
-
-func (l *Lane) removeClient(c *Client) {
-	l.clients[c.id] = nil
-	l.freeIDs = append(l.freeIDs, c.id)
 }
 
 // learn remembers what a backend in that set of settings reports; the client that comes next with the same settings needs no

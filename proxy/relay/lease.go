@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"time"
 
 	"weir/pool"
@@ -8,12 +9,11 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/wire"
 )
 
 // errandTimeout bounds a command of weir's own. Each takes a server a millisecond; one that takes this long will not end.
 const errandTimeout = 10 * time.Second
-
-func nanoseconds(n int64) time.Duration { return time.Duration(n) }
 
 // want asks the pool for a backend. True: the client has one, ready for its bytes. False: it waits, or has been failed.
 func (c *Client) want() bool {
@@ -46,7 +46,7 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
 		l.totals.Leases++
-		l.lease(l.clients[d.Client], l.backends[d.Backend])
+		l.lease(l.clients.at(uint32(d.Client)), l.backends[d.Backend])
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:
@@ -56,7 +56,7 @@ func (l *Lane) carryOut(d pool.Decision) {
 		l.totals.WaitsFailed++
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
 		// the iteration.
-		c, err := l.clients[d.Client], l.waitError(d)
+		c, err := l.clients.at(uint32(d.Client)), l.waitError(d)
 		l.engine.loop.Condemn(func() { c.waitFailed(err) })
 	}
 }
@@ -101,7 +101,6 @@ func (c *Client) proceed() {
 	c.greet(b.params)
 	b.detach()
 	c.lane.engine.loop.Condemn(b.reconsider)
-	c.readOn()
 }
 
 // detach parts a backend that owes nothing from its client, which becomes idle.
@@ -135,7 +134,7 @@ func (b *Backend) release() {
 		return
 	}
 	switch {
-	case b.account.Status() != idleTx:
+	case b.account.Status() != wire.TxIdle:
 		b.command(errandRollback, "ROLLBACK")
 	case b.pins != 0 || b.parses.unnamed:
 		b.reset(discardAll)
@@ -181,19 +180,17 @@ func (l *Lane) dial(id pool.BackendID) {
 	go func() {
 		d, failure := l.config.Dial(l.ctx)
 		if !l.engine.loop.Post(func() { l.dialled(b, d, failure) }) {
-			abandonDialled(d)
-			l.config.Places.Give(l)
+			l.abandonDialled(d)
 		}
 	}()
 }
 
-// abandonDialled closes a connection that comes too late for its loop.
-func abandonDialled(d *Dialled) {
+// abandonDialled closes a connection that comes too late for its loop, if there is one, and gives up its place.
+func (l *Lane) abandonDialled(d *Dialled) {
 	if d != nil {
-		var shared socket.IO
-		s := socket.New(d.FD)
-		s.Close(&shared)
+		closeFD(d.FD)
 	}
+	l.config.Places.Give(l)
 }
 
 // dialled takes a new backend into the pool, or tells the pool why there is none.
@@ -203,8 +200,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	if l.ctx.Err() != nil { // the engine has been abandoned meanwhile
-		abandonDialled(d)
-		l.config.Places.Give(l)
+		l.abandonDialled(d)
 		return
 	}
 	l.dialling.Observe(l.engine.since(b.born))
@@ -229,22 +225,10 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 // the clients that come from now on.
 func (l *Lane) adopt(params []session.Setting) {
 	known, ok := l.known[nil]
-	if ok && !sameParams(known, params) {
+	if ok && !slices.Equal(known, params) {
 		l.forgetKnown()
 	}
 	l.learn(nil, params)
-}
-
-func sameParams(a, b []session.Setting) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {

@@ -3,8 +3,6 @@ package relay
 import (
 	"testing"
 	"unsafe"
-
-	"weir/pool"
 )
 
 // idleBudget is what an idle client may cost weir on the heap, in bytes: itself and its places in the tables that know it. A
@@ -30,10 +28,10 @@ func TestIdleClientFitsItsBudget(t *testing.T) {
 		waiter       = 24
 	)
 	client := unsafe.Sizeof(Client{})
-	tables := pointer + // Engine.clients
-		unsafe.Sizeof(uint32(0)) + // Engine.free, once it has left
-		pointer + // Lane.clients
-		unsafe.Sizeof(pool.ClientID(0)) // Lane.freeIDs, once it has left
+	tables := pointer + // Engine.clients.items
+		unsafe.Sizeof(uint32(0)) + // Engine.clients.free, once it has left
+		pointer + // Lane.clients.items
+		unsafe.Sizeof(uint32(0)) // Lane.clients.free, once it has left
 	total := sizeClass(client) + tables + registration + waiter
 	t.Logf("Client %d, in all %d bytes", client, total)
 	if total > idleBudget {

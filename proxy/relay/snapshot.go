@@ -24,7 +24,7 @@ func (l *Lane) snapshot() status.Pool {
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}
-	for _, c := range l.clients {
+	for _, c := range l.clients.items {
 		if c != nil {
 			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
 		}

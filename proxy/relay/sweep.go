@@ -27,13 +27,16 @@ func (e *Engine) over(t int64, limit time.Duration) bool {
 
 var errTooLong = errors.New("it took too long to become free again")
 
+// cancelGrace is how long behind its time a backend is asked to cancel what its client has left, before it is given up.
+const cancelGrace = time.Minute
+
 func (l *Lane) sweepBackends() {
 	now := l.engine.loop.Now()
 	for _, b := range l.backends {
 		switch {
 		case b == nil || b.doomed:
 		case b.until != 0 && now > b.until:
-			if b.state == backendSettling && b.cancels == 0 && b.lane.engine.since(b.until) < time.Minute {
+			if b.state == backendSettling && b.cancels == 0 && l.engine.since(b.until) < cancelGrace {
 				b.cancel(func() {})
 				continue
 			}
@@ -63,7 +66,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 }
 
 func (l *Lane) sweepClients() {
-	for _, c := range l.clients {
+	for _, c := range l.clients.items {
 		if c != nil && c.state == clientIdle && l.engine.over(c.active, c.limits.Idle) {
 			c.fail(pgerror.ClientIdleTimeout(c.limits.Idle))
 		}

@@ -128,10 +128,7 @@ func (p *program) phrase() []string {
 	case 6:
 		return append(append([]string{p.parse(), p.describe(), "Sync"}, p.bound()...), "Sync")
 	case 7:
-		// Data that fails stands here only, with no Sync between it and the end: behind a failure nobody can tell which of
-		// such Syncs the server has swallowed, so weir gives up that backend, and requests sent ahead may go with it.
-		lines := append(p.query(), p.pick(`CopyData {"Data":"1\n"}`, `CopyData {"Data":"x\n"}`), p.pick(`CopyData {"Data":"2\n"}`, "Flush"))
-		return append(lines, p.pick("CopyDone", "CopyDone", `CopyFail {"Message":"no"}`))
+		return append(append(p.query(), p.copying()...), p.pick("CopyDone", "CopyDone", `CopyFail {"Message":"no"}`))
 	case 8:
 		lines := []string{`Parse {"Query":"copy w from stdin"}`, "Bind", "Execute", p.pick("Sync", "Flush")}
 		return append(append(lines, p.copying()...), p.pick("CopyDone", "CopyDone", `CopyFail {"Message":"no"}`), "Sync")
@@ -210,7 +207,7 @@ func (p *program) name() string { return p.pick("", "", "", "", "", "", "a", "b"
 func (p *program) copying() []string {
 	var lines []string
 	for range p.rand.IntN(4) {
-		lines = append(lines, p.pick(`CopyData {"Data":"1\n"}`, `CopyData {"Data":"1\n2\n"}`, "Sync", "Flush",
+		lines = append(lines, p.pick(`CopyData {"Data":"1\n"}`, `CopyData {"Data":"1\n2\n"}`, `CopyData {"Data":"1"}`, `CopyData {"Data":"x\n"}`, "Sync", "Flush",
 			`CopyData {"Data":"`+strings.Repeat(`12345678\n`, 2500+p.rand.IntN(10000))+`"}`))
 	}
 	return lines

@@ -133,6 +133,13 @@ func (x *Exchange) Reset() {
 	*x = Exchange{ring: ring, status: wire.TxIdle}
 }
 
+// Certain makes the account that of a backend that owes nothing, whatever it was, because somebody has made sure of it. status is
+// that of its last ReadyForQuery.
+func (x *Exchange) Certain(status wire.TxStatus) {
+	x.Reset()
+	x.status = status
+}
+
 // ringKept is the length up to which an empty ring is kept: 64 segments are half a kilobyte, and deeper pipelines are rare.
 const ringKept = 64
 

@@ -49,6 +49,7 @@ const (
 	errandSwitch          // apply the settings of the client that waits for it
 	errandRollback        // end the transaction that a client left behind
 	errandReset           // make the session as new after a client that changed it
+	errandProbe           // find out whether anything is due, see probe; unlike the others it leaves the state as it is
 )
 
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.
@@ -72,6 +73,7 @@ type Backend struct {
 	freed    bool // the account became free in this read; released when the read has been walked
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	confused bool // its stream has ceased to make sense
+	probing  bool // a probe is under way
 	errand   errand
 	refused  []byte // the error that the errand met, nil while it goes well
 	cancels  int    // cancel requests aimed at it that are still under way

@@ -170,7 +170,7 @@ func (b *Backend) orphaned(half bool) {
 	switch {
 	case b.state == backendInternal || b.doomed:
 		// Its errand goes on; errandDone finds no client.
-	case half || b.account.Unended() || b.wantsData():
+	case half || b.doubtful() || b.account.Unended() || b.wantsData():
 		b.retire()
 	case b.account.Settled():
 		b.release()
@@ -209,12 +209,16 @@ func (b *Backend) settleOn() {
 func (b *Backend) errandDone(status wire.TxStatus) {
 	done, refused := b.errand, b.refused
 	b.errand, b.refused, b.until = errandNone, nil, 0
+	if done == errandProbe {
+		b.probeDone(status)
+		return
+	}
 	if status != wire.TxIdle || refused != nil && done != errandSwitch {
 		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(refused, wire.FieldMessage))))
 		return
 	}
 	switch done {
-	case errandNone: // ready asks only when there is one
+	case errandNone, errandProbe: // ready asks only when there is one; a probe is done with
 	case errandSwitch:
 		b.switched(refused)
 	case errandRollback:

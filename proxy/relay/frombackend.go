@@ -120,10 +120,16 @@ func (b *Backend) consume(p []byte) {
 			b.doubt("a message that no server sends", f)
 			return
 		}
+		if b.probing && f.Type == wire.ServerRowDescription {
+			look = looksAtBody
+		}
 		if look == looksAtBody && len(rest) < min(f.Total(), inspectLen) {
 			break
 		}
 		n := min(f.Total(), len(rest))
+		if b.probing && f.Type == wire.ServerRowDescription && probed(rest[wire.HeaderLen:n]) {
+			b.errand = errandProbe
+		}
 		mine := b.client == nil || b.errand != errandNone
 		b.note(f.Type, rest[wire.HeaderLen:n])
 		b.skip = uint32(f.Total() - n)
@@ -174,7 +180,7 @@ func (b *Backend) walked() {
 
 // lastWord reports whether a client that sends no more has had all that it can get, as far as that is known.
 func (b *Backend) lastWord() bool {
-	return b.account.Due() == 0 || b.account.Copying() == exchange.CopyIn || b.account.Taint()&exchange.Doubt != 0
+	return b.account.Due() == 0 || b.account.Copying() == exchange.CopyIn || b.doubtful()
 }
 
 // toClient forwards to the present client, if there is one.
@@ -225,8 +231,9 @@ func (b *Backend) noteAnswer(t byte, body []byte) {
 func (b *Backend) noteTag(tag []byte) {
 	add, clearAll := session.Combine(b.effects, tag)
 	if clearAll {
-		// DISCARD ALL: the session is as it was after the backend's login.
-		b.pins, b.effects = 0, 0
+		// DISCARD ALL: the session is as it was after the backend's login. The effects are those of texts that were sent behind
+		// it, too.
+		b.pins = 0
 		b.applied(nil)
 	}
 	b.pins = b.pins&^session.EndedBy(tag) | add
@@ -270,12 +277,23 @@ func (b *Backend) ready(status wire.TxStatus) {
 	}
 	b.account.Ready(status)
 	b.measure(status)
-	if !b.account.Settled() {
-		return
+	if b.account.Settled() {
+		b.settled(status)
 	}
-	b.parses.settled()
-	if !b.parses.unnamed && b.pins&session.PreparedStatement == 0 {
-		b.effects = 0 // no statement is left that could still do what its text says
+}
+
+// settled decides what becomes of a backend that owes nothing, as far as is known.
+func (b *Backend) settled(status wire.TxStatus) {
+	switch {
+	case b.doubtful() && b.client != nil:
+		b.probe(status)
+		return
+	case b.doubtful(): // release retires it
+	default:
+		b.parses.settled()
+		if status == wire.TxIdle && !b.parses.unnamed && b.pins&session.PreparedStatement == 0 {
+			b.effects = 0 // neither statement nor portal is left that could still do what its text says
+		}
 	}
 	switch {
 	case b.client == nil:

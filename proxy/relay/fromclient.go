@@ -34,7 +34,7 @@ func (c *Client) mayRead() bool {
 	case clientIdle:
 		return !c.sock.Parked() // it takes its answers before it may ask again
 	case clientLeased:
-		return !c.backend.doomed && !c.backend.sock.Parked() && c.backend.account.Len() < accountMax
+		return !c.backend.doomed && !c.backend.probing && !c.backend.sock.Parked() && c.backend.account.Len() < accountMax
 	default:
 		return false
 	}
@@ -195,7 +195,7 @@ func (c *Client) skipped(p []byte) int {
 			c.scan = nil
 		}
 	}
-	if c.skip == 0 && c.backend != nil && c.backend.account.Free() {
+	if c.skip == 0 && c.backend != nil && c.backend.account.Settled() {
 		// The server answered before it had the whole message: a COPY that failed. Only now may the backend leave.
 		c.lane.engine.loop.Condemn(c.backend.reconsider)
 	}

@@ -121,6 +121,8 @@ func (b *Backend) reconsider() {
 	case b.state != backendLeased:
 	case b.client == nil:
 		b.release()
+	case b.doubtful() && b.account.Settled():
+		b.probe(b.account.Status())
 	case b.account.Free() && b.mayFree():
 		b.detach()
 		b.release()

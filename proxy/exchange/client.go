@@ -27,6 +27,8 @@ func (x *Exchange) extended() {
 		return
 	}
 	x.open++
+	x.asked++
+	x.owed++
 	x.opened = true
 }
 

@@ -67,6 +67,9 @@ type Exchange struct {
 	opened   bool   // there was such a message: the server waits for a Sync, whatever is due
 	executed bool   // one of them was an Execute
 
+	asked uint64 // completions that were ever due
+	owed  uint64 // those that are due now: open and all of the segments'
+
 	skipping bool // the server ignores all messages up to a Sync that the client has not sent yet
 	copying  Copy
 	inCopy   uint32 // Syncs that the client sent amid its CopyData: swallowed if the COPY succeeds
@@ -105,6 +108,12 @@ func (x *Exchange) Due() int {
 	}
 	return n
 }
+
+// Asked is the number of the completion that the last message made due, counted since the last Reset.
+func (x *Exchange) Asked() uint64 { return x.asked }
+
+// Answered is the number of the last completion that has come or will not come. They come in the order in which they were asked for.
+func (x *Exchange) Answered() uint64 { return x.asked - x.owed }
 
 // Len is the number of segments in the account. The relay stops reading a client whose account grows too long.
 func (x *Exchange) Len() int { return int(x.count) }
@@ -164,6 +173,7 @@ func (x *Exchange) grow() {
 }
 
 func (x *Exchange) pop() {
+	x.owed -= uint64(x.at(0).due)
 	x.head++
 	x.count--
 }

@@ -43,6 +43,8 @@ func check(t *testing.T, x *Exchange, sent int) {
 		due += int(x.at(i).due)
 	}
 	switch {
+	case uint64(due) != x.owed || x.Answered() > x.Asked():
+		t.Fatalf("%d completions are due, counted %d; %d of %d answered", due, x.owed, x.Answered(), x.Asked())
 	case due > sent || x.Len()+due > 2*sent:
 		t.Fatalf("%d completions and %d ends are due for %d messages", due, x.Len(), sent)
 	case int(x.count) > len(x.ring) || len(x.ring)&(len(x.ring)-1) != 0:

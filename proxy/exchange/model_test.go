@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"weir/proxy/wire"
 )
@@ -33,6 +34,7 @@ var fateNames = [fates]string{"ok", "error", "empty", "suspend", "begin", "end",
 type request struct {
 	kind byte
 	fate fate
+	asks uint64 // the number that the account gave its completion; 0 if it asks for none
 }
 
 // model is PostgreSQL's main loop (PostgresMain, SocketBackend and CopyGetData), deliberately dumb: it reads the client's
@@ -40,6 +42,9 @@ type request struct {
 type model struct {
 	in  []request
 	out []string // answers on their way, as scripts write them
+
+	asks    uint64   // of the message that is being carried out
+	answers []uint64 // as out: the number of the message that each answers
 
 	skip     bool // ignores everything up to a Sync
 	copies   int  // COPY FROM STDIN under way and, in the same Query, still to come
@@ -52,7 +57,22 @@ type model struct {
 	copyFail bool // a COPY has failed once: the only reason for doubts
 }
 
-func (m *model) say(answers ...string) { m.out = append(m.out, answers...) }
+func (m *model) say(answers ...string) {
+	m.out = append(m.out, answers...)
+	for range answers {
+		m.answers = append(m.answers, m.asks)
+	}
+}
+
+// deliver is the next answer and the number of what it completes; 0 if it completes nothing.
+func (m *model) deliver() (answer string, completes uint64) {
+	answer, completes = m.out[0], m.answers[0]
+	m.out, m.answers = m.out[1:], m.answers[1:]
+	if !strings.Contains("123nTCIs", answer) {
+		completes = 0
+	}
+	return answer, completes
+}
 
 func (m *model) ready() {
 	m.run, m.executed = false, false
@@ -63,6 +83,9 @@ func (m *model) ready() {
 func (m *model) step() {
 	r := m.in[0]
 	m.in = m.in[1:]
+	if m.copies == 0 { // the command's completion comes behind its data
+		m.asks = r.asks
+	}
 	switch {
 	case m.copies > 0:
 		m.copyData(r)

@@ -152,18 +152,24 @@ func replay(program []operation) (script string, out outcome, err error) {
 			return b.String(), out, nil
 		case op.kind == 'c':
 			fmt.Fprintf(&b, "client %c\n", op.request.kind)
-			m.in = append(m.in, op.request)
+			before := x.Asked()
 			x.Client(op.request.kind)
+			if x.Asked() > before {
+				op.request.asks = x.Asked()
+			}
+			m.in = append(m.in, op.request)
 		case op.kind == 's' && len(m.in) > 0:
 			m.step()
 			out.copied = out.copied || m.copies > 0
 			continue // nothing that the account could see
 		case op.kind == 'a' && len(m.out) > 0:
-			fmt.Fprintf(&b, "server %s\n", m.out[0])
-			answer := m.out[0]
-			m.out = m.out[1:]
+			answer, completes := m.deliver()
+			fmt.Fprintf(&b, "server %s\n", answer)
 			if err := play(&x, "server "+answer); err != nil {
 				return b.String(), out, err
+			}
+			if completes != 0 && x.Answered() != completes && x.Taint()&Doubt == 0 {
+				return b.String(), out, fmt.Errorf("it answers message %d, the account says %d", completes, x.Answered())
 			}
 		default:
 			continue

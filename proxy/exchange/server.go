@@ -30,12 +30,14 @@ func (x *Exchange) complete() {
 	if f := x.front(); f != nil {
 		if f.due > 0 {
 			f.due--
+			x.owed--
 			x.trim()
 		}
 		return
 	}
 	if x.open > 0 {
 		x.open--
+		x.owed--
 	}
 }
 
@@ -124,11 +126,13 @@ func (x *Exchange) fail() {
 			x.skip()
 			return
 		}
+		x.owed -= uint64(x.at(0).due)
 		x.at(0).due = 0
 	}
 }
 
 func (x *Exchange) skip() {
+	x.owed -= uint64(x.open)
 	x.open, x.opened, x.executed = 0, false, false
 	x.skipping = true
 }
@@ -146,6 +150,7 @@ func (x *Exchange) Ready(status wire.TxStatus) {
 		x.taint |= Doubt
 	}
 	if f == nil {
+		x.owed -= uint64(x.open)
 		x.open, x.opened, x.executed, x.skipping = 0, false, false, false
 		return
 	}

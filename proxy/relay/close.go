@@ -192,10 +192,10 @@ func (b *Backend) settle() {
 }
 
 // settleOn does for a client that is gone what it would have had to do: end the skipping behind an error with a Sync. A COPY that
-// waits for its data ends with the backend only.
+// waits for its data ends with the backend only, and so does an account in doubt: what it counts as due may never come.
 func (b *Backend) settleOn() {
 	switch {
-	case b.wantsData():
+	case b.wantsData(), b.doubtful():
 		b.retire()
 	case b.account.Skipping():
 		b.account.Client(wire.ClientSync)

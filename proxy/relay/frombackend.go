@@ -120,15 +120,18 @@ func (b *Backend) consume(p []byte) {
 			b.doubt("a message that no server sends", f)
 			return
 		}
-		if b.probing && f.Type == wire.ServerRowDescription {
-			look = looksAtBody
-		}
 		if look == looksAtBody && len(rest) < min(f.Total(), inspectLen) {
 			break
 		}
 		n := min(f.Total(), len(rest))
-		if b.probing && f.Type == wire.ServerRowDescription && probed(rest[wire.HeaderLen:n]) {
-			b.errand = errandProbe
+		if b.probing && f.Type == wire.ServerParseComplete && b.errand == errandNone {
+			answered, known := probed(rest[n:])
+			if !known {
+				break
+			}
+			if answered {
+				b.errand = errandProbe
+			}
 		}
 		mine := b.client == nil || b.errand != errandNone
 		b.note(f.Type, rest[wire.HeaderLen:n])
@@ -286,7 +289,7 @@ func (b *Backend) ready(status wire.TxStatus) {
 func (b *Backend) settled(status wire.TxStatus) {
 	switch {
 	case b.doubtful() && b.client != nil:
-		b.probe(status)
+		b.probe()
 		return
 	case b.doubtful(): // release retires it
 	default:

@@ -122,7 +122,7 @@ func (b *Backend) reconsider() {
 	case b.client == nil:
 		b.release()
 	case b.doubtful() && b.account.Settled():
-		b.probe(b.account.Status())
+		b.probe()
 	case b.account.Free() && b.mayFree():
 		b.detach()
 		b.release()

@@ -3,21 +3,10 @@ package relay
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/hex"
-	"errors"
 
 	"weir/proxy/exchange"
 	"weir/proxy/wire"
 )
-
-// probeName is the column of a probe's answer. It is random, so that no client can give it to an answer of its own.
-var probeName = func() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "weir asks whether anything is due " + hex.EncodeToString(b[:])
-}()
-
-var errProbeLost = errors.New("nobody can tell which answers are still due")
 
 // doubtful reports whether more may be due to the client than the account knows of.
 func (b *Backend) doubtful() bool { return b.account.Taint()&exchange.Doubt != 0 }
@@ -27,32 +16,53 @@ func (b *Backend) doubtful() bool { return b.account.Taint()&exchange.Doubt != 0
 //
 // It is needed behind a COPY that has failed: which Syncs the COPY has swallowed, and which are answered, the server does not
 // say. Several drivers send one such Sync with the Execute of each COPY.
-//
-// status is that of the last ReadyForQuery. In a failed transaction the server would refuse the question and the refusal could be
-// an answer to the client; the account stays in doubt until the client has rolled back.
-func (b *Backend) probe(status wire.TxStatus) {
-	switch {
-	case b.probing && status == wire.TxFailed:
-		b.doom(errProbeLost) // a transaction that the account did not know of has refused the question
-		return
-	case b.probing, status == wire.TxFailed, b.client.skip > 0:
-		return
-	case b.account.Taint() != exchange.Doubt:
+func (b *Backend) probe() {
+	if b.probing || b.client.skip > 0 || b.account.Taint() != exchange.Doubt {
 		return // a PostgreSQL 18 with a Query behind an Execute would fail at it, whatever it is
 	}
 	b.probing = true
 	b.until = b.lane.engine.loop.Now() + settleTimeout
-	p := wire.AppendQuery(nil, `SELECT 1 AS "`+probeName+`"`)
-	if err := b.sock.Write(&b.lane.engine.io, p); err != nil {
+	if err := b.sock.Write(&b.lane.engine.io, probeRequest); err != nil {
 		b.doom(err)
 	} else if b.sock.Parked() {
 		b.watchWrite(true)
 	}
 }
 
-// probed reports whether a RowDescription is the beginning of a probe's answer.
-func probed(body []byte) bool {
-	return len(body) > 2 && bytes.HasPrefix(body[2:], []byte(probeName+"\x00"))
+// probeTypes are the parameter types of the probe's statement, and so the contents of its ParameterDescription. They are random,
+// so that no answer of a client's own looks like it. PostgreSQL does not look up types that no parameter uses
+// (exec_parse_message in src/backend/tcop/postgres.c).
+var probeTypes = func() (types [8]uint32) {
+	var b [len(types)]byte
+	_, _ = rand.Read(b[:]) // never fails
+	for i := range types {
+		types[i] = 1<<31 | uint32(i)<<8 | uint32(b[i])
+	}
+	return types
+}()
+
+const probeName = "weir asks whether anything is due"
+
+// probeRequest describes a statement that it prepares and closes. It carries out nothing, so it does no harm in a transaction,
+// and that the statement is a ROLLBACK makes the server answer in a failed one, too.
+var probeRequest = func() []byte {
+	p := wire.AppendParse(nil, probeName, "ROLLBACK", probeTypes[:])
+	p = wire.AppendDescribe(p, 'S', probeName)
+	p = wire.AppendClose(p, 'S', probeName)
+	return wire.AppendSync(p)
+}()
+
+// probeAnswer is what follows the ParseComplete.
+var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
+
+// probed reports whether p, which follows a ParseComplete, makes that the beginning of a probe's answer; known: p is long enough to
+// tell.
+func probed(p []byte) (answered, known bool) {
+	n := min(len(p), len(probeAnswer))
+	if !bytes.Equal(p[:n], probeAnswer[:n]) {
+		return false, true
+	}
+	return true, n == len(probeAnswer)
 }
 
 // probeDone goes on with an account that is exact again.

@@ -120,10 +120,43 @@ func AppendCommandComplete(dst []byte, tag string) []byte {
 	return end(appendCString(dst, tag), at)
 }
 
+// AppendParameterDescription tells a client the parameter types of a statement.
+func AppendParameterDescription(dst []byte, types []uint32) []byte {
+	dst, at := begin(dst, ServerParameterDesc)
+	return end(appendTypes(dst, types), at)
+}
+
+func appendTypes(dst []byte, types []uint32) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(types)))
+	for _, t := range types {
+		dst = binary.BigEndian.AppendUint32(dst, t)
+	}
+	return dst
+}
+
 // AppendQuery sends a server one simple query.
 func AppendQuery(dst []byte, sql string) []byte {
 	dst, at := begin(dst, ClientQuery)
 	return end(appendCString(dst, sql), at)
+}
+
+// AppendParse prepares a statement. types are those of its first parameters; 0 leaves one to the server.
+func AppendParse(dst []byte, name, sql string, types []uint32) []byte {
+	dst, at := begin(dst, ClientParse)
+	dst = appendCString(appendCString(dst, name), sql)
+	return end(appendTypes(dst, types), at)
+}
+
+// AppendDescribe asks for the description of a statement, of kind 'S', or of a portal, 'P'.
+func AppendDescribe(dst []byte, kind byte, name string) []byte {
+	dst, at := begin(dst, ClientDescribe)
+	return end(appendCString(append(dst, kind), name), at)
+}
+
+// AppendClose closes a statement, of kind 'S', or a portal, 'P'.
+func AppendClose(dst []byte, kind byte, name string) []byte {
+	dst, at := begin(dst, ClientClose)
+	return end(appendCString(append(dst, kind), name), at)
 }
 
 // AppendSync ends a batch of extended-protocol messages.

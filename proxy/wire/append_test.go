@@ -58,6 +58,10 @@ var serverMessages = map[string]struct {
 		func(dst []byte) []byte { return AppendCommandComplete(dst, "SELECT 1") },
 		&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")},
 	},
+	"ParameterDescription": {
+		func(dst []byte) []byte { return AppendParameterDescription(dst, []uint32{23, 1 << 31}) },
+		&pgproto3.ParameterDescription{ParameterOIDs: []uint32{23, 1 << 31}},
+	},
 	"ErrorResponse": {
 		func(dst []byte) []byte { return AppendErrorResponse(dst, refusal) },
 		&pgproto3.ErrorResponse{
@@ -104,10 +108,13 @@ func TestClientsReadWhatWeirAppends(t *testing.T) {
 }
 
 func TestServersReadWhatWeirAppends(t *testing.T) {
-	stream := AppendTerminate(AppendSync(AppendQuery(nil, "set a to 'b'")))
+	stream := AppendQuery(nil, "set a to 'b'")
+	stream = AppendClose(AppendDescribe(AppendParse(stream, "s", "select $1", []uint32{23}), 'S', "s"), 'P', "p")
+	stream = AppendTerminate(AppendSync(stream))
 	b := pgproto3.NewBackend(bytes.NewReader(stream), nil)
 	for _, want := range []pgproto3.FrontendMessage{
-		&pgproto3.Query{String: "set a to 'b'"}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+		&pgproto3.Query{String: "set a to 'b'"}, &pgproto3.Parse{Name: "s", Query: "select $1", ParameterOIDs: []uint32{23}},
+		&pgproto3.Describe{ObjectType: 'S', Name: "s"}, &pgproto3.Close{ObjectType: 'P', Name: "p"}, &pgproto3.Sync{}, &pgproto3.Terminate{},
 	} {
 		got, err := b.Receive()
 		if err != nil || !reflect.DeepEqual(got, want) {

@@ -59,6 +59,7 @@ type Pool struct {
 	ReservePoolSize    int
 	ReservePoolTimeout Duration // 0: the reserve is never used
 	MaxDials           int
+	MaxPrepared        int    // statements that a backend keeps for the clients that share them; 0: they are not shared
 	ServerResetQuery   string // session mode only; empty: none
 }
 
@@ -131,6 +132,7 @@ func Default() *Config {
 			PoolSize:           20,
 			ReservePoolTimeout: 5 * second,
 			MaxDials:           4,
+			MaxPrepared:        200,
 			ServerResetQuery:   "DISCARD ALL",
 		},
 		Databases: map[string]Database{},

@@ -9,6 +9,7 @@ type Override struct {
 	ReservePoolSize    *int
 	ReservePoolTimeout *Duration
 	MaxDials           *int
+	MaxPrepared        *int
 	ServerResetQuery   *string
 
 	MaxDBConnections         *int
@@ -65,6 +66,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			ReservePoolSize:    first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
 			ReservePoolTimeout: first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
 			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
+			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),

@@ -4,12 +4,13 @@ const (
 	// backendsMax bounds pool sizes: MAX_BACKENDS, 0x3FFFF in PostgreSQL's src/include/postmaster/postmaster.h.
 	backendsMax = 0x3FFFF
 	// clientsMax bounds numbers of clients: descriptors of one process stay below (Linux: fs.nr_open, 1,048,576).
-	clientsMax = 1_000_000
-	dialsMax   = 1000
-	backlogMax = 65535 // far above any net.core.somaxconn
-	loopsMax   = 256
-	secondsMax = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
-	probesMax  = 127   // MAX_TCP_KEEPCNT, there
+	clientsMax  = 1_000_000
+	dialsMax    = 1000
+	preparedMax = 1_000_000
+	backlogMax  = 65535 // far above any net.core.somaxconn
+	loopsMax    = 256
+	secondsMax  = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
+	probesMax   = 127   // MAX_TCP_KEEPCNT, there
 )
 
 // sections in the order of the file.
@@ -157,6 +158,15 @@ var poolSettings = []setting{
 		meaning: "How many connections to the server a pool may be opening at the same time. A new backend costs the " +
 			"server a process and, with SCRAM, thousands of hashes: a burst of clients must not become a burst of these.",
 		why: "PgBouncer opens one at a time, which makes a cold pool slow where the network is.",
+	},
+	{
+		section: "pool", name: "max_prepared_statements", unit: "statements", max: preparedMax, in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxPrepared },
+		override: func(o *Override) any { return &o.MaxPrepared },
+		meaning: "How many named prepared statements a backend keeps, in transaction and statement mode. Clients share them: what " +
+			"has the same text is prepared once on a backend. It bounds the server's memory, not the clients: each may have as many " +
+			"as it likes, and one that a backend has given up is prepared again when it is used. 0: they are not shared, and a " +
+			"client that prepares one keeps its backend.",
 	},
 	{
 		section: "pool", name: "server_reset_query", in: inDatabases,

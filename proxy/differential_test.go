@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"net"
 	"slices"
 	"strings"
@@ -226,7 +227,7 @@ func (p *program) sql() string {
 		"copy (select 1) to stdout", "copy (select 1 / (2 - n) from generate_series(1, 3) n) to stdout",
 		"do $$ begin raise notice 'a notice'; end $$", "set local application_name = 'local'", "set datestyle = 'german'", "show datestyle", "show application_name",
 		"prepare sq as select 5", "execute sq", "deallocate all", "discard all", "declare c cursor for select 1", "fetch c",
-		"select name from pg_prepared_statements order by 1", "select name from pg_cursors order by 1", "create temp table own (a int)", "select count(*) from own",
+		"select name from pg_prepared_statements where from_sql order by 1", "select name from pg_cursors order by 1", "create temp table own (a int)", "select count(*) from own",
 		"select pg_try_advisory_lock_shared(1) is null", "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
 	)
 }
@@ -243,7 +244,7 @@ func (p *program) compare(t *testing.T, addr string, d *pgserver.Database) error
 		return fmt.Errorf("through weir: %w; so far\n%s", err, strings.Join(tail(got), "\n"))
 	}
 	n := 0
-	for n < len(want) && n < len(got) && want[n] == got[n] {
+	for n < len(want) && n < len(got) && strange.ReplaceAllString(want[n], "") == strange.ReplaceAllString(got[n], "") {
 		n++
 	}
 	// A server that ends the connection resets it where bytes of the client's are unread, and what it said last may get lost.
@@ -259,6 +260,10 @@ func (p *program) compare(t *testing.T, addr string, d *pgserver.Database) error
 	return fmt.Errorf("message %d differs; the last ones are, on PostgreSQL\n%s\nand through weir\n%s", n,
 		strings.Join(tail(want[:min(n+1, len(want))]), "\n"), strings.Join(tail(got[:min(n+1, len(got))]), "\n"))
 }
+
+// strange is the type of a message that may not stand amid COPY data. Weir may have put one of its own there; either way it is the
+// end of the connection.
+var strange = regexp.MustCompile(`unexpected message type 0x..`)
 
 func tail(lines []string) []string {
 	var short []string

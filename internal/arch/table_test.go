@@ -72,7 +72,7 @@ var table = map[string]rule{
 		why: "a client's state is a value that is compared and replayed, and knows no connection",
 	},
 	"proxy/prepared": {
-		ours: []string{"proxy/wire", "proxy/sqlscan"}, pure: true, later: true,
+		ours: []string{"proxy/wire", "proxy/sqlscan"}, pure: true,
 		why: "names of statements are book-keeping, and know no connection",
 	},
 	"proxy/login": {

@@ -6,6 +6,7 @@ import (
 	"weir/pool"
 	"weir/proxy/eventloop"
 	"weir/proxy/exchange"
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/sqlscan"
@@ -74,12 +75,15 @@ type Backend struct {
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	confused bool // its stream has ceased to make sense
 	probing  bool // a probe is under way
+	fence    bool // a text was sent that may deallocate statements: its client is held until it is answered
+	awaits   bool // the client is held until the next ReadyForQuery, not until all is answered
 	errand   errand
 	refused  []byte // the error that the errand met, nil while it goes well
 	cancels  int    // cancel requests aimed at it that are still under way
 	sock     socket.Conn
 	account  exchange.Exchange
-	parses   parses
+	unnamed  unnamed
+	book     prepared.Book
 	client   *Client
 	skip     uint32
 	carry    []byte
@@ -89,6 +93,8 @@ type Backend struct {
 	pins    session.Pins      // why it must stay with its client
 	effects sqlscan.Effects   // of the texts sent since it was last settled
 	mode    sqlscan.Mode      // how it reads text
+
+	deallocating []string // names of the client's that answers under way will end
 
 	leased int64 // when the present lease began
 	asked  int64 // when the oldest unanswered request was sent; 0 while nothing is due
@@ -122,7 +128,10 @@ func (b *Backend) begin() {
 }
 
 // noteText adds what a statement's text may do to the session.
-func (b *Backend) noteText(e sqlscan.Effects) { b.effects |= e }
+func (b *Backend) noteText(e sqlscan.Effects) {
+	b.effects |= e
+	b.fence = b.fence || e&(sqlscan.Deallocate|sqlscan.Discard) != 0 && b.lane.shares
+}
 
 func (b *Backend) watchWrite(on bool) {
 	if err := b.lane.engine.loop.WatchWrite(b.token, on); err != nil {
@@ -133,6 +142,7 @@ func (b *Backend) watchWrite(on bool) {
 // command sends a command of weir's own; its answers are swallowed and errandDone is called at the end.
 func (b *Backend) command(e errand, sql string) {
 	b.errand, b.refused = e, nil
+	b.unnamed.gone() // a Query ends it
 	b.move(backendInternal)
 	b.until = b.lane.engine.loop.Now() + int64(errandTimeout)
 	io := &b.lane.engine.io

@@ -9,6 +9,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/sqlscan"
@@ -64,12 +65,14 @@ type Client struct {
 	unread  bool // an edge was reported and not read to its end
 	hungUp  bool // the peer has sent its FIN or is gone
 	discard bool // skip is thrown away rather than forwarded
+	held    bool // what it sends next depends on an answer: it is not read until then, and resumed
 	noMore  bool // it has sent its FIN: what is due is still delivered, then it is closed
 	doomed  bool // it leaves at the end of this iteration, or has left
 	abrupt  bool // nothing more is sent to it
 	skip    uint32
 	sock    socket.Conn
 	backend *Backend
+	names   *prepared.Names  // nil until it prepares a named statement
 	carry   []byte           // what was read and not yet judged or forwarded
 	scan    *sqlscan.Scanner // of a statement that is longer than what is collected; nil otherwise
 	active  int64            // when its state last changed

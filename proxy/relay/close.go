@@ -157,6 +157,7 @@ func (c *Client) close() {
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
 	e.env.Settings.Release(c.set)
+	c.names.Clear()
 	c.onGone()
 	e.drain.oneLess(e)
 }
@@ -227,7 +228,7 @@ func (b *Backend) errandDone(status wire.TxStatus) {
 	case errandReset:
 		b.account.Reset()
 		b.pins, b.effects, b.sent = 0, 0, false
-		b.parses.leased()
+		b.book.Deallocated(nil)
 		b.applied(nil)
 		b.freed = true
 	}
@@ -320,6 +321,7 @@ func (b *Backend) bury(cause error) {
 		b.goodbye()
 	}
 	wasInternal := b.state == backendInternal
+	b.book.Abandon(b.names())
 	b.gone()
 	l.pool.Lost(l.now(), b.id)
 	l.decided() // the client may bring about the next event, which has decisions of its own
@@ -336,6 +338,7 @@ func (b *Backend) gone() {
 	b.sock.Close(&e.io)
 	e.io.Return(b.carry)
 	b.carry = nil
+	b.book.Discard()
 	b.applied(nil)
 	l.totals.BackendsClosed++
 	b.forget()

@@ -7,6 +7,7 @@ import (
 	"weir/proxy/eventloop"
 	"weir/proxy/exchange"
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/sqlscan"
@@ -134,8 +135,23 @@ func (b *Backend) consume(p []byte) {
 			}
 		}
 		mine := b.client == nil || b.errand != errandNone
-		b.note(f.Type, rest[wire.HeaderLen:n])
+		var translated []byte
+		if f.Type == wire.ServerErrorResponse && !mine && n == f.Total() {
+			translated = b.client.translate(rest[wire.HeaderLen:n])
+		}
+		switch b.note(f.Type, rest[wire.HeaderLen:n]) {
+		case prepared.Swallow:
+			mine = true
+		case prepared.AsParseComplete:
+			rest[0] = wire.ServerParseComplete
+		}
 		b.skip = uint32(f.Total() - n)
+		if translated != nil {
+			b.toClient(p[from:pos])
+			b.toClient(translated)
+			b.lane.engine.io.Return(translated)
+			from = pos + n
+		}
 		if mine {
 			b.toClient(p[from:pos])
 			from = pos + n
@@ -193,14 +209,15 @@ func (b *Backend) toClient(p []byte) {
 	}
 }
 
-// note enters one message into what is known of the backend and, unless it answers a command of weir's own, into the account.
-func (b *Backend) note(t byte, body []byte) {
+// note enters one message into what is known of the backend and, unless it answers a command of weir's own, into the account. The
+// verdict is about completions that shared statements ask for.
+func (b *Backend) note(t byte, body []byte) prepared.Verdict {
 	switch t {
 	case wire.ServerReadyForQuery:
 		status, err := wire.PeekReadyForQuery(body)
 		if err != nil {
 			b.doubt("a ReadyForQuery without a status", wire.Frame{Type: t})
-			return
+			break
 		}
 		b.ready(status)
 	case wire.ServerErrorResponse:
@@ -211,27 +228,43 @@ func (b *Backend) note(t byte, body []byte) {
 		}
 	default:
 		if b.errand == errandNone {
-			b.noteAnswer(t, body)
+			return b.noteAnswer(t, body)
 		}
 	}
+	return prepared.Pass
 }
 
 // noteAnswer enters a message that may settle something.
-func (b *Backend) noteAnswer(t byte, body []byte) {
+func (b *Backend) noteAnswer(t byte, body []byte) prepared.Verdict {
+	b.account.Server(t)
 	switch t {
 	case wire.ServerCommandComplete:
 		b.noteTag(wire.PeekTag(body))
 	case wire.ServerPortalSuspended:
 		b.noteTag(nil) // it has run, if not to its end
-	case wire.ServerParseComplete:
-		if b.parses.complete() {
+	case wire.ServerParseComplete, wire.ServerCloseComplete:
+		return b.noteStatement(t)
+	}
+	return prepared.Pass
+}
+
+// noteStatement takes note that a statement was prepared or closed.
+func (b *Backend) noteStatement(t byte) prepared.Verdict {
+	verdict := b.book.Complete(&b.account, b.names())
+	switch {
+	case verdict == prepared.Impossible:
+		b.doubt("a statement was prepared twice", wire.Frame{Type: t})
+	case verdict == prepared.Unknown && t == wire.ServerParseComplete:
+		b.unnamed.done = true
+		if b.unnamed.named {
 			b.pins |= session.PreparedStatement
 		}
 	}
-	b.account.Server(t)
+	return verdict
 }
 
 func (b *Backend) noteTag(tag []byte) {
+	b.deallocated(tag)
 	add, clearAll := session.Combine(b.effects, tag)
 	if clearAll {
 		// DISCARD ALL: the session is as it was after the backend's login. The effects are those of texts that were sent behind
@@ -255,7 +288,15 @@ func (b *Backend) noteError(body []byte) {
 	}
 	b.pins |= session.FromError(b.effects)
 	b.account.Server(wire.ServerErrorResponse)
+	b.book.Failed(&b.account, b.names())
+	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
+		b.lane.statements.Forget()
+	}
 }
+
+// staleRoutine is the function that refuses to run a statement whose result has other columns since it was prepared (0A000, "cached
+// plan must not change result type"). The drivers prepare it again then.
+const staleRoutine = "RevalidateCachedQuery"
 
 // report takes note of a ParameterStatus. The list may be shared with others, so a change makes a new one.
 func (b *Backend) report(name, value string) {
@@ -279,9 +320,13 @@ func (b *Backend) ready(status wire.TxStatus) {
 		return
 	}
 	b.account.Ready(status)
+	b.book.Failed(&b.account, b.names())
 	b.measure(status)
-	if b.account.Settled() {
+	switch {
+	case b.account.Settled():
 		b.settled(status)
+	case b.awaits:
+		b.unhold()
 	}
 }
 
@@ -293,8 +338,13 @@ func (b *Backend) settled(status wire.TxStatus) {
 		return
 	case b.doubtful(): // release retires it
 	default:
-		b.parses.settled()
-		if status == wire.TxIdle && !b.parses.unnamed && b.pins&session.PreparedStatement == 0 {
+		b.unnamed.settled()
+		b.deallocating, b.fence = nil, false
+		if b.client != nil {
+			b.client.names.Settled()
+		}
+		b.unhold()
+		if status == wire.TxIdle && !b.unnamed.parsed && b.pins&session.PreparedStatement == 0 {
 			b.effects = 0 // neither statement nor portal is left that could still do what its text says
 		}
 	}
@@ -308,9 +358,17 @@ func (b *Backend) settled(status wire.TxStatus) {
 	}
 }
 
+// unhold lets the client go on that had to wait for what its statements mean.
+func (b *Backend) unhold() {
+	b.awaits = false
+	if c := b.client; c != nil && c.held {
+		b.lane.engine.loop.Condemn(c.resumeHeld)
+	}
+}
+
 // mayFree reports whether a backend that owes nothing may leave its client.
 func (b *Backend) mayFree() bool {
-	return b.pins == 0 && !b.parses.unnamed && b.lane.config.Mode != Session && b.client.skip == 0
+	return b.pins == 0 && !b.unnamed.parsed && b.lane.config.Mode != Session && b.client.skip == 0
 }
 
 // measure times queries and transactions.

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 
@@ -27,7 +26,7 @@ func (c *Client) OnReady(e eventloop.Event) {
 
 // mayRead reports whether more of the client's bytes can be taken: there is a place for them to go.
 func (c *Client) mayRead() bool {
-	if c.doomed {
+	if c.doomed || c.held {
 		return false
 	}
 	switch c.state {
@@ -113,11 +112,13 @@ func (c *Client) readOn() {
 // consume judges p, the next bytes of the client's stream, and forwards what may go. What cannot be judged yet, for want of
 // bytes or of a backend, is carried.
 func (c *Client) consume(p []byte) {
-	from, pos := 0, c.skipped(p)
+	pos := c.skipped(p)
+	s := sending{p: p}
 	if c.discard {
-		from = pos
+		s.from = pos
 		c.discard = c.skip > 0
 	}
+	first := s.from
 	for pos < len(p) {
 		rest := p[pos:]
 		if len(rest) < wire.HeaderLen {
@@ -125,7 +126,7 @@ func (c *Client) consume(p []byte) {
 		}
 		f := wire.PeekFrame(rest)
 		if verdict := f.CheckClient(); verdict != wire.FrameOK {
-			c.forward(p[from:pos])
+			c.send(&s, pos)
 			c.violation(f, verdict)
 			return
 		}
@@ -138,7 +139,7 @@ func (c *Client) consume(p []byte) {
 				c.skip = uint32(f.Total() - n)
 				c.discard = c.skip > 0
 				pos += n
-				from = pos
+				s.from, first = pos, pos
 				continue
 			}
 			if f.Type != wire.ClientTerminate && !c.want() {
@@ -146,39 +147,49 @@ func (c *Client) consume(p []byte) {
 			}
 		}
 		if f.Type == wire.ClientTerminate {
-			if c.forward(p[from:pos]) {
+			if c.send(&s, pos) {
 				c.terminated()
 			} else {
 				c.doom()
 			}
 			return
 		}
-		body, whole := rest[wire.HeaderLen:n], n == f.Total()
-		if c.strays(f.Type, body, whole) {
-			if !c.forward(p[from:pos]) || !c.forward(strayMessages[f.Type]) {
-				break
-			}
-			c.backend.parses.sent(f.Type)
-			c.backend.begin()
-			c.backend.account.Client(f.Type)
-			c.skip = uint32(f.Total() - n)
-			c.discard = c.skip > 0
-			pos += n
-			from = pos
-			continue
+		m := message{f: f, at: pos, body: rest[wire.HeaderLen:n], whole: n == f.Total()}
+		if c.undecided(&m) {
+			c.backend.awaits = true
+			c.held = true
+			break
 		}
-		c.admitMessage(f, body, whole)
 		c.skip = uint32(f.Total() - n)
+		c.admit(&s, &m)
 		pos += n
+		if c.held {
+			break
+		}
 	}
 	switch {
-	case c.forward(p[from:pos]):
+	case c.send(&s, pos):
 		c.keep(p[pos:])
 	case c.backend != nil && !c.backend.sent && !c.doomed:
 		// Nothing of this lease has reached the server, so another backend may have it all.
-		c.skip, c.scan = 0, nil
-		c.keep(p[from:])
+		c.skip, c.scan, c.discard = 0, nil, false
+		c.keep(p[first:])
 	}
+}
+
+// send forwards what has become of the client's bytes up to pos. False: it did not reach the backend, and the caller must not go on.
+func (c *Client) send(s *sending, pos int) bool {
+	if s.out == nil {
+		return c.forward(s.p[s.from:pos])
+	}
+	io := &c.lane.engine.io
+	if s.from < pos {
+		s.upTo(io, pos)
+	}
+	ok := c.forward(s.out)
+	io.Return(s.out)
+	s.out = nil
+	return ok
 }
 
 // skipped passes over the rest of a message whose beginning has been judged.
@@ -212,74 +223,59 @@ func dropped(t byte) bool {
 	return false
 }
 
-// strays reports whether a message is about the unnamed statement, and that may be another client's.
-func (c *Client) strays(t byte, body []byte, whole bool) bool {
-	if c.backend.parses.mayUse() {
-		return false
-	}
-	switch t {
-	case wire.ClientBind:
-		_, statement, err := wire.PeekBind(body)
-		return err == nil && len(statement) == 0 || err != nil && !whole // behind a portal's name that is too long to look at
-	case wire.ClientDescribe:
-		kind, name, err := wire.PeekTarget(body)
-		return err == nil && kind == 'S' && len(name) == 0
-	}
-	return false
-}
-
-// strayMessages are sent in place of messages that stray: the server answers with the error that the client would get from a
-// session of its own, and throws away what follows as it would then.
-var strayMessages = map[byte][]byte{
-	wire.ClientBind:     strayMessage(wire.ClientBind, "\x00"+strayName+"\x00\x00\x00\x00\x00\x00\x00"),
-	wire.ClientDescribe: strayMessage(wire.ClientDescribe, "S"+strayName+"\x00"),
-}
-
-// strayName is nobody's statement.
-const strayName = "the unnamed statement of an earlier transaction"
-
-func strayMessage(t byte, body string) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
-}
-
-// admitMessage enters one message into the backend's account and into what is known of the session. The body is whole or
-// the first inspectLen bytes of it at least.
-func (c *Client) admitMessage(f wire.Frame, body []byte, whole bool) {
+// admit enters one message into the backend's account and into what is known of the session, and changes it where it must not
+// go as it is.
+func (c *Client) admit(s *sending, m *message) {
 	b := c.backend
-	switch f.Type {
-	case wire.ClientCopyData:
+	if m.f.Type == wire.ClientCopyData {
 		return
+	}
+	if b.unnamed.foreign {
+		c.displace(s, m)
+	}
+	switch m.f.Type {
 	case wire.ClientQuery:
-		b.parses.used()
-		c.scanText(wire.PeekQuery(body), whole)
-		c.lane.totals.Queries++
+		c.admitQuery(s, m)
 	case wire.ClientParse:
-		name, text, err := wire.PeekParse(body)
-		switch {
-		case err != nil && whole: // the server will refuse it
-		case err != nil: // the name is longer than what is looked at
-			b.parses.sentNamed()
-			b.noteText(sqlscan.Opaque)
-		case len(name) > 0:
-			b.parses.sentNamed()
-		default:
-			b.parses.sentUnnamed()
-		}
-		c.scanText(text, whole)
+		c.admitParse(s, m)
 	case wire.ClientBind:
-		if _, statement, err := wire.PeekBind(body); err == nil && len(statement) == 0 {
-			b.parses.used()
-		}
+		c.admitBind(s, m)
+	case wire.ClientDescribe, wire.ClientClose:
+		c.admitTarget(s, m)
+	case wire.ClientSync:
+		c.pass(m.f.Type)
+		b.book.Synced()
+		c.held = b.fence
 	case wire.ClientFunctionCall:
-		if !wire.CallsLargeObject(body) {
+		if !wire.CallsLargeObject(m.body) {
 			b.pins |= session.Opaque
 		}
+		c.pass(m.f.Type)
 	case wire.ClientExecute:
 		c.lane.totals.Queries++
+		c.pass(m.f.Type)
+	default:
+		c.pass(m.f.Type)
 	}
-	b.parses.sent(f.Type)
-	b.begin()
-	b.account.Client(f.Type)
+}
+
+// pass enters a message that goes to the backend.
+func (c *Client) pass(t byte) {
+	c.backend.begin()
+	c.backend.account.Client(t)
+}
+
+// admitQuery sends a Query.
+func (c *Client) admitQuery(s *sending, m *message) {
+	b := c.backend
+	b.unnamed.used()
+	c.lane.totals.Queries++
+	text := wire.PeekQuery(m.body)
+	if !c.deallocates(s, m, text) {
+		c.scanText(text, m.whole)
+		c.pass(m.f.Type)
+	}
+	c.held = b.fence && m.whole
 }
 
 // scanText looks for what a statement does to the session.
@@ -318,10 +314,20 @@ func (c *Client) keep(p []byte) {
 	}
 }
 
+// resumeHeld goes on with a client that was held, unless something else has happened to it meanwhile.
+func (c *Client) resumeHeld() {
+	if c.held && (c.state == clientIdle || c.state == clientLeased) {
+		c.resume()
+	}
+}
+
 // resume goes on with what was carried, once the client has its backend.
 func (c *Client) resume() {
+	if c.doomed {
+		return
+	}
 	p := c.carry
-	c.carry = nil
+	c.carry, c.held = nil, false
 	if p != nil {
 		c.consume(p)
 		c.lane.engine.io.Return(p)

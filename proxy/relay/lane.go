@@ -7,6 +7,7 @@ import (
 	"weir/pool"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/status"
 )
@@ -59,6 +60,7 @@ type LaneConfig struct {
 	Pool           pool.Config
 	Seed           uint64 // for the pool's jitter
 	SizeSection    string // of the configuration, where pool_size is set; for hints
+	MaxStatements  int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
 	ResetQuery     string // sent after each client in session mode; empty: none, unless state must be taken back
 
 	// CancelWaitTimeout bounds a cancel request to the server.
@@ -77,6 +79,9 @@ type Lane struct {
 	engine *Engine
 	config LaneConfig
 	pool   *pool.Pool
+
+	shares     bool // the clients' prepared statements, by way of this table
+	statements prepared.Table
 
 	clients  slots[Client] // by pool.ClientID
 	backends []*Backend    // by pool.BackendID, which the pool gives; nil where free
@@ -115,6 +120,7 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		engine: e, config: config, pool: pool.New(config.Pool, config.Seed),
 		known: map[*session.Set][]session.Setting{}, errors: map[[2]byte]uint64{},
 		ctx: ctx, stop: stop, next: pool.Never,
+		shares: config.MaxStatements > 0 && config.Mode != Session,
 	}
 	l.timer.Func = l.tick
 	return l

@@ -7,6 +7,7 @@ import (
 	"weir/pool"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/wire"
@@ -65,7 +66,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.move(backendLeased)
 	b.leased, b.sent = l.engine.loop.Now(), false
-	b.parses.leased()
+	b.unnamed.leased()
+	b.fence, b.awaits, b.deallocating = false, false, nil
 	if c.doomed {
 		l.engine.loop.Condemn(b.reconsider)
 		return
@@ -138,7 +140,7 @@ func (b *Backend) release() {
 	switch {
 	case b.account.Status() != wire.TxIdle:
 		b.command(errandRollback, "ROLLBACK")
-	case b.pins != 0 || b.parses.unnamed:
+	case b.pins != 0 || b.unnamed.parsed:
 		b.reset(discardAll)
 	case b.lane.config.Mode == Session && b.sent && b.lane.config.ResetQuery != "":
 		b.reset(b.lane.config.ResetQuery)
@@ -168,7 +170,7 @@ func (l *Lane) dial(id pool.BackendID) {
 	for int(id) >= len(l.backends) {
 		l.backends = append(l.backends, nil)
 	}
-	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
+	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), book: prepared.Book{Max: l.config.MaxStatements}}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
 	l.limited = !l.config.Places.Take(l)

@@ -68,6 +68,7 @@ func probed(p []byte) (answered, known bool) {
 // probeDone goes on with an account that is exact again.
 func (b *Backend) probeDone(status wire.TxStatus) {
 	b.probing = false
+	b.book.Abandon(b.names()) // what was still expected was thrown away
 	b.account.Certain(status)
 	b.settled(status)
 	if b.client != nil {

@@ -53,7 +53,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.rested != 0 {
 		s.InTx++
 	}
-	if b.pins != 0 || b.parses.unnamed {
+	if b.pins != 0 || b.unnamed.parsed {
 		s.Pinned++
 	}
 }

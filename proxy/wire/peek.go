@@ -92,6 +92,7 @@ const (
 	FieldMessage  = 'M'
 	FieldDetail   = 'D'
 	FieldHint     = 'H'
+	FieldRoutine  = 'R'
 )
 
 // PeekErrorField returns the field of that code in the body of an ErrorResponse or NoticeResponse, nil where it is absent.

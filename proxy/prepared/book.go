@@ -1,0 +1,354 @@
+package prepared
+
+import (
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// Account numbers the answers that messages of the extended protocol make due, as proxy/exchange counts them.
+type Account interface {
+	Client(t byte)
+	Asked() uint64    // the number of the answer that the last message is due
+	Answered() uint64 // the number of the last answer that has come or will not come
+}
+
+// Verdict is what becomes of a ParseComplete or a CloseComplete.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Unknown         Verdict = iota // it answers a message that the Book has not written
+	Pass                           // to the client as it is
+	Swallow                        // it answers a message of weir's own
+	AsParseComplete                // the client is waiting for a ParseComplete
+	Impossible                     // the server has accepted what it must refuse
+)
+
+// change is what a message that is under way will have changed once it is answered. Its effect on Names and on the statements held
+// is entered when it is sent, so that what the client sends behind it finds it, and taken back if the server throws it away.
+type change uint8
+
+const (
+	prepares   change = iota // weir's Parse: the backend holds s
+	defines                  // the client's Parse: the backend holds s, and the name means s
+	shares                   // a Close of nothing in place of the client's Parse, because the backend holds s: the name means s
+	forgets                  // a Close of nothing in place of the client's Close: the name means nothing
+	evicts                   // weir's Close: the backend no longer holds s
+	duplicates               // the client's Parse of a name that means something, for the server to refuse
+	assists                  // weir's own message about nothing that is kept
+)
+
+func (c change) names() bool { return c == defines || c == shares || c == forgets }
+func (c change) holds() bool { return c == prepares || c == defines || c == evicts }
+
+// mark is a message under way.
+type mark struct {
+	at      uint64 // its answer's number
+	batch   uint32
+	change  change
+	name    string
+	s, prev *Statement // prev is what name meant before
+	had     bool       // the backend held s before
+}
+
+// nobody is a name that nothing on a backend has.
+const nobody = "weir-nobody"
+
+// Book is one backend's: the statements that it holds, and the messages about them that are under way. Its methods append
+// messages to out and enter them into the account, in that order.
+type Book struct {
+	Max int // statements that the backend keeps
+
+	held  held
+	marks []mark // oldest first, from head on
+	head  int    // what stands in front has been answered
+	batch uint32 // Syncs sent
+}
+
+// Len is the number of statements that the backend holds.
+func (b *Book) Len() int { return b.held.len() }
+
+// Pending reports whether answers are under way that change something.
+func (b *Book) Pending() bool { return b.head < len(b.marks) }
+
+// Synced notes that a Sync has been sent: an error in front of it does not touch what comes behind it.
+func (b *Book) Synced() { b.batch++ }
+
+// Parse is for a client's Parse of a name. body is what stands behind the name, mode how its text is read for effects. The caller
+// sends the Parse under the name that is returned; there is none if what had to be sent has been appended.
+func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope uint32, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
+	if old := n.Statement(name); old != nil {
+		return b.duplicate(out, a, name, old)
+	}
+	s := t.Intern(scope, body, mode)
+	last := b.last(s)
+	sure := last == nil || last.batch == b.batch
+	if sure && b.held.has(s) {
+		out = wire.AppendClose(out, 'S', nobody)
+		b.held.use(s)
+		b.name(a, wire.ClientClose, shares, n, string(name), s)
+		return out, ""
+	}
+	out = b.makeRoom(out, a, s, sure)
+	b.held.add(s)
+	b.name(a, wire.ClientParse, defines, n, string(name), s)
+	return out, s.name
+}
+
+// ParseOwn is for a client's Parse that is too long to be kept: it gets a statement of its own, which lives on this backend only.
+func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) ([]byte, string) {
+	if old := n.Statement(name); old != nil {
+		return b.duplicate(out, a, name, old)
+	}
+	s := t.own()
+	b.name(a, wire.ClientParse, defines, n, string(name), s)
+	return out, s.name
+}
+
+// duplicate is for a client's Parse of a name that means something: the server refuses it where it is sent under the name of
+// that.
+func (b *Book) duplicate(out []byte, a Account, name []byte, old *Statement) ([]byte, string) {
+	out = b.Ensure(out, a, name, old)
+	b.mark(a, wire.ClientParse, mark{change: duplicates})
+	return out, old.name
+}
+
+// Undecided reports whether an answer that is still under way decides what the name means, so that the message at hand must wait for it.
+// uses: the message is a Bind or a Describe; it may go at once behind its statement's Parse, because the server refuses it if that
+// has failed.
+func (b *Book) Undecided(name []byte, uses bool) bool {
+	var last *mark
+	sole := true
+	for i := b.head; i < len(b.marks); i++ {
+		if m := &b.marks[i]; m.change.names() && m.name == string(name) {
+			sole = last == nil
+			last = m
+		}
+	}
+	if last == nil || last.batch == b.batch {
+		return false
+	}
+	return !uses || !sole || last.change != defines || !b.soleAbout(last)
+}
+
+// soleAbout reports whether nothing but m, the Parse of a new name, decides whether the backend holds its statement.
+func (b *Book) soleAbout(m *mark) bool {
+	for i := b.head; i < len(b.marks); i++ {
+		if o := &b.marks[i]; o != m && o.s == m.s && o.change.holds() {
+			return false
+		}
+	}
+	return !m.had && m.prev == nil
+}
+
+// Ensure sees to it that the backend holds s, which the name means, when it reads what comes next. If the Parse that gave it the name
+// is under way and fails, the server is to find nothing.
+func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
+	if s.Own() {
+		return out
+	}
+	last := b.last(s)
+	sure := last == nil || last.batch == b.batch || last.change == defines && last.name == string(name)
+	if sure && b.held.has(s) {
+		b.held.use(s)
+		return out
+	}
+	out = b.makeRoom(out, a, s, sure)
+	out = s.appendParse(out)
+	b.held.add(s)
+	b.mark(a, wire.ClientParse, mark{change: prepares, s: s.retain()})
+	return out
+}
+
+// makeRoom closes s, unless it is sure that the backend does not hold it, or else the statement used longest ago if there are
+// too many.
+func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
+	if !sure {
+		return b.evict(out, a, s)
+	}
+	if b.held.len() >= max(b.Max, 1) {
+		return b.evict(out, a, b.held.oldest())
+	}
+	return out
+}
+
+func (b *Book) evict(out []byte, a Account, s *Statement) []byte {
+	out = wire.AppendClose(out, 'S', s.name)
+	b.mark(a, wire.ClientClose, mark{change: evicts, s: s.retain(), had: b.held.has(s)})
+	b.held.remove(s)
+	return out
+}
+
+// Close is for a client's Close of a name that means something.
+func (b *Book) Close(out []byte, a Account, n *Names, name []byte) []byte {
+	closed, s := nobody, n.Statement(name)
+	if s.Own() {
+		closed = s.name
+	}
+	n.gone = append(n.gone, spoken{string(name), s.name})
+	out = wire.AppendClose(out, 'S', closed)
+	b.name(a, wire.ClientClose, forgets, n, string(name), nil)
+	return out
+}
+
+// Decoy prepares a statement that a DEALLOCATE sent behind it can name, in place of one that others share.
+func (b *Book) Decoy(out []byte, a Account) []byte {
+	out = wire.AppendClose(out, 'S', decoy)
+	b.mark(a, wire.ClientClose, mark{change: assists})
+	out = wire.AppendParse(out, decoy, "", nil)
+	b.mark(a, wire.ClientParse, mark{change: assists})
+	return out
+}
+
+const decoy = "weir-decoy"
+
+// DeallocateDecoy is the text that deallocates the decoy.
+const DeallocateDecoy = `DEALLOCATE "` + decoy + `"`
+
+// CloseUnnamed ends the unnamed statement, which may be another client's.
+func (b *Book) CloseUnnamed(out []byte, a Account) []byte {
+	out = wire.AppendClose(out, 'S', "")
+	b.mark(a, wire.ClientClose, mark{change: assists})
+	return out
+}
+
+// name enters a message that changes what a client's name means. The caller's reference to s is the name's.
+func (b *Book) name(a Account, t byte, c change, n *Names, name string, s *Statement) {
+	prev := n.set(name, s)
+	b.mark(a, t, mark{change: c, name: name, s: s.retain(), prev: prev})
+}
+
+func (b *Book) mark(a Account, t byte, m mark) {
+	a.Client(t)
+	m.at, m.batch = a.Asked(), b.batch
+	b.marks = append(b.marks, m)
+}
+
+// last is the latest message under way that decides whether the backend holds s.
+func (b *Book) last(s *Statement) *mark {
+	for i := len(b.marks) - 1; i >= b.head; i-- {
+		if m := &b.marks[i]; m.s == s && m.change.holds() {
+			return m
+		}
+	}
+	return nil
+}
+
+// Complete is for a ParseComplete or a CloseComplete, after the account has taken note of it. n is nil when the client has left.
+func (b *Book) Complete(a Account, n *Names) Verdict {
+	answered := a.Answered()
+	if answered > 0 {
+		b.fail(answered-1, n)
+	}
+	if b.head == len(b.marks) || b.marks[b.head].at != answered {
+		return Unknown
+	}
+	m := b.marks[b.head]
+	m.s.release()
+	m.prev.release()
+	b.drop(1)
+	switch m.change {
+	case prepares, evicts, assists:
+		return Swallow
+	case shares:
+		return AsParseComplete
+	case duplicates:
+		return Impossible
+	default:
+		return Pass
+	}
+}
+
+// Failed is for an ErrorResponse or a ReadyForQuery, after the account has taken note of it: what has not been answered by then
+// and is not due any more was thrown away.
+func (b *Book) Failed(a Account, n *Names) {
+	if b.head < len(b.marks) {
+		b.fail(a.Answered(), n)
+	}
+}
+
+// Abandon takes back all that is under way: it has not reached the server.
+func (b *Book) Abandon(n *Names) { b.undo(len(b.marks)-b.head, n) }
+
+func (b *Book) fail(answered uint64, n *Names) {
+	k := 0
+	for b.head+k < len(b.marks) && b.marks[b.head+k].at <= answered {
+		k++
+	}
+	b.undo(k, n)
+}
+
+// undo takes back the oldest k changes, the latest first, except for what a later one has changed again.
+func (b *Book) undo(k int, n *Names) {
+	later := b.marks[b.head+k:]
+	for i := b.head + k - 1; i >= b.head; i-- {
+		m := &b.marks[i]
+		if m.change.names() {
+			undoName(m, later, n)
+		}
+		if m.change.holds() {
+			b.undoHeld(m, later)
+		}
+		m.s.release()
+	}
+	b.drop(k)
+}
+
+// Discard forgets what the backend holds and what is under way, as the backend does at its end.
+func (b *Book) Discard() {
+	b.Abandon(nil)
+	b.held.clear()
+}
+
+func undoName(m *mark, later []mark, n *Names) {
+	if n == nil {
+		m.prev.release()
+		return
+	}
+	if m.s != nil {
+		n.gone = append(n.gone, spoken{m.name, m.s.name})
+	}
+	for i := range later {
+		if l := &later[i]; l.change.names() && l.name == m.name {
+			l.prev.release()
+			l.prev = m.prev
+			return
+		}
+	}
+	n.set(m.name, m.prev).release()
+}
+
+func (b *Book) undoHeld(m *mark, later []mark) {
+	for i := range later {
+		if l := &later[i]; l.s == m.s && l.change.holds() {
+			l.had = m.had
+			return
+		}
+	}
+	if m.had {
+		b.held.add(m.s)
+	} else {
+		b.held.remove(m.s)
+	}
+}
+
+func (b *Book) drop(k int) {
+	clear(b.marks[b.head : b.head+k])
+	b.head += k
+	switch {
+	case b.head < len(b.marks):
+	case cap(b.marks) > marksKept:
+		b.marks, b.head = nil, 0
+	default:
+		b.marks, b.head = b.marks[:0], 0
+	}
+}
+
+// marksKept is the room for messages under way that a backend keeps: a driver prepares one at a time, rarely more.
+const marksKept = 64
+
+// Deallocated is for a CommandComplete that says that all of the session's statements are gone.
+func (b *Book) Deallocated(n *Names) {
+	b.held.clear()
+	n.Clear()
+}

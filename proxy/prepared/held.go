@@ -1,0 +1,91 @@
+package prepared
+
+// held are the statements that a backend has, the one used longest ago first to go. Entries are kept in a slice and linked by index,
+// so that using one costs a look-up and four stores.
+type held struct {
+	at      map[*Statement]int32
+	entries []entry // entries[0] is the ring's head: its next was used last, its prev longest ago
+	free    []int32
+}
+
+type entry struct {
+	s          *Statement
+	prev, next int32
+}
+
+func (h *held) len() int { return len(h.at) }
+
+func (h *held) has(s *Statement) bool {
+	_, ok := h.at[s]
+	return ok
+}
+
+// use makes s the one used last.
+func (h *held) use(s *Statement) {
+	i := h.at[s]
+	if h.entries[0].next != i {
+		h.unlink(i)
+		h.link(i)
+	}
+}
+
+// add makes s one of them, if it is not, and retains it.
+func (h *held) add(s *Statement) {
+	if h.has(s) {
+		h.use(s)
+		return
+	}
+	if h.at == nil {
+		h.at = map[*Statement]int32{}
+		h.entries = append(h.entries[:0], entry{})
+	}
+	i := int32(len(h.entries))
+	if n := len(h.free); n > 0 {
+		i, h.free = h.free[n-1], h.free[:n-1]
+		h.entries[i].s = s.retain()
+	} else {
+		h.entries = append(h.entries, entry{s: s.retain()})
+	}
+	h.at[s] = i
+	h.link(i)
+}
+
+// remove makes s none of them, if it is one, and releases it.
+func (h *held) remove(s *Statement) {
+	i, ok := h.at[s]
+	if !ok {
+		return
+	}
+	h.unlink(i)
+	h.entries[i].s = nil
+	h.free = append(h.free, i)
+	delete(h.at, s)
+	s.release()
+}
+
+// oldest is the one used longest ago, nil if there is none.
+func (h *held) oldest() *Statement {
+	if h.len() == 0 {
+		return nil
+	}
+	return h.entries[h.entries[0].prev].s
+}
+
+func (h *held) clear() {
+	for s := range h.at {
+		s.release()
+	}
+	*h = held{}
+}
+
+func (h *held) link(i int32) {
+	first := h.entries[0].next
+	h.entries[i].prev, h.entries[i].next = 0, first
+	h.entries[first].prev = i
+	h.entries[0].next = i
+}
+
+func (h *held) unlink(i int32) {
+	e := h.entries[i]
+	h.entries[e.prev].next, h.entries[e.next].prev = e.next, e.prev
+}

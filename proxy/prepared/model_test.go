@@ -1,0 +1,361 @@
+package prepared
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"weir/proxy/exchange"
+	"weir/proxy/wire"
+)
+
+var (
+	seedFlag     = flag.Uint64("seed", 0, "seed of the random programs; 0 draws one")
+	programsFlag = flag.Int("programs", 3000, "number of random programs; the i-th has seed + i")
+)
+
+// server is a session of PostgreSQL, as far as named statements go, deliberately dumb.
+type server struct {
+	statements map[string]string // name to text
+	skip       bool
+	log        []string
+}
+
+// read carries out one message and returns the type of its answer, 0 if there is none, and an error's code.
+func (v *server) read(t byte, name, text string) (answer byte, code string) {
+	if t == wire.ClientSync {
+		v.skip = false
+		return wire.ServerReadyForQuery, ""
+	}
+	if v.skip {
+		return 0, ""
+	}
+	_, known := v.statements[name]
+	switch {
+	case t == wire.ClientParse && strings.HasPrefix(text, "bad"):
+		code = "42601"
+	case t == wire.ClientParse && known:
+		code = "42P05"
+	case t == wire.ClientParse:
+		v.statements[name] = text
+		return wire.ServerParseComplete, ""
+	case t == wire.ClientClose:
+		delete(v.statements, name)
+		return wire.ServerCloseComplete, ""
+	case t == wire.ClientExecute: // of no portal: any error that has nothing to do with statements
+		code = "34000"
+	case !known:
+		code = "26000"
+	case t == wire.ClientBind:
+		return wire.ServerBindComplete, v.statements[name]
+	default:
+		return wire.ServerNoData, v.statements[name]
+	}
+	v.skip = true
+	return wire.ServerErrorResponse, code
+}
+
+// said is an answer as a client sees it. Of Bind and Describe it has the text, which shows whether the right statement was found.
+func said(answer byte, detail string) string { return fmt.Sprintf("%c%s", answer, detail) }
+
+// ask is one message of a client's.
+type ask struct {
+	t          byte
+	name, text string
+}
+
+func (a ask) String() string { return fmt.Sprintf("%c %s %s", a.t, a.name, a.text) }
+
+// user is a client: what it has through weir, and a session of its own to compare with.
+type user struct {
+	names  Names
+	own    server
+	expect []string // that session's answers
+	got    []string
+}
+
+// rig is a pool: a backend, its books, and the messages between them that have not been read yet.
+type rig struct {
+	table   Table
+	book    Book
+	account exchange.Exchange
+	backend server
+	stream  []byte // to the backend
+	user    *user  // who has the lease
+	script  []string
+}
+
+// send does what the relay does with one message.
+func (r *rig) send(a ask) {
+	n := &r.user.names
+	skipping := r.account.Skipping()
+	uses := a.t == wire.ClientBind || a.t == wire.ClientDescribe
+	for !skipping && a.name != "" && r.book.Undecided([]byte(a.name), uses) {
+		r.step()
+		skipping = r.account.Skipping()
+	}
+	name := a.name
+	known := n.Statement([]byte(name))
+	switch {
+	case a.t == wire.ClientParse && !skipping:
+		body := append([]byte(a.text), 0, 0, 0)
+		if r.stream, name = r.book.Parse(r.stream, &r.account, n, &r.table, 0, 0, []byte(name), body); name != "" {
+			r.stream = wire.AppendParse(r.stream, name, a.text, nil)
+		}
+		return
+	case a.t == wire.ClientClose && !skipping && known != nil:
+		r.stream = r.book.Close(r.stream, &r.account, n, []byte(name))
+		return
+	case uses && !skipping && known != nil:
+		r.stream = r.book.Ensure(r.stream, &r.account, []byte(name), known)
+		name = known.Name()
+	}
+	switch a.t {
+	case wire.ClientSync:
+		r.stream = wire.AppendSync(r.stream)
+	case wire.ClientParse:
+		r.stream = wire.AppendParse(r.stream, name, a.text, nil)
+	default: // the backend of this test reads a Bind and an Execute as if they were like a Describe
+		at := len(r.stream)
+		r.stream = wire.AppendDescribe(r.stream, 'S', name)
+		r.stream[at] = a.t
+	}
+	r.account.Client(a.t)
+	if a.t == wire.ClientSync {
+		r.book.Synced()
+	}
+}
+
+// step lets the backend read one message and the books take note of its answer.
+func (r *rig) step() {
+	f := wire.PeekFrame(r.stream)
+	body := r.stream[wire.HeaderLen:f.Total()]
+	r.stream = r.stream[f.Total():]
+	var name, text []byte
+	switch f.Type {
+	case wire.ClientParse:
+		name, text, _ = wire.PeekParse(body)
+	case wire.ClientSync:
+	default:
+		_, name, _ = wire.PeekTarget(body)
+	}
+	answer, detail := r.backend.read(f.Type, string(name), string(text))
+	var names *Names
+	if r.user != nil {
+		names = &r.user.names
+	}
+	switch answer {
+	case 0:
+		return
+	case wire.ServerReadyForQuery:
+		r.account.Ready(wire.TxIdle)
+		r.book.Failed(&r.account, names)
+	case wire.ServerErrorResponse:
+		r.account.Server(answer)
+		r.book.Failed(&r.account, names)
+	default:
+		r.account.Server(answer)
+	}
+	if answer == wire.ServerParseComplete || answer == wire.ServerCloseComplete {
+		switch r.book.Complete(&r.account, names) {
+		case Swallow:
+			return
+		case AsParseComplete:
+			answer = wire.ServerParseComplete
+		case Impossible:
+			detail = "impossible"
+		}
+	}
+	if r.user != nil {
+		r.user.got = append(r.user.got, said(answer, detail))
+	}
+}
+
+// check compares the books of a backend that owes nothing with the backend.
+func (r *rig) check() error {
+	var has, holds []string
+	for name, text := range r.backend.statements {
+		has = append(has, name+" "+text)
+	}
+	for s := range r.book.held.at {
+		text, _, _ := strings.Cut(s.parse, "\x00")
+		holds = append(holds, s.name+" "+text)
+	}
+	slices.Sort(has)
+	slices.Sort(holds)
+	if !slices.Equal(has, holds) {
+		return fmt.Errorf("the backend has %v, by the book it has %v", has, holds)
+	}
+	if r.account.Taint() != 0 || !r.account.Free() || r.book.Pending() {
+		return fmt.Errorf("not settled: taint %d, pending %t", r.account.Taint(), r.book.Pending())
+	}
+	return nil
+}
+
+// lease is what one client does with the backend: batches that it sends without waiting for more than some of the answers.
+func (r *rig) lease(rnd *rand.Rand, u *user) error {
+	r.user = u
+	texts := []string{"one", "two", "three", "four", "bad"}
+	for range 1 + rnd.IntN(4) {
+		for range rnd.IntN(6) {
+			a := ask{t: "PPBBBDCE"[rnd.IntN(8)], name: string("abc"[rnd.IntN(3)])}
+			switch a.t {
+			case wire.ClientParse:
+				a.text = texts[rnd.IntN(len(texts))]
+			case wire.ClientExecute:
+				a.name = ""
+			}
+			r.ask(a)
+			for rnd.IntN(3) == 0 && len(r.stream) > 0 {
+				r.step()
+			}
+		}
+		r.ask(ask{t: wire.ClientSync})
+	}
+	vanishes := rnd.IntN(8) == 0
+	if vanishes {
+		r.user = nil
+	}
+	for len(r.stream) > 0 {
+		r.step()
+	}
+	if vanishes {
+		u.names.Clear()
+		*u = user{own: server{statements: map[string]string{}}}
+	}
+	u.names.Settled()
+	if !slices.Equal(u.got, u.expect) {
+		return fmt.Errorf("the client got   %v\nby itself it gets %v", u.got, u.expect)
+	}
+	u.got, u.expect = nil, nil
+	if over := r.book.Len() - r.book.Max; over > 1 && rnd.IntN(1) == 0 && !r.crowded() {
+		return fmt.Errorf("%d statements held, want at most %d", r.book.Len(), r.book.Max)
+	}
+	return r.check()
+}
+
+// crowded: evictions that were thrown away leave more than the bound for a while.
+func (r *rig) crowded() bool { return r.book.Len() <= r.book.Max+4 }
+
+func (r *rig) ask(a ask) {
+	r.script = append(r.script, a.String())
+	answer, detail := r.user.own.read(a.t, a.name, a.text)
+	if answer != 0 {
+		r.user.expect = append(r.user.expect, said(answer, detail))
+	}
+	r.send(a)
+}
+
+// TestClientsFindWhatASessionOfTheirOwnWouldHave plays random programs of clients that take turns on a backend, and compares what
+// they see with sessions of their own, and the book with the backend whenever that owes nothing.
+func TestClientsFindWhatASessionOfTheirOwnWouldHave(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()>>1 | 1
+	}
+	t.Logf("-seed %d", seed)
+	evicted := false
+	for i := range uint64(*programsFlag) {
+		rnd := rand.New(rand.NewPCG(seed+i, 3))
+		r := &rig{book: Book{Max: 1 + rnd.IntN(4)}, backend: server{statements: map[string]string{}}}
+		r.account.Reset()
+		users := make([]*user, 1+rnd.IntN(3))
+		for i := range users {
+			users[i] = &user{own: server{statements: map[string]string{}}}
+		}
+		for range 12 {
+			r.script = append(r.script, "lease")
+			if err := r.lease(rnd, users[rnd.IntN(len(users))]); err != nil {
+				t.Fatalf("-seed %d -programs 1: %v\n%s", seed+i, err, strings.Join(r.script, "\n"))
+			}
+			evicted = evicted || r.table.last > uint64(r.book.Max)
+			if rnd.IntN(20) == 0 {
+				r.table.Forget()
+			}
+		}
+		for _, u := range users {
+			u.names.Clear()
+		}
+		r.book.Discard()
+		if n := r.table.Len(); n != 0 {
+			t.Fatalf("-seed %d -programs 1: %d statements are left that nobody refers to\n%s", seed+i, n, strings.Join(r.script, "\n"))
+		}
+	}
+	if !evicted {
+		t.Error("nothing was ever evicted: the programs are too small")
+	}
+}
+
+// TestManyNames goes beyond the length up to which names are searched one by one.
+func TestManyNames(t *testing.T) {
+	var n Names
+	var table Table
+	name := func(i int) []byte { return fmt.Appendf(nil, "s%d", i) }
+	for i := range 3 * manyNames {
+		n.set(string(name(i)), table.Intern(0, fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0))
+	}
+	for i := 0; i < 3*manyNames; i += 2 {
+		n.Drop(string(name(i)))
+	}
+	for i := range 3 * manyNames {
+		s := n.Statement(name(i))
+		if (s != nil) != (i%2 == 1) || s != nil && !strings.HasPrefix(s.parse, fmt.Sprintf("select %d\x00", i)) {
+			t.Errorf("s%d: %v", i, s)
+		}
+	}
+	n.Clear()
+	if n.Len() != 0 || table.Len() != 0 {
+		t.Errorf("%d names, %d statements", n.Len(), table.Len())
+	}
+}
+
+// TestInternTellsApart what differs in text, types or scope only, and shares the rest.
+func TestInternTellsApart(t *testing.T) {
+	var table Table
+	seen := map[string]bool{}
+	for _, scope := range []uint32{0, 1, 1 << 24} {
+		for _, body := range []string{"a\x00\x00\x00", "a\x00\x00\x01\x00\x00\x00\x17", "a\x00\x00\x01\x00\x00\x00\x19", "b\x00\x00\x00"} {
+			s := table.Intern(scope, []byte(body), 0)
+			if seen[s.name] {
+				t.Errorf("%q in scope %d shares with another", body, scope)
+			}
+			seen[s.name] = true
+			if again := table.Intern(scope, []byte(body), 0); again != s {
+				t.Errorf("%q in scope %d is not shared", body, scope)
+			}
+			out := s.appendParse(nil)
+			if f := wire.PeekFrame(out); f.Total() != len(out) || !bytes.HasSuffix(out, []byte("\x00"+body)) || binary.BigEndian.Uint32(out[1:]) != uint32(len(out)-1) {
+				t.Errorf("%q is prepared by %q", body, out)
+			}
+		}
+	}
+}
+
+func TestUsingAHeldStatementAllocatesNothing(t *testing.T) {
+	var (
+		table   Table
+		n       Names
+		account exchange.Exchange
+		book    = Book{Max: 10}
+		out     []byte
+	)
+	account.Reset()
+	for _, name := range []string{"a", "b"} {
+		out, _ = book.Parse(out, &account, &n, &table, 0, 0, []byte(name), []byte("select '"+name+"'\x00\x00\x00"))
+		account.Server(wire.ServerParseComplete)
+		book.Complete(&account, &n)
+	}
+	name := []byte("a")
+	if allocs := testing.AllocsPerRun(100, func() {
+		for name[0] = 'a'; name[0] <= 'b'; name[0]++ {
+			out = book.Ensure(out[:0], &account, name, n.Statement(name))
+		}
+	}); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}

@@ -1,0 +1,146 @@
+package prepared
+
+// Names are the statements that one client has prepared. The zero value has none.
+type Names struct {
+	list []named
+	byID map[string]int32 // index into list; made when looking through the list would take long
+	gone []spoken         // names that mean nothing any more, while messages about them are under way
+}
+
+// spoken is how a client calls what a backend calls otherwise.
+type spoken struct{ name, onBackend string }
+
+type named struct {
+	name string
+	s    *Statement
+}
+
+// manyNames is the number of names beyond which they are looked up in a map. Comparing eight strings is as fast.
+const manyNames = 8
+
+// Len is the number of names.
+func (n *Names) Len() int {
+	if n == nil {
+		return 0
+	}
+	return len(n.list)
+}
+
+// Statement is what the name stands for, nil if for nothing.
+func (n *Names) Statement(name []byte) *Statement {
+	if n == nil {
+		return nil
+	}
+	if i := n.index(string(name)); i >= 0 {
+		return n.list[i].s
+	}
+	return nil
+}
+
+// Name is the client's own name for a statement, or "" if it has none. missing: the server has not found it, so it is a name
+// that means nothing any more, if there is one.
+func (n *Names) Name(onBackend []byte, missing bool) string {
+	if n == nil {
+		return ""
+	}
+	if name := n.goneName(onBackend); missing && name != "" {
+		return name
+	}
+	for i := range n.list {
+		if n.list[i].s.name == string(onBackend) {
+			return n.list[i].name
+		}
+	}
+	return n.goneName(onBackend)
+}
+
+func (n *Names) goneName(onBackend []byte) string {
+	for i := len(n.gone) - 1; i >= 0; i-- {
+		if n.gone[i].onBackend == string(onBackend) {
+			return n.gone[i].name
+		}
+	}
+	return ""
+}
+
+// Settled notes that no answers are due to the client.
+func (n *Names) Settled() {
+	if n != nil {
+		n.gone = nil
+	}
+}
+
+func (n *Names) index(name string) int {
+	if n.byID != nil {
+		if i, ok := n.byID[name]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i := range n.list {
+		if n.list[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// set makes the name stand for s, nil for nothing, and returns what it stood for. References move with the statements.
+func (n *Names) set(name string, s *Statement) (prev *Statement) {
+	i := n.index(name)
+	switch {
+	case i < 0 && s == nil:
+		return nil
+	case i < 0:
+		n.list = append(n.list, named{name, s})
+		n.added(name)
+		return nil
+	case s == nil:
+		prev = n.list[i].s
+		n.remove(i)
+		return prev
+	}
+	prev, n.list[i].s = n.list[i].s, s
+	return prev
+}
+
+func (n *Names) added(name string) {
+	switch {
+	case n.byID != nil:
+		n.byID[name] = int32(len(n.list) - 1)
+	case len(n.list) > manyNames:
+		n.byID = make(map[string]int32, 2*len(n.list))
+		for i := range n.list {
+			n.byID[n.list[i].name] = int32(i)
+		}
+	}
+}
+
+func (n *Names) remove(i int) {
+	last := len(n.list) - 1
+	if n.byID != nil {
+		n.byID[n.list[last].name] = int32(i)
+		delete(n.byID, n.list[i].name)
+	}
+	n.list[i] = n.list[last]
+	n.list[last] = named{}
+	n.list = n.list[:last]
+}
+
+// Drop forgets the name, as DEALLOCATE does.
+func (n *Names) Drop(name string) {
+	if n != nil {
+		n.set(name, nil).release()
+	}
+}
+
+// Clear forgets all names: after DEALLOCATE ALL, and when the client leaves.
+func (n *Names) Clear() {
+	if n == nil {
+		return
+	}
+	for i := range n.list {
+		n.list[i].s.release()
+	}
+	*n = Names{}
+}

@@ -78,6 +78,7 @@ type Backend struct {
 	fence    bool // a text was sent that may deallocate statements: its client is held until it is answered
 	awaits   bool // the client is held until the next ReadyForQuery, not until all is answered
 	errand   errand
+	tells    bool   // what the errand changes is reported to the client
 	refused  []byte // the error that the errand met, nil while it goes well
 	cancels  int    // cancel requests aimed at it that are still under way
 	sock     socket.Conn

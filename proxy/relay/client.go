@@ -25,7 +25,7 @@ const (
 	clientIdle                         // no backend, nothing asked → waiting, leased, closing, closed
 	clientWaiting                      // in the pool's queue, its request parked → switching, leased, idle, closing, closed
 	clientSwitching                    // has a backend to which its settings are being applied → leased, waiting, closing, closed
-	clientLeased                       // has a backend → idle, waiting, closing, closed
+	clientLeased                       // has a backend → switching, idle, waiting, closing, closed
 	clientClosing                      // the last bytes are under way → closed
 	clientClosed
 	clientStates
@@ -41,7 +41,7 @@ var clientMoves = [clientStates]uint16{
 	clientIdle:      1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientClosing | 1<<clientClosed,
 	clientWaiting:   1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
-	clientLeased:    1<<clientIdle | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
+	clientLeased:    1<<clientIdle | 1<<clientSwitching | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
 	clientClosing:   1 << clientClosed,
 }
 
@@ -60,22 +60,23 @@ type Client struct {
 	token  eventloop.Token
 
 	// Owned by the loop.
-	state   clientState
-	greeted bool
-	unread  bool // an edge was reported and not read to its end
-	hungUp  bool // the peer has sent its FIN or is gone
-	discard bool // skip is thrown away rather than forwarded
-	held    bool // what it sends next depends on an answer: it is not read until then, and resumed
-	noMore  bool // it has sent its FIN: what is due is still delivered, then it is closed
-	doomed  bool // it leaves at the end of this iteration, or has left
-	abrupt  bool // nothing more is sent to it
-	skip    uint32
-	sock    socket.Conn
-	backend *Backend
-	names   *prepared.Names  // nil until it prepares a named statement
-	carry   []byte           // what was read and not yet judged or forwarded
-	scan    *sqlscan.Scanner // of a statement that is longer than what is collected; nil otherwise
-	active  int64            // when its state last changed
+	state    clientState
+	greeted  bool
+	unread   bool // an edge was reported and not read to its end
+	hungUp   bool // the peer has sent its FIN or is gone
+	discard  bool // skip is thrown away rather than forwarded
+	held     bool // what it sends next depends on an answer: it is not read until then, and resumed
+	noMore   bool // it has sent its FIN: what is due is still delivered, then it is closed
+	doomed   bool // it leaves at the end of this iteration, or has left
+	abrupt   bool // nothing more is sent to it
+	skip     uint32
+	sock     socket.Conn
+	backend  *Backend
+	names    *prepared.Names  // nil until it prepares a named statement
+	lastWord *pgerror.Error   // what it is told at its end, when it sends no more
+	carry    []byte           // what was read and not yet judged or forwarded
+	scan     *sqlscan.Scanner // of a statement that is longer than what is collected; nil otherwise
+	active   int64            // when its state last changed
 }
 
 // move is the only place where a client's state changes.

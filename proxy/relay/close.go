@@ -90,11 +90,24 @@ func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
 			"type", f.Type, "length", f.Len, "lines_left_out", e.leftOut)
 		e.leftOut = 0
 	}
+	err := pgerror.InvalidMessageLength(f.Type, f.Len)
 	if verdict == wire.FrameUnknown {
-		c.fail(pgerror.InvalidMessageType(f.Type))
+		err = pgerror.InvalidMessageType(f.Type)
+	}
+	if c.backend != nil && !c.backend.lastWord() {
+		c.noMore, c.lastWord = true, err // what it asked for before comes first, as from PostgreSQL
 		return
 	}
-	c.fail(pgerror.InvalidMessageLength(f.Type, f.Len))
+	c.fail(err)
+}
+
+// part ends a client that sends no more and has had all that it can get.
+func (c *Client) part() {
+	if c.lastWord != nil {
+		c.fail(c.lastWord)
+		return
+	}
+	c.finish()
 }
 
 // leave parts the client from the pool or its backend and closes it, or begins to.
@@ -238,10 +251,12 @@ func (b *Backend) errandDone(status wire.TxStatus) {
 func (b *Backend) switched(refused []byte) {
 	c := b.client
 	b.move(backendLeased)
+	b.tells = false
 	if refused == nil && c != nil {
 		b.applied(c.set)
 		c.move(clientLeased)
 		c.proceed()
+		b.lane.engine.loop.Condemn(b.reconsider)
 		return
 	}
 	if c != nil {

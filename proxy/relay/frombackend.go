@@ -134,7 +134,7 @@ func (b *Backend) consume(p []byte) {
 				b.errand = errandProbe
 			}
 		}
-		mine := b.client == nil || b.errand != errandNone
+		mine := b.client == nil || b.errand != errandNone && !(b.tells && f.Type == wire.ServerParameterStatus)
 		var translated []byte
 		if f.Type == wire.ServerErrorResponse && !mine && n == f.Total() {
 			translated = b.client.translate(rest[wire.HeaderLen:n])
@@ -191,7 +191,7 @@ func (b *Backend) walked() {
 		b.settleOn()
 	case c == nil:
 	case c.noMore && b.lastWord():
-		c.finish()
+		c.part()
 	case c.unread:
 		c.readOn()
 	}
@@ -244,6 +244,8 @@ func (b *Backend) noteAnswer(t byte, body []byte) prepared.Verdict {
 		b.noteTag(nil) // it has run, if not to its end
 	case wire.ServerParseComplete, wire.ServerCloseComplete:
 		return b.noteStatement(t)
+	case wire.ServerCopyInResponse:
+		b.unhold() // the server waits for the client
 	}
 	return prepared.Pass
 }
@@ -289,6 +291,9 @@ func (b *Backend) noteError(body []byte) {
 	b.pins |= session.FromError(b.effects)
 	b.account.Server(wire.ServerErrorResponse)
 	b.book.Failed(&b.account, b.names())
+	if b.account.Skipping() {
+		b.unhold() // what it was held for has been thrown away, and the server waits for a Sync
+	}
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
 		b.lane.statements.Forget()
 	}
@@ -351,11 +356,22 @@ func (b *Backend) settled(status wire.TxStatus) {
 	switch {
 	case b.client == nil:
 		b.freed = true // release decides what is left to do
+	case b.set != b.client.set && b.account.Free() && b.client.skip == 0:
+		b.restore()
 	case b.account.Free() && b.mayFree():
 		b.freed = true
 	case b.lane.config.Mode == Statement && status != wire.TxIdle:
 		b.client.fail(pgerror.StatementModeTransaction)
 	}
+}
+
+// restore applies a client's startup settings anew after its DISCARD ALL, which has taken them back to those of the backend's login.
+// In a session of its own it would have taken everything else back to them.
+func (b *Backend) restore() {
+	c := b.client
+	b.tells = true
+	c.move(clientSwitching)
+	b.command(errandSwitch, string(session.AppendSwitch(nil, b.set, c.set)))
 }
 
 // unhold lets the client go on that had to wait for what its statements mean.

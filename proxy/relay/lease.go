@@ -92,9 +92,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 // proceed lets a client use the backend that has just become ready for it.
 func (c *Client) proceed() {
 	if c.greeted {
-		if c.carry != nil {
-			c.resume()
-		}
+		c.resume()
 		return
 	}
 	// It asked for the backend only to learn its parameters.
@@ -111,7 +109,7 @@ func (b *Backend) detach() {
 	b.client, c.backend = nil, nil
 	c.move(clientIdle)
 	if c.noMore {
-		c.finish()
+		c.part()
 		return
 	}
 	c.readOn()

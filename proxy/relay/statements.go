@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/binary"
 
+	"weir/proxy/exchange"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
@@ -26,8 +27,8 @@ func (c *Client) shares() bool { return c.lane.shares && !c.backend.account.Skip
 // undecided reports whether what m's name means depends on an answer that has not come yet.
 func (c *Client) undecided(m *message) bool {
 	book := &c.backend.book
-	if !c.lane.shares || !book.Pending() {
-		return false
+	if !c.lane.shares || !book.Pending() || c.backend.account.Copying() == exchange.CopyIn {
+		return false // amid COPY data such a message is the end of the connection, whatever its name means
 	}
 	switch m.f.Type {
 	case wire.ClientParse:

@@ -80,7 +80,7 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope uint32, mo
 	if old := n.Statement(name); old != nil {
 		return b.duplicate(out, a, name, old)
 	}
-	s := t.Intern(scope, body, mode)
+	s := t.Intern(scope, body, mode, n)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch
 	if sure && b.held.has(s) {

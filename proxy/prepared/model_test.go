@@ -297,7 +297,7 @@ func TestManyNames(t *testing.T) {
 	var table Table
 	name := func(i int) []byte { return fmt.Appendf(nil, "s%d", i) }
 	for i := range 3 * manyNames {
-		n.set(string(name(i)), table.Intern(0, fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0))
+		n.set(string(name(i)), table.Intern(0, fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0, &n))
 	}
 	for i := 0; i < 3*manyNames; i += 2 {
 		n.Drop(string(name(i)))
@@ -317,15 +317,16 @@ func TestManyNames(t *testing.T) {
 // TestInternTellsApart what differs in text, types or scope only, and shares the rest.
 func TestInternTellsApart(t *testing.T) {
 	var table Table
+	var n Names
 	seen := map[string]bool{}
 	for _, scope := range []uint32{0, 1, 1 << 24} {
 		for _, body := range []string{"a\x00\x00\x00", "a\x00\x00\x01\x00\x00\x00\x17", "a\x00\x00\x01\x00\x00\x00\x19", "b\x00\x00\x00"} {
-			s := table.Intern(scope, []byte(body), 0)
+			s := table.Intern(scope, []byte(body), 0, &n)
 			if seen[s.name] {
 				t.Errorf("%q in scope %d shares with another", body, scope)
 			}
 			seen[s.name] = true
-			if again := table.Intern(scope, []byte(body), 0); again != s {
+			if again := table.Intern(scope, []byte(body), 0, &n); again != s {
 				t.Errorf("%q in scope %d is not shared", body, scope)
 			}
 			out := s.appendParse(nil)

@@ -37,6 +37,16 @@ func (n *Names) Statement(name []byte) *Statement {
 	return nil
 }
 
+// means reports whether one of the names stands for s.
+func (n *Names) means(s *Statement) bool {
+	for i := range n.list {
+		if n.list[i].s == s {
+			return true
+		}
+	}
+	return false
+}
+
 // Name is the client's own name for a statement, or "" if it has none. missing: the server has not found it, so it is a name
 // that means nothing any more, if there is one.
 func (n *Names) Name(onBackend []byte, missing bool) string {

@@ -58,10 +58,23 @@ type Table struct {
 func (t *Table) Len() int { return len(t.statements) }
 
 // Intern returns the statement for a Parse message's body behind the name. scope tells apart what alters the meaning of a text:
-// the settings of the client. The caller owns a reference. body is copied.
-func (t *Table) Intern(scope uint32, body []byte, mode sqlscan.Mode) *Statement {
+// the settings of the client. n are the client's names: it gets another statement for the same text under each name, because an
+// error speaks of a statement and the client must hear its name for it. The caller owns a reference. body is copied.
+func (t *Table) Intern(scope uint32, body []byte, mode sqlscan.Mode, n *Names) *Statement {
+	s := t.intern(scope, 0, body, mode)
+	for nth := byte(1); nth != 0 && s.refs > 1 && n.means(s); nth++ {
+		s.release()
+		s = t.intern(scope, nth, body, mode)
+	}
+	return s
+}
+
+// keyHead is the length of what stands in front of the body in a key.
+const keyHead = 5
+
+func (t *Table) intern(scope uint32, nth byte, body []byte, mode sqlscan.Mode) *Statement {
 	var space [512]byte
-	key := append(append(space[:0], byte(scope), byte(scope>>8), byte(scope>>16), byte(scope>>24)), body...)
+	key := append(append(space[:0], byte(scope), byte(scope>>8), byte(scope>>16), byte(scope>>24), nth), body...)
 	if s := t.statements[string(key)]; s != nil {
 		s.refs++
 		return s
@@ -70,7 +83,7 @@ func (t *Table) Intern(scope uint32, body []byte, mode sqlscan.Mode) *Statement 
 	owned := string(key)
 	text, _, _ := bytes.Cut(body, []byte{0})
 	s := &Statement{
-		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[4:], key: owned, table: t,
+		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[keyHead:], key: owned, table: t,
 		effects: sqlscan.Scan(text, mode), mode: mode, refs: 1,
 	}
 	if t.statements == nil {

@@ -314,9 +314,10 @@ func (c *Client) keep(p []byte) {
 	}
 }
 
-// resumeHeld goes on with a client that was held, unless something else has happened to it meanwhile.
+// resumeHeld goes on with a client that was held, unless something else has happened to it meanwhile. Behind a probe nothing may be
+// sent until it has been answered; then the client is resumed.
 func (c *Client) resumeHeld() {
-	if c.held && (c.state == clientIdle || c.state == clientLeased) {
+	if c.held && (c.state == clientIdle || c.state == clientLeased && !c.backend.probing) {
 		c.resume()
 	}
 }

@@ -133,6 +133,9 @@ func (x *Exchange) Skipping() bool { return x.skipping }
 // Free reports that the backend is settled and in no transaction.
 func (x *Exchange) Free() bool { return x.status == wire.TxIdle && x.Settled() }
 
+// Quiet reports that what is sent now finds no transaction open, whatever becomes of the run that it is part of.
+func (x *Exchange) Quiet() bool { return x.status == wire.TxIdle && x.count == 0 && x.taint == 0 }
+
 // Reset makes the account that of a backend that has just logged in. The ring is kept unless it has grown large.
 func (x *Exchange) Reset() {
 	ring := x.ring

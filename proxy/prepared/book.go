@@ -10,6 +10,7 @@ type Account interface {
 	Client(t byte)
 	Asked() uint64    // the number of the answer that the last message is due
 	Answered() uint64 // the number of the last answer that has come or will not come
+	Quiet() bool      // no transaction is open where the server reads the next message
 }
 
 // Verdict is what becomes of a ParseComplete or a CloseComplete.
@@ -31,7 +32,7 @@ type change uint8
 const (
 	prepares   change = iota // weir's Parse: the backend holds s
 	defines                  // the client's Parse: the backend holds s, and the name means s
-	shares                   // a Close of nothing in place of the client's Parse, because the backend holds s: the name means s
+	shares                   // something cheaper in place of the client's Parse, because the backend holds s: the name means s
 	forgets                  // a Close of nothing in place of the client's Close: the name means nothing
 	evicts                   // weir's Close: the backend no longer holds s
 	duplicates               // the client's Parse of a name that means something, for the server to refuse
@@ -84,15 +85,30 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope uint32, mo
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch
 	if sure && b.held.has(s) {
-		out = wire.AppendClose(out, 'S', nobody)
 		b.held.use(s)
-		b.name(a, wire.ClientClose, shares, n, string(name), s)
-		return out, ""
+		return b.share(out, a, n, string(name), s), ""
 	}
 	out = b.makeRoom(out, a, s, sure)
 	b.held.add(s)
 	b.name(a, wire.ClientParse, defines, n, string(name), s)
 	return out, s.name
+}
+
+// share sends something that is answered in the place of a Parse of what the backend holds already. The Parse would fail in a failed
+// transaction: where there may be one, what is sent must do so, too.
+func (b *Book) share(out []byte, a Account, n *Names, name string, s *Statement) []byte {
+	out = wire.AppendClose(out, 'S', decoy)
+	if a.Quiet() {
+		b.name(a, wire.ClientClose, shares, n, name, s)
+		return out
+	}
+	b.mark(a, wire.ClientClose, mark{change: assists})
+	text := "SELECT"
+	if s.endsTransaction() {
+		text = "ROLLBACK"
+	}
+	b.name(a, wire.ClientParse, shares, n, name, s)
+	return wire.AppendParse(out, decoy, text, nil)
 }
 
 // ParseOwn is for a client's Parse that is too long to be kept: it gets a statement of its own, which lives on this backend only.
@@ -200,6 +216,7 @@ func (b *Book) Decoy(out []byte, a Account) []byte {
 	return out
 }
 
+// decoy is the name of what is prepared for show.
 const decoy = "weir-decoy"
 
 // DeallocateDecoy is the text that deallocates the decoy.
@@ -234,8 +251,8 @@ func (b *Book) last(s *Statement) *mark {
 	return nil
 }
 
-// Complete is for a ParseComplete or a CloseComplete, after the account has taken note of it. n is nil when the client has left.
-func (b *Book) Complete(a Account, n *Names) Verdict {
+// Complete is for a ParseComplete or a CloseComplete, t, after the account has taken note of it. n is nil when the client has left.
+func (b *Book) Complete(a Account, t byte, n *Names) Verdict {
 	answered := a.Answered()
 	if answered > 0 {
 		b.fail(answered-1, n)
@@ -247,16 +264,15 @@ func (b *Book) Complete(a Account, n *Names) Verdict {
 	m.s.release()
 	m.prev.release()
 	b.drop(1)
-	switch m.change {
-	case prepares, evicts, assists:
+	switch {
+	case m.change == prepares || m.change == evicts || m.change == assists:
 		return Swallow
-	case shares:
+	case m.change == shares && t == wire.ServerCloseComplete:
 		return AsParseComplete
-	case duplicates:
+	case m.change == duplicates:
 		return Impossible
-	default:
-		return Pass
 	}
+	return Pass
 }
 
 // Failed is for an ErrorResponse or a ReadyForQuery, after the account has taken note of it: what has not been answered by then

@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
@@ -38,6 +39,20 @@ func (s *Statement) Name() string { return s.name }
 
 // Own reports that the statement is one client's and lives on one backend only.
 func (s *Statement) Own() bool { return s.parse == "" }
+
+// endsTransaction reports whether a failed transaction takes the statement (IsTransactionExitStmt in PostgreSQL's
+// src/backend/tcop/postgres.c), or whether there is none in it.
+func (s *Statement) endsTransaction() bool {
+	text, _, _ := strings.Cut(s.parse, "\x00")
+	first, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
+	switch strings.ToLower(strings.TrimRight(first, ";")) {
+	case "", "commit", "rollback", "end", "abort":
+		return true
+	case "prepare":
+		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(rest)), "transaction")
+	}
+	return false
+}
 
 // Effects is what the text may do to its session, as a backend in that mode reads it.
 func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {

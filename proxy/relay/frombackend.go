@@ -252,7 +252,7 @@ func (b *Backend) noteAnswer(t byte, body []byte) prepared.Verdict {
 
 // noteStatement takes note that a statement was prepared or closed.
 func (b *Backend) noteStatement(t byte) prepared.Verdict {
-	verdict := b.book.Complete(&b.account, b.names())
+	verdict := b.book.Complete(&b.account, t, b.names())
 	switch {
 	case verdict == prepared.Impossible:
 		b.doubt("a statement was prepared twice", wire.Frame{Type: t})

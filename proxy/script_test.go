@@ -355,9 +355,6 @@ func closed(c *wireClient) (string, error) {
 	}
 }
 
-// strayMessage is how the server answers a Bind of the unnamed statement that weir has not let through.
-const strayMessage = `prepared statement "the unnamed statement of an earlier transaction" does not exist`
-
 func typeName(m any) string { return strings.TrimPrefix(fmt.Sprintf("%T", m), "*pgproto3.") }
 
 // printMessage prints a message as pgproto3 marshals it, without what differs from run to run and what no client looks at.
@@ -373,9 +370,6 @@ func printMessage(m pgproto3.BackendMessage) string {
 	switch m := m.(type) {
 	case *pgproto3.ErrorResponse:
 		p.Severity, p.Code, p.Message, p.Detail, p.Hint = m.Severity, m.Code, m.Message, m.Detail, m.Hint
-		if p.Message == strayMessage {
-			p.Message = "unnamed prepared statement does not exist" // weir cannot make the server say so
-		}
 	case *pgproto3.NoticeResponse:
 		p.Severity, p.Code, p.Message, p.Detail, p.Hint = m.Severity, m.Code, m.Message, m.Detail, m.Hint
 	case *pgproto3.RowDescription:

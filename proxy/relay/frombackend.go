@@ -384,7 +384,7 @@ func (b *Backend) unhold() {
 
 // mayFree reports whether a backend that owes nothing may leave its client.
 func (b *Backend) mayFree() bool {
-	return b.pins == 0 && !b.unnamed.parsed && b.lane.config.Mode != Session && b.client.skip == 0
+	return b.pins == 0 && !b.unnamed.parsed && b.lane.config.Mode != Session && b.client.skip == 0 && !b.client.held
 }
 
 // measure times queries and transactions.

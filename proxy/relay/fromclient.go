@@ -317,9 +317,12 @@ func (c *Client) keep(p []byte) {
 // resumeHeld goes on with a client that was held, unless something else has happened to it meanwhile. Behind a probe nothing may be
 // sent until it has been answered; then the client is resumed.
 func (c *Client) resumeHeld() {
-	if c.held && (c.state == clientIdle || c.state == clientLeased && !c.backend.probing) {
-		c.resume()
+	b := c.backend
+	if !c.held || c.state != clientLeased || b.probing {
+		return
 	}
+	c.resume()
+	b.reconsider() // it was kept, in case there was more to do
 }
 
 // resume goes on with what was carried, once the client has its backend.

@@ -90,6 +90,7 @@ type Backend struct {
 	carry    []byte
 
 	set     *session.Set      // the settings that are applied
+	changed bool              // params has values, since they were last compared, that others do not know of
 	params  []session.Setting // what it last reported; shared, replaced when a value changes
 	pins    session.Pins      // why it must stay with its client
 	effects sqlscan.Effects   // of the texts sent since it was last settled

@@ -49,11 +49,13 @@ func (c *Client) cancelWait() {
 	if !c.lane.pool.Waiting(c.id) {
 		return // a backend has just been found
 	}
-	if c.refuse(pgerror.Canceled) {
-		c.lane.totals.Cancels++
-		c.lane.pool.Forget(c.lane.now(), c.id)
-		c.lane.decided()
+	c.lane.totals.Cancels++
+	if !c.refuse(pgerror.Canceled) {
+		c.fail(pgerror.Canceled.WithSeverity(pgerror.SeverityFatal)) // its request has not come whole, so it cannot be answered
+		return
 	}
+	c.lane.pool.Forget(c.lane.now(), c.id)
+	c.lane.decided()
 }
 
 // cancelsMax bounds the cancel requests under way for one backend. More would not cancel more.

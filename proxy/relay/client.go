@@ -72,11 +72,12 @@ type Client struct {
 	skip     uint32
 	sock     socket.Conn
 	backend  *Backend
-	names    *prepared.Names  // nil until it prepares a named statement
-	lastWord *pgerror.Error   // what it is told at its end, when it sends no more
-	carry    []byte           // what was read and not yet judged or forwarded
-	scan     *sqlscan.Scanner // of a statement that is longer than what is collected; nil otherwise
-	active   int64            // when its state last changed
+	told     []session.Setting // what it believes about the parameters that a server reports; shared
+	names    *prepared.Names   // nil until it prepares a named statement
+	lastWord *pgerror.Error    // what it is told at its end, when it sends no more
+	carry    []byte            // what was read and not yet judged or forwarded
+	scan     *sqlscan.Scanner  // of a statement that is longer than what is collected; nil otherwise
+	active   int64             // when its state last changed
 }
 
 // move is the only place where a client's state changes.
@@ -164,7 +165,7 @@ func (c *Client) greet(params []session.Setting) {
 	binary.BigEndian.PutUint32(secret[:], c.secret)
 	b = wire.AppendBackendKeyData(b, pid, secret[:])
 	b = wire.AppendReadyForQuery(b, wire.TxIdle)
-	c.greeted = true
+	c.greeted, c.told = true, params
 	if c.state == clientLogin {
 		c.move(clientIdle)
 	}

@@ -255,6 +255,8 @@ func (b *Backend) switched(refused []byte) {
 	if refused == nil && c != nil {
 		b.applied(c.set)
 		c.move(clientLeased)
+		b.shareParams()
+		c.tell(b.params)
 		c.proceed()
 		b.lane.engine.loop.Condemn(b.reconsider)
 		return

@@ -225,6 +225,12 @@ func (b *Backend) note(t byte, body []byte) prepared.Verdict {
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			b.report(string(name), string(value))
+			if b.client != nil && (b.errand == errandNone || b.tells) {
+				b.client.told = b.params
+			}
+			if b.state == backendIdle {
+				b.compareParams()
+			}
 		}
 	default:
 		if b.errand == errandNone {
@@ -302,21 +308,6 @@ func (b *Backend) noteError(body []byte) {
 // staleRoutine is the function that refuses to run a statement whose result has other columns since it was prepared (0A000, "cached
 // plan must not change result type"). The drivers prepare it again then.
 const staleRoutine = "RevalidateCachedQuery"
-
-// report takes note of a ParameterStatus. The list may be shared with others, so a change makes a new one.
-func (b *Backend) report(name, value string) {
-	for i, p := range b.params {
-		if p.Name == name {
-			if p.Value != value {
-				b.params = append([]session.Setting(nil), b.params...)
-				b.params[i].Value = value
-				b.mode = scanMode(b.params)
-			}
-			return
-		}
-	}
-	b.params = append(append([]session.Setting(nil), b.params...), session.Setting{Name: name, Value: value})
-}
 
 // ready takes note of a ReadyForQuery: an errand is done, or the account says what comes next.
 func (b *Backend) ready(status wire.TxStatus) {

@@ -275,7 +275,7 @@ func (c *Client) admitQuery(s *sending, m *message) {
 		c.scanText(text, m.whole)
 		c.pass(m.f.Type)
 	}
-	c.held = b.fence && m.whole
+	c.held = b.fence && m.whole && !b.account.Skipping()
 }
 
 // scanText looks for what a statement does to the session.

@@ -79,6 +79,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	}
 	if b.set == c.set {
 		c.move(clientLeased)
+		c.tell(b.params)
 		c.proceed()
 		return
 	}
@@ -149,6 +150,7 @@ func (b *Backend) release() {
 		b.retire()
 	default:
 		b.until = 0
+		b.compareParams()
 		b.move(backendIdle)
 		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.set.ID()))
 		b.lane.decided()
@@ -217,20 +219,22 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
-	l.adopt(d.Params)
+	b.params = l.adopt(d.Params)
 	b.move(backendIdle)
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()
 }
 
 // adopt compares what a new backend reports with what clients were told so far: a server whose defaults have changed tells
-// the clients that come from now on.
-func (l *Lane) adopt(params []session.Setting) {
+// the clients that come from now on. It returns the list to keep, which is shared if it has the same values.
+func (l *Lane) adopt(params []session.Setting) []session.Setting {
 	known, ok := l.known[nil]
-	if ok && !slices.Equal(known, params) {
-		l.forgetKnown()
+	if ok && slices.Equal(known, params) {
+		return known
 	}
+	l.forgetKnown()
 	l.learn(nil, params)
+	return params
 }
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {

@@ -125,35 +125,15 @@ func (b *Backend) consume(p []byte) {
 			break
 		}
 		n := min(f.Total(), len(rest))
-		if b.probing && f.Type == wire.ServerParseComplete && b.errand == errandNone {
-			answered, known := probed(rest[n:])
-			if !known {
-				break
-			}
-			if answered {
-				b.errand = errandProbe
-			}
+		if b.probing && f.Type == wire.ServerParseComplete && !b.probed(rest[n:]) {
+			break
 		}
-		mine := b.client == nil || b.errand != errandNone && !(b.tells && f.Type == wire.ServerParameterStatus)
-		var translated []byte
-		if f.Type == wire.ServerErrorResponse && !mine && n == f.Total() {
-			translated = b.client.translate(rest[wire.HeaderLen:n])
-		}
-		switch b.note(f.Type, rest[wire.HeaderLen:n]) {
-		case prepared.Swallow:
-			mine = true
-		case prepared.AsParseComplete:
-			rest[0] = wire.ServerParseComplete
-		}
+		swallowed, instead := b.judge(f, rest[:n])
 		b.skip = uint32(f.Total() - n)
-		if translated != nil {
+		if swallowed || instead != nil {
 			b.toClient(p[from:pos])
-			b.toClient(translated)
-			b.lane.engine.io.Return(translated)
-			from = pos + n
-		}
-		if mine {
-			b.toClient(p[from:pos])
+			b.toClient(instead)
+			b.lane.engine.io.Return(instead)
 			from = pos + n
 			b.discard = b.skip > 0
 		}
@@ -172,6 +152,23 @@ func (b *Backend) consume(p []byte) {
 		b.carry = append(b.lane.engine.io.Borrow(len(p)-pos), p[pos:]...)
 	}
 	b.walked()
+}
+
+// judge takes note of one message, or of the beginning of a long one. swallowed: it is not for the client. instead is what the client
+// gets in its place, borrowed. A message may be changed where it is.
+func (b *Backend) judge(f wire.Frame, message []byte) (swallowed bool, instead []byte) {
+	body := message[wire.HeaderLen:]
+	swallowed = b.client == nil || b.errand != errandNone && !(b.tells && f.Type == wire.ServerParameterStatus)
+	if f.Type == wire.ServerErrorResponse && !swallowed && len(message) == f.Total() {
+		instead = b.client.translate(body) // before the names that it mentions are taken back
+	}
+	switch b.note(f.Type, body) {
+	case prepared.Swallow:
+		swallowed = true
+	case prepared.AsParseComplete:
+		message[0] = wire.ServerParseComplete
+	}
+	return swallowed, instead
 }
 
 // walked does what had to wait until the whole read was judged.
@@ -225,12 +222,6 @@ func (b *Backend) note(t byte, body []byte) prepared.Verdict {
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			b.report(string(name), string(value))
-			if b.client != nil && (b.errand == errandNone || b.tells) {
-				b.client.told = b.params
-			}
-			if b.state == backendIdle {
-				b.compareParams()
-			}
 		}
 	default:
 		if b.errand == errandNone {

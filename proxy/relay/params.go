@@ -18,17 +18,22 @@ func sameList(a, b []session.Setting) bool {
 // report takes note of a ParameterStatus.
 func (b *Backend) report(name, value string) {
 	i := slices.IndexFunc(b.params, func(p session.Setting) bool { return p.Name == name })
-	if i >= 0 && b.params[i].Value == value {
-		return
+	if i < 0 || b.params[i].Value != value {
+		b.params = slices.Clone(b.params)
+		if i < 0 {
+			b.params = append(b.params, session.Setting{Name: name, Value: value})
+		} else {
+			b.params[i].Value = value
+		}
+		b.changed = true
+		b.mode = scanMode(b.params)
 	}
-	b.params = slices.Clone(b.params)
-	if i < 0 {
-		b.params = append(b.params, session.Setting{Name: name, Value: value})
-	} else {
-		b.params[i].Value = value
+	if b.client != nil && (b.errand == errandNone || b.tells) {
+		b.client.told = b.params // the message goes on to it
 	}
-	b.changed = true
-	b.mode = scanMode(b.params)
+	if b.state == backendIdle {
+		b.compareParams()
+	}
 }
 
 // shareParams exchanges the backend's list for one with the same values that others have.

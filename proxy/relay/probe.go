@@ -55,14 +55,18 @@ var probeRequest = func() []byte {
 // probeAnswer is what follows the ParseComplete.
 var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
 
-// probed reports whether p, which follows a ParseComplete, makes that the beginning of a probe's answer; known: p is long enough to
-// tell.
-func probed(p []byte) (answered, known bool) {
+// probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
+// p is too short to tell.
+func (b *Backend) probed(p []byte) bool {
 	n := min(len(p), len(probeAnswer))
-	if !bytes.Equal(p[:n], probeAnswer[:n]) {
-		return false, true
+	if b.errand != errandNone || !bytes.Equal(p[:n], probeAnswer[:n]) {
+		return true
 	}
-	return true, n == len(probeAnswer)
+	if n < len(probeAnswer) {
+		return false
+	}
+	b.errand = errandProbe
+	return true
 }
 
 // probeDone goes on with an account that is exact again.

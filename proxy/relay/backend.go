@@ -75,7 +75,6 @@ type Backend struct {
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	confused bool // its stream has ceased to make sense
 	probing  bool // a probe is under way
-	fence    bool // a text was sent that may deallocate statements: its client is held until it is answered
 	awaits   bool // the client is held until the next ReadyForQuery, not until all is answered
 	errand   errand
 	tells    bool   // what the errand changes is reported to the client
@@ -130,9 +129,11 @@ func (b *Backend) begin() {
 }
 
 // noteText adds what a statement's text may do to the session.
-func (b *Backend) noteText(e sqlscan.Effects) {
-	b.effects |= e
-	b.fence = b.fence || e&(sqlscan.Deallocate|sqlscan.Discard) != 0 && b.lane.shares
+func (b *Backend) noteText(e sqlscan.Effects) { b.effects |= e }
+
+// mayDeallocate reports whether something that was sent may end statements that clients share.
+func (b *Backend) mayDeallocate() bool {
+	return b.lane.shares && b.effects&(sqlscan.Deallocate|sqlscan.Discard) != 0
 }
 
 func (b *Backend) watchWrite(on bool) {

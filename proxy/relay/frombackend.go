@@ -326,7 +326,7 @@ func (b *Backend) settled(status wire.TxStatus) {
 	case b.doubtful(): // release retires it
 	default:
 		b.unnamed.settled()
-		b.deallocating, b.fence = nil, false
+		b.deallocating = nil
 		if b.client != nil {
 			b.client.names.Settled()
 		}

@@ -245,7 +245,7 @@ func (c *Client) admit(s *sending, m *message) {
 	case wire.ClientSync:
 		c.pass(m.f.Type)
 		b.book.Synced()
-		c.held = b.fence
+		c.held = b.mayDeallocate()
 	case wire.ClientFunctionCall:
 		if !wire.CallsLargeObject(m.body) {
 			b.pins |= session.Opaque
@@ -275,7 +275,7 @@ func (c *Client) admitQuery(s *sending, m *message) {
 		c.scanText(text, m.whole)
 		c.pass(m.f.Type)
 	}
-	c.held = b.fence && m.whole && !b.account.Skipping()
+	c.held = b.mayDeallocate() && m.whole && !b.account.Skipping()
 }
 
 // scanText looks for what a statement does to the session.

@@ -1,16 +1,6 @@
-// Package bookstore is the domain of weir's demo application, a small book shop that lists its books in two ways.
-//
-// It holds the types that the other packages speak of (store keeps them, api serves them) and their errors. Values are
-// plain and belong to whoever holds them. It imports nothing of weir; the packages below it never import proxy or pool.
 package bookstore
 
-import (
-	"database/sql/driver"
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
-)
+import "context"
 
 // Author is a writer of books.
 type Author struct {
@@ -45,65 +35,101 @@ type Page struct {
 	Limit int64
 }
 
-// Cents is an amount of money in hundredths. It is exact, as numeric(10,2) is in the database; JSON shows it as a
-// number of whole units.
-type Cents int64
-
-// MarshalJSON writes 1250 as 12.5.
-func (c Cents) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(c)/100, 'f', -1, 64), nil
+// NewBook is a book to be made. Authors and Genres are names, found whatever their case, or made.
+type NewBook struct {
+	Title           string
+	Description     *string
+	Language        *string
+	Price           Cents
+	PublicationDate Date
+	ISBN            *string
+	Authors, Genres []string
+	Image           []byte // a PNG; nil for a cover that is drawn
+	File            []byte // a PDF; nil for one that is made
 }
 
-// String writes 1250 as 12.50, the form that PostgreSQL reads.
-func (c Cents) String() string {
-	sign, n := "", int64(c)
-	if n < 0 {
-		sign, n = "-", -n
-	}
-	return fmt.Sprintf("%s%d.%02d", sign, n/100, n%100)
+// BookChange changes the fields of a book that are set; zero values count.
+type BookChange struct {
+	Title           *string
+	Description     Optional[string]
+	Language        Optional[string]
+	Price           *Cents
+	PublicationDate *Date
+	ISBN            Optional[string]
+	Image, File     []byte // nil leaves them
 }
 
-// Value implements driver.Valuer.
-func (c Cents) Value() (driver.Value, error) { return c.String(), nil }
-
-// Scan implements sql.Scanner for PostgreSQL's text form of numeric(10,2).
-func (c *Cents) Scan(v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("read a price: got %T, want text", v)
-	}
-	whole, part, _ := strings.Cut(s, ".")
-	if len(part) > 2 {
-		return fmt.Errorf("read a price: %q has more than two decimals", s)
-	}
-	n, err := strconv.ParseInt(whole+(part + "00")[:2], 10, 64)
-	if err != nil {
-		return fmt.Errorf("read a price: %w", err)
-	}
-	*c = Cents(n)
-	return nil
+// Optional is a change of something that may be nothing: Set says whether it changes, Value nil takes it away.
+type Optional[T any] struct {
+	Set   bool
+	Value *T
 }
 
-// Date is a day; JSON shows it as YYYY-MM-DD.
-type Date struct{ time.Time }
-
-// Day makes a Date.
-func Day(year int, month time.Month, day int) Date {
-	return Date{time.Date(year, month, day, 0, 0, 0, 0, time.UTC)}
+// Cover is the picture of a book.
+type Cover struct {
+	PNG []byte // nil when the one who asked has it already
+	Tag string // changes with the picture; plain characters
 }
 
-// MarshalJSON writes the day in quotes.
-func (d Date) MarshalJSON() ([]byte, error) { return d.AppendFormat(nil, `"`+time.DateOnly+`"`), nil }
+// Text is a book to read.
+type Text struct {
+	Title string
+	PDF   []byte
+}
 
-// Value implements driver.Valuer.
-func (d Date) Value() (driver.Value, error) { return d.Format(time.DateOnly), nil }
+// Books are the books of the shop.
+type Books interface {
+	// Books lists with one SELECT for the books and two for each of them, on purpose: the chatty client.
+	Books(context.Context, Page) ([]Book, error)
+	// Joined is the same list from one SELECT: the fat client, and the cheaper of both. Pages of people use this one.
+	Joined(context.Context, Page) ([]Book, error)
+	// Book is one book. NotFound.
+	Book(ctx context.Context, id int64) (*Book, error)
+	// Cover is a book's picture. known is the Tag of one that the caller holds, or empty. NotFound.
+	Cover(ctx context.Context, id int64, known string) (*Cover, error)
+	// Text is for everybody if the book costs nothing, else for its owners, administrators, and guests whose token lists
+	// it. NotFound, Forbidden.
+	Text(ctx context.Context, who Caller, id int64) (*Text, error)
+	// CreateBook is for administrators. Invalid, Conflict if there is a book of this title.
+	CreateBook(ctx context.Context, who Caller, book NewBook) (*Book, error)
+	// UpdateBook is for administrators. Invalid, NotFound, Conflict.
+	UpdateBook(ctx context.Context, who Caller, id int64, change BookChange) (*Book, error)
+	// DeleteBook is for administrators. The book's reviews, and its places in libraries, orders and wishlists, go with
+	// it. NotFound.
+	DeleteBook(ctx context.Context, who Caller, id int64) error
+}
 
-// Scan implements sql.Scanner.
-func (d *Date) Scan(v any) error {
-	t, ok := v.(time.Time)
-	if !ok {
-		return fmt.Errorf("read a date: got %T, want a time", v)
-	}
-	d.Time = t
-	return nil
+// Authors are the writers of the shop's books.
+type Authors interface {
+	Authors(context.Context, Page) ([]Author, error)
+	// Author is one author. NotFound.
+	Author(ctx context.Context, id int64) (*Author, error)
+	// AuthorBooks lists an author's books. NotFound.
+	AuthorBooks(ctx context.Context, id int64, page Page) ([]Book, error)
+	// CreateAuthor is for administrators. Invalid, Conflict.
+	CreateAuthor(ctx context.Context, who Caller, name string) (*Author, error)
+	// DeleteAuthor is for administrators; the books stay. NotFound.
+	DeleteAuthor(ctx context.Context, who Caller, id int64) error
+}
+
+// Genres are the kinds of books. They come with the books.
+type Genres interface {
+	Genres(context.Context, Page) ([]Genre, error)
+	// Genre is one genre. NotFound.
+	Genre(ctx context.Context, id int64) (*Genre, error)
+	// GenreBooks lists a genre's books. NotFound.
+	GenreBooks(ctx context.Context, id int64, page Page) ([]Book, error)
+	// DeleteGenre is for administrators; the books stay. NotFound.
+	DeleteGenre(ctx context.Context, who Caller, id int64) error
+}
+
+// Shop is all services together.
+type Shop interface {
+	Books
+	Authors
+	Genres
+	Users
+	Reviews
+	Wishlists
+	Orders
 }

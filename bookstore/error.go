@@ -1,14 +1,19 @@
 package bookstore
 
+import "errors"
+
 // Code says what kind of error a caller met. Errors of any other type are faults of the application: they are logged,
 // and the caller learns nothing of them.
 type Code string
 
 // The codes and what they mean to a caller.
 const (
-	Invalid     Code = "invalid"     // the request is wrong; Fields says where
-	NotFound    Code = "not found"   // there is no such thing
-	Unavailable Code = "unavailable" // the database is busy or away; the same request may succeed later
+	Invalid         Code = "invalid"         // the request is wrong; Fields says where
+	Unauthenticated Code = "unauthenticated" // say who you are, and prove it
+	Forbidden       Code = "forbidden"       // it is known who asks, and he may not
+	NotFound        Code = "not found"       // there is no such thing
+	Conflict        Code = "conflict"        // there is such a thing already
+	Unavailable     Code = "unavailable"     // the database is busy or away; the same request may succeed later
 )
 
 // Error is an error that a caller may see.
@@ -22,9 +27,9 @@ type Error struct {
 
 // Field says what is wrong with one part of a request, in the form that the original's clients know.
 type Field struct {
-	Loc  []string `json:"loc"`
-	Msg  string   `json:"msg"`
-	Type string   `json:"type"`
+	Loc  []any  `json:"loc"` // "body", "query" or "path", then names and, within lists, numbers
+	Msg  string `json:"msg"`
+	Type string `json:"type"`
 }
 
 func (e *Error) Error() string {
@@ -35,3 +40,12 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is says whether err is an Error of this code.
+func Is(err error, code Code) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
+// Refuse makes an Error of a code and a line for a person.
+func Refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }

@@ -35,7 +35,7 @@ func pageOf(r *http.Request, limit int64) (bookstore.Page, error) {
 		n, err := strconv.ParseInt(query.Get(p.name), 10, 64)
 		if err != nil || n < p.min || n > p.max {
 			wrong = append(wrong, bookstore.Field{
-				Loc:  []string{"query", p.name},
+				Loc:  []any{"query", p.name},
 				Msg:  fmt.Sprintf("must be a whole number from %d to %d", p.min, p.max),
 				Type: "value_error",
 			})

@@ -114,6 +114,10 @@ var table = map[string]rule{
 	"bookstore": {
 		why: "the domain's types and contracts; store and API depend on them",
 	},
+	"bookstore/token": {
+		ours: []string{"bookstore"}, outside: []string{"github.com/golang-jwt/jwt/v5"},
+		why: "tokens say who asks to API and storefront alike; what he may do is the store's to find out",
+	},
 	"bookstore/store": {
 		ours: []string{"bookstore"}, outside: []string{"github.com/jackc/pgx/v5/..."},
 		why: "the store speaks SQL and knows no HTTP",

@@ -38,7 +38,7 @@ func serve(t *testing.T, dsn string, timeout time.Duration) *httptest.Server {
 	if err := st.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Seed(t.Context()); err != nil {
+	if err := st.Seed(t.Context(), store.Seeding{Books: 20}); err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(api.New(st, slog.New(slog.NewTextHandler(t.Output(), nil)), timeout).Handler())

@@ -125,7 +125,7 @@ func (s *stage) prepare(ctx context.Context) (err error) {
 	if err := books.Migrate(ctx); err != nil {
 		return err
 	}
-	if err := books.Seed(ctx); err != nil {
+	if err := books.Seed(ctx, store.DefaultSeeding()); err != nil {
 		return err
 	}
 	s.observer, err = pgx.Connect(ctx, s.server.DSN(databaseName))

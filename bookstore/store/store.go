@@ -1,17 +1,18 @@
-// Package store keeps the bookstore's data in PostgreSQL.
+// Package store keeps the bookstore's data in PostgreSQL; it implements the services of package bookstore.
 //
-// It reaches the database in two ways on purpose, as the original did with its two engines: database/sql's pool over
-// the simple protocol (books.go, authors.go), and pgx's own pool over the extended protocol (joined.go). Both work
-// directly and through a transaction pooler. A Store is safe for use by any number of goroutines. No method returns
-// while it still holds a connection. It imports bookstore and pgx.
+// It reaches the database in two ways on purpose, as the original did with its two engines: pgx's own pool over the
+// extended protocol for Joined (joined.go), and database/sql's pool over the simple protocol for everything else. Both
+// work directly and through a transaction pooler. A Store is safe for use by any number of goroutines. No method
+// returns while it still holds a connection, except to who asked for that with Hold.
+//
+// It imports bookstore, its stock of books for the seed, pgx, goose for the schema and Prometheus' client.
 package store
 
 import (
 	"context"
 	"database/sql"
-	_ "embed"
-	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,23 +30,32 @@ type Options struct {
 	// AsyncConns and AsyncOverflow are how many pgx's pool may open together. The original's pool opened the overflow
 	// beyond its size when all were busy; pgx's knows one number only, so here they are added.
 	AsyncConns, AsyncOverflow int
+	// Blobs makes both listings fetch every book's cover and text, which they do not show, as the original's did.
+	Blobs bool
+	// Log is told what goes well only after a retry, and about migrations; nil is silent.
+	Log *slog.Logger
 }
 
 // DefaultOptions are the sizes where the original's author ended. With two pools of this size and more than one
 // process they exceed what PostgreSQL allows, which is the experiment.
 func DefaultOptions() Options { return Options{SyncConns: 150, AsyncConns: 300, AsyncOverflow: 10} }
 
-// asyncMode is how the async pool runs a query with arguments: by the extended protocol. QueryExecModeExec uses the
-// unnamed statement, which a transaction pooler can always share. The original's driver named its statements
-// (QueryExecModeCacheStatement): a named statement belongs to its backend, so weir pins that backend to the client
-// until it keeps track of statements itself. When it does, this is the one line to change.
-const asyncMode = pgx.QueryExecModeExec
+// asyncMode names prepared statements, as the original's driver did: the names recur in every process, which is a
+// pooler's to keep apart.
+const asyncMode = pgx.QueryExecModeCacheStatement
 
 // Store is the bookstore's database.
 type Store struct {
-	sync  *sql.DB
-	async *pgxpool.Pool
+	sync   *sql.DB
+	async  *pgxpool.Pool
+	config *pgx.ConnConfig // of sync
+	log    *slog.Logger
+	counts counts
+
+	booksSQL, joinedSQL string
 }
+
+var _ bookstore.Shop = (*Store)(nil)
 
 // Open prepares the pools. It connects to nothing yet: an unreachable database is the first query's error.
 func Open(ctx context.Context, opts Options) (*Store, error) {
@@ -68,7 +78,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("make the async pool: %w", err)
 	}
 
-	s := &Store{sync: stdlib.OpenDB(*syncConfig), async: async}
+	s := &Store{
+		sync: stdlib.OpenDB(*syncConfig), async: async, config: syncConfig, log: opts.Log,
+		booksSQL: booksSQL(opts.Blobs), joinedSQL: joinedSQL(opts.Blobs),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	s.sync.SetMaxOpenConns(max(1, opts.SyncConns))
 	s.sync.SetMaxIdleConns(max(1, opts.SyncConns)) // keep them, as the original's pool did
 	return s, nil
@@ -87,55 +103,19 @@ func (s *Store) Close() {
 	s.async.Close()
 }
 
-//go:embed schema.sql
-var schema string
+// readyWait bounds the look whether the database answers: who asks decides about sending requests here.
+const readyWait = 2 * time.Second
 
-// schemaLock is the advisory lock that whoever changes the schema or seeds it holds, so that two processes that start
-// at once do it one after the other. An arbitrary number. The lock ends with the transaction: a session's lock would
-// stay on the backend that a transaction pooler gives to somebody else.
-const schemaLock = 0x626f6f6b73 // "books"
-
-// Migrate brings the schema up to date. Any number of processes may do so at once.
-func (s *Store) Migrate(ctx context.Context) error {
-	err := s.locked(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, schema) // many statements: possible because it has no arguments
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("apply the schema: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) locked(ctx context.Context, do func(pgx.Tx) error) error {
-	return classify(pgx.BeginFunc(ctx, s.async, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(schemaLock)); err != nil {
-			return err
-		}
-		return do(tx)
-	}))
-}
-
-// WaitAndMigrate is Migrate that waits for a database that is still starting or has no free connection.
-func (s *Store) WaitAndMigrate(ctx context.Context, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// Ready says why the database does not answer, or nil.
+func (s *Store) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	var last error
-	for {
-		err := s.Migrate(ctx)
-		busy := (*bookstore.Error)(nil)
-		if !errors.As(err, &busy) || busy.Code != bookstore.Unavailable {
-			return err
-		}
-		if ctx.Err() == nil || last == nil {
-			last = err // one that our own patience cut short tells nothing
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait %s for the database: %w", patience, last)
-		case <-tick.C:
-		}
-	}
+	return classify(s.sync.PingContext(ctx))
+}
+
+// Superuser says whether the shop's role is one. It should not be: superusers take the places that PostgreSQL reserves
+// for whoever has to look into a full house.
+func (s *Store) Superuser(ctx context.Context) (yes bool, err error) {
+	err = s.sync.QueryRowContext(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&yes)
+	return yes, classify(err)
 }

@@ -53,7 +53,7 @@ func seeded(t *testing.T, name string) *store.Store {
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Seed(t.Context()); err != nil {
+	if err := s.Seed(t.Context(), store.Seeding{Books: 20}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -93,7 +93,7 @@ func TestBothShapesListTheSameBooks(t *testing.T) {
 	want := `{"title":"Children's and Household Tales","description":"What was told by the fire, collected by two brothers.",` +
 		`"language":"German","price":0,"publication_date":"1812-12-20","isbn":null,"id":17,"avg_rating":null,` +
 		`"authors":[{"name":"Jacob Grimm","id":16},{"name":"Wilhelm Grimm","id":17}],` +
-		`"genres":[{"name":"fantasy","id":8},{"name":"children","id":9}]}`
+		`"genres":[{"name":"children","id":8},{"name":"fantasy","id":9}]}`
 	if got := asJSON(t, all[16]); got != want {
 		t.Errorf("book 17\ngot  %s\nwant %s", got, want)
 	}
@@ -125,7 +125,7 @@ func TestSeedingAgainChangesNothing(t *testing.T) {
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Seed(t.Context()); err != nil {
+	if err := s.Seed(t.Context(), store.Seeding{Books: 20}); err != nil {
 		t.Fatal(err)
 	}
 	if after := asJSON(t, list(t, s.Joined, bookstore.Page{})); after != before {
@@ -144,7 +144,7 @@ func TestProcessesThatStartAtOnceAgree(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range processes {
 		s := openOn(t, dsn, fmt.Sprint("p", i))
-		wg.Go(func() { errs[i] = errors.Join(s.Migrate(t.Context()), s.Seed(t.Context())) })
+		wg.Go(func() { errs[i] = errors.Join(s.Migrate(t.Context()), s.Seed(t.Context(), store.Seeding{Books: 20})) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -193,9 +193,9 @@ func TestJoinedIsTheFatClient(t *testing.T) {
 	if asJSON(t, simple) != `["BEGIN","COMMIT"]` {
 		t.Errorf("simple statements %v, want BEGIN and COMMIT", simple)
 	}
-	// The statement has no name: a name would pin the backend behind a transaction pooler.
-	if len(extended) != 1 || !strings.HasPrefix(extended[0], "execute <unnamed>:") {
-		t.Errorf("extended statements %q, want one, unnamed", extended)
+	// The same name in every process: it is a pooler's to keep them apart.
+	if len(extended) != 1 || !strings.HasPrefix(extended[0], "execute stmtcache_") {
+		t.Errorf("extended statements %q, want one of a named statement", extended)
 	}
 }
 

@@ -90,7 +90,7 @@ func (d *database) open(ctx context.Context, opts store.Options, seed bool) (*st
 	}
 	err = books.WaitAndMigrate(ctx, d.Wait)
 	if err == nil && seed {
-		err = books.Seed(ctx)
+		err = books.Seed(ctx, store.DefaultSeeding())
 	}
 	if err != nil {
 		books.Close()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/mail"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,6 +50,8 @@ func (f *faults) text(s *string, least, most int, loc ...any) {
 	switch n := utf8.RuneCountInString(*s); {
 	case !utf8.ValidString(*s) || strings.ContainsRune(*s, 0):
 		f.add("must be text without NUL", loc...)
+	case n == 0 && least == 1:
+		f.add("must not be empty", loc...)
 	case n < least:
 		f.add(fmt.Sprintf("must have at least %d characters", least), loc...)
 	case n > most:
@@ -56,8 +59,17 @@ func (f *faults) text(s *string, least, most int, loc ...any) {
 	}
 }
 
-// maybe is text of what may be absent; blank becomes absent.
-func (f *faults) maybe(s **string, most int, loc ...any) {
+// line is text of one line.
+func (f *faults) line(s *string, least, most int, loc ...any) {
+	before := len(f.fields)
+	f.text(s, least, most, loc...)
+	if len(f.fields) == before && strings.ContainsFunc(*s, unicode.IsControl) {
+		f.add("must be one line", loc...)
+	}
+}
+
+// maybe checks text that may be absent; blank becomes absent.
+func (f *faults) maybe(check func(*string, int, int, ...any), s **string, most int, loc ...any) {
 	if *s == nil {
 		return
 	}
@@ -66,7 +78,7 @@ func (f *faults) maybe(s **string, most int, loc ...any) {
 		*s = nil
 		return
 	}
-	f.text(*s, 1, most, loc...)
+	check(*s, 1, most, loc...)
 }
 
 func (f *faults) price(c Cents, loc ...any) {
@@ -107,7 +119,7 @@ func (f *faults) names(names []string, list string) []string {
 	}
 	checked, seen := make([]string, len(names)), map[string]bool{}
 	for i, name := range names {
-		f.text(&name, 1, nameMax, list, i)
+		f.line(&name, 1, nameMax, list, i)
 		if lower := strings.ToLower(name); seen[lower] {
 			f.add("is named twice", list, i)
 		} else {
@@ -121,10 +133,10 @@ func (f *faults) names(names []string, list string) []string {
 // Check trims what is written and says what is wrong with it (Invalid).
 func (b *NewBook) Check() error {
 	var f faults
-	f.text(&b.Title, 1, titleMax, "book", "title")
-	f.maybe(&b.Description, descriptionMax, "book", "description")
-	f.maybe(&b.Language, languageMax, "book", "language")
-	f.maybe(&b.ISBN, isbnMax, "book", "isbn")
+	f.line(&b.Title, 1, titleMax, "book", "title")
+	f.maybe(f.text, &b.Description, descriptionMax, "book", "description")
+	f.maybe(f.line, &b.Language, languageMax, "book", "language")
+	f.maybe(f.line, &b.ISBN, isbnMax, "book", "isbn")
 	f.price(b.Price, "book", "price")
 	f.day(b.PublicationDate, "book", "publication_date")
 	f.blob(b.Image, pngMagic, imageBytesMax, "book", "image")
@@ -139,11 +151,11 @@ func (b *BookChange) Check() error {
 	if b.Title != nil {
 		title := *b.Title
 		b.Title = &title
-		f.text(b.Title, 1, titleMax, "title")
+		f.line(b.Title, 1, titleMax, "title")
 	}
-	f.maybe(&b.Description.Value, descriptionMax, "description")
-	f.maybe(&b.Language.Value, languageMax, "language")
-	f.maybe(&b.ISBN.Value, isbnMax, "isbn")
+	f.maybe(f.text, &b.Description.Value, descriptionMax, "description")
+	f.maybe(f.line, &b.Language.Value, languageMax, "language")
+	f.maybe(f.line, &b.ISBN.Value, isbnMax, "isbn")
 	if b.Price != nil {
 		f.price(*b.Price, "price")
 	}
@@ -158,23 +170,23 @@ func (b *BookChange) Check() error {
 // CheckName trims the name of an author and says what is wrong with it (Invalid).
 func CheckName(name string) (string, error) {
 	var f faults
-	f.text(&name, 1, nameMax, "name")
+	f.line(&name, 1, nameMax, "name")
 	return name, f.err()
 }
 
 // Check trims what is written and says what is wrong with it (Invalid). A password is taken as it is.
 func (u *NewUser) Check() error {
 	var f faults
-	f.text(&u.Username, usernameMin, usernameMax, "username")
-	if strings.ContainsFunc(u.Username, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' }) {
-		f.add("must have no slash and no control character", "username") // it is a part of a path
+	f.line(&u.Username, usernameMin, usernameMax, "username")
+	if strings.Contains(u.Username, "/") {
+		f.add("must have no slash", "username") // it is a part of a path
 	}
 	if u.Password == "" {
-		f.add("must have at least 1 character", "password")
+		f.add("must not be empty", "password")
 	} else if len(u.Password) > passwordBytes {
 		f.add(fmt.Sprintf("must have at most %d bytes", passwordBytes), "password")
 	}
-	f.maybe(&u.Email, emailMax, "email")
+	f.maybe(f.line, &u.Email, emailMax, "email")
 	if u.Email != nil {
 		if a, err := mail.ParseAddress(*u.Email); err != nil || a.Address != *u.Email {
 			f.add("must be an e-mail address", "email")

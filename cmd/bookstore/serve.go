@@ -11,6 +11,7 @@ import (
 
 	"weir/bookstore/api"
 	"weir/bookstore/store"
+	"weir/bookstore/token"
 )
 
 // database is what every command needs that speaks to the shop's database. The sizes are the original's.
@@ -54,8 +55,12 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
+	keys, err := token.New(token.RandomSecret())
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
-		Handler:           api.New(books, log, c.Timeout).Handler(),
+		Handler:           api.New(api.Options{Shop: books, Keys: keys, Log: log, Timeout: c.Timeout, Ready: books.Ready}).Handler(),
 		ReadHeaderTimeout: headerWait,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers cause
 	}

@@ -1,9 +1,9 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"strconv"
 
 	"weir/bookstore"
@@ -17,8 +17,11 @@ const (
 )
 
 // pageOf reads skip and limit. limit is the default one where the request names none.
-func pageOf(r *http.Request, limit int64) (bookstore.Page, error) {
+func pageOf(r *request, limit int64) (bookstore.Page, error) {
 	page := bookstore.Page{Limit: limit}
+	if r.URL.RawQuery == "" {
+		return page, nil
+	}
 	var wrong []bookstore.Field
 	query := r.URL.Query()
 	for _, p := range []struct {
@@ -47,4 +50,21 @@ func pageOf(r *http.Request, limit int64) (bookstore.Page, error) {
 		return bookstore.Page{}, &bookstore.Error{Code: bookstore.Invalid, Detail: "invalid parameters", Fields: wrong}
 	}
 	return page, nil
+}
+
+// nobodysID is what a number that no id can have stands for.
+const nobodysID = -1
+
+// idOf reads the id in the path. One that is too large for an id is an id of nothing.
+func idOf(r *request) (int64, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return nobodysID, nil
+	case err != nil:
+		return 0, &bookstore.Error{Code: bookstore.Invalid, Detail: "invalid path", Fields: []bookstore.Field{{
+			Loc: []any{"path", "id"}, Msg: "must be a whole number", Type: "type_error",
+		}}}
+	}
+	return id, nil
 }

@@ -272,4 +272,3 @@ func TestSlowAnswersAreGivenUp(t *testing.T) {
 		t.Errorf("not counted:\n%s", text)
 	}
 }
-

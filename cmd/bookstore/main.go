@@ -52,11 +52,14 @@ func main() {
 
 // defaults are the values in the flags' tags that other packages decide.
 func defaults() kong.Vars {
-	pools, demo := store.DefaultOptions(), compare.DefaultOptions()
+	pools, seeding, demo := store.DefaultOptions(), store.DefaultSeeding(), compare.DefaultOptions()
 	return kong.Vars{
 		"syncPool":      strconv.Itoa(pools.SyncConns),
 		"asyncPool":     strconv.Itoa(pools.AsyncConns),
 		"asyncOverflow": strconv.Itoa(pools.AsyncOverflow),
+		"books":         strconv.Itoa(seeding.Books),
+		"users":         strconv.Itoa(seeding.Users),
+		"admin":         seeding.Admin,
 		"clients":       strings.Trim(strings.ReplaceAll(fmt.Sprint(demo.Clients), " ", ","), "[]"),
 		"warmUp":        demo.WarmUp.String(),
 		"duration":      demo.Duration.String(),

@@ -58,6 +58,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, 2, "Try: bookstore --help"},
 		{[]string{"sell"}, 2, "Try: bookstore --help"},
 		{[]string{"serve"}, 2, "--dsn"},
+		{[]string{"serve", "--help"}, 0, "$BOOKSTORE_SYNC_POOL"},
+		{[]string{"serve", "--dsn", "postgres://x@127.0.0.1:1/x", "--processes", "0"}, 2, "at least 1"},
 		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "1s"}, 1, "08001"},
 		{[]string{"serve", "--dsn", "nonsense"}, 1, "read the DSN"},
 		{[]string{"demo", "--weir", "/nowhere/weir"}, 1, "make demo builds both"},
@@ -88,6 +90,19 @@ func TestSeedReadsTheEnvironmentAndCanBeRepeated(t *testing.T) {
 	var books int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM books").Scan(&books); err != nil || books != 20 {
 		t.Errorf("%d books, %v; want 20", books, err)
+	}
+	t.Setenv("BOOKSTORE_DSN", db.DSN())
+	t.Setenv("BOOKSTORE_ADMIN_PASSWORD", "from the environment")
+	if code, out, err := command(t, "seed", "--books", "23", "--admin", "keeper"); code != 0 || strings.Contains(out, "no administrator") {
+		t.Fatalf("exit %d: %s%s", code, out, err)
+	}
+	var keeper bool
+	err = conn.QueryRow(t.Context(), "SELECT count(*), (SELECT is_admin FROM users WHERE username = 'keeper') FROM books").Scan(&books, &keeper)
+	if err != nil || books != 23 || !keeper {
+		t.Errorf("%d books, administrator %v, %v; want 23 and one", books, keeper, err)
+	}
+	if code, _, err := command(t, "serve", "--secret", "short"); code != 1 || !strings.Contains(err, "at least 32") {
+		t.Errorf("a short secret: exit %d: %s", code, err)
 	}
 }
 

@@ -3,20 +3,22 @@ package main
 import (
 	"context"
 	"fmt"
-
-	"weir/bookstore/store"
+	"log/slog"
 )
 
 type seedCmd struct {
 	database
+	stock
 }
 
 func (c *seedCmd) Run(ctx context.Context, s streams) error {
-	books, err := c.open(ctx, store.Options{SyncConns: 1, AsyncConns: 1}, true)
-	if err != nil {
+	seeding := c.seeding()
+	if err := c.prepare(ctx, slog.New(slog.NewTextHandler(s.err, nil)), &seeding); err != nil {
 		return err
 	}
-	defer books.Close()
 	fmt.Fprintln(s.out, "The shop has its books.")
+	if c.AdminPassword == "" {
+		fmt.Fprintln(s.out, "It has got no administrator: set BOOKSTORE_ADMIN_PASSWORD and seed again to make one.")
+	}
 	return nil
 }

@@ -85,7 +85,9 @@ func (w *Worker) Share(own prometheus.Gatherer) (all prometheus.Gatherer, closeS
 }
 
 // Label tells this worker's metrics from the others'.
-func (w *Worker) Label() prometheus.Labels { return prometheus.Labels{"process": strconv.Itoa(w.Number)} }
+func (w *Worker) Label() prometheus.Labels {
+	return prometheus.Labels{"process": strconv.Itoa(w.Number)}
+}
 
 // peer gathers from another worker. One that is not there just now has nothing to say.
 func peer(socket string) prometheus.Gatherer {

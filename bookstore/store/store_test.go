@@ -4,22 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"weir/bookstore"
 	"weir/bookstore/store"
 	"weir/internal/pgserver"
+	"weir/internal/weirtest"
 )
 
 func TestMain(m *testing.M) {
 	// Every statement that reaches the server is in its log, after the name of who sent it.
 	pgserver.SharedOptions.Settings = map[string]string{"log_statement": "all", "log_line_prefix": "%a: "}
-	pgserver.Main(m)
+	pgserver.Main(weirtest.Then{Tests: m})
 }
 
 // open gives a store on a database of its own, as a role that may not do more than a database's owner.
@@ -28,13 +27,19 @@ func open(t *testing.T, name string) *store.Store {
 	return openOn(t, database(t), name)
 }
 
-func database(t *testing.T) (dsn string) {
+// role is the shop's: no superuser.
+const role = "shop"
+
+func database(t *testing.T) (dsn string) { return owned(t).DSN(role) }
+
+// owned is a fresh database that belongs to role.
+func owned(t *testing.T) *pgserver.Database {
 	t.Helper()
 	db := pgserver.ForTest(t)
 	db.Exec(t,
 		`DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop') THEN CREATE ROLE shop LOGIN; END IF; END $$`,
-		"ALTER DATABASE "+db.Name+" OWNER TO shop")
-	return db.DSN("shop")
+		"ALTER DATABASE "+db.Name+" OWNER TO "+role)
+	return db
 }
 
 func openOn(t *testing.T, dsn, name string) *store.Store {
@@ -137,24 +142,6 @@ func TestSeedingAgainChangesNothing(t *testing.T) {
 	}
 }
 
-func TestProcessesThatStartAtOnceAgree(t *testing.T) {
-	dsn := database(t)
-	const processes = 8
-	errs := make([]error, processes)
-	var wg sync.WaitGroup
-	for i := range processes {
-		s := openOn(t, dsn, fmt.Sprint("p", i))
-		wg.Go(func() { errs[i] = errors.Join(s.Migrate(t.Context()), s.Seed(t.Context(), store.Seeding{Books: 20})) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(list(t, openOn(t, dsn, "reader").Joined, bookstore.Page{})); n != 20 {
-		t.Errorf("%d books, want 20", n)
-	}
-}
-
 // statements are those of a client in the server's log, after the log's length was mark: of simple ones the first word.
 // A pool's look whether a connection that lay idle for a second still lives ("-- ping") is not counted.
 func statements(t *testing.T, client string, mark int) (simple, extended []string) {
@@ -172,31 +159,6 @@ func statements(t *testing.T, client string, mark int) (simple, extended []strin
 		}
 	}
 	return simple, extended
-}
-
-func TestBooksIsTheChattyClient(t *testing.T) {
-	s := seeded(t, "chatty")
-	mark := len(pgserver.ForTest(t).Server.Log())
-	list(t, s.Books, bookstore.Page{Limit: 100})
-	simple, extended := statements(t, "chatty", mark)
-	want := append(append([]string{"BEGIN"}, repeat("SELECT", 41)...), "ROLLBACK")
-	if asJSON(t, simple) != asJSON(t, want) || len(extended) != 0 {
-		t.Errorf("%d simple statements %v and %d extended, want BEGIN, 41 SELECTs, ROLLBACK, all simple", len(simple), simple, len(extended))
-	}
-}
-
-func TestJoinedIsTheFatClient(t *testing.T) {
-	s := seeded(t, "fat")
-	mark := len(pgserver.ForTest(t).Server.Log())
-	list(t, s.Joined, bookstore.Page{})
-	simple, extended := statements(t, "fat", mark)
-	if asJSON(t, simple) != `["BEGIN","COMMIT"]` {
-		t.Errorf("simple statements %v, want BEGIN and COMMIT", simple)
-	}
-	// The same name in every process: it is a pooler's to keep them apart.
-	if len(extended) != 1 || !strings.HasPrefix(extended[0], "execute stmtcache_") {
-		t.Errorf("extended statements %q, want one of a named statement", extended)
-	}
 }
 
 func TestAuthorsIsOneTransactionOfOneSelect(t *testing.T) {

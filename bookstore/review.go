@@ -7,7 +7,7 @@ type Review struct {
 	Rating  int    `json:"rating"`
 	Comment string `json:"comment"`
 	ID      int64  `json:"id"`
-	User    User   `json:"user"`
+	User    User   `json:"user"` // without the e-mail address: everybody may read reviews
 	Edited  bool   `json:"edited"`
 }
 

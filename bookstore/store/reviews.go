@@ -25,6 +25,7 @@ func queryReviews(ctx context.Context, tx *sql.Tx, clause string, args ...any) (
 		if err := rows.Scan(fields...); err != nil {
 			return nil, err
 		}
+		r.User.Email = nil // everybody may read reviews
 		reviews = append(reviews, r)
 	}
 	return reviews, rows.Err()
@@ -58,6 +59,7 @@ func (s *Store) CreateReview(
 			return err
 		}
 		review = &bookstore.Review{Rating: n.Rating, Comment: n.Comment, User: *u}
+		review.User.Email = nil // as everybody sees it
 		err := tx.QueryRowContext(ctx, "INSERT INTO reviews (rating, comment, user_id, book_id) VALUES ($1, $2, $3, $4) RETURNING id",
 			n.Rating, n.Comment, u.ID, bookID).Scan(&review.ID)
 		if err != nil {

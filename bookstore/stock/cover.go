@@ -72,7 +72,8 @@ func Cover(title, author string) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := png.Encode(&b, c.RGBA); err != nil {
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed} // flat colours become no smaller by more effort
+	if err := encoder.Encode(&b, c.RGBA); err != nil {
 		return nil, fmt.Errorf("write a PNG: %w", err)
 	}
 	return b.Bytes(), nil
@@ -201,18 +202,27 @@ func (c canvas) fill(r image.Rectangle, ink color.RGBA) {
 	draw.Draw(c.RGBA, r, image.NewUniform(ink), image.Point{}, draw.Src)
 }
 
-// paint draws a path. The rasterizer's origin is that of the bounds.
-func (c canvas) paint(ink color.RGBA, path func(z *vector.Rasterizer, dx, dy float32)) {
-	b := c.Bounds()
-	z := vector.NewRasterizer(b.Dx(), b.Dy())
-	path(z, float32(-b.Min.X), float32(-b.Min.Y))
+// paint draws a path that stays within left, top, right and bottom. Only there is anything computed. The rasterizer's
+// origin is the corner, so the path adds dx and dy to what it draws.
+func (c canvas) paint(ink color.RGBA, left, top, right, bottom float64, path func(z *vector.Rasterizer, dx, dy float32)) {
+	r := image.Rect(int(math.Floor(left)), int(math.Floor(top)), int(math.Ceil(right)), int(math.Ceil(bottom))).Intersect(c.Bounds())
+	if r.Empty() {
+		return
+	}
+	z := vector.NewRasterizer(r.Dx(), r.Dy())
+	path(z, float32(-r.Min.X), float32(-r.Min.Y))
 	z.ClosePath()
-	z.Draw(c.RGBA, b, image.NewUniform(ink), image.Point{})
+	z.Draw(c.RGBA, r, image.NewUniform(ink), image.Point{})
 }
 
 // shape draws a polygon of x, y, x, y, ...
 func (c canvas) shape(ink color.RGBA, points ...float64) {
-	c.paint(ink, func(z *vector.Rasterizer, dx, dy float32) {
+	left, top, right, bottom := points[0], points[1], points[0], points[1]
+	for i := 2; i < len(points); i += 2 {
+		left, right = min(left, points[i]), max(right, points[i])
+		top, bottom = min(top, points[i+1]), max(bottom, points[i+1])
+	}
+	c.paint(ink, left, top, right, bottom, func(z *vector.Rasterizer, dx, dy float32) {
 		z.MoveTo(float32(points[0])+dx, float32(points[1])+dy)
 		for i := 2; i < len(points); i += 2 {
 			z.LineTo(float32(points[i])+dx, float32(points[i+1])+dy)
@@ -232,7 +242,7 @@ func (c canvas) below(y func(x float64) float64, ink color.RGBA) {
 func (c canvas) disc(x, y, radius float64, ink color.RGBA) {
 	const bend = 0.5522847498 // of the cubic curve that is nearest to a quarter of a circle
 	k, rad, cx, cy := float32(bend*radius), float32(radius), float32(x), float32(y)
-	c.paint(ink, func(z *vector.Rasterizer, dx, dy float32) {
+	c.paint(ink, x-radius, y-radius, x+radius, y+radius, func(z *vector.Rasterizer, dx, dy float32) {
 		cx, cy := cx+dx, cy+dy
 		z.MoveTo(cx+rad, cy)
 		z.CubeTo(cx+rad, cy+k, cx+k, cy+rad, cx, cy+rad)
@@ -244,7 +254,8 @@ func (c canvas) disc(x, y, radius float64, ink color.RGBA) {
 
 // leaf grows from a point to the side, to the left if length is negative.
 func (c canvas) leaf(x, y, length float64, ink color.RGBA) {
-	c.paint(ink, func(z *vector.Rasterizer, dx, dy float32) {
+	// The curves stay within the hull of their points.
+	c.paint(ink, min(x, x+length), y-28, max(x, x+length), y+4, func(z *vector.Rasterizer, dx, dy float32) {
 		at := func(px, py float64) (float32, float32) { return float32(px) + dx, float32(py) + dy }
 		ax, ay := at(x, y)
 		tx, ty := at(x+length, y-22)

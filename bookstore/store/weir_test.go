@@ -184,7 +184,7 @@ func TestBothShapesThroughWeirAreStatementForStatementTheOriginals(t *testing.T)
 			if n := len(list(t, s.Books, bookstore.Page{Limit: 100})); n != 20 {
 				t.Errorf("%d books", n)
 			}
-			simple, extended := statements(t, name, mark)
+			simple, extended := statements(db, name, mark)
 			want := append(append([]string{"BEGIN"}, repeat("SELECT", 41)...), "ROLLBACK")
 			if asJSON(t, simple) != asJSON(t, want) || len(extended) != 0 {
 				t.Errorf("/books/: %d simple statements %v and %d extended, want BEGIN, 41 SELECTs, ROLLBACK, all simple", len(simple), simple, len(extended))
@@ -194,7 +194,7 @@ func TestBothShapesThroughWeirAreStatementForStatementTheOriginals(t *testing.T)
 			if n := len(list(t, s.Joined, bookstore.Page{})); n != 20 {
 				t.Errorf("%d books", n)
 			}
-			simple, extended = statements(t, name, mark)
+			simple, extended = statements(db, name, mark)
 			if asJSON(t, simple) != `["BEGIN","COMMIT"]` || len(extended) != 1 || strings.HasPrefix(extended[0], "execute <unnamed>") {
 				t.Errorf("/async_books/: %v and %q, want BEGIN, one execution of a named statement, COMMIT", simple, extended)
 			}

@@ -117,10 +117,14 @@ func TestInputIsTrimmedAndBounded(t *testing.T) {
 		}).Check, []string{"body title", "body price", "body publication_date", "body file"}},
 		{"user", (&bookstore.NewUser{Username: " mary ", Password: " ", Email: ptr("mary@example.org")}).Check, nil},
 		{"user without address", (&bookstore.NewUser{Username: "mary", Password: "x", Email: ptr("")}).Check, nil},
-		{"bad user", (&bookstore.NewUser{Username: "  ab ", Email: ptr("Mary <mary@example.org>")}).Check,
-			[]string{"body username", "body password", "body email"}},
-		{"long user", (&bookstore.NewUser{Username: strings.Repeat("ü", 21), Password: strings.Repeat("x", 73)}).Check,
-			[]string{"body username", "body password"}},
+		{
+			"bad user", (&bookstore.NewUser{Username: "  ab ", Email: ptr("Mary <mary@example.org>")}).Check,
+			[]string{"body username", "body password", "body email"},
+		},
+		{
+			"long user", (&bookstore.NewUser{Username: strings.Repeat("ü", 21), Password: strings.Repeat("x", 73)}).Check,
+			[]string{"body username", "body password"},
+		},
 		{"user of 20 letters", (&bookstore.NewUser{Username: strings.Repeat("ü", 20), Password: strings.Repeat("x", 72)}).Check, nil},
 		{"user with a path", (&bookstore.NewUser{Username: "a/b/c", Password: "x"}).Check, []string{"body username"}},
 		{"review", (&bookstore.NewReview{Rating: 0, Comment: "two\nlines"}).Check, nil},

@@ -188,27 +188,41 @@ func TestErrorsAreJSONWithADetail(t *testing.T) {
 		{"POST", "/users/", "", `null`, 422, `{"detail":[{"loc":["body"],"msg":"must be a JSON object","type":"value_error"}]}`},
 		{"POST", "/users/", "", `{"username": 7}`, 422, `{"detail":[{"loc":["body","username"],"msg":"must be text","type":"type_error"},` +
 			`{"loc":["body","password"],"msg":"field required","type":"value_error.missing"}]}`},
-		{"POST", "/users/", "", `{"username": "\u0000\u0000\u0000", "password": "x"}`, 422,
-			`{"detail":[{"loc":["body","username"],"msg":"must be text without NUL","type":"value_error"}]}`},
+		{
+			"POST", "/users/", "", `{"username": "\u0000\u0000\u0000", "password": "x"}`, 422,
+			`{"detail":[{"loc":["body","username"],"msg":"must be text without NUL","type":"value_error"}]}`,
+		},
 		{"POST", "/users/", "", `{"username": "` + strings.Repeat("x", 70_000) + `"}`, 413, `{"detail":"The request has more than 65536 bytes"}`},
 		{"POST", "/login/", "", "username=mary", 422, `{"detail":[{"loc":["body","password"],"msg":"field required","type":"value_error.missing"}]}`},
 		{"POST", "/login/", "", form("username", "mary", "password", "wrong"), 401, `{"detail":"Login failed"}`},
 		{"POST", "/login/", "", form("username", "nobody", "password", "secret"), 401, `{"detail":"Login failed"}`},
 		{"POST", "/login/", "", "username=%00%ff&password=secret", 401, `{"detail":"Login failed"}`},
-		{"POST", "/books/1/reviews/", user, `{"rating": 6, "comment": " "}`, 422,
+		{
+			"POST", "/books/1/reviews/", user, `{"rating": 6, "comment": " "}`, 422,
 			`{"detail":[{"loc":["body","rating"],"msg":"must be from 0 to 5","type":"value_error"},` +
-				`{"loc":["body","comment"],"msg":"must not be empty","type":"value_error"}]}`},
-		{"POST", "/books/1/reviews/", user, `{"rating": "good", "comment": null}`, 422,
+				`{"loc":["body","comment"],"msg":"must not be empty","type":"value_error"}]}`,
+		},
+		{
+			"POST", "/books/1/reviews/", user, `{"rating": "good", "comment": null}`, 422,
 			`{"detail":[{"loc":["body","rating"],"msg":"must be a whole number","type":"type_error"},` +
-				`{"loc":["body","comment"],"msg":"field required","type":"value_error.missing"}]}`},
-		{"POST", "/checkout/order/create/", "", `{"book_ids": [1, 99, 1]}`, 422,
-			`{"detail":[{"loc":["body","book_ids",2],"msg":"is named twice","type":"value_error"}]}`},
-		{"POST", "/checkout/order/create/", "", `{"book_ids": [1, 99]}`, 422,
-			`{"detail":[{"loc":["body","book_ids",1],"msg":"there is no such book","type":"value_error"}]}`},
-		{"POST", "/checkout/order/create/", "", `{"book_ids": [5]}`, 422,
-			`{"detail":[{"loc":["body","book_ids"],"msg":"the total must be above 0 and at most 99999999.99; free books need no order","type":"value_error"}]}`},
-		{"POST", "/checkout/order/create/", "", `{"book_ids": []}`, 422,
-			`{"detail":[{"loc":["body","book_ids"],"msg":"must be from 1 to 100 books","type":"value_error"}]}`},
+				`{"loc":["body","comment"],"msg":"field required","type":"value_error.missing"}]}`,
+		},
+		{
+			"POST", "/checkout/order/create/", "", `{"book_ids": [1, 99, 1]}`, 422,
+			`{"detail":[{"loc":["body","book_ids",2],"msg":"is named twice","type":"value_error"}]}`,
+		},
+		{
+			"POST", "/checkout/order/create/", "", `{"book_ids": [1, 99]}`, 422,
+			`{"detail":[{"loc":["body","book_ids",1],"msg":"there is no such book","type":"value_error"}]}`,
+		},
+		{
+			"POST", "/checkout/order/create/", "", `{"book_ids": [5]}`, 422,
+			`{"detail":[{"loc":["body","book_ids"],"msg":"the total must be above 0 and at most 99999999.99; free books need no order","type":"value_error"}]}`,
+		},
+		{
+			"POST", "/checkout/order/create/", "", `{"book_ids": []}`, 422,
+			`{"detail":[{"loc":["body","book_ids"],"msg":"must be from 1 to 100 books","type":"value_error"}]}`,
+		},
 		{"POST", "/checkout/order/x/capture/", "", nil, 404, `{"detail":"Order not found"}`},
 		{"POST", "/checkout/order/00000000-0000-4000-8000-000000000000/capture/", "", nil, 404, `{"detail":"Order not found"}`},
 	} {

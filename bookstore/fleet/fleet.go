@@ -104,29 +104,29 @@ func Run(ctx context.Context, o Options) error {
 func (p *parent) keep(ctx context.Context, number int) error {
 	for ctx.Err() == nil {
 		cmd, err := p.start(number)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err != nil && ctx.Err() == nil { // at the end the listener is closed under our feet
 			return fmt.Errorf("start worker %d: %w", number, err)
+		}
+		if err != nil {
+			break
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		select {
-		case err := <-ended:
-			if ctx.Err() != nil { // it heard the order itself
-				return nil
-			}
-			p.Log.Error("worker ended, starting another", slog.Int("process", number), slog.Any("error", err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(restartPause):
-			}
+		case err = <-ended:
 		case <-ctx.Done():
 			return p.stop(cmd, ended, number)
 		}
+		if ctx.Err() != nil { // it heard the order itself
+			break
+		}
+		p.Log.Error("worker ended, starting another", slog.Int("process", number), slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartPause):
+		}
 	}
-	return nil
+	return nil //nolint:nilerr // the order to stop has come, and what failed at that moment is no news
 }
 
 func (p *parent) start(number int) (*exec.Cmd, error) {
@@ -149,7 +149,6 @@ func (p *parent) stop(cmd *exec.Cmd, ended <-chan error, number int) error {
 		return nil
 	case <-time.After(p.Grace + killMargin):
 		_ = cmd.Process.Kill()
-		<-ended
-		return fmt.Errorf("worker %d did not end in %s and was killed", number, p.Grace+killMargin)
+		return fmt.Errorf("worker %d did not end in %s and was killed: %w", number, p.Grace+killMargin, <-ended)
 	}
 }

@@ -104,7 +104,7 @@ func peer(socket string) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		resp, err := client.Get("http://worker/")
 		if err != nil {
-			return nil, nil //nolint:nilerr // it is being started, or stopped
+			return nil, nil // it is being started, or stopped
 		}
 		defer resp.Body.Close()
 		parser := expfmt.NewTextParser(model.UTF8Validation)

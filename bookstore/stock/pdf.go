@@ -87,7 +87,7 @@ type document struct {
 
 func (d *document) object(body string) {
 	if d.Len() == 0 {
-		d.WriteString("%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
+		fmt.Fprint(d, "%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
 	}
 	d.offsets = append(d.offsets, d.Len())
 	fmt.Fprintf(d, "%d 0 obj\n%s\nendobj\n", len(d.offsets), body)

@@ -14,7 +14,7 @@ endif
 GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 
 # Packages without PostgreSQL in their tests.
-QUICK = ./config/... ./internal/arch ./internal/faultnet ./pool/... \
+QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/arch ./internal/faultnet ./pool/... \
 	./proxy/cancelkey ./proxy/eventloop ./proxy/exchange ./proxy/pgerror ./proxy/session \
 	./proxy/socket ./proxy/sqlscan ./proxy/status ./proxy/telemetry ./proxy/wire
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"weir/bookstore/api"
 )
 
@@ -257,6 +259,9 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		s.call("BREW", "/books/1/", "", nil)
 		s.call("GET", "/wp-login.php", "", nil)
 		text := s.metrics()
+		if problems, err := promlint.New(strings.NewReader(text)).Lint(); err != nil || len(problems) > 0 {
+			t.Errorf("%v, %v", problems, err)
+		}
 		for _, want := range []string{
 			`bookstore_http_requests_total{method="GET",route="/books/",status="200"} 2`,
 			`bookstore_http_requests_total{method="GET",route="/books/{id}/",status="404"} 1`,

@@ -242,7 +242,9 @@ func (b *Backend) noteAnswer(t byte, body []byte) prepared.Verdict {
 	case wire.ServerParseComplete, wire.ServerCloseComplete:
 		return b.noteStatement(t)
 	case wire.ServerCopyInResponse:
-		b.unhold() // the server waits for the client
+		if b.account.Copying() == exchange.CopyIn {
+			b.unhold() // the server waits for the client
+		}
 	}
 	return prepared.Pass
 }

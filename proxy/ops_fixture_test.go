@@ -34,8 +34,11 @@ func privateServer(t *testing.T, opts pgserver.Options) *pgserver.Database {
 }
 
 // behind is a configuration's section that leads every database through a misbehaving network.
-func behind(n *faultnet.Proxy) string {
-	host, port, _ := net.SplitHostPort(n.Addr())
+func behind(n *faultnet.Proxy) string { return serverAt(n.Addr()) }
+
+// serverAt is a configuration's section that looks for every database at this address.
+func serverAt(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
 	return fmt.Sprintf("[databases.\"*\"]\nhost = %q\nport = %s\n", host, port)
 }
 

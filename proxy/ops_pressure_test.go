@@ -15,6 +15,11 @@ import (
 
 // watchMost samples a figure until it is stopped and then returns the greatest.
 func watchMost(figure func() int) (stop func() int) {
+	return watchMostEvery(5*time.Millisecond, figure)
+}
+
+// watchMostEvery is watchMost for figures that cost something.
+func watchMostEvery(pause time.Duration, figure func() int) (stop func() int) {
 	var most atomic.Int64
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -24,7 +29,7 @@ func watchMost(figure func() int) (stop func() int) {
 			select {
 			case <-quit:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(pause):
 			}
 		}
 	}()

@@ -209,7 +209,7 @@ func (b *Backend) settle() {
 // waits for its data ends with the backend only, and so does an account in doubt: what it counts as due may never come.
 func (b *Backend) settleOn() {
 	switch {
-	case b.wantsData(), b.doubtful():
+	case b.wantsData(), b.doubtful(), b.account.Unended(): // the last: a COPY has swallowed the Sync
 		b.retire()
 	case b.account.Skipping():
 		b.account.Client(wire.ClientSync)

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"weir/proxy/eventloop"
+	"weir/proxy/exchange"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/sqlscan"
@@ -245,7 +246,7 @@ func (c *Client) admit(s *sending, m *message) {
 	case wire.ClientSync:
 		c.pass(m.f.Type)
 		b.book.Synced()
-		c.held = b.mayDeallocate()
+		c.held = b.mayDeallocate() && b.account.Copying() != exchange.CopyIn // amid COPY data nothing answers it
 	case wire.ClientFunctionCall:
 		if !wire.CallsLargeObject(m.body) {
 			b.pins |= session.Opaque

@@ -124,6 +124,7 @@ func TestRestartKeepsPortAndData(t *testing.T) {
 
 func TestPssCountsBackends(t *testing.T) {
 	d := ForTest(t)
+	settled(t, d.Server)
 	before, err := d.Server.Pss()
 	if err != nil {
 		t.Fatal(err)

@@ -3,25 +3,27 @@
 package pgserver
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
 )
 
-// PssOf is, for want of a proportional figure on this system, the sum of the resident sizes in bytes of a process and
-// all its descendants, as ps tells them: shared memory counts in every process that touched it.
-func PssOf(pid int) (int64, error) {
+// UsageOf is, for want of a proportional figure on this system, the sum of the resident sizes of a process and all its
+// descendants, as ps tells them: shared memory counts in every process that touched it. Page tables are not told, and
+// the CPU time of children that have ended is lost.
+func UsageOf(pid int) (Usage, error) {
 	table, err := processTable()
 	if err != nil {
-		return 0, err
+		return Usage{}, err
 	}
 	if _, ok := table[pid]; !ok {
-		return 0, fmt.Errorf("process %d is gone", pid)
+		return Usage{}, fmt.Errorf("process %d is gone", pid)
 	}
-	var sum int64
+	var sum Usage
 	for todo := []int{pid}; len(todo) > 0; todo = todo[1:] {
-		sum += table[todo[0]].resident
+		sum.add(table[todo[0]].Usage)
 		for child, row := range table {
 			if row.parent == todo[0] && child != row.parent {
 				todo = append(todo, child)
@@ -31,27 +33,34 @@ func PssOf(pid int) (int64, error) {
 	return sum, nil
 }
 
+// PssOf is UsageOf's Pss alone.
+func PssOf(pid int) (int64, error) {
+	u, err := UsageOf(pid)
+	return u.Pss, err
+}
+
 type processRow struct {
-	parent   int
-	resident int64 // bytes
+	parent int
+	Usage
 }
 
 func processTable() (map[int]processRow, error) {
-	out, err := exec.Command("ps", "-axo", "pid=,ppid=,rss=").Output()
+	out, err := exec.Command("ps", "-axo", "pid=,ppid=,rss=,time=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	table := map[int]processRow{}
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
-		if len(f) != 3 {
+		if len(f) != 4 {
 			continue
 		}
 		pid, err1 := strconv.Atoi(f[0])
 		parent, err2 := strconv.Atoi(f[1])
 		kib, err3 := strconv.ParseInt(f[2], 10, 64)
-		if err1 == nil && err2 == nil && err3 == nil {
-			table[pid] = processRow{parent, kib << 10}
+		cpu, err4 := parseClock(f[3])
+		if errors.Join(err1, err2, err3, err4) == nil {
+			table[pid] = processRow{parent, Usage{Pss: kib << 10, CPU: cpu, Processes: 1}}
 		}
 	}
 	return table, nil

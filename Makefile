@@ -22,20 +22,28 @@ QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/
 CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
 
 .NOTPARALLEL:
-.PHONY: help demo test quick race fuzz bench lint fmt docs cross sizes build clean \
+.PHONY: help demo compare programs test test-browser quick race fuzz bench lint fmt docs cross sizes build clean \
 	check-format vet staticcheck arch unit
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## see weir work: a bookstore under load, direct and through weir
+demo: programs ## see weir work: a bookstore under load, direct and through weir, with a report
+	@bin/bookstore demo
+
+compare: programs ## the same on the whole ladder, up to 2,000 clients (COMPARE="--max-connections 100,150,300,600,1000")
+	@bin/bookstore compare $(COMPARE)
+
+programs:
 	$(GO) build -o bin/ ./cmd/weir ./cmd/bookstore
-	@bin/bookstore demo --weir bin/weir --bookstore bin/bookstore
 
 test: check-format vet staticcheck arch unit race cross ## everything that must hold before a merge
 
 quick: check-format ## the tests without PostgreSQL, before each commit
 	$(GO) test $(QUICK)
+
+test-browser: ## what people see, in headless Chromium (apt-get install chromium); skipped where there is none
+	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/...
 
 race: ## the concurrent packages with the race detector and their invariants checked
 	.ci/compiler

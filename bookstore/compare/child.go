@@ -21,6 +21,8 @@ type child struct {
 	logPath string
 	done    chan struct{} // closed when it has ended
 	stopped sync.Once
+
+	succeeded bool // its exit code was 0; read after done
 }
 
 // stopWait is how long a program may take to end in good order.
@@ -56,7 +58,7 @@ func startChild(logPath string, env []string, name string, args ...string) (*chi
 		}
 		c.pid = cmd.Process.Pid
 		started <- nil
-		_ = cmd.Wait() // its log says why it ended
+		c.succeeded = cmd.Wait() == nil // its log says why it ended
 		close(c.done)
 	}()
 	if err := <-started; err != nil {
@@ -105,27 +107,38 @@ func (c *child) lastWords() string {
 	if len(b) == 0 {
 		return "(nothing)"
 	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return lastLines(string(b))
+}
+
+func lastLines(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// stop ends the program: politely, then not.
-func (c *child) stop() {
+// terminate asks the program to end in good order.
+func (c *child) terminate() {
 	if c == nil {
 		return
 	}
 	c.stopped.Do(func() {
 		select {
-		case <-c.done:
-			return // its number may be another's by now
+		case <-c.done: // its number may be another's by now
 		default:
-		}
-		_ = syscall.Kill(-c.pid, syscall.SIGTERM)
-		select {
-		case <-c.done:
-		case <-time.After(stopWait):
-			_ = syscall.Kill(-c.pid, syscall.SIGKILL)
-			<-c.done
+			_ = syscall.Kill(-c.pid, syscall.SIGTERM)
 		}
 	})
+}
+
+// stop ends the program: politely, then not. It returns when it has ended.
+func (c *child) stop() {
+	if c == nil {
+		return
+	}
+	c.terminate()
+	select {
+	case <-c.done:
+	case <-time.After(stopWait):
+		_ = syscall.Kill(-c.pid, syscall.SIGKILL)
+		<-c.done
+	}
 }

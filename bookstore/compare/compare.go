@@ -1,172 +1,199 @@
-// Package compare shows what a pooler changes: it runs the bookstore on a private PostgreSQL, directly and through
-// weir in turns, under growing load, and measures both.
+// Package compare shows what a pooler changes: it runs the same load on the bookstore directly and through weir, in
+// turns, with ever more clients, and measures both.
 //
 // Each turn starts the application (and weir) anew as processes of their own and waits until the server is empty again,
-// so that no turn inherits the other's connections. The original's situation is kept: the application's pool may open
-// more connections than the server takes, and its role is no superuser.
+// so that no turn inherits the other's connections; which way goes first alternates, so that a machine that gets slower
+// hurts both. The original's situation is kept: two processes, whose pools may open more connections than the server
+// takes, and a role that is no superuser. What is missing is started: PostgreSQL, weir; given DSNs are used as they are.
 //
-// Run owns all that it starts and takes it away again before it returns, however it ends. It imports bookstore's
-// packages and internal/pgserver.
+// Run owns all that it starts and takes it away again before it returns, however it ends. It imports report, load,
+// internal/pgserver, pgx to look into the server, and Prometheus' parser to look into weir.
 package compare
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"weir/bookstore/report"
-	"weir/bookstore/store"
-	"weir/internal/pgserver"
 )
 
 // Options is one comparison.
 type Options struct {
-	Weir, Bookstore string        // the programs
-	Clients         []int         // concurrent clients of each pair of turns
-	WarmUp          time.Duration // of one turn, in which the application's pools fill; its requests are not counted
-	Duration        time.Duration // of one turn's load
-	Path            string        // what the clients ask for
-	MaxConnections  int           // of PostgreSQL
-	PoolSize        int           // of weir
-	Progress        *Progress
+	Bookstore string // the program
+	Weir      string // the program; not needed with Proxied
+
+	// Direct and Proxied are DSNs of one database, on a server and through a pooler that run already. Without them a
+	// private server and weir are started.
+	Direct, Proxied string
+	ProxyName       string // what the pooler is called in the report
+	ProxyMetrics    string // URL of weir's metrics, with Proxied; empty: its waits stay unknown
+
+	Clients  []int         // concurrent clients, one pair of turns for each
+	WarmUp   time.Duration // of one turn, in which the application's pools fill; its requests are not counted
+	Duration time.Duration // of one turn's load
+	Patience time.Duration // of the application with one request; its clients have patienceMore
+	Path     string        // what the clients ask for; "visit": the front page with its images
+
+	Processes     int // of the application
+	SyncPool      int // of each process
+	AsyncPool     int
+	AsyncOverflow int
+
+	MaxConnections int // of the private PostgreSQL
+	PoolSize       int // of weir
+
+	Walk        []int // repeat the direct way with each of these max_connections
+	WalkClients int   // concurrent clients then
+
+	Progress *Progress
 }
 
-// DefaultOptions are those of the demo, which they keep below two minutes.
+// DefaultOptions are the full ladder, on what the original ended with.
 func DefaultOptions() Options {
 	return Options{
-		Clients:        []int{10, 100, 200, 400},
-		WarmUp:         2 * time.Second,
-		Duration:       5 * time.Second,
-		Path:           "/async_books/",
-		MaxConnections: 100,
-		PoolSize:       20,
+		ProxyName: "weir",
+		Clients:   []int{10, 50, 100, 200, 400, 1000, 2000},
+		WarmUp:    3 * time.Second, Duration: 10 * time.Second,
+		Patience:  30 * time.Second,
+		Path:      "/async_books/",
+		Processes: 2, SyncPool: 150, AsyncPool: 300, AsyncOverflow: 10,
+		MaxConnections: 400, PoolSize: 20,
+		WalkClients: 700, // enough for both processes to want all that their async pools may open
 	}
 }
+
+// Quick shortens the comparison to what make demo shows, below three minutes.
+func (o *Options) Quick() {
+	o.Clients = []int{10, 100, 400, 1000}
+	o.WarmUp, o.Duration, o.Patience = 2*time.Second, 6*time.Second, 10*time.Second
+}
+
+// Visit as Options.Path makes each client visit the front page.
+const Visit = "visit"
 
 // reserved is PostgreSQL's default of superuser_reserved_connections.
 const reserved = 3
 
-// The role and the database that the application uses.
-const (
-	roleName     = "bookstore"
-	databaseName = "bookstore"
-)
-
-// stage is what the turns have in common.
-type stage struct {
-	opts     Options
-	server   *pgserver.Server
-	password string    // of roleName
-	dir      string    // for logs and weir's configuration
-	observer *pgx.Conn // a superuser's: it has a place when nobody else has
-}
-
-// Run compares. Cancelling ctx ends it with ctx's error.
-func Run(ctx context.Context, opts Options) (*report.Report, error) {
-	s := &stage{opts: opts, password: rand.Text()}
-	defer s.close()
-	if err := s.prepare(ctx); err != nil {
-		return nil, err
+func (o *Options) check() error {
+	if (o.Direct == "") != (o.Proxied == "") {
+		return errors.New("give both DSNs, the direct and the proxied one, or none")
 	}
-	result := &report.Report{Setup: s.setup()}
-	for i, clients := range opts.Clients {
-		for j, way := range []report.Way{report.Direct, report.Weir} {
-			t := turn{stage: s, way: way, clients: clients, number: 2*i + j + 1}
-			row, err := t.run(ctx)
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%d clients, %s: %w", clients, way, err)
-			}
-			result.Rows = append(result.Rows, row)
+	if o.Direct != "" && len(o.Walk) > 0 {
+		return errors.New("a walk through max_connections needs servers of its own: give no DSN")
+	}
+	if len(o.Clients) == 0 {
+		return errors.New("the ladder has no rungs")
+	}
+	for _, n := range o.Clients {
+		if n < 1 {
+			return fmt.Errorf("a rung of %d clients: it must be at least 1", n)
 		}
 	}
-	return result, nil
-}
-
-// prepare starts the server and fills it.
-func (s *stage) prepare(ctx context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "weir-compare-"); err != nil {
-		return fmt.Errorf("make a folder for logs: %w", err)
+	for _, n := range append([]int{o.MaxConnections}, o.Walk...) {
+		if n <= reserved {
+			return fmt.Errorf("max_connections is %d, and %d of them are reserved for superusers", n, reserved)
+		}
 	}
-	s.opts.Progress.say("starting a private PostgreSQL with max_connections = %d", s.opts.MaxConnections)
-	s.server, err = pgserver.Start(ctx, pgserver.Options{
-		Password: rand.Text(),
-		Auth:     "scram-sha-256",
-		Settings: map[string]string{
-			"max_connections":                strconv.Itoa(s.opts.MaxConnections),
-			"superuser_reserved_connections": strconv.Itoa(reserved),
-		},
-		Progress: func(line string) { s.opts.Progress.say("%s", line) },
-	})
-	if err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
+	if o.Patience <= 0 {
+		return errors.New("the application needs some patience")
 	}
-	err = s.server.Exec(ctx, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN NOSUPERUSER PASSWORD '%s'", roleName, s.password))
-	if err != nil {
-		return err
-	}
-	if err := s.server.CreateDatabase(ctx, databaseName, roleName); err != nil {
-		return err
-	}
-	books, err := store.Open(ctx, store.Options{DSN: s.directDSN(), SyncConns: 1, AsyncConns: 1})
-	if err != nil {
-		return err
-	}
-	defer books.Close()
-	if err := books.Migrate(ctx); err != nil {
-		return err
-	}
-	if err := books.Seed(ctx, store.DefaultSeeding()); err != nil {
-		return err
-	}
-	s.observer, err = pgx.Connect(ctx, s.server.DSN(databaseName))
-	if err != nil {
-		return fmt.Errorf("connect to watch pg_stat_activity: %w", err)
+	if o.Duration <= 0 || o.Processes < 1 || o.PoolSize < 1 {
+		return errors.New("a comparison needs a duration, a process of the application and a backend for the proxy")
 	}
 	return nil
 }
 
-func (s *stage) setup() report.Setup {
-	pools := store.DefaultOptions() // those of `bookstore serve`, which the turns start without flags
-	return report.Setup{
-		Server:         s.server.Version(),
-		Path:           s.opts.Path,
-		Cores:          runtime.GOMAXPROCS(0),
-		MaxConnections: s.opts.MaxConnections,
-		Reserved:       reserved,
-		PoolConns:      pools.SyncConns + pools.AsyncConns + pools.AsyncOverflow,
-		PoolSize:       s.opts.PoolSize,
-		WarmUp:         s.opts.WarmUp,
-		Pss:            runtime.GOOS == "linux",
+// Run compares. When it ends early, its error says why, and the report, unless nil, holds the turns that were finished.
+func Run(ctx context.Context, opts Options) (*report.Report, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
+	c := &comparison{opts: opts, started: time.Now(), turns: 2*len(opts.Clients) + len(opts.Walk)}
+	err := c.ladder(ctx)
+	if err == nil {
+		err = c.walk(ctx)
+	}
+	if c.report == nil || len(c.report.Rows)+len(c.report.Walk) == 0 {
+		return nil, err
+	}
+	if err != nil {
+		c.report.Unfinished = err.Error()
+		if errors.Is(err, context.Canceled) {
+			c.report.Unfinished = "it was interrupted"
+		}
+	}
+	return c.report, err
 }
 
-func (s *stage) directDSN() string { return s.server.DSN(databaseName, roleName, s.password) }
-
-// closeWait bounds the farewell to a server that may no longer answer.
-const closeWait = 2 * time.Second
-
-func (s *stage) close() {
-	if s.observer != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
-		defer cancel()
-		_ = s.observer.Close(ctx)
-	}
-	if s.server != nil {
-		s.server.Stop()
-	}
-	if s.dir != "" {
-		_ = os.RemoveAll(s.dir)
-	}
+// comparison is a run under way.
+type comparison struct {
+	opts    Options
+	started time.Time
+	turns   int // in all
+	turn    int // the one under way, from 1
+	report  *report.Report
 }
 
-func (s *stage) logPath(name string) string { return filepath.Join(s.dir, name+".log") }
+func (c *comparison) ladder(ctx context.Context) error {
+	s, err := c.open(ctx, c.opts.MaxConnections)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	c.report = &report.Report{Setup: s.setup(c)}
+	for i, clients := range c.opts.Clients {
+		ways := []report.Way{report.Direct, report.Proxied}
+		if i%2 == 1 {
+			ways[0], ways[1] = ways[1], ways[0]
+		}
+		for _, way := range ways {
+			row, err := c.run(ctx, s, way, clients)
+			if err != nil {
+				return err
+			}
+			c.report.Rows = append(c.report.Rows, row)
+		}
+		if i%2 == 1 { // tables show the direct way first
+			n := len(c.report.Rows)
+			c.report.Rows[n-1], c.report.Rows[n-2] = c.report.Rows[n-2], c.report.Rows[n-1]
+		}
+	}
+	return nil
+}
+
+func (c *comparison) walk(ctx context.Context) error {
+	for _, maxConnections := range c.opts.Walk {
+		err := func() error {
+			s, err := c.open(ctx, maxConnections)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			row, err := c.run(ctx, s, report.Direct, c.opts.WalkClients)
+			if err != nil {
+				return err
+			}
+			c.report.Walk = append(c.report.Walk, row)
+			return nil
+		}()
+		if err != nil {
+			return fmt.Errorf("max_connections %d: %w", maxConnections, err)
+		}
+	}
+	return nil
+}
+
+func (c *comparison) run(ctx context.Context, s *stage, way report.Way, clients int) (report.Row, error) {
+	c.turn++
+	t := turn{stage: s, comparison: c, way: way, clients: clients}
+	row, err := t.run(ctx)
+	if ctx.Err() != nil {
+		return row, ctx.Err()
+	}
+	if err != nil {
+		return row, fmt.Errorf("%d clients, %s: %w", clients, t.name(), err)
+	}
+	return row, nil
+}

@@ -21,8 +21,8 @@ func NewProgress(w io.Writer, terminal bool) *Progress { return &Progress{w: w, 
 // clearLine moves to the line's first column and erases it (ECMA-48 CR, EL).
 const clearLine = "\r\x1b[K"
 
-// say writes a line that stays.
-func (p *Progress) say(format string, args ...any) {
+// Say writes a line that stays.
+func (p *Progress) Say(format string, args ...any) {
 	if p == nil {
 		return
 	}
@@ -32,8 +32,8 @@ func (p *Progress) say(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// update replaces the changing line of a terminal.
-func (p *Progress) update(format string, args ...any) {
+// Update replaces the changing line of a terminal.
+func (p *Progress) Update(format string, args ...any) {
 	if p == nil || !p.terminal {
 		return
 	}
@@ -59,3 +59,6 @@ func (p *Progress) clear() {
 		p.dirty = false
 	}
 }
+
+// Terminal says whether Update shows anything.
+func (p *Progress) Terminal() bool { return p != nil && p.terminal }

@@ -2,45 +2,59 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"weir/bookstore/load"
+	"weir/bookstore/report"
 	"weir/internal/pgserver"
 )
 
-// peaks are the highest values seen; sizes in bytes.
-type peaks struct {
-	backends             int
-	postgres, api, proxy int64
-}
-
-// sampler looks at the processes of a turn while it runs, in a goroutine of its own.
+// sampler looks at the programs of a turn while it runs, in a goroutine of its own.
 type sampler struct {
-	turn       *turn
-	api, proxy *child
-	counts     *load.Counts
-	start      time.Time
+	turn   *turn
+	api    *api
+	proxy  *weirProcess
+	counts *load.Counts // of the load under way
+	abort  func()       // ends the load
 
 	quit context.CancelFunc
 	done chan struct{}
-	// Written by the goroutine, read after done.
-	peaks peaks
-	err   error
+
+	mu        sync.Mutex // guards what follows; held while it looks
+	measuring bool
+	began     time.Time // of the load that is measured
+	programs  time.Time // when they were looked at last
+	rest      time.Duration
+	warmed    struct{ succeeded, failed int64 } // counted while warming up
+	first     look
+	last      look
+	busy      look // the last one while requests were sent: a share of CPU counts until then
+	samples   []report.Sample
+	err       error
+}
+
+// look is what a share of CPU and a wait are computed from.
+type look struct {
+	at       time.Time
+	programs report.Programs
+	waits    *histogram
 }
 
 const (
-	samplePeriod = 200 * time.Millisecond
-	// Adding up the memory of a hundred processes takes the kernel some time, which must not be taken from what is
-	// measured: memory rests memoryRest times longer than its last look took. Not longer than memoryRestMax, for on a
-	// busy machine the look's time is mostly waiting.
-	memoryRest    = 9
-	memoryRestMax = time.Second
+	samplePeriod = time.Second
+	// Adding up the memory of hundreds of processes takes the kernel some time, which must not be taken from what is
+	// measured: programs rest programsRest times longer than the last look at them took, but not longer than
+	// programsRestMax, for on a busy machine the look's time is mostly waiting.
+	programsRest    = 9
+	programsRestMax = 3 * time.Second
 )
 
-func startSampler(ctx context.Context, t *turn, api, proxy *child, counts *load.Counts) *sampler {
+func startSampler(ctx context.Context, t *turn, api *api, proxy *weirProcess, abort func()) *sampler {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &sampler{turn: t, api: api, proxy: proxy, counts: counts, start: time.Now(), quit: cancel, done: make(chan struct{})}
+	s := &sampler{turn: t, api: api, proxy: proxy, counts: &load.Counts{}, abort: abort, quit: cancel, done: make(chan struct{})}
 	go s.run(ctx)
 	return s
 }
@@ -49,81 +63,156 @@ func (s *sampler) run(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(samplePeriod)
 	defer tick.Stop()
-	var memoryDue time.Time
-	for last := false; ; {
+	for {
 		// A query that has begun is finished: cutting it off would close the observer's connection.
-		if s.err = s.sampleBackends(context.WithoutCancel(ctx)); s.err != nil {
-			return
-		}
-		if began := time.Now(); last || !began.Before(memoryDue) {
-			if s.err = s.sampleMemory(); s.err != nil {
-				return
-			}
-			memoryDue = time.Now().Add(min(memoryRest*time.Since(began), memoryRestMax))
-		}
-		s.show()
-		if last {
+		if s.look(context.WithoutCancel(ctx), false) != nil {
+			s.abort()
 			return
 		}
 		select {
 		case <-ctx.Done():
-			last = true // the application's pools keep what they opened: look once more
+			return
 		case <-tick.C:
 		}
 	}
 }
 
-func (s *sampler) sampleBackends(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, emptyWait)
-	defer cancel()
-	n, err := s.turn.backends(ctx)
-	s.peaks.backends = max(s.peaks.backends, n)
-	return err
+// measure says that the warm-up is over.
+func (s *sampler) measure() error {
+	if err := s.look(context.Background(), true); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warmed.succeeded, s.warmed.failed = s.counts.Succeeded.Load(), s.counts.Failed.Load()
+	s.first, s.measuring, s.began = s.last, true, time.Now()
+	return nil
 }
 
-func (s *sampler) sampleMemory() error {
-	for _, of := range []struct {
-		name string
-		pid  int
-		peak *int64
-	}{
-		{"PostgreSQL", s.turn.server.PID(), &s.peaks.postgres},
-		{"the bookstore", s.api.pid, &s.peaks.api},
-		{"weir", s.proxyPID(), &s.peaks.proxy},
-	} {
-		if of.pid == 0 {
-			continue
+// sessionsNow is what the last look saw.
+func (s *sampler) sessionsNow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.samples[len(s.samples)-1].Sessions.Total()
+}
+
+// stop looks once more, for the application's pools keep what they opened, and ends the sampling.
+func (s *sampler) stop() error {
+	s.quit()
+	<-s.done
+	return s.look(context.Background(), true)
+}
+
+// look takes a sample, with the programs when it is their time or all is true. After an error it takes no more.
+func (s *sampler) look(ctx context.Context, all bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.err = errors.Join(s.api.running(), s.proxy.running())
+	if s.err != nil {
+		return s.err
+	}
+	var sample report.Sample
+	if sample.Sessions, s.err = s.turn.sessions(ctx); s.err != nil {
+		return s.err
+	}
+	var metrics *scraped
+	if s.proxy != nil && s.proxy.metrics != "" {
+		if metrics, s.err = scrape(ctx, s.proxy.metrics); s.err != nil {
+			s.err = fmt.Errorf("ask %s for its metrics: %w", s.turn.opts.ProxyName, errors.Join(s.err, s.proxy.running()))
+			return s.err
 		}
-		bytes, err := pgserver.PssOf(of.pid)
+		sample.Queue = &metrics.queue
+		s.last.waits = &metrics.waits
+	}
+	if all || time.Since(s.programs) > s.rest {
+		began := time.Now()
+		if s.err = s.lookAtPrograms(metrics); s.err != nil {
+			return s.err
+		}
+		if s.measuring && (s.busy.at.IsZero() || began.Sub(s.began) < s.turn.opts.Duration+samplePeriod) {
+			s.busy = s.last
+		}
+		programs := s.last.programs
+		sample.Programs = &programs
+		s.programs, s.rest = time.Now(), min(programsRest*time.Since(began), programsRestMax)-samplePeriod
+	}
+	sample.At = time.Since(s.turn.comparison.started).Seconds()
+	sample.WarmUp = !s.measuring
+	if s.measuring {
+		sample.Succeeded = s.counts.Succeeded.Load() - s.warmed.succeeded
+		sample.Failed = s.counts.Failed.Load() - s.warmed.failed
+	}
+	s.samples = append(s.samples, sample)
+	s.show(&sample)
+	return nil
+}
+
+func (s *sampler) lookAtPrograms(metrics *scraped) error {
+	s.last.at = time.Now()
+	p := &s.last.programs
+	*p = report.Programs{Load: self()}
+	if pid := s.turn.postmaster; pid != 0 {
+		u, err := pgserver.UsageOf(pid)
 		if err != nil {
-			return fmt.Errorf("measure the memory of %s: %w", of.name, err)
+			return fmt.Errorf("measure the memory of PostgreSQL: %w", errors.Join(err, s.turn.serverGone()))
 		}
-		*of.peak = max(*of.peak, bytes)
+		p.Postgres = report.Program{Memory: u.Pss, PageTables: u.PageTables, CPU: u.CPU.Seconds()}
+	}
+	for _, process := range s.api.processes {
+		u, err := pgserver.UsageOf(process.pid)
+		if err != nil {
+			return fmt.Errorf("measure the memory of the bookstore: %w", errors.Join(err, process.running()))
+		}
+		p.API.Memory += u.Pss
+		p.API.CPU += u.CPU.Seconds()
+	}
+	switch {
+	case s.proxy == nil:
+	case s.proxy.child != nil:
+		u, err := pgserver.UsageOf(s.proxy.pid)
+		if err != nil {
+			return fmt.Errorf("measure the memory of weir: %w", errors.Join(err, s.proxy.running()))
+		}
+		p.Proxy = report.Program{Memory: u.Pss, CPU: u.CPU.Seconds()}
+	case metrics != nil:
+		p.Proxy = report.Program{Memory: metrics.resident, CPU: metrics.cpu}
 	}
 	return nil
 }
 
-func (s *sampler) proxyPID() int {
-	if s.proxy == nil {
-		return 0
-	}
-	return s.proxy.pid
-}
-
-func (s *sampler) show() {
-	t, elapsed := s.turn, time.Since(s.start)
-	if elapsed < t.opts.WarmUp {
-		t.opts.Progress.update("[%d/%d] %d clients, %s: warming up", t.number, t.turns(), t.clients, t.way)
+func (s *sampler) show(now *report.Sample) {
+	o, t := s.turn.opts, s.turn
+	if !s.measuring {
+		o.Progress.Update("%s: warming up, %d backends", t.label(), now.Sessions.Total())
 		return
 	}
-	t.opts.Progress.update("[%d/%d] %d clients, %s: %.0f s of %.0f, %d answered, %d failed, %d backends, PostgreSQL %d MiB",
-		t.number, t.turns(), t.clients, t.way, elapsed.Seconds(), (t.opts.WarmUp + t.opts.Duration).Seconds(),
-		s.counts.Succeeded.Load(), s.counts.Failed.Load(), s.peaks.backends, s.peaks.postgres>>20)
+	o.Progress.Update("%s: %.0f of %.0f s, %d answered, %d failed, %d backends%s", t.label(),
+		min(time.Since(s.began), o.Duration).Seconds(), o.Duration.Seconds(), now.Succeeded, now.Failed, now.Sessions.Total(),
+		mebibytes(", PostgreSQL ", s.last.programs.Postgres.Size()))
 }
 
-// stop ends the sampling and returns what was seen.
-func (s *sampler) stop() (peaks, error) {
-	s.quit()
-	<-s.done
-	return s.peaks, s.err
+// cpu is the average while requests were sent. After stop only.
+func (s *sampler) cpu() report.CPU {
+	seconds := s.busy.at.Sub(s.first.at).Seconds()
+	if seconds <= 0 {
+		return report.CPU{}
+	}
+	from, to := &s.first.programs, &s.busy.programs
+	cores := func(from, to report.Program) float64 { return max(0, to.CPU-from.CPU) / seconds }
+	return report.CPU{
+		Postgres: cores(from.Postgres, to.Postgres), API: cores(from.API, to.API), Proxy: cores(from.Proxy, to.Proxy),
+		Load: cores(from.Load, to.Load),
+	}
+}
+
+// wait is what the proxy's clients waited while the load was measured. After stop only.
+func (s *sampler) wait() *report.Wait {
+	if s.first.waits == nil || s.last.waits == nil {
+		return nil
+	}
+	w := s.last.waits.since(*s.first.waits)
+	return &w
 }

@@ -14,125 +14,241 @@ import (
 // turn is one load on one way.
 type turn struct {
 	*stage
-	way     report.Way
-	clients int
-	number  int // from 1
+	comparison *comparison
+	way        report.Way
+	clients    int
+	before     int // sessions that were there
 }
 
 // Limits of patience with the processes of a turn.
 const (
-	readyWait = 30 * time.Second
-	emptyWait = 15 * time.Second
-	// requestTimeout keeps a turn that goes wrong short; the application's own patience of 30 s would not.
-	requestTimeout = 15 * time.Second
+	readyWait  = 30 * time.Second
+	emptyWait  = 15 * time.Second
+	answerWait = 15 * time.Second // of the observer
+	// patienceMore is what clients wait beyond the application's patience: it shall say what it waited for.
+	patienceMore = 5 * time.Second
 )
+
+func (t *turn) name() string {
+	if t.way == report.Proxied {
+		return t.opts.ProxyName
+	}
+	return string(t.way)
+}
+
+// label opens each line of progress.
+func (t *turn) label() string {
+	return fmt.Sprintf("[%d/%d] %d clients, %s", t.comparison.turn, t.comparison.turns, t.clients, t.name())
+}
 
 // run starts what the turn needs, puts the load on, and takes all of it away again.
 func (t *turn) run(ctx context.Context) (report.Row, error) {
-	row := report.Row{Clients: t.clients, Way: t.way}
-	dsn := t.directDSN()
-	var proxy *child
-	if t.way == report.Weir {
-		var err error
-		if proxy, dsn, err = t.startWeir(ctx); err != nil {
-			return row, err
-		}
-		defer proxy.stop()
-	}
-	api, address, err := t.startAPI(ctx, dsn)
+	row := report.Row{Clients: t.clients, Way: t.way, MaxConnections: t.maxConnections}
+	sessions, err := t.sessions(ctx)
 	if err != nil {
 		return row, err
 	}
-	defer api.stop()
-
-	counts := &load.Counts{}
-	watch := startSampler(ctx, t, api, proxy, counts)
-	row.Load, err = t.load(ctx, "http://"+address+t.opts.Path, counts)
-	peaks, sampleErr := watch.stop()
-	if ctx.Err() != nil {
-		return row, ctx.Err()
-	}
-	if err := errors.Join(err, sampleErr, api.running(), proxy.running()); err != nil {
+	t.before = sessions.Total()
+	dsn, proxy, err := t.proxy(ctx)
+	if err != nil {
 		return row, err
 	}
-	row.Backends, row.Postgres, row.API, row.Proxy = peaks.backends, peaks.postgres, peaks.api, peaks.proxy
-	t.opts.Progress.say("[%d/%d] %d clients, %s: %d answered, %d failed", t.number, t.turns(), t.clients, t.way,
-		row.Load.Succeeded.Count(), row.Load.Failed.Count())
+	defer proxy.stop()
+	api, err := t.startAPI(ctx, dsn)
+	defer api.stop()
+	if err != nil {
+		return row, err
+	}
+
+	// What goes wrong with a program or the server ends the load at once.
+	loadCtx, abort := context.WithCancel(ctx)
+	defer abort()
+	watch := startSampler(loadCtx, t, api, proxy, abort)
+	result, err := t.load(loadCtx, api.targets(t.opts.Path), watch)
+	if sampleErr := watch.stop(); ctx.Err() == nil && sampleErr != nil { // it explains the other's
+		return row, sampleErr
+	}
+	if err := errors.Join(ctx.Err(), err); err != nil {
+		return row, err
+	}
+	row.Load = result.Summary()
+	row.Samples, row.CPU, row.Wait = watch.samples, watch.cpu(), watch.wait()
+	t.opts.Progress.Say("%s: %d answered, %d failed, %.0f a second, %d backends%s", t.label(), row.Load.Succeeded, row.Load.Failed,
+		row.Load.PerSecond, row.Backends(), mebibytes(", PostgreSQL ", row.Postgres()))
 
 	api.stop()
 	proxy.stop()
-	return row, t.waitEmpty(ctx)
+	return row, t.waitEmpty(ctx, t.before)
 }
 
-// load warms up and measures.
-func (t *turn) load(ctx context.Context, url string, counts *load.Counts) (*load.Result, error) {
-	opts := load.Options{URL: url, Concurrency: t.clients, Duration: t.opts.WarmUp, Timeout: requestTimeout}
-	if t.opts.WarmUp > 0 {
-		if _, err := load.Run(ctx, opts); err != nil {
+// proxy returns the DSN for the application, and starts what it leads through.
+func (t *turn) proxy(ctx context.Context) (dsn string, proxy *weirProcess, err error) {
+	switch {
+	case t.way == report.Direct:
+		return t.direct, nil, nil
+	case t.opts.Proxied != "":
+		return t.opts.Proxied, &weirProcess{metrics: t.opts.ProxyMetrics}, nil
+	}
+	proxy, err = t.startWeir(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return t.proxiedDSN(proxy.address), proxy, nil
+}
+
+// load warms up and measures, without a pause in between: a load that starts anew would be measured with its rush of
+// connections at the start.
+func (t *turn) load(ctx context.Context, targets []load.Target, watch *sampler) (result *load.Result, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opts := load.Options{
+		Targets: targets, Visit: t.opts.Path == Visit, Concurrency: t.clients, Timeout: t.opts.Patience + patienceMore, Counts: watch.counts,
+	}
+	if t.way == report.Proxied {
+		if err := t.fillPool(ctx, opts); err != nil {
 			return nil, err
 		}
 	}
-	opts.Duration, opts.Counts = t.opts.Duration, counts
-	return load.Run(ctx, opts)
+	begin, ended := make(chan struct{}), make(chan error, 1)
+	opts.Duration, opts.Begin = t.opts.Duration, begin
+	go func() {
+		var err error
+		result, err = load.Run(ctx, opts)
+		ended <- err
+	}()
+	err = t.warmUp(ctx, watch)
+	if err == nil {
+		err = watch.measure()
+	}
+	if err != nil {
+		cancel()
+	}
+	close(begin)
+	return result, errors.Join(err, <-ended)
 }
 
-func (s *stage) turns() int { return 2 * len(s.opts.Clients) }
-
-func (s *stage) startAPI(ctx context.Context, dsn string) (api *child, address string, err error) {
-	if address, err = freeAddress(); err != nil {
-		return nil, "", err
+// fillPool makes every backend of a pool whose size is known work before the first turn's few clients are measured:
+// weir's pool keeps its size here, so the memory of backends that have never worked would only be late.
+func (t *turn) fillPool(ctx context.Context, opts load.Options) error {
+	if t.clients >= 2*t.poolSize {
+		return nil
 	}
-	// The DSN holds a password: in the environment it is not for all to see.
-	api, err = startChild(s.logPath("bookstore"), []string{"BOOKSTORE_DSN=" + dsn},
-		s.opts.Bookstore, "serve", "--listen", address, "--log-level", "warn")
-	if err != nil {
-		return nil, "", fmt.Errorf("start the bookstore: %w", err)
+	opts.Concurrency, opts.Duration = 2*t.poolSize, t.opts.WarmUp/2
+	if opts.Duration <= 0 {
+		return nil
 	}
-	err = api.waitReady(ctx, func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
-		if err != nil {
-			return err
-		}
-		req.Close = true
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	})
-	if err != nil {
-		api.stop()
-		return nil, "", fmt.Errorf("start the bookstore: %w", err)
-	}
-	return api, address, nil
+	_, err := load.Run(ctx, opts)
+	return err
 }
 
-// waitEmpty waits until the server has ended the backends of the turn: the next one shall not find them.
-func (s *stage) waitEmpty(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, emptyWait)
-	defer cancel()
-	for {
-		n, err := s.backends(ctx)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return nil
-		}
+// warmUpRounds bounds the warm-up.
+const warmUpRounds = 3
+
+// warmUp waits, and goes on waiting as long as the application's pools grow: a slow machine needs longer to fill them,
+// and what is measured while they grow is neither this nor that.
+func (t *turn) warmUp(ctx context.Context, watch *sampler) error {
+	if t.opts.WarmUp <= 0 {
+		return nil
+	}
+	before := t.before
+	for range warmUpRounds {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d backends are still there after the turn: %w", n, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+			return ctx.Err()
+		case <-time.After(t.opts.WarmUp):
 		}
+		if err := watch.look(ctx, false); err != nil {
+			return err
+		}
+		n := watch.sessionsNow()
+		if n <= before+before/20 {
+			return nil
+		}
+		before = n
+	}
+	return nil
+}
+
+// api is the application: several processes, each with pools of its own.
+type api struct {
+	processes []*child
+	addresses []string
+}
+
+func (t *turn) startAPI(ctx context.Context, dsn string) (*api, error) {
+	a := &api{}
+	for i := range t.opts.Processes {
+		address, err := freeAddress()
+		if err != nil {
+			return a, err
+		}
+		// The DSN holds a password: in the environment it is not for all to see.
+		process, err := startChild(t.logPath(fmt.Sprint("bookstore", i)), []string{"BOOKSTORE_DSN=" + dsn},
+			t.opts.Bookstore, "serve", "--listen", address, "--log-level", "warn", "--wait", readyWait.String(),
+			"--timeout", t.opts.Patience.String(),
+			"--sync-pool", fmt.Sprint(t.opts.SyncPool), "--async-pool", fmt.Sprint(t.opts.AsyncPool),
+			"--async-overflow", fmt.Sprint(t.opts.AsyncOverflow))
+		if err != nil {
+			return a, fmt.Errorf("start the bookstore: %w", err)
+		}
+		a.processes, a.addresses = append(a.processes, process), append(a.addresses, address)
+	}
+	for i, process := range a.processes {
+		err := process.waitReady(ctx, func(ctx context.Context) error { return answers(ctx, "http://"+a.addresses[i]+"/healthz") })
+		if err != nil {
+			return a, fmt.Errorf("start the bookstore: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// answers is an error unless a GET of url gets an answer, whatever it says: who listens has migrated its database.
+func answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func (a *api) targets(path string) []load.Target {
+	if path == Visit {
+		path = "/"
+	}
+	targets := make([]load.Target, len(a.addresses))
+	for i, address := range a.addresses {
+		targets[i] = load.Target{URL: "http://" + address + path}
+	}
+	return targets
+}
+
+func (a *api) running() error {
+	for _, p := range a.processes {
+		if err := p.running(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *api) stop() {
+	for _, p := range a.processes { // all at once: each may take a while
+		p.terminate()
+	}
+	for _, p := range a.processes {
+		p.stop()
 	}
 }
 
-// backends counts those of clients, without the observer's own.
-func (s *stage) backends(ctx context.Context) (n int, err error) {
-	err = s.observer.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count backends: %w", err)
+// mebibytes is empty for what was not measured.
+func mebibytes(before string, bytes int64) string {
+	if bytes == 0 {
+		return ""
 	}
-	return n, nil
+	return fmt.Sprintf("%s%d MiB", before, bytes>>20)
 }

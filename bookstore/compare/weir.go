@@ -4,51 +4,66 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
-// startWeir runs weir in front of the server and returns the DSN that leads through it.
-func (s *stage) startWeir(ctx context.Context) (weir *child, dsn string, err error) {
+// weirProcess is a proxy of a turn: one that we started, or somebody's, of which we know the metrics at most.
+// Its methods do nothing on nil: the direct way has no proxy.
+type weirProcess struct {
+	*child         // nil when it is somebody's
+	address string // host:port for clients, of one that we started
+	metrics string // URL; empty: unknown
+}
+
+func (w *weirProcess) stop() {
+	if w != nil {
+		w.child.stop()
+	}
+}
+
+func (w *weirProcess) running() error {
+	if w == nil {
+		return nil
+	}
+	return w.child.running()
+}
+
+// startWeir runs weir in front of the private server.
+func (s *stage) startWeir(ctx context.Context) (*weirProcess, error) {
 	address, err := freeAddress()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	metrics, err := freeAddress()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	file := filepath.Join(s.dir, "weir.toml")
 	if err := os.WriteFile(file, []byte(s.weirConfig(address, metrics)), 0o600); err != nil {
-		return nil, "", fmt.Errorf("write weir's configuration: %w", err)
+		return nil, fmt.Errorf("write weir's configuration: %w", err)
 	}
-	weir, err = startChild(s.logPath("weir"), nil, s.opts.Weir, "serve", "-c", file)
-	if err != nil {
-		return nil, "", fmt.Errorf("start weir: %w", err)
+	w := &weirProcess{address: address, metrics: "http://" + metrics + "/metrics"}
+	if w.child, err = startChild(s.logPath("weir"), nil, s.opts.Weir, "serve", "-c", file); err != nil {
+		return nil, fmt.Errorf("start weir: %w", err)
 	}
-	u := url.URL{
-		Scheme: "postgres", Host: address, Path: "/" + databaseName,
-		User: url.UserPassword(roleName, s.password), RawQuery: "sslmode=disable",
-	}
-	err = weir.waitReady(ctx, func(ctx context.Context) error {
-		conn, err := pgx.Connect(ctx, u.String())
+	err = w.waitReady(ctx, func(ctx context.Context) error {
+		conn, err := connect(ctx, s.proxiedDSN(address), "bookstore compare")
 		if err != nil {
 			return err
 		}
 		return conn.Close(ctx)
 	})
 	if err != nil {
-		weir.stop()
-		return nil, "", fmt.Errorf("start weir: %w", err)
+		w.stop()
+		return nil, fmt.Errorf("start weir: %w", err)
 	}
-	return weir, u.String(), nil
+	return w, nil
 }
 
-// weirConfig is all that a user would write. Every value is ours and free of quotes.
+// weirConfig is all that a user would write. Every value is ours and free of quotes. min_pool_size keeps the pool at
+// its size, so that PostgreSQL's memory is the same whatever the load.
 func (s *stage) weirConfig(address, metrics string) string {
 	host, port, _ := net.SplitHostPort(s.server.Addr()) // a server's address has both
 	return strings.NewReplacer(
@@ -66,6 +81,7 @@ type = "scram-sha-256"
 [pool]
 mode = "transaction"
 pool_size = SIZE
+min_pool_size = SIZE
 
 [databases.DATABASE]
 host = "HOST"

@@ -1,57 +1,67 @@
-// Package load puts HTTP load on the bookstore and measures what comes back.
+// Package load puts HTTP load on the bookstore, or on anything that answers GET, and measures what comes back.
 //
-// It is a closed loop, as the original's loadtest was: each of C clients sends its next request when the last one is
-// answered, over a new TCP connection unless told otherwise. Latencies of successes and of failures are kept apart,
-// because a fast failure is no achievement, and failures are counted by kind.
+// Without a rate it is a closed loop, as the original's loadtest was: each of C clients sends its next request when the
+// last one is answered. With a rate it is an open loop: requests are due at fixed times, and latency counts from the
+// time when a request was due, so that a target that stalls cannot hide it by holding the clients up (coordinated
+// omission). A new TCP connection carries each request unless told otherwise. Latencies of successes and of failures
+// are kept apart, because a fast failure is no achievement, and failures are counted by kind.
 //
 // Run owns its clients, a goroutine each, and returns when all have ended. It imports nothing of weir.
 package load
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
+// Target is something to ask for.
+type Target struct {
+	URL    string // http://host:port/path
+	Weight int    // its share of the requests among the targets' weights; 0 counts as 1
+}
+
 // Options is one load. Requests or Duration ends it; with both, whichever comes first.
 type Options struct {
-	URL         string
+	Targets     []Target
+	Visit       bool          // each task is a visit of the shop's front page at a target's host (visit.go)
 	Concurrency int           // clients, each with at most one request under way
-	Requests    int64         // in all; 0: no limit
+	Requests    int64         // in all (visits, with Visit); 0: no limit
 	Duration    time.Duration // of sending; answers are awaited beyond it; 0: no limit
-	KeepAlive   bool          // keep each client's TCP connection between its requests
+	Rate        float64       // requests (visits) due each second, an open loop; 0: a closed loop
+	KeepAlive   bool          // keep each client's TCP connections between its requests
 	Timeout     time.Duration // of one request, its TCP connect included; 30 s when 0, the original's patience
-	Counts      *Counts       // updated while it runs; may be nil
+	Counts      *Counts       // updated while it runs, from the start; may be nil
+	// Begin, unless nil, starts the counting when it is closed, under a load that runs already: what ended before is
+	// forgotten, and Duration counts from then. For closed loops.
+	Begin <-chan struct{}
 }
 
 // Counts may be read while a load runs.
 type Counts struct {
-	Succeeded, Failed atomic.Int64
+	Succeeded, Failed, UnderWay atomic.Int64
 }
 
 const (
 	timeoutDefault = 30 * time.Second
 	// concurrencyMax bounds goroutines and descriptors, not ambition: a machine has about 28,000 local ports.
 	concurrencyMax = 20_000
+	// rateMax is beyond what one machine can send, and keeps the interval between two requests above zero.
+	rateMax = 1_000_000
 )
 
 // Run puts the load on and returns what was measured. Cancelling ctx ends it early: requests under way are dropped and
 // not counted, and the Result holds what came before.
 func Run(ctx context.Context, opts Options) (*Result, error) {
-	target, err := parseTarget(opts.URL, opts.KeepAlive)
-	if err != nil {
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	switch {
-	case opts.Concurrency < 1 || opts.Concurrency > concurrencyMax:
-		return nil, fmt.Errorf("concurrency is %d; it must be from 1 to %d", opts.Concurrency, concurrencyMax)
-	case opts.Requests <= 0 && opts.Duration <= 0:
-		return nil, errors.New("a load needs a number of requests or a duration")
+	plan, err := newPlan(opts.Targets, opts.KeepAlive, opts.Visit)
+	if err != nil {
+		return nil, err
 	}
 	if opts.Timeout <= 0 {
 		opts.Timeout = timeoutDefault
@@ -60,82 +70,152 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 		opts.Counts = &Counts{}
 	}
 
-	overflows := listenOverflows()
-	start := time.Now()
-	l := &loop{opts: opts, target: target, result: NewResult()}
-	if opts.Duration > 0 {
-		l.deadline = start.Add(opts.Duration)
+	l := &loop{opts: opts, plan: plan, result: NewResult(), pace: pace{start: time.Now(), rate: opts.Rate}}
+	if opts.Begin == nil {
+		l.begin(l.pace.start)
+	} else {
+		running, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			select {
+			case <-opts.Begin:
+				l.begin(time.Now())
+			case <-running.Done():
+			}
+		}()
 	}
 	var clients sync.WaitGroup
 	for range opts.Concurrency {
-		clients.Go(func() { l.client(ctx) })
+		clients.Go(func() { newClient(l).run(ctx) })
 	}
 	clients.Wait()
-	l.result.Elapsed = time.Since(start)
-	l.result.Window = l.result.Elapsed
-	if opts.Duration > 0 {
-		l.result.Window = min(opts.Duration, l.result.Elapsed)
+	l.countUnsent()
+	return l.end(), nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case len(o.Targets) == 0:
+		return errors.New("a load needs a URL")
+	case o.Concurrency < 1 || o.Concurrency > concurrencyMax:
+		return fmt.Errorf("concurrency is %d; it must be from 1 to %d", o.Concurrency, concurrencyMax)
+	case o.Requests <= 0 && o.Duration <= 0:
+		return errors.New("a load needs a number of requests or a duration")
+	case o.Rate < 0 || o.Rate > rateMax:
+		return fmt.Errorf("rate is %g; it must be from 0 to %d a second", o.Rate, rateMax)
+	case o.Begin != nil && (o.Rate > 0 || o.Requests > 0):
+		return errors.New("a load that is counted from later on is a closed loop with a duration")
 	}
-	l.result.ListenOverflows = listenOverflows() - overflows
-	return l.result, nil
+	return enoughFiles(o.Concurrency)
 }
 
 // loop is what the clients of one load share.
 type loop struct {
 	opts     Options
-	target   *target
-	deadline time.Time // zero: none
-	sent     atomic.Int64
+	plan     *plan
+	pace     pace
+	deadline atomic.Pointer[time.Time] // nil: none, or not yet
+	taken    atomic.Int64              // tasks that clients took, or found to be too many
 
-	mu     sync.Mutex // guards result
-	result *Result
+	mu        sync.Mutex // guards what follows
+	began     time.Time
+	overflows int64 // that there were then
+	result    *Result
 }
 
-// client sends one request after the other until the load is over.
-func (l *loop) client(ctx context.Context) {
-	c := connection{target: l.target, timeout: l.opts.Timeout, reader: bufio.NewReaderSize(nil, 16<<10)}
-	defer c.close()
-	for l.more(ctx) {
-		start := time.Now()
-		got := c.request(ctx)
-		if ctx.Err() != nil {
+// begin counts from now on.
+func (l *loop) begin(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.began, l.overflows, l.result = now, listenOverflows(), NewResult()
+	if l.opts.Duration > 0 {
+		deadline := now.Add(l.opts.Duration)
+		l.deadline.Store(&deadline)
+	}
+}
+
+// end sums up when all clients have ended.
+func (l *loop) end() *Result {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.result
+	if l.began.IsZero() {
+		return NewResult() // it was cancelled before it began to count
+	}
+	r.Elapsed = time.Since(l.began)
+	r.Window = r.Elapsed
+	if l.opts.Duration > 0 {
+		r.Window = min(l.opts.Duration, r.Elapsed)
+	}
+	r.ListenOverflows = listenOverflows() - l.overflows
+	return r
+}
+
+// take gives a client the number of its next task and the time from which its latency counts. It waits until then. It
+// returns false when the load is over.
+func (l *loop) take(ctx context.Context) (n int64, due time.Time, ok bool) {
+	if ctx.Err() != nil || l.opts.Rate == 0 && l.over(time.Now()) {
+		return 0, time.Time{}, false
+	}
+	n = l.taken.Add(1) - 1
+	if l.opts.Requests > 0 && n >= l.opts.Requests {
+		return 0, time.Time{}, false
+	}
+	if l.opts.Rate == 0 {
+		return n, time.Now(), true
+	}
+	due = l.pace.due(n)
+	switch {
+	case l.over(due):
+		return 0, time.Time{}, false
+	case l.over(time.Now()):
+		end := *l.deadline.Load()
+		l.record(l.plan.target(n).group, NotSent, end.Sub(due), 0, end)
+		return 0, time.Time{}, false
+	}
+	return n, due, sleepUntil(ctx, due)
+}
+
+func (l *loop) over(t time.Time) bool {
+	deadline := l.deadline.Load()
+	return deadline != nil && !t.Before(*deadline)
+}
+
+// countUnsent counts the tasks that were due before the end, and that no client was free to take, as failures. Left
+// out, they would be the omission that an open loop is there to avoid.
+func (l *loop) countUnsent() {
+	if l.opts.Rate == 0 {
+		return
+	}
+	end := time.Now()
+	if l.over(end) {
+		end = *l.deadline.Load()
+	}
+	for n := l.taken.Load(); l.opts.Requests <= 0 || n < l.opts.Requests; n++ {
+		due := l.pace.due(n)
+		if !due.Before(end) {
 			return
 		}
-		l.record(got, start)
+		l.record(l.plan.target(n).group, NotSent, end.Sub(due), 0, end)
 	}
 }
 
-func (l *loop) more(ctx context.Context) bool {
-	if ctx.Err() != nil || !l.deadline.IsZero() && !time.Now().Before(l.deadline) {
-		return false
-	}
-	return l.opts.Requests <= 0 || l.sent.Add(1) <= l.opts.Requests
-}
-
-func (l *loop) record(got outcome, start time.Time) {
-	now := time.Now()
-	if got.kind == "" {
+// record counts a request that ended at now.
+func (l *loop) record(group string, kind Kind, took time.Duration, bytes int64, now time.Time) {
+	if kind == "" {
 		l.opts.Counts.Succeeded.Add(1)
 	} else {
 		l.opts.Counts.Failed.Add(1)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.result.Bytes += got.bytes
-	l.result.Record(got.kind, now.Sub(start), l.deadline.IsZero() || !now.After(l.deadline))
+	l.result.Bytes += bytes
+	deadline := l.deadline.Load()
+	l.result.Record(group, kind, took, deadline == nil || !now.After(*deadline))
 }
 
-func parseTarget(raw string, keepAlive bool) (*target, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("read the URL: %w", err)
-	}
-	if u.Scheme != "http" || u.Hostname() == "" {
-		return nil, fmt.Errorf("URL %q: want http://host:port/path", raw)
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	return newTarget(u, port, keepAlive), nil
+func (l *loop) recordVisit(took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.result.Visits.record(took)
 }

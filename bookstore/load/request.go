@@ -8,32 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"syscall"
 	"time"
 )
-
-// target is where requests go and what is sent there, made once: net/http's client would start two goroutines for
-// every connection, and the load shares its machine with what it measures.
-type target struct {
-	address   string
-	request   []byte
-	keepAlive bool
-}
-
-func newTarget(u *url.URL, port string, keepAlive bool) *target {
-	persistence := "close"
-	if keepAlive {
-		persistence = "keep-alive"
-	}
-	return &target{
-		address:   net.JoinHostPort(u.Hostname(), port),
-		request:   fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", u.RequestURI(), u.Host, persistence),
-		keepAlive: keepAlive,
-	}
-}
 
 // outcome is how a request ended. kind is empty for a success.
 type outcome struct {
@@ -41,64 +20,100 @@ type outcome struct {
 	bytes int64 // of the body
 }
 
-// connection is one client's TCP connection, if it has one open.
+// connection is one client's TCP connection to a server, if it has one open. Requests are written and answers read by
+// hand: net/http's client would start two goroutines for every connection.
 type connection struct {
-	target  *target
-	timeout time.Duration
-	conn    *net.TCPConn
-	reader  *bufio.Reader
+	server    *server
+	timeout   time.Duration
+	keepAlive bool
+	conn      *net.TCPConn
+	reader    *bufio.Reader
 }
 
 // errorBodyMax bounds what is searched for an SQLSTATE.
 const errorBodyMax = 4 << 10
 
 // sqlState finds the code in an error's detail.
-var sqlState = regexp.MustCompile(`SQLSTATE ([0-9A-Z]{5})`)
+var sqlState = regexp.MustCompile(`SQLSTATE:? ([0-9A-Z]{5})\b`)
 
-// request sends one request and reads its answer to the end.
-func (c *connection) request(ctx context.Context) outcome {
+// errStale means that a kept connection ended before the first byte of an answer: the server had closed it while it
+// was idle, and the request may be sent again.
+var errStale = errors.New("the kept connection was closed")
+
+// request sends one request and reads its answer to the end. look, unless nil, sees the body of a success and may find
+// a failure in it.
+func (c *connection) request(ctx context.Context, request []byte, look func(body []byte) Kind) outcome {
 	deadline := time.Now().Add(c.timeout)
-	if c.conn == nil {
-		dialer := net.Dialer{Deadline: deadline}
-		conn, err := dialer.DialContext(ctx, "tcp", c.target.address)
-		if err != nil {
-			return outcome{kind: networkKind(err)}
+	for {
+		kept := c.conn != nil
+		if !kept {
+			dialer := net.Dialer{Deadline: deadline}
+			conn, err := dialer.DialContext(ctx, "tcp", c.server.address)
+			if err != nil {
+				return outcome{kind: networkKind(err)}
+			}
+			c.conn = conn.(*net.TCPConn)
+			c.reader.Reset(conn)
 		}
-		c.conn = conn.(*net.TCPConn)
-		c.reader.Reset(conn)
+		got, keep, err := c.exchange(ctx, request, deadline, look)
+		if !keep {
+			c.close()
+		}
+		if kept && errors.Is(err, errStale) {
+			continue // once: the next connection is new
+		}
+		return got
 	}
+}
+
+func (c *connection) exchange(
+	ctx context.Context, request []byte, deadline time.Time, look func([]byte) Kind,
+) (got outcome, keep bool, err error) {
 	// Ctrl-C must not wait for a slow answer.
 	conn := c.conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_ = conn.SetDeadline(deadline)
-
-	got, keep := c.exchange()
-	if !keep {
-		c.close()
+	if ctx.Err() != nil { // it may have ended between the two
+		_ = conn.SetDeadline(time.Unix(1, 0))
 	}
-	return got
-}
 
-func (c *connection) exchange() (got outcome, keep bool) {
-	if _, err := c.conn.Write(c.target.request); err != nil {
-		return outcome{kind: networkKind(err)}, false
+	_, err = c.conn.Write(request)
+	if err == nil {
+		_, err = c.reader.Peek(1)
+	}
+	if err != nil {
+		got.kind = networkKind(err)
+		if got.kind == CutShort || got.kind == Reset {
+			err = errStale
+		}
+		return got, false, err
 	}
 	resp, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		return outcome{kind: networkKind(err)}, false
+		return outcome{kind: networkKind(err)}, false, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	var body []byte
+	switch {
+	case resp.StatusCode/100 != 2:
 		got.kind = statusKind(resp)
+	case look != nil:
+		body, err = io.ReadAll(io.LimitReader(resp.Body, bodyMax))
 	}
-	n, err := io.Copy(io.Discard, resp.Body)
-	if err != nil {
-		return outcome{kind: networkKind(err)}, false
+	rest, copyErr := io.Copy(io.Discard, resp.Body)
+	if err := errors.Join(err, copyErr); err != nil {
+		return outcome{kind: networkKind(err)}, false, err
 	}
-	got.bytes = n
-	return got, c.target.keepAlive && !resp.Close
+	if body != nil {
+		got.kind = look(body)
+	}
+	got.bytes = int64(len(body)) + rest
+	return got, c.keepAlive && !resp.Close, nil
 }
+
+// bodyMax bounds a listing that is looked into.
+const bodyMax = 1 << 20
 
 // close ends the connection by a reset: its answer has been read, and an orderly close would leave the local port
 // waiting for a minute on some systems, until none is free.
@@ -134,6 +149,8 @@ func networkKind(err error) Kind {
 		return CutShort
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return NoPort
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return NoFile
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {

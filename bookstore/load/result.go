@@ -15,12 +15,15 @@ type Kind string
 
 // Failures without an HTTP answer.
 const (
-	Refused  Kind = "connection refused"
-	Reset    Kind = "connection reset"
-	CutShort Kind = "answer cut short"
-	Timeout  Kind = "no answer in time"
-	NoPort   Kind = "no local port free" // the load's own limit, not the target's
-	Other    Kind = "network error"
+	Refused   Kind = "connection refused"
+	Reset     Kind = "connection reset"
+	CutShort  Kind = "answer cut short"
+	Timeout   Kind = "no answer in time"
+	NotSent   Kind = "not sent: every client was busy" // of an open loop: it was due, and more clients might have sent it
+	NoListing Kind = "the listing was no JSON list of books"
+	NoPort    Kind = "no local port free" // the load's own limit, not the target's
+	NoFile    Kind = "no file descriptor free"
+	Other     Kind = "network error"
 )
 
 // SQLState is the PostgreSQL code that the failure's answer told, or "".
@@ -37,26 +40,43 @@ type Result struct {
 	Elapsed   time.Duration // from the first request to the last answer
 	Window    time.Duration // of sending; a few late answers beyond it do not dilute PerSecond
 	InWindow  int64         // successes that came within it
-	Succeeded Latencies     // answers with status 200, read to the end
+	Succeeded Latencies     // answers with a status of 200 to 299, read to the end
 	Failed    Latencies
 	Kinds     map[Kind]int64 // of the failures
-	Bytes     int64          // of all bodies
+	Groups    map[string]*Group
+	Visits    Latencies // of whole visits without a failure
+	Bytes     int64     // of all bodies
 	// ListenOverflows is how many connections the machine's listeners dropped for want of room in their accept queue
 	// meanwhile, whoever's they were. Each costs its client a second or more, which is the kernel's and not the
 	// target's: a larger backlog (net.core.somaxconn) cures it. 0 where the system does not tell.
 	ListenOverflows int64
 }
 
+// Group is what became of the requests for one path.
+type Group struct {
+	Succeeded Latencies
+	Failed    int64
+}
+
 // NewResult is a Result of nothing yet.
 func NewResult() *Result {
-	return &Result{Succeeded: newLatencies(), Failed: newLatencies(), Kinds: map[Kind]int64{}}
+	return &Result{
+		Succeeded: newLatencies(), Failed: newLatencies(), Visits: newLatencies(),
+		Kinds: map[Kind]int64{}, Groups: map[string]*Group{},
+	}
 }
 
 // Record counts one request that ended: in kind, "" for a success, after took, and within the window of sending or
-// later. Not safe for use by several goroutines at once.
-func (r *Result) Record(kind Kind, took time.Duration, inWindow bool) {
+// later. group is what was asked for. Not safe for use by several goroutines at once.
+func (r *Result) Record(group string, kind Kind, took time.Duration, inWindow bool) {
+	g := r.Groups[group]
+	if g == nil {
+		g = &Group{Succeeded: newLatencies()}
+		r.Groups[group] = g
+	}
 	if kind == "" {
 		r.Succeeded.record(took)
+		g.Succeeded.record(took)
 		if inWindow {
 			r.InWindow++
 		}
@@ -64,6 +84,7 @@ func (r *Result) Record(kind Kind, took time.Duration, inWindow bool) {
 	}
 	r.Failed.record(took)
 	r.Kinds[kind]++
+	g.Failed++
 }
 
 // Requests is how many requests ended, well or not.
@@ -84,10 +105,11 @@ func (r *Result) KindsByCount() []Kind {
 	})
 }
 
-// Bounds of the histograms, in microseconds. Nothing takes longer than the time-out plus a connect.
+// Bounds of the histograms, in microseconds. Nothing takes longer than the time-out plus a connect, unless it was due
+// long before it was sent: then the bound stands for anything longer.
 const (
 	latencyMin    = 1
-	latencyMax    = 120_000_000
+	latencyMax    = 3600 * 1_000_000
 	latencyDigits = 3
 )
 

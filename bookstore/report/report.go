@@ -1,15 +1,16 @@
-// Package report tells what a comparison measured: one table, and a few lines that say in plain words what happened.
+// Package report tells what a comparison measured: in the terminal as tables and a paragraph of plain words, as a page
+// with charts that needs nothing from outside, and as JSON and CSV for whoever wants to know more.
 //
-// A Report is a plain value; nothing here measures, and no sentence says more than the figures it was given. It
-// imports load for its results.
+// A Report is a plain value that JSON keeps whole; nothing here measures, and no sentence says more than the figures it
+// was given. It imports load for its results, and gonum.org/v1/plot, which draws.
 package report
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"weir/bookstore/load"
@@ -20,158 +21,202 @@ type Way string
 
 // The two ways.
 const (
-	Direct Way = "direct"
-	Weir   Way = "weir"
+	Direct  Way = "direct"
+	Proxied Way = "proxied"
 )
-
-// Row is one load on one way. Sizes are the peaks of samples, in bytes.
-type Row struct {
-	Clients  int
-	Way      Way
-	Load     *load.Result
-	Backends int   // of clients, in pg_stat_activity, without the sampler's
-	Postgres int64 // all of the server's processes
-	API      int64
-	Proxy    int64 // 0 on the direct way
-}
-
-// Setup is what the rows have in common.
-type Setup struct {
-	Server         string // PostgreSQL's version
-	Path           string // what was asked for
-	Cores          int
-	MaxConnections int           // of the server
-	Reserved       int           // of these, for superusers
-	PoolConns      int           // that the application's pools may open
-	PoolSize       int           // backends that weir may open
-	WarmUp         time.Duration // of each turn, not counted
-	Pss            bool          // sizes are proportional; otherwise resident, which counts shared memory in each process
-}
 
 // Report is a comparison.
 type Report struct {
-	Setup Setup
-	Rows  []Row
+	Setup Setup `json:"setup"`
+	Rows  []Row `json:"rows"`
+	// Walk repeats the original's tuning: the same load directly on servers with ever more connections.
+	Walk []Row `json:"walk,omitempty"`
+	// Unfinished says why rows are missing; empty when none are.
+	Unfinished string `json:"unfinished,omitempty"`
 }
 
-// Write prints table and words.
-func (r *Report) Write(w io.Writer) error {
-	if err := r.Table(w); err != nil {
-		return err
+// Setup is what the rows have in common. Durations are in seconds.
+type Setup struct {
+	Started        time.Time `json:"started"`
+	Machine        string    `json:"machine"` // processor, memory, system
+	Cores          int       `json:"cores"`
+	Server         string    `json:"server"` // PostgreSQL's version
+	Proxy          string    `json:"proxy"`  // the name of the proxy: weir
+	Asked          string    `json:"asked"`  // what the clients ask for
+	MaxConnections int       `json:"max_connections"`
+	Reserved       int       `json:"superuser_reserved_connections"`
+	Processes      int       `json:"application_processes"`
+	SyncPool       int       `json:"sync_pool"`       // of each process
+	AsyncPool      int       `json:"async_pool"`      // of each process
+	AsyncOverflow  int       `json:"async_overflow"`  // of each process
+	PoolSize       int       `json:"proxy_pool_size"` // backends that the proxy may open; 0: not known
+	WarmUp         float64   `json:"warm_up_seconds"`
+	Duration       float64   `json:"duration_seconds"`
+	Memory         Memory    `json:"memory"`
+	Private        bool      `json:"private"` // everything was started for the comparison, and nothing else used the server
+}
+
+// MayOpen is how many connections the application's pools may open together.
+func (s *Setup) MayOpen() int { return s.Processes * (s.SyncPool + s.AsyncPool + s.AsyncOverflow) }
+
+// Memory is what kind of figure the sizes of processes are.
+type Memory string
+
+// The kinds.
+const (
+	Pss         Memory = "pss" // proportional: shared memory counts once
+	Resident    Memory = "rss" // shared memory counts in every process
+	NotMeasured Memory = ""    // the server's processes cannot be seen from here
+)
+
+// Row is one load on one way.
+type Row struct {
+	Clients        int          `json:"clients"`
+	Way            Way          `json:"way"`
+	MaxConnections int          `json:"max_connections"`
+	Load           load.Summary `json:"load"`
+	Wait           *Wait        `json:"wait,omitempty"` // in the proxy's queue, while the load was measured
+	CPU            CPU          `json:"cpu_cores"`
+	Samples        []Sample     `json:"samples"`
+}
+
+// Wait is how long clients of the proxy waited for a backend, in milliseconds. Percentiles are the upper bounds of the
+// histogram's buckets, which double: the true value is at most that and more than half of it.
+type Wait struct {
+	Count int64   `json:"count"`
+	Mean  float64 `json:"mean"`
+	P50   float64 `json:"p50"`
+	P99   float64 `json:"p99"`
+}
+
+// CPU is how many cores a program kept busy while the load was measured, on average.
+type CPU struct {
+	Postgres float64 `json:"postgres"`
+	API      float64 `json:"api"`
+	Proxy    float64 `json:"proxy"`
+	Load     float64 `json:"load"` // the load generator, sampling included
+}
+
+// Sample is one look.
+type Sample struct {
+	At        float64   `json:"at"` // seconds since Setup.Started
+	WarmUp    bool      `json:"warm_up"`
+	Sessions  Sessions  `json:"sessions"`
+	Succeeded int64     `json:"succeeded"` // so far, in this row
+	Failed    int64     `json:"failed"`
+	Queue     *Queue    `json:"queue,omitempty"`    // of the proxy
+	Programs  *Programs `json:"programs,omitempty"` // looked at less often where that takes long
+}
+
+// Sessions are those of clients in pg_stat_activity by state, without the sampler's own.
+type Sessions struct {
+	Active            int `json:"active"`
+	Idle              int `json:"idle"`
+	IdleInTransaction int `json:"idle_in_transaction"`
+	Other             int `json:"other"` // logging in, fast-path calls, or a state hidden from the sampler's role
+}
+
+// Total is all of them.
+func (s Sessions) Total() int { return s.Active + s.Idle + s.IdleInTransaction + s.Other }
+
+// Queue is what the proxy's metrics say.
+type Queue struct {
+	Clients  int     `json:"clients"` // connected
+	Waiting  int     `json:"waiting"` // for a backend
+	Oldest   float64 `json:"oldest_seconds"`
+	Backends int     `json:"backends"`
+}
+
+// Programs are the sizes and CPU times of the programs.
+type Programs struct {
+	Postgres Program `json:"postgres"`
+	API      Program `json:"api"` // all processes of the application
+	Proxy    Program `json:"proxy"`
+	Load     Program `json:"load"`
+}
+
+// Program is what the processes of a program use.
+type Program struct {
+	Memory     int64   `json:"memory"`                // bytes, of the kind that Setup.Memory says
+	PageTables int64   `json:"page_tables,omitempty"` // bytes; of PostgreSQL only
+	CPU        float64 `json:"cpu_seconds"`           // so far
+}
+
+// Size is all memory that a program costs.
+func (p Program) Size() int64 { return p.Memory + p.PageTables }
+
+// Backends is the most sessions that were seen.
+func (r *Row) Backends() int {
+	most := 0
+	for _, s := range r.Samples {
+		most = max(most, s.Sessions.Total())
 	}
-	for _, line := range r.Words() {
-		if _, err := fmt.Fprintf(w, "\n%s\n", wrap("* "+line, lineMax)); err != nil {
-			return err
+	return most
+}
+
+// peak is the largest value of a program's figure over the samples.
+func (r *Row) peak(of func(*Programs) int64) int64 {
+	most := int64(0)
+	for _, s := range r.Samples {
+		if s.Programs != nil {
+			most = max(most, of(s.Programs))
 		}
 	}
-	return nil
+	return most
 }
 
-// lineMax is the width of the table, so of the words too.
-const lineMax = 100
+// Postgres is the most memory that PostgreSQL took, page tables included, in bytes.
+func (r *Row) Postgres() int64 {
+	return r.peak(func(p *Programs) int64 { return p.Postgres.Size() })
+}
 
-// Table prints a line for each row.
-func (r *Report) Table(w io.Writer) error {
-	var b strings.Builder
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "clients\tway\trequests\terrors\tok/s\tp50\tp95\tp99\tbackends\tPostgreSQL\tAPI\tweir\t")
-	for i, row := range r.Rows {
-		if i > 0 && row.Clients != r.Rows[i-1].Clients {
-			fmt.Fprintln(tw, strings.Repeat("\t", 12))
+// API is the most memory that the application took.
+func (r *Row) API() int64 { return r.peak(func(p *Programs) int64 { return p.API.Memory }) }
+
+// Proxy is the most memory that the proxy took.
+func (r *Row) Proxy() int64 { return r.peak(func(p *Programs) int64 { return p.Proxy.Memory }) }
+
+// Waiting is the most clients that were seen waiting for a backend.
+func (r *Row) Waiting() int {
+	most := 0
+	for _, s := range r.Samples {
+		if s.Queue != nil {
+			most = max(most, s.Queue.Waiting)
 		}
-		ok := row.Load.Succeeded
-		fmt.Fprintln(tw, strings.Join([]string{
-			strconv.Itoa(row.Clients), string(row.Way), count(row.Load.Requests()), errorsCell(row.Load),
-			count(int64(row.Load.PerSecond() + 0.5)),
-			duration(ok.Percentile(50)), duration(ok.Percentile(95)), duration(ok.Percentile(99)),
-			strconv.Itoa(row.Backends), size(row.Postgres), size(row.API), proxyCell(row),
-		}, "\t")+"\t")
 	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	kind := "proportional set size (Pss)"
-	if !r.Setup.Pss {
-		kind = "resident set size, shared memory counted in every process"
-	}
-	for line := range strings.Lines(b.String()) {
-		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
-	}
-	note := fmt.Sprintf("GET %s, a new TCP connection each, after %s of warm-up. ok/s and latencies: answered requests only. "+
-		"backends: peak in pg_stat_activity. Memory: peak, %s.", r.Setup.Path, r.Setup.WarmUp, kind)
-	_, err := fmt.Fprintf(w, "\n%s\n", wrap(note, lineMax))
-	return err
+	return most
 }
 
-func errorsCell(l *load.Result) string {
-	if l.Failed.Count() == 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%s (%s)", count(l.Failed.Count()), percent(l.Failed.Count(), l.Requests()))
+// of returns the ladder's rows of one way, fewest clients first.
+func (r *Report) of(way Way) []Row {
+	rows := slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool { return row.Way != way })
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Clients, b.Clients) })
+	return rows
 }
 
-func proxyCell(row Row) string {
-	if row.Way == Direct {
-		return "-"
+// name is a way's name for people.
+func (r *Report) name(way Way) string {
+	if way == Proxied {
+		return r.Setup.Proxy
 	}
-	return size(row.Proxy)
+	return string(way)
 }
 
-// percent never says 0% or 100% of what is neither.
-func percent(part, all int64) string {
-	p := float64(part) / float64(max(all, 1)) * 100
-	switch {
-	case part > 0 && p < 1:
-		return "<1%"
-	case part < all && p > 99:
-		return ">99%"
-	}
-	return fmt.Sprintf("%.0f%%", p)
+// Write writes the report as JSON.
+func (r *Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", " ")
+	return enc.Encode(r)
 }
 
-// count writes 12345 as 12,345.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+// Read reads what WriteJSON wrote.
+func Read(in io.Reader) (*Report, error) {
+	r := &Report{}
+	if err := json.NewDecoder(in).Decode(r); err != nil {
+		return nil, fmt.Errorf("read the comparison's JSON: %w", err)
 	}
-	return s
-}
-
-func duration(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "-"
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1fms", d.Seconds()*1000)
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.0fms", d.Seconds()*1000)
+	if len(r.Rows)+len(r.Walk) == 0 {
+		return nil, fmt.Errorf("read the comparison's JSON: it has no rows")
 	}
-	return fmt.Sprintf("%.1fs", d.Seconds())
-}
-
-func size(bytes int64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }
-
-// wrap breaks a text into lines; those after a bullet's first are indented by two.
-func wrap(text string, width int) string {
-	var b strings.Builder
-	indent := ""
-	if strings.HasPrefix(text, "* ") {
-		indent = "  "
-	}
-	line := 0
-	for i, word := range strings.Fields(text) {
-		switch {
-		case i == 0:
-		case line+1+len(word) > width:
-			b.WriteString("\n" + indent)
-			line = len(indent)
-		default:
-			b.WriteByte(' ')
-			line++
-		}
-		b.WriteString(word)
-		line += len(word)
-	}
-	return b.String()
+	return r, nil
 }

@@ -10,36 +10,48 @@ import (
 	"weir/bookstore/load"
 )
 
-// Words says what happened, in sentences that stand alone.
-func (r *Report) Words() []string {
-	direct, proxied := r.of(Direct), r.of(Weir)
+// Answer is what this run has to say to one of the questions that the original's author was left with.
+type Answer struct {
+	Question string
+	Text     string // sentences that stand alone
+}
+
+// Paragraph is all answers in one piece.
+func (r *Report) Paragraph() string {
+	var texts []string
+	for _, a := range r.Answers() {
+		texts = append(texts, a.Text)
+	}
+	return strings.Join(texts, " ")
+}
+
+// Answers answers the author's questions with this run's figures. Without rows of both ways there is nothing to say.
+func (r *Report) Answers() []Answer {
+	direct, proxied := r.of(Direct), r.of(Proxied)
 	if len(direct) == 0 || len(proxied) == 0 {
 		return nil
 	}
-	words := []string{r.directErrors(direct), r.proxiedErrors(proxied), r.memory(direct, proxied), r.speed(direct, proxied)}
-	var overflows int64
-	for _, row := range r.Rows {
-		overflows += row.Load.ListenOverflows
+	all := []Answer{
+		{"Where do the errors come from?", r.directErrors(direct)},
+		{"What becomes of them through " + r.Setup.Proxy + "?", r.proxiedErrors(proxied)},
+		{"Why more connections than the pool?", r.connections(direct)},
+		{"Where does the memory go? Is it a leak?", r.memory(direct, proxied)},
+		{"Why was a failing run so fast?", failuresAreFast(direct)},
+		{"Why did more connections not make it faster?", r.speed(direct, proxied)},
+		{"What does a pooler not do?", r.limits()},
+		{"Did the network stand in the way?", r.overflows()},
 	}
-	if overflows > 0 {
-		words = append(words, fmt.Sprintf("%s times a TCP connection met a full accept queue, PostgreSQL's (twice max_connections) or "+
-			"another, and the kernel tried again after a second or more.", count(overflows)))
-	}
-	return words
-}
-
-func (r *Report) of(way Way) []Row {
-	return slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool { return row.Way != way })
+	return slices.DeleteFunc(all, func(a Answer) bool { return a.Text == "" })
 }
 
 // failures adds up the failures of rows and lists their kinds, most frequent first.
 func failures(rows []Row) (failed, requests int64, kinds string) {
 	sum := map[load.Kind]int64{}
 	for _, row := range rows {
-		failed += row.Load.Failed.Count()
-		requests += row.Load.Requests()
-		for kind, n := range row.Load.Kinds {
-			sum[kind] += n
+		failed += row.Load.Failed
+		requests += row.Load.Requests
+		for _, e := range row.Load.Errors {
+			sum[e.Kind] += e.Count
 		}
 	}
 	sorted := slices.SortedFunc(maps.Keys(sum), func(a, b load.Kind) int {
@@ -62,6 +74,28 @@ func kindText(kind load.Kind) string {
 // tooManyClients is too_many_connections, "sorry, too many clients already".
 const tooManyClients = "53300"
 
+func refused(rows []Row) bool {
+	for _, row := range rows {
+		for _, e := range row.Load.Errors {
+			if e.SQLState == tooManyClients {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func gaveUp(rows []Row) bool {
+	for _, row := range rows {
+		for _, e := range row.Load.Errors {
+			if e.Kind == "HTTP 503" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (r *Report) directErrors(rows []Row) string {
 	failed, requests, kinds := failures(rows)
 	if failed == 0 {
@@ -69,100 +103,153 @@ func (r *Report) directErrors(rows []Row) string {
 			"the server leaves to it.", count(requests), r.Setup.MaxConnections-r.Setup.Reserved)
 	}
 	var at []string
-	refused := false
 	for _, row := range rows {
-		if n := row.Load.Failed.Count(); n > 0 {
-			at = append(at, fmt.Sprintf("%s of %s with %d clients", count(n), count(row.Load.Requests()), row.Clients))
-		}
-		for kind := range row.Load.Kinds {
-			refused = refused || kind.SQLState() == tooManyClients
+		if n := row.Load.Failed; n > 0 {
+			at = append(at, fmt.Sprintf("%s of %s with %s", count(n), count(row.Load.Requests), plural(row.Clients, "client")))
 		}
 	}
 	text := fmt.Sprintf("Directly, requests failed: %s (%s).", strings.Join(at, ", "), kinds)
-	if refused {
-		text += fmt.Sprintf(" 53300 is PostgreSQL's \"too many clients already\": the application's pools may open %d connections, "+
-			"the server takes %d and keeps %d of them for superusers.", r.Setup.PoolConns, r.Setup.MaxConnections, r.Setup.Reserved)
+	if gaveUp(rows) {
+		text += " A 503 without SQLSTATE is the application, which gave up waiting for a connection or an answer."
+	}
+	if refused(rows) {
+		text += " 53300 is PostgreSQL's \"sorry, too many clients already\": refusals by the server, not time-outs of a pool."
 	}
 	return text
 }
 
 func (r *Report) proxiedErrors(rows []Row) string {
 	failed, requests, kinds := failures(rows)
+	name := r.Setup.Proxy
 	if failed > 0 {
-		return fmt.Sprintf("Through weir, %s of %s requests failed: %s.", count(failed), count(requests), kinds)
+		return fmt.Sprintf("Through %s, %s of %s requests failed: %s.", name, count(failed), count(requests), kinds)
 	}
-	return fmt.Sprintf("Through weir, none of %s requests failed: no more than %d backends served up to %d clients, and whoever "+
-		"found all of them busy waited for the next free one.", count(requests), peak(rows, backends), rows[len(rows)-1].Clients)
+	top := rows[len(rows)-1]
+	text := fmt.Sprintf("Through %s, none of %s requests failed: no more than %s served up to %s, and whoever found all of them busy "+
+		"waited for the next free one", name, count(requests), plural(int(peak(rows, backends)), "backend"), plural(top.Clients, "client"))
+	if top.Wait != nil && top.Wait.Count > 0 {
+		text += fmt.Sprintf(", with %s on average %s", plural(top.Clients, "client"), latency(top.Wait.Mean))
+	}
+	return text + "."
 }
 
+func (r *Report) connections(direct []Row) string {
+	s := &r.Setup
+	if s.Processes == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("A pool belongs to a process and an engine, so the application may open %s x (%d + %d + %d) = %s connections, "+
+		"and the server takes %d, %d of them for superusers only",
+		plural(s.Processes, "process"), s.SyncPool, s.AsyncPool, s.AsyncOverflow, count(s.MayOpen()), s.MaxConnections, s.Reserved)
+	if int(peak(direct, backends)) >= s.MaxConnections-s.Reserved && s.Private {
+		text += "; directly it took every one that it could get, so psql would have been refused, too"
+	}
+	return text + fmt.Sprintf(". Through %s the limit is set once, for all processes together.", s.Proxy)
+}
+
+// What the original's figures say: 324, 811 and 1,068 MiB with 150, 400 and 526 backends.
+const originalCost = "31 MiB and 2.0 MiB"
+
 func (r *Report) memory(direct, proxied []Row) string {
-	text := fmt.Sprintf("PostgreSQL's memory was %s with up to %d backends directly, and %s with up to %d through weir, "+
-		"which itself took at most %s.",
-		span(direct, postgres), peak(direct, backends), span(proxied, postgres), peak(proxied, backends), size(peak(proxied, proxy)))
-	if each, ok := backendCost(r.Rows); ok {
-		text += fmt.Sprintf(" Each backend cost about %.1f MiB.", each/(1<<20))
+	if r.Setup.Memory == NotMeasured {
+		return ""
+	}
+	text := fmt.Sprintf("PostgreSQL's memory was %s with up to %s directly, and %s with up to %s through %s",
+		span(direct, postgres), plural(int(peak(direct, backends)), "backend"),
+		span(proxied, postgres), plural(int(peak(proxied, backends)), "backend"), r.Setup.Proxy)
+	if own := peak(proxied, proxy); own > 0 {
+		text += ", which itself took at most " + size(own)
+	}
+	text += "."
+	if fit, ok := r.BackendCost(); ok {
+		text += fmt.Sprintf(" It is no leak: the figures lie on a line of %.0f MiB and %.2f MiB for each backend (the original's: %s), and "+
+			"a pool keeps what it has opened.", fit.Base/mib, fit.Each/mib, originalCost)
 	}
 	return text
 }
 
+// failuresAreFast compares the latencies of failures and successes where both are many.
+func failuresAreFast(direct []Row) string {
+	for _, row := range slices.Backward(direct) {
+		ok, failed := row.Load.Latency, row.Load.FailureLatency
+		if failed.Count*10 < row.Load.Requests || ok.Count == 0 {
+			continue
+		}
+		speed := "no faster: "
+		if failed.P50 < 0.8*ok.P50 {
+			speed = "faster, and one figure for both would flatter: "
+		}
+		return fmt.Sprintf("With %s directly, failing was %shalf of the failures took at most %s, half of the successes %s.",
+			plural(row.Clients, "client"), speed, latency(failed.P50), latency(ok.P50))
+	}
+	return ""
+}
+
 func (r *Report) speed(direct, proxied []Row) string {
 	d, p := direct[len(direct)-1], proxied[len(proxied)-1]
-	text := fmt.Sprintf("With %d clients, %s requests a second were answered directly and %s through weir",
-		d.Clients, count(int64(d.Load.PerSecond()+0.5)), count(int64(p.Load.PerSecond()+0.5)))
-	switch ratio := p.Load.PerSecond() / max(d.Load.PerSecond(), 0.001); {
+	text := fmt.Sprintf("With %s, %s requests a second were answered directly and %s through %s",
+		plural(d.Clients, "client"), rate(d.Load.PerSecond), rate(p.Load.PerSecond), r.Setup.Proxy)
+	switch ratio := p.Load.PerSecond / max(d.Load.PerSecond, 0.001); {
+	case d.Clients != p.Clients:
 	case ratio < 0.95:
 		text += ", less by what the extra hop costs on the same cores"
 	case ratio <= 1.05:
 		text += ", as good as equal"
-	case d.Load.Failed.Count() > 0:
+	case d.Load.Failed > 0:
 		text += ", more because nothing was spent on refusing connections and opening new ones"
 	default:
 		text += ", more because fewer backends compete for the cores"
 	}
-	return text + fmt.Sprintf(". A pooler adds no CPU: load, application, PostgreSQL and weir share %d cores here, so with more "+
-		"clients each waits longer, whichever way it goes.", r.Setup.Cores)
+	if used := d.CPU.Postgres + d.CPU.API + d.CPU.Load; r.Setup.Private && used > 0 {
+		text += fmt.Sprintf(". Directly, PostgreSQL kept %.2f cores busy, the application %.2f and the load %.2f; through %s %.2f, %.2f, %.2f "+
+			"and %s itself %.2f", d.CPU.Postgres, d.CPU.API, d.CPU.Load, r.Setup.Proxy, p.CPU.Postgres, p.CPU.API, p.CPU.Load,
+			r.Setup.Proxy, p.CPU.Proxy)
+	}
+	return text + "."
 }
 
-func backends(r Row) int64 { return int64(r.Backends) }
-func postgres(r Row) int64 { return r.Postgres }
-func proxy(r Row) int64    { return r.Proxy }
+func (r *Report) limits() string {
+	cores := fmt.Sprintf("load, application, PostgreSQL and %s share %s here", r.Setup.Proxy, plural(r.Setup.Cores, "core"))
+	if !r.Setup.Private {
+		cores = "the cores are as many as before"
+	}
+	return fmt.Sprintf("A pooler adds no CPU: %s, so with more clients each waits longer, whichever way it goes, and a slow query stays slow. "+
+		"It takes away the refusals, the memory, and the work of opening backends and switching between them.", cores)
+}
 
-func peak(rows []Row, of func(Row) int64) int64 {
+func (r *Report) overflows() string {
+	var overflows int64
+	for _, row := range r.Rows {
+		overflows += row.Load.ListenOverflows
+	}
+	if overflows == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s times a TCP connection met a full accept queue, PostgreSQL's (twice max_connections) or another, "+
+		"and the kernel tried again after a second or more.", count(overflows))
+}
+
+func backends(r *Row) int64 { return int64(r.Backends()) }
+func postgres(r *Row) int64 { return r.Postgres() }
+func proxy(r *Row) int64    { return r.Proxy() }
+
+func peak(rows []Row, of func(*Row) int64) int64 {
 	most := int64(0)
-	for _, row := range rows {
-		most = max(most, of(row))
+	for i := range rows {
+		most = max(most, of(&rows[i]))
 	}
 	return most
 }
 
 // span writes the least and the most, or one of them if they look alike.
-func span(rows []Row, of func(Row) int64) string {
-	least := of(rows[0])
-	for _, row := range rows {
-		least = min(least, of(row))
+func span(rows []Row, of func(*Row) int64) string {
+	least := of(&rows[0])
+	for i := range rows {
+		least = min(least, of(&rows[i]))
 	}
 	low, high := size(least), size(peak(rows, of))
 	if low == high {
 		return high
 	}
 	return strings.TrimSuffix(low, " MiB") + " to " + high
-}
-
-// backendsApart is how far the rows' backends must lie apart before a line through them says anything.
-const backendsApart = 20
-
-// backendCost is the slope in bytes of PostgreSQL's memory over the number of backends, by least squares.
-func backendCost(rows []Row) (float64, bool) {
-	var n, sx, sy, sxx, sxy float64
-	lo, hi := rows[0].Backends, rows[0].Backends
-	for _, row := range rows {
-		x, y := float64(row.Backends), float64(row.Postgres)
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
-		lo, hi = min(lo, row.Backends), max(hi, row.Backends)
-	}
-	if hi-lo < backendsApart {
-		return 0, false
-	}
-	slope := (n*sxy - sx*sy) / (n*sxx - sx*sx)
-	return slope, slope > 0
 }

@@ -16,12 +16,10 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"weir/bookstore/compare"
 	"weir/bookstore/store"
 )
 
@@ -38,13 +36,17 @@ type streams struct {
 }
 
 type cli struct {
-	Serve serveCmd `cmd:"" help:"Serve the shop over HTTP."`
-	Seed  seedCmd  `cmd:"" help:"Fill the shop's database; repeatable."`
-	Demo  demoCmd  `cmd:"" help:"Compare PostgreSQL used directly and through weir, on a private server."`
+	Serve   serveCmd   `cmd:"" help:"Serve the shop over HTTP."`
+	Seed    seedCmd    `cmd:"" help:"Fill the shop's database; repeatable."`
+	Load    loadCmd    `cmd:"" help:"Put HTTP load on the shop and measure what comes back."`
+	Compare compareCmd `cmd:"" help:"Compare PostgreSQL used directly and through weir under growing load."`
+	Demo    demoCmd    `cmd:"" help:"The same in under three minutes."`
+	Report  reportCmd  `cmd:"" help:"Show a comparison's result again."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -52,19 +54,17 @@ func main() {
 
 // defaults are the values in the flags' tags that other packages decide.
 func defaults() kong.Vars {
-	pools, seeding, demo := store.DefaultOptions(), store.DefaultSeeding(), compare.DefaultOptions()
-	return kong.Vars{
+	pools, seeding := store.DefaultOptions(), store.DefaultSeeding()
+	vars := kong.Vars{
 		"syncPool":      strconv.Itoa(pools.SyncConns),
 		"asyncPool":     strconv.Itoa(pools.AsyncConns),
 		"asyncOverflow": strconv.Itoa(pools.AsyncOverflow),
 		"books":         strconv.Itoa(seeding.Books),
 		"users":         strconv.Itoa(seeding.Users),
 		"admin":         seeding.Admin,
-		"clients":       strings.Trim(strings.ReplaceAll(fmt.Sprint(demo.Clients), " ", ","), "[]"),
-		"warmUp":        demo.WarmUp.String(),
-		"duration":      demo.Duration.String(),
-		"path":          demo.Path,
 	}
+	compareDefaults(vars)
+	return vars
 }
 
 // run is main without the process: it returns the exit code.

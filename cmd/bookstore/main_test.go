@@ -54,7 +54,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"--help"}, 0, "Usage: bookstore"},
 		{[]string{"serve", "--help"}, 0, "--async-overflow=10"},
-		{[]string{"demo", "--help"}, 0, "--clients=10,100,200,400"},
+		{[]string{"compare", "--help"}, 0, "(10,50,100,200,400,1000,2000)"},
 		{nil, 2, "Try: bookstore --help"},
 		{[]string{"sell"}, 2, "Try: bookstore --help"},
 		{[]string{"serve"}, 2, "--dsn"},
@@ -62,7 +62,13 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--dsn", "postgres://x@127.0.0.1:1/x", "--processes", "0"}, 2, "at least 1"},
 		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "5s"}, 1, "08001"},
 		{[]string{"serve", "--dsn", "nonsense"}, 1, "read the DSN"},
-		{[]string{"demo", "--weir", "/nowhere/weir"}, 1, "make demo builds both"},
+		{[]string{"demo", "--weir", "/nowhere/weir", "--bookstore", "/bin/true"}, 1, "make build makes it"},
+		{[]string{"compare", "--ladder", "ten"}, 2, "Try: bookstore --help"},
+		{[]string{"load"}, 2, "expected \"<url> ...\""},
+		{[]string{"load", "ftp://x/"}, 1, "want http://host:port/path"},
+		{[]string{"load", "x@http://127.0.0.1:1/"}, 1, "WEIGHT@URL"},
+		{[]string{"load", "--profile", "raid", "http://x/"}, 2, "must be one of"},
+		{[]string{"report", "/nowhere/result.json"}, 1, "open the comparison"},
 	} {
 		code, out, err := command(t, c.args...)
 		if code != c.code || !strings.Contains(out+err, c.says) {

@@ -117,8 +117,8 @@ func TestWeirServesWhatPostgresRefuses(t *testing.T) {
 		}
 	}
 	for _, missed := range result.Check() {
-		if strings.Contains(missed, "of the best") {
-			t.Log(missed) // on a machine with other things to do, speed proves nothing
+		if strings.Contains(missed, "is the limit") {
+			t.Log(missed) // on a machine with other things to do, speed and a moment's memory prove nothing
 			continue
 		}
 		t.Error(missed)

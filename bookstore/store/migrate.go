@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -62,6 +63,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	// never give, and none of them shall stay.
 	db := stdlib.OpenDB(*s.config)
 	defer db.Close()
+	if err := db.PingContext(ctx); err != nil {
+		return err // goose would go on trying, and say at last that time was up
+	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithTableName(versionTable), goose.WithLocker(locker), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
@@ -87,7 +91,7 @@ func (s *Store) WaitAndMigrate(ctx context.Context, patience time.Duration) erro
 		if !errors.As(err, &busy) || busy.Code != bookstore.Unavailable {
 			return err
 		}
-		if ctx.Err() == nil || last == nil {
+		if last == nil || ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			last = err // one that our own patience cut short tells nothing
 		}
 		select {

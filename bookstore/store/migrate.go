@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -91,7 +90,7 @@ func (s *Store) WaitAndMigrate(ctx context.Context, patience time.Duration) erro
 		if !errors.As(err, &busy) || busy.Code != bookstore.Unavailable {
 			return err
 		}
-		if last == nil || ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if last == nil || ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			last = err // one that our own patience cut short tells nothing
 		}
 		select {

@@ -146,6 +146,9 @@ func (x *Exchange) Ready(status wire.TxStatus) {
 		x.pop()
 	}
 	f := x.front()
+	if f != nil && f.due > 0 && x.taint&Doubt != 0 {
+		return // it answers one of the Syncs of which nobody could tell whether they were swallowed
+	}
 	if f == nil || f.due > 0 || !status.Valid() {
 		x.taint |= Doubt
 	}

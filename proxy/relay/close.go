@@ -132,7 +132,7 @@ func (c *Client) leave() {
 	c.move(clientClosing)
 	l.engine.closing = append(l.engine.closing, c)
 	if !c.sock.Parked() {
-		c.sock.CloseWrite()
+		c.sock.CloseWrite(&c.lane.engine.io)
 	}
 	l.engine.loop.Again(c.token)
 }

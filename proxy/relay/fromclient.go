@@ -96,7 +96,7 @@ func (c *Client) drain() {
 	c.watchWrite(false)
 	switch {
 	case c.state == clientClosing:
-		c.sock.CloseWrite()
+		c.sock.CloseWrite(&c.lane.engine.io)
 	case c.backend != nil && c.backend.unread:
 		c.lane.engine.loop.Again(c.backend.token)
 	}

@@ -7,6 +7,7 @@ type IO struct {
 	BytesRead, BytesWritten uint64
 
 	spare [len(classes)][][]byte
+	input []byte // lent to the tls.Conn that reads; empty between calls
 }
 
 // class is a size of buffer and how many unused ones are kept. What is parked is mostly a small request that waits for a

@@ -1,5 +1,6 @@
 // Package socket is a connection as the event loop wants it: a non-blocking descriptor that reads what is there, writes what
 // fits and parks the rest. It also opens listeners with the options that net hides, and takes descriptors out of net.Conns.
+// With TLS it is crypto/tls over an Adapter that has learnt not to block.
 //
 // A Conn belongs to one loop. Listen and Detach are for goroutines. The package knows no protocol and may import the
 // standard library and golang.org/x/sys/unix only.
@@ -15,11 +16,12 @@ import (
 // ErrWouldBlock says that the socket has nothing to read now.
 var ErrWouldBlock = errors.New("socket: nothing to read")
 
-// Conn is one plain-text connection. The zero value is not usable; a closed one answers io.ErrClosedPipe.
+// Conn is one connection, in plain text or over TLS. The zero value is not usable; a closed one answers io.ErrClosedPipe.
 type Conn struct {
 	fd     int32
-	parked []byte // what the socket has not taken yet, in order
-	sent   int    // of parked
+	tls    *Adapter // nil: plain text
+	parked []byte   // what the socket has not taken yet, in order
+	sent   int      // of parked
 }
 
 // New takes ownership of fd, which must be non-blocking.
@@ -29,11 +31,19 @@ func New(fd int) Conn { return Conn{fd: int32(fd)} }
 func (c *Conn) FD() int { return int(c.fd) }
 
 // Read reads once. It returns io.EOF when the peer has finished sending, ErrWouldBlock when nothing is there. A read that
-// does not fill p has emptied the socket: what comes later is a new edge.
+// does not fill p has emptied the socket, unless Pending says otherwise: what comes later is a new edge.
 func (c *Conn) Read(shared *IO, p []byte) (int, error) {
 	if c.fd < 0 {
 		return 0, io.ErrClosedPipe
 	}
+	if c.tls != nil {
+		return c.readTLS(shared, p)
+	}
+	return c.recv(shared, p)
+}
+
+// recv reads the descriptor.
+func (c *Conn) recv(shared *IO, p []byte) (int, error) {
 	for {
 		shared.Reads++
 		n, errno := recv(int(c.fd), p)
@@ -57,6 +67,9 @@ func (c *Conn) Read(shared *IO, p []byte) (int, error) {
 func (c *Conn) Write(shared *IO, p []byte) error {
 	if c.fd < 0 {
 		return io.ErrClosedPipe
+	}
+	if c.tls != nil {
+		return c.writeTLS(shared, p)
 	}
 	if len(c.parked) > 0 {
 		c.park(shared, p)
@@ -133,16 +146,24 @@ func (c *Conn) send(shared *IO, p []byte) (int, error) {
 }
 
 // CloseWrite sends the end of the stream and keeps reading possible.
-func (c *Conn) CloseWrite() {
-	if c.fd >= 0 {
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+func (c *Conn) CloseWrite(shared *IO) {
+	if c.fd < 0 {
+		return
 	}
+	if c.tls != nil {
+		c.goodbye(shared)
+	}
+	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
 }
 
 // Close closes the descriptor and drops what is parked. Its registration with a loop must have ended.
 func (c *Conn) Close(shared *IO) {
 	if c.fd < 0 {
 		return
+	}
+	if c.tls != nil {
+		c.goodbye(shared)
+		c.tls.close(shared)
 	}
 	_ = unix.Close(int(c.fd))
 	c.drop(shared)

@@ -179,7 +179,7 @@ func TestClosedConnRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	c.CloseWrite()
+	c.CloseWrite(&IO{})
 }
 
 func TestCloseWriteEndsOneDirection(t *testing.T) {
@@ -188,7 +188,7 @@ func TestCloseWriteEndsOneDirection(t *testing.T) {
 	if err := c.Write(&shared, []byte("bye")); err != nil {
 		t.Fatal(err)
 	}
-	c.CloseWrite()
+	c.CloseWrite(&IO{})
 	var b [8]byte
 	for _, want := range []string{"bye", ""} {
 		if n, err := unix.Read(peer, b[:]); err != nil || string(b[:n]) != want {

@@ -1,0 +1,165 @@
+package socket
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+)
+
+// Adapter is the net.Conn under a tls.Conn, and lives twice. During handshake and login it blocks: it passes everything on to
+// the connection that it was made of, on that login's goroutine. From NewTLS on it belongs to a loop, and does nothing but what
+// the Conn whose call is under way does, without blocking.
+//
+// crypto/tls allows that, within rules (conn.go: readRecordOrCCS, Write): a read may fail with an error whose Temporary is
+// true, and is taken up where it stopped; an error of Write is final, so a write takes everything.
+type Adapter struct {
+	conn *tls.Conn // on top; nil until Server or Over
+
+	// Of the login's goroutine; dropped at the take-over.
+	blocking net.Conn
+	ahead    []byte // read from blocking before TLS began, still to be read by it
+	polling  bool   // see Poll
+
+	// Owned by the loop.
+	sock     *Conn
+	io       *IO
+	empty    bool   // the socket has been read empty in this call
+	produced bool   // this call has plaintext to give already, so the socket is not read once more
+	rested   bool   // the last read found the end of what there was: what comes later is a new edge
+	said     bool   // the end of the stream has been sent
+	out      []byte // borrowed; ciphertext that has not been handed to the socket
+	kept     []byte // borrowed; the tls.Conn's input buffer stands on it between two calls
+	unread   []byte // plaintext that comes before what the tls.Conn has
+}
+
+// NewAdapter makes an Adapter that blocks on nc.
+func NewAdapter(nc net.Conn) *Adapter { return &Adapter{blocking: nc} }
+
+// Server puts the server's side of TLS on top of the adapter; ahead was read from the connection already.
+func (a *Adapter) Server(config *tls.Config, ahead []byte) *tls.Conn {
+	a.ahead = ahead
+	a.conn = tls.Server(a, config)
+	return a.conn
+}
+
+// Over says that somebody else has put c on top of the adapter.
+func (a *Adapter) Over(c *tls.Conn) { a.conn = c }
+
+// NetConn is what the adapter was made of, nil behind the take-over.
+func (a *Adapter) NetConn() net.Conn { return a.blocking }
+
+// Poll makes reads of an adapter that still blocks fail with a temporary error instead of asking the connection: so the caller
+// finds out what those above the adapter have read and not used. Unread gives that back.
+func (a *Adapter) Poll() { a.polling = true }
+
+// Unread puts plaintext in front of what the tls.Conn will give. p is kept.
+func (a *Adapter) Unread(p []byte) { a.unread = p }
+
+// errLater is how a read says that nothing is there now. crypto/tls asks an error only whether it is temporary.
+var errLater net.Error = laterError{}
+
+type laterError struct{}
+
+func (laterError) Error() string   { return ErrWouldBlock.Error() }
+func (laterError) Timeout() bool   { return false }
+func (laterError) Temporary() bool { return true }
+
+func (laterError) Unwrap() error { return ErrWouldBlock }
+
+// Read implements net.Conn for crypto/tls.
+func (a *Adapter) Read(p []byte) (int, error) {
+	if a.blocking != nil {
+		return a.readBlocking(p)
+	}
+	if a.empty || a.produced {
+		return 0, errLater
+	}
+	n, err := a.sock.recv(a.io, p)
+	switch {
+	case errors.Is(err, ErrWouldBlock):
+		a.empty = true
+		return 0, errLater
+	case err == nil && n < len(p):
+		a.empty = true
+	}
+	return n, err
+}
+
+func (a *Adapter) readBlocking(p []byte) (int, error) {
+	if len(a.ahead) > 0 {
+		n := copy(p, a.ahead)
+		a.ahead = a.ahead[n:]
+		return n, nil
+	}
+	if a.polling {
+		return 0, errLater
+	}
+	return a.blocking.Read(p)
+}
+
+// Write implements net.Conn for crypto/tls. On a loop it cannot fail: what the socket says is found out at the end of the call.
+func (a *Adapter) Write(p []byte) (int, error) {
+	if a.blocking != nil {
+		return a.blocking.Write(p)
+	}
+	a.reserve(len(p))
+	a.out = append(a.out, p...)
+	return len(p), nil
+}
+
+// Close implements net.Conn for crypto/tls, which is never asked to close a connection of a loop.
+func (a *Adapter) Close() error {
+	if a.blocking != nil {
+		return a.blocking.Close()
+	}
+	return nil
+}
+
+// CloseWrite ends the stream of a connection that still blocks.
+func (a *Adapter) CloseWrite() error {
+	if half, ok := a.blocking.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// LocalAddr implements net.Conn.
+func (a *Adapter) LocalAddr() net.Addr {
+	if a.blocking != nil {
+		return a.blocking.LocalAddr()
+	}
+	return nil
+}
+
+// RemoteAddr implements net.Conn.
+func (a *Adapter) RemoteAddr() net.Addr {
+	if a.blocking != nil {
+		return a.blocking.RemoteAddr()
+	}
+	return nil
+}
+
+// SetDeadline implements net.Conn. On a loop there are none, and crypto/tls sets one when it says the end.
+func (a *Adapter) SetDeadline(t time.Time) error {
+	if a.blocking != nil {
+		return a.blocking.SetDeadline(t)
+	}
+	return nil
+}
+
+// SetReadDeadline implements net.Conn.
+func (a *Adapter) SetReadDeadline(t time.Time) error {
+	if a.blocking != nil {
+		return a.blocking.SetReadDeadline(t)
+	}
+	return nil
+}
+
+// SetWriteDeadline implements net.Conn.
+func (a *Adapter) SetWriteDeadline(t time.Time) error {
+	if a.blocking != nil {
+		return a.blocking.SetWriteDeadline(t)
+	}
+	return nil
+}

@@ -108,7 +108,8 @@ type Limits struct {
 
 // Admission is a client that has just logged in.
 type Admission struct {
-	FD       int // non-blocking; the engine owns it from now on
+	FD       int             // non-blocking; the engine owns it from now on
+	TLS      *socket.Adapter // what is on top of it; nil: plain text
 	Settings *session.Set
 	Limits   *Limits // shared among clients
 	Peer     string  // address, for logs
@@ -129,7 +130,7 @@ func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
 		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret,
-		sock: socket.New(a.FD), active: e.loop.Now(),
+		sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
 	c.id = pool.ClientID(l.clients.add(c))
@@ -142,6 +143,9 @@ func (l *Lane) admit(a Admission) {
 		return
 	}
 	c.token = token
+	if c.sock.Pending() {
+		e.loop.Again(token) // what TLS has read already is no event
+	}
 	if e.drain.refusing() {
 		c.fail(pgerror.ShuttingDown)
 		return

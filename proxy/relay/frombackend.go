@@ -70,7 +70,7 @@ func (b *Backend) read(hungUp bool) {
 			return
 		}
 		b.consume(p)
-		if n < eventloop.ReadBufferLen && !hungUp {
+		if n < eventloop.ReadBufferLen && !hungUp && !b.sock.Pending() {
 			return
 		}
 	}

@@ -66,7 +66,7 @@ func (c *Client) read() {
 			continue // what stands behind a Terminate means nothing
 		}
 		c.consume(p)
-		if n < eventloop.ReadBufferLen && !c.hungUp {
+		if n < eventloop.ReadBufferLen && !c.hungUp && !c.sock.Pending() {
 			return // the socket is empty: what comes next is a new edge
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
+	"weir/proxy/socket"
 	"weir/proxy/status"
 )
 
@@ -39,7 +40,8 @@ type Places interface {
 
 // Dialled is a backend that has logged in and rests between messages.
 type Dialled struct {
-	FD     int // non-blocking; the lane owns it from now on
+	FD     int             // non-blocking; the lane owns it from now on
+	TLS    *socket.Adapter // what is on top of it; nil: plain text
 	PID    uint32
 	Secret []byte
 	Params []session.Setting // as reported at login

@@ -209,7 +209,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	}
 	l.dialling.Observe(l.engine.since(b.born))
 	l.dialError = nil
-	b.sock, b.pid, b.secret, b.addr, b.params = socket.New(d.FD), d.PID, d.Secret, d.Addr, d.Params
+	b.sock, b.pid, b.secret, b.addr, b.params = socket.NewTLS(d.FD, d.TLS), d.PID, d.Secret, d.Addr, d.Params
 	b.mode = scanMode(d.Params)
 	b.account.Reset()
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
@@ -219,6 +219,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	if b.sock.Pending() {
+		l.engine.loop.Again(token) // what TLS has read already is no event
+	}
 	b.params = l.adopt(d.Params)
 	b.move(backendIdle)
 	l.pool.Dialled(l.now(), b.id)

@@ -19,6 +19,8 @@ type Config struct {
 	Listen    Listen
 	HTTP      HTTP
 	Auth      Auth
+	ClientTLS TLS // how clients are protected
+	ServerTLS TLS // how weir's own connections to servers are
 	Pool      Pool
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
 	Users     map[string]User
@@ -65,11 +67,12 @@ type Pool struct {
 
 // Database says where a database's backends are found, and what is special about its pools.
 type Database struct {
-	Host     string // host name, address, or the folder of a unix socket (it begins with / or @)
-	Port     int
-	DBName   string // empty: the name that the client asked for
-	User     string // empty: the client's
-	Password Secret // clear text; unset: what [users] holds for the user that logs in
+	Host                 string // host name, address, or the folder of a unix socket (it begins with / or @)
+	Port                 int
+	DBName               string // empty: the name that the client asked for
+	User                 string // empty: the client's
+	Password             Secret // clear text; unset: what [users] holds for the user that logs in
+	ClientTLS, ServerTLS TLSOverride
 	Override
 }
 
@@ -125,8 +128,10 @@ func Default() *Config {
 			Backlog:        4096,
 			TCPKeepalive:   true,
 		},
-		HTTP: HTTP{Address: "127.0.0.1:9127"},
-		Auth: Auth{Type: AuthSCRAM},
+		HTTP:      HTTP{Address: "127.0.0.1:9127"},
+		Auth:      Auth{Type: AuthSCRAM},
+		ClientTLS: TLS{SSLMode: SSLPrefer},
+		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{
 			Mode:               ModeTransaction,
 			PoolSize:           20,

@@ -130,8 +130,20 @@ func deploy() string {
 				b.WriteString("#" + s.name + " = " + value + "\n")
 			}
 		}
+		if sec.name == "databases" {
+			b.WriteString("\n" + comment(tablesText("*")))
+		}
 	}
 	return b.String()
+}
+
+// tablesText says which sections a database may have below its own.
+func tablesText(database string) string {
+	var names []string
+	for _, table := range tablesOf() {
+		names = append(names, fmt.Sprintf("[databases.%s.%s]", quoteKey(database), table))
+	}
+	return "What " + strings.Join(names, " and ") + " say is for this database alone, setting by setting, in place of the sections of these names."
 }
 
 func comment(text string) string {
@@ -165,10 +177,10 @@ with line and column, or prints what holds, passwords masked and everything that
 [deploy/weir.toml](../deploy/weir.toml) is a complete file to start from.
 
 Without a file weir listens on 127.0.0.1:6432, trusts its clients, and leads every database to the server that libpq's
-environment names (` + "`PGHOST`, `PGHOSTADDR`, `PGPORT`, `PGPASSWORD`" + `), or localhost:5432. As in libpq these are
-defaults for what is not said otherwise; user and database are what the client says. ` + "`--to DSN`" + ` names the server
-explicitly: a URL (` + "`postgres://user:password@host:port/dbname`" + `) or pairs (` + "`host=/run/postgresql port=5433`" + `);
-a user or database in it is fixed for all clients.
+environment names (` + "`PGHOST`, `PGHOSTADDR`, `PGPORT`, `PGPASSWORD`, `PGSSLMODE` and the other `PGSSL...`" + `), or localhost:5432.
+As in libpq these are defaults for what is not said otherwise; user and database are what the client says. ` + "`--to DSN`" + `
+names the server explicitly: a URL (` + "`postgres://user:password@host:port/dbname?sslmode=require`" + `) or pairs
+(` + "`host=/run/postgresql port=5433`" + `); a user or database in it is fixed for all clients.
 
 Names that weir does not know are errors. Durations are written ` + "`\"30s\"`, `\"2m\"`, `\"1h30m\"`" + `. Defaults are
 PgBouncer's; where one is not, it says why.
@@ -200,6 +212,9 @@ func page() string {
 		if len(overrides) > 0 {
 			fmt.Fprintf(&b, "\n### Others\n\n%s\n", fill("For this one alone, in place of the general value: "+strings.Join(overrides, ", ")+"."))
 		}
+		if sec.name == "databases" {
+			b.WriteString("\n" + fill(tablesText("NAME")) + "\n")
+		}
 	}
 	return b.String()
 }
@@ -230,6 +245,9 @@ func facts(s *setting) string {
 		parts = append(parts, "A user may have its own.")
 	case inDatabases | inUsers:
 		parts = append(parts, "A database and a user may have their own.")
+	}
+	if s.table != nil {
+		parts = append(parts, "A database may have its own, in `[databases.NAME."+s.section+"]`.")
 	}
 	if s.restart {
 		parts = append(parts, "A change needs a restart.")

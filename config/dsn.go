@@ -9,7 +9,15 @@ import (
 )
 
 // dsnParameters are what a DSN may say, by libpq's names.
-var dsnParameters = []string{"host", "hostaddr", "port", "dbname", "user", "password", "sslmode"}
+var dsnParameters = append([]string{"host", "hostaddr", "port", "dbname", "user", "password"}, sslNames()...)
+
+func sslNames() []string {
+	var names []string
+	for _, s := range sslParameters {
+		names = append(names, s.name)
+	}
+	return names
+}
 
 // parseDSN reads a URL (postgres://user:password@host:port/dbname?parameter=value) or libpq's key=value form. Errors
 // never repeat the DSN, which may hold a password. What it leaves out of host, port and password comes from libpq's
@@ -43,7 +51,7 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 		switch {
 		case (name == "PGHOST" || name == "PGHOSTADDR") && given["host"]+given["hostaddr"] != "",
 			name == "PGPORT" && given["port"] != "",
-			name == "PGSSLMODE" && given["sslmode"] != "",
+			slices.ContainsFunc(sslParameters, func(s sslParameter) bool { return name == s.variable && given[s.name] != "" }),
 			name == "PGPASSWORD" && given["password"] != "":
 			return "", false
 		}
@@ -71,7 +79,12 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 	if strings.ContainsRune(d.DBName+d.User, 0) {
 		return Database{}, errors.New("dbname and user must not contain a NUL character")
 	}
-	return d, checkSSLMode(given["sslmode"])
+	for _, s := range sslParameters {
+		if err := s.read(&d.ServerTLS, given[s.name]); err != nil {
+			return Database{}, fmt.Errorf("%s %w", s.name, err)
+		}
+	}
+	return d, checkRootCert(d.ServerTLS)
 }
 
 var errNotURL = errors.New("this is not a URL such as postgres://user:password@host:5432/dbname; " +

@@ -24,7 +24,13 @@ func FromEnvironment(env func(string) (string, bool), dsn string) (*Config, erro
 		return nil, err
 	}
 	c.Databases[AnyDatabase] = d
-	return c, nil
+	var problems Problems
+	if err := checkRootCert(d.ServerTLS); err != nil {
+		problems.add("environment", 0, "%v", err)
+		return nil, problems
+	}
+	validate(c, func(_ []string, format string, args ...any) { problems.add("environment", 0, format, args...) })
+	return c, problems.err()
 }
 
 // environmentDatabase is the server that libpq's environment names. What weir would have to ignore and a user relies
@@ -59,8 +65,10 @@ func environmentDatabase(env func(string) (string, bool)) (Database, error) {
 			wrong("PGPASSWORD", err)
 		}
 	}
-	if err := checkSSLMode(get("PGSSLMODE")); err != nil {
-		wrong("PGSSLMODE", err)
+	for _, s := range sslParameters {
+		if err := s.read(&d.ServerTLS, get(s.variable)); err != nil {
+			wrong(s.variable, err)
+		}
 	}
 	for _, name := range []string{"PGSERVICE", "PGSERVICEFILE"} {
 		if get(name) != "" {
@@ -133,13 +141,33 @@ func parsePort(text string) (int, error) {
 	return int(n), nil
 }
 
-// checkSSLMode accepts what allows a connection without TLS.
-func checkSSLMode(mode string) error {
-	switch mode {
-	case "", "disable", "allow", "prefer":
-		return nil
-	case "require", "verify-ca", "verify-full":
-		return fmt.Errorf("%q: connections with TLS to a server are not supported", mode)
+// sslParameter is one of libpq's about TLS, as a DSN and the environment call it, and its place.
+type sslParameter struct {
+	name, variable string
+	place          func(*TLSOverride) any
+}
+
+var sslParameters = []sslParameter{
+	{"sslmode", "PGSSLMODE", func(o *TLSOverride) any { return &o.SSLMode }},
+	{"sslcert", "PGSSLCERT", func(o *TLSOverride) any { return &o.CertFile }},
+	{"sslkey", "PGSSLKEY", func(o *TLSOverride) any { return &o.KeyFile }},
+	{"sslrootcert", "PGSSLROOTCERT", func(o *TLSOverride) any { return &o.CAFile }},
+	{"ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", func(o *TLSOverride) any { return &o.MinVersion }},
+}
+
+// checkRootCert tells those who know libpq's names what is missing, and that weir does not look for it in their home folder.
+func checkRootCert(o TLSOverride) error {
+	if o.SSLMode != nil && *o.SSLMode >= SSLVerifyCA && o.CAFile == nil {
+		return fmt.Errorf(`sslmode %q needs sslrootcert (PGSSLROOTCERT), a file or "system"; ~/.postgresql is not read`, *o.SSLMode)
 	}
-	return fmt.Errorf("unknown sslmode %q", mode)
+	return nil
+}
+
+// read stores a value, if there is one. Files are named from the folder that weir runs in.
+func (s sslParameter) read(o *TLSOverride, text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := new(reader).read(nil, s.place(o), text)
+	return err
 }

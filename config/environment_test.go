@@ -53,9 +53,10 @@ func TestWithoutAFileTheServerComesFromTheEnvironment(t *testing.T) {
 // Where weir would do something else than libpq, it says so instead.
 func TestEnvironmentThatCannotBeFollowedIsAnError(t *testing.T) {
 	for _, tt := range []struct{ env, want string }{
-		{"PGSSLMODE=require", "PGSSLMODE"},
-		{"PGSSLMODE=verify-full", "TLS"},
-		{"PGSSLMODE=x", `unknown sslmode "x"`},
+		{"PGSSLMODE=verify-full", `sslmode "verify-full" needs sslrootcert (PGSSLROOTCERT)`},
+		{"PGSSLMODE=x", `PGSSLMODE: must be "disable", "allow"`},
+		{"PGSSLROOTCERT=/none.crt", "ca_file: open /none.crt"},
+		{"PGSSLCERT=/none.crt", "cert_file and key_file belong together"},
 		{"PGSERVICE=shop", "service files"},
 		{"PGHOST=a,b", "several hosts"},
 		{"PGPORT=x", "from 1 to 65535"},
@@ -122,7 +123,7 @@ func TestDSNThatCannotBeFollowedIsAnError(t *testing.T) {
 		{"postgres://h:0/d", "from 1 to 65535"},
 		{"postgres://h:99999/d", "from 1 to 65535"},
 		{"postgres://%zz/d", "percent"},
-		{"postgres://h/d?sslmode=verify-full", "TLS"},
+		{"postgres://h/d?sslmode=verify-full", "needs sslrootcert"},
 		{"postgres://h/d?sslmod=disable", `did you mean "sslmode"?`},
 		{"postgres://h/d?pool_max_conns=5", "pool_max_conns"},
 		{"postgres://h%20x/d", "neither a name nor an address"},

@@ -164,9 +164,28 @@ func (p *parser) databases(table map[string]any) {
 			continue
 		}
 		d := Database{Port: defaultPort}
+		for _, table := range tablesOf() {
+			p.table(path, table, entry, &d)
+		}
 		p.settings(path, "databases", entry, func(s *setting) any { return s.inDatabase(&d) })
 		p.config.Databases[name] = d
 	}
+}
+
+// table reads a section below a database's, and takes it out of the database's.
+func (p *parser) table(path []string, name string, entry map[string]any, d *Database) {
+	v, ok := entry[name]
+	if !ok {
+		return
+	}
+	delete(entry, name)
+	path = append(path[:2:2], name)
+	table, ok := v.(map[string]any)
+	if !ok {
+		p.problem(path, "%s of a database is a section: want [databases.%s.%s]", name, quoteKey(path[1]), name)
+		return
+	}
+	p.settings(path, name, table, func(s *setting) any { return s.table(d) })
 }
 
 func (p *parser) users(table map[string]any) {
@@ -222,6 +241,11 @@ func (p *parser) unknownSetting(at []string, section, name string) {
 	where := didYouMean(name, settingNames(section))
 	if sections := elsewhere(name); sections != "" && where == "" {
 		where = "; it belongs in " + sections
+	}
+	if len(at) == 3 && at[0] == "databases" {
+		if tables := tablesWith(name); len(tables) > 0 {
+			where = "; it belongs in [" + strings.Join(shown, ".") + "." + strings.Join(tables, "] or ["+strings.Join(shown, ".")+".") + "]"
+		}
 	}
 	p.problem(at, "unknown setting %q in [%s]%s", name, strings.Join(shown, "."), where)
 }

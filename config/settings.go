@@ -22,6 +22,9 @@ type setting struct {
 	override func(*Override) any
 	in       scope
 
+	// A setting that a database may have in a section below its own, which has this one's name, has its place there.
+	table func(*Database) any
+
 	min, max int64 // of a whole number; of a duration, max in seconds where the kernel counts these, or 0
 	restart  bool  // a reload cannot change it
 	meaning  string
@@ -97,6 +100,22 @@ func elsewhere(name string) string {
 		}
 	}
 	return strings.Join(found, ", ")
+}
+
+// tablesOf are the sections that a database may have below its own.
+func tablesOf() []string {
+	var names []string
+	for _, sec := range sections {
+		if i := slices.IndexFunc(settings, func(s setting) bool { return s.section == sec.name && s.table != nil }); i >= 0 {
+			names = append(names, sec.name)
+		}
+	}
+	return names
+}
+
+// tablesWith are those of them that have a setting.
+func tablesWith(name string) []string {
+	return slices.DeleteFunc(tablesOf(), func(table string) bool { return lookup(table, name) == nil })
 }
 
 // header is how a section's table begins.

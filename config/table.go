@@ -18,6 +18,8 @@ var sections = []section{
 	{"listen", "Where clients connect."},
 	{"http", "Metrics, health and profiles, for machines and operators."},
 	{"auth", "How clients prove who they are."},
+	{"client_tls", "TLS between clients and weir. A database may have its own of these, in [databases.NAME.client_tls]."},
+	{"server_tls", "TLS between weir and PostgreSQL. A database may have its own of these, in [databases.NAME.server_tls]."},
 	{"pool", "What pools are like. There is one pool of backends for each pair of database and user. A database may " +
 		"have each of these settings for itself, a user some of them; the user's value wins over the database's, and " +
 		"that over the one here."},
@@ -33,7 +35,7 @@ var sections = []section{
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, tlsSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting

@@ -26,6 +26,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	for name, d := range c.Databases {
 		checkDatabase(name, d, report)
 	}
+	checkAllTLS(c, report)
 	for name := range c.Users {
 		if err := checkName(name); err != nil {
 			report([]string{"users", name}, "the name of a user %v", err)

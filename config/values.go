@@ -51,7 +51,7 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	case *Duration:
 		return -1, readDuration(p, v, s)
 	}
-	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer { // a place in Override
+	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer { // a place in an override
 		fresh := reflect.New(rv.Type().Elem())
 		if element, err = r.read(s, fresh.Interface(), v); err == nil {
 			rv.Set(fresh)
@@ -62,7 +62,13 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	if !ok {
 		return -1, wrongType("text in quotes", v)
 	}
-	return -1, readWord(place, text)
+	if err := readWord(place, text); err != nil {
+		return -1, err
+	}
+	if p, ok := place.(*Path); ok {
+		*p = r.path(text)
+	}
+	return -1, nil
 }
 
 // readWord stores what is written as text.
@@ -73,6 +79,14 @@ func readWord(place any, text string) error {
 	switch p := place.(type) {
 	case *string:
 		*p = text
+	case *Path:
+		*p = Path(text)
+	case *SSLMode:
+		return readEnum(p, sslModeNames, text)
+	case *TLSVersion:
+		if readEnum(p, tlsVersionNames, canonicalTLSVersion(text)) != nil {
+			return readEnum(p, tlsVersionNames, text) // the error is about what was written
+		}
 	case *FileMode:
 		m, err := ParseFileMode(text)
 		if err != nil {
@@ -260,6 +274,8 @@ func show(place any) string {
 		return strconv.Itoa(*p)
 	case *string:
 		return quote(*p)
+	case *Path:
+		return quote(string(*p))
 	case *slog.Level:
 		return quote(nameOf(logLevelNames, int(*p-slog.LevelDebug)/4))
 	case fmt.Stringer:

@@ -14,6 +14,7 @@ func (c *Config) Warnings() []string {
 	warn := func(format string, args ...any) { ws = append(ws, fmt.Sprintf(format, args...)) }
 	c.warnOfTrust(warn)
 	c.warnOfUsers(warn)
+	c.warnOfTLS(warn)
 	if len(c.Databases) == 0 {
 		warn(`no database is configured, so every client will be refused; add [databases."*"] with a host`)
 	}
@@ -37,7 +38,7 @@ func (c *Config) Warnings() []string {
 }
 
 func (c *Config) warnOfTrust(warn func(string, ...any)) {
-	if c.Auth.Type == AuthPassword && slices.ContainsFunc(c.Listen.Addresses, func(a string) bool { return !isLoopback(a) }) {
+	if c.Auth.Type == AuthPassword && c.ClientTLS.SSLMode < SSLRequire && slices.ContainsFunc(c.Listen.Addresses, func(a string) bool { return !isLoopback(a) }) {
 		warn(`[auth] type "password" sends passwords over the network in clear text`)
 	}
 	if c.Auth.Type != AuthTrust {

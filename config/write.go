@@ -33,6 +33,9 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		d := c.Databases[name]
 		fmt.Fprintf(b, "\n[databases.%s]\n", quoteKey(name))
 		writeOwn(b, "databases", c, func(s *setting) any { return s.inDatabase(&d) })
+		for _, table := range tablesOf() {
+			writeTable(b, name, table, c, &d)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]
@@ -40,6 +43,22 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		writeOwn(b, "users", c, func(s *setting) any { return s.inUser(&u) })
 	}
 	return b.Flush()
+}
+
+// writeTable writes the section below a database's, if there is one.
+func writeTable(b io.Writer, database, table string, c *Config, d *Database) {
+	headed := false
+	for _, s := range ofSection(table) {
+		at := s.table(d)
+		if !isOverridden(at) {
+			continue
+		}
+		if !headed {
+			fmt.Fprintf(b, "\n[databases.%s.%s]\n", quoteKey(database), table)
+			headed = true
+		}
+		fmt.Fprintf(b, "%s = %s  # [%s]: %s\n", s.name, show(at), s.section, show(s.field(c)))
+	}
 }
 
 // writeOwn writes what a database or a user says for itself.

@@ -20,7 +20,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			// What libpq's variables say on the tester's machine must not decide.
-			e.Vars = append(e.Vars, "PGHOST=", "PGHOSTADDR=", "PGPORT=", "PGPASSWORD=", "PGSSLMODE=", "PGSERVICE=", "PGSERVICEFILE=")
+			e.Vars = append(e.Vars, "PGHOST=", "PGHOSTADDR=", "PGPORT=", "PGPASSWORD=", "PGSSLMODE=", "PGSSLROOTCERT=", "PGSSLCERT=", "PGSSLKEY=", "PGSERVICE=", "PGSERVICEFILE=")
 			return nil
 		},
 	})

@@ -170,6 +170,9 @@ var table = map[string]rule{
 		ours: []string{"internal/pgserver"}, outside: []string{"github.com/jackc/pgx/v5/..."},
 		why: "tests of those who use weir run it as a program; linking it would prove nothing",
 	},
+	"internal/testca": {
+		why: "support for every test, so it depends on nothing",
+	},
 	"internal/bench": {
 		ours:    []string{"internal/pgserver"},
 		outside: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/jackc/pgproto3/v2", "github.com/jackc/pgx/v5/..."},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/certs"
 	"weir/proxy/login"
 	"weir/proxy/relay"
 	"weir/proxy/session"
@@ -65,7 +66,12 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		p.Stop()
 		return nil, err
 	}
-	p.router = newRouter(c, p.engines)
+	servers, err := certs.OpenServers(c, log)
+	if err != nil {
+		p.Stop()
+		return nil, err
+	}
+	p.router = newRouter(c, p.engines, servers)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"weir/config"
 	"weir/pool"
 	"weir/proxy/backend"
+	"weir/proxy/certs"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/socket"
@@ -20,6 +21,7 @@ type router struct {
 	config  *config.Config
 	engines []*relay.Engine
 	places  *places
+	servers *certs.Servers
 
 	mu     sync.Mutex
 	lanes  map[poolKey]*relay.Lane
@@ -30,9 +32,9 @@ type router struct {
 // poolKey names a pool: the database by the name that clients use, the user as whom its backends log in.
 type poolKey struct{ database, user string }
 
-func newRouter(c *config.Config, engines []*relay.Engine) *router {
+func newRouter(c *config.Config, engines []*relay.Engine, servers *certs.Servers) *router {
 	return &router{
-		config: c, engines: engines, places: newPlaces(),
+		config: c, engines: engines, places: newPlaces(), servers: servers,
 		lanes: map[poolKey]*relay.Lane{}, limits: map[poolKey]*relay.Limits{}, loads: make([]int, len(engines)),
 	}
 }
@@ -114,7 +116,7 @@ func (r *router) target(key poolKey, d config.Database, s config.PoolSettings) b
 	}
 	return backend.Target{
 		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: password.Reveal(),
-		ConnectTimeout: time.Duration(s.ServerConnectTimeout),
+		TLS: r.servers.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout),
 	}
 }
 
@@ -159,7 +161,7 @@ func dial(ctx context.Context, target backend.Target) (*relay.Dialled, *relay.Di
 	if err != nil {
 		return nil, dialError(target, err)
 	}
-	return &relay.Dialled{FD: fd, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: target.Address()}, nil
+	return &relay.Dialled{FD: fd, TLS: conn.TLS, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: target.Address()}, nil
 }
 
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.

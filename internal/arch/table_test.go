@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "pool",
-	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/eventloop", "proxy/exchange", "proxy/login",
+	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange", "proxy/login",
 	"proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/wire",
 }
@@ -75,13 +75,17 @@ var table = map[string]rule{
 		ours: []string{"proxy/wire", "proxy/sqlscan"}, pure: true,
 		why: "names of statements are book-keeping, and know no connection",
 	},
+	"proxy/certs": {
+		ours: []string{"config"},
+		why:  "login and backend both ask it for what a handshake needs; it knows files and no connection",
+	},
 	"proxy/login": {
-		ours:    []string{"config", "proxy/cancelkey", "proxy/pgerror", "proxy/socket", "proxy/wire"},
+		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/socket", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2", "golang.org/x/text/..."},
 		why:     "login ends with a value and knows neither loop nor pool; SASLprep comes from x/text",
 	},
 	"proxy/backend": {
-		ours:    []string{"config", "proxy/cancelkey", "proxy/pgerror", "proxy/session", "proxy/socket", "proxy/wire"},
+		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/session", "proxy/socket", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
 		why:     "a backend is dialled by pgconn and handed over, its settings as session names them; who leases it is not its business",
 	},

@@ -41,6 +41,8 @@ type Options struct {
 	HBA []string
 	// Settings are server settings by name, over the defaults in defaultSettings.
 	Settings map[string]string
+	// Files are put into the data folder, readable by the server alone: "server.crt" and "server.key" are what ssl=on reads.
+	Files map[string][]byte
 	// InitArgs are further arguments of initdb. Servers with equal arguments share a template.
 	InitArgs []string
 	// Dir is where the server's folder is made; the system's temporary folder when empty.
@@ -147,7 +149,19 @@ func (s *Server) makeFolder(ctx context.Context) error {
 		"local replication all trust",
 		"host replication all 127.0.0.1/32 " + s.opts.Auth,
 	}, []string{""}), "\n")
-	return os.WriteFile(filepath.Join(s.DataDir(), "pg_hba.conf"), []byte(hba), 0o600)
+	if err := os.WriteFile(filepath.Join(s.DataDir(), "pg_hba.conf"), []byte(hba), 0o600); err != nil {
+		return err
+	}
+	for name, content := range s.opts.Files {
+		path := filepath.Join(s.DataDir(), name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+		if err := s.run.chown(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func quoteHBA(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

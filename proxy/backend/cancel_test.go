@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/config"
 	"weir/internal/pgserver"
 )
 
@@ -27,12 +28,14 @@ func waitFor(t *testing.T, watcher *Conn, sql string) {
 
 func TestCancelEndsWhatTheBackendDoes(t *testing.T) {
 	tcp := target(t)
-	unix := tcp
+	unix, secret := tcp, tcp
 	unix.Host = pgserver.ForTest(t).Server.SocketDir()
-	for _, to := range []Target{tcp, unix} {
-		t.Run(to.network(), func(t *testing.T) {
+	secret.TLS = serverTLS(t, config.TLS{SSLMode: config.SSLVerifyFull, CAFile: rootFile})
+	secret.Host = "localhost"
+	for name, to := range map[string]Target{"tcp": tcp, "unix": unix, "tls": secret} {
+		t.Run(name, func(t *testing.T) {
 			c, watcher := mustDial(t, to), mustDial(t, to)
-			send(c.Net, message('Q', "select pg_sleep(3600) /* sleeper */\x00"))
+			send(stream(c), message('Q', "select pg_sleep(3600) /* sleeper */\x00"))
 			waitFor(t, watcher, "select exists(select from pg_stat_activity where wait_event = 'PgSleep' and query like '%sleeper%')")
 			if err := Cancel(context.Background(), c.Target, c.PID, c.Secret); err != nil {
 				t.Fatal(err)

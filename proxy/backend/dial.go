@@ -2,13 +2,15 @@
 // then a connection at rest between two messages; and it sends cancel requests.
 //
 // It is ordinary blocking code for a goroutine per dial, and knows neither loops
-// nor pools. The login itself is pgconn's. It may import wire, socket, pgerror,
+// nor pools. The login itself is pgconn's. It may import wire, socket, certs, pgerror,
 // cancelkey, config and session (for the name and value of a setting), and
 // pgconn from outside.
 package backend
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,7 +21,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"weir/proxy/certs"
 	"weir/proxy/session"
+	"weir/proxy/socket"
 )
 
 // Target is where a pool's backends are found, and as whom they log in.
@@ -28,6 +32,8 @@ type Target struct {
 	Port            int
 	Database, User  string
 	Password        string              // in clear; "" where the server asks for none
+	TLS             *certs.Server       // nil: never
+	ServerName      string              // that the server's certificate must have; "": Host
 	ApplicationName string              // "" for none; what a backend is called while no client has named it
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
 	KeepAlive       net.KeepAliveConfig // of TCP; the zero value stands for defaultKeepAlive
@@ -74,10 +80,27 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, t.network(), t.Address())
 }
 
+// attempts are the ways to encrypt the connection, in the order in which they are
+// tried; nil is one without TLS. Unix sockets are never encrypted, as in libpq.
+func (t Target) attempts() []*tls.Config {
+	if t.TLS == nil || t.network() == "unix" {
+		return []*tls.Config{nil}
+	}
+	return t.TLS.Attempts(t.serverName())
+}
+
+func (t Target) serverName() string {
+	if t.ServerName != "" {
+		return t.ServerName
+	}
+	return t.Host
+}
+
 // Conn is a backend that has logged in, outside a transaction. Nothing that the
-// server has sent since is lost: Net has it still.
+// server has sent since is lost: Net has it still, or TLS.
 type Conn struct {
 	Net           net.Conn          // *net.TCPConn or *net.UnixConn, without a deadline
+	TLS           *socket.Adapter   // what is on top of Net; nil: plain text
 	PID           uint32            // of the server's process; with Secret its cancel key
 	Secret        []byte            // 4 bytes
 	Params        []session.Setting // as ParameterStatus reported them, sorted by name
@@ -101,43 +124,70 @@ func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn,
 		ctx, stop = context.WithTimeout(ctx, t.ConnectTimeout)
 		defer stop()
 	}
-	config, count, err := t.config(dial)
-	if err != nil {
-		return nil, t.fail(err)
+	var err error
+	var spare net.Conn // on which the server has declined TLS; it can go on without
+	for _, encryption := range t.attempts() {
+		l := &link{dial: dial, encryption: encryption, spare: spare}
+		var pg *pgconn.PgConn
+		if pg, err = t.connect(ctx, l); err == nil {
+			conn, err := t.takeOver(ctx, pg, l)
+			if err != nil {
+				return nil, t.fail(err)
+			}
+			return conn, nil
+		}
+		spare = l.declined()
+		if !l.worthAnother(ctx, err) {
+			break
+		}
 	}
-	pg, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, t.fail(err)
+	if spare != nil {
+		_ = spare.Close()
 	}
-	conn, err := t.takeOver(ctx, pg, count)
-	if err != nil {
-		return nil, t.fail(err)
-	}
-	return conn, nil
+	return nil, t.fail(err)
 }
 
-// config tells pgconn all it needs, and counts what the connection reads.
-func (t Target) config(dial func(context.Context) (net.Conn, error)) (*pgconn.Config, *tally, error) {
+// connect logs in over one link.
+func (t Target) connect(ctx context.Context, l *link) (*pgconn.PgConn, error) {
+	config, err := t.config(l)
+	if err != nil {
+		return nil, err
+	}
+	return pgconn.ConnectConfig(ctx, config)
+}
+
+// worthAnother tells whether a failed login may have failed for its encryption, or
+// for want of it. What the server says of passwords, databases and its own state it
+// would say again.
+func (l *link) worthAnother(ctx context.Context, err error) bool {
+	if l.nc == nil || ctx.Err() != nil {
+		return false
+	}
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return true // it wants no TLS, or has no certificate or version that would do
+	}
+	// pg_hba.conf has no line for such a connection (28000), or a pooler refuses it (08P01).
+	return server.Code == "28000" || server.Code == "08P01"
+}
+
+// config tells pgconn all it needs. The attempts are ours to make: pgconn would
+// repeat one that the server has refused for other reasons.
+func (t Target) config(l *link) (*pgconn.Config, error) {
 	config, err := blankConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	config.Host, config.Port = t.Host, uint16(t.Port)
 	config.Database, config.User, config.Password = t.Database, t.User, t.Password
 	if t.ApplicationName != "" {
 		config.RuntimeParams["application_name"] = t.ApplicationName
 	}
-	count := new(tally)
+	config.TLSConfig, config.SSLCertMode = l.encryption, "allow"
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		nc, err := dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &countedConn{nc, count}, nil
-	}
-	config.BuildFrontend = counted(config.BuildFrontend, count)
-	return config, count, nil
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return l.open(ctx) }
+	config.BuildFrontend = counted(config.BuildFrontend, l)
+	return config, nil
 }
 
 // blankConfig is a configuration that ParseConfig has made, as pgconn demands,

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,9 @@ func (e *DialError) Cause() string {
 	if errors.Is(e.Err, context.Canceled) {
 		return "given up"
 	}
+	if strings.Contains(e.Err.Error(), noTLS) {
+		return "the server offers no TLS, and sslmode in [server_tls] demands it"
+	}
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok {
 		return op.Err.Error()
 	}
@@ -112,11 +116,32 @@ func (t Target) fail(err error) *DialError {
 	switch server, ok := errors.AsType[*pgconn.PgError](err); {
 	case ok:
 		e.Server, e.Kind = server, kindOf(server.Code)
+	case ofEncryption(err):
+		e.Kind = Refused
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), pgconn.Timeout(err):
 		e.Kind = Timeout
 	}
 	return e
 }
+
+// ofEncryption tells whether one side does not want the other as its TLS is, which
+// lasts until somebody changes something.
+func ofEncryption(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return true // what crypto/tls makes of an alert
+	}
+	return strings.Contains(err.Error(), noTLS)
+}
+
+// noTLS is what pgconn says where a server has no TLS and the target wants it. It has no
+// error of its own for that.
+const noTLS = "server refused TLS connection"
 
 // kindOf sorts what a server may say at a login. It refuses for good with
 // classes 08 and 0A (protocol), 22, 28, 3D, 42 and 55 (the database does not

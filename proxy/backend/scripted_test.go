@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"weir/proxy/wire"
 )
 
@@ -177,16 +175,13 @@ func TestTakeoverRefusesWhatWouldLoseBytes(t *testing.T) {
 			send(nc, message('I', ""), ready)
 		}
 	})
-	config, count, err := to.config(to.dial)
+	l := &link{dial: to.dial}
+	pg, err := to.connect(context.Background(), l)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pg, err := pgconn.ConnectConfig(context.Background(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	count.read.Add(1)
-	if c, err := to.takeOver(context.Background(), pg, count); !errors.Is(err, errTalkative) {
+	l.count.read.Add(1)
+	if c, err := to.takeOver(context.Background(), pg, l); !errors.Is(err, errTalkative) {
 		if err == nil {
 			_ = c.Net.Close()
 		}
@@ -201,14 +196,22 @@ func TestTakeoverRefusesWhatWouldLoseBytes(t *testing.T) {
 // first column of the last row; an error as its SQLSTATE.
 func query(t *testing.T, c *Conn, sql string) string {
 	t.Helper()
-	send(c.Net, message('Q', sql+"\x00"))
+	send(stream(c), message('Q', sql+"\x00"))
 	return answer(t, c)
+}
+
+// stream is what to talk on, which blocks still.
+func stream(c *Conn) net.Conn {
+	if c.TLS != nil {
+		return c.TLS.TLS()
+	}
+	return c.Net
 }
 
 // answer reads up to ReadyForQuery.
 func answer(t *testing.T, c *Conn) string {
 	t.Helper()
-	r := bufio.NewReader(c.Net)
+	r := bufio.NewReader(stream(c))
 	var out string
 	for {
 		var head [5]byte

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/proxy/session"
+	"weir/proxy/socket"
 )
 
 // syncTries bounds how often a server that keeps talking is read empty.
@@ -23,27 +25,83 @@ const syncTries = 3
 // errTalkative is a server that never was silent between two messages.
 var errTalkative = errors.New("the server did not come to rest after the login")
 
+// link is one attempt at a connection: what lies under pgconn's hands.
+type link struct {
+	dial       func(context.Context) (net.Conn, error)
+	encryption *tls.Config // nil: none
+	spare      net.Conn    // a connection to use instead of dialling; nil: none
+
+	nc      net.Conn        // once dialled
+	adapter *socket.Adapter // between nc and TLS
+	answer  *answerConn     // between adapter and nc
+	reader  io.Reader       // what pgconn's message reader reads from
+
+	count tally // without TLS
+}
+
+// open is pgconn's DialFunc.
+func (l *link) open(ctx context.Context) (net.Conn, error) {
+	nc := l.spare
+	if nc == nil {
+		var err error
+		if nc, err = l.dial(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l.nc = nc
+	if l.encryption != nil {
+		l.answer = &answerConn{Conn: nc}
+		l.adapter = socket.NewAdapter(l.answer)
+		return l.adapter, nil
+	}
+	return &countedConn{nc, &l.count}, nil
+}
+
+// declined is the connection on which the server has said that it has no TLS, and
+// nothing else; nil if it has not. It is open still.
+func (l *link) declined() net.Conn {
+	if l.answer == nil || !l.answer.declined() {
+		return nil
+	}
+	return l.nc
+}
+
+// answerConn watches for the answer to the request for TLS. pgconn closes a
+// connection on which that is no; libpq goes on with it, which saves the server a
+// process.
+type answerConn struct {
+	net.Conn
+	first byte
+	read  int
+}
+
+func (c *answerConn) declined() bool { return c.read == 1 && c.first == 'N' }
+
+func (c *answerConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.read == 0 && n > 0 {
+		c.first = p[0]
+	}
+	c.read += n
+	return n, err
+}
+
+func (c *answerConn) Close() error {
+	if c.declined() {
+		return nil
+	}
+	return c.Conn.Close()
+}
+
 // takeOver takes the connection out of pgconn's hands. It closes it on an error.
 //
 // SyncConn must come right before Hijack (pgconn's documentation): pgconn reads
 // ahead, and from the background if a write is slow. What it has read and not
-// used would be lost to the loop, which would then wait for it forever; so the
-// bytes are counted, too.
-func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, count *tally) (*Conn, error) {
-	err := errTalkative
-	for range syncTries {
-		if err = pg.SyncConn(ctx); err != nil {
-			break
-		}
-		if count.even() {
-			break
-		}
-		err = errTalkative
-		if pingErr := pg.Ping(ctx); pingErr != nil {
-			err = pingErr
-			break
-		}
-	}
+// used would be lost to the loop, which would then wait for it forever. Without
+// TLS the bytes are counted, and pgconn asked again until it has used them all;
+// with TLS they are taken from it.
+func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, l *link) (*Conn, error) {
+	err := l.sync(ctx, pg)
 	var hijacked *pgconn.HijackedConn
 	if err == nil {
 		hijacked, err = pg.Hijack()
@@ -52,24 +110,77 @@ func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, count *tally) (
 		_ = pg.Close(ctx)
 		return nil, err
 	}
-	nc := hijacked.Conn.(*countedConn).Conn
-	if hijacked.TxStatus != 'I' {
-		_ = nc.Close()
-		return nil, fmt.Errorf("the login ended in transaction status %q", hijacked.TxStatus)
-	}
-	if err := nc.SetDeadline(time.Time{}); err != nil {
-		_ = nc.Close()
+	if err := l.settle(hijacked); err != nil {
+		_ = l.nc.Close()
 		return nil, err
 	}
 	conn := &Conn{
-		Net: nc, PID: hijacked.PID, Secret: hijacked.SecretKey, TxStatus: hijacked.TxStatus,
-		Params: sorted(hijacked.ParameterStatuses), RemoteAddr: nc.RemoteAddr(), Target: t,
+		Net: l.nc, TLS: l.adapter, PID: hijacked.PID, Secret: hijacked.SecretKey, TxStatus: hijacked.TxStatus,
+		Params: sorted(hijacked.ParameterStatuses), RemoteAddr: l.nc.RemoteAddr(), Target: t,
 	}
 	conn.ServerVersion = versionOf(hijacked.ParameterStatuses["server_version"])
 	if tcp, ok := conn.RemoteAddr.(*net.TCPAddr); ok {
+		conn.Target.ServerName = t.serverName()
 		conn.Target.Host = tcp.AddrPort().Addr().Unmap().String()
 	}
 	return conn, nil
+}
+
+// sync lets pgconn come to rest.
+func (l *link) sync(ctx context.Context, pg *pgconn.PgConn) error {
+	for range syncTries {
+		if err := pg.SyncConn(ctx); err != nil {
+			return err
+		}
+		if l.adapter != nil || l.count.even() {
+			return nil
+		}
+		if err := pg.Ping(ctx); err != nil {
+			return err
+		}
+	}
+	return errTalkative
+}
+
+// settle checks that the connection is as the loop wants it, and hands over what
+// pgconn's reader has still.
+func (l *link) settle(hijacked *pgconn.HijackedConn) error {
+	if hijacked.TxStatus != 'I' {
+		return fmt.Errorf("the login ended in transaction status %q", hijacked.TxStatus)
+	}
+	if err := l.nc.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if l.adapter == nil {
+		return nil
+	}
+	top, ok := hijacked.Conn.(*tls.Conn)
+	if !ok {
+		return fmt.Errorf("pgconn gave a %T for a connection with TLS", hijacked.Conn)
+	}
+	l.adapter.Over(top)
+	return l.takeUnread()
+}
+
+// takeUnread takes what pgconn's background reader, which is at rest, and TLS have
+// read from the server and nobody has used: a notice, mostly nothing.
+func (l *link) takeUnread() error {
+	l.adapter.Poll(true)
+	defer l.adapter.Poll(false)
+	var unread []byte
+	for len(unread) <= loginMessageMax {
+		var b [4096]byte
+		n, err := l.reader.Read(b[:])
+		unread = append(unread, b[:n]...)
+		if errors.Is(err, socket.ErrWouldBlock) {
+			l.adapter.Unread(unread)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errTalkative
 }
 
 // sorted lists reported parameters by name.
@@ -134,7 +245,10 @@ func (r countedReader) Read(p []byte) (int, error) {
 }
 
 // counted puts a countedReader in front of the message reader that build makes,
-// whose type is of no interest here.
-func counted[F any](build func(io.Reader, io.Writer) F, count *tally) func(io.Reader, io.Writer) F {
-	return func(r io.Reader, w io.Writer) F { return build(countedReader{r, count}, w) }
+// whose type is of no interest here, and notes what that reads from.
+func counted[F any](build func(io.Reader, io.Writer) F, l *link) func(io.Reader, io.Writer) F {
+	return func(r io.Reader, w io.Writer) F {
+		l.reader = r
+		return build(countedReader{r, &l.count}, w)
+	}
 }

@@ -49,9 +49,12 @@ func (a *Adapter) Over(c *tls.Conn) { a.conn = c }
 // NetConn is what the adapter was made of, nil behind the take-over.
 func (a *Adapter) NetConn() net.Conn { return a.blocking }
 
-// Poll makes reads of an adapter that still blocks fail with a temporary error instead of asking the connection: so the caller
-// finds out what those above the adapter have read and not used. Unread gives that back.
-func (a *Adapter) Poll() { a.polling = true }
+// TLS is what is on top of the adapter.
+func (a *Adapter) TLS() *tls.Conn { return a.conn }
+
+// Poll makes reads of an adapter that still blocks fail with a temporary error instead of asking the connection, or ends that:
+// so the caller finds out what those above the adapter have read and not used. Unread gives that back.
+func (a *Adapter) Poll(on bool) { a.polling = on }
 
 // Unread puts plaintext in front of what the tls.Conn will give. p is kept.
 func (a *Adapter) Unread(p []byte) { a.unread = p }

@@ -171,6 +171,12 @@ func AppendTerminate(dst []byte) []byte {
 	return end(dst, at)
 }
 
+// AppendSSLRequest is what comes before TLS.
+func AppendSSLRequest(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, 8)
+	return binary.BigEndian.AppendUint32(dst, sslRequestCode)
+}
+
 // AppendCancelRequest is the whole of what a cancel connection sends.
 func AppendCancelRequest(dst []byte, pid uint32, secret []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(12+len(secret)))

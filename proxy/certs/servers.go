@@ -1,0 +1,119 @@
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"weir/config"
+)
+
+// Server is how weir encrypts its connections to one server: libpq's sslmode, and what it needs.
+type Server struct {
+	settings config.TLS
+	files    *Keeper
+}
+
+// OpenServer reads the files. where names the section of the configuration, for the log.
+func OpenServer(where string, settings config.TLS, log *slog.Logger) (*Server, error) {
+	files, err := Open(where, settings, log)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	return &Server{settings, files}, nil
+}
+
+// Servers is what [server_tls] and the databases' sections of that name say.
+type Servers struct {
+	conf    *config.Config
+	general *Server
+	own     map[string]*Server // of the databases that say something of their own
+}
+
+// OpenServers reads all files.
+func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
+	s := &Servers{conf: c, own: map[string]*Server{}}
+	var err error
+	if s.general, err = OpenServer("[server_tls]", c.ServerTLS, log); err != nil {
+		return nil, err
+	}
+	for name, d := range c.Databases {
+		if d.ServerTLS != (config.TLSOverride{}) {
+			if s.own[name], err = OpenServer(fmt.Sprintf("[databases.%q.server_tls]", name), c.ServerTLSOf(name), log); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// Of is for the server of a database, by the name that clients ask for.
+func (s *Servers) Of(database string) *Server {
+	if own, ok := s.own[entry(s.conf, database)]; ok {
+		return own
+	}
+	return s.general
+}
+
+// entry is the name in [databases] that stands for what a client asks for.
+func entry(c *config.Config, database string) string {
+	if _, own := c.Databases[database]; own {
+		return database
+	}
+	return config.AnyDatabase
+}
+
+// Attempts are the connections to try with a server, in this order, as libpq does; nil is one without TLS. host is the name
+// that the server's certificate must have, where that is asked for.
+func (s *Server) Attempts(host string) []*tls.Config {
+	switch s.settings.SSLMode {
+	case config.SSLDisable:
+		return []*tls.Config{nil}
+	case config.SSLAllow:
+		return []*tls.Config{nil, s.config(host)}
+	case config.SSLPrefer:
+		return []*tls.Config{s.config(host), nil}
+	default:
+		return []*tls.Config{s.config(host)}
+	}
+}
+
+func (s *Server) config(host string) *tls.Config {
+	files := s.files.Current()
+	c := &tls.Config{
+		MinVersion: s.settings.MinVersion.ID(), ServerName: host, RootCAs: files.Roots,
+		NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true,
+	}
+	if files.Identity != nil {
+		// Whatever authorities the server names: it knows best whether it takes this one, and says why not.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return files.Identity, nil }
+	}
+	switch mode := s.settings.SSLMode; {
+	case mode == config.SSLVerifyFull: // crypto/tls's own way
+	case mode >= config.SSLRequire && files.Roots != nil:
+		c.InsecureSkipVerify = true // of the host's name; the chain is verified here
+		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state.PeerCertificates, files.Roots) }
+	default:
+		c.InsecureSkipVerify = true // the mode asks for privacy from those who only listen
+	}
+	return c
+}
+
+var errNoCertificate = errors.New("the server has shown no certificate")
+
+// verifyChain checks a server's certificate without the name in it.
+func verifyChain(shown []*x509.Certificate, roots *x509.CertPool) error {
+	if len(shown) == 0 {
+		return errNoCertificate
+	}
+	options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+	for _, c := range shown[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	if _, err := shown[0].Verify(options); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: shown, Err: err}
+	}
+	return nil
+}

@@ -50,7 +50,8 @@ type HTTP struct {
 
 // Auth says how clients prove who they are.
 type Auth struct {
-	Type AuthType
+	Type     AuthType
+	CertName CertName // what of a client's certificate is the user's name
 }
 
 // Pool holds what a pool is like unless a database or a user says otherwise.

@@ -36,6 +36,22 @@ var authTypeNames = []string{AuthSCRAM: "scram-sha-256", AuthMD5: "md5", AuthPas
 
 func (t AuthType) String() string { return nameOf(authTypeNames, int(t)) }
 
+// CertName says what in a client's certificate is the name of its user.
+type CertName uint8
+
+const (
+	// CertCN is the subject's common name.
+	CertCN CertName = iota
+	// CertSAN is any of the alternative names: DNS names, e-mail addresses, URIs.
+	CertSAN
+	// CertDN is the whole subject, as RFC 2253 writes it: CN=alice,O=Example.
+	CertDN
+)
+
+var certNames = []string{CertCN: "cn", CertSAN: "san", CertDN: "dn"}
+
+func (n CertName) String() string { return nameOf(certNames, int(n)) }
+
 // LogFormat says how a log line is written.
 type LogFormat uint8
 

@@ -115,6 +115,13 @@ var listenSettings = []setting{
 			"is believed, whatever name they give.",
 		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
 	},
+	{
+		section: "auth", name: "cert_name",
+		field: func(c *Config) any { return &c.Auth.CertName },
+		meaning: `What in a client's certificate is the user's name: "cn", the subject's common name; "san", any of its alternative ` +
+			`names, be it a DNS name, an e-mail address or a URI; "dn", the whole subject, written as in "CN=app,O=Example". It ` +
+			`counts where sslmode in [client_tls] is "verify-full".`,
+	},
 }
 
 var poolSettings = []setting{

@@ -97,6 +97,8 @@ func readWord(place any, text string) error {
 		return readEnum(p, poolModeNames, text)
 	case *AuthType:
 		return readEnum(p, authTypeNames, text)
+	case *CertName:
+		return readEnum(p, certNames, text)
 	case *LogFormat:
 		return readEnum(p, logFormatNames, text)
 	case *slog.Level:

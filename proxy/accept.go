@@ -58,7 +58,7 @@ func (p *Proxy) serve(nc net.Conn, entry *entrant) {
 	}
 	if result.Cancel != nil {
 		p.logins.leave(entry, outcomeCancel)
-		p.cancel(nc, result.Cancel)
+		p.cancel(result.Conn, result.Cancel)
 		return
 	}
 	p.welcome(nc, entry, result)
@@ -107,7 +107,7 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 	if err != nil {
 		leave()
 		p.logins.fail(entry, login.BadSetting.String())
-		p.refuse(nc, invalidSetting(err))
+		p.refuse(result.Conn, invalidSetting(err))
 		return
 	}
 	lane, limits := p.router.lane(result.Database, result.User)
@@ -123,7 +123,7 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
 	lane.Admit(relay.Admission{
-		FD: fd, Settings: set, Peer: peer, Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
+		FD: fd, TLS: result.TLS, Settings: set, Peer: peer, Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
 	})
 }
 
@@ -172,6 +172,8 @@ func (p *Proxy) loginOptions() login.Options {
 			u, ok := c.Users[user]
 			return u.Password.Reveal(), ok && u.Password.IsSet()
 		},
+		TLS:      p.clientTLS,
+		CertName: c.Auth.CertName,
 		KnownDatabase: func(database string) bool {
 			_, ok := c.Database(database)
 			return ok

@@ -58,6 +58,15 @@ func (e *entrant) SyscallConn() (syscall.RawConn, error) {
 	return owner.SyscallConn()
 }
 
+// CloseWrite is the connection's: refuse and closeKindly get login's connection, which is this one where there is no TLS.
+func (e *entrant) CloseWrite() error {
+	half, ok := e.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
 type outcome uint8
 
 const (

@@ -37,6 +37,8 @@ type Proxy struct {
 	engines   []*relay.Engine
 	router    *router
 	census    *census
+	clientTLS *certs.Clients
+	serverTLS *certs.Servers
 	login     login.Options
 	logins    *logins
 	listeners []net.Listener
@@ -61,17 +63,16 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		stopped: make(chan struct{}),
 	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := p.openCertificates(); err != nil {
+		p.Stop()
+		return nil, err
+	}
 	p.login = p.loginOptions()
 	if err := p.openEngines(); err != nil {
 		p.Stop()
 		return nil, err
 	}
-	servers, err := certs.OpenServers(c, log)
-	if err != nil {
-		p.Stop()
-		return nil, err
-	}
-	p.router = newRouter(c, p.engines, servers)
+	p.router = newRouter(c, p.engines, p.serverTLS)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()
 		return nil, err
@@ -99,6 +100,14 @@ func loopCount(configured, cores int) int {
 	default:
 		return cores / 2
 	}
+}
+
+func (p *Proxy) openCertificates() (err error) {
+	if p.clientTLS, err = certs.OpenClients(p.config, p.log); err != nil {
+		return err
+	}
+	p.serverTLS, err = certs.OpenServers(p.config, p.log)
+	return err
 }
 
 func (p *Proxy) openEngines() error {

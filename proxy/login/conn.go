@@ -78,11 +78,22 @@ func (a *attempt) ask(expected string, limit int) ([]byte, *Failure) {
 	return body, f
 }
 
-// readStartup reads a first packet, without its length word.
-func (a *attempt) readStartup() ([]byte, *Failure) {
+// readStartup reads a first packet, without its length word. At the very beginning of a connection (first) a TLS handshake may
+// come before it.
+func (a *attempt) readStartup(first bool) ([]byte, *Failure) {
 	var word [4]byte
 	if f := a.read(word[:]); f != nil {
 		return nil, f
+	}
+	if first && word[0] == tlsRecord {
+		if config := a.offer(); config != nil {
+			if f := a.encryptDirectly(config, word[:]); f != nil {
+				return nil, f
+			}
+			if f := a.read(word[:]); f != nil {
+				return nil, f
+			}
+		}
 	}
 	n := binary.BigEndian.Uint32(word[:])
 	if !wire.ValidStartupLen(n) {

@@ -7,7 +7,8 @@
 // caller's, and so is closing the connection.
 //
 // Everything behind AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
-// ask. The package may import proxy/wire, proxy/pgerror and golang.org/x/text (for SASLprep).
+// ask. The package may import proxy/wire, proxy/pgerror, proxy/socket and proxy/certs (for TLS), config (for its words), and
+// golang.org/x/text (for SASLprep).
 package login
 
 import (
@@ -15,6 +16,8 @@ import (
 	"net"
 	"time"
 
+	"weir/config"
+	"weir/proxy/certs"
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
 )
@@ -55,6 +58,10 @@ type Options struct {
 	// Lookup returns what is stored for a user: a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM
 	// verifier as PostgreSQL stores it. An empty one lets nobody in. Not needed for MethodTrust.
 	Lookup func(user string) (password string, ok bool)
+	// TLS is what is offered and demanded; nil: nothing.
+	TLS *certs.Clients
+	// CertName says what in a client's certificate is the user's name.
+	CertName config.CertName
 	// KnownDatabase is asked only behind authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Admit has the last word, and may count: behind its yes only the write of AuthenticationOk can fail, in which case
@@ -66,9 +73,10 @@ type Options struct {
 type attempt struct {
 	caller context.Context // as given to Serve
 	ctx    context.Context // ends with caller, or at the deadline
-	nc     net.Conn
+	nc     net.Conn        // TLS, once that is on top
 	opt    *Options
 
+	tls   *secured  // nil: plain text
 	out   []byte    // written, not yet sent
 	heard time.Time // when the last authentication message was complete
 
@@ -109,7 +117,12 @@ func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
 	}
 	if f != nil {
 		a.refuse(f)
+		a.goodbye()
 		return Result{}, f
+	}
+	res.Conn = a.nc
+	if a.tls != nil {
+		res.TLS = a.tls.adapter
 	}
 	return res, nil // and no deadline was ever set
 }
@@ -127,6 +140,9 @@ func (a *attempt) run() (Result, *Failure) {
 		return Result{}, f
 	}
 	if f := a.identify(first); f != nil {
+		return Result{}, f
+	}
+	if f := a.checkEncryption(); f != nil {
 		return Result{}, f
 	}
 	if f := a.authenticate(); f != nil {

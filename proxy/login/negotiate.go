@@ -8,12 +8,12 @@ import (
 // minorMax is the newest minor version of protocol 3 that weir speaks.
 const minorMax = 0
 
-// firstPacket reads first packets until one is no request for encryption. Both requests are refused with 'N', in any order,
-// each at most once.
+// firstPacket reads first packets until one is no request for encryption. That of TLS is granted where TLS is offered; the others
+// are refused with 'N', in any order, each at most once.
 func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 	ssl, gssenc := false, false
-	for {
-		body, f := a.readStartup()
+	for first := true; ; first = false {
+		body, f := a.readStartup(first)
 		if f != nil {
 			return wire.Startup{}, f
 		}
@@ -25,7 +25,7 @@ func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 		switch {
 		case s.Kind == wire.StartupSSL && !ssl:
 			ssl = true
-			f = a.declineEncryption("SSL")
+			f = a.answerSSLRequest()
 		case s.Kind == wire.StartupGSSENC && !gssenc:
 			gssenc = true
 			f = a.declineEncryption("GSSAPI encryption")
@@ -44,13 +44,28 @@ func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 	}
 }
 
-// declineEncryption answers 'N', unless bytes follow that a client, which must wait for the answer, cannot have sent.
-func (a *attempt) declineEncryption(request string) *Failure {
+// answerSSLRequest answers 'S' and does the handshake, or declines.
+func (a *attempt) answerSSLRequest() *Failure {
+	config := a.offer()
+	if config == nil {
+		return a.declineEncryption("SSL")
+	}
+	if f := a.answerRequest("SSL", 'S'); f != nil {
+		return f
+	}
+	return a.encrypt(config, nil)
+}
+
+func (a *attempt) declineEncryption(request string) *Failure { return a.answerRequest(request, 'N') }
+
+// answerRequest answers, unless bytes follow that a client, which must wait for the answer, cannot have sent. With TLS they could
+// not be taken for what came through it, because nothing has been read ahead; but they are a sign that something is wrong.
+func (a *attempt) answerRequest(request string, answer byte) *Failure {
 	if unread(a.nc) {
 		a.major = 3
 		return a.fail(Malformed, pgerror.UnencryptedData(request), "")
 	}
-	a.out = append(a.out, 'N')
+	a.out = append(a.out, answer)
 	return a.flush()
 }
 

@@ -2,15 +2,17 @@ package login
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/socket"
 	"weir/proxy/wire"
 )
 
 // Result is a login that succeeded, or a connection that came to cancel somebody's query.
 type Result struct {
-	// Cancel is set where the connection brought a CancelRequest. Nothing else is set then, nothing was answered, and
+	// Cancel is set where the connection brought a CancelRequest. Save for TLS and Conn nothing else is set then, nothing was answered, and
 	// nothing is to be: the connection is closed once the request has been dealt with.
 	Cancel *Cancel
 
@@ -21,6 +23,10 @@ type Result struct {
 	// setting's name must have, so it holds neither quotes nor blanks; whether there is such a setting, and whether it
 	// takes the value, the server knows.
 	Settings []wire.Param
+	// TLS is on top of the connection, nil where that is plain. Conn is what to talk on while it still blocks: of a CancelRequest
+	// and for what has to be said before the connection is a loop's.
+	TLS  *socket.Adapter
+	Conn net.Conn
 	// Minor is the minor version of protocol 3 that was agreed on.
 	Minor uint16
 }
@@ -37,6 +43,7 @@ type Reason uint8
 // The reasons.
 const (
 	Malformed       Reason = iota + 1 // bytes that are no login
+	BadTLS                            // no agreement on TLS, or less of it than is demanded
 	Unsupported                       // a correct wish that weir does not fulfil: protocol version, replication
 	TimedOut                          // client_login_timeout
 	ShutDown                          // weir stops
@@ -53,6 +60,8 @@ func (r Reason) String() string {
 	switch r {
 	case Malformed:
 		return "malformed"
+	case BadTLS:
+		return "tls"
 	case Unsupported:
 		return "unsupported"
 	case TimedOut:
@@ -175,4 +184,11 @@ func (a *attempt) refuse(f *Failure) {
 	_ = a.nc.SetWriteDeadline(time.Now().Add(refusalGrace))
 	_, _ = a.nc.Write(a.out) // the login has failed already; a peer that is gone, too, changes nothing
 	a.out = nil
+}
+
+// goodbye tells a client with TLS that no more will come.
+func (a *attempt) goodbye() {
+	if a.tls != nil {
+		_ = a.tls.conn.CloseWrite() // within a deadline of its own
+	}
 }

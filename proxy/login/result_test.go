@@ -88,7 +88,7 @@ func TestCancelRequestIsHandedOn(t *testing.T) {
 			t.Errorf("%s: answered %q", name, got)
 		}
 		o := h.outcome()
-		if want := (Result{Cancel: &Cancel{PID: 7, Secret: []byte("abcd")}}); o.f != nil || !reflect.DeepEqual(o.res, want) {
+		if want := (Result{Cancel: &Cancel{PID: 7, Secret: []byte("abcd")}, Conn: o.res.Conn}); o.f != nil || !reflect.DeepEqual(o.res, want) {
 			t.Errorf("%s: %+v, %v", name, o.res, o.f)
 		}
 	}

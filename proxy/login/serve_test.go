@@ -48,7 +48,7 @@ func listen(t *testing.T, opt Options) *house {
 				res, err := Serve(context.Background(), nc, opt)
 				h.outcomes <- outcome{res, failureOf(t, err)}
 				if err == nil && res.Cancel == nil {
-					relay(nc)
+					relay(res.Conn)
 				}
 			})
 		}

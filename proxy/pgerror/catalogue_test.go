@@ -46,6 +46,20 @@ var catalogue = []chapter{
 			"Look into weir's log.",
 		},
 		{"EmptyPassword", EmptyPassword, "The client sent an empty password.", "Give the driver a password."},
+		{
+			"EncryptionRequired", EncryptionRequired, "`sslmode` in `[client_tls]` demands TLS, and the client came without.",
+			"See the hint.",
+		},
+		{"TLSTooOld", TLSTooOld("TLS 1.3"), "The database's `min_version` in `[client_tls]` is newer than what client and weir agreed on.", "Use a newer driver or TLS library."},
+		{
+			"CertificateRequired", CertificateRequired,
+			"`sslmode` in `[client_tls]` demands a certificate of the client, and it showed none, or one that another authority than those in `ca_file` has issued.",
+			"Give the driver a certificate (`sslcert`, `sslkey`).",
+		},
+		{
+			"CertificateMismatch", CertificateMismatch("app"), "The client's certificate does not name the user that it wants to be. weir's log says what it names.",
+			"Use the user's own certificate; see `cert_name` in `[auth]`.",
+		},
 		{"UnknownDatabase", UnknownDatabase("shop"), "An authenticated client asked for a database that weir does not have.", "See the hint."},
 		{
 			"LoginTimeout", LoginTimeout(time.Minute), "A client began its login and did not complete it in time. One that did not even send its startup packet is closed without a word.",

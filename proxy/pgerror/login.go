@@ -55,6 +55,37 @@ func UnencryptedData(request string) *Error {
 	}
 }
 
+// EncryptionRequired answers a client without TLS where TLS is demanded.
+var EncryptionRequired = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "connection is not encrypted",
+	Detail:  "Connections over TCP must use TLS here: see sslmode in [client_tls].",
+	Hint:    "Connect with sslmode=require, or what the driver calls it.",
+}
+
+// TLSTooOld answers a client whose version of TLS is older than its database demands; least is a version's name.
+func TLSTooOld(least string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+		Message: "connection requires " + least + " or newer",
+		Hint:    "See min_version in [client_tls].",
+	}
+}
+
+// CertificateRequired answers a client that has shown no certificate, or one of another authority. The text is PostgreSQL's.
+var CertificateRequired = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "connection requires a valid client certificate",
+}
+
+// CertificateMismatch answers a client whose certificate is somebody else's. The text is PostgreSQL's.
+func CertificateMismatch(user string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+		Message: `certificate authentication failed for user "` + user + `"`,
+	}
+}
+
 // UnsupportedProtocol answers a startup packet of another major protocol version than 3.
 func UnsupportedProtocol(major, minor uint16) *Error {
 	return &Error{

@@ -1,0 +1,67 @@
+package login
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"slices"
+	"strings"
+
+	"weir/config"
+)
+
+// certificate is the client's, once the handshake has verified it and one of the database's own authorities has issued it; nil
+// otherwise.
+func (a *attempt) certificate() *x509.Certificate {
+	if a.tls == nil || a.opt.TLS == nil || !a.opt.TLS.Demands(a.database).Verified(&a.tls.state) {
+		return nil
+	}
+	return a.tls.state.PeerCertificates[0]
+}
+
+// namedByCertificate reports whether the client's certificate is the user's own.
+func (a *attempt) namedByCertificate() bool {
+	c := a.certificate()
+	return c != nil && slices.Contains(certificateNames(c, a.opt.CertName), a.user)
+}
+
+// certificateNames are what a certificate calls its owner. Names are compared as they are written, as in PostgreSQL: users'
+// names are, too.
+func certificateNames(c *x509.Certificate, kind config.CertName) []string {
+	switch kind {
+	case config.CertSAN:
+		names := slices.Concat(c.DNSNames, c.EmailAddresses)
+		for _, u := range c.URIs {
+			names = append(names, u.String())
+		}
+		return names
+	case config.CertDN:
+		return []string{c.Subject.String()}
+	case config.CertCN:
+	}
+	return commonName(c)
+}
+
+var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// commonName is the only one; of two, libraries disagree which one counts.
+func commonName(c *x509.Certificate) []string {
+	var names []string
+	for _, n := range c.Subject.Names {
+		if text, ok := n.Value.(string); ok && n.Type.Equal(oidCommonName) {
+			names = append(names, text)
+		}
+	}
+	if len(names) != 1 || names[0] == "" {
+		return nil
+	}
+	return names
+}
+
+// certificateText is what the log says of the names that were not the user's.
+func (a *attempt) certificateText() string {
+	names := certificateNames(a.certificate(), a.opt.CertName)
+	if len(names) == 0 {
+		return "the certificate has no name of this kind: " + a.opt.CertName.String()
+	}
+	return "the certificate names " + strings.Join(names, ", ")
+}

@@ -16,7 +16,7 @@ import (
 // wireClient is a client that says exactly what a test tells it to, and nothing by itself.
 type wireClient struct {
 	t      *testing.T
-	conn   *net.TCPConn
+	conn   halfConn
 	reader *bufio.Reader
 	front  *pgproto3.Frontend
 	name   string // for messages
@@ -40,7 +40,19 @@ func dial(t *testing.T, addr, user, db string, params ...string) *wireClient {
 // tryDial is dial where the login may fail: with a *serverError if the server has said why.
 func tryDial(t *testing.T, addr, user, db string, params ...string) (*wireClient, error) {
 	t.Helper()
-	c := newClient(t, dialRaw(t, addr))
+	return tryDialOver(t, dialRaw(t, addr), user, db, params...)
+}
+
+// halfConn is a connection that can be closed in one direction: TCP, or TLS.
+type halfConn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// tryDialOver is tryDial on a connection that exists.
+func tryDialOver(t *testing.T, conn halfConn, user, db string, params ...string) (*wireClient, error) {
+	t.Helper()
+	c := newClient(t, conn)
 	startup := pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{
 		"user": user, "database": db,
 	}}
@@ -62,7 +74,7 @@ func tryDial(t *testing.T, addr, user, db string, params ...string) (*wireClient
 	}
 }
 
-func newClient(t *testing.T, conn *net.TCPConn) *wireClient {
+func newClient(t *testing.T, conn halfConn) *wireClient {
 	c := &wireClient{t: t, conn: conn, reader: bufio.NewReaderSize(conn, 64<<10), params: map[string]string{}}
 	c.front = pgproto3.NewFrontend(exactReader{c.reader}, conn)
 	return c
@@ -274,6 +286,11 @@ func tryCancel(addr string, pid, secret uint32) error {
 	if err != nil {
 		return err
 	}
+	return tryCancelOver(nc, pid, secret)
+}
+
+// tryCancelOver is tryCancel on a connection that exists, which it closes.
+func tryCancelOver(nc net.Conn, pid, secret uint32) error {
 	defer func() { _ = nc.Close() }()
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	var p [16]byte

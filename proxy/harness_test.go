@@ -30,6 +30,7 @@ var debugLog = flag.Bool("weirlog", false, "let weir log at level debug, and sho
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	pgserver.SharedOptions = pgserver.Options{Settings: map[string]string{"ssl": "on"}, HBA: serverHBA, Files: serverFiles()}
 	pgserver.Main(m)
 }
 
@@ -91,6 +92,7 @@ func complete(d *pgserver.Database, toml string) string {
 	add("listen", "]\naddresses = [\"127.0.0.1:0\"]")
 	add("http", "]\naddress = \"\"")
 	add("auth", "]\ntype = \"trust\"")
+	add("server_tls", "]\nsslmode = \"disable\"")
 	add("databases", fmt.Sprintf(".\"*\"]\nhost = \"127.0.0.1\"\nport = %d", d.Server.Port()))
 	return toml
 }

@@ -145,7 +145,7 @@ func killBackend(t *testing.T, d *pgserver.Database, pid string) {
 
 // reset ends the connection with a RST instead of a FIN.
 func (c *wireClient) reset() {
-	_ = c.conn.SetLinger(0)
+	_ = c.conn.(*net.TCPConn).SetLinger(0)
 	_ = c.conn.Close()
 }
 

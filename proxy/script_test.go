@@ -20,8 +20,8 @@ import (
 	"weir/proxy/status"
 )
 
-// TestWireScripts runs testdata/wire: conversations of up to nine clients, first with PostgreSQL itself and then through a
-// weir with one single backend; what the clients see must be the same. Process ids and addresses are masked. The dialect:
+// TestWireScripts runs testdata/wire: conversations of up to nine clients, first with PostgreSQL itself, then through a weir
+// with one single backend, and then the same with TLS on both sides; what the clients see must be the same. Process ids and addresses are masked. The dialect:
 //
 //	exec                     runs SQL as superuser on the server itself
 //	weir                     configures weir: the lines go before what start adds; otherwise it is pool_size = 1
@@ -46,8 +46,9 @@ func TestWireScripts(t *testing.T) {
 	}
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".txt")
-		t.Run(name+"/direct", func(t *testing.T) { runScript(t, path, false) })
-		t.Run(name+"/weir", func(t *testing.T) { runScript(t, path, true) })
+		t.Run(name+"/direct", func(t *testing.T) { runScript(t, path, false, false) })
+		t.Run(name+"/weir", func(t *testing.T) { runScript(t, path, true, false) })
+		t.Run(name+"/tls", func(t *testing.T) { runScript(t, path, true, true) })
 	}
 }
 
@@ -56,13 +57,14 @@ type script struct {
 	t       *testing.T // of the whole file
 	d       *pgserver.Database
 	through bool // weir
+	secret  bool // with TLS between client and weir, and between weir and server
 	weir    *weirUnderTest
 	clients map[string]*wireClient
 	broken  bool // a step has failed
 }
 
-func runScript(t *testing.T, path string, through bool) {
-	s := &script{t: t, d: database(t), through: through, clients: map[string]*wireClient{}}
+func runScript(t *testing.T, path string, through, secret bool) {
+	s := &script{t: t, d: database(t), through: through, secret: secret, clients: map[string]*wireClient{}}
 	datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
 		if !s.through && td.HasArg("weir") {
 			return td.Expected
@@ -89,7 +91,7 @@ func (s *script) run(td *datadriven.TestData) (string, error) {
 		return "", s.d.Server.Exec(context.Background(), s.d.Name, td.Input)
 	case "weir":
 		if s.through {
-			s.weir = start(s.t, s.d, td.Input)
+			s.start(td.Input)
 		}
 		return "", nil
 	case "server":
@@ -112,7 +114,7 @@ func (s *script) run(td *datadriven.TestData) (string, error) {
 			}
 		}
 		var err error
-		c, err = tryDial(s.t, s.addr(), s.d.Server.Superuser(), s.d.Name, params...)
+		c, err = tryDialOver(s.t, s.connection(), s.d.Server.Superuser(), s.d.Name, params...)
 		if refused := (*serverError)(nil); errors.As(err, &refused) {
 			return refused.Error() + "\n", nil
 		}
@@ -129,9 +131,25 @@ func (s *script) addr() string {
 		return s.d.Server.Addr()
 	}
 	if s.weir == nil {
-		s.weir = start(s.t, s.d, "[pool]\npool_size = 1")
+		s.start("[pool]\npool_size = 1")
 	}
 	return s.weir.Addr
+}
+
+func (s *script) start(toml string) {
+	if s.secret {
+		toml += "\n" + bothTLS(s.t)
+	}
+	s.weir = start(s.t, s.d, toml)
+}
+
+// connection is a new one to whom the clients talk.
+func (s *script) connection() halfConn {
+	nc := dialRaw(s.t, s.addr())
+	if s.secret {
+		return startTLS(s.t, nc)
+	}
+	return nc
 }
 
 func (s *script) command(c *wireClient, td *datadriven.TestData, what string, args []datadriven.CmdArg) (string, error) {
@@ -166,7 +184,7 @@ func (s *script) command(c *wireClient, td *datadriven.TestData, what string, ar
 		delete(s.clients, td.Cmd)
 		return "", nil
 	case "cancel":
-		return "", tryCancel(s.addr(), c.pid, c.secret)
+		return "", tryCancelOver(s.connection(), c.pid, c.secret)
 	case "reported":
 		var out strings.Builder
 		for _, a := range args {

@@ -30,7 +30,7 @@ func TestCancelEndsWhatTheBackendDoes(t *testing.T) {
 	tcp := target(t)
 	unix, secret := tcp, tcp
 	unix.Host = pgserver.ForTest(t).Server.SocketDir()
-	secret.TLS = serverTLS(t, config.TLS{SSLMode: config.SSLVerifyFull, CAFile: rootFile})
+	secret.TLS = serverTLS(t, config.TLS{SSLMode: config.SSLVerifyFull, CAFile: authority(t, root)})
 	secret.Host = "localhost"
 	for name, to := range map[string]Target{"tcp": tcp, "unix": unix, "tls": secret} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ const password = `it's a \ "secret"`
 func TestMain(m *testing.M) {
 	pgserver.SharedOptions = pgserver.Options{
 		Auth: "scram-sha-256", Password: password, Settings: map[string]string{"ssl": "on", "ssl_ca_file": "root.crt"},
-		HBA: tlsHBA, Files: tlsFiles(),
+		HBA: tlsHBA, Files: serverFiles(),
 	}
 	pgserver.Main(m)
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -32,22 +31,22 @@ var (
 		"hostssl all certified all cert",
 		"host all needs_tls,hates_tls,certified all reject",
 	}
-	rootFile, strangerFile config.Path // made by tlsFiles
-	certified, unknown     config.TLS
 )
 
-func tlsFiles() map[string][]byte {
-	dir, err := os.MkdirTemp("", "weir-backend-")
-	if err != nil {
-		panic(err)
-	}
-	rootFile, strangerFile = config.Path(root.Write(dir, "root")), config.Path(stranger.Write(dir, "stranger"))
-	pair := func(a *testca.Authority, name string) config.TLS {
-		cert, key := a.Issue(testca.Subject{CN: "certified"}).Write(dir, name)
-		return config.TLS{CertFile: config.Path(cert), KeyFile: config.Path(key)}
-	}
-	certified, unknown = pair(root, "certified"), pair(stranger, "unknown")
+// serverFiles are those of a server with TLS.
+func serverFiles() map[string][]byte {
 	return map[string][]byte{"server.crt": serverPair.CertPEM(), "server.key": serverPair.KeyPEM(), "root.crt": root.PEM()}
+}
+
+// authority writes an authority's certificate into a file.
+func authority(t *testing.T, a *testca.Authority) config.Path {
+	return config.Path(a.Write(t.TempDir(), "root"))
+}
+
+// identity is a client's certificate, of a role that needs one.
+func identity(t *testing.T, a *testca.Authority) config.TLS {
+	cert, key := a.Issue(testca.Subject{CN: "certified"}).Write(t.TempDir(), "client")
+	return config.TLS{SSLMode: config.SSLRequire, CertFile: config.Path(cert), KeyFile: config.Path(key)}
 }
 
 func serverTLS(t *testing.T, settings config.TLS) *certs.Server {
@@ -80,7 +79,7 @@ func TestSSLModesAreLibpqs(t *testing.T) {
 	unix.Host = d.Server.SocketDir()
 	mode := func(m config.SSLMode) config.TLS { return config.TLS{SSLMode: m} }
 	with := func(m config.SSLMode, ca config.Path) config.TLS { return config.TLS{SSLMode: m, CAFile: ca} }
-	identified := func(id config.TLS) config.TLS { id.SSLMode = config.SSLRequire; return id }
+	rootFile, strangerFile := authority(t, root), authority(t, stranger)
 	const plain, secret = "false", "true" // pg_stat_ssl.ssl
 	for _, tt := range []struct {
 		name string
@@ -114,9 +113,9 @@ func TestSSLModesAreLibpqs(t *testing.T) {
 		{"prefer, server has none", none, mode(config.SSLPrefer), plain},
 		{"require, server has none", none, mode(config.SSLRequire), "the server offers no TLS, and sslmode in [server_tls] demands it"},
 
-		{"certificate", as("certified"), identified(certified), secret},
+		{"certificate", as("certified"), identity(t, root), secret},
 		{"no certificate", as("certified"), mode(config.SSLRequire), "requires a valid client certificate"},
-		{"certificate of a stranger", as("certified"), identified(unknown), "unknown certificate authority"},
+		{"certificate of a stranger", as("certified"), identity(t, stranger), "unknown certificate authority"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			to := tt.to
@@ -347,7 +346,7 @@ func TestCancelPrefersTLS(t *testing.T) {
 		"verify-full, address": {secret, config.SSLVerifyFull, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.to.TLS = serverTLS(t, config.TLS{SSLMode: tt.mode, CAFile: map[bool]config.Path{true: rootFile}[tt.mode == config.SSLVerifyFull]})
+			tt.to.TLS = serverTLS(t, config.TLS{SSLMode: tt.mode, CAFile: map[bool]config.Path{true: authority(t, root)}[tt.mode == config.SSLVerifyFull]})
 			err := Cancel(context.Background(), tt.to, 7, []byte{1, 2, 3, 4})
 			if tt.want == "" {
 				if err == nil {

@@ -13,11 +13,23 @@ import (
 const (
 	budgetRoundTrips = 2000
 	budgetCalls      = 4 // read the client, write the backend, read the backend, write the client
+	// crypto/tls makes a small reader for each record that comes: one from the client, one from the server, and in this test
+	// one in the client. Measured 3, 2026-11.
+	budgetAllocsTLS = 3
 )
 
 // TestRoundTripKeepsToItsBudget counts what the kernel and the allocator were asked for. The client reuses its buffers, so what
 // is allocated is weir's; a collection or a timer of the runtime's own may add a few objects in all, never one per round trip.
 func TestRoundTripKeepsToItsBudget(t *testing.T) {
+	roundTripKeepsToItsBudget(t, start, budgetRoundTrips/10)
+}
+
+// TestRoundTripWithTLSKeepsToItsBudget: no system call more than in plain text.
+func TestRoundTripWithTLSKeepsToItsBudget(t *testing.T) {
+	roundTripKeepsToItsBudget(t, startWithTLS, budgetAllocsTLS*budgetRoundTrips+budgetRoundTrips/10)
+}
+
+func roundTripKeepsToItsBudget(t *testing.T, start starter, budgetAllocs uint64) {
 	for name, request := range map[string][]byte{
 		"simple":   queryBytes("SELECT 1"),
 		"extended": extendedBytes("SELECT 1"),
@@ -25,7 +37,7 @@ func TestRoundTripKeepsToItsBudget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)
 			w := start(t, d, "[pool]\npool_size = 1\n")
-			c := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			c := enter(t, w, d)
 			answer := make([]byte, 4096)
 			roundTrips(t, c.conn, request, answer, 100) // the pool dials, the buffers are made
 
@@ -39,7 +51,8 @@ func TestRoundTripKeepsToItsBudget(t *testing.T) {
 			if calls > budgetCalls*budgetRoundTrips*101/100 {
 				t.Errorf("%d round trips made %d system calls on sockets, budget %d each", budgetRoundTrips, calls, budgetCalls)
 			}
-			if !instrumented && allocs > budgetRoundTrips/10 {
+			t.Logf("%d allocations", allocs)
+			if !instrumented && allocs > budgetAllocs {
 				t.Errorf("%d round trips allocated %d objects", budgetRoundTrips, allocs)
 			}
 		})

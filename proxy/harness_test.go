@@ -49,6 +49,8 @@ type weirUnderTest struct {
 	Addr  string // its first TCP listener
 	Proxy *proxy.Proxy
 	Log   *logCapture
+
+	secret bool // enter uses TLS
 }
 
 // start runs a weir in front of d's server until the test ends, and then looks for what it has left behind: goroutines,

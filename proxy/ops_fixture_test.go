@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -45,7 +46,31 @@ func serverAt(addr string) string {
 // enter logs a superuser in to d through weir.
 func enter(t *testing.T, w *weirUnderTest, d *pgserver.Database, params ...string) *wireClient {
 	t.Helper()
-	return dial(t, w.Addr, d.Server.Superuser(), d.Name, params...)
+	if !w.secret {
+		return dial(t, w.Addr, d.Server.Superuser(), d.Name, params...)
+	}
+	c, err := tryDialOver(t, startTLS(t, dialRaw(t, w.Addr)), d.Server.Superuser(), d.Name, params...)
+	if err != nil {
+		t.Fatalf("log in at %s with TLS: %v", w.Addr, err)
+	}
+	return c
+}
+
+// starter is start, or start with TLS.
+type starter func(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest
+
+// bothWays runs a test in plain text and with TLS on both sides.
+func bothWays(t *testing.T, f func(t *testing.T, start starter)) {
+	t.Run("plain", func(t *testing.T) { f(t, start) })
+	t.Run("tls", func(t *testing.T) { f(t, startWithTLS) })
+}
+
+// startWithTLS is start with TLS demanded of clients and server.
+func startWithTLS(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
+	t.Helper()
+	w := start(t, d, toml+"\n"+bothTLS(t))
+	w.secret = true
+	return w
 }
 
 // expectPool waits until weir's only pool satisfies cond.
@@ -143,10 +168,18 @@ func killBackend(t *testing.T, d *pgserver.Database, pid string) {
 	})
 }
 
+// netConn is the connection without TLS.
+func (c *wireClient) netConn() *net.TCPConn {
+	if top, ok := c.conn.(*tls.Conn); ok {
+		return top.NetConn().(*net.TCPConn)
+	}
+	return c.conn.(*net.TCPConn)
+}
+
 // reset ends the connection with a RST instead of a FIN.
 func (c *wireClient) reset() {
-	_ = c.conn.(*net.TCPConn).SetLinger(0)
-	_ = c.conn.Close()
+	_ = c.netConn().SetLinger(0)
+	_ = c.netConn().Close()
 }
 
 func atoi(t *testing.T, s string) int {

@@ -122,7 +122,9 @@ func (c *wireClient) largeValueOf(kind byte, skip int) (size int, sum string) {
 }
 
 // Values of 50 MB pass in both directions, whole and right, and weir's memory does not grow with them.
-func TestLargeValues(t *testing.T) {
+func TestLargeValues(t *testing.T) { bothWays(t, largeValues) }
+
+func largeValues(t *testing.T, start starter) {
 	d := database(t)
 	d.Exec(t, "CREATE UNLOGGED TABLE book (title text)")
 	w := start(t, d, "[pool]\npool_size = 1")
@@ -264,7 +266,9 @@ func TestLargeMessageWaitsForABackendOutsideOfWeir(t *testing.T) {
 }
 
 // A large field that is read slowly stays in the server, not in weir.
-func TestLargeFieldThatIsReadSlowly(t *testing.T) {
+func TestLargeFieldThatIsReadSlowly(t *testing.T) { bothWays(t, largeFieldThatIsReadSlowly) }
+
+func largeFieldThatIsReadSlowly(t *testing.T, start starter) {
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 2")
 	slow, other := enter(t, w, d), enter(t, w, d)

@@ -58,7 +58,9 @@ func heap() int {
 }
 
 // A client that reads slowly holds back its server, not weir's memory; others are served meanwhile.
-func TestSlowReaderOfALargeResult(t *testing.T) {
+func TestSlowReaderOfALargeResult(t *testing.T) { bothWays(t, slowReaderOfALargeResult) }
+
+func slowReaderOfALargeResult(t *testing.T, start starter) {
 	const total = 100 << 20
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 2")
@@ -97,7 +99,9 @@ func TestSlowReaderOfALargeResult(t *testing.T) {
 }
 
 // COPY into a server that has stalled holds back its client.
-func TestCopyIntoAStalledServer(t *testing.T) {
+func TestCopyIntoAStalledServer(t *testing.T) { bothWays(t, copyIntoAStalledServer) }
+
+func copyIntoAStalledServer(t *testing.T, start starter) {
 	const total, piece = 24 << 20, 64 << 10
 	d := database(t)
 	d.Exec(t, "CREATE UNLOGGED TABLE book (title text)")
@@ -150,7 +154,9 @@ func TestCopyIntoAStalledServer(t *testing.T) {
 }
 
 // A client that sends request after request and reads no answer is not read any more.
-func TestClientThatNeverReads(t *testing.T) {
+func TestClientThatNeverReads(t *testing.T) { bothWays(t, clientThatNeverReads) }
+
+func clientThatNeverReads(t *testing.T, start starter) {
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 2")
 	c, other := enter(t, w, d), enter(t, w, d)

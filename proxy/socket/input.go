@@ -56,6 +56,12 @@ func (a *Adapter) lendInput() {
 	*raw = *bytes.NewBuffer(lent)
 }
 
+// spent reports that nothing is left to decrypt, and nothing in the socket. False may mean that nobody knows.
+func (a *Adapter) spent() bool {
+	raw := bufferOf(a.conn, inputField)
+	return a.empty && raw != nil && raw.Len() == 0
+}
+
 // takeInput takes it back. What is left, a record of which a part has come, moves to a borrowed buffer of its own size.
 func (a *Adapter) takeInput() {
 	raw := bufferOf(a.conn, inputField)

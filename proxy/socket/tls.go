@@ -58,6 +58,9 @@ func (c *Conn) readTLS(shared *IO, p []byte) (int, error) {
 			break
 		}
 		a.produced = n > 0
+		if err == nil && a.spent() {
+			err = errLater // crypto/tls would find that out at the price of an allocation
+		}
 	}
 	if lent {
 		a.takeInput()

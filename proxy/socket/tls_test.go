@@ -378,8 +378,8 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	})
 }
 
-// TestTLSSteadyState: one system call for a read and one for a write, as without TLS, and what crypto/tls allocates: two small
-// readers and no buffer.
+// TestTLSSteadyState: one system call for a read and one for a write, as without TLS, and no allocation save that of crypto/tls for a
+// read, a small reader.
 func TestTLSSteadyState(t *testing.T) {
 	bothRoles(t, func(t *testing.T, config *tls.Config, client bool) {
 		p := newTLSPair(t, config, client, "", 0)

@@ -22,7 +22,7 @@ QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/
 CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser quick race fuzz bench lint fmt docs cross sizes build clean \
+.PHONY: help demo compare programs test test-browser quick race tls fuzz bench lint fmt docs cross sizes build clean \
 	check-format vet staticcheck arch unit
 
 help: ## list the targets
@@ -48,6 +48,9 @@ test-browser: ## what people see, in headless Chromium (apt-get install chromium
 race: ## the concurrent packages with the race detector and their invariants checked
 	.ci/compiler
 	CGO_ENABLED=1 $(GO) test -race -tags invariants $(CONCURRENT)
+
+tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
+	$(GO) test ./proxy -weirtls
 
 fuzz: ## each fuzz target for T (make fuzz T=1m)
 	.ci/fuzz $(T)

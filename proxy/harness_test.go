@@ -28,9 +28,12 @@ const patience = 20 * time.Second
 
 var debugLog = flag.Bool("weirlog", false, "let weir log at level debug, and show its log also where a test passes")
 
+// everywhereTLS lets the tests that say nothing about TLS have it on both sides: make tls.
+var everywhereTLS = flag.Bool("weirtls", false, "use TLS between clients and weir, and between weir and PostgreSQL")
+
 func TestMain(m *testing.M) {
 	flag.Parse()
-	pgserver.SharedOptions = pgserver.Options{Settings: map[string]string{"ssl": "on"}, HBA: serverHBA, Files: serverFiles()}
+	pgserver.SharedOptions = pgserver.Options{Settings: map[string]string{"ssl": "on", "ssl_ca_file": "root.crt"}, HBA: serverHBA, Files: serverFiles()}
 	pgserver.Main(m)
 }
 
@@ -60,11 +63,16 @@ type weirUnderTest struct {
 func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	t.Helper()
 	before := footprintOf(d)
+	secret := *everywhereTLS && !strings.Contains(toml, "[client_tls") && !strings.Contains(toml, "[server_tls")
+	if secret {
+		dir := tlsFolder(t)
+		toml += "\n" + clientTLS(dir, "prefer", "") + serverTLS(dir)
+	}
 	c, err := config.Parse("test.toml", []byte(complete(d, toml)), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatalf("configuration: %v\n%s", err, complete(d, toml))
 	}
-	w := &weirUnderTest{t: t, Log: new(logCapture)}
+	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
 	level := slog.LevelInfo
 	if *debugLog {
 		level = slog.LevelDebug
@@ -105,6 +113,9 @@ func (w *weirUnderTest) Stop() { w.Proxy.Stop() }
 // DSN is a URL for d through weir. params are names and values of startup parameters.
 func (w *weirUnderTest) DSN(d *pgserver.Database, params ...string) string {
 	q := url.Values{"sslmode": {"disable"}}
+	if w.secret {
+		q.Set("sslmode", "require")
+	}
 	for i := 0; i < len(params); i += 2 {
 		q.Set(params[i], params[i+1])
 	}

@@ -16,7 +16,7 @@ func TestCancelWithAWrongKeyDoesNothing(t *testing.T) {
 	d := database(t)
 	var reached atomic.Int32
 	g := newGate(t, d.Server.Addr(), func(pass func()) { reached.Add(1); pass() })
-	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 2")
+	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 2")
 	victim, other, gone := enter(t, w, d), enter(t, w, d), enter(t, w, d)
 	gone.Terminate()
 	expectPool(t, w, "two clients", func(p status.Pool) bool { return clientCount(p) == 2 })
@@ -167,7 +167,7 @@ func TestFloodOfCancelRequestsIsBounded(t *testing.T) {
 		pass()
 		under.Add(-1)
 	})
-	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 2")
+	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 2")
 	victim, other, idle := enter(t, w, d), enter(t, w, d), enter(t, w, d)
 	other.Query("SELECT 1")
 

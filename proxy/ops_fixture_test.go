@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"testing"
@@ -21,6 +22,13 @@ func privateServer(t *testing.T, opts pgserver.Options) *pgserver.Database {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
+	}
+	if *everywhereTLS {
+		opts.Settings = maps.Clone(opts.Settings)
+		if opts.Settings == nil {
+			opts.Settings = map[string]string{}
+		}
+		opts.Settings["ssl"], opts.Files = "on", serverFiles()
 	}
 	s, err := pgserver.Start(context.Background(), opts)
 	if err != nil {

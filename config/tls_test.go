@@ -78,7 +78,8 @@ func TestDatabaseHasItsOwnTLS(t *testing.T) {
 	}{
 		{"plain", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12}, TLS{SSLVerifyFull, "", "", SystemRoots, TLS12}},
 		{
-			"shop", TLS{SSLVerifyCA, in("weir.crt"), in("weir.key"), in("ca.crt"), TLS13},
+			"shop",
+			TLS{SSLVerifyCA, in("weir.crt"), in("weir.key"), in("ca.crt"), TLS13},
 			TLS{SSLVerifyCA, in("other.crt"), in("other.key"), in("ca.crt"), TLS12},
 		},
 		{"bare", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12}, TLS{SSLDisable, "", "", "", TLS12}},

@@ -19,6 +19,7 @@ type commandLine struct {
 	Weir         []string `placeholder:"[NAME=]PATH" help:"A weir to measure; may be given several times, and as none. Without it weir is built from the source here."`
 	Rounds       int      `placeholder:"N" help:"Interleaved rounds."`
 	Quick        bool     `help:"Short turns, few rounds, small sizes. Leaves the performance page alone."`
+	TLS          bool     `name:"tls" help:"Clients use TLS."`
 	ServerSocket bool     `help:"Proxies reach PostgreSQL over its unix socket instead of TCP."`
 	Doc          string   `default:"docs/performance.md" placeholder:"PATH" help:"The page whose sections are refreshed (${default}; none for no page)."`
 	JSON         string   `name:"json" placeholder:"PATH" help:"Write every sample as JSON; - is standard output."`

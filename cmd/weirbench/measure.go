@@ -46,6 +46,7 @@ func (c *commandLine) measure(ctx context.Context, command string, args []string
 		return err
 	}
 	defer lab.Close()
+	lab.TLS = c.TLS
 	report := bench.Report{Command: bench.CommandLine(args), Date: start, Machine: lab.Describe(ctx)}
 	say("%s", report.Machine)
 	for _, suite := range c.suites(lab) {
@@ -57,6 +58,9 @@ func (c *commandLine) measure(ctx context.Context, command string, args []string
 		if err != nil {
 			// What earlier suites found is not thrown away with the one that failed.
 			return errors.Join(fmt.Errorf("suite %s: %w", suite.name, err), c.write(report, out, say))
+		}
+		if c.TLS {
+			result = result.OverTLS()
 		}
 		if err := result.Print(tables); err != nil {
 			return err

@@ -178,7 +178,7 @@ var table = map[string]rule{
 		why: "support for every test, so it depends on nothing",
 	},
 	"internal/bench": {
-		ours:    []string{"internal/pgserver"},
+		ours:    []string{"internal/pgserver", "internal/testca"},
 		outside: []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/jackc/pgproto3/v2", "github.com/jackc/pgx/v5/..."},
 		why:     "benchmarks treat weir as they treat PgBouncer: a program with an address",
 	},

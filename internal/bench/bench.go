@@ -5,8 +5,8 @@
 // interleaved rounds (A B, B A, ...), so that a noisy neighbour hits all of them, and reports medians and ratios of
 // medians. Clients speak the wire protocol by hand (client.go) and share no code with the proxy under test.
 //
-// Owner: the goroutine that called the suite; suites run one at a time. It imports internal/pgserver and, of weir,
-// nothing else. It is no part of any test: figures depend on the machine, so nothing here asserts them.
+// Owner: the goroutine that called the suite; suites run one at a time. It imports internal/pgserver and
+// internal/testca and, of weir, nothing else. It is no part of any test: figures depend on the machine, so nothing here asserts them.
 package bench
 
 import (
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"weir/internal/pgserver"
+	"weir/internal/testca"
 )
 
 // database and user of all benchmarks. The private server trusts everybody on loopback.
@@ -33,6 +34,8 @@ type Lab struct {
 	Programs []Program
 	// ServerSocket lets proxies reach PostgreSQL through its unix socket instead of TCP.
 	ServerSocket bool
+	// TLS lets clients and proxies talk TLS; between proxies and PostgreSQL there is none.
+	TLS bool
 	// Progress is told in one line what runs now.
 	Progress func(format string, args ...any)
 
@@ -76,10 +79,20 @@ func (l *Lab) prepare(ctx context.Context) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
+	l.certify()
 	if err := l.pg.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
 	return l.fillPgbench(ctx)
+}
+
+// certify makes the proxies' certificate, which whoever runs them may read.
+func (l *Lab) certify() {
+	ca := testca.New("weirbench")
+	cert, key := ca.Localhost().Write(l.dir, "proxy")
+	for _, file := range []string{cert, key} {
+		_ = os.Chmod(file, 0o644) // else the proxy says that it cannot read it
+	}
 }
 
 func (l *Lab) fillPgbench(ctx context.Context) error {

@@ -46,7 +46,7 @@ func (l *Lab) CPU(ctx context.Context, opts CPUOptions) (Result, error) {
 		Title: "CPU time per transaction",
 		About: fmt.Sprintf("`pgbench -S -n` over TCP, transaction pooling, %d backends reached over %s; user and system time of the "+
 			"proxy's process by transactions processed; %d rounds of %v each.", opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
-		Table:   l.cpuTable(cells, cpuGoal),
+		Table:   l.cpuTable(cells, l.cpuGoal),
 		Samples: cells,
 	}, nil
 }
@@ -76,8 +76,10 @@ func (l *Lab) serverWay() string {
 
 // cpuGoal is what the project set itself, against the newest PgBouncer: most is to be won where the loop is busy,
 // while with few clients each round trip wakes a sleeping loop.
-func cpuGoal(mode string, clients int) *goal {
+func (l *Lab) cpuGoal(mode string, clients int) *goal {
 	switch {
+	case l.TLS:
+		return &goal{bound: 1.0, format: "%.2f"}
 	case mode == "simple" && clients == 8:
 		return &goal{bound: 1.1, format: "%.2f"}
 	case mode == "simple" && (clients == 64 || clients == 256):

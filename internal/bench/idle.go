@@ -32,6 +32,9 @@ func (s IdleSample) perClient(now int64) float64 { return float64(now-s.Before) 
 // idleGoal: a struct, a descriptor and nothing else. A socket's own memory is the kernel's and in nobody's Pss.
 var idleGoal = &goal{bound: 1024, format: "%.0f"}
 
+// idleTLSGoal: with TLS there are keys and what the handshake leaves behind.
+var idleTLSGoal = &goal{bound: 24 << 10, format: "%.0f"}
+
 // Idle measures the memory that idle clients cost. Every turn has a fresh process, for memory once grown stays.
 func (l *Lab) Idle(ctx context.Context, opts IdleOptions) (Result, error) {
 	opts.Clients = l.withinLimit(opts.Clients)
@@ -65,7 +68,7 @@ func (l *Lab) Idle(ctx context.Context, opts IdleOptions) (Result, error) {
 			fmt.Sprintf("%.0f", loggedIn), fmt.Sprintf("%.0f", queried), "",
 		}
 		if p.Kind == Weir {
-			row[7] = idleGoal.verdict(max(loggedIn, queried))
+			row[7] = l.idleGoal().verdict(max(loggedIn, queried))
 		}
 		table.Rows = append(table.Rows, row)
 	}
@@ -77,6 +80,13 @@ func (l *Lab) Idle(ctx context.Context, opts IdleOptions) (Result, error) {
 		Table:   table,
 		Samples: all,
 	}, nil
+}
+
+func (l *Lab) idleGoal() *goal {
+	if l.TLS {
+		return idleTLSGoal
+	}
+	return idleGoal
 }
 
 func mebibytes(n float64) string { return fmt.Sprintf("%.1f MiB", n/(1<<20)) }

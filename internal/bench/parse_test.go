@@ -56,7 +56,7 @@ func TestPgbenchReportsOfBrokenRunsAreRefused(t *testing.T) {
 
 func TestPgbenchIsToldTheLoad(t *testing.T) {
 	a := pgbenchArgs{mode: "extended", clients: 1, jobs: 2, duration: 3 * time.Second, connect: true}
-	got := strings.Join(a.list(hostPort{"127.0.0.1", 6432}), " ")
+	got := strings.Join(a.list(hostPort{"127.0.0.1", 6432, false}), " ")
 	want := "-h 127.0.0.1 -p 6432 -U postgres -n -S -M extended -c 1 -j 1 -T 3 -C bench" // pgbench wants -j up to -c
 	if got != want {
 		t.Errorf("arguments are\n%s, want\n%s", got, want)
@@ -115,18 +115,20 @@ func TestErrorResponseIsRead(t *testing.T) {
 }
 
 func TestProxyConfigurationsHoldTheSuitesOptions(t *testing.T) {
-	listen, server := hostPort{"127.0.0.1", 7001}, hostPort{"127.0.0.1", 7002}
+	listen, server, files := hostPort{"127.0.0.1", 7001, true}, hostPort{"127.0.0.1", 7002, false}, tlsFiles{"/tmp/c", "/tmp/k"}
 	opts := targetOptions{backends: 16, clients: 256}
 	for _, c := range []struct {
 		name, config string
 		want         []string
 	}{
-		{"weir", weirConfig(listen, server, opts), []string{
+		{"weir", weirConfig(listen, server, files, opts), []string{
 			`addresses = ["127.0.0.1:7001"]`, `type = "trust"`, `mode = "transaction"`, "pool_size = 16", "port = 7002", "max_client_conn = 306",
+			`sslmode = "require"`, `cert_file = "/tmp/c"`, `key_file = "/tmp/k"`,
 		}},
-		{"pgbouncer", pgbouncerConfig(listen, server, "/tmp/u", opts), []string{
+		{"pgbouncer", pgbouncerConfig(listen, server, "/tmp/u", files, opts), []string{
 			"* = host=127.0.0.1 port=7002", "listen_port = 7001", "auth_type = trust", "auth_file = /tmp/u", "pool_mode = transaction",
 			"default_pool_size = 16", "max_client_conn = 306",
+			"client_tls_sslmode = require", "client_tls_cert_file = /tmp/c", "client_tls_key_file = /tmp/k",
 		}},
 	} {
 		lines := strings.Split(c.config, "\n")

@@ -46,7 +46,11 @@ func (l *Lab) runPgbench(ctx context.Context, addr hostPort, a pgbenchArgs) (pgb
 		return pgbenchRun{}, err
 	}
 	cmd := exec.CommandContext(ctx, pgbench, a.list(addr)...)
-	cmd.Env = append(cmd.Environ(), "PGSSLMODE=disable", "PGGSSENCMODE=disable")
+	sslmode := "disable"
+	if addr.tls {
+		sslmode = "require"
+	}
+	cmd.Env = append(cmd.Environ(), "PGSSLMODE="+sslmode, "PGGSSENCMODE=disable")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return pgbenchRun{}, fmt.Errorf("pgbench with %d clients, %s: %w\n%s", a.clients, a.mode, err, tail(string(out)))

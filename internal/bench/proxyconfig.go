@@ -11,8 +11,8 @@ import (
 
 // weirConfig is a weir.toml that says only what the benchmark needs; the rest is default. Metrics are served as they
 // are by default, for they cost memory, on a port of their own.
-func weirConfig(listen, server hostPort, opts targetOptions) string {
-	return fmt.Sprintf(`[listen]
+func weirConfig(listen, server hostPort, files tlsFiles, opts targetOptions) string {
+	text := fmt.Sprintf(`[listen]
 addresses = [%q]
 
 [http]
@@ -32,15 +32,27 @@ port = %d
 [limits]
 max_client_conn = %d
 `, listen, opts.backends, server.host, server.port, opts.clients+spareClients)
+	if listen.tls {
+		text += fmt.Sprintf("\n[client_tls]\nsslmode = \"require\"\ncert_file = %q\nkey_file = %q\n", files.cert, files.key)
+	}
+	return text
 }
 
+// tlsFiles are what a proxy shows to clients.
+type tlsFiles struct{ cert, key string }
+
+func (l *Lab) files() tlsFiles { return tlsFiles{cert: l.path("proxy.crt"), key: l.path("proxy.key")} }
+
 // pgbouncerConfig is the same for PgBouncer. Its log goes to standard error, which is our file.
-func pgbouncerConfig(listen, server hostPort, users string, opts targetOptions) string {
+func pgbouncerConfig(listen, server hostPort, users string, files tlsFiles, opts targetOptions) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[databases]\n* = host=%s port=%d\n\n[pgbouncer]\n", server.host, server.port)
 	fmt.Fprintf(&b, "listen_addr = %s\nlisten_port = %d\nunix_socket_dir =\n", listen.host, listen.port)
 	fmt.Fprintf(&b, "auth_type = trust\nauth_file = %s\n", users)
 	fmt.Fprintf(&b, "pool_mode = transaction\ndefault_pool_size = %d\nmax_client_conn = %d\n", opts.backends, opts.clients+spareClients)
+	if listen.tls {
+		fmt.Fprintf(&b, "client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\n", files.cert, files.key)
+	}
 	return b.String()
 }
 

@@ -115,6 +115,14 @@ func (t Table) markdown() string {
 	return b.String()
 }
 
+// OverTLS makes the result one of its own beside that of the same suite without TLS.
+func (r Result) OverTLS() Result {
+	r.Suite += "-tls"
+	r.Title += ", with TLS"
+	r.About = "Clients use TLS; between proxy and PostgreSQL there is none. " + r.About
+	return r
+}
+
 // goal is what the project set itself for a figure.
 type goal struct {
 	bound   float64

@@ -93,7 +93,7 @@ func TestCPUTableComparesWithTheRival(t *testing.T) {
 		"pgbouncer": {{MicrosPerTransaction: 10}, {MicrosPerTransaction: 10}, {MicrosPerTransaction: 10}},
 	}, Calls: map[string]CallCount{"weir": {PerTransaction: 4.11}}}
 	cell.Ratios = ratios(l, cell.Rounds, func(s CPUSample) float64 { return s.MicrosPerTransaction })
-	rows := l.cpuTable([]CPUCell{cell}, cpuGoal).Rows
+	rows := l.cpuTable([]CPUCell{cell}, l.cpuGoal).Rows
 	if got, want := strings.Join(rows[0], ","), "simple,64,weir,8.5,0.85 (0.80-0.90),≤ 0.90 met,0,4.1"; got != want {
 		t.Errorf("weir's row is %s, want %s", got, want)
 	}

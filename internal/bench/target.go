@@ -50,6 +50,7 @@ func (p Program) Version(ctx context.Context) string {
 type hostPort struct {
 	host string
 	port int
+	tls  bool // clients encrypt
 }
 
 func (a hostPort) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
@@ -102,7 +103,7 @@ func (l *Lab) tryStart(ctx context.Context, p Program, opts targetOptions) (*tar
 	if err != nil {
 		return nil, err
 	}
-	t := &target{Program: p, addr: hostPort{"127.0.0.1", port}, done: make(chan struct{})}
+	t := &target{Program: p, addr: hostPort{"127.0.0.1", port, l.TLS}, done: make(chan struct{})}
 	t.log = l.path(fmt.Sprintf("%s-%d.log", p.Name, port))
 	cmd, err := l.command(p, t.addr, opts)
 	if err != nil {
@@ -128,14 +129,14 @@ func freePort() (int, error) {
 }
 
 func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, error) {
-	server := hostPort{"127.0.0.1", l.pg.Port()}
+	server := hostPort{"127.0.0.1", l.pg.Port(), false}
 	if l.ServerSocket {
 		server.host = l.pg.SocketDir()
 	}
 	switch p.Kind {
 	case Weir:
 		file := l.path(fmt.Sprintf("weir-%d.toml", addr.port))
-		err := os.WriteFile(file, []byte(weirConfig(addr, server, opts)), 0o644)
+		err := os.WriteFile(file, []byte(weirConfig(addr, server, l.files(), opts)), 0o644)
 		return exec.Command(p.Path, "serve", "-c", file), err
 	case PgBouncer:
 		users := l.path("userlist.txt")
@@ -143,7 +144,7 @@ func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, 
 			return nil, err
 		}
 		file := l.path(fmt.Sprintf("pgbouncer-%d.ini", addr.port))
-		err := os.WriteFile(file, []byte(pgbouncerConfig(addr, server, users, opts)), 0o644)
+		err := os.WriteFile(file, []byte(pgbouncerConfig(addr, server, users, l.files(), opts)), 0o644)
 		return exec.Command(p.Path, file), err
 	default:
 		return nil, fmt.Errorf("unknown kind of proxy %q", p.Kind)

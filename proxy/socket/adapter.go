@@ -25,7 +25,11 @@ type Adapter struct {
 	sock     *Conn
 	io       *IO
 	empty    bool   // the socket has been read empty in this call
+	fetched  bool   // this call has read the socket into the lent buffer: there is no more for now
+	failure  error  // of that read, the end included
 	produced bool   // this call has plaintext to give already, so the socket is not read once more
+	holds    bool   // the tls.Conn may have plaintext that did not fit
+	err      error  // what ended reading for good
 	rested   bool   // the last read found the end of what there was: what comes later is a new edge
 	said     bool   // the end of the stream has been sent
 	out      []byte // borrowed; ciphertext that has not been handed to the socket
@@ -34,7 +38,7 @@ type Adapter struct {
 }
 
 // NewAdapter makes an Adapter that blocks on nc.
-func NewAdapter(nc net.Conn) *Adapter { return &Adapter{blocking: nc} }
+func NewAdapter(nc net.Conn) *Adapter { return &Adapter{blocking: nc, holds: true} }
 
 // Server puts the server's side of TLS on top of the adapter; ahead was read from the connection already.
 func (a *Adapter) Server(config *tls.Config, ahead []byte) *tls.Conn {
@@ -75,7 +79,10 @@ func (a *Adapter) Read(p []byte) (int, error) {
 	if a.blocking != nil {
 		return a.readBlocking(p)
 	}
-	if a.empty || a.produced {
+	switch {
+	case a.failure != nil:
+		return 0, a.failure
+	case a.fetched || a.empty || a.produced:
 		return 0, errLater
 	}
 	n, err := a.sock.recv(a.io, p)

@@ -3,6 +3,7 @@ package socket
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"reflect"
 	"unsafe"
 )
@@ -42,24 +43,39 @@ func bufferOf(c *tls.Conn, field uintptr) *bytes.Buffer {
 // is ever left within the tls.Conn. It is more than twice the longest record, so that bytes.Buffer never has to grow.
 const inputLen = 48 << 10
 
-// lendInput puts the loop's buffer under the tls.Conn, with what is left over from the last read in it.
-func (a *Adapter) lendInput() {
+// recordHeader is the length of a record's header, whose last two bytes are that of the rest (RFC 8446, section 5.1).
+const recordHeader = 5
+
+// lendInput puts the loop's buffer under the tls.Conn, with what is left over from the last read in it, and reads the socket into
+// that once. False: there is no such buffer.
+func (a *Adapter) lendInput() bool {
 	raw := bufferOf(a.conn, inputField)
 	if raw == nil {
-		return
+		return false
 	}
 	if a.io.input == nil {
 		a.io.input = make([]byte, 0, inputLen)
 	}
 	lent := append(a.io.input[:0], raw.Bytes()...)
 	a.returnKept()
-	*raw = *bytes.NewBuffer(lent)
+	n, err := a.sock.recv(a.io, lent[len(lent):inputLen])
+	a.empty = err != nil || n < inputLen-len(lent)
+	a.fetched = true
+	if !errors.Is(err, ErrWouldBlock) {
+		a.failure = err
+	}
+	*raw = *bytes.NewBuffer(lent[:len(lent)+n])
+	return true
 }
 
-// spent reports that nothing is left to decrypt, and nothing in the socket. False may mean that nobody knows.
-func (a *Adapter) spent() bool {
-	raw := bufferOf(a.conn, inputField)
-	return a.empty && raw != nil && raw.Len() == 0
+// worthDecrypting reports whether the tls.Conn has something to say: a whole record to decrypt, plaintext that it holds, or the
+// end. To ask it in vain costs allocations.
+func (a *Adapter) worthDecrypting() bool {
+	if a.holds || a.failure != nil {
+		return true
+	}
+	b := bufferOf(a.conn, inputField).Bytes()
+	return len(b) >= recordHeader && len(b) >= recordHeader+int(b[3])<<8+int(b[4])
 }
 
 // takeInput takes it back. What is left, a record of which a part has come, moves to a borrowed buffer of its own size.

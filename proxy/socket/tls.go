@@ -42,48 +42,55 @@ func (c *Conn) readTLS(shared *IO, p []byte) (int, error) {
 		a.unread = a.unread[n:]
 		return n, nil
 	}
-	lent := len(p) >= plaintextMax
-	if lent {
-		a.lendInput()
-	} else {
+	n := 0
+	if a.err == nil {
+		n = a.decrypt(p)
+		c.sendUnsent(shared)
+		if len(a.out) > unsentMax {
+			n, a.err = 0, errDeaf
+		}
+	}
+	return a.outcome(n)
+}
+
+// decrypt does the reading, and notes in err what ended it for good.
+func (a *Adapter) decrypt(p []byte) (n int) {
+	lent := len(p) >= plaintextMax && a.lendInput()
+	if !lent {
 		a.ownInput() // what does not fit into p stays in there
 	}
-	n := 0
-	var err error
-	for err == nil {
-		var m int
-		m, err = a.conn.Read(p[n:])
+	for !lent || a.worthDecrypting() {
+		m, err := a.conn.Read(p[n:])
 		n += m
-		if len(p)-n < plaintextMax {
-			break
-		}
 		a.produced = n > 0
-		if err == nil && a.spent() {
-			err = errLater // crypto/tls would find that out at the price of an allocation
+		a.holds = len(p)-n < plaintextMax && err == nil // plaintext that did not fit
+		if err != nil && !errors.Is(err, ErrWouldBlock) {
+			a.err = err
+		}
+		if err != nil || len(p)-n < plaintextMax {
+			break
 		}
 	}
 	if lent {
 		a.takeInput()
 	}
-	c.sendUnsent(shared)
-	return n, a.outcome(n, err)
+	return n
 }
 
-// outcome is what Read says at its end, and whether it is worth another try. An error of crypto/tls comes again with the next
-// read, so one behind bytes can wait until then.
-func (a *Adapter) outcome(n int, err error) error {
-	later := errors.Is(err, ErrWouldBlock)
-	a.rested = later && a.empty || err != nil && n == 0
+// outcome is what Read says at its end, and whether it is worth another try: not where the socket was read empty, and all of that
+// decrypted. An error behind bytes waits for the next read.
+func (a *Adapter) outcome(n int) (int, error) {
+	a.rested = a.empty && !a.holds && (a.err == nil || n == 0)
 	switch {
-	case len(a.out) > unsentMax:
-		return errDeaf
-	case n > 0 || err == nil:
-		return nil
-	case later:
-		return ErrWouldBlock
-	default:
-		return err
+	case n > 0:
+		return n, nil
+	case a.err != nil:
+		a.rested = true
+		return 0, a.err
+	case a.holds:
+		return 0, nil // into no buffer
 	}
+	return 0, ErrWouldBlock
 }
 
 // writeTLS encrypts p and sends or parks the ciphertext.
@@ -154,7 +161,7 @@ func (a *Adapter) takeOver() {
 // begin is called first in each call of a loop.
 func (a *Adapter) begin(c *Conn, shared *IO) {
 	a.sock, a.io = c, shared
-	a.empty, a.produced = false, false
+	a.empty, a.fetched, a.produced, a.failure = false, false, false, nil
 }
 
 // reserve makes room for n more bytes of ciphertext.

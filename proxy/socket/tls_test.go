@@ -49,6 +49,7 @@ type tlsPair struct {
 	peer   *tls.Conn
 	under  *net.TCPConn // peer's
 	t      *testing.T
+	waits  bool // see read
 }
 
 // newTLSPair makes one. Before the take-over the peer sends early and our side reads the first readEarly bytes of it.
@@ -111,15 +112,18 @@ func netPair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
 	return ours.(*net.TCPConn), theirs.(*net.TCPConn)
 }
 
-// read waits until something comes, as the loop does: it asks the kernel only where nothing is pending.
+// read reads as the loop does: behind a read that was not full it waits for the kernel, unless something is pending.
 func (p *tlsPair) read(b []byte) (int, error) {
 	p.t.Helper()
 	for {
+		if p.waits {
+			await(p.t, p.FD())
+		}
 		n, err := p.Read(&p.shared, b)
+		p.waits = n < len(b) && !p.Pending()
 		if !errors.Is(err, ErrWouldBlock) {
 			return n, err
 		}
-		await(p.t, p.FD())
 	}
 }
 
@@ -198,10 +202,10 @@ func TestUnreadPlaintextComesFirst(t *testing.T) {
 func TestSmallReadsLoseNothing(t *testing.T) {
 	bothRoles(t, func(t *testing.T, config *tls.Config, client bool) {
 		p := newTLSPair(t, config, client, "", 0)
-		sent := string(bytes.Repeat([]byte("0123456789"), 9000)) // in records of 16 KiB
-		go p.peerSends(sent)
+		sent := string(bytes.Repeat([]byte("0123456789"), 9000))
+		go p.peerSends(sent) // in records of 16 KiB
 		var got []byte
-		sizes := []int{7, 1 << 16, 300, 1 << 16, 1, 20_000, 16 << 10, 1<<14 - 1}
+		sizes := []int{20_000, 20_000, 7, 1 << 16, 300, 1 << 16, 1, 20_000, 16 << 10, 1<<14 - 1}
 		for i := 0; len(got) < len(sent); i++ {
 			b := make([]byte, sizes[i%len(sizes)])
 			n, err := p.read(b)
@@ -216,6 +220,35 @@ func TestSmallReadsLoseNothing(t *testing.T) {
 	})
 }
 
+// TestRecordThatDoesNotFitIsPending: a buffer has room for one more record, but perhaps not for the whole of it.
+func TestRecordThatDoesNotFitIsPending(t *testing.T) {
+	bothRoles(t, func(t *testing.T, config *tls.Config, client bool) {
+		config.DynamicRecordSizingDisabled = true
+		p := newTLSPair(t, config, client, "", 0)
+		for range 2 {
+			p.peerSends(string(make([]byte, 5000)))
+		}
+		p.awaitBytes(2 * 5000)
+		b := make([]byte, plaintextMax+1000)
+		for i := range 2 {
+			if n, err := p.Read(&p.shared, b); n != 5000 || err != nil || i == 0 && !p.Pending() {
+				t.Errorf("read %d: %d %v, pending %t", i+1, n, err, p.Pending())
+			}
+		}
+		if n, err := p.Read(&p.shared, b); n != 0 || !errors.Is(err, ErrWouldBlock) || p.Pending() {
+			t.Errorf("then: %d %v, pending %t", n, err, p.Pending())
+		}
+	})
+}
+
+// awaitBytes waits until the kernel has that many.
+func (p *tlsPair) awaitBytes(want int) {
+	b := make([]byte, want)
+	for n := 0; n < want; {
+		n, _, _ = unix.Recvfrom(p.FD(), b, unix.MSG_PEEK)
+	}
+}
+
 // TestEndIsSeenBehindData: the peer's last bytes and the end of its stream come in one read of the socket, and no event will
 // tell the end once more.
 func TestEndIsSeenBehindData(t *testing.T) {
@@ -226,10 +259,7 @@ func TestEndIsSeenBehindData(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Both are there before we look.
-		for n := 0; n < 6+16+2; {
-			var b [1 << 10]byte
-			n, _, _ = unix.Recvfrom(p.FD(), b[:], unix.MSG_PEEK)
-		}
+		p.awaitBytes(6 + 16 + 2)
 		b := make([]byte, 1<<16)
 		n, err := p.Read(&p.shared, b)
 		if string(b[:n]) != "bye" || err != nil {
@@ -339,8 +369,8 @@ func TestRubbishIsAnError(t *testing.T) {
 			if _, err := p.under.Write(rubbish); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 {
-				if n, err := p.read(make([]byte, 1<<16)); n != 0 || err == nil || errors.Is(err, io.EOF) {
+			for _, read := range []func([]byte) (int, error){p.read, func(b []byte) (int, error) { return p.Read(&p.shared, b) }} {
+				if n, err := read(make([]byte, 1<<16)); n != 0 || err == nil || errors.Is(err, io.EOF) {
 					t.Errorf("% x: read %d %v", rubbish[:5], n, err)
 				}
 			}
@@ -379,8 +409,7 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	})
 }
 
-// TestTLSSteadyState: one system call for a read and one for a write, as without TLS, and no allocation save that of crypto/tls for a
-// read, a small reader.
+// TestTLSSteadyState: one system call for a read and one for a write and no allocation, as without TLS.
 func TestTLSSteadyState(t *testing.T) {
 	bothRoles(t, func(t *testing.T, config *tls.Config, client bool) {
 		p := newTLSPair(t, config, client, "", 0)
@@ -407,6 +436,16 @@ func TestTLSSteadyState(t *testing.T) {
 		// One at most: crypto/tls takes a scratch buffer from a sync.Pool, which the race detector empties at random.
 		if n := testing.AllocsPerRun(100, func() { _ = p.Write(&p.shared, message) }); n > 1 {
 			t.Errorf("%v allocations for a write", n)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			_, _ = p.peer.Write(echo)
+			for {
+				if _, err := p.Read(&p.shared, b); !errors.Is(err, ErrWouldBlock) {
+					break
+				}
+			}
+		}); n > 1 {
+			t.Errorf("%v allocations for the peer's write and our read", n)
 		}
 	})
 }

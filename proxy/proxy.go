@@ -85,7 +85,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	for _, l := range p.listeners {
 		p.tasks.Go(func() { p.accept(l) })
 	}
-	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String())
+	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
+		"tls", p.clientTLS.Config() != nil)
 	return p, nil
 }
 

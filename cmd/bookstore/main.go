@@ -38,6 +38,7 @@ type streams struct {
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the shop over HTTP."`
 	Seed    seedCmd    `cmd:"" help:"Fill the shop's database; repeatable."`
+	Health  healthCmd  `cmd:"" help:"Ask a running shop whether it is well; for health checks."`
 	Load    loadCmd    `cmd:"" help:"Put HTTP load on the shop and measure what comes back."`
 	Compare compareCmd `cmd:"" help:"Compare PostgreSQL used directly and through weir under growing load."`
 	Demo    demoCmd    `cmd:"" help:"The same in under three minutes."`

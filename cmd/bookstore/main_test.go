@@ -57,6 +57,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"compare", "--help"}, 0, "(10,50,100,200,400,1000,2000)"},
 		{nil, 2, "Try: bookstore --help"},
 		{[]string{"sell"}, 2, "Try: bookstore --help"},
+		{[]string{"health", "--listen", "127.0.0.1:1"}, 1, "refused"},
 		{[]string{"serve"}, 2, "--dsn"},
 		{[]string{"serve", "--help"}, 0, "$BOOKSTORE_SYNC_POOL"},
 		{[]string{"serve", "--dsn", "postgres://x@127.0.0.1:1/x", "--processes", "0"}, 2, "at least 1"},
@@ -145,7 +146,13 @@ func TestServeAnswersAndLetsRequestsEnd(t *testing.T) {
 		}
 		return ""
 	})
-	url := "http://" + listening.FindStringSubmatch(log.String())[1]
+	address := listening.FindStringSubmatch(log.String())[1]
+	url := "http://" + address
+	for _, flag := range []string{"--ready=false", "--ready"} {
+		if code, _, says := command(t, "health", flag, "--listen", address); code != exitOK {
+			t.Errorf("health %s: exit %d, %s", flag, code, says)
+		}
+	}
 
 	// A request is under way, held up by a lock, when the command is told to stop.
 	conn, err := pgx.Connect(t.Context(), db.DSN())

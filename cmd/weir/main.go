@@ -34,6 +34,7 @@ type streams struct {
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve clients until told to stop."`
 	Check   checkCmd   `cmd:"" help:"Say what is wrong in a configuration file, or print what holds."`
+	Health  healthCmd  `cmd:"" help:"Ask a running weir whether it is well; for health checks."`
 	Version versionCmd `cmd:"" help:"Print weir's version."`
 }
 

@@ -22,11 +22,11 @@ QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/
 CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser quick race tls fuzz bench lint fmt docs cross sizes build clean \
-	check-format vet staticcheck arch unit
+.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls fuzz bench lint fmt docs cross \
+	sizes build clean check-format vet staticcheck arch unit
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: programs ## see weir work: a bookstore under load, direct and through weir, with a report
 	@bin/bookstore demo
@@ -51,6 +51,12 @@ race: ## the concurrent packages with the race detector and their invariants che
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test ./proxy -weirtls
+
+test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheus, systemd-analyze, docker compose, vagrant
+	WEIR_TEST_DEPLOY=1 $(GO) test -v -count=1 ./deploy
+
+test-provision: ## deploy/provision.sh in a clean Debian, booted in a container (root; apt-get install debootstrap systemd-container)
+	.ci/provision
 
 fuzz: ## each fuzz target for T (make fuzz T=1m)
 	.ci/fuzz $(T)

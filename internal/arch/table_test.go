@@ -160,6 +160,9 @@ var table = map[string]rule{
 			"the network only, and reads weir's metrics with Prometheus' own parser",
 	},
 
+	"deploy": {
+		why: "it is files for other programs; its tests hold them to what those programs have",
+	},
 	"internal/arch": {
 		why: "it reads source and runs nothing",
 	},

@@ -1,0 +1,327 @@
+// Package deploy_test keeps the files of deploy/ honest: what they name must exist, and what they configure must be what
+// weir takes. Nothing here needs a tool; tools_test.go asks those that there are.
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v4"
+
+	"weir/bookstore/api"
+	"weir/bookstore/store"
+	"weir/config"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func decode[T any](t *testing.T, path string) (v T) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(read(t, path)), &v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return v
+}
+
+// query is an expression of PromQL and where it stands.
+type query struct{ where, expr string }
+
+// panel is a panel of the dashboard.
+type panel struct {
+	Title   string
+	Targets []struct{ Expr string }
+}
+
+const dashboardPath = "grafana/dashboards/weir.json"
+
+func dashboardQueries(t *testing.T) (queries []query) {
+	t.Helper()
+	var d struct {
+		Panels     []panel
+		Templating struct {
+			List []struct{ Name, Definition string }
+		}
+		Annotations struct{ List []struct{ Expr string } }
+	}
+	if err := json.Unmarshal([]byte(read(t, dashboardPath)), &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			queries = append(queries, query{"panel " + p.Title, target.Expr})
+		}
+	}
+	for _, v := range d.Templating.List {
+		// label_values(metric, label): the metric is what is asked for.
+		queries = append(queries, query{"variable " + v.Name, regexp.MustCompile(`\((\w+),`).FindStringSubmatch(v.Definition)[1]})
+	}
+	for _, a := range d.Annotations.List {
+		queries = append(queries, query{"annotation", a.Expr})
+	}
+	if len(queries) < 30 {
+		t.Fatalf("found %d queries in the dashboard: its format is not what this test expects", len(queries))
+	}
+	return queries
+}
+
+func alertQueries(t *testing.T) (queries []query) {
+	t.Helper()
+	rules := decode[struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}](t, "prometheus/alerts.yml")
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			queries = append(queries, query{"alert " + r.Alert, r.Expr})
+		}
+	}
+	if len(queries) == 0 {
+		t.Fatal("found no alerts")
+	}
+	return queries
+}
+
+// known are the metrics that weir, the bookstore, Prometheus' client and Prometheus itself have, by name.
+func known(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{"up": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(weir_[a-z_]+)` \\| (\\w+) \\|").FindAllStringSubmatch(read(t, "../docs/metrics.md"), -1) {
+		names[row[1]] = true
+	}
+	described := make(chan *prometheus.Desc)
+	go func() {
+		defer close(described)
+		(&store.Store{}).Describe(described)
+		r := recorder{described}
+		api.New(api.Options{Metrics: r, Gatherer: prometheus.NewRegistry()})
+	}()
+	for d := range described {
+		names[regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	if len(names) < 40 {
+		t.Fatalf("know %d metrics only", len(names))
+	}
+	return names
+}
+
+// recorder is a Registerer that notes what would be registered.
+type recorder struct{ to chan<- *prometheus.Desc }
+
+func (r recorder) Register(c prometheus.Collector) error { c.Describe(r.to); return nil }
+func (r recorder) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		c.Describe(r.to)
+	}
+}
+func (r recorder) Unregister(prometheus.Collector) bool { return true }
+
+var (
+	metricName = regexp.MustCompile(`\b(?:weir|bookstore|process|go)_[a-z_]+\b|\bup\b`)
+	quoted     = regexp.MustCompile(`"[^"]*"`)
+	ofSeries   = regexp.MustCompile(`_(?:bucket|sum|count)$`)
+)
+
+func TestEveryMetricInDashboardAndAlertsExists(t *testing.T) {
+	names := known(t)
+	for _, q := range slices.Concat(dashboardQueries(t), alertQueries(t)) {
+		found := metricName.FindAllString(quoted.ReplaceAllString(q.expr, `""`), -1)
+		if len(found) == 0 {
+			t.Errorf("%s: no metric in %s", q.where, q.expr)
+		}
+		for _, name := range found {
+			if !names[name] && !names[ofSeries.ReplaceAllString(name, "")] {
+				t.Errorf("%s: there is no metric %s", q.where, name)
+			}
+		}
+	}
+}
+
+func TestConfigurationsPassWeirsOwnCheck(t *testing.T) {
+	t.Setenv("BOOKSTORE_PASSWORD", "of compose.yaml")
+	files, err := filepath.Glob("*/weir.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 3 {
+		t.Fatalf("found %v, want those of three folders", files)
+	}
+	for _, path := range files {
+		conf, err := config.Load(withPasswords(t, path))
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		for _, w := range conf.Warnings() {
+			t.Errorf("%s: warning: %s", path, w)
+		}
+	}
+}
+
+// withPasswords copies a configuration, with files in place of those that hold passwords where it is deployed.
+func withPasswords(t *testing.T, path string) string {
+	t.Helper()
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "password")
+	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^password_file = ".*"$`).ReplaceAllString(read(t, path), fmt.Sprintf("password_file = %q", secret))
+	copied := filepath.Join(dir, "weir.toml")
+	if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// The page tells a sum; the manifests must make it.
+func TestKubernetesSharesFitTheServer(t *testing.T) {
+	scaler := decode[struct {
+		Spec struct {
+			MaxReplicas int `yaml:"maxReplicas"`
+		}
+	}](t, "kubernetes/horizontalpodautoscaler.yaml")
+	deployment := decode[struct {
+		Spec struct {
+			MinReadySeconds int `yaml:"minReadySeconds"`
+			Strategy        struct {
+				RollingUpdate struct {
+					MaxSurge       int `yaml:"maxSurge"`
+					MaxUnavailable int `yaml:"maxUnavailable"`
+				} `yaml:"rollingUpdate"`
+			}
+			Template struct {
+				Spec struct {
+					Grace      int `yaml:"terminationGracePeriodSeconds"`
+					Containers []struct {
+						Lifecycle struct {
+							PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
+						}
+					}
+				}
+			}
+		}
+	}](t, "kubernetes/deployment.yaml").Spec
+	conf, err := config.Load(withPasswords(t, "kubernetes/weir.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if deployment.MinReadySeconds <= deployment.Template.Spec.Grace {
+		t.Errorf("minReadySeconds %d must exceed the grace %d, or more than one weir is on its way out", deployment.MinReadySeconds, deployment.Template.Spec.Grace)
+	}
+	drain := int(time.Duration(conf.Timeouts.DrainTimeout).Seconds())
+	if need := deployment.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds + 2*drain; deployment.Template.Spec.Grace <= need {
+		t.Errorf("terminationGracePeriodSeconds %d cuts a drain of %d s", deployment.Template.Spec.Grace, need)
+	}
+	weirs := scaler.Spec.MaxReplicas + deployment.Strategy.RollingUpdate.MaxSurge + 1
+	sum := fmt.Sprintf("%d x %d = %d", weirs, conf.Limits.MaxDBConnections, weirs*conf.Limits.MaxDBConnections)
+	for _, path := range []string{"../docs/kubernetes.md", "kubernetes/weir.toml"} {
+		if !strings.Contains(read(t, path), sum) {
+			t.Errorf("%s: the manifests make %s, which it does not say", path, sum)
+		}
+	}
+	if weirs*conf.Limits.MaxDBConnections > 150-30 {
+		t.Errorf("%s backends do not leave 30 of 150 places", sum)
+	}
+}
+
+// systemd and Docker cut what weir is still waiting for, unless they are told to wait longer than weir does.
+func TestNothingIsCutWhileWeirDrains(t *testing.T) {
+	drain := time.Duration(config.Default().Timeouts.DrainTimeout).Seconds()
+	compose := decode[struct {
+		Services map[string]struct {
+			Grace string `yaml:"stop_grace_period"`
+		}
+	}](t, "compose.yaml")
+	unit := regexp.MustCompile(`(?m)^TimeoutStopSec=(\d+)$`).FindStringSubmatch(read(t, "systemd/weir.service"))
+	for where, text := range map[string]string{"weir.service": unit[1] + "s", "compose.yaml": compose.Services["weir"].Grace} {
+		var seconds float64
+		if _, err := fmt.Sscanf(text, "%fs", &seconds); err != nil {
+			t.Errorf("%s: %q: %v", where, text, err)
+		}
+		if seconds <= 2*drain {
+			t.Errorf("%s waits for %s, and weir for twice %v s", where, text, drain)
+		}
+	}
+}
+
+// Whatever a file of deploy/ mounts or installs must be there.
+func TestFilesThatAreNamedExist(t *testing.T) {
+	compose := decode[struct {
+		Services map[string]struct{ Volumes []string }
+	}](t, "compose.yaml")
+	var named []string
+	for _, s := range compose.Services {
+		for _, v := range s.Volumes {
+			if strings.HasPrefix(v, "./") {
+				named = append(named, strings.Split(v, ":")[0])
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`\$files/([\w./-]+)`).FindAllStringSubmatch(read(t, "provision.sh"), -1) {
+		named = append(named, m[1])
+	}
+	for _, m := range regexp.MustCompile(`\]\((\.\./[\w./-]+)\)`).FindAllStringSubmatch(read(t, "../docs/deploying.md"), -1) {
+		named = append(named, m[1])
+	}
+	if len(named) < 15 {
+		t.Fatalf("found %v only", named)
+	}
+	for _, path := range named {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Alerts that nobody tested do not fire when they should.
+func TestEveryAlertIsTested(t *testing.T) {
+	tests := decode[struct {
+		Tests []struct {
+			Alerts []struct {
+				Name string           `yaml:"alertname"`
+				Want []map[string]any `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}](t, "prometheus/alerts_test.yml")
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, a := range test.Alerts {
+			if len(a.Want) > 0 {
+				fires[a.Name] = true
+			} else {
+				silent[a.Name] = true
+			}
+		}
+	}
+	for _, q := range alertQueries(t) {
+		name := strings.TrimPrefix(q.where, "alert ")
+		if !fires[name] {
+			t.Errorf("no test of alerts_test.yml makes %s fire", name)
+		}
+		if !silent[name] {
+			t.Errorf("no test of alerts_test.yml keeps %s silent", name)
+		}
+		delete(fires, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fires)) {
+		t.Errorf("alerts_test.yml tests %s, which does not exist", name)
+	}
+}

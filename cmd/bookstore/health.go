@@ -21,8 +21,11 @@ func (c *healthCmd) Run(ctx context.Context, _ streams) error {
 	if err != nil {
 		return fmt.Errorf("ask the shop: %w", err)
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost" // it listens everywhere, which is no place to connect to
+	switch host { // it listens everywhere, which is no place to connect to; an image without anything does not know localhost
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
 	}
 	path := "/healthz"
 	if c.Ready {

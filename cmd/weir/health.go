@@ -55,8 +55,11 @@ func reachable(address string) string {
 	if err != nil {
 		return address // connecting says what is wrong with it
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+	switch host { // by number: an image without anything has no /etc/hosts that knows localhost
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
 	}
 	return net.JoinHostPort(host, port)
 }

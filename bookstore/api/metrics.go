@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -60,3 +61,27 @@ func (m *metrics) unavailable(sqlstate string) {
 	}
 	m.away.WithLabelValues(sqlstate).Inc()
 }
+
+// Count lets what another part of the shop answers on a route count among the API's requests.
+func (a *API) Count(route string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		end := a.metrics.begin(route, r.Method, r.Method == http.MethodGet || r.Method == http.MethodPost)
+		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		defer func() { end(seen.status) }()
+		h.ServeHTTP(seen, r)
+	})
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -16,6 +16,7 @@ import (
 	"weir/bookstore/api"
 	"weir/bookstore/fleet"
 	"weir/bookstore/store"
+	"weir/bookstore/storefront"
 	"weir/bookstore/token"
 )
 
@@ -30,6 +31,8 @@ type serveCmd struct {
 	Blobs         bool          `env:"BOOKSTORE_BLOBS" help:"Let listings fetch every cover and text, as the original's did, and show neither."`
 	Hold          bool          `env:"BOOKSTORE_HOLD" help:"Keep a read's connection until its answer is written, as the original did."`
 	Secret        string        `env:"BOOKSTORE_SECRET" placeholder:"TEXT" help:"What signs tokens, at least 32 bytes, better set in the environment. Random without it: tokens end with the shop."`
+	SecureCookies bool          `env:"BOOKSTORE_SECURE_COOKIES" help:"Keep cookies from travelling in clear text, for a shop behind TLS."`
+	WeirMetrics   string        `env:"BOOKSTORE_WEIR_METRICS" placeholder:"URL" help:"weir's metrics, for the page /live: http://host:9127/metrics."`
 	Timeout       time.Duration `default:"30s" env:"BOOKSTORE_TIMEOUT" help:"The longest work on one request, the wait for a connection included."`
 	Grace         time.Duration `default:"10s" env:"BOOKSTORE_GRACE" help:"How long requests may take to end once told to stop."`
 	Seed          bool          `env:"BOOKSTORE_SEED" help:"Fill the database first, as the command seed does."`
@@ -125,7 +128,12 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, listener net.Lis
 		opts.Gatherer = all
 	}
 	opts.Metrics.MustRegister(books, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return c.answer(ctx, log, listener, api.New(opts).Handler())
+	served := api.New(opts)
+	pages := storefront.New(storefront.Options{
+		Shop: books, Keys: keys, Log: log, Timeout: c.Timeout, SecureCookies: c.SecureCookies,
+		Count: served.Count, Gatherer: opts.Gatherer, WeirMetrics: c.WeirMetrics,
+	})
+	return c.answer(ctx, log, listener, pages.Handler(served.Handler()))
 }
 
 // answer runs the HTTP server, and lets requests end when ctx is done.

@@ -42,6 +42,7 @@ const (
 // Weir is a running weir in front of a server, with all its databases.
 type Weir struct {
 	address string
+	metrics string
 	dir     string
 	cmd     *exec.Cmd
 	ended   chan struct{}
@@ -91,6 +92,9 @@ func (t Then) Run() int {
 	return code
 }
 
+// MetricsURL is where weir's metrics are.
+func (w *Weir) MetricsURL() string { return "http://" + w.metrics + "/metrics" }
+
 // DSN is a URL for a database through weir, as a role.
 func (w *Weir) DSN(database, role string) string {
 	u := url.URL{Scheme: "postgres", Host: w.address, Path: "/" + database, User: url.User(role), RawQuery: "sslmode=disable"}
@@ -122,18 +126,18 @@ func (w *Weir) launch(server *pgserver.Server) error {
 	if out, err := exec.Command("go", "build", "-o", program, "weir/cmd/weir").CombinedOutput(); err != nil {
 		return fmt.Errorf("build it: %w\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+	for _, address := range []*string{&w.address, &w.metrics} {
+		var err error
+		if *address, err = free(); err != nil {
+			return err
+		}
 	}
-	w.address = l.Addr().String()
-	_ = l.Close() // free for weir; whoever takes it in between makes the start fail
 	file := filepath.Join(w.dir, "weir.toml")
 	if err := os.WriteFile(file, []byte(fmt.Sprintf(`[listen]
 addresses = [%q]
 
 [http]
-address = ""
+address = %q
 
 [auth]
 type = "trust"
@@ -148,7 +152,7 @@ port = %d
 
 [users.%s]
 query_wait_timeout = %q
-`, w.address, PoolSize, server.Port(), Hasty, HastyWait.String())), 0o600); err != nil {
+`, w.address, w.metrics, PoolSize, server.Port(), Hasty, HastyWait.String())), 0o600); err != nil {
 		return err
 	}
 	log, err := os.Create(w.logPath())
@@ -173,6 +177,15 @@ query_wait_timeout = %q
 		}
 	}()
 	return <-started
+}
+
+// free is an address for weir; whoever takes it in between makes the start fail.
+func free() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func (w *Weir) waitReady(ctx context.Context, server *pgserver.Server) error {

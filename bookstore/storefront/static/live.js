@@ -8,9 +8,12 @@
   const away = document.getElementById("away");
   const looks = []; // {now, rates}
 
+  // How much of it is shown: what there is, in steps.
+  const spans = [30, 60, 120, keep];
+
   const number = (n, digits = 0) => n.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const memory = (bytes) => number(bytes / 2 ** 20, bytes < 100 * 2 ** 20 ? 1 : 0) + " MiB";
-  const seconds = (s) => (s < 1 ? number(s * 1000, s < 0.01 ? 1 : 0) + " ms" : number(s, 1) + " s");
+  const memory = (bytes) => number(bytes / 2 ** 20, bytes > 0 && bytes < 100 * 2 ** 20 ? 1 : 0) + " MiB";
+  const seconds = (s) => (s < 1 ? number(s * 1000, s > 0 && s < 0.01 ? 1 : 0) + " ms" : number(s, 1) + " s");
 
   // What each plot shows: a name, a value of one look (null where there is none), and how it is written.
   const weir = (f) => (l) => (l.now.weir && !l.now.weir.error ? f(l.now.weir, l) : null);
@@ -73,7 +76,7 @@
     const values = plot.lines.map(([, of]) => looks.map(of));
     const largest = Math.max(0, ...values.flat().filter((v) => v != null));
     const high = plot.write === memory ? roundUp(Math.max(largest, 2 ** 20) / 2 ** 20) * 2 ** 20 : roundUp(Math.max(largest, plot.write === seconds ? 0.001 : 10));
-    const end = looks[looks.length - 1].now.time, begin = end - keep * 1000;
+    const end = looks[looks.length - 1].now.time, span = spans.find((s) => end - looks[0].now.time <= s * 1000) || keep, begin = end - span * 1000;
     const x = (time) => left + ((time - begin) / (end - begin)) * (width - left - 4);
     const y = (v) => top + (1 - v / high) * (height - top - bottom);
     const shown = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
@@ -83,7 +86,7 @@
       shown.append(svg("line", { class: "grid", x1: left, x2: width - 4, y1: y(high * part), y2: y(high * part) }));
       shown.append(svg("text", { x: left - 8, y: y(high * part) + 4, "text-anchor": "end" }, plot.write(high * part)));
     }
-    for (const [ago, anchor] of [[180, "start"], [90, "middle"], [0, "end"]]) {
+    for (const [ago, anchor] of [[span, "start"], [span / 2, "middle"], [0, "end"]]) {
       shown.append(svg("text", { x: x(end - ago * 1000), y: height - 4, "text-anchor": anchor }, ago ? `${ago} s ago` : "now"));
     }
     plot.lines.forEach((line, i) => {

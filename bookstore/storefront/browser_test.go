@@ -1,0 +1,410 @@
+package storefront_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// chromium finds a browser. The test runs only when asked to (make test-browser), and where there is one.
+func chromium(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("WEIR_TEST_BROWSER") == "" {
+		t.Skip("set WEIR_TEST_BROWSER=1, or say make test-browser")
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skip("there is no Chromium here")
+	return ""
+}
+
+// person sits before a browser.
+type person struct {
+	t    *testing.T
+	ctx  context.Context
+	shop *shop
+	dir  string // for pictures; "" takes none
+
+	mu         sync.Mutex
+	complaints []string // of the browser, about a page
+}
+
+// sit starts a browser that has contact to the shop alone.
+func sit(t *testing.T, s *shop) *person {
+	t.Helper()
+	allocator, stop := chromedp.NewExecAllocator(t.Context(),
+		chromedp.ExecPath(chromium(t)), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.DisableGPU,
+		chromedp.NoSandbox, // it will not run as root with one
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+	)
+	t.Cleanup(stop)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	t.Cleanup(closeTab)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	t.Cleanup(cancel)
+	p := &person{t: t, ctx: ctx, shop: s, dir: os.Getenv("WEIR_SCREENSHOTS")}
+	if err := chromedp.Listen(ctx, p.listen); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *person) listen(event any) {
+	complain := func(format string, args ...any) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.complaints = append(p.complaints, fmt.Sprintf(format, args...))
+	}
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		complain("console.%s: %v", e.Type, e.Args)
+	case *runtime.EventExceptionThrown:
+		complain("exception: %s", e.ExceptionDetails.Text)
+	case *log.EventEntryAdded:
+		complain("log: %s: %s", e.Entry.Level, e.Entry.Text)
+	case *network.EventRequestWillBeSent:
+		if u := e.Request.URL; !strings.HasPrefix(u, p.shop.url+"/") && !strings.HasPrefix(u, "data:") {
+			complain("request: %s", u)
+		}
+	}
+}
+
+// do carries out steps; they are the test, so it ends with the first that cannot be done.
+func (p *person) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatalf("at %s: %v", p.at(), err)
+	}
+}
+
+func find[T any](p *person, expression string) T {
+	p.t.Helper()
+	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+func (p *person) at() string {
+	at, err := chromedp.Run(p.ctx, chromedp.Location())
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimPrefix(at, p.shop.url)
+}
+
+// open goes to a page, and complains about whatever the browser complains about.
+func (p *person) open(path string) {
+	p.t.Helper()
+	p.do(chromedp.Navigate(p.shop.url+path), chromedp.WaitReady(chromedp.CSS("main")))
+}
+
+// until waits for a page that says something: what a person does after pressing a button.
+func (p *person) until(text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		said, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
+		if err == nil && strings.Contains(said, text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s does not say %q: %v\n%s", p.at(), text, err, said)
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+}
+
+// tab presses Tab until what has the focus begins with a text, as somebody does who has no mouse.
+func (p *person) tab(text string) {
+	p.t.Helper()
+	var passed []string
+	for range 80 {
+		p.do(chromedp.KeyEvent(kb.Tab))
+		focus := find[struct {
+			Text    string `json:"text"`
+			Outline string `json:"outline"`
+		}](p, `(() => {
+			const e = document.activeElement;
+			return { text: (e.labels && e.labels.length ? e.labels[0] : e).textContent.replace(/\s+/g, ' ').trim(), outline: getComputedStyle(e).outlineStyle };
+		})()`)
+		passed = append(passed, focus.Text)
+		if strings.HasPrefix(focus.Text, text) {
+			if focus.Outline == "none" {
+				p.t.Errorf("%s: nobody sees that %q has the focus", p.at(), text)
+			}
+			return
+		}
+	}
+	p.t.Fatalf("%s: no way to %q by keyboard, only to %q", p.at(), text, passed)
+}
+
+func (p *person) press(text string) {
+	p.t.Helper()
+	p.tab(text)
+	p.do(chromedp.KeyEvent(kb.Enter))
+}
+
+func (p *person) write(label, text string) {
+	p.t.Helper()
+	p.tab(label)
+	p.do(chromedp.KeyEvent(text))
+}
+
+// auditScript finds what is wrong with a page: text that is hard to read, controls without a name or too small for a finger,
+// pictures without a description, more than one main heading, a page wider than its window.
+const auditScript = `(() => {
+	const found = [];
+	const rgba = (c) => { const m = c.match(/[\d.]+/g).map(Number); return { c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1 }; };
+	const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+	const behind = (e) => { for (; e; e = e.parentElement) { const b = rgba(getComputedStyle(e).backgroundColor); if (b.a === 1) return b.c; if (b.a > 0) found.push('half transparent: ' + e.outerHTML.slice(0, 80)); } return [255, 255, 255]; };
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	let checked = 0;
+	for (let n; (n = texts.nextNode());) {
+		const e = n.parentElement;
+		if (!n.data.trim() || ['SCRIPT', 'STYLE', 'NOSCRIPT', 'OPTION'].includes(e.tagName) || !e.checkVisibility() || e.closest('.unseen')) continue;
+		const s = getComputedStyle(e), ink = rgba(e.closest('svg') ? s.fill : s.color).c;
+		const [a, b] = [light(ink), light(behind(e))].sort((x, y) => y - x), ratio = (a + .05) / (b + .05);
+		checked++;
+		if (ratio < 4.5) found.push('contrast ' + ratio.toFixed(2) + ': ' + n.data.trim().slice(0, 40));
+	}
+	if (checked < 10) found.push('only ' + checked + ' texts');
+	for (const e of document.querySelectorAll('input:not([type=hidden]), textarea, button, a')) {
+		if (!e.checkVisibility() || e.closest('[aria-hidden]')) continue;
+		const name = (e.labels && e.labels.length ? [...e.labels].map((l) => l.innerText).join() : '') || e.textContent || e.getAttribute('aria-label') || '';
+		if (!name.trim()) found.push('no name: ' + e.outerHTML.slice(0, 80));
+		const r = e.closest('label') ? e.closest('label').getBoundingClientRect() : e.getBoundingClientRect();
+		if (['BUTTON', 'INPUT', 'TEXTAREA'].includes(e.tagName) && (r.width < 24 || r.height < 24)) found.push('small: ' + e.outerHTML.slice(0, 80));
+	}
+	for (const i of document.images) { if (!i.hasAttribute('alt')) found.push('no alt: ' + i.src); if (i.complete && !i.naturalWidth && i.getBoundingClientRect().top < innerHeight) found.push('no picture: ' + i.src); }
+	if (document.querySelectorAll('h1').length !== 1) found.push(document.querySelectorAll('h1').length + ' main headings');
+	if (!document.documentElement.lang || !document.title) found.push('no language or title');
+	for (const e of document.querySelectorAll('.panel, .card, .tiles > div, figure, header')) {
+		const r = e.getBoundingClientRect();
+		for (const inner of e.querySelectorAll('*')) { const i = inner.getBoundingClientRect(); if (i.width && !inner.closest('.unseen, svg, .picture') && (i.right > r.right + 1 || i.left < r.left - 1)) found.push('out of its box: ' + inner.outerHTML.slice(0, 80)); }
+	}
+	const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+	if (new Set(ids).size !== ids.length) found.push('an id twice');
+	if (document.documentElement.scrollWidth > innerWidth) {
+		const wide = [...document.querySelectorAll('main *, header *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.tagName + '.' + e.className);
+		found.push('scrolls sideways: ' + document.documentElement.scrollWidth + ' in ' + innerWidth + ', ' + wide.slice(0, 5));
+	}
+	return found;
+})()`
+
+// look checks the page that is open, and takes a picture of it.
+func (p *person) look(name string, expected ...string) {
+	p.t.Helper()
+	for _, wrong := range find[[]string](p, auditScript) {
+		p.t.Errorf("%s (%s): %s", name, p.at(), wrong)
+	}
+	p.mu.Lock()
+	complaints := p.complaints
+	p.complaints = nil
+	p.mu.Unlock()
+complaint:
+	for _, c := range complaints {
+		for _, e := range expected {
+			if strings.Contains(c, e) {
+				continue complaint
+			}
+		}
+		p.t.Errorf("%s (%s): %s", name, p.at(), c)
+	}
+	if p.dir == "" {
+		return
+	}
+	// Pictures further down come only when somebody gets there.
+	find[bool](p, `document.querySelectorAll('img').forEach((i) => { i.loading = 'eager'; }) || true`)
+	p.do(chromedp.Sleep(150 * time.Millisecond))
+	shot, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "shop-"+name+".png"), shot, 0o600); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// as changes the window and what the person's system is set to.
+func (p *person) as(scheme string, width int64) {
+	p.t.Helper()
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.do(chromedp.EmulateViewport(width, 900))
+}
+
+// everywhere looks at pages in each window and scheme.
+func (p *person) everywhere(pages map[string]func()) {
+	p.t.Helper()
+	grounds := map[string]string{}
+	for _, scheme := range []string{"light", "dark"} {
+		for device, width := range map[string]int64{"desk": 1280, "phone": 390, "small": 320} {
+			p.as(scheme, width)
+			for name, open := range pages {
+				open()
+				expected := []string(nil)
+				if name == "nowhere" {
+					expected = []string{"404"}
+				}
+				if name == "wrong" {
+					expected = []string{"401", "422"}
+				}
+				p.look(scheme+"-"+device+"-"+name, expected...)
+			}
+			grounds[scheme] = find[string](p, "getComputedStyle(document.body).backgroundColor")
+		}
+	}
+	if grounds["light"] == grounds["dark"] {
+		p.t.Errorf("light and dark look alike: %v", grounds)
+	}
+}
+
+func (p *person) opens(path string) func() { return func() { p.open(path) } }
+
+func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
+	chromium(t)
+	s := throughWeir(t)
+	p := sit(t, s)
+
+	// A purchase without a mouse, by somebody who makes an account on the way.
+	p.open("/")
+	p.do(chromedp.KeyEvent(kb.Tab))
+	if first := find[string](p, "document.activeElement.className"); first != "skip" {
+		t.Errorf("the first Tab leads to %q, not past the menu", first)
+	}
+	p.press("Add to cart: Moby-Dick")
+	p.until("It is in your cart.")
+	p.press("Cart")
+	p.until("Your cart")
+	p.press("log in or register")
+	p.until("New here?")
+	p.tab("Password") // past the other form
+	p.write("User name", "ishmael")
+	p.write("Password", "call me that")
+	p.do(chromedp.KeyEvent(kb.Enter))
+	p.until("Welcome!")
+	p.press("Buy")
+	p.until("Thank you!")
+	p.look("bought")
+	if n := s.count(t, "SELECT count(*) FROM orders o JOIN users u ON u.id = o.client_user_id WHERE o.completed AND u.username = 'ishmael'"); n != 1 {
+		t.Errorf("%d orders, want 1", n)
+	}
+	p.press("Read Moby-Dick")
+	p.do(chromedp.Sleep(300 * time.Millisecond)) // the browser's own reader is no page of ours
+	p.complaints = nil
+
+	// Something to see on every page.
+	p.open("/shop/books/3")
+	find[bool](p, "document.querySelector('[name=rating][value=\"5\"]').click() || true")
+	p.do(chromedp.SendKeys(chromedp.CSS("#comment"), "It is about everything, and a whale."), chromedp.Click(chromedp.CSS("#review button")))
+	p.until("Thank you for your review.")
+	for _, id := range []string{"2", "6"} {
+		p.open("/shop/books/" + id)
+		p.do(chromedp.Click(chromedp.CSS("[aria-pressed=false]")))
+		p.until("On your wishlist")
+		p.do(chromedp.Click(chromedp.CSS(`form[action="/shop/cart"] button`)))
+		p.until("It is in your cart.")
+	}
+	p.look("carted")
+	pages := map[string]func(){
+		"front": p.opens("/"), "second": p.opens("/?page=2"), "book": p.opens("/shop/books/3"), "other": p.opens("/shop/books/6"),
+		"author": p.opens("/shop/authors/1"), "genre": p.opens("/shop/genres/1"), "cart": p.opens("/shop/cart"), "thanks": p.opens("/shop/thanks"),
+		"library": p.opens("/shop/library"), "wishlist": p.opens("/shop/wishlist"), "profile": p.opens("/shop/profile"), "nowhere": p.opens("/shop/elsewhere"),
+	}
+	p.everywhere(pages)
+
+	p.open("/shop/profile")
+	p.do(chromedp.Click(chromedp.CSS(`form[action="/shop/logout"] button`)))
+	p.until("You are logged out.")
+	p.everywhere(map[string]func(){
+		"login": p.opens("/shop/login"), "guestcart": p.opens("/shop/cart"), "guestbook": p.opens("/shop/books/1"),
+		"wrong": func() {
+			p.open("/shop/login")
+			p.do(chromedp.SendKeys(chromedp.CSS("#name"), "ishmael"), chromedp.SendKeys(chromedp.CSS("#password"), "x"), chromedp.Click(chromedp.CSS(`form[action="/shop/register"] button`)))
+			p.until("Username taken")
+		},
+	})
+}
+
+// load asks the shop for books until the test ends.
+func (s *shop) load(t *testing.T, clients int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	t.Cleanup(func() { stop(); all.Wait() })
+	for i := range clients {
+		path := []string{"/books/", "/async_books/"}[i%2]
+		all.Go(func() {
+			for ctx.Err() == nil {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+				if err != nil {
+					return
+				}
+				if resp, err := http.DefaultClient.Do(req); err == nil {
+					_ = resp.Body.Close()
+				}
+			}
+		})
+	}
+}
+
+func TestBrowserSeesTheExperimentLive(t *testing.T) {
+	chromium(t)
+	s := throughWeir(t)
+	p := sit(t, s)
+	p.open("/live")
+	p.do(chromedp.Sleep(1500 * time.Millisecond))
+	s.load(t, 16)
+	number := func(tile string) (n float64) {
+		_, _ = fmt.Sscanf(find[string](p, "document.querySelector('[data-tile="+tile+"]').textContent.replaceAll(',', '')"), "%g", &n)
+		return n
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for number("requests") < 5 || number("clients") < 2 || find[int](p, "document.querySelectorAll('.plot path[d*=L]').length") < 10 {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing moves: %s", find[string](p, "document.querySelector('main').innerText"))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if n, most := number("backends"), number("poolSize"); n < 1 || n > most {
+		t.Errorf("%v backends, want 1 to %v", n, most)
+	}
+	p.do(chromedp.Sleep(6 * time.Second)) // a curve to look at
+	for _, scheme := range []string{"light", "dark"} {
+		for device, width := range map[string]int64{"desk": 1280, "phone": 390, "small": 320} {
+			p.as(scheme, width)
+			find[bool](p, "dispatchEvent(new Event('resize'))")
+			p.look(scheme + "-" + device + "-live")
+		}
+	}
+}

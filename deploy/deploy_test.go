@@ -101,8 +101,11 @@ func alertQueries(t *testing.T) (queries []query) {
 // known are the metrics that weir, the bookstore, Prometheus' client and Prometheus itself have, by name.
 func known(t *testing.T) map[string]bool {
 	t.Helper()
-	names := map[string]bool{"up": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(weir_[a-z_]+)` \\| (\\w+) \\|").FindAllStringSubmatch(read(t, "../docs/metrics.md"), -1) {
+	names := map[string]bool{
+		"up": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true,
+	}
+	rows := regexp.MustCompile("(?m)^\\| `(weir_[a-z_]+)` \\| (\\w+) \\|")
+	for _, row := range rows.FindAllStringSubmatch(read(t, "../docs/metrics.md"), -1) {
 		names[row[1]] = true
 	}
 	described := make(chan *prometheus.Desc)
@@ -182,7 +185,8 @@ func withPasswords(t *testing.T, path string) string {
 	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := regexp.MustCompile(`(?m)^password_file = ".*"$`).ReplaceAllString(read(t, path), fmt.Sprintf("password_file = %q", secret))
+	files := regexp.MustCompile(`(?m)^password_file = ".*"$`)
+	text := files.ReplaceAllString(read(t, path), fmt.Sprintf("password_file = %q", secret))
 	copied := filepath.Join(dir, "weir.toml")
 	if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -224,11 +228,13 @@ func TestKubernetesSharesFitTheServer(t *testing.T) {
 	}
 
 	if deployment.MinReadySeconds <= deployment.Template.Spec.Grace {
-		t.Errorf("minReadySeconds %d must exceed the grace %d, or more than one weir is on its way out", deployment.MinReadySeconds, deployment.Template.Spec.Grace)
+		t.Errorf("minReadySeconds %d must exceed the grace %d, or more than one weir is on its way out",
+			deployment.MinReadySeconds, deployment.Template.Spec.Grace)
 	}
 	drain := int(time.Duration(conf.Timeouts.DrainTimeout).Seconds())
-	if need := deployment.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds + 2*drain; deployment.Template.Spec.Grace <= need {
-		t.Errorf("terminationGracePeriodSeconds %d cuts a drain of %d s", deployment.Template.Spec.Grace, need)
+	pod := deployment.Template.Spec
+	if need := pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds + 2*drain; pod.Grace <= need {
+		t.Errorf("terminationGracePeriodSeconds %d cuts a drain of %d s", pod.Grace, need)
 	}
 	weirs := scaler.Spec.MaxReplicas + deployment.Strategy.RollingUpdate.MaxSurge + 1
 	sum := fmt.Sprintf("%d x %d = %d", weirs, conf.Limits.MaxDBConnections, weirs*conf.Limits.MaxDBConnections)

@@ -15,7 +15,8 @@ func TestWhoRegistersIsLoggedInAndComesBack(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *shop) {
 		v := s.visitor(t)
 		v.open("/shop/wishlist").sees(200, "Log in", "New here?")
-		v.send("/shop/register", "username", "countess", "password", "lovelace", "email", "countess@example.org", "next", "/shop/wishlist").
+		v.send("/shop/register", "username", "countess", "password", "lovelace", "email", "countess@example.org",
+			"next", "/shop/wishlist").
 			sees(200, "Welcome!", "Wishlist")
 		v.open("/shop/profile").sees(200, "countess", "countess@example.org", "Here since")
 		v.send("/shop/logout").sees(200, "You are logged out.", "Log in").misses("countess")
@@ -95,7 +96,8 @@ func TestCookiesAreForTheServerAlone(t *testing.T) {
 			return value
 		}
 		form := formToken(v.open("/shop/login"), check)
-		req := v.request(http.MethodPost, "/shop/register", url.Values{"token": {form}, "username": {"countess"}, "password": {"lovelace"}})
+		req := v.request(http.MethodPost, "/shop/register",
+			url.Values{"token": {form}, "username": {"countess"}, "password": {"lovelace"}})
 		req.Header.Set("Cookie", "form="+form)
 		v.do(req).sees(303)
 		check("session")

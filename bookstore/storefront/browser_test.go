@@ -2,6 +2,7 @@ package storefront_test
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net/http"
 	"os"
@@ -153,7 +154,8 @@ func (p *person) tab(text string) {
 			Outline string `json:"outline"`
 		}](p, `(() => {
 			const e = document.activeElement;
-			return { text: (e.labels && e.labels.length ? e.labels[0] : e).textContent.replace(/\s+/g, ' ').trim(), outline: getComputedStyle(e).outlineStyle };
+			const text = (e.labels && e.labels.length ? e.labels[0] : e).textContent;
+			return { text: text.replace(/\s+/g, ' ').trim(), outline: getComputedStyle(e).outlineStyle };
 		})()`)
 		passed = append(passed, focus.Text)
 		if strings.HasPrefix(focus.Text, text) {
@@ -178,46 +180,8 @@ func (p *person) write(label, text string) {
 	p.do(chromedp.KeyEvent(text))
 }
 
-// auditScript finds what is wrong with a page: text that is hard to read, controls without a name or too small for a finger,
-// pictures without a description, more than one main heading, a page wider than its window.
-const auditScript = `(() => {
-	const found = [];
-	const rgba = (c) => { const m = c.match(/[\d.]+/g).map(Number); return { c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1 }; };
-	const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
-	const behind = (e) => { for (; e; e = e.parentElement) { const b = rgba(getComputedStyle(e).backgroundColor); if (b.a === 1) return b.c; if (b.a > 0) found.push('half transparent: ' + e.outerHTML.slice(0, 80)); } return [255, 255, 255]; };
-	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-	let checked = 0;
-	for (let n; (n = texts.nextNode());) {
-		const e = n.parentElement;
-		if (!n.data.trim() || ['SCRIPT', 'STYLE', 'NOSCRIPT', 'OPTION'].includes(e.tagName) || !e.checkVisibility() || e.closest('.unseen')) continue;
-		const s = getComputedStyle(e), ink = rgba(e.closest('svg') ? s.fill : s.color).c;
-		const [a, b] = [light(ink), light(behind(e))].sort((x, y) => y - x), ratio = (a + .05) / (b + .05);
-		checked++;
-		if (ratio < 4.5) found.push('contrast ' + ratio.toFixed(2) + ': ' + n.data.trim().slice(0, 40));
-	}
-	if (checked < 10) found.push('only ' + checked + ' texts');
-	for (const e of document.querySelectorAll('input:not([type=hidden]), textarea, button, a')) {
-		if (!e.checkVisibility() || e.closest('[aria-hidden]')) continue;
-		const name = (e.labels && e.labels.length ? [...e.labels].map((l) => l.innerText).join() : '') || e.textContent || e.getAttribute('aria-label') || '';
-		if (!name.trim()) found.push('no name: ' + e.outerHTML.slice(0, 80));
-		const r = e.closest('label') ? e.closest('label').getBoundingClientRect() : e.getBoundingClientRect();
-		if (['BUTTON', 'INPUT', 'TEXTAREA'].includes(e.tagName) && (r.width < 24 || r.height < 24)) found.push('small: ' + e.outerHTML.slice(0, 80));
-	}
-	for (const i of document.images) { if (!i.hasAttribute('alt')) found.push('no alt: ' + i.src); if (i.complete && !i.naturalWidth && i.getBoundingClientRect().top < innerHeight) found.push('no picture: ' + i.src); }
-	if (document.querySelectorAll('h1').length !== 1) found.push(document.querySelectorAll('h1').length + ' main headings');
-	if (!document.documentElement.lang || !document.title) found.push('no language or title');
-	for (const e of document.querySelectorAll('.panel, .card, .tiles > div, figure, header')) {
-		const r = e.getBoundingClientRect();
-		for (const inner of e.querySelectorAll('*')) { const i = inner.getBoundingClientRect(); if (i.width && !inner.closest('.unseen, svg, .picture') && (i.right > r.right + 1 || i.left < r.left - 1)) found.push('out of its box: ' + inner.outerHTML.slice(0, 80)); }
-	}
-	const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
-	if (new Set(ids).size !== ids.length) found.push('an id twice');
-	if (document.documentElement.scrollWidth > innerWidth) {
-		const wide = [...document.querySelectorAll('main *, header *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.tagName + '.' + e.className);
-		found.push('scrolls sideways: ' + document.documentElement.scrollWidth + ' in ' + innerWidth + ', ' + wide.slice(0, 5));
-	}
-	return found;
-})()`
+//go:embed testdata/audit.js
+var auditScript string
 
 // look checks the page that is open, and takes a picture of it.
 func (p *person) look(name string, expected ...string) {
@@ -316,7 +280,8 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 	p.press("Buy")
 	p.until("Thank you!")
 	p.look("bought")
-	if n := s.count(t, "SELECT count(*) FROM orders o JOIN users u ON u.id = o.client_user_id WHERE o.completed AND u.username = 'ishmael'"); n != 1 {
+	if n := s.count(t, `SELECT count(*) FROM orders o JOIN users u ON u.id = o.client_user_id
+		WHERE o.completed AND u.username = 'ishmael'`); n != 1 {
 		t.Errorf("%d orders, want 1", n)
 	}
 	p.press("Read Moby-Dick")
@@ -326,7 +291,8 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 	// Something to see on every page.
 	p.open("/shop/books/3")
 	find[bool](p, "document.querySelector('[name=rating][value=\"5\"]').click() || true")
-	p.do(chromedp.SendKeys(chromedp.CSS("#comment"), "It is about everything, and a whale."), chromedp.Click(chromedp.CSS("#review button")))
+	p.do(chromedp.SendKeys(chromedp.CSS("#comment"), "It is about everything, and a whale."),
+		chromedp.Click(chromedp.CSS("#review button")))
 	p.until("Thank you for your review.")
 	for _, id := range []string{"2", "6"} {
 		p.open("/shop/books/" + id)
@@ -337,9 +303,12 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 	}
 	p.look("carted")
 	pages := map[string]func(){
-		"front": p.opens("/"), "second": p.opens("/?page=2"), "book": p.opens("/shop/books/3"), "other": p.opens("/shop/books/6"),
-		"author": p.opens("/shop/authors/1"), "genre": p.opens("/shop/genres/1"), "cart": p.opens("/shop/cart"), "thanks": p.opens("/shop/thanks"),
-		"library": p.opens("/shop/library"), "wishlist": p.opens("/shop/wishlist"), "profile": p.opens("/shop/profile"), "nowhere": p.opens("/shop/elsewhere"),
+		"front": p.opens("/"), "second": p.opens("/?page=2"),
+		"book": p.opens("/shop/books/3"), "other": p.opens("/shop/books/6"),
+		"author": p.opens("/shop/authors/1"), "genre": p.opens("/shop/genres/1"),
+		"cart": p.opens("/shop/cart"), "thanks": p.opens("/shop/thanks"),
+		"library": p.opens("/shop/library"), "wishlist": p.opens("/shop/wishlist"),
+		"profile": p.opens("/shop/profile"), "nowhere": p.opens("/shop/elsewhere"),
 	}
 	p.everywhere(pages)
 
@@ -350,7 +319,8 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 		"login": p.opens("/shop/login"), "guestcart": p.opens("/shop/cart"), "guestbook": p.opens("/shop/books/1"),
 		"wrong": func() {
 			p.open("/shop/login")
-			p.do(chromedp.SendKeys(chromedp.CSS("#name"), "ishmael"), chromedp.SendKeys(chromedp.CSS("#password"), "x"), chromedp.Click(chromedp.CSS(`form[action="/shop/register"] button`)))
+			p.do(chromedp.SendKeys(chromedp.CSS("#name"), "ishmael"), chromedp.SendKeys(chromedp.CSS("#password"), "x"),
+				chromedp.Click(chromedp.CSS(`form[action="/shop/register"] button`)))
 			p.until("Username taken")
 		},
 	})
@@ -386,7 +356,8 @@ func TestBrowserSeesTheExperimentLive(t *testing.T) {
 	p.do(chromedp.Sleep(1500 * time.Millisecond))
 	s.load(t, 16)
 	number := func(tile string) (n float64) {
-		_, _ = fmt.Sscanf(find[string](p, "document.querySelector('[data-tile="+tile+"]').textContent.replaceAll(',', '')"), "%g", &n)
+		text := find[string](p, "document.querySelector('[data-tile="+tile+"]').textContent.replaceAll(',', '')")
+		_, _ = fmt.Sscanf(text, "%g", &n)
 		return n
 	}
 	deadline := time.Now().Add(20 * time.Second)

@@ -17,7 +17,8 @@ func TestAUserBuysAndReads(t *testing.T) {
 		v.open("/shop/cart").sees(200, "Pride and Prejudice", "Moby-Dick", "2 books", "€\u00a022.49")
 		v.send("/shop/cart", "book", "3", "do", "remove").sees(200, "€\u00a09.99").misses("Moby-Dick")
 		total := v.open("/shop/cart").token()
-		v.send("/shop/buy", "total", "9.99").sees(200, "Thank you!", "You paid €\u00a09.99 for 1 book", "Pride and Prejudice", "your library")
+		v.send("/shop/buy", "total", "9.99").
+			sees(200, "Thank you!", "You paid €\u00a09.99 for 1 book", "Pride and Prejudice", "your library")
 		if v.at != "/shop/thanks" {
 			t.Errorf("the browser is at %s: reloading would buy again", v.at)
 		}

@@ -65,7 +65,9 @@ func (v *visit) fail(err error) {
 			Text: "The database is busy or away, so this page could not be made. Try again in a moment.",
 		}
 	default:
-		status, p = statuses[e.Code], problem{Heading: headings[e.Code], Text: sentence(e), Logout: e.Code == bookstore.Forbidden && !v.who.Guest()}
+		status, p = statuses[e.Code], problem{
+			Heading: headings[e.Code], Text: sentence(e), Logout: e.Code == bookstore.Forbidden && !v.who.Guest(),
+		}
 	}
 	if err := v.show(status, "error", p.Heading, p); err != nil {
 		v.log().Error("error page failed", slog.Any("error", err))

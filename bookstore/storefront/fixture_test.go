@@ -240,7 +240,8 @@ func (v *visitor) misses(texts ...string) *visitor {
 // register makes an account.
 func (v *visitor) register(name string) *visitor {
 	v.t.Helper()
-	return v.open("/shop/login").send("/shop/register", "username", name, "password", "a good one").sees(200, name, "Your account is ready.")
+	v.open("/shop/login").send("/shop/register", "username", name, "password", "a good one")
+	return v.sees(200, name, "Your account is ready.")
 }
 
 // cookie is one that his browser holds, without its attributes.

@@ -21,7 +21,8 @@ const formMax = 128 << 10
 const tokenField = "token"
 
 var (
-	errForged  = bookstore.Refuse(bookstore.Forbidden, "This form is too old, or not from here. Go back, reload the page, and send it again.")
+	errForged = bookstore.Refuse(bookstore.Forbidden,
+		"This form is too old, or not from here. Go back, reload the page, and send it again.")
 	errTooLong = &bookstore.Error{Code: bookstore.Invalid, Detail: "That is more than fits into this form."}
 )
 
@@ -31,7 +32,8 @@ func (v *visit) readForm() error {
 		return nil
 	}
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, formMax)
-	if kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return errForged
 	}
 	if err := v.r.ParseForm(); err != nil {

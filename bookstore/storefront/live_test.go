@@ -39,7 +39,8 @@ func TestLivePageShowsARealWeir(t *testing.T) {
 	if f.Weir == nil || f.Weir.Error != "" {
 		t.Fatalf("no weir: %s", v.page)
 	}
-	if f.Weir.Clients < 1 || f.Weir.Backends < 1 || f.Weir.Backends > f.Weir.PoolSize || f.Weir.Transactions < 1 || f.Weir.Waits < 1 || f.Weir.Memory < 1<<20 {
+	if f.Weir.Clients < 1 || f.Weir.Backends < 1 || f.Weir.Backends > f.Weir.PoolSize ||
+		f.Weir.Transactions < 1 || f.Weir.Waits < 1 || f.Weir.Memory < 1<<20 {
 		t.Errorf("weir: %+v", *f.Weir)
 	}
 	if f.Shop.OK < 1 || f.Shop.Connections < 1 || f.Shop.MayOpen < f.Shop.Connections || f.Shop.Memory < 1<<20 {
@@ -73,7 +74,9 @@ process_resident_memory_bytes 1.5e+07
 `
 
 func TestLivePageAddsPoolsUp(t *testing.T) {
-	weir := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(someMetrics)) }))
+	weir := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(someMetrics))
+	}))
 	defer weir.Close()
 	s := directly(t, func(o *storefront.Options) { o.WeirMetrics = weir.URL })
 	w := s.visitor(t).figures().Weir

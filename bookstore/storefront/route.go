@@ -41,7 +41,10 @@ func (v *visit) id() (int64, error) {
 // said by which he came.
 func local(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(path, `\`) {
+	switch {
+	case err != nil, u.IsAbs(), u.Host != "":
+		return "/"
+	case !strings.HasPrefix(path, "/"), strings.HasPrefix(path, "//"), strings.Contains(path, `\`): // browsers take \ for /
 		return "/"
 	}
 	return path

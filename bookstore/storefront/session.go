@@ -78,7 +78,7 @@ func (v *visit) cookie(name string) string {
 
 // setCookie keeps a value in the browser; an empty one takes it away. An answer sets each cookie once.
 func (v *visit) setCookie(name, value string, life time.Duration) {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure would keep it from shops without TLS, such as that on one's own machine
 		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: v.shop.SecureCookies || v.r.TLS != nil,
 	}
@@ -86,8 +86,8 @@ func (v *visit) setCookie(name, value string, life time.Duration) {
 		c.MaxAge = -1
 	}
 	if _, again := v.set[name]; again {
-		kept := slices.DeleteFunc(v.w.Header().Values("Set-Cookie"), func(line string) bool { return strings.HasPrefix(line, name+"=") })
-		v.w.Header()["Set-Cookie"] = kept
+		lines := v.w.Header().Values("Set-Cookie")
+		v.w.Header()["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 	}
 	v.set[name] = value
 	http.SetCookie(v.w, c)

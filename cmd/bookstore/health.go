@@ -11,7 +11,7 @@ import (
 // healthCmd is for images without a shell, where nothing else could ask.
 type healthCmd struct {
 	Listen  string        `default:"127.0.0.1:8000" env:"BOOKSTORE_LISTEN" help:"Where the shop serves."`
-	Ready   bool          `help:"Ask whether it may get requests, for which it asks its database (/readyz), not only whether it lives (/healthz)."`
+	Ready   bool          `help:"Ask whether its database answers (/readyz), not only whether it lives (/healthz)."`
 	Timeout time.Duration `default:"3s" help:"How long the answer may take."`
 }
 

@@ -24,7 +24,7 @@ func TestHealthTellsLifeFromReadiness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: draining}} //nolint:gosec // a test's
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: draining}}
 	s.Start()
 	defer s.Close()
 	address := fmt.Sprintf("0.0.0.0:%d", l.Addr().(*net.TCPAddr).Port)
@@ -36,10 +36,11 @@ func TestHealthTellsLifeFromReadiness(t *testing.T) {
 
 	for _, args := range [][]string{{"-c", file}, {"--http", address}} {
 		var out, problems strings.Builder
-		if code := run(append([]string{"health"}, args...), streams{out: &out, err: &problems}); code != exitOK || out.Len()+problems.Len() > 0 {
+		code := run(append([]string{"health"}, args...), streams{out: &out, err: &problems})
+		if code != exitOK || out.Len()+problems.Len() > 0 {
 			t.Errorf("%v: exit %d, %s%s", args, code, &out, &problems)
 		}
-		code := run(append([]string{"health", "--ready"}, args...), streams{out: &out, err: &problems})
+		code = run(append([]string{"health", "--ready"}, args...), streams{out: &out, err: &problems})
 		if code != exitFailed || !strings.Contains(problems.String(), "503 Service Unavailable: draining") {
 			t.Errorf("%v --ready: exit %d, %s", args, code, &problems)
 		}

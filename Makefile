@@ -22,8 +22,8 @@ QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/
 CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls fuzz bench lint fmt docs cross \
-	sizes build clean check-format vet staticcheck arch unit
+.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls fuzz bench lint fmt docs \
+	cross sizes build clean check-format vet staticcheck arch unit test-drivers test-suites test-matrix
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ programs:
 	$(GO) build -o bin/ ./cmd/weir ./cmd/bookstore
 
 test: check-format vet staticcheck arch unit race cross ## everything that must hold before a merge
+
+test-drivers: ## node's and Python's drivers through weir; gets them first
+	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
 
 quick: check-format ## the tests without PostgreSQL, before each commit
 	$(GO) test $(QUICK)

@@ -34,10 +34,15 @@ var pgxModes = []pgx.QueryExecMode{
 func shopDatabase(t *testing.T) (*pgserver.Database, *weirUnderTest) {
 	t.Helper()
 	d := database(t)
+	fillShop(t, d)
+	return d, start(t, d, fmt.Sprintf("[pool]\npool_size = %d", driverBackends))
+}
+
+func fillShop(t *testing.T, d *pgserver.Database) {
+	t.Helper()
 	d.Exec(t, "CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0))",
 		"INSERT INTO account SELECT n, 1000 FROM generate_series(0, 99) n",
 		"CREATE TABLE purchase (client int, round int, item int, title text, PRIMARY KEY (client, round, item))")
-	return d, start(t, d, fmt.Sprintf("[pool]\npool_size = %d", driverBackends))
 }
 
 // expectShared looks at what the clients of a driver have left: no money was made or lost, everybody's purchases are there, and

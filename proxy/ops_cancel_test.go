@@ -202,7 +202,6 @@ func TestCancelRequestThatNeverArrivesRetiresTheBackend(t *testing.T) {
 	}
 }
 
-// A flood of cancel requests for one query, for none and with wrong keys: the server gets a bounded number, other clients are
 // A cancel request for a COPY ends it like any other statement, in both directions.
 func TestCancelEndsACopy(t *testing.T) {
 	d := database(t)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,6 +154,30 @@ func TestCancelOfAWaitingClientTakesItsRequestFromTheQueue(t *testing.T) {
 	}
 }
 
+// A request that has not come whole, because it is large or its Sync is missing, is cancelled in the queue, too. Its client is
+// disconnected: weir cannot answer for what it has not seen.
+func TestCancelOfAWaitingClientWhoseRequestIsNotWhole(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	holder := enter(t, w, d)
+	holder.Query("BEGIN")
+	for name, request := range map[string][]pgproto3.FrontendMessage{
+		"a long text":    {&pgproto3.Query{String: "SELECT length('" + strings.Repeat("x", 300<<10) + "')"}},
+		"without a Sync": {&pgproto3.Parse{Query: "SELECT 1"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Flush{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			waiter := enter(t, w, d)
+			waiter.Send(request...)
+			expectWaiting(t, w, 1)
+			cancelRequest(t, w.Addr, waiter.pid, waiter.secret)
+			waiter.expectLastError("57014")
+			expectPool(t, w, "rid of it", func(p status.Pool) bool { return clientCount(p) == 1 })
+		})
+	}
+	holder.Query("COMMIT")
+}
+
+// A flood of cancel requests for one query, for none and with wrong keys: the server gets a bounded number, other clients are
 // served meanwhile, and the flood leaves nothing behind.
 func TestFloodOfCancelRequestsIsBounded(t *testing.T) {
 	const requests, atOnce, bound = 600, 60, 4

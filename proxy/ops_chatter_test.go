@@ -1,11 +1,13 @@
 package proxy_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
 
+	"weir/internal/pgserver"
 	"weir/proxy/status"
 )
 
@@ -99,5 +101,59 @@ func TestServersIdleSessionTimeoutIsNobodysTrouble(t *testing.T) {
 	for n := range 5 {
 		c.expectOwnAnswer(fmt.Sprint("of round ", n))
 		expectPool(t, w, "without backends", func(p status.Pool) bool { return backendCount(p) == 0 })
+	}
+}
+
+// A parameter that changes while nobody has the backend, as in_hot_standby does when a standby is promoted, is told to the clients
+// that meet the backend afterwards.
+func TestParameterThatChangesOnAnIdleBackendIsReported(t *testing.T) {
+	d := database(t)
+	g := newGate(t, d.Server.Addr(), nil)
+	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
+	c := enter(t, w, d)
+	c.Query("SELECT 1")
+	if got := c.params["in_hot_standby"]; got != "off" {
+		t.Fatalf("in_hot_standby is %q", got)
+	}
+	expectPool(t, w, "an idle backend", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 })
+	g.say(said(t, &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "on"}))
+	c.Query("SELECT 1")
+	if got := c.params["in_hot_standby"]; got != "on" {
+		t.Errorf("the client believes that in_hot_standby is %q", got)
+	}
+	if got := enter(t, w, d).params["in_hot_standby"]; got != "on" {
+		t.Errorf("a new client believes that in_hot_standby is %q", got)
+	}
+}
+
+// The server tells a change of its configuration once to each of its sessions. Every client must hear of it when it next works
+// with the backend, not only the one that happened to have it first.
+func TestReloadedParameterIsReportedToEveryClient(t *testing.T) {
+	d := privateServer(t, pgserver.Options{})
+	w := start(t, d, "[pool]\npool_size = 1")
+	clients := enterMany(t, w, d, 3)
+	for _, c := range clients {
+		c.Query("SELECT 1")
+	}
+	// The server takes it in before its next answers.
+	if err := d.Server.Exec(context.Background(), "postgres", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if got := clients[0].Query("SHOW default_transaction_read_only"); got != "on" {
+			return "it is " + got
+		}
+		return ""
+	})
+	for i, c := range clients {
+		if got := c.Query("SHOW default_transaction_read_only"); got != "on" {
+			t.Errorf("client %d: it is %s", i, got)
+		}
+		if got := c.params["default_transaction_read_only"]; got != "on" {
+			t.Errorf("client %d believes that it is %s", i, got)
+		}
+	}
+	if got := enter(t, w, d).params["default_transaction_read_only"]; got != "on" {
+		t.Errorf("a new client believes that it is %s", got)
 	}
 }

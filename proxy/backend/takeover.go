@@ -25,12 +25,16 @@ const syncTries = 3
 // errTalkative is a server that never was silent between two messages.
 var errTalkative = errors.New("the server did not come to rest after the login")
 
+// errOpened is what pgconn is told that wants a second connection.
+var errOpened = errors.New("a login has one connection")
+
 // link is one attempt at a connection: what lies under pgconn's hands.
 type link struct {
 	dial       func(context.Context) (net.Conn, error)
 	encryption *tls.Config // nil: none
 	spare      net.Conn    // a connection to use instead of dialling; nil: none
 
+	opened  atomic.Bool     // pgconn has had its connection
 	nc      net.Conn        // once dialled
 	adapter *socket.Adapter // between nc and TLS
 	answer  *answerConn     // between adapter and nc
@@ -39,8 +43,13 @@ type link struct {
 	count tally // without TLS
 }
 
-// open is pgconn's DialFunc.
+// open is pgconn's DialFunc. When a login fails, pgconn asks for a second
+// connection, on a goroutine of its own, to send a cancel request: nothing runs
+// there that could be cancelled.
 func (l *link) open(ctx context.Context) (net.Conn, error) {
+	if l.opened.Swap(true) {
+		return nil, errOpened
+	}
 	nc := l.spare
 	if nc == nil {
 		var err error

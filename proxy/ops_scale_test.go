@@ -91,7 +91,7 @@ func closeAll(fds []int) {
 // TestFairness: 200 clients on 5 backends each get their share. It counts how many transactions each has had when the first
 // has had a fixed number, so the machine's speed does not matter.
 func TestFairness(t *testing.T) {
-	const clients, enough = 200, 12
+	const clients, enough = 200, 80
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 5")
 	all := enterMany(t, w, d, clients)

@@ -89,7 +89,8 @@ func closeAll(fds []int) {
 }
 
 // TestFairness: 200 clients on 5 backends each get their share. It counts how many transactions each has had when the first
-// has had a fixed number, so the machine's speed does not matter.
+// has had a fixed number, so the machine's speed does not matter; they are enough that the few do not either by which a busy
+// machine sets one goroutine of the test before another.
 func TestFairness(t *testing.T) {
 	const clients, enough = 200, 80
 	d := database(t)

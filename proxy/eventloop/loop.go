@@ -18,13 +18,14 @@ type Handler interface {
 }
 
 // Rank orders the events of one iteration. Backends come first: a server that has gone away is noticed before a client's
-// query would be sent to it.
+// query would be sent to it. Those that are no clients yet come last.
 type Rank uint8
 
 // The ranks, in the order in which they are served.
 const (
 	First Rank = iota
 	Second
+	Third
 	ranks
 )
 
@@ -51,6 +52,7 @@ type Loop struct {
 	timers timers
 	start  time.Time
 	now    int64
+	busy   int64 // when something was ready last
 
 	slots     []slot
 	free      []uint32
@@ -134,6 +136,16 @@ func (l *Loop) Buffer() []byte { return l.buffer }
 // Register watches fd and calls h when something is ready there. The caller keeps owning fd and must call Close with the
 // token before closing it.
 func (l *Loop) Register(fd int, h Handler, rank Rank) (Token, error) {
+	return l.register(fd, h, rank, l.poller.add)
+}
+
+// RegisterShared is Register for a descriptor that several loops watch, a listener: what becomes ready there wakes one of
+// them, where the kernel can do that, and any of them may find that another was faster.
+func (l *Loop) RegisterShared(fd int, h Handler, rank Rank) (Token, error) {
+	return l.register(fd, h, rank, l.poller.addShared)
+}
+
+func (l *Loop) register(fd int, h Handler, rank Rank, add func(fd int, id uint64) error) (Token, error) {
 	var i uint32
 	if n := len(l.free); n > 0 {
 		i = l.free[n-1]
@@ -146,14 +158,32 @@ func (l *Loop) Register(fd int, h Handler, rank Rank) (Token, error) {
 	s.generation++
 	s.handler, s.fd, s.rank = h, int32(fd), rank
 	t := Token{slot: i, generation: s.generation}
-	if err := l.poller.add(fd, t.id()); err != nil {
+	if err := add(fd, t.id()); err != nil {
 		l.Close(t)
 		return Token{}, err
 	}
 	return t, nil
 }
 
-// Close ends a registration: its handler is called no more, whatever was polled already.
+// Rebind hands a registration over to another handler. What was reported to the old one is not reported again.
+func (l *Loop) Rebind(t Token, h Handler, rank Rank) {
+	if s := l.at(t); s != nil {
+		s.handler, s.rank = h, rank
+	}
+}
+
+// Forget ends a registration whose descriptor stays open, to be watched by another loop, or that others watch as well.
+func (l *Loop) Forget(t Token) error {
+	s := l.at(t)
+	if s == nil {
+		return nil
+	}
+	fd := int(s.fd)
+	l.Close(t)
+	return l.poller.remove(fd)
+}
+
+// Close ends a registration: its handler is called no more, whatever was polled already. The descriptor is to be closed next.
 func (l *Loop) Close(t Token) {
 	s := l.at(t)
 	if s == nil {
@@ -223,19 +253,42 @@ func (l *Loop) poll() {
 	if len(l.again) == 0 {
 		timeout = l.timers.next(l.clock()) // l.now is as old as the handlers of the last iteration took
 	}
-	n, err := l.poller.wait(l.polled[:], timeout)
-	if err != nil {
-		// A poller that fails has lost its descriptor: nothing that this process could do would serve another byte.
-		panic(fmt.Sprintf("event loop: %v", err))
-	}
-	l.Polls++
-	l.now = l.clock()
+	n := l.wait(timeout)
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]
 		if s.handler != nil {
 			l.ready[s.rank] = append(l.ready[s.rank], r)
 		}
 	}
+}
+
+// A loop that waits for its next event does not tell Go's scheduler that it sleeps, until it has had nothing to do for calmAfter.
+// To tell it costs more than the sleep while events follow each other: the scheduler's monitor takes the processor away, the loop
+// has to ask for one when it wakes up, and that has the monitor look every 20 µs for a while. Meanwhile it sleeps for grasp at
+// most, which is below the 10 ms after which the monitor interrupts whoever holds a processor. Others need a processor of their
+// own then, which package proxy sees to.
+const (
+	grasp     = 5 * time.Millisecond
+	calmAfter = 100 * time.Millisecond
+)
+
+// wait polls for as long as timeout, negative until something comes, or less: a loop that was woken up by nothing comes again.
+func (l *Loop) wait(timeout time.Duration) int {
+	calm := l.now-l.busy >= int64(calmAfter)
+	if !calm && (timeout < 0 || timeout > grasp) {
+		timeout = grasp
+	}
+	n, err := l.poller.wait(l.polled[:], timeout, calm && timeout != 0)
+	if err != nil {
+		// A poller that fails has lost its descriptor: nothing that this process could do would serve another byte.
+		panic(fmt.Sprintf("event loop: %v", err))
+	}
+	l.Polls++
+	l.now = l.clock()
+	if n > 0 {
+		l.busy = l.now
+	}
+	return n
 }
 
 func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }

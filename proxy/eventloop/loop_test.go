@@ -326,3 +326,27 @@ func TestIterationAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestSleepIsCutWhileBusy: shortly after an event the loop comes back by itself, because it sleeps without saying so; later it
+// sleeps as long as nothing happens.
+func TestSleepIsCutWhileBusy(t *testing.T) {
+	l, p := newLoop(t), newPair(t)
+	register(t, l, p.ours, First, func(Event) {})
+	p.say(t, "x")
+	l.iterate()
+	l.iterate() // nothing is there, and no timer is set: it returns all the same
+	pass(l, calmAfter)
+	l.iterate()
+	slept := make(chan struct{})
+	go func() {
+		l.iterate()
+		close(slept)
+	}()
+	select {
+	case <-slept:
+		t.Error("it did not sleep")
+	case <-time.After(20 * grasp):
+	}
+	l.Post(func() {})
+	<-slept
+}

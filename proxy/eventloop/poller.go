@@ -5,9 +5,12 @@ package eventloop
 //
 //   - newPoller makes one that already watches its own wake-up descriptor.
 //   - add watches fd for readability, hang-up and errors, edge-triggered, and reports id with each event.
+//   - addShared is add for a descriptor that other pollers watch as well; if the kernel can, it wakes one of them only.
+//   - remove ends the watch of a descriptor that stays open.
 //   - watchWrite starts or stops watching fd for writability too; starting it reports at once when fd is writable now.
 //   - wait fills events and returns how many; it sleeps up to timeout while there are none (negative: until one comes). A
-//     wake-up counts as no event.
+//     wake-up counts as no event. announce tells Go's scheduler that it may sleep for long; where that cannot be chosen it is
+//     always told.
 //   - wake ends a wait, now or the next one; any goroutine may call it.
 //   - Closing a descriptor ends its watch: both kernels do that by themselves as long as nobody duplicated it.
 type readiness struct {

@@ -51,11 +51,19 @@ func (p *poller) control(op, fd int, mask uint32, id uint64) error {
 const (
 	readMask  = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 	writeMask = readMask | unix.EPOLLOUT
+	// sharedMask has no EPOLLRDHUP: the kernel refuses that beside EPOLLEXCLUSIVE, and a listener has no peer.
+	sharedMask = unix.EPOLLIN | unix.EPOLLET | unix.EPOLLEXCLUSIVE
 )
 
 func (p *poller) add(fd int, id uint64) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, readMask, id)
 }
+
+func (p *poller) addShared(fd int, id uint64) error {
+	return p.control(unix.EPOLL_CTL_ADD, fd, sharedMask, id)
+}
+
+func (p *poller) remove(fd int) error { return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
 // watchWrite modifies the watch, which also reports what is ready now although it was reported before. Interest in
 // writability is not kept for good: a unix socket would report each read of the peer as an event.
@@ -67,8 +75,8 @@ func (p *poller) watchWrite(fd int, id uint64, on bool) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, mask, id)
 }
 
-func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
-	n, errno := p.poll(milliseconds(timeout), timeout != 0)
+func (p *poller) wait(out []readiness, timeout time.Duration, announce bool) (int, error) {
+	n, errno := p.poll(milliseconds(timeout), announce)
 	if errno == unix.EINTR {
 		return 0, nil
 	}
@@ -89,9 +97,7 @@ func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
 	return found, nil
 }
 
-// poll asks the kernel. A poll that cannot sleep is not announced to Go's scheduler; one that may sleep is, so that the loop
-// does not hold a processor while it waits. Asking once without waiting before each such poll was tried: with few clients,
-// where most polls sleep, the second call costs more than the announcements that it saves.
+// poll asks the kernel. A signal ends it, so a collector that wants to stop this thread need not wait, announced or not.
 func (p *poller) poll(ms int, announce bool) (int, syscall.Errno) {
 	events := uintptr(unsafe.Pointer(&p.events[0]))
 	var n uintptr

@@ -57,6 +57,13 @@ func (p *poller) add(fd int, id uint64) error {
 	return p.change(fd, unix.EVFILT_READ, unix.EV_ADD|unix.EV_CLEAR)
 }
 
+func (p *poller) addShared(fd int, id uint64) error { return p.add(fd, id) }
+
+func (p *poller) remove(fd int) error {
+	_ = p.change(fd, unix.EVFILT_WRITE, unix.EV_DELETE) // there is one only while something is parked
+	return p.change(fd, unix.EVFILT_READ, unix.EV_DELETE)
+}
+
 func (p *poller) watchWrite(fd int, _ uint64, on bool) error {
 	if on {
 		return p.change(fd, unix.EVFILT_WRITE, unix.EV_ADD|unix.EV_CLEAR)
@@ -64,7 +71,7 @@ func (p *poller) watchWrite(fd int, _ uint64, on bool) error {
 	return p.change(fd, unix.EVFILT_WRITE, unix.EV_DELETE)
 }
 
-func (p *poller) wait(out []readiness, timeout time.Duration) (int, error) {
+func (p *poller) wait(out []readiness, timeout time.Duration, _ bool) (int, error) {
 	n, err := p.poll(timeout)
 	if err == unix.EINTR {
 		return 0, nil

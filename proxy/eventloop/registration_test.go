@@ -180,3 +180,76 @@ func TestRegisterRefuses(t *testing.T) {
 	turn(l)
 	told.expect(t, "after others were refused", "readable")
 }
+
+func TestRebindHandsOver(t *testing.T) {
+	l, p := newLoop(t), newPair(t)
+	var first, second recorder
+	token, err := l.Register(p.ours, &first, Third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.say(t, "x")
+	turn(l)
+	l.Rebind(token, &second, First)
+	turn(l)
+	first.expect(t, "the first owner", "readable")
+	second.expect(t, "for what was reported before")
+	p.say(t, "y")
+	turn(l)
+	first.expect(t, "when it is another's")
+	second.expect(t, "the second owner", "readable")
+	l.Close(token)
+	l.Rebind(token, &first, First)
+	l.Again(token)
+	turn(l)
+	first.expect(t, "by a stale token")
+}
+
+// TestForgottenDescriptorStaysOpen: another loop takes it, and learns what is there.
+func TestForgottenDescriptorStaysOpen(t *testing.T) {
+	l, other, p := newLoop(t), newLoop(t), newPair(t)
+	var first, second recorder
+	token, err := l.Register(p.ours, &first, Third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.WatchWrite(token, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Forget(token); err != nil {
+		t.Fatal(err)
+	}
+	p.say(t, "x")
+	turn(l)
+	first.expect(t, "after it was forgotten")
+	if _, err := other.Register(p.ours, &second, First); err != nil {
+		t.Fatal(err)
+	}
+	turn(other)
+	second.expect(t, "the other loop", "readable")
+	if err := l.Forget(token); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+// TestSharedDescriptorWakesSomebody: each time a listener has something, one of the loops that watch it is told at least.
+func TestSharedDescriptorWakesSomebody(t *testing.T) {
+	p := newPair(t)
+	loops := []*Loop{newLoop(t), newLoop(t)}
+	told := make([]recorder, len(loops))
+	for i, l := range loops {
+		if _, err := l.RegisterShared(p.ours, &told[i], Third); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		p.say(t, "x")
+		for _, l := range loops {
+			turn(l)
+		}
+		if len(told[0])+len(told[1]) == 0 {
+			t.Error("nobody was told")
+		}
+		told[0], told[1] = nil, nil
+	}
+}

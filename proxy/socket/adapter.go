@@ -8,7 +8,7 @@ import (
 )
 
 // Adapter is the net.Conn under a tls.Conn, and lives twice. During handshake and login it blocks: it passes everything on to
-// the connection that it was made of, on that login's goroutine. From NewTLS on it belongs to a loop, and does nothing but what
+// the connection that it was made of, in that login's code. From NewTLS on it belongs to a loop, and does nothing but what
 // the Conn whose call is under way does, without blocking.
 //
 // crypto/tls allows that, within rules (conn.go: readRecordOrCCS, Write): a read may fail with an error whose Temporary is
@@ -16,7 +16,7 @@ import (
 type Adapter struct {
 	conn *tls.Conn // on top; nil until Server or Over
 
-	// Of the login's goroutine; dropped at the take-over.
+	// Of the login's code; dropped at the take-over.
 	blocking net.Conn
 	ahead    []byte // read from blocking before TLS began, still to be read by it
 	polling  bool   // see Poll

@@ -13,17 +13,22 @@ import (
 // caller has seen.
 func Detach(c net.Conn) (int, error) {
 	defer func() { _ = c.Close() }()
-	owner, ok := c.(syscall.Conn)
+	return duplicate(c)
+}
+
+// duplicate returns another descriptor of what owner has.
+func duplicate(of any) (int, error) {
+	owner, ok := of.(syscall.Conn)
 	if !ok {
-		return -1, fmt.Errorf("a %T has no descriptor to take over", c)
+		return -1, fmt.Errorf("a %T has no descriptor to take over", of)
 	}
 	raw, err := owner.SyscallConn()
 	if err != nil {
-		return -1, fmt.Errorf("descriptor of %s: %w", c.RemoteAddr(), err)
+		return -1, fmt.Errorf("descriptor of a %T: %w", of, err)
 	}
 	fd := -1
 	var dupErr error
-	// A duplicate shares the open socket and its non-blocking mode, and leaves Go's own poller when c is closed.
+	// A duplicate shares the open socket and its non-blocking mode, and leaves Go's own poller when its owner is closed.
 	err = raw.Control(func(d uintptr) { fd, dupErr = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 0) })
 	if err == nil {
 		err = dupErr

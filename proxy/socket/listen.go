@@ -8,30 +8,82 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// Listener is a listening socket that never blocks. A loop watches FD and then accepts until ErrWouldBlock. Accept and FD may
+// be used on any goroutine, Close by its owner once nobody watches it any more.
+type Listener struct {
+	fd   int
+	addr net.Addr
+	path string // of a unix socket
+}
+
+// FD is the descriptor, which stays the listener's.
+func (l *Listener) FD() int { return l.fd }
+
+// Addr is where it listens.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Accept takes the next connection: its descriptor, non-blocking and the caller's from then on, and the peer's address. Errors
+// are ErrWouldBlock, and what the system says when it has no descriptor left.
+func (l *Listener) Accept() (int, net.Addr, error) {
+	for {
+		fd, peer, err := accept(l.fd)
+		switch {
+		case err == nil:
+			return fd, l.peer(peer), nil
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED): // the one that went away is not the next one
+		case errors.Is(err, unix.EAGAIN):
+			return -1, nil, ErrWouldBlock
+		default:
+			return -1, nil, fmt.Errorf("accept: %w", err)
+		}
+	}
+}
+
+func (l *Listener) peer(sa syscall.Sockaddr) net.Addr {
+	switch sa := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	case *syscall.SockaddrInet6:
+		a := &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+		if sa.ZoneId != 0 {
+			a.Zone = strconv.FormatUint(uint64(sa.ZoneId), 10)
+		}
+		return a
+	}
+	return l.addr // a unix socket: its clients have no name
+}
+
+// Close stops listening, and removes the file of a unix socket.
+func (l *Listener) Close() error {
+	if l.path != "" {
+		_ = os.Remove(l.path)
+	}
+	return unix.Close(l.fd)
+}
+
 // ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and keep-alive
-// probes on what is accepted.
-func ListenTCP(ctx context.Context, address string, backlog int, keepAlive net.KeepAliveConfig) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: keepAlive}
+// probes on what is accepted; of keepAlive's numbers only those above 0 are set.
+func ListenTCP(ctx context.Context, address string, backlog int, keepAlive net.KeepAliveConfig) (*Listener, error) {
+	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	if err := setBacklog(l, backlog); err != nil {
-		_ = l.Close()
-		return nil, err
-	}
-	return l, nil
+	return takeListener(l, func(fd int) error {
+		return errors.Join(setBacklog(fd, backlog), setOptions(fd, keepAlive))
+	})
 }
 
 // ListenUnix listens in dir under the name that libpq derives from port. A socket file that nobody serves any more is
 // replaced; one that is served is an error. The file gets mode and is removed when the listener is closed.
-func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (net.Listener, error) {
+func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (*Listener, error) {
 	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
 	defer lock(dir)()
 	if err := removeStale(path); err != nil {
@@ -42,36 +94,66 @@ func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, bac
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, mode); err != nil {
-		_ = l.Close()
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	taken, err := takeListener(l, func(fd int) error {
+		return errors.Join(os.Chmod(path, mode), setBacklog(fd, backlog))
+	})
+	if err != nil {
+		_ = os.Remove(path)
 		return nil, err
 	}
-	if err := setBacklog(l, backlog); err != nil {
-		_ = l.Close()
+	taken.path = path
+	return taken, nil
+}
+
+// takeListener takes the socket out of Go's hands, which would watch it with a poller of their own, and prepares it.
+func takeListener(l net.Listener, prepare func(fd int) error) (*Listener, error) {
+	defer func() { _ = l.Close() }()
+	fd, err := duplicate(l)
+	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	if err := prepare(fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &Listener{fd: fd, addr: l.Addr()}, nil
 }
 
 // setBacklog calls listen(2) once more: net offers no way to choose, and a second call only changes the number.
-func setBacklog(l net.Listener, backlog int) error {
-	owner, ok := l.(syscall.Conn)
-	if !ok || backlog <= 0 {
+func setBacklog(fd, backlog int) error {
+	if backlog <= 0 {
 		return nil
 	}
-	raw, err := owner.SyscallConn()
-	if err != nil {
+	if err := unix.Listen(fd, backlog); err != nil {
 		return fmt.Errorf("set backlog: %w", err)
-	}
-	var listenErr error
-	if err := raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil {
-		return fmt.Errorf("set backlog: %w", err)
-	}
-	if listenErr != nil {
-		return fmt.Errorf("set backlog: %w", listenErr)
 	}
 	return nil
 }
+
+// setOptions sets on the listener what accepted connections inherit from it: so they cost no calls of their own. Small messages
+// leave at once, as everywhere in PostgreSQL.
+func setOptions(fd int, k net.KeepAliveConfig) error {
+	options := [][3]int{{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1}}
+	if k.Enable {
+		options = append(options, [3]int{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+			[3]int{unix.IPPROTO_TCP, keepIdle, seconds(k.Idle)}, [3]int{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(k.Interval)},
+			[3]int{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count})
+	}
+	for _, o := range options {
+		if o[2] <= 0 {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
+			return fmt.Errorf("set socket option %d: %w", o[1], err)
+		}
+	}
+	return nil
+}
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // lock keeps others who would listen in dir waiting until the result is called: between the finding that a file is stale and its
 // removal it may have become another one's, who would never hear of it. A folder that cannot be opened is not locked.

@@ -12,6 +12,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// accepted takes a connection that has been made already.
+func accepted(t *testing.T, l *Listener) (int, net.Addr) {
+	t.Helper()
+	fd, peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("the descriptor blocks: %#x %v", flags, err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("children would inherit the descriptor: %#x %v", flags, err)
+	}
+	return fd, peer
+}
+
+func TestAcceptDoesNotWait(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := ListenTCP(context.Background(), address, 0, net.KeepAliveConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		if _, _, err := l.Accept(); !errors.Is(err, ErrWouldBlock) {
+			t.Errorf("nobody has come: %v", err)
+		}
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, peer := accepted(t, l)
+		if peer.String() != c.LocalAddr().String() || peer.Network() != "tcp" {
+			t.Errorf("peer %s %s, want %s", peer.Network(), peer, c.LocalAddr())
+		}
+		_, _ = unix.Close(fd), c.Close()
+	}
+}
+
 // control runs f on the descriptor of a listener or a connection.
 func control(t *testing.T, c any, f func(fd int)) {
 	t.Helper()
@@ -31,15 +69,13 @@ func TestListenTCPSetsTheBacklog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		control(t, l, func(fd int) {
-			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := int(info.Sacked); want > 0 && got != want || want == 0 && got <= 77 {
-				t.Errorf("backlog %d, asked for %d", got, want)
-			}
-		})
+		info, err := unix.GetsockoptTCPInfo(l.FD(), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int(info.Sacked); want > 0 && got != want || want == 0 && got <= 77 {
+			t.Errorf("backlog %d, asked for %d", got, want)
+		}
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -61,14 +97,7 @@ func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = peer.Close() }()
-	c, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := Detach(c) // the options go with the socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	fd, _ := accepted(t, l)
 	defer func() { _ = unix.Close(fd) }()
 	for option, want := range map[[2]int]int{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 42,
@@ -104,7 +133,9 @@ func TestListenUnixSetsTheBacklog(t *testing.T) {
 		_ = second.Close()
 		t.Error("a second one listens there")
 	}
-	if _, err := l.Accept(); err != nil {
-		t.Error(err)
+	fd, peer := accepted(t, l)
+	defer func() { _ = unix.Close(fd) }()
+	if peer.Network() != "unix" {
+		t.Errorf("the peer is at %s %s", peer.Network(), peer)
 	}
 }

@@ -127,7 +127,7 @@ func TestListenUnixHasOneWinner(t *testing.T) {
 		stale(t, path)
 		var all sync.WaitGroup
 		var mu sync.Mutex
-		var won []net.Listener
+		var won []*Listener
 		for range 8 {
 			all.Go(func() {
 				if l, err := ListenUnix(context.Background(), dir, 1, 0o777, 0); err == nil {

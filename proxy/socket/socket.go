@@ -9,6 +9,7 @@ package socket
 import (
 	"errors"
 	"io"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -168,4 +169,26 @@ func (c *Conn) Close(shared *IO) {
 	_ = unix.Close(int(c.fd))
 	c.drop(shared)
 	c.fd = -1
+}
+
+// Recv reads a non-blocking descriptor once. It returns 0 bytes at the end of the stream, ErrWouldBlock when nothing is there.
+// Any goroutine.
+func Recv(fd int, p []byte) (int, error) { return attempt(fd, p, recv) }
+
+// Send writes to a non-blocking descriptor once and returns how much it took. ErrWouldBlock: nothing. Any goroutine.
+func Send(fd int, p []byte) (int, error) { return attempt(fd, p, send) }
+
+func attempt(fd int, p []byte, call func(int, []byte) (int, syscall.Errno)) (int, error) {
+	for {
+		n, errno := call(fd, p)
+		switch errno {
+		case 0:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, ErrWouldBlock
+		default:
+			return 0, errno
+		}
+	}
 }

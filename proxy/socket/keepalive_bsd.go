@@ -1,0 +1,7 @@
+//go:build freebsd || netbsd || dragonfly
+
+package socket
+
+import "golang.org/x/sys/unix"
+
+const keepIdle = unix.TCP_KEEPIDLE

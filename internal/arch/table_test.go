@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "pool",
-	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange", "proxy/login",
+	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange", "proxy/lobby", "proxy/login",
 	"proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/wire",
 }
@@ -91,6 +91,10 @@ var table = map[string]rule{
 	},
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
+	},
+	"proxy/lobby": {
+		ours: []string{"proxy/eventloop", "proxy/socket"}, outside: []string{"golang.org/x/sys/unix"},
+		why: "it carries any blocking code on a loop, and knows neither what a login is nor who follows",
 	},
 	"proxy/relay": {
 		ours: []string{

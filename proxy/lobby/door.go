@@ -1,0 +1,103 @@
+package lobby
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/socket"
+)
+
+// Host receives the visitors. All methods are called on the loop's goroutine.
+type Host interface {
+	// Arrive is told of a connection that has just been accepted. False turns it away. It must not block.
+	Arrive(c *Conn) bool
+	// Serve begins once the connection has said something, was closed by its peer, or has met its deadline. It may block on c, and
+	// in Conn.Apart. Before it returns it closes c or takes it away with Leave.
+	Serve(c *Conn)
+	// AcceptFailed is told that the system could give no descriptor. Accepting goes on after a pause.
+	AcceptFailed(err error)
+}
+
+const (
+	// acceptsPerTurn bounds how many connections are taken before clients and backends get their turn.
+	acceptsPerTurn = 16
+	// acceptPause is how long accepting rests after the system could not give a descriptor. Connections wait in the backlog
+	// meanwhile; asking again at once would take the processor from those that could free one.
+	acceptPause = 20 * time.Millisecond
+)
+
+// Door accepts the connections of one listener on one loop. Several loops may each have a door to the same listener.
+type Door struct {
+	loop     *eventloop.Loop
+	listener *socket.Listener
+	host     Host
+	token    eventloop.Token
+	pause    eventloop.Timer
+	idle     []*coroutine
+	closed   bool
+}
+
+// Open begins to accept. Any goroutine but the loop's own, which must be running.
+func Open(loop *eventloop.Loop, l *socket.Listener, host Host) (*Door, error) {
+	d := &Door{loop: loop, listener: l, host: host}
+	d.pause.Func = func() { d.loop.Again(d.token) }
+	err := errors.New("the loop has ended")
+	loop.Call(func() { d.token, err = loop.RegisterShared(l.FD(), d, eventloop.Third) })
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", l.Addr(), err)
+	}
+	return d, nil
+}
+
+// Close ends accepting. The listener stays open. Any goroutine but the loop's own.
+func (d *Door) Close() {
+	d.loop.Call(func() {
+		_ = d.loop.Forget(d.token)
+		d.loop.Unset(&d.pause)
+		d.closed = true
+		for _, code := range d.idle {
+			code.stop()
+		}
+		d.idle = nil
+	})
+}
+
+// OnReady is called by the loop when connections wait.
+func (d *Door) OnReady(eventloop.Event) {
+	for range acceptsPerTurn {
+		fd, remote, err := d.listener.Accept()
+		switch {
+		case err == nil:
+			d.enter(fd, remote)
+		case errors.Is(err, socket.ErrWouldBlock):
+			return
+		default:
+			d.host.AcceptFailed(err)
+			d.loop.Set(&d.pause, acceptPause)
+			return
+		}
+	}
+	d.loop.Again(d.token)
+}
+
+func (d *Door) enter(fd int, remote net.Addr) {
+	c := &Conn{door: d, loop: d.loop, fd: fd, remote: remote}
+	c.timer.Func = c.expire
+	if !d.host.Arrive(c) {
+		_ = unix.Close(fd)
+		return
+	}
+	token, err := d.loop.Register(fd, c, eventloop.Third)
+	if err != nil {
+		d.host.AcceptFailed(err)
+		c.over.Store(aborted)
+		c.begin() // which learns that it is over, and ends what has arrived
+		return
+	}
+	c.token = token
+}

@@ -59,10 +59,16 @@ func (a *attempt) rejected(c credentials, why string) *Failure {
 
 // waitToRefuse returns failureDelay after the client's last message, or when the login's time is up.
 func (a *attempt) waitToRefuse() {
-	t := time.NewTimer(time.Until(a.heard.Add(failureDelay)))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-a.ctx.Done():
+	until := a.heard.Add(failureDelay)
+	if !a.deadline.IsZero() && a.deadline.Before(until) {
+		until = a.deadline
 	}
+	a.apart(func() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-a.ctx.Done():
+		}
+	})
 }

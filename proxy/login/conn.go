@@ -116,6 +116,9 @@ func notStartup(word [4]byte, n uint32) string {
 // unread reports whether bytes have arrived that were not read yet. It leaves them where they are. Of a connection without a
 // descriptor it knows nothing and says no.
 func unread(nc net.Conn) bool {
+	if ahead, ok := nc.(interface{ Buffered() int }); ok {
+		return ahead.Buffered() > 0
+	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return false

@@ -1,9 +1,8 @@
 // Package login takes a client from accept to AuthenticationOk: encryption requests, the startup packet, protocol
 // negotiation, authentication and the last questions of whether it may come in.
 //
-// It is ordinary blocking code on a goroutine of the connection's own, under one deadline. It reads not one byte more than
-// the messages of the login have, because the descriptor is handed to an event loop afterwards, and it knows neither loop
-// nor pool: Result is a value. Errors are sent to the client here and returned as *Failure; logging and counting are the
+// It is ordinary blocking code under one deadline. It asks for not one byte more than the messages of the login have, because
+// what follows is for the event loop that serves the client afterwards, and it knows neither loop nor pool: Result is a value. Errors are sent to the client here and returned as *Failure; logging and counting are the
 // caller's, and so is closing the connection.
 //
 // Everything behind AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
@@ -64,17 +63,18 @@ type Options struct {
 	CertName config.CertName
 	// KnownDatabase is asked only behind authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
-	// Admit has the last word, and may count: behind its yes only the write of AuthenticationOk can fail, in which case
+	// Admit has the last word, and may count: if the login comes to its end behind its yes all the same, because its time is up,
 	// Failure.Admitted is set. nil admits all.
 	Admit func(user, database string) *pgerror.Error
 }
 
 // attempt is one login under way. Touched by its goroutine only.
 type attempt struct {
-	caller context.Context // as given to Serve
-	ctx    context.Context // ends with caller, or at the deadline
-	nc     net.Conn        // TLS, once that is on top
-	opt    *Options
+	ctx      context.Context // as given to Serve
+	nc       net.Conn        // TLS, once that is on top
+	under    net.Conn        // as given to Serve
+	deadline time.Time       // zero: none
+	opt      *Options
 
 	tls   *secured  // nil: plain text
 	out   []byte    // written, not yet sent
@@ -88,24 +88,24 @@ type attempt struct {
 	admitted bool // Admit said yes
 }
 
-// Serve carries out one login. The error is a *Failure. The connection is never closed here; once Serve has returned without
-// an error it has no deadline, and what the client sent behind its login is still to be read.
+// Serve carries out one login over a connection that was accepted at that time. The error is a *Failure. The connection is never
+// closed here; once Serve has returned without an error it has no deadline, and what the client sent behind its login is still to
+// be read.
 //
 // When ctx ends, the login ends with pgerror.ShuttingDown.
 //
-// A wrapper around a connection must pass on SyscallConn: without it bytes behind a request for encryption are not seen.
-func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
-	bounded, cancel := ctx, context.CancelFunc(func() {})
+// A connection may have Apart, as those of package lobby have: then it is served on a loop's goroutine, and what takes the
+// processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
+// SyscallConn: without it bytes behind a request for encryption are not seen.
+func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt Options) (Result, error) {
+	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: &opt}
 	if opt.Timeout > 0 {
-		bounded, cancel = context.WithTimeout(ctx, opt.Timeout)
+		a.deadline = accepted.Add(opt.Timeout)
+		_ = nc.SetDeadline(a.deadline) // fails on a closed connection only, which does not block either
 	}
-	defer cancel()
-	a := &attempt{caller: ctx, ctx: bounded, nc: nc, opt: &opt}
-
-	// The one deadline: whatever blocks on the connection returns when bounded ends.
 	fired := make(chan struct{})
-	stop := context.AfterFunc(bounded, func() {
-		_ = nc.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only, which does not block either
+	stop := context.AfterFunc(ctx, func() {
+		_ = nc.SetDeadline(time.Unix(1, 0)) // whatever blocks returns
 		close(fired)
 	})
 	res, f := a.run()
@@ -120,11 +120,31 @@ func Serve(ctx context.Context, nc net.Conn, opt Options) (Result, error) {
 		a.goodbye()
 		return Result{}, f
 	}
+	if opt.Timeout > 0 {
+		_ = nc.SetDeadline(time.Time{})
+	}
 	res.Conn = a.nc
+	if res.Cancel == nil {
+		res.Owed = a.out
+	}
 	if a.tls != nil {
 		res.TLS = a.tls.adapter
 	}
-	return res, nil // and no deadline was ever set
+	return res, nil
+}
+
+// over reports whether the login has been ended from outside.
+func (a *attempt) over() bool {
+	return a.ctx.Err() != nil || !a.deadline.IsZero() && !time.Now().Before(a.deadline)
+}
+
+// apart runs f where it may take its time.
+func (a *attempt) apart(f func()) {
+	if loops, ok := a.under.(interface{ Apart(f func()) }); ok {
+		loops.Apart(f)
+		return
+	}
+	f()
 }
 
 // run is the login from top to bottom. Each step reads and writes what it needs and says what went wrong.
@@ -155,10 +175,10 @@ func (a *attempt) run() (Result, *Failure) {
 	if f := a.admit(); f != nil {
 		return Result{}, f
 	}
-	a.out = wire.AppendAuthenticationOk(a.out)
-	if f := a.flush(); f != nil {
-		return Result{}, f
+	if a.over() {
+		return Result{}, a.interrupted()
 	}
+	a.out = wire.AppendAuthenticationOk(a.out)
 	return Result{User: a.user, Database: a.database, Settings: settings}, nil
 }
 

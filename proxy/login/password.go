@@ -31,7 +31,8 @@ func (a *attempt) matches(c credentials, password string) bool {
 	case formMD5:
 		return v.same(md5Hash(password, a.user), c.text)
 	case formSCRAM:
-		got := v.derive(password, c.verifier.salt, c.verifier.iterations)
+		var got verifier
+		a.apart(func() { got = v.derive(password, c.verifier.salt, c.verifier.iterations) })
 		return subtle.ConstantTimeCompare(got.serverKey[:], c.verifier.serverKey[:]) == 1
 	case formNone:
 	}

@@ -27,6 +27,9 @@ type Result struct {
 	// and for what has to be said before the connection is a loop's.
 	TLS  *socket.Adapter
 	Conn net.Conn
+	// Owed is the end of the login, AuthenticationOk and what comes before it, which is to be sent together with what the client
+	// is greeted with.
+	Owed []byte
 	// Minor is the minor version of protocol 3 that was agreed on.
 	Minor uint16
 }
@@ -143,7 +146,7 @@ func (a *attempt) failWith(r Reason, err error) *Failure {
 
 // broken is the Failure for an error of the connection.
 func (a *attempt) broken(err error) *Failure {
-	if a.ctx.Err() != nil {
+	if a.over() {
 		return a.interrupted()
 	}
 	f := a.fail(Gone, nil, "")
@@ -155,7 +158,7 @@ func (a *attempt) broken(err error) *Failure {
 // PostgreSQL does the same, and the peer may be no PostgreSQL client at all.
 func (a *attempt) interrupted() *Failure {
 	reason, err := TimedOut, pgerror.LoginTimeout(a.opt.Timeout)
-	if a.caller.Err() != nil {
+	if a.ctx.Err() != nil {
 		reason, err = ShutDown, pgerror.ShuttingDown
 	}
 	if !a.greeted {

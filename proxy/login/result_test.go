@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
@@ -116,7 +117,10 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 				if method == MethodMD5 {
 					stored = rightPassword
 				}
-				_, err := Serve(context.Background(), ours, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": stored})})
+				res, err := Serve(context.Background(), ours, time.Now(), Options{
+					Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": stored}),
+				})
+				_, _ = ours.Write(res.Owed)
 				done <- err
 			}()
 			begin := first(v30, "user\x00app\x00\x00")
@@ -180,15 +184,19 @@ func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 	}
 }
 
-// TestAdmittedClientThatVanishesIsGivenBack closes the connection between Admit's yes and AuthenticationOk.
-func TestAdmittedClientThatVanishesIsGivenBack(t *testing.T) {
+// TestAdmittedClientThatComesTooLateIsGivenBack ends the login between Admit's yes and its own end.
+func TestAdmittedClientThatComesTooLateIsGivenBack(t *testing.T) {
 	ours, theirs := net.Pipe()
-	go func() { _, _ = io.WriteString(theirs, startup) }()
-	_, err := Serve(context.Background(), ours, Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error {
-		theirs.Close()
+	go func() {
+		_, _ = io.WriteString(theirs, startup)
+		_, _ = io.Copy(io.Discard, theirs)
+	}()
+	ctx, stop := context.WithCancel(context.Background())
+	_, err := Serve(ctx, ours, time.Now(), Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error {
+		stop()
 		return nil
 	}})
-	if f := failureOf(t, err); f == nil || f.Reason != Gone || !f.Admitted {
+	if f := failureOf(t, err); f == nil || f.Reason != ShutDown || !f.Admitted {
 		t.Errorf("Serve: %+v", f)
 	}
 }

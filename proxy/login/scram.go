@@ -77,7 +77,7 @@ func (a *attempt) verifier(c credentials) (v verifier, usable bool, why string) 
 	case formSCRAM:
 		return c.verifier, true, "the password differs from the stored one"
 	case formClear:
-		return a.opt.Verifiers.ofClear(a.user, c.text), true, "the password differs from the stored one"
+		return a.opt.Verifiers.ofClear(a.apart, a.user, c.text), true, "the password differs from the stored one"
 	case formMD5:
 		return a.opt.Verifiers.feigned(a.user), false, "an md5 hash is stored, which cannot serve scram-sha-256"
 	case formNone:

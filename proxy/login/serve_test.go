@@ -45,10 +45,10 @@ func listen(t *testing.T, opt Options) *house {
 			}
 			wg.Go(func() {
 				defer nc.Close()
-				res, err := Serve(context.Background(), nc, opt)
+				res, err := Serve(context.Background(), nc, time.Now(), opt)
 				h.outcomes <- outcome{res, failureOf(t, err)}
 				if err == nil && res.Cancel == nil {
-					relay(res.Conn)
+					relay(res.Conn, res.Owed)
 				}
 			})
 		}
@@ -83,8 +83,8 @@ func failureOf(t *testing.T, err error) *Failure {
 	return f
 }
 
-func relay(nc net.Conn) {
-	out := wire.AppendParameterStatus(nil, "server_version", "15.0")
+func relay(nc net.Conn, owed []byte) {
+	out := wire.AppendParameterStatus(owed, "server_version", "15.0")
 	out = wire.AppendParameterStatus(out, "client_encoding", "UTF8")
 	out = wire.AppendParameterStatus(out, "standard_conforming_strings", "on")
 	out = wire.AppendBackendKeyData(out, 1, []byte{0, 0, 0, 1})

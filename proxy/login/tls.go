@@ -40,7 +40,9 @@ func (a *attempt) encrypt(config *tls.Config, ahead []byte) *Failure {
 	adapter := socket.NewAdapter(a.nc)
 	conn := adapter.Server(config, ahead)
 	ctx, choice := certs.WithChoice()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	var err error
+	a.apart(func() { err = conn.HandshakeContext(ctx) })
+	if err != nil {
 		return a.handshakeFailed(err)
 	}
 	a.tls = &secured{conn: conn, adapter: adapter, state: conn.ConnectionState(), shown: choice.Certificate}
@@ -51,7 +53,7 @@ func (a *attempt) encrypt(config *tls.Config, ahead []byte) *Failure {
 // handshakeFailed tells those who did not want TLS as weir has it from those who are gone. The client has had its alert.
 func (a *attempt) handshakeFailed(err error) *Failure {
 	op, ok := errors.AsType[*net.OpError](err)
-	if a.ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && (op.Op == "read" || op.Op == "write") {
+	if a.over() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && (op.Op == "read" || op.Op == "write") {
 		return a.broken(err)
 	}
 	f := a.fail(BadTLS, nil, "")

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // form is how a user's password is stored.
@@ -142,6 +143,7 @@ type Verifiers struct {
 type derivation struct {
 	password []byte // a keyed digest: what the verifier belongs to
 	once     sync.Once
+	done     atomic.Bool
 	verifier verifier
 }
 
@@ -165,8 +167,8 @@ func (v *Verifiers) salt(user string) []byte {
 	return mac(v.secret, "salt\x00", user)[:scramSaltLen]
 }
 
-// ofClear returns the verifier of a user whose password is stored in clear text.
-func (v *Verifiers) ofClear(user, password string) verifier {
+// ofClear returns the verifier of a user whose password is stored in clear text. If it must be derived first, that is done apart.
+func (v *Verifiers) ofClear(apart func(func()), user, password string) verifier {
 	digest := mac(v.secret, "password\x00", password)
 	v.mu.Lock()
 	d := v.derived[user]
@@ -181,7 +183,14 @@ func (v *Verifiers) ofClear(user, password string) verifier {
 		v.derived[user] = d
 	}
 	v.mu.Unlock()
-	d.once.Do(func() { d.verifier = v.derive(password, v.salt(user), scramIterations) })
+	if !d.done.Load() {
+		apart(func() {
+			d.once.Do(func() {
+				d.verifier = v.derive(password, v.salt(user), scramIterations)
+				d.done.Store(true)
+			})
+		})
+	}
 	return d.verifier
 }
 

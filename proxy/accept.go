@@ -8,60 +8,57 @@ import (
 
 	"weir/config"
 	"weir/proxy/cancelkey"
+	"weir/proxy/lobby"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/session"
-	"weir/proxy/socket"
 	"weir/proxy/wire"
 )
 
 var errDraining = errors.New("draining")
 
-// acceptPause is how long accepting rests after the system could not give a descriptor. Connections wait in the backlog
-// meanwhile; asking again at once would take the processor from those that could free one.
-const acceptPause = 20 * time.Millisecond
+// reception receives the lobby's connections.
+type reception struct{ *Proxy }
 
-// accept takes connections until the listener is closed.
-func (p *Proxy) accept(l net.Listener) {
-	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			p.take(nc)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			p.logins.warn(p.log, "accept failed; still listening", "error", err, "listen", l.Addr().String())
-			time.Sleep(acceptPause)
-		}
-	}
-}
-
-// take begins a login on a goroutine of its own, if there is a place for it.
-func (p *Proxy) take(nc net.Conn) {
-	entry, ok := p.logins.enter(nc)
+// Arrive finds a place for a connection, if there is one.
+func (r reception) Arrive(c *lobby.Conn) bool {
+	entry, ok := r.logins.enter(c.Abort)
 	if !ok {
-		p.logins.warn(p.log, "connection closed: too many logins under way", "peer", peerOf(nc), "max_logins", p.config.Limits.MaxLogins)
-		_ = nc.Close()
-		return
+		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.config.Limits.MaxLogins)
+		return false
 	}
-	p.tasks.Go(func() { p.serve(nc, entry) })
+	entry.arrived = time.Now()
+	if limit := r.login.Timeout; limit > 0 {
+		_ = c.SetDeadline(entry.arrived.Add(limit))
+	}
+	r.tasks.Add(1)
+	c.Entry = entry
+	return true
 }
 
-// serve logs a connection in and hands it over.
-func (p *Proxy) serve(nc net.Conn, entry *entrant) {
-	result, err := login.Serve(p.ctx, entry, p.login)
+// AcceptFailed tells the log.
+func (r reception) AcceptFailed(err error) {
+	r.logins.warn(r.log, "accept failed; still listening", "error", err)
+}
+
+// Serve logs a connection in and hands it over.
+func (r reception) Serve(c *lobby.Conn) {
+	defer r.tasks.Done()
+	entry := c.Entry.(*entrant)
+	r.logins.spoke(entry)
+	result, err := login.Serve(r.ctx, c, entry.arrived, r.login)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
-		p.loginFailed(nc, entry, failure)
+		r.loginFailed(c, entry, failure)
 		return
 	}
 	if result.Cancel != nil {
-		p.logins.leave(entry, outcomeCancel)
-		p.cancel(result.Conn, result.Cancel)
+		r.logins.leave(entry, outcomeCancel)
+		c.Apart(func() { r.cancel(result.Cancel) })
+		_ = c.Close()
 		return
 	}
-	p.welcome(nc, entry, result)
+	r.welcome(c, entry, result)
 }
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *entrant, failure *login.Failure) {
@@ -97,7 +94,7 @@ const (
 )
 
 // welcome hands a logged-in client to its pool's loop.
-func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
+func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
 	leave := func() { p.census.leave(result.User, result.Database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
@@ -107,23 +104,16 @@ func (p *Proxy) welcome(nc net.Conn, entry *entrant, result login.Result) {
 	if err != nil {
 		leave()
 		p.logins.fail(entry, login.BadSetting.String())
-		p.refuse(result.Conn, invalidSetting(err))
+		p.refuse(result, invalidSetting(err))
 		return
 	}
 	lane, limits := p.router.lane(result.Database, result.User)
-	peer := peerOf(nc)
-	fd, err := socket.Detach(nc)
-	if err != nil {
-		leave()
-		p.env.Settings.Release(set)
-		p.logins.fail(entry, "internal")
-		p.log.Error("client not taken over", "peer", peer, "error", err)
-		return
-	}
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
+	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
-		FD: fd, TLS: result.TLS, Settings: set, Peer: peer, Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
+		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
+		Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
 	})
 }
 
@@ -135,16 +125,16 @@ func invalidSetting(err error) *pgerror.Error {
 	return pgerror.InvalidSetting(bad.Name, bad.Code, bad.Problem)
 }
 
-func (p *Proxy) refuse(nc net.Conn, err *pgerror.Error) {
-	_ = nc.SetWriteDeadline(time.Now().Add(lingerTime))
-	_, _ = nc.Write(wire.AppendErrorResponse(nil, err))
-	closeKindly(nc)
+// refuse tells a client that has logged in already why it cannot stay.
+func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
+	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
+	_, _ = result.Conn.Write(wire.AppendErrorResponse(result.Owed, err))
+	closeKindly(result.Conn)
 }
 
-// cancel routes a cancel request to the loop that its key names, and closes the connection when that has dealt with it, as
-// PostgreSQL does: the client may take the close as the sign that the request has been delivered.
-func (p *Proxy) cancel(nc net.Conn, request *login.Cancel) {
-	defer func() { _ = nc.Close() }()
+// cancel routes a cancel request to the loop that its key names, and returns when that has dealt with it: as with PostgreSQL, the
+// client may take the close as the sign that the request has been delivered.
+func (p *Proxy) cancel(request *login.Cancel) {
 	loop, slot, ok := cancelkey.Unpack(request.PID)
 	if !ok || loop >= len(p.engines) {
 		return

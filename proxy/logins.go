@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"container/list"
-	"errors"
 	"log/slog"
 	"maps"
-	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"weir/proxy/status"
@@ -31,40 +28,11 @@ type logins struct {
 	suppressed atomic.Uint64
 }
 
-// entrant is a connection on its way to becoming a client. It tells logins when its first bytes have come.
+// entrant is a connection on its way to becoming a client.
 type entrant struct {
-	net.Conn
-	logins *logins
-	place  *list.Element // in logins.silent; nil once it has spoken. Guarded by logins.mu
-	spoken bool          // of the login's goroutine: no need to take the lock again
-}
-
-// Read is the connection's, and notices the first bytes.
-func (e *entrant) Read(p []byte) (int, error) {
-	n, err := e.Conn.Read(p)
-	if n > 0 && !e.spoken {
-		e.spoken = true
-		e.logins.spoke(e)
-	}
-	return n, err
-}
-
-// SyscallConn is the connection's: login looks whether bytes were sent behind an encryption request.
-func (e *entrant) SyscallConn() (syscall.RawConn, error) {
-	owner, ok := e.Conn.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return owner.SyscallConn()
-}
-
-// CloseWrite is the connection's: refuse and closeKindly get login's connection, which is this one where there is no TLS.
-func (e *entrant) CloseWrite() error {
-	half, ok := e.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
+	arrived  time.Time
+	sendAway func()        // ends its login
+	place    *list.Element // in logins.silent; nil once it has spoken. Guarded by logins.mu
 }
 
 type outcome uint8
@@ -78,8 +46,9 @@ func newLogins(limit int) *logins {
 	return &logins{max: limit, silent: list.New(), failed: map[string]uint64{}}
 }
 
-// enter takes a connection in. False: there is no place, and nobody is silent who could make one.
-func (s *logins) enter(nc net.Conn) (*entrant, bool) {
+// enter takes a connection in, which sendAway sends away; it may be called on any goroutine, under the lock. False: there is no
+// place, and nobody is silent who could make one.
+func (s *logins) enter(sendAway func()) (*entrant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
@@ -92,20 +61,30 @@ func (s *logins) enter(nc net.Conn) (*entrant, bool) {
 		s.shedLocked(oldest)
 	}
 	s.now++
-	e := &entrant{Conn: nc, logins: s}
+	e := &entrant{sendAway: sendAway}
 	e.place = s.silent.PushBack(e)
 	return e, true
 }
 
-// shedLocked closes a silent connection; its login's goroutine finds out by itself, so its place is given up here.
+// shedLocked sends a silent connection away.
 func (s *logins) shedLocked(place *list.Element) {
 	e := place.Value.(*entrant)
 	s.silent.Remove(place)
 	e.place = nil
 	s.shed++
-	_ = e.Close()
+	e.sendAway()
 }
 
+// sendAway sends all silent connections away: weir stops.
+func (s *logins) sendAway() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for place := s.silent.Front(); place != nil; place = place.Next() {
+		place.Value.(*entrant).sendAway()
+	}
+}
+
+// spoke is told that a connection has said something, or has ended.
 func (s *logins) spoke(e *entrant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

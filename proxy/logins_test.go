@@ -2,58 +2,39 @@ package proxy
 
 import (
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
 )
 
-// knock brings a connection in; far is the stranger's side.
-func knock(t *testing.T, s *logins) (e *entrant, far net.Conn, ok bool) {
-	t.Helper()
-	near, far := net.Pipe()
-	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
-	e, ok = s.enter(near)
-	return e, far, ok
-}
-
-// speak lets the stranger say something, and the login read it.
-func speak(t *testing.T, e *entrant, far net.Conn) {
-	t.Helper()
-	go func() { _, _ = far.Write([]byte("x")) }()
-	if _, err := e.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func closed(far net.Conn) bool {
-	_ = far.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err := far.Read(make([]byte, 1))
-	ne, ok := err.(net.Error)
-	return err != nil && (!ok || !ne.Timeout())
+// knock brings a connection in; away tells whether it has been sent away.
+func knock(s *logins) (e *entrant, away *bool, ok bool) {
+	away = new(bool)
+	e, ok = s.enter(func() { *away = true })
+	return e, away, ok
 }
 
 func TestOldestSilentConnectionMakesRoom(t *testing.T) {
 	s := newLogins(3)
-	first, firstFar, _ := knock(t, s)
-	_, secondFar, _ := knock(t, s)
-	_, thirdFar, _ := knock(t, s)
-	speak(t, first, firstFar)
-	if _, _, ok := knock(t, s); !ok {
+	e, first, _ := knock(s)
+	_, second, _ := knock(s)
+	_, third, _ := knock(s)
+	s.spoke(e)
+	if _, _, ok := knock(s); !ok {
 		t.Fatal("nobody made room")
 	}
-	if closed(firstFar) || !closed(secondFar) || closed(thirdFar) {
-		t.Errorf("closed: first %t, second %t, third %t; want the second, the first has spoken", closed(firstFar), closed(secondFar), closed(thirdFar))
+	if *first || !*second || *third {
+		t.Errorf("sent away: first %t, second %t, third %t; want the second, the first has spoken", *first, *second, *third)
 	}
 }
 
 func TestHouseFullOfSpeakersTurnsAway(t *testing.T) {
 	s := newLogins(2)
 	for range 2 {
-		e, far, _ := knock(t, s)
-		speak(t, e, far)
+		e, _, _ := knock(s)
+		s.spoke(e)
 	}
-	if _, _, ok := knock(t, s); ok {
+	if _, _, ok := knock(s); ok {
 		t.Error("one too many")
 	}
 	if got := s.snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
@@ -61,17 +42,29 @@ func TestHouseFullOfSpeakersTurnsAway(t *testing.T) {
 	}
 }
 
+func TestStopSendsTheSilentAway(t *testing.T) {
+	s := newLogins(3)
+	e, speaks, _ := knock(s)
+	_, second, _ := knock(s)
+	_, third, _ := knock(s)
+	s.spoke(e)
+	s.sendAway()
+	if *speaks || !*second || !*third {
+		t.Errorf("sent away: %t, %t, %t; want the two that are silent", *speaks, *second, *third)
+	}
+}
+
 // Now goes up and down with each connection once, however it ends: shed ones end in a failed login later.
 func TestLoginsAreCountedOnce(t *testing.T) {
 	s := newLogins(2)
-	shed, _, _ := knock(t, s)
-	kept, _, _ := knock(t, s)
-	late, lateFar, ok := knock(t, s) // in the place of the first
+	shed, _, _ := knock(s)
+	kept, _, _ := knock(s)
+	late, _, ok := knock(s) // in the place of the first
 	if !ok {
 		t.Fatal("nobody made room")
 	}
-	s.fail(shed, "gone") // its goroutine has found out
-	speak(t, late, lateFar)
+	s.fail(shed, "gone") // its login has found out
+	s.spoke(late)
 	s.leave(late, outcomeClient)
 	s.leave(kept, outcomeCancel)
 	got := s.snapshot()
@@ -80,26 +73,27 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 	}
 }
 
-// A shed connection's goroutine takes a moment to notice. Meanwhile it holds a place, but the bound is not overstepped by more
+// A shed connection's login takes a moment to notice. Meanwhile it holds a place, but the bound is not overstepped by more
 // than those.
 func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	const limit = 5
 	s := newLogins(limit)
-	open := map[net.Conn]bool{}
+	var all []*bool
 	for range 100 {
-		_, far, ok := knock(t, s)
+		_, away, ok := knock(s)
 		if !ok {
 			t.Fatal("turned away although all are silent")
 		}
-		open[far] = true
+		all = append(all, away)
 	}
-	for far := range open {
-		if closed(far) {
-			delete(open, far)
+	stay := 0
+	for _, away := range all {
+		if !*away {
+			stay++
 		}
 	}
-	if len(open) != limit {
-		t.Errorf("%d connections are open, want %d", len(open), limit)
+	if stay != limit {
+		t.Errorf("%d connections stay, want %d", stay, limit)
 	}
 }
 

@@ -81,10 +81,11 @@ func message(err *pgerror.Error) string {
 // laneOf makes a real lane whose dials are answered by dial, on an engine of its own.
 func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) *relay.Lane {
 	t.Helper()
-	e, err := relay.NewEngine(&relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table)}, 0)
+	loop, err := relay.NewLoop()
 	if err != nil {
 		t.Fatal(err)
 	}
+	e := relay.NewEngine(&relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table)}, 0, loop)
 	// The loop runs at the end only: what places asks of the lanes stays undone, so that the test alone decides.
 	t.Cleanup(func() {
 		go e.Run()

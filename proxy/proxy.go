@@ -1,8 +1,9 @@
 // Package proxy is weir as a whole: it listens, logs clients in, finds each one's pool and hands it to the event loop on which
 // that pool lives; it counts what spans pools, answers for the state of all of them, and ends in good order.
 //
-// Logins, dials and HTTP are ordinary goroutines; once a client or a backend is logged in, its descriptor belongs to an
-// engine's loop (package relay). It may import everything below proxy, and nothing outside of weir but the standard library.
+// Connections are accepted and logged in on the loops, as coroutines (package lobby); then they belong to an engine (package
+// relay). Dials and HTTP are ordinary goroutines. It may import everything below proxy, and nothing outside of weir but the
+// standard library.
 package proxy
 
 import (
@@ -20,6 +21,8 @@ import (
 
 	"weir/config"
 	"weir/proxy/certs"
+	"weir/proxy/eventloop"
+	"weir/proxy/lobby"
 	"weir/proxy/login"
 	"weir/proxy/relay"
 	"weir/proxy/session"
@@ -35,22 +38,24 @@ type Proxy struct {
 
 	env       *relay.Env
 	engines   []*relay.Engine
+	loops     []*eventloop.Loop // of the engines
 	router    *router
 	census    *census
 	clientTLS *certs.Clients
 	serverTLS *certs.Servers
 	login     login.Options
 	logins    *logins
-	listeners []net.Listener
+	listeners []*socket.Listener
+	doors     []*lobby.Door
 	web       *telemetry.Server
 	trimmer   trimmer
 
-	ctx      context.Context // ends with the proxy: logins under way are refused
-	stop     context.CancelFunc
-	tasks    sync.WaitGroup // accept loops and logins
-	draining atomic.Bool
-	stopOnce sync.Once
-	stopped  chan struct{}
+	ctx                 context.Context // ends with the proxy: logins under way are refused
+	stop                context.CancelFunc
+	tasks               sync.WaitGroup // logins
+	draining            atomic.Bool
+	doorsOnce, stopOnce sync.Once
+	stopped             chan struct{}
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
@@ -82,8 +87,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		return nil, err
 	}
 	p.router.openMinimal()
-	for _, l := range p.listeners {
-		p.tasks.Go(func() { p.accept(l) })
+	if err := p.openDoors(); err != nil {
+		p.Stop()
+		return nil, err
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", p.clientTLS.Config() != nil)
@@ -112,13 +118,32 @@ func (p *Proxy) openCertificates() (err error) {
 }
 
 func (p *Proxy) openEngines() error {
-	for i := range loopCount(p.config.Loops.Count, runtime.NumCPU()) {
-		e, err := relay.NewEngine(p.env, i)
+	loops := loopCount(p.config.Loops.Count, runtime.GOMAXPROCS(0))
+	if runtime.GOMAXPROCS(0) <= loops {
+		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
+	}
+	for i := range loops {
+		loop, err := relay.NewLoop()
 		if err != nil {
 			return err
 		}
-		p.engines = append(p.engines, e)
+		e := relay.NewEngine(p.env, i, loop)
+		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
+	}
+	return nil
+}
+
+// openDoors has every loop accept at every listener: where a pool lives is known only once its client has logged in.
+func (p *Proxy) openDoors() error {
+	for _, loop := range p.loops {
+		for _, l := range p.listeners {
+			d, err := lobby.Open(loop, l, reception{p})
+			if err != nil {
+				return err
+			}
+			p.doors = append(p.doors, d)
+		}
 	}
 	return nil
 }
@@ -182,8 +207,7 @@ func (p *Proxy) Stopped() <-chan struct{} { return p.stopped }
 func (p *Proxy) Stop() {
 	p.stopOnce.Do(func() {
 		p.draining.Store(true)
-		p.stop()
-		p.closeListeners()
+		p.endLogins()
 		p.tasks.Wait()
 		for _, e := range p.engines {
 			e.Stop()
@@ -196,10 +220,18 @@ func (p *Proxy) Stop() {
 	<-p.stopped
 }
 
-func (p *Proxy) closeListeners() {
-	for _, l := range p.listeners {
-		_ = l.Close()
-	}
+// endLogins accepts nobody any more and ends the logins that are under way.
+func (p *Proxy) endLogins() {
+	p.doorsOnce.Do(func() {
+		for _, d := range p.doors {
+			d.Close()
+		}
+		for _, l := range p.listeners {
+			_ = l.Close()
+		}
+		p.stop()
+		p.logins.sendAway()
+	})
 }
 
 // stragglers is how much longer than drain_timeout a transaction may last before it is cut, at least.
@@ -213,8 +245,7 @@ func (p *Proxy) Drain() {
 	}
 	grace := time.Duration(p.config.Timeouts.DrainTimeout)
 	p.log.Info("draining", "clients", p.census.count(), "drain_timeout", grace)
-	p.closeListeners()
-	p.stop()
+	p.endLogins()
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)

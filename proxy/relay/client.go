@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/pool"
@@ -65,6 +66,7 @@ type Client struct {
 	unread   bool // an edge was reported and not read to its end
 	hungUp   bool // the peer has sent its FIN or is gone
 	discard  bool // skip is thrown away rather than forwarded
+	ahead    bool // carry is what the login had read ahead
 	held     bool // what it sends next depends on an answer: it is not read until then, and resumed
 	noMore   bool // it has sent its FIN: what is due is still delivered, then it is closed
 	doomed   bool // it leaves at the end of this iteration, or has left
@@ -110,6 +112,10 @@ type Limits struct {
 type Admission struct {
 	FD       int             // non-blocking; the engine owns it from now on
 	TLS      *socket.Adapter // what is on top of it; nil: plain text
+	Here     bool            // the caller is on the lane's loop, which watches FD already
+	Token    eventloop.Token // then; otherwise the zero value
+	Owed     []byte          // what the client is to be sent first; the caller's again behind Admit
+	Ahead    []byte          // what it has sent already; likewise. Without TLS only
 	Settings *session.Set
 	Limits   *Limits // shared among clients
 	Peer     string  // address, for logs
@@ -120,6 +126,11 @@ type Admission struct {
 // Admit takes over a logged-in client: it is greeted as soon as the parameters that a backend reports under its settings are
 // known, and served until it leaves. Any goroutine.
 func (l *Lane) Admit(a Admission) {
+	if a.Here {
+		l.admit(a)
+		return
+	}
+	a.Owed, a.Ahead = slices.Clone(a.Owed), slices.Clone(a.Ahead)
 	if !l.engine.loop.Post(func() { l.admit(a) }) {
 		closeFD(a.FD)
 		a.OnGone()
@@ -136,31 +147,45 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
-	token, err := e.loop.Register(a.FD, c, eventloop.Second)
-	if err != nil {
+	if err := c.watch(a); err != nil {
 		e.env.Log.Error("client not taken over", "error", err, "peer", a.Peer)
 		c.close()
 		return
 	}
-	c.token = token
-	if c.sock.Pending() {
-		e.loop.Again(token) // what TLS has read already is no event
+	if len(a.Ahead) > 0 {
+		c.carry = append(e.io.Borrow(len(a.Ahead)), a.Ahead...)
+		c.ahead = true
 	}
+	c.unread = c.ahead || c.sock.Pending() // what was read already is no event
 	if e.drain.refusing() {
+		c.write(a.Owed)
 		c.fail(pgerror.ShuttingDown)
 		return
 	}
 	if params, ok := l.known[c.set]; ok {
-		c.greet(params)
+		c.greet(a.Owed, params)
 		return
 	}
+	c.write(a.Owed)
 	c.want()
 }
 
-// greet ends the login as PostgreSQL does: the parameters, the cancel key, ready.
-func (c *Client) greet(params []session.Setting) {
+// watch has the client's descriptor watched by the loop.
+func (c *Client) watch(a Admission) (err error) {
+	loop := c.lane.engine.loop
+	if a.Here {
+		c.token = a.Token
+		loop.Rebind(a.Token, c, eventloop.Second)
+		return nil
+	}
+	c.token, err = loop.Register(a.FD, c, eventloop.Second)
+	return err
+}
+
+// greet ends the login as PostgreSQL does: behind what is owed the parameters, the cancel key, ready.
+func (c *Client) greet(owed []byte, params []session.Setting) {
 	e := c.lane.engine
-	b := e.io.Borrow(1024)
+	b := append(e.io.Borrow(1024), owed...)
 	for _, p := range params {
 		b = wire.AppendParameterStatus(b, p.Name, p.Value)
 	}
@@ -175,6 +200,7 @@ func (c *Client) greet(params []session.Setting) {
 	}
 	c.write(b)
 	e.io.Return(b)
+	c.readOn()
 }
 
 // write sends p to the client; what the socket does not take is parked.

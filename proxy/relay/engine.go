@@ -45,16 +45,15 @@ type Engine struct {
 	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
 }
 
-// NewEngine makes an engine; index numbers the process's engines from 0.
-func NewEngine(env *Env, index int) (*Engine, error) {
-	loop, err := eventloop.New(inspectLen)
-	if err != nil {
-		return nil, err
-	}
+// NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
+func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
 	e := &Engine{env: env, index: index, loop: loop}
 	e.sweeper.Func = e.sweep
-	return e, nil
+	return e
 }
+
+// NewLoop makes a loop for an engine, with the headroom that it needs.
+func NewLoop() (*eventloop.Loop, error) { return eventloop.New(inspectLen) }
 
 // Run serves until Stop.
 func (e *Engine) Run() {
@@ -116,6 +115,15 @@ func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err er
 		*carry = nil
 	}
 	return buf[start : inspectLen+n], n, nil
+}
+
+// carried is what is carried of a stream, in the lent buffer; it is carried no longer.
+func (e *Engine) carried(carry *[]byte) []byte {
+	p := e.loop.Buffer()[inspectLen:]
+	p = p[:copy(p, *carry)]
+	e.io.Return(*carry)
+	*carry = nil
+	return p
 }
 
 // closeFD closes a descriptor that has not become anybody's connection.

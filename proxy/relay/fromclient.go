@@ -56,6 +56,11 @@ func (c *Client) read() {
 			return
 		}
 		c.unread = false
+		if c.ahead {
+			c.ahead = false
+			c.consume(e.carried(&c.carry))
+			continue
+		}
 		p, n, err := e.receive(&c.sock, &c.carry)
 		if err != nil {
 			c.readFailed(err)

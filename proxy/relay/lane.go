@@ -136,6 +136,9 @@ func (l *Lane) Open() {
 	})
 }
 
+// Loop is the loop on which the lane lives. Any goroutine.
+func (l *Lane) Loop() *eventloop.Loop { return l.engine.loop }
+
 // Name is how messages call the pool: database/user. Any goroutine.
 func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
 

@@ -99,7 +99,7 @@ func (c *Client) proceed() {
 	// It asked for the backend only to learn its parameters.
 	b := c.backend
 	c.lane.learn(c.set, b.params)
-	c.greet(b.params)
+	c.greet(nil, b.params)
 	b.detach()
 	c.lane.engine.loop.Condemn(b.reconsider)
 }

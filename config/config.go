@@ -5,12 +5,14 @@
 // `weir check`, docs/configuration.md and deploy/weir.toml all come from it. Nothing here runs in a goroutine or a
 // loop of its own: a Config is made once and never changes after that, so whoever holds it may read it without a lock.
 //
-// May import the standard library, the TOML parser and the edit distance; nothing of weir's.
+// May import the standard library, the TOML parser, the edit distance and, of weir's, config/hba.
 package config
 
 import (
 	"log/slog"
 	"strconv"
+
+	"weir/config/hba"
 )
 
 // Config is everything that weir was told. It is immutable once Load, Parse, FromEnvironment or With returned it:
@@ -28,6 +30,11 @@ type Config struct {
 	Timeouts  Timeouts
 	Log       Log
 	Loops     Loops
+
+	// What the files that [auth] names have. Treat them as the rest: they never change.
+	Accounts map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
+	HBA      *hba.Rules        // of hba_file; nil without one
+	Ident    *hba.Maps         // of ident_file; nil without one
 }
 
 // Listen says where clients are accepted.
@@ -46,12 +53,6 @@ type Listen struct {
 type HTTP struct {
 	Address string // empty: off
 	Pprof   bool
-}
-
-// Auth says how clients prove who they are.
-type Auth struct {
-	Type     AuthType
-	CertName CertName // what of a client's certificate is the user's name
 }
 
 // Pool holds what a pool is like unless a database or a user says otherwise.
@@ -130,7 +131,7 @@ func Default() *Config {
 			TCPKeepalive:   true,
 		},
 		HTTP:      HTTP{Address: "127.0.0.1:9127"},
-		Auth:      Auth{Type: AuthSCRAM},
+		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second},
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{

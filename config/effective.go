@@ -23,6 +23,10 @@ type Override struct {
 	QueryTimeout           *Duration
 	IdleTransactionTimeout *Duration
 	TransactionTimeout     *Duration
+
+	AuthUser   *string
+	AuthQuery  *string
+	AuthDBName *string
 }
 
 // PoolSettings are the values that hold for one pool and its clients, after all overrides.
@@ -44,6 +48,11 @@ type PoolSettings struct {
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
+
+	// How users are looked up that weir does not know itself; AuthUser "" is not at all.
+	AuthUser   string
+	AuthQuery  string
+	AuthDBName string
 }
 
 // PoolSettings returns what holds for a database (by the name that clients ask for) and a user. The order is
@@ -82,6 +91,9 @@ func (c *Config) effective(d, u Override) PoolSettings {
 		QueryTimeout:             first(u.QueryTimeout, d.QueryTimeout, c.Timeouts.QueryTimeout),
 		IdleTransactionTimeout:   first(u.IdleTransactionTimeout, d.IdleTransactionTimeout, c.Timeouts.IdleTransactionTimeout),
 		TransactionTimeout:       first(u.TransactionTimeout, d.TransactionTimeout, c.Timeouts.TransactionTimeout),
+		AuthUser:                 first(u.AuthUser, d.AuthUser, c.Auth.AuthUser),
+		AuthQuery:                first(u.AuthQuery, d.AuthQuery, c.Auth.AuthQuery),
+		AuthDBName:               first(u.AuthDBName, d.AuthDBName, c.Auth.AuthDBName),
 	}
 	s.MinPoolSize = min(s.MinPoolSize, s.PoolSize)
 	return s

@@ -30,9 +30,21 @@ const (
 	AuthPassword
 	// AuthTrust believes everyone.
 	AuthTrust
+	// AuthHBA does what the first fitting rule of hba_file says.
+	AuthHBA
+	// AuthSCRAMPlus asks for scram-sha-256 that is bound to the TLS connection.
+	AuthSCRAMPlus
+	// AuthCert asks for a certificate that names the user.
+	AuthCert
 )
 
-var authTypeNames = []string{AuthSCRAM: "scram-sha-256", AuthMD5: "md5", AuthPassword: "password", AuthTrust: "trust"}
+var authTypeNames = []string{
+	AuthSCRAM: "scram-sha-256", AuthMD5: "md5", AuthPassword: "password", AuthTrust: "trust", AuthHBA: "hba",
+	AuthSCRAMPlus: "scram-sha-256-plus", AuthCert: "cert",
+}
+
+// pgbouncerPlain is what PgBouncer calls "password".
+const pgbouncerPlain = "plain"
 
 func (t AuthType) String() string { return nameOf(authTypeNames, int(t)) }
 

@@ -50,6 +50,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	for name, v := range tree {
 		p.section(name, v)
 	}
+	p.loadAuth()
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {
 		return nil, err

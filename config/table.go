@@ -26,7 +26,8 @@ var sections = []section{
 	{"databases", "The databases that clients may ask for, a section each: NAME is what the client asks for, and " +
 		`"*" (in quotes) stands for every name that has no section of its own.`},
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
-		"in every database. With type \"trust\" in [auth] users without a section may log in, too."},
+		"in every database. Users without a section may log in, too: those of auth_file, those that auth_query finds, and with " +
+		"type \"trust\" in [auth] everybody."},
 	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
 		"0 is no limit where 0 may be written."},
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off.`},
@@ -35,7 +36,7 @@ var sections = []section{
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, tlsSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, authSettings, tlsSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting
@@ -106,21 +107,6 @@ var listenSettings = []setting{
 		field: func(c *Config) any { return &c.HTTP.Pprof },
 		meaning: "Serves Go's profiles under /debug/pprof/ as well. They show nothing of queries or passwords on " +
 			"purpose, but a heap dump may hold anything: switch it on while you look.",
-	},
-	{
-		section: "auth", name: "type",
-		field: func(c *Config) any { return &c.Auth.Type },
-		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
-			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text. "trust": everybody ` +
-			"is believed, whatever name they give.",
-		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
-	},
-	{
-		section: "auth", name: "cert_name",
-		field: func(c *Config) any { return &c.Auth.CertName },
-		meaning: `What in a client's certificate is the user's name: "cn", the subject's common name; "san", any of its alternative ` +
-			`names, be it a DNS name, an e-mail address or a URI; "dn", the whole subject, written as in "CN=app,O=Example". It ` +
-			`counts where sslmode in [client_tls] is "verify-full".`,
 	},
 }
 
@@ -211,8 +197,8 @@ var databaseSettings = []setting{
 	{
 		section: "databases", name: "password", example: `"secret"`,
 		database: func(d *Database) any { return &d.Password },
-		meaning: "The password for the server, in clear text. Without it weir uses the one in [users] for the user that it " +
-			"logs in as, if that is in clear text, or else none.",
+		meaning: "The password for the server, in clear text. Without it weir uses what is stored for the user that it logs in as: " +
+			"in [users], or else in auth_file, or else what the auth_query of a login found. See docs/authentication.md.",
 	},
 	{
 		section: "databases", name: "password_file", example: `"/etc/weir/shop.password"`,
@@ -229,8 +215,8 @@ var databaseSettings = []setting{
 		section: "users", name: "password", example: `"secret"`,
 		user: func(u *User) any { return &u.Password },
 		meaning: "What the user must know: the password in clear text, or what pg_authid has for it, a verifier " +
-			"(SCRAM-SHA-256$...) or a hash (md5...). From a verifier or hash weir cannot log in to a server; give the " +
-			"database a user and password then.",
+			"(SCRAM-SHA-256$...) or a hash (md5...). With a verifier weir can log in to a server that has the very same one, " +
+			"once a client has logged in with it; with a hash only where the server asks for md5.",
 	},
 	{
 		section: "users", name: "password_file", example: `"/etc/weir/app.password"`,

@@ -96,6 +96,9 @@ func readWord(place any, text string) error {
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
 	case *AuthType:
+		if text == pgbouncerPlain {
+			text = AuthPassword.String()
+		}
 		return readEnum(p, authTypeNames, text)
 	case *CertName:
 		return readEnum(p, certNames, text)

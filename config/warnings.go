@@ -15,6 +15,7 @@ func (c *Config) Warnings() []string {
 	c.warnOfTrust(warn)
 	c.warnOfUsers(warn)
 	c.warnOfTLS(warn)
+	c.warnOfAuth(warn)
 	if len(c.Databases) == 0 {
 		warn(`no database is configured, so every client will be refused; add [databases."*"] with a host`)
 	}
@@ -71,19 +72,43 @@ func isLoopback(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// warnOfUsers looks for those whose password is not stored as the method needs it. With rules that depends on the connection.
 func (c *Config) warnOfUsers(warn func(string, ...any)) {
-	if c.Auth.Type == AuthTrust {
+	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthHBA {
 		return
 	}
-	if len(c.Users) == 0 {
-		warn("[auth] type %q asks for passwords, but [users] has none, so nobody can log in", c.Auth.Type)
+	if len(c.Users)+len(c.Accounts) == 0 && !c.looksUp() {
+		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so nobody can log in", c.Auth.Type)
 	}
+	unfit := func(form PasswordForm) bool { return form == FormNone || form == FormMD5 && c.Auth.Type == AuthSCRAM }
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
-		form := c.Users[name].Password.Form()
-		if form == FormNone || form == FormMD5 && c.Auth.Type == AuthSCRAM {
+		secret, known := c.Account(name)
+		if form := secret.Form(); unfit(form) && (known || !c.looksUp()) {
 			warn("user %q cannot log in: [auth] type %q, and [users.%s] has %s", name, c.Auth.Type, quoteKey(name), form)
 		}
 	}
+	var first string
+	n := 0
+	for name, secret := range c.Accounts {
+		if _, told := c.Users[name]; !told && secret.Form() == FormMD5 && unfit(FormMD5) {
+			if n++; n == 1 || name < first {
+				first = name
+			}
+		}
+	}
+	if n > 0 {
+		warn("auth_file has md5 hashes, which cannot serve [auth] type %q: users who cannot log in: %d, the first is %q", c.Auth.Type, n, first)
+	}
+}
+
+// looksUp tells whether users are looked up in some database.
+func (c *Config) looksUp() bool {
+	for _, d := range c.Databases {
+		if d.AuthUser != nil && *d.AuthUser != "" {
+			return true
+		}
+	}
+	return c.Auth.AuthUser != ""
 }
 
 // warnings says which of the values do not go together.

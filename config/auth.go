@@ -19,9 +19,9 @@ const DefaultAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil OPERATOR(pg_ca
 type Auth struct {
 	Type      AuthType
 	CertName  CertName // what of a client's certificate is the user's name
-	AuthFile  Path // PgBouncer's userlist.txt; its users are in Config.Accounts
-	HBAFile   Path // pg_hba.conf; its rules are Config.HBA
-	IdentFile Path // pg_ident.conf; its maps are Config.Ident
+	AuthFile  Path     // PgBouncer's userlist.txt; its users are in Config.Accounts
+	HBAFile   Path     // pg_hba.conf; its rules are Config.HBA
+	IdentFile Path     // pg_ident.conf; its maps are Config.Ident
 
 	// Users that neither [users] nor AuthFile knows are looked up in a database, where AuthUser is set.
 	AuthUser          string

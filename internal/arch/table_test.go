@@ -17,9 +17,9 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 
 // engine is all that the proxy is put together from.
 var engine = []string{
-	"config", "pool",
-	"proxy/admin", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange", "proxy/lobby", "proxy/login",
-	"proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"config", "config/hba", "pool",
+	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange",
+	"proxy/lobby", "proxy/login", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/wire",
 }
 
@@ -32,8 +32,13 @@ var table = map[string]rule{
 		why: "the pool decides and does nothing: events in, decisions out, so that a model can test every order of events",
 	},
 	"config": {
+		ours:    []string{"config/hba"},
 		outside: []string{"github.com/BurntSushi/toml", "github.com/agext/levenshtein"},
-		why:     "a Config is a value that every part reads, so it can depend on none of them",
+		why:     "a Config is a value that every part reads, so it can depend on none of them; its rules are read by config/hba",
+	},
+	"config/hba": {
+		std: []string{"os", "sync", "log/slog"}, pure: true, // net/netip is a value
+		why: "rules are read from text and asked with a value, so that a fuzzer and PostgreSQL's own view can check them",
 	},
 	"config/pgbouncer": {
 		ours: []string{"config"}, later: true,
@@ -79,13 +84,22 @@ var table = map[string]rule{
 		ours: []string{"config"},
 		why:  "login and backend both ask it for what a handshake needs; it knows files and no connection",
 	},
+	"proxy/scram": {
+		outside: []string{"golang.org/x/text/..."}, pure: true,
+		why: "login is the server's side of SCRAM and backend a client's; what both compute is a function of secrets; SASLprep comes from x/text",
+	},
 	"proxy/login": {
-		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/socket", "proxy/wire"},
-		outside: []string{"github.com/jackc/pgproto3/v2", "golang.org/x/text/..."},
-		why:     "login ends with a value and knows neither loop nor pool; SASLprep comes from x/text",
+		ours:    []string{"config", "config/hba", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/socket", "proxy/wire"},
+		outside: []string{"github.com/jackc/pgproto3/v2"},
+		why:     "login ends with a value and knows neither loop nor pool",
+	},
+	"proxy/authquery": {
+		ours:    []string{"config"},
+		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
+		why:     "it looks users up over connections that others make for it, and knows neither logins nor pools; config for Secret",
 	},
 	"proxy/backend": {
-		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/session", "proxy/socket", "proxy/wire"},
+		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
 		why:     "a backend is dialled by pgconn and handed over, its settings as session names them; who leases it is not its business",
 	},

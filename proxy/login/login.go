@@ -6,8 +6,8 @@
 // caller's, and so is closing the connection.
 //
 // Everything behind AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
-// ask. The package may import proxy/wire, proxy/pgerror, proxy/socket and proxy/certs (for TLS), config (for its words), and
-// golang.org/x/text (for SASLprep).
+// ask. The package may import proxy/wire, proxy/pgerror, proxy/scram, proxy/socket and proxy/certs (for TLS), config (for its
+// words) and config/hba.
 package login
 
 import (

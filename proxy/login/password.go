@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
 	"weir/proxy/wire"
 )
 
@@ -31,9 +32,9 @@ func (a *attempt) matches(c credentials, password string) bool {
 	case formMD5:
 		return v.same(md5Hash(password, a.user), c.text)
 	case formSCRAM:
-		var got verifier
-		a.apart(func() { got = v.derive(password, c.verifier.salt, c.verifier.iterations) })
-		return subtle.ConstantTimeCompare(got.serverKey[:], c.verifier.serverKey[:]) == 1
+		var got scram.Verifier
+		a.apart(func() { got, _ = v.derive(password, c.verifier.Salt, c.verifier.Iterations) })
+		return subtle.ConstantTimeCompare(got.ServerKey[:], c.verifier.ServerKey[:]) == 1
 	case formNone:
 	}
 	v.same(password, a.user)

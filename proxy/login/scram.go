@@ -12,17 +12,14 @@ package login
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"strconv"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
 	"weir/proxy/wire"
 )
-
-const scramMechanism = "SCRAM-SHA-256"
 
 // scram carries out the exchange. A user that cannot pass, because it does not exist or because of what is stored, goes
 // through all of it with a feigned verifier and fails at its end.
@@ -54,10 +51,10 @@ func (a *attempt) scram(c credentials) *Failure {
 
 	v, usable, why := a.verifier(c)
 	auth := first.bare + "," + serverFirst + "," + final.withoutProof
-	if proved := v.checkProof(final.proof, auth); !proved || !usable {
+	if _, proved := v.Check(final.proof, auth); !proved || !usable {
 		return a.rejected(c, why)
 	}
-	signature := base64.StdEncoding.EncodeToString(mac(v.serverKey[:], auth))
+	signature := base64.StdEncoding.EncodeToString(v.Signature(auth))
 	a.out = wire.AppendAuthenticationSASLFinal(a.out, []byte("v="+signature))
 	return nil
 }
@@ -66,13 +63,13 @@ func (a *attempt) scram(c credentials) *Failure {
 // comes as fast as it does for a user that has one.
 func (a *attempt) challenge(c credentials) (salt []byte, iterations int) {
 	if c.form == formSCRAM {
-		return c.verifier.salt, c.verifier.iterations
+		return c.verifier.Salt, c.verifier.Iterations
 	}
-	return a.opt.Verifiers.salt(a.user), scramIterations
+	return a.opt.Verifiers.salt(a.user), scram.DefaultIterations
 }
 
 // verifier returns what the proof is checked against, whether that can succeed, and what the log says if it does not.
-func (a *attempt) verifier(c credentials) (v verifier, usable bool, why string) {
+func (a *attempt) verifier(c credentials) (v scram.Verifier, usable bool, why string) {
 	switch c.form {
 	case formSCRAM:
 		return c.verifier, true, "the password differs from the stored one"
@@ -85,17 +82,9 @@ func (a *attempt) verifier(c credentials) (v verifier, usable bool, why string) 
 	return a.opt.Verifiers.feigned(a.user), false, ""
 }
 
-// checkProof recovers the client's key from its proof and compares its hash (RFC 5802, section 3).
-func (v *verifier) checkProof(proof [sha256.Size]byte, auth string) bool {
-	var key [sha256.Size]byte
-	subtle.XORBytes(key[:], proof[:], mac(v.storedKey[:], auth))
-	got := sha256.Sum256(key[:])
-	return subtle.ConstantTimeCompare(got[:], v.storedKey[:]) == 1
-}
-
 // freshNonce is printable and without a comma, as base64 is.
 func freshNonce() string {
-	var b [scramNonceLen]byte
+	var b [scram.NonceLen]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand, from Go 1.24
 	return base64.StdEncoding.EncodeToString(b[:])
 }
@@ -103,7 +92,7 @@ func freshNonce() string {
 // askClientFirst offers the mechanism and reads the client's first message, which may come with the choice of the mechanism
 // or, on an empty challenge, by itself.
 func (a *attempt) askClientFirst() (string, *Failure) {
-	a.out = wire.AppendAuthenticationSASL(a.out, scramMechanism)
+	a.out = wire.AppendAuthenticationSASL(a.out, scram.Mechanism)
 	body, f := a.ask("SASL response", saslBytesMax)
 	if f != nil {
 		return "", f
@@ -112,7 +101,7 @@ func (a *attempt) askClientFirst() (string, *Failure) {
 	switch {
 	case !ok:
 		return "", a.fail(Malformed, pgerror.InvalidMessageBody(wire.ClientPassword), "")
-	case mechanism != scramMechanism:
+	case mechanism != scram.Mechanism:
 		return "", a.fail(Malformed, pgerror.InvalidSASLMechanism, "")
 	case with:
 		return string(data), nil

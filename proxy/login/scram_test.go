@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/proxy/scram"
 	"weir/proxy/wire"
 )
 
@@ -39,19 +40,19 @@ func TestVectorOfRFC7677(t *testing.T) {
 	if decodeErr != nil {
 		t.Fatal(decodeErr)
 	}
-	v := deriveVerifier("pencil", salt, 4096)
-	if stored, ok := parseVerifier(pencilSCRAM); !ok || stored.storedKey != v.storedKey || stored.serverKey != v.serverKey {
+	v, _ := scram.Derive("pencil", salt, 4096)
+	if stored, ok := scram.ParseVerifier(pencilSCRAM); !ok || stored.StoredKey != v.StoredKey || stored.ServerKey != v.ServerKey {
 		t.Error("PostgreSQL's verifier of the same password and salt is another")
 	}
 	auth := first.bare + "," + serverFirst + "," + final.withoutProof
-	if !v.checkProof(final.proof, auth) {
+	if _, ok := v.Check(final.proof, auth); !ok {
 		t.Error("the proof was refused")
 	}
-	if got := base64.StdEncoding.EncodeToString(mac(v.serverKey[:], auth)); got != serverSignature {
+	if got := base64.StdEncoding.EncodeToString(v.Signature(auth)); got != serverSignature {
 		t.Errorf("server signature %s, want %s", got, serverSignature)
 	}
 	final.proof[31] ^= 1
-	if v.checkProof(final.proof, auth) {
+	if _, ok := v.Check(final.proof, auth); ok {
 		t.Error("a proof with one bit changed was taken")
 	}
 }
@@ -128,21 +129,21 @@ func (p scramPeer) run(t *testing.T, nc net.Conn, user, password string) (end st
 
 // prove computes a ClientProof.
 func prove(password string, salt []byte, iterations int, auth string) string {
-	// deriveVerifier keeps no ClientKey, so its steps are repeated here, on the client's side.
+	// The steps of scram.Derive are repeated here, by other means, on the client's side.
 	salted := pbkdf2Key(password, salt, iterations)
-	key := mac(salted, "Client Key")
+	key := scram.MAC(salted, "Client Key")
 	stored := sha256.Sum256(key)
 	proof := make([]byte, len(key))
-	subtle.XORBytes(proof, key, mac(stored[:], auth))
+	subtle.XORBytes(proof, key, scram.MAC(stored[:], auth))
 	return base64.StdEncoding.EncodeToString(proof)
 }
 
 // pbkdf2Key is PBKDF2 with one block of HMAC-SHA-256, the Hi() of RFC 5802, section 2.2.
 func pbkdf2Key(password string, salt []byte, iterations int) []byte {
-	u := mac([]byte(password), string(salt), "\x00\x00\x00\x01")
+	u := scram.MAC([]byte(password), string(salt), "\x00\x00\x00\x01")
 	sum := append([]byte(nil), u...)
 	for range iterations - 1 {
-		u = mac([]byte(password), string(u))
+		u = scram.MAC([]byte(password), string(u))
 		subtle.XORBytes(sum, sum, u)
 	}
 	return sum
@@ -285,13 +286,13 @@ func TestVerifierIsDerivedOnceAUserAndPassword(t *testing.T) {
 		t.Error("derived again for the same password")
 	}
 	b := v.ofClear(atOnce, "app", "two")
-	if a.storedKey == b.storedKey {
+	if a.StoredKey == b.StoredKey {
 		t.Error("the old password's verifier is still used after the password was changed")
 	}
-	if c := v.ofClear(atOnce, "other", "two"); c.storedKey == b.storedKey {
+	if c := v.ofClear(atOnce, "other", "two"); c.StoredKey == b.StoredKey {
 		t.Error("two users with one password share a verifier")
 	}
-	if w := NewVerifiers([]byte("secret")).ofClear(atOnce, "app", "two"); w.storedKey != b.storedKey {
+	if w := NewVerifiers([]byte("secret")).ofClear(atOnce, "app", "two"); w.StoredKey != b.StoredKey {
 		t.Error("two weirs with one secret differ")
 	}
 }

@@ -1,4 +1,4 @@
-package login
+package scram
 
 // The tables of RFC 3454 that SASLprep (RFC 4013) names, as first and last code points of ranges. They are fixed to Unicode
 // 3.2 for ever, so they are written down rather than taken from the standard library, whose tables grow. Made with the

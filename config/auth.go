@@ -108,8 +108,10 @@ func (diskFiles) ReadDir(name string) ([]string, error) {
 func checkAuth(c *Config, report func([]string, string, ...any)) {
 	at := func(setting string) []string { return []string{"auth", setting} }
 	switch {
-	case c.Auth.Type == AuthSCRAMPlus || c.Auth.Type == AuthCert:
-		report(at("type"), "type %q needs TLS between clients and weir, which this version does not have", c.Auth.Type)
+	case c.Auth.Type == AuthSCRAMPlus:
+		report(at("type"), "type %q: binding to the TLS connection is not supported by this version", c.Auth.Type)
+	case c.Auth.Type == AuthCert && !c.verifiesClients():
+		report(at("type"), "type %q needs ca_file in [client_tls], the authorities that issue the clients' certificates", c.Auth.Type)
 	case c.Auth.Type == AuthHBA && c.Auth.HBAFile == "":
 		report(at("type"), `type "hba" needs hba_file, the rules`)
 	}
@@ -119,6 +121,16 @@ func checkAuth(c *Config, report func([]string, string, ...any)) {
 		here := func(setting string) []string { return []string{"databases", name, setting} }
 		checkAuthQuery(c, c.PoolSettings(name, ""), general, here, report)
 	}
+}
+
+// verifiesClients tells whether clients of some database can show a certificate that counts.
+func (c *Config) verifiesClients() bool {
+	for name := range c.Databases {
+		if c.ClientTLSOf(name).CAFile != "" {
+			return true
+		}
+	}
+	return c.ClientTLS.CAFile != ""
 }
 
 // checkAuthQuery checks a place where a query is configured, save for what has been said of all.

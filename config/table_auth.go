@@ -7,7 +7,8 @@ var authSettings = []setting{
 		field: func(c *Config) any { return &c.Auth.Type },
 		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
 			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text ("plain" is accepted, too). ` +
-			`"trust": everybody is believed, whatever name they give. "hba": as the rules in hba_file say.`,
+			`"cert": a certificate that names the user (cert_name), of an authority in ca_file of [client_tls]. "trust": everybody is ` +
+			`believed, whatever name they give. "hba": as the rules in hba_file say. "scram-sha-256-plus" is not supported yet.`,
 		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
 	},
 	{
@@ -35,7 +36,7 @@ var authSettings = []setting{
 		field: func(c *Config) any { return &c.Auth.CertName },
 		meaning: `What in a client's certificate is the user's name: "cn", the subject's common name; "san", any of its alternative ` +
 			`names, be it a DNS name, an e-mail address or a URI; "dn", the whole subject, written as in "CN=app,O=Example". It ` +
-			`counts where sslmode in [client_tls] is "verify-full", and for rules with cert or clientcert=verify-full.`,
+			`counts where sslmode in [client_tls] is "verify-full", for type "cert", and for rules with cert or clientcert=verify-full.`,
 	},
 	{
 		section: "auth", name: "auth_user", in: inDatabases,

@@ -74,7 +74,7 @@ func isLoopback(address string) bool {
 
 // warnOfUsers looks for those whose password is not stored as the method needs it. With rules that depends on the connection.
 func (c *Config) warnOfUsers(warn func(string, ...any)) {
-	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthHBA {
+	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthHBA || c.Auth.Type == AuthCert {
 		return
 	}
 	if len(c.Users)+len(c.Accounts) == 0 && !c.looksUp() {

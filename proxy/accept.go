@@ -6,7 +6,6 @@ import (
 	"net"
 	"time"
 
-	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/lobby"
 	"weir/proxy/login"
@@ -67,8 +66,13 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *entrant, failure *login.Failure)
 	}
 	p.logins.fail(entry, failure.Reason.String())
 	if failure.Reason != login.Gone && failure.Reason != login.ShutDown {
-		p.logins.warn(p.log, "login failed", "peer", peerOf(nc), "user", failure.User, "db", failure.Database,
-			"reason", failure.Reason.String(), "error", failure)
+		attributes := []any{
+			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
+		}
+		if failure.Rule != nil {
+			attributes = append(attributes, "rule", failure.Rule.String())
+		}
+		p.logins.warn(p.log, "login failed", attributes...)
 	}
 	closeKindly(nc)
 }
@@ -147,42 +151,10 @@ func (p *Proxy) cancel(request *login.Cancel) {
 	}
 }
 
-// loginOptions is how clients log in under this configuration.
-func (p *Proxy) loginOptions() login.Options {
-	c := p.config
-	method := map[config.AuthType]login.Method{
-		config.AuthTrust: login.MethodTrust, config.AuthPassword: login.MethodPassword,
-		config.AuthMD5: login.MethodMD5, config.AuthSCRAM: login.MethodSCRAM,
-	}[c.Auth.Type]
-	return login.Options{
-		Timeout:   time.Duration(c.Timeouts.ClientLoginTimeout),
-		Method:    method,
-		Verifiers: login.NewVerifiers(mockKey()),
-		Lookup: func(user string) (string, bool) {
-			u, ok := c.Users[user]
-			return u.Password.Reveal(), ok && u.Password.IsSet()
-		},
-		TLS:      p.clientTLS,
-		CertName: c.Auth.CertName,
-		KnownDatabase: func(database string) bool {
-			_, ok := c.Database(database)
-			return ok
-		},
-		Admit: func(user, database string) *pgerror.Error { return p.census.admit(user, database) },
-	}
-}
-
 // peerOf names the other end for logs. Clients on a unix socket have no address of their own.
 func peerOf(nc net.Conn) string {
 	if nc.RemoteAddr().Network() == "unix" {
 		return "unix"
 	}
 	return nc.RemoteAddr().String()
-}
-
-// mockKey makes what unknown users are shown the same for as long as the process lives, and nobody else's guess.
-func mockKey() []byte {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	return key
 }

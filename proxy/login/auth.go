@@ -1,8 +1,10 @@
 package login
 
 import (
+	"context"
 	"time"
 
+	"weir/config"
 	"weir/proxy/pgerror"
 )
 
@@ -12,44 +14,134 @@ import (
 // It slows guessing down, too, and nobody who mistypes sees it.
 const failureDelay = 50 * time.Millisecond
 
-// credentials are what is stored for the user that the client claims to be.
+// Account is what is known about a user.
+type Account struct {
+	Known bool
+	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. One that
+	// is not set lets nobody in.
+	Stored config.Secret
+}
+
+func (a Account) same(b Account) bool {
+	return a.Known == b.Known && a.Stored.Reveal() == b.Stored.Reveal()
+}
+
+// Lookup finds a user of a database. again says that a proof has just failed against what was found before: where that may be
+// out of date, it is to be looked up anew. It must take as long for users that exist as for those that do not. An error
+// means that nobody can say whether the user exists.
+type Lookup func(ctx context.Context, user, database string, again bool) (Account, error)
+
+// credentials are an Account that has been looked into.
 type credentials struct {
 	stored
-	known bool
+	account Account
+}
+
+// lookUp asks for the user that the client claims to be.
+func (a *attempt) lookUp(again bool) (credentials, *Failure) {
+	account, err := a.findAccount(again)
+	switch {
+	case err == nil:
+		c := credentials{account: account}
+		if account.Known {
+			c.stored = parseStored(account.Stored.Reveal())
+		}
+		return c, nil
+	case a.over():
+		return credentials{}, a.interrupted()
+	}
+	f := a.fail(LookupFailed, pgerror.AuthenticationUnavailable, "")
+	f.cause = err
+	return credentials{}, f
+}
+
+func (a *attempt) findAccount(again bool) (account Account, err error) {
+	if !a.opt.LookupWaits {
+		return a.opt.Lookup(a.ctx, a.user, a.database, again)
+	}
+	ctx, stop := a.ctx, context.CancelFunc(func() {})
+	if !a.deadline.IsZero() {
+		ctx, stop = context.WithDeadline(a.ctx, a.deadline)
+	}
+	defer stop()
+	a.apart(func() { account, err = a.opt.Lookup(ctx, a.user, a.database, again) })
+	return account, err
 }
 
 // authenticate makes the client prove that it is the user it says it is.
 func (a *attempt) authenticate() *Failure {
-	if a.opt.Method == MethodTrust {
-		return nil
+	method, f := a.method()
+	if f != nil {
+		return f
 	}
-	var c credentials
-	text, known := a.opt.Lookup(a.user)
-	if known {
-		c = credentials{stored: parseStored(text), known: true}
+	switch method {
+	case MethodReject:
+		return a.fail(NotAllowed, pgerror.RejectedByRule(a.visitor()), "")
+	case MethodTrust:
+	case MethodPeer:
+		f = a.peer()
+	case MethodCert: // what the rule says of certificates is all
+	default: // also whatever Method may be one day: never in without a proof
+		f = a.byPassword(method)
 	}
-	f := a.prove(c)
-	if f != nil && (f.Reason == WrongPassword || f.Reason == NoSuchUser) {
-		a.waitToRefuse()
+	if f != nil {
+		return f
 	}
-	return f
+	return a.ownCertificate(method)
 }
 
-func (a *attempt) prove(c credentials) *Failure {
-	switch {
-	case a.opt.Method == MethodPassword:
-		return a.cleartext(c)
-	case a.opt.Method == MethodMD5 && c.form != formSCRAM:
-		return a.md5(c)
+// proof is the client's answer, to be compared with what is stored. It does the same work whatever that is. why is for the log.
+type proof func(c credentials) (ok bool, why string)
+
+// byPassword has the client prove that it knows the password. What was found for it may be out of date; then the answer is
+// held against what is true now, where the method allows that: an answer to SCRAM's challenge fits no other salt, and the
+// client has to come again.
+func (a *attempt) byPassword(method Method) *Failure {
+	c, f := a.lookUp(false)
+	if f != nil {
+		return f
 	}
-	return a.scram(c) // also whatever Method may be one day: never in without a proof
+	check, f := a.challenge(method, c)
+	if f != nil {
+		if f.Reason == WrongPassword {
+			a.waitToRefuse()
+		}
+		return f
+	}
+	ok, why := check(c)
+	if !ok {
+		switch now, f := a.lookUp(true); {
+		case a.over():
+			return a.interrupted()
+		case f == nil && !now.account.same(c.account):
+			c = now
+			ok, why = check(c)
+		}
+	}
+	if !ok {
+		a.waitToRefuse()
+		return a.rejected(c, why)
+	}
+	a.account = c.account
+	return nil
+}
+
+// challenge asks the client for its proof.
+func (a *attempt) challenge(method Method, c credentials) (proof, *Failure) {
+	switch {
+	case method == MethodPassword:
+		return a.cleartext()
+	case method == MethodMD5 && c.form != formSCRAM:
+		return a.md5()
+	}
+	return a.scram(c)
 }
 
 // rejected is the one answer to a wrong user and a wrong password. Only the log says which it was.
 func (a *attempt) rejected(c credentials, why string) *Failure {
 	reason := WrongPassword
 	switch {
-	case !c.known:
+	case !c.account.Known:
 		reason, why = NoSuchUser, "no such user"
 	case c.form == formNone:
 		why = "no password is stored for this user"

@@ -58,10 +58,10 @@ func commonName(c *x509.Certificate) []string {
 }
 
 // certificateText is what the log says of the names that were not the user's.
-func (a *attempt) certificateText() string {
-	names := certificateNames(a.certificate(), a.opt.CertName)
+func (a *attempt) certificateText(kind config.CertName) string {
+	names := certificateNames(a.certificate(), kind)
 	if len(names) == 0 {
-		return "the certificate has no name of this kind: " + a.opt.CertName.String()
+		return "the certificate has no name of this kind: " + kind.String()
 	}
 	return "the certificate names " + strings.Join(names, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,4 +157,42 @@ func TestClosedConnectionIsGone(t *testing.T) {
 	if !errors.Is(err, io.EOF) {
 		t.Errorf("%v does not tell its cause", err)
 	}
+}
+
+// TestLookupEndsWithTheLogin: a lookup that does not come to an end is bounded by the one deadline, and by a shutdown.
+func TestLookupEndsWithTheLogin(t *testing.T) {
+	forever := func(ctx context.Context, _, _ string, _ bool) (Account, error) {
+		<-ctx.Done()
+		return Account{}, ctx.Err()
+	}
+	for _, again := range []bool{false, true} { // which of the two lookups
+		lookup := func(ctx context.Context, user, database string, second bool) (Account, error) {
+			if second == again {
+				return forever(ctx, user, database, second)
+			}
+			return Account{}, nil
+		}
+		sent := first(v30, "user\x00app\x00\x00")
+		if again {
+			sent += message('p', "wrong\x00")
+		}
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			said, err := servePipe(context.Background(), sent, Options{Timeout: time.Minute, Method: MethodPassword, Verifiers: NewVerifiers(nil), Lookup: lookup, LookupWaits: true})
+			if took := time.Since(begin); took != time.Minute {
+				t.Errorf("ended after %v, want one minute", took)
+			}
+			if f := failureOf(t, err); f == nil || f.Reason != TimedOut || !strings.HasSuffix(said, "E FATAL 57014 canceling authentication due to timeout") {
+				t.Errorf("again %v: %v, told %q", again, f, said)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Second, cancel)
+		_, err := servePipe(ctx, startup, Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: forever, LookupWaits: true})
+		if f := failureOf(t, err); f == nil || f.Reason != ShutDown {
+			t.Errorf("%v, want a shutdown", err)
+		}
+	})
 }

@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/config/hba"
 	"weir/proxy/certs"
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
 	"weir/proxy/wire"
 )
 
@@ -30,6 +32,10 @@ const (
 	MethodMD5                    // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL, and so shows that it exists
 	MethodPassword               // the password in clear text, checked against whatever form is stored
 	MethodTrust                  // no proof at all; not even the user needs to be known
+	MethodPeer                   // what the kernel says of the other end of a unix socket; the user need not be known either
+	MethodCert                   // a certificate that names the user, who need not be known
+	MethodReject                 // nobody
+	MethodHBA                    // what the first rule that fits says
 )
 
 func (m Method) String() string {
@@ -42,21 +48,32 @@ func (m Method) String() string {
 		return "password"
 	case MethodTrust:
 		return "trust"
+	case MethodPeer:
+		return "peer"
+	case MethodCert:
+		return "cert"
+	case MethodReject:
+		return "reject"
+	case MethodHBA:
+		return "hba"
 	}
 	return "unknown"
 }
 
 // Options are the same for every login until the configuration changes. All functions must be safe for concurrent use and
-// must not block for long.
+// must not block, save for Lookup.
 type Options struct {
 	// Timeout bounds the whole login: client_login_timeout. 0 is no bound.
 	Timeout time.Duration
 	Method  Method
-	// Verifiers is made once a process; not needed for MethodTrust.
+	// Rules are those of MethodHBA, Maps what they may name. nil is none: then nobody gets in.
+	Rules *hba.Rules
+	Maps  *hba.Maps
+	// Verifiers is made once a process. It and Lookup are needed where a method asks for passwords.
 	Verifiers *Verifiers
-	// Lookup returns what is stored for a user: a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM
-	// verifier as PostgreSQL stores it. An empty one lets nobody in. Not needed for MethodTrust.
-	Lookup func(user string) (password string, ok bool)
+	Lookup    Lookup
+	// LookupWaits says that Lookup may block.
+	LookupWaits bool
 	// TLS is what is offered and demanded; nil: nothing.
 	TLS *certs.Clients
 	// CertName says what in a client's certificate is the user's name.
@@ -84,6 +101,11 @@ type attempt struct {
 	greeted        bool // the peer speaks the protocol and understands an error
 	major          uint16
 	user, database string
+
+	// Known once the client has been authenticated.
+	rule    *hba.Rule  // that holds for it; nil without rules
+	account Account    // that it has proved to be its own
+	keys    scram.Keys // that its proof gave away
 
 	admitted bool // Admit said yes
 }
@@ -179,7 +201,7 @@ func (a *attempt) run() (Result, *Failure) {
 		return Result{}, a.interrupted()
 	}
 	a.out = wire.AppendAuthenticationOk(a.out)
-	return Result{User: a.user, Database: a.database, Settings: settings}, nil
+	return Result{User: a.user, Database: a.database, Settings: settings, Account: a.account, Keys: a.keys, Rule: a.rule}, nil
 }
 
 // admit asks the questions that only a client that proved who it is gets an answer to.

@@ -10,17 +10,16 @@ import (
 	"weir/proxy/wire"
 )
 
-// cleartext asks for the password itself and checks it against whatever is stored.
-func (a *attempt) cleartext(c credentials) *Failure {
+// cleartext asks for the password itself, to check it against whatever is stored.
+func (a *attempt) cleartext() (proof, *Failure) {
 	a.out = wire.AppendAuthenticationCleartextPassword(a.out)
 	password, f := a.askPassword()
 	if f != nil {
-		return f
+		return nil, f
 	}
-	if !a.matches(c, password) {
-		return a.rejected(c, "the password differs from the stored one")
-	}
-	return nil
+	return func(c credentials) (bool, string) {
+		return a.matches(c, password), "the password differs from the stored one"
+	}, nil
 }
 
 // matches compares a clear password with the stored form. Every form makes its comparison, whatever is known by then.
@@ -33,31 +32,36 @@ func (a *attempt) matches(c credentials, password string) bool {
 		return v.same(md5Hash(password, a.user), c.text)
 	case formSCRAM:
 		var got scram.Verifier
-		a.apart(func() { got, _ = v.derive(password, c.verifier.Salt, c.verifier.Iterations) })
-		return subtle.ConstantTimeCompare(got.ServerKey[:], c.verifier.ServerKey[:]) == 1
+		var keys scram.Keys
+		a.apart(func() { got, keys = v.derive(password, c.verifier.Salt, c.verifier.Iterations) })
+		if subtle.ConstantTimeCompare(got.ServerKey[:], c.verifier.ServerKey[:]) != 1 {
+			return false
+		}
+		a.keys = keys
+		return true
 	case formNone:
 	}
 	v.same(password, a.user)
 	return false
 }
 
-// md5 asks for a salted md5 of the password.
-func (a *attempt) md5(c credentials) *Failure {
+// md5 asks for a salted md5 of the password. A verifier cannot be checked with it.
+func (a *attempt) md5() (proof, *Failure) {
 	var salt [4]byte
 	_, _ = rand.Read(salt[:]) // never fails: crypto/rand, from Go 1.24
 	a.out = wire.AppendAuthenticationMD5Password(a.out, salt)
 	answer, f := a.askPassword()
 	if f != nil {
-		return f
+		return nil, f
 	}
-	hash := c.text
-	if c.form != formMD5 {
-		hash = md5Hash(c.text, a.user)
-	}
-	if same := a.opt.Verifiers.same(answer, md5Response(hash, salt)); !same || c.form == formNone {
-		return a.rejected(c, "the password differs from the stored one")
-	}
-	return nil
+	return func(c credentials) (bool, string) {
+		hash := c.text
+		if c.form != formMD5 {
+			hash = md5Hash(c.text, a.user)
+		}
+		same := a.opt.Verifiers.same(answer, md5Response(hash, salt))
+		return same && (c.form == formMD5 || c.form == formClear), "the password differs from the stored one"
+	}, nil
 }
 
 // askPassword sends what was written and reads a PasswordMessage: a string that ends where the message ends.

@@ -5,7 +5,9 @@ import (
 	"net"
 	"time"
 
+	"weir/config/hba"
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
 	"weir/proxy/socket"
 	"weir/proxy/wire"
 )
@@ -30,6 +32,12 @@ type Result struct {
 	// Owed is the end of the login, AuthenticationOk and what comes before it, which is to be sent together with what the client
 	// is greeted with.
 	Owed []byte
+	// Account is what was stored for the user, where the client has proved to know it; Keys are what its proof gave away, where
+	// that is a SCRAM verifier. With these weir may log in to servers as the user.
+	Account Account
+	Keys    scram.Keys
+	// Rule let the client in; nil without rules.
+	Rule *hba.Rule
 	// Minor is the minor version of protocol 3 that was agreed on.
 	Minor uint16
 }
@@ -53,6 +61,9 @@ const (
 	Gone                              // the peer closed or vanished, as port checks do: not worth a line
 	NoSuchUser                        // the client is told the same as for WrongPassword
 	WrongPassword                     // wrong, or what is stored cannot serve the method
+	NotAllowed                        // a rule rejects it, or none lets it in
+	WrongIdentity                     // neither the kernel nor a certificate says that it is the user
+	LookupFailed                      // nobody could say whether there is such a user
 	UnknownDatabase                   // an authenticated client named a database that weir does not have
 	BadSetting                        // a startup parameter that no server would take
 	Full                              // Admit said 53300
@@ -77,6 +88,12 @@ func (r Reason) String() string {
 		return "no_such_user"
 	case WrongPassword:
 		return "wrong_password"
+	case NotAllowed:
+		return "not_allowed"
+	case WrongIdentity:
+		return "wrong_identity"
+	case LookupFailed:
+		return "lookup_failed"
 	case UnknownDatabase:
 		return "unknown_database"
 	case BadSetting:
@@ -98,6 +115,8 @@ type Failure struct {
 	Why string
 	// User and Database are what the client claimed; empty where it did not come so far.
 	User, Database string
+	// Rule decided: it rejects, or the client has not proved what it demands. nil: none did.
+	Rule *hba.Rule
 	// Admitted says that Options.Admit had said yes: what it counted is to be given back.
 	Admitted bool
 
@@ -132,7 +151,7 @@ func (f *Failure) Unwrap() []error {
 
 // fail makes the Failure of this attempt. err is nil for a silent close.
 func (a *attempt) fail(r Reason, err *pgerror.Error, why string) *Failure {
-	return &Failure{Reason: r, Err: err, Why: why, User: a.user, Database: a.database, Admitted: a.admitted}
+	return &Failure{Reason: r, Err: err, Why: why, User: a.user, Database: a.database, Rule: a.rule, Admitted: a.admitted}
 }
 
 // failWith is fail for what the parsers of startup packets return: a *pgerror.Error, or an error to keep silent about.

@@ -6,8 +6,7 @@ package login
 //	https://www.rfc-editor.org/rfc/rfc7677 with SHA-256
 //	https://www.postgresql.org/docs/current/sasl-authentication.html in PostgreSQL's messages
 //
-// PostgreSQL's src/backend/libpq/auth-scram.c decides wherever these leave room. Channel binding comes with TLS; until then
-// SCRAM-SHA-256-PLUS is not offered.
+// PostgreSQL's src/backend/libpq/auth-scram.c decides wherever these leave room. SCRAM-SHA-256-PLUS is not offered.
 
 import (
 	"bytes"
@@ -21,47 +20,53 @@ import (
 	"weir/proxy/wire"
 )
 
-// scram carries out the exchange. A user that cannot pass, because it does not exist or because of what is stored, goes
-// through all of it with a feigned verifier and fails at its end.
-func (a *attempt) scram(c credentials) *Failure {
+// scram carries out the exchange up to the client's proof. A user that cannot pass, because it does not exist or because of what
+// is stored, goes through all of it with a feigned verifier and fails at its end.
+func (a *attempt) scram(c credentials) (proof, *Failure) {
 	message, f := a.askClientFirst()
 	if f != nil {
-		return f
+		return nil, f
 	}
 	first, err := parseClientFirst(message)
 	if err != nil {
-		return a.fail(Malformed, err, "")
+		return nil, a.fail(Malformed, err, "")
 	}
 
 	nonce := first.nonce + freshNonce()
-	salt, iterations := a.challenge(c)
+	salt, iterations := a.salt(c)
 	serverFirst := "r=" + nonce + ",s=" + base64.StdEncoding.EncodeToString(salt) + ",i=" + strconv.Itoa(iterations)
 	a.out = wire.AppendAuthenticationSASLContinue(a.out, []byte(serverFirst))
 	body, f := a.ask("SASL response", saslBytesMax)
 	if f != nil {
-		return f
+		return nil, f
 	}
 	final, err := parseClientFinal(string(body), first.gs2Header)
 	if err != nil {
-		return a.fail(Malformed, err, "")
+		return nil, a.fail(Malformed, err, "")
 	}
 	if final.nonce != nonce {
-		return a.fail(Malformed, pgerror.MalformedSASL("Nonce does not match."), "")
+		return nil, a.fail(Malformed, pgerror.MalformedSASL("Nonce does not match."), "")
 	}
 
-	v, usable, why := a.verifier(c)
 	auth := first.bare + "," + serverFirst + "," + final.withoutProof
-	if _, proved := v.Check(final.proof, auth); !proved || !usable {
-		return a.rejected(c, why)
-	}
-	signature := base64.StdEncoding.EncodeToString(v.Signature(auth))
-	a.out = wire.AppendAuthenticationSASLFinal(a.out, []byte("v="+signature))
-	return nil
+	return func(c credentials) (bool, string) {
+		v, usable, why := a.verifier(c)
+		keys, proved := v.Check(final.proof, auth)
+		if !proved || !usable {
+			return false, why
+		}
+		if c.form == formSCRAM { // else they are of a verifier that no server has
+			a.keys = keys
+		}
+		signature := base64.StdEncoding.EncodeToString(v.Signature(auth))
+		a.out = wire.AppendAuthenticationSASLFinal(a.out, []byte("v="+signature))
+		return true, ""
+	}, nil
 }
 
-// challenge says how the client is to salt its password. It needs no verifier: where that must be derived, the challenge
+// salt says how the client is to salt its password. It needs no verifier: where that must be derived, the challenge
 // comes as fast as it does for a user that has one.
-func (a *attempt) challenge(c credentials) (salt []byte, iterations int) {
+func (a *attempt) salt(c credentials) (salt []byte, iterations int) {
 	if c.form == formSCRAM {
 		return c.verifier.Salt, c.verifier.Iterations
 	}

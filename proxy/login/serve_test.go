@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"weir/config"
 	"weir/proxy/wire"
 )
 
@@ -32,6 +33,11 @@ func listen(t *testing.T, opt Options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listenAt(t, ln, opt)
+}
+
+func listenAt(t *testing.T, ln net.Listener, opt Options) *house {
+	t.Helper()
 	h := &house{addr: ln.Addr().String(), outcomes: make(chan outcome, 16)}
 	if opt.Timeout == 0 {
 		opt.Timeout = time.Minute // a hang shows as a failure rather than as the test binary's own time limit
@@ -109,9 +115,9 @@ func relay(nc net.Conn, owed []byte) {
 }
 
 // users is a Lookup of a fixed table.
-func users(table map[string]string) func(string) (string, bool) {
-	return func(user string) (string, bool) {
+func users(table map[string]string) Lookup {
+	return func(_ context.Context, user, _ string, _ bool) (Account, error) {
 		p, ok := table[user]
-		return p, ok
+		return Account{Known: ok, Stored: config.NewSecret(p)}, nil
 	}
 }

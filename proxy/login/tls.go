@@ -91,7 +91,7 @@ func (a *attempt) checkEncryption() *Failure {
 	case demands.Mode >= config.SSLVerifyCA && !demands.Verified(&a.tls.state):
 		return a.fail(BadTLS, pgerror.CertificateRequired, "")
 	case demands.Mode == config.SSLVerifyFull && !a.namedByCertificate():
-		return a.fail(BadTLS, pgerror.CertificateMismatch(a.user), a.certificateText())
+		return a.fail(BadTLS, pgerror.CertificateMismatch(a.user), a.certificateText(a.opt.CertName))
 	}
 	return nil
 }

@@ -45,6 +45,23 @@ var catalogue = []chapter{
 			"The password is wrong, there is no such user, or what is stored for the user cannot serve the method that `[auth] type` asks for. Clients are not told which; weir's log says it.",
 			"Look into weir's log.",
 		},
+		{
+			"AuthenticationUnavailable", AuthenticationUnavailable,
+			"The user is to be looked up with `auth_query`, and that failed: the server cannot be reached, `auth_user` cannot log in, or the query has an error.",
+			"Look into weir's log. A retry is safe.",
+		},
+		{
+			"NoRule", NoRule(Visitor{Host: "192.0.2.7", User: "app", Database: "shop"}), "No line of `hba_file` fits the client.",
+			"Add a line to `hba_file`, or connect in a way that it foresees.",
+		},
+		{
+			"RejectedByRule", RejectedByRule(Visitor{Host: "192.0.2.7", User: "app", Database: "shop", TLS: true}),
+			"The first line of `hba_file` that fits the client has the method `reject`.", "Look into weir's log for the line.",
+		},
+		{
+			"PeerFailed", PeerFailed("app"), "The client's account on this machine is not the user, and no map lets it be.",
+			"Look into weir's log for the account; add a line to `ident_file`.",
+		},
 		{"EmptyPassword", EmptyPassword, "The client sent an empty password.", "Give the driver a password."},
 		{
 			"EncryptionRequired", EncryptionRequired, "`sslmode` in `[client_tls]` demands TLS, and the client came without.",

@@ -94,6 +94,44 @@ func UnsupportedProtocol(major, minor uint16) *Error {
 	}
 }
 
+// AuthenticationUnavailable answers a client of whose user nobody can say whether it exists: the database where users are looked
+// up does not answer, or not in a way that can be understood. Why is for the log, not for strangers.
+var AuthenticationUnavailable = &Error{
+	Severity: SeverityFatal, Code: CodeCannotConnectNow,
+	Message: "authentication is not possible at present",
+	Hint:    "Connect again; the pooler's log has the reason.",
+}
+
+// Visitor is a connection as PostgreSQL's errors about pg_hba.conf name it.
+type Visitor struct {
+	Host           string // an address, or [local]
+	User, Database string
+	TLS            bool
+}
+
+func (v Visitor) String() string {
+	encryption := "no encryption"
+	if v.TLS {
+		encryption = "SSL encryption"
+	}
+	return `host "` + v.Host + `", user "` + v.User + `", database "` + v.Database + `", ` + encryption
+}
+
+// NoRule answers a client for which no rule of hba_file holds. The text is PostgreSQL's, because people search for it.
+func NoRule(v Visitor) *Error {
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String()}
+}
+
+// RejectedByRule answers a client whose rule in hba_file is to reject it. The text is PostgreSQL's.
+func RejectedByRule(v Visitor) *Error {
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "pg_hba.conf rejects connection for " + v.String()}
+}
+
+// PeerFailed answers a client on a unix socket whose account on this machine may not be the user.
+func PeerFailed(user string) *Error {
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: `peer authentication failed for user "` + user + `"`}
+}
+
 // WrongPassword answers both a wrong password and a user that does not exist.
 func WrongPassword(user string) *Error {
 	return &Error{

@@ -1,0 +1,163 @@
+package login
+
+import (
+	"net"
+	"net/netip"
+	"os/user"
+	"strconv"
+
+	"weir/config"
+	"weir/config/hba"
+	"weir/proxy/pgerror"
+	"weir/proxy/socket"
+)
+
+// method finds out how the client is to prove who it is, and refuses those that no rule lets try.
+func (a *attempt) method() (Method, *Failure) {
+	if a.opt.Method != MethodHBA {
+		return a.opt.Method, a.shownCertificate(a.opt.Method)
+	}
+	a.rule = a.opt.Rules.Match(a.request())
+	if a.rule == nil {
+		return MethodReject, a.fail(NotAllowed, pgerror.NoRule(a.visitor()), "")
+	}
+	method := ofRule(a.rule.Method)
+	if method == MethodReject {
+		return method, nil
+	}
+	return method, a.shownCertificate(method)
+}
+
+func ofRule(m hba.Method) Method {
+	switch m {
+	case hba.Trust:
+		return MethodTrust
+	case hba.Password:
+		return MethodPassword
+	case hba.MD5:
+		return MethodMD5
+	case hba.SCRAM:
+		return MethodSCRAM
+	case hba.Peer:
+		return MethodPeer
+	case hba.Cert:
+		return MethodCert
+	case hba.Reject:
+	}
+	return MethodReject
+}
+
+// request is the connection as rules see it.
+func (a *attempt) request() hba.Request {
+	q := hba.Request{TLS: a.tls != nil, Database: a.database, User: a.user, Interfaces: interfaces}
+	switch addr := a.nc.RemoteAddr().(type) {
+	case *net.UnixAddr:
+		q.Local = true
+	case *net.TCPAddr:
+		q.Addr = addr.AddrPort().Addr()
+	}
+	return q
+}
+
+// interfaces are this machine's, as they are now: they may change while weir runs.
+func interfaces() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []netip.Prefix
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok {
+				ones, _ := n.Mask.Size()
+				list = append(list, netip.PrefixFrom(ip.Unmap(), ones))
+			}
+		}
+	}
+	return list
+}
+
+// visitor is the connection as errors name it.
+func (a *attempt) visitor() pgerror.Visitor {
+	v := pgerror.Visitor{Host: "[local]", User: a.user, Database: a.database, TLS: a.tls != nil}
+	if addr, ok := a.nc.RemoteAddr().(*net.TCPAddr); ok {
+		v.Host = addr.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	return v
+}
+
+// peer asks the kernel who is at the other end.
+func (a *attempt) peer() *Failure {
+	failed := func(why string) *Failure {
+		return a.fail(WrongIdentity, pgerror.PeerFailed(a.user), why)
+	}
+	uid, err := socket.PeerUID(a.nc)
+	if err != nil {
+		return failed(err.Error())
+	}
+	// The C library is asked where Go was built with it, otherwise /etc/passwd.
+	var account *user.User
+	a.apart(func() { account, err = user.LookupId(strconv.FormatUint(uint64(uid), 10)) })
+	if err != nil {
+		return failed(err.Error())
+	}
+	if !a.allows(account.Username) {
+		return failed("the other end is " + account.Username + a.mapText())
+	}
+	return nil
+}
+
+// allows tells whether somebody whom the system or a certificate calls so may come in as the user.
+func (a *attempt) allows(name string) bool {
+	return a.opt.Maps.Allows(a.mapName(), name, a.user)
+}
+
+func (a *attempt) mapName() string {
+	if a.rule == nil {
+		return ""
+	}
+	return a.rule.Map
+}
+
+func (a *attempt) mapText() string {
+	if name := a.mapName(); name != "" {
+		return ", whom map " + name + " does not let in as this user"
+	}
+	return ""
+}
+
+// certificateDemand is what the rule, or the method without rules, demands of a certificate.
+func (a *attempt) certificateDemand(method Method) hba.ClientCert {
+	switch {
+	case a.rule != nil:
+		return a.rule.ClientCert
+	case method == MethodCert:
+		return hba.CertVerifyFull
+	}
+	return hba.CertAny
+}
+
+// shownCertificate refuses a client without a certificate where it must have one, before it is asked for anything.
+func (a *attempt) shownCertificate(method Method) *Failure {
+	if a.certificateDemand(method) != hba.CertAny && a.certificate() == nil {
+		return a.fail(WrongIdentity, pgerror.CertificateRequired, "")
+	}
+	return nil
+}
+
+// ownCertificate asks, last of all, whether the certificate is the user's.
+func (a *attempt) ownCertificate(method Method) *Failure {
+	if a.certificateDemand(method) != hba.CertVerifyFull {
+		return nil
+	}
+	kind := a.opt.CertName
+	if a.rule != nil && a.rule.ClientDN {
+		kind = config.CertDN
+	}
+	for _, name := range certificateNames(a.certificate(), kind) {
+		if a.allows(name) {
+			return nil
+		}
+	}
+	return a.fail(WrongIdentity, pgerror.CertificateMismatch(a.user), a.certificateText(kind)+a.mapText())
+}

@@ -2,9 +2,10 @@
 // then a connection at rest between two messages; and it sends cancel requests.
 //
 // It is ordinary blocking code for a goroutine per dial, and knows neither loops
-// nor pools. The login itself is pgconn's. It may import wire, socket, certs, pgerror,
-// cancelkey, config and session (for the name and value of a setting), and
-// pgconn from outside.
+// nor pools. The login itself is pgconn's, save that where weir knows
+// no password but something else to log in with, authConn answers the server. It may
+// import wire, socket, certs, scram, pgerror, cancelkey, config and session (for the
+// name and value of a setting), and pgconn from outside.
 package backend
 
 import (
@@ -31,10 +32,12 @@ type Target struct {
 	Host            string // a name, an address, or the folder of a unix socket
 	Port            int
 	Database, User  string
-	Password        string              // in clear; "" where the server asks for none
+	Password        string              // in clear; "" where the server asks for none, or where there are
+	Substitutes     Substitutes         // in place of it
 	TLS             *certs.Server       // nil: never
 	ServerName      string              // that the server's certificate must have; "": Host
 	ApplicationName string              // "" for none; what a backend is called while no client has named it
+	Settings        []session.Setting   // further startup parameters
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
 	KeepAlive       net.KeepAliveConfig // of TCP; the zero value stands for defaultKeepAlive
 }
@@ -119,22 +122,49 @@ type Conn struct {
 func Dial(ctx context.Context, t Target) (*Conn, error) { return t.login(ctx, t.dial) }
 
 func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*Conn, error) {
-	if t.ConnectTimeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, t.ConnectTimeout)
-		defer stop()
+	ctx, stop := t.bounded(ctx)
+	defer stop()
+	pg, l, err := t.reach(ctx, dial)
+	if err != nil {
+		return nil, t.fail(err)
 	}
+	conn, err := t.takeOver(ctx, pg, l)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	return conn, nil
+}
+
+// Connect connects and logs in as Dial does, and gives pgconn's own connection, for
+// those who want to ask the server something themselves. The caller closes it. Errors
+// are *DialError.
+func Connect(ctx context.Context, t Target) (*pgconn.PgConn, error) {
+	ctx, stop := t.bounded(ctx)
+	defer stop()
+	pg, _, err := t.reach(ctx, t.dial)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	return pg, nil
+}
+
+// bounded is ctx within ConnectTimeout.
+func (t Target) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.ConnectTimeout > 0 {
+		return context.WithTimeout(ctx, t.ConnectTimeout)
+	}
+	return ctx, func() {}
+}
+
+// reach tries one link after the other.
+func (t Target) reach(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*pgconn.PgConn, *link, error) {
 	var err error
 	var spare net.Conn // on which the server has declined TLS; it can go on without
 	for _, encryption := range t.attempts() {
 		l := &link{dial: dial, encryption: encryption, spare: spare}
 		var pg *pgconn.PgConn
 		if pg, err = t.connect(ctx, l); err == nil {
-			conn, err := t.takeOver(ctx, pg, l)
-			if err != nil {
-				return nil, t.fail(err)
-			}
-			return conn, nil
+			return pg, l, nil
 		}
 		spare = l.declined()
 		if !l.worthAnother(ctx, err) {
@@ -144,7 +174,7 @@ func (t Target) login(ctx context.Context, dial func(context.Context) (net.Conn,
 	if spare != nil {
 		_ = spare.Close()
 	}
-	return nil, t.fail(err)
+	return nil, nil, err
 }
 
 // connect logs in over one link.
@@ -161,6 +191,9 @@ func (t Target) connect(ctx context.Context, l *link) (*pgconn.PgConn, error) {
 // would say again.
 func (l *link) worthAnother(ctx context.Context, err error) bool {
 	if l.nc == nil || ctx.Err() != nil {
+		return false
+	}
+	if _, ok := errors.AsType[*CredentialError](err); ok {
 		return false
 	}
 	server, ok := errors.AsType[*pgconn.PgError](err)
@@ -183,9 +216,17 @@ func (t Target) config(l *link) (*pgconn.Config, error) {
 	if t.ApplicationName != "" {
 		config.RuntimeParams["application_name"] = t.ApplicationName
 	}
+	for _, s := range t.Settings {
+		config.RuntimeParams[s.Name] = s.Value
+	}
 	config.TLSConfig, config.SSLCertMode = l.encryption, "allow"
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return l.open(ctx) }
+	if t.Password == "" {
+		config.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, nc net.Conn) (net.Conn, error) {
+			return &authConn{Conn: nc, user: t.User, substitutes: t.Substitutes, swallow: l.swallow}, nil
+		}
+	}
 	config.BuildFrontend = counted(config.BuildFrontend, l)
 	return config, nil
 }

@@ -61,6 +61,12 @@ func (e *DialError) Error() string {
 // Unwrap gives pgconn's error.
 func (e *DialError) Unwrap() error { return e.Err }
 
+// Lacking is set where the server asks for what weir does not have.
+func (e *DialError) Lacking() *CredentialError {
+	lacking, _ := errors.AsType[*CredentialError](e.Err)
+	return lacking
+}
+
 // SQLState is the server's code, or 08001 if it has none to give.
 func (e *DialError) SQLState() string {
 	if e.Server != nil {
@@ -70,10 +76,16 @@ func (e *DialError) SQLState() string {
 }
 
 // Cause is the server's message, or the word of the network or the system,
-// without pgconn's account of what it tried. It names no user and no password.
+// without pgconn's account of what it tried. It names no password.
 func (e *DialError) Cause() string {
 	if e.Server != nil {
 		return e.Server.Message
+	}
+	if lacking := e.Lacking(); lacking != nil {
+		return lacking.Error()
+	}
+	if own, ok := errors.AsType[*loginError](e.Err); ok {
+		return own.Error()
 	}
 	if e.Kind == Timeout {
 		return "timed out (server_connect_timeout)"
@@ -116,7 +128,7 @@ func (t Target) fail(err error) *DialError {
 	switch server, ok := errors.AsType[*pgconn.PgError](err); {
 	case ok:
 		e.Server, e.Kind = server, kindOf(server.Code)
-	case ofEncryption(err):
+	case ofEncryption(err), e.Lacking() != nil:
 		e.Kind = Refused
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), pgconn.Timeout(err):
 		e.Kind = Timeout

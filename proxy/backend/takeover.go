@@ -66,6 +66,9 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 	return &countedConn{nc, &l.count}, nil
 }
 
+// swallow notes that n bytes were used that pgconn does not see.
+func (l *link) swallow(n int) { l.count.used.Add(int64(n)) }
+
 // declined is the connection on which the server has said that it has no TLS, and
 // nothing else; nil if it has not. It is open still.
 func (l *link) declined() net.Conn {
@@ -163,7 +166,7 @@ func (l *link) settle(hijacked *pgconn.HijackedConn) error {
 	if l.adapter == nil {
 		return nil
 	}
-	top, ok := hijacked.Conn.(*tls.Conn)
+	top, ok := under(hijacked.Conn).(*tls.Conn)
 	if !ok {
 		return fmt.Errorf("pgconn gave a %T for a connection with TLS", hijacked.Conn)
 	}

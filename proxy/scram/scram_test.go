@@ -2,6 +2,8 @@ package scram
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -149,6 +151,23 @@ func TestBindingIsProved(t *testing.T) {
 	}
 	if err := x.Verify(last); err != nil {
 		t.Error(err)
+	}
+}
+
+// A certificate's hash is the one of its signature; where that is not defined there is none, as in libpq and pgx.
+func TestBindingIsTheHashOfTheSignature(t *testing.T) {
+	raw := []byte("certificate")
+	for algorithm, want := range map[x509.SignatureAlgorithm]int{
+		x509.MD5WithRSA: 32, x509.SHA1WithRSA: 32, x509.ECDSAWithSHA256: 32, x509.SHA384WithRSA: 48, x509.ECDSAWithSHA512: 64, x509.PureEd25519: 0,
+		x509.UnknownSignatureAlgorithm: 0,
+	} {
+		if got := len(Binding(&x509.Certificate{Raw: raw, SignatureAlgorithm: algorithm})); got != want {
+			t.Errorf("%v: %d bytes, want %d", algorithm, got, want)
+		}
+	}
+	sum := sha256.Sum256(raw)
+	if got := Binding(&x509.Certificate{Raw: raw, SignatureAlgorithm: x509.ECDSAWithSHA1}); !bytes.Equal(got, sum[:]) {
+		t.Errorf("got %x", got)
 	}
 }
 

@@ -1,0 +1,219 @@
+// Package authquery looks users up in databases: what is stored as their password, with a query that the operator gives.
+//
+// Logins wait for it on their own goroutines. It keeps what it has found for a while, asks one question once however many wait
+// for the answer, and has few connections. How long an answer takes does not tell whether it was kept: see pace.go.
+//
+// Owner: a Directory's methods may be called from any goroutine. The package may import config (for Secret) and pgconn.
+package authquery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"weir/config"
+)
+
+const (
+	// lookupTimeout bounds a lookup: the wait for a connection, its login, and the query.
+	lookupTimeout = 10 * time.Second
+	// refreshAfter is how old an answer must be before a failed login makes it out of date: guessing passwords must not cost
+	// the server a query a guess.
+	refreshAfter = time.Second
+	// troublePause is how long nobody tries again after a connection could not be had; all who come meanwhile get its error.
+	troublePause = time.Second
+	// userBytesMax bounds a name. PostgreSQL's own end after 63 bytes.
+	userBytesMax = 255
+	// troublesMax bounds the sources that are remembered to fail. With [databases."*"] strangers may name any.
+	troublesMax = 1000
+)
+
+// ErrClosed is a lookup after Close.
+var ErrClosed = errors.New("auth_query: weir stops")
+
+// ErrNoDatabase is for a Connect whose server does not have the database. In it there are no users; whether there is such a
+// database is not for strangers to know.
+var ErrNoDatabase = errors.New("there is no such database")
+
+// Source is where a query runs.
+type Source struct {
+	Database string // as [databases] calls it
+	User     string // that weir logs in as
+	Query    string
+}
+
+// Answer is what was found.
+type Answer struct {
+	Known  bool
+	Stored config.Secret // not set: there is no password, so nobody gets in with one
+}
+
+// Options are fixed.
+type Options struct {
+	// Lifetime is for how long an answer is used. 0: only by those who ask while it is being looked up.
+	Lifetime time.Duration
+	// Connect logs in to a source.
+	Connect func(ctx context.Context, s Source) (Conn, error)
+}
+
+// Directory is all lookups of a weir.
+type Directory struct {
+	opt   Options
+	conns *connections
+	tasks sync.WaitGroup // lookups under way
+	ctx   context.Context
+	stop  context.CancelFunc
+
+	mu       sync.Mutex
+	closed   bool
+	answers  answers
+	flights  map[question]*flight
+	troubles map[Source]trouble
+	pace     pace
+}
+
+// question is what is asked once.
+type question struct {
+	Source
+	user string
+}
+
+// flight is a lookup under way. answer and err are set before done is closed.
+type flight struct {
+	done   chan struct{}
+	answer Answer
+	err    error
+}
+
+type trouble struct {
+	until time.Time
+	err   error
+}
+
+// New returns a Directory without connections; Close ends it.
+func New(opt Options) *Directory {
+	d := &Directory{
+		opt: opt, conns: newConnections(opt.Connect), answers: newAnswers(),
+		flights: map[question]*flight{}, troubles: map[Source]trouble{},
+	}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	return d
+}
+
+// Close ends lookups under way and closes all connections.
+func (d *Directory) Close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.stop()
+	d.tasks.Wait()
+	d.conns.close()
+}
+
+// Lookup finds a user. again is for a login that has just failed against the last answer: unless that is fresh, the user is
+// looked up anew. Errors are of the network, of the server, or of the query; the user may or may not exist then.
+func (d *Directory) Lookup(ctx context.Context, s Source, user string, again bool) (Answer, error) {
+	if len(user) > userBytesMax {
+		return Answer{}, nil
+	}
+	q := question{s, user}
+	d.mu.Lock()
+	if a, ok := d.kept(q, again); ok {
+		d.mu.Unlock()
+		return a, d.Pace(ctx)
+	}
+	f, err := d.join(q)
+	d.mu.Unlock()
+	if err != nil {
+		return Answer{}, err
+	}
+	select {
+	case <-f.done:
+		return f.answer, f.err
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+}
+
+// kept returns an answer that may still be used.
+func (d *Directory) kept(q question, again bool) (Answer, bool) {
+	a, at, ok := d.answers.find(q)
+	age := time.Since(at)
+	if !ok || age >= d.opt.Lifetime || again && age >= refreshAfter {
+		return Answer{}, false
+	}
+	return a, true
+}
+
+// join returns the flight that looks q up, and begins it if need be.
+func (d *Directory) join(q question) (*flight, error) {
+	if f := d.flights[q]; f != nil {
+		return f, nil
+	}
+	if d.closed {
+		return nil, ErrClosed
+	}
+	if t, ok := d.troubles[q.Source]; ok && time.Now().Before(t.until) {
+		return nil, t.err
+	}
+	f := &flight{done: make(chan struct{})}
+	d.flights[q] = f
+	d.tasks.Go(func() { d.fly(q, f) })
+	return f, nil
+}
+
+// fly looks q up and lets all who wait go on.
+func (d *Directory) fly(q question, f *flight) {
+	ctx, cancel := context.WithTimeout(d.ctx, lookupTimeout)
+	defer cancel()
+	begun := time.Now()
+	f.answer, f.err = d.conns.ask(ctx, q)
+	d.mu.Lock()
+	delete(d.flights, q)
+	switch connecting := (*connectError)(nil); {
+	case f.err == nil:
+		d.answers.keep(q, f.answer, time.Now())
+		d.pace.note(time.Since(begun))
+		delete(d.troubles, q.Source)
+	case errors.As(f.err, &connecting):
+		d.inTrouble(q.Source, f.err)
+	}
+	d.mu.Unlock()
+	close(f.done)
+}
+
+// inTrouble has those who come within troublePause fail at once.
+func (d *Directory) inTrouble(s Source, err error) {
+	now := time.Now()
+	if len(d.troubles) >= troublesMax {
+		for other, t := range d.troubles {
+			if now.After(t.until) {
+				delete(d.troubles, other)
+			}
+		}
+		if len(d.troubles) >= troublesMax {
+			return
+		}
+	}
+	d.troubles[s] = trouble{now.Add(troublePause), err}
+}
+
+// Pace waits for as long as a lookup takes. It is for users that are known without one: their logins must not be told by their
+// speed. The error is ctx's.
+func (d *Directory) Pace(ctx context.Context) error {
+	d.mu.Lock()
+	wait := d.pace.draw()
+	d.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

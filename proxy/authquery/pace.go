@@ -1,0 +1,32 @@
+package authquery
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// pace makes an answer that is at hand take as long as one that must be looked up. Else whoever measures a login's first answer
+// could tell users who log in often, and those of files, from others and from names that do not exist: he would see whether
+// their answers were kept, by himself or by the users' own logins.
+//
+// It draws from what the last lookups took, so that not only the mean is the same. Logins get no slower by it than they
+// would be without a cache; what the cache saves is the server's work.
+type pace struct {
+	last [16]time.Duration
+	n    int // noted so far
+}
+
+// paceMax bounds the wait: a lookup may have been slow because its server was, which is no reason to make every login so.
+const paceMax = 50 * time.Millisecond
+
+func (p *pace) note(took time.Duration) {
+	p.last[p.n%len(p.last)] = min(took, paceMax)
+	p.n++
+}
+
+func (p *pace) draw() time.Duration {
+	if p.n == 0 {
+		return 0
+	}
+	return p.last[rand.IntN(min(p.n, len(p.last)))] //nolint:gosec // G404: what is drawn is no secret
+}

@@ -108,8 +108,8 @@ func (diskFiles) ReadDir(name string) ([]string, error) {
 func checkAuth(c *Config, report func([]string, string, ...any)) {
 	at := func(setting string) []string { return []string{"auth", setting} }
 	switch {
-	case c.Auth.Type == AuthSCRAMPlus:
-		report(at("type"), "type %q: binding to the TLS connection is not supported by this version", c.Auth.Type)
+	case c.Auth.Type == AuthSCRAMPlus && !c.offersTLS() && len(c.Listen.Addresses) > 0:
+		report(at("type"), "type %q needs TLS: want cert_file and key_file in [client_tls]", c.Auth.Type)
 	case c.Auth.Type == AuthCert && !c.verifiesClients():
 		report(at("type"), "type %q needs ca_file in [client_tls], the authorities that issue the clients' certificates", c.Auth.Type)
 	case c.Auth.Type == AuthHBA && c.Auth.HBAFile == "":
@@ -121,6 +121,16 @@ func checkAuth(c *Config, report func([]string, string, ...any)) {
 		here := func(setting string) []string { return []string{"databases", name, setting} }
 		checkAuthQuery(c, c.PoolSettings(name, ""), general, here, report)
 	}
+}
+
+// offersTLS tells whether clients can have TLS.
+func (c *Config) offersTLS() bool {
+	certified, wanted := c.ClientTLS.CertFile != "", c.ClientTLS.SSLMode != SSLDisable
+	for name := range c.Databases {
+		t := c.ClientTLSOf(name)
+		certified, wanted = certified || t.CertFile != "", wanted || t.SSLMode != SSLDisable
+	}
+	return certified && wanted
 }
 
 // verifiesClients tells whether clients of some database can show a certificate that counts.

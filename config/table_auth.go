@@ -8,7 +8,8 @@ var authSettings = []setting{
 		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
 			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text ("plain" is accepted, too). ` +
 			`"cert": a certificate that names the user (cert_name), of an authority in ca_file of [client_tls]. "trust": everybody is ` +
-			`believed, whatever name they give. "hba": as the rules in hba_file say. "scram-sha-256-plus" is not supported yet.`,
+			`believed, whatever name they give. "hba": as the rules in hba_file say. With TLS scram-sha-256 is bound to the connection by clients ` +
+			`that can, so that somebody in between learns nothing that he could use; "scram-sha-256-plus" admits no others over TCP.`,
 		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
 	},
 	{

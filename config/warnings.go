@@ -80,7 +80,9 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	if len(c.Users)+len(c.Accounts) == 0 && !c.looksUp() {
 		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so nobody can log in", c.Auth.Type)
 	}
-	unfit := func(form PasswordForm) bool { return form == FormNone || form == FormMD5 && c.Auth.Type == AuthSCRAM }
+	unfit := func(form PasswordForm) bool {
+		return form == FormNone || form == FormMD5 && (c.Auth.Type == AuthSCRAM || c.Auth.Type == AuthSCRAMPlus)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		secret, known := c.Account(name)
 		if form := secret.Form(); unfit(form) && (known || !c.looksUp()) {

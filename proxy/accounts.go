@@ -43,7 +43,8 @@ func methodOf(t config.AuthType) login.Method {
 		return login.MethodHBA
 	case config.AuthCert:
 		return login.MethodCert
-	case config.AuthSCRAMPlus: // which the configuration refuses
+	case config.AuthSCRAMPlus:
+		return login.MethodSCRAMPlus
 	}
 	return login.MethodReject
 }

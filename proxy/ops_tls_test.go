@@ -321,3 +321,25 @@ func (c *tapped) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// TestBoundLogins: with scram-sha-256-plus a login counts for the TLS connection that it came on, and for no other.
+func TestBoundLogins(t *testing.T) {
+	d := database(t)
+	dir := tlsFolder(t)
+	w := start(t, d, clientTLS(dir, "prefer", "")+"[auth]\ntype = \"scram-sha-256-plus\"\n[users."+d.Server.Superuser()+"]\npassword = \"right\"\n")
+	for parameters, want := range map[string]string{
+		"sslmode=require&channel_binding=require&password=right": "",
+		"sslmode=require&channel_binding=require&password=wrong": "28P01",
+		"sslmode=require&channel_binding=disable&password=right": "28000",
+		"sslmode=disable&password=right":                         "28000",
+	} {
+		c, err := pgconn.Connect(context.Background(), "postgres://"+d.Server.Superuser()+"@"+w.Addr+"/"+d.Name+"?"+parameters)
+		if err == nil {
+			ask(t, c, "SELECT 1")
+			_ = c.Close(context.Background())
+		}
+		if text := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(text, want) {
+			t.Errorf("%s: %v, want %q", parameters, err, want)
+		}
+	}
+}

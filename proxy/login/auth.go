@@ -97,6 +97,9 @@ type proof func(c credentials) (ok bool, why string)
 // held against what is true now, where the method allows that: an answer to SCRAM's challenge fits no other salt, and the
 // client has to come again.
 func (a *attempt) byPassword(method Method) *Failure {
+	if f := a.checkBinding(method); f != nil {
+		return f
+	}
 	c, f := a.lookUp(false)
 	if f != nil {
 		return f
@@ -134,7 +137,7 @@ func (a *attempt) challenge(method Method, c credentials) (proof, *Failure) {
 	case method == MethodMD5 && c.form != formSCRAM:
 		return a.md5()
 	}
-	return a.scram(c)
+	return a.scram(method, c)
 }
 
 // rejected is the one answer to a wrong user and a wrong password. Only the log says which it was.

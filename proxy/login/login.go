@@ -28,14 +28,15 @@ type Method uint8
 
 // The methods. MethodSCRAM is the default.
 const (
-	MethodSCRAM    Method = iota // SCRAM-SHA-256 (RFC 7677); from any stored form but an md5 hash
-	MethodMD5                    // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL, and so shows that it exists
-	MethodPassword               // the password in clear text, checked against whatever form is stored
-	MethodTrust                  // no proof at all; not even the user needs to be known
-	MethodPeer                   // what the kernel says of the other end of a unix socket; the user need not be known either
-	MethodCert                   // a certificate that names the user, who need not be known
-	MethodReject                 // nobody
-	MethodHBA                    // what the first rule that fits says
+	MethodSCRAM     Method = iota // SCRAM-SHA-256 (RFC 7677); from any stored form but an md5 hash; bound to TLS where the client can
+	MethodMD5                     // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL, and so shows that it exists
+	MethodPassword                // the password in clear text, checked against whatever form is stored
+	MethodTrust                   // no proof at all; not even the user needs to be known
+	MethodPeer                    // what the kernel says of the other end of a unix socket; the user need not be known either
+	MethodCert                    // a certificate that names the user, who need not be known
+	MethodReject                  // nobody
+	MethodHBA                     // what the first rule that fits says
+	MethodSCRAMPlus               // SCRAM-SHA-256 bound to the TLS connection, and nothing less; on a unix socket MethodSCRAM
 )
 
 func (m Method) String() string {
@@ -56,6 +57,8 @@ func (m Method) String() string {
 		return "reject"
 	case MethodHBA:
 		return "hba"
+	case MethodSCRAMPlus:
+		return "scram-sha-256-plus"
 	}
 	return "unknown"
 }

@@ -5,14 +5,16 @@ package login
 //	https://www.rfc-editor.org/rfc/rfc5802 the exchange
 //	https://www.rfc-editor.org/rfc/rfc7677 with SHA-256
 //	https://www.postgresql.org/docs/current/sasl-authentication.html in PostgreSQL's messages
+//	https://www.rfc-editor.org/rfc/rfc5929 what binds it to TLS
 //
-// PostgreSQL's src/backend/libpq/auth-scram.c decides wherever these leave room. SCRAM-SHA-256-PLUS is not offered.
+// PostgreSQL's src/backend/libpq/auth-scram.c decides wherever these leave room.
 
 import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"weir/proxy/pgerror"
@@ -22,12 +24,13 @@ import (
 
 // scram carries out the exchange up to the client's proof. A user that cannot pass, because it does not exist or because of what
 // is stored, goes through all of it with a feigned verifier and fails at its end.
-func (a *attempt) scram(c credentials) (proof, *Failure) {
-	message, f := a.askClientFirst()
+func (a *attempt) scram(method Method, c credentials) (proof, *Failure) {
+	b := a.binding()
+	message, f := a.askClientFirst(method, &b)
 	if f != nil {
 		return nil, f
 	}
-	first, err := parseClientFirst(message)
+	first, err := parseClientFirst(message, b)
 	if err != nil {
 		return nil, a.fail(Malformed, err, "")
 	}
@@ -40,7 +43,7 @@ func (a *attempt) scram(c credentials) (proof, *Failure) {
 	if f != nil {
 		return nil, f
 	}
-	final, err := parseClientFinal(string(body), first.gs2Header)
+	final, err := parseClientFinal(string(body), first.gs2Header, b)
 	if err != nil {
 		return nil, a.fail(Malformed, err, "")
 	}
@@ -94,10 +97,40 @@ func freshNonce() string {
 	return base64.StdEncoding.EncodeToString(b[:])
 }
 
-// askClientFirst offers the mechanism and reads the client's first message, which may come with the choice of the mechanism
+// binding is what can bind an exchange to the TLS connection that carries it.
+type binding struct {
+	hash  []byte // of the certificate that weir has shown; nil: nothing can
+	inUse bool   // the client has chosen it
+}
+
+func (a *attempt) binding() binding {
+	if a.tls == nil || a.tls.shown == nil {
+		return binding{}
+	}
+	return binding{hash: scram.Binding(a.tls.shown)}
+}
+
+// checkBinding refuses those who must bind their login and cannot, before they send anything that is worth to be stolen.
+func (a *attempt) checkBinding(method Method) *Failure {
+	if method != MethodSCRAMPlus || a.overUnix() || a.binding().hash != nil {
+		return nil
+	}
+	why := ""
+	if a.tls != nil {
+		why = "weir's certificate is signed with " + a.tls.shown.SignatureAlgorithm.String() + ", for which no binding is defined"
+	}
+	return a.fail(BadTLS, pgerror.ChannelBindingRequired, why)
+}
+
+// askClientFirst offers the mechanisms and reads the client's first message, which may come with the choice of the mechanism
 // or, on an empty challenge, by itself.
-func (a *attempt) askClientFirst() (string, *Failure) {
-	a.out = wire.AppendAuthenticationSASL(a.out, scram.Mechanism)
+func (a *attempt) askClientFirst(method Method, b *binding) (string, *Failure) {
+	var offered []string
+	if b.hash != nil {
+		offered = append(offered, scram.MechanismPlus) // first, as in PostgreSQL: the better one
+	}
+	offered = append(offered, scram.Mechanism) // always: pgx looks for it, and then takes the other
+	a.out = wire.AppendAuthenticationSASL(a.out, offered...)
 	body, f := a.ask("SASL response", saslBytesMax)
 	if f != nil {
 		return "", f
@@ -106,9 +139,13 @@ func (a *attempt) askClientFirst() (string, *Failure) {
 	switch {
 	case !ok:
 		return "", a.fail(Malformed, pgerror.InvalidMessageBody(wire.ClientPassword), "")
-	case mechanism != scram.Mechanism:
+	case !slices.Contains(offered, mechanism):
 		return "", a.fail(Malformed, pgerror.InvalidSASLMechanism, "")
-	case with:
+	case method == MethodSCRAMPlus && b.hash != nil && mechanism != scram.MechanismPlus:
+		return "", a.fail(BadTLS, pgerror.ChannelBindingRequired, "the client chose "+mechanism) // and has proved nothing yet
+	}
+	b.inUse = mechanism == scram.MechanismPlus
+	if with {
 		return string(data), nil
 	}
 	a.out = wire.AppendAuthenticationSASLContinue(a.out, nil)

@@ -25,11 +25,11 @@ func TestVectorOfRFC7677(t *testing.T) {
 		clientFinalMessage = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 		serverSignature    = "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 	)
-	first, err := parseClientFirst(clientFirstMessage)
+	first, err := parseClientFirst(clientFirstMessage, binding{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	final, err := parseClientFinal(clientFinalMessage, first.gs2Header)
+	final, err := parseClientFinal(clientFinalMessage, first.gs2Header, binding{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,9 @@ func atOnce(f func()) { f() }
 
 // scramPeer is a client by hand: it can do what no driver does.
 type scramPeer struct {
+	mechanism   string                                // SCRAM-SHA-256 by default
 	gs2         string                                // "n,," by default
+	binding     []byte                                // behind the header in the last message
 	late        bool                                  // client-first on an empty challenge only
 	extension   string                                // behind the nonces
 	change      func(withoutProof, p string) string   // makes the last message; nil is the right one
@@ -78,6 +80,10 @@ func (p scramPeer) run(t *testing.T, nc net.Conn, user, password string) (end st
 		lens = append(lens, len(body))
 		return kind, body
 	}
+	mechanism := p.mechanism
+	if mechanism == "" {
+		mechanism = scram.Mechanism
+	}
 	gs2 := p.gs2
 	if gs2 == "" {
 		gs2 = "n,,"
@@ -86,13 +92,16 @@ func (p scramPeer) run(t *testing.T, nc net.Conn, user, password string) (end st
 	receive()
 	bare := "n=ignored,r=abcdefgh" + p.extension
 	if p.late {
-		send(t, nc, message('p', "SCRAM-SHA-256\x00\xff\xff\xff\xff"))
+		send(t, nc, message('p', mechanism+"\x00\xff\xff\xff\xff"))
 		receive()
 		send(t, nc, message('p', gs2+bare))
 	} else {
-		send(t, nc, initial("SCRAM-SHA-256", gs2+bare))
+		send(t, nc, initial(mechanism, gs2+bare))
 	}
-	_, body := receive()
+	kind, body := receive()
+	if kind == 'E' {
+		return transcript([]byte(message(kind, string(body)))), lens
+	}
 	serverFirst := string(body[4:])
 	var nonce, salt64, iterations string
 	if n, err := fmt.Sscanf(strings.NewReplacer(",s=", " ", ",i=", " ").Replace(serverFirst), "r=%s %s %s", &nonce, &salt64, &iterations); n != 3 {
@@ -109,7 +118,7 @@ func (p scramPeer) run(t *testing.T, nc net.Conn, user, password string) (end st
 	if err != nil {
 		t.Fatal(err)
 	}
-	withoutProof := "c=" + base64.StdEncoding.EncodeToString([]byte(gs2)) + ",r=" + nonce + p.extension
+	withoutProof := "c=" + base64.StdEncoding.EncodeToString(append([]byte(gs2), p.binding...)) + ",r=" + nonce + p.extension
 	proof := prove(password, salt, n, bare+","+serverFirst+","+withoutProof)
 	final := withoutProof + ",p=" + proof
 	if p.change != nil {
@@ -336,16 +345,24 @@ func TestStoredFormsAreTold(t *testing.T) {
 }
 
 func FuzzClientFirst(f *testing.F) {
-	for _, s := range []string{"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "y,,n=,r=x,a=1", "n,a=b,n=,r=x", "p=x,,n=,r=x", "n,,m=,n=,r=x", "n,,n=,r=x,", ""} {
-		f.Add(s)
+	for _, s := range []string{"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "y,,n=,r=x,a=1", "n,a=b,n=,r=x", "p=x,,n=,r=x", "p=tls-server-end-point,,n=,r=x", "p=tls-server-end-point,n=,r=x", "p", "n,,m=,n=,r=x", "n,,n=,r=x,", ""} {
+		f.Add(s, false)
+		f.Add(s, true)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		m, err := parseClientFirst(s)
+	f.Fuzz(func(t *testing.T, s string, plus bool) {
+		b := binding{inUse: plus}
+		if plus {
+			b.hash = []byte("hash")
+		}
+		m, err := parseClientFirst(s, b)
 		if err != nil {
 			return
 		}
 		if m.gs2Header+m.bare != s || m.nonce == "" || strings.ContainsAny(m.nonce, ", \x00") || !strings.Contains(s, ",r="+m.nonce) {
 			t.Fatalf("%q gave %+v", s, m)
+		}
+		if strings.HasPrefix(m.gs2Header, "p=") != plus {
+			t.Fatalf("%q is taken with binding %t", s, plus)
 		}
 	})
 }
@@ -356,7 +373,7 @@ func FuzzClientFinal(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		m, err := parseClientFinal(s, "n,,")
+		m, err := parseClientFinal(s, "n,,", binding{})
 		if err != nil {
 			return
 		}

@@ -12,26 +12,25 @@ import (
 // clientFirst is a client-first-message (RFC 5802, section 7). The user's name in it is ignored, as in PostgreSQL: that of the
 // startup packet counts.
 type clientFirst struct {
-	gs2Header string // "n,," or "y,,": what the client-final-message must repeat
+	gs2Header string // "n,,", "y,," or that of a binding: what the client-final-message must repeat
 	bare      string // the rest: part of what is signed
 	nonce     string
 }
 
+// bindingType is the only one that PostgreSQL knows, and the only one that TLS 1.2 and 1.3 both have.
+const bindingType = "tls-server-end-point"
+
 // parseClientFirst reads one. Errors are PostgreSQL's (read_client_first_message).
-func parseClientFirst(message string) (clientFirst, *pgerror.Error) {
+func parseClientFirst(message string, b binding) (clientFirst, *pgerror.Error) {
 	var m clientFirst
 	if err := checkText(message); err != nil {
 		return m, err
 	}
-	switch message[0] {
-	case 'n': // the client does not do channel binding
-	case 'y': // it would, but thinks that we do not: right
-	case 'p':
-		return m, pgerror.MalformedSASL("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data.")
-	default:
-		return m, pgerror.MalformedSASL(fmt.Sprintf("Unexpected channel-binding flag %q.", message[0]))
+	flagLen, err := checkBindingFlag(message, b)
+	if err != nil {
+		return m, err
 	}
-	rest := message[1:]
+	rest := message[flagLen:]
 	if !strings.HasPrefix(rest, ",") {
 		return m, pgerror.MalformedSASL("Comma expected behind the channel-binding flag.")
 	}
@@ -41,11 +40,11 @@ func parseClientFirst(message string) (clientFirst, *pgerror.Error) {
 	case !strings.HasPrefix(rest, ",,"):
 		return m, pgerror.MalformedSASL("Unexpected attribute in client-first-message.")
 	}
-	m.gs2Header, m.bare = message[:3], message[3:]
+	m.gs2Header, m.bare = message[:flagLen+2], message[flagLen+2:]
 	if strings.HasPrefix(m.bare, "m") {
 		return m, pgerror.UnsupportedSASL("a mandatory SCRAM extension")
 	}
-	_, rest, err := takeAttribute(m.bare, 'n')
+	_, rest, err = takeAttribute(m.bare, 'n')
 	if err != nil {
 		return m, err
 	}
@@ -58,6 +57,28 @@ func parseClientFirst(message string) (clientFirst, *pgerror.Error) {
 	return m, checkExtensions(rest)
 }
 
+// checkBindingFlag holds what the client says about channel binding against what it has chosen and what it was offered. It
+// returns the flag's length.
+func checkBindingFlag(message string, b binding) (int, *pgerror.Error) {
+	switch flag := message[0]; {
+	case (flag == 'n' || flag == 'y') && b.inUse:
+		return 0, pgerror.MalformedSASL("The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.")
+	case flag == 'y' && b.hash != nil:
+		return 0, pgerror.ChannelBindingDenied // somebody in between may have taken the offer away
+	case flag == 'n', flag == 'y':
+		return 1, nil
+	case flag != 'p':
+		return 0, pgerror.MalformedSASL(fmt.Sprintf("Unexpected channel-binding flag %q.", flag))
+	case !b.inUse:
+		return 0, pgerror.MalformedSASL("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data.")
+	}
+	kind, _, err := takeAttribute(message, 'p')
+	if err == nil && kind != bindingType {
+		err = pgerror.UnsupportedChannelBinding(kind)
+	}
+	return len("p=") + len(kind), err
+}
+
 // clientFinal is a client-final-message.
 type clientFinal struct {
 	nonce        string
@@ -67,16 +88,23 @@ type clientFinal struct {
 
 // parseClientFinal reads one; gs2Header is that of the client-first-message. Errors are PostgreSQL's
 // (read_client_final_message).
-func parseClientFinal(message, gs2Header string) (clientFinal, *pgerror.Error) {
+func parseClientFinal(message, gs2Header string, b binding) (clientFinal, *pgerror.Error) {
 	var m clientFinal
 	if err := checkText(message); err != nil {
 		return m, err
 	}
-	binding, rest, err := takeAttribute(message, 'c')
+	said, rest, err := takeAttribute(message, 'c')
 	if err != nil {
 		return m, err
 	}
-	if binding != base64.StdEncoding.EncodeToString([]byte(gs2Header)) {
+	want := []byte(gs2Header)
+	if b.inUse {
+		want = append(want, b.hash...)
+	}
+	switch same := said == base64.StdEncoding.EncodeToString(want); {
+	case !same && b.inUse:
+		return m, pgerror.ChannelBindingFailed
+	case !same:
 		return m, pgerror.MalformedSASL("Unexpected channel-binding attribute in client-final-message.")
 	}
 	if m.nonce, rest, err = takeAttribute(rest, 'r'); err != nil {

@@ -131,6 +131,19 @@ var catalogue = []chapter{
 		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came behind a request for encryption before it was answered.", "Look for a broken driver, or for somebody in between."},
 		{"InvalidSASLMechanism", InvalidSASLMechanism, "The client chose an authentication mechanism that it was not offered.", "Report it to the driver."},
 		{"MalformedSASL", MalformedSASL("The message is empty."), "An authentication message breaks the rules of SCRAM.", "Report it to the driver."},
+		{
+			"ChannelBindingRequired", ChannelBindingRequired, "`[auth] type` is `scram-sha-256-plus`, and the client came without TLS or does not know channel binding, or weir's certificate has a signature (Ed25519) that nothing can be bound to.",
+			"See the hint; weir's log says which it was.",
+		},
+		{
+			"ChannelBindingDenied", ChannelBindingDenied, "The client says that it was not offered channel binding, but it was.",
+			"Look for somebody in between, or for a broken driver.",
+		},
+		{
+			"ChannelBindingFailed", ChannelBindingFailed, "The login is bound to another TLS connection than the one that it came on.",
+			"Look for somebody in between: a proxy that ends TLS in front of weir, or worse.",
+		},
+		{"UnsupportedChannelBinding", UnsupportedChannelBinding("tls-unique"), "The client binds its login in another way than PostgreSQL knows.", "Report it to the driver."},
 		{"UnsupportedSASL", UnsupportedSASL("authorization identity"), "The client uses a part of SCRAM that PostgreSQL does not have either.", "Turn it off in the driver."},
 		{"ProtocolViolation", ProtocolViolation("invalid password packet size", ""), "Any other breach of the protocol; the text says which.", "Report it to the driver."},
 		{"UnexpectedMessage", UnexpectedMessage("password response", 'Q'), "Another message came than the one that was due.", "Report it to the driver."},
@@ -256,7 +269,7 @@ func TestTextsFollowTheStyleGuide(t *testing.T) {
 			if strings.HasSuffix(m, ".") || strings.ContainsRune(m, '\n') {
 				t.Errorf("%s: the primary message is one line without a full stop: %q", e.name, m)
 			}
-			if first := []rune(m)[0]; unicode.IsUpper(first) {
+			if first := []rune(m)[:2]; unicode.IsUpper(first[0]) && !unicode.IsUpper(first[1]) { // SCRAM stays SCRAM
 				t.Errorf("%s: the primary message begins in lower case: %q", e.name, m)
 			}
 			for _, s := range []string{e.err.Detail, e.err.Hint, e.when, e.do} {

@@ -149,6 +149,38 @@ func MalformedSASL(detail string) *Error {
 	}
 }
 
+// ChannelBindingRequired answers a login that must be bound to TLS, of a client that does not bind it or has no TLS.
+var ChannelBindingRequired = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "login is not bound to a TLS connection",
+	Detail:  `Channel binding is demanded: [auth] type is "scram-sha-256-plus".`,
+	Hint:    "Connect with sslmode=require and channel_binding=prefer, or what the driver calls these.",
+}
+
+// ChannelBindingDenied answers a client that could bind its login to TLS and says that it was not offered that. The texts are
+// PostgreSQL's.
+var ChannelBindingDenied = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "SCRAM channel binding negotiation error",
+	Detail: "The client supports SCRAM channel binding but thinks the server does not.  " +
+		"However, this server does support channel binding.",
+}
+
+// ChannelBindingFailed answers a login that is bound to another TLS connection than this one. The text is PostgreSQL's.
+var ChannelBindingFailed = &Error{
+	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+	Message: "SCRAM channel binding check failed",
+	Detail:  "The client has seen another certificate than this server's. Somebody in between may have shown it.",
+}
+
+// UnsupportedChannelBinding answers another kind of binding than tls-server-end-point. The text is PostgreSQL's.
+func UnsupportedChannelBinding(kind string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeProtocolViolation,
+		Message: `unsupported SCRAM channel-binding type "` + kind + `"`,
+	}
+}
+
 // UnsupportedSASL answers a part of SCRAM that PostgreSQL does not have either; what names it.
 func UnsupportedSASL(what string) *Error {
 	return &Error{

@@ -123,6 +123,9 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 			p.full.retry = now.plus(p.backoff(p.full.strikes, fullRetryMost))
 		}
 	case Unreachable, Refused:
+		if f.Kind == Refused && started <= p.pardoned {
+			return
+		}
 		// A trouble that nobody looked at for so long is over: the next one
 		// gets its own grace. Twice: a probe that comes late by its timer must
 		// not count as a pause.

@@ -17,6 +17,8 @@ type model struct {
 	probe   bool
 	refused bool
 	since   Instant
+	// pardoned is when the credentials changed last.
+	pardoned Instant
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -211,6 +213,11 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "nudge":
 		m.shared.retry = now
+	case "pardon":
+		m.pardoned = now
+		if m.refused {
+			m.away = modelObstacle{}
+		}
 	case "configure":
 		m.configure(o.cfg)
 	case "close":
@@ -276,6 +283,9 @@ func (m *model) failed(started Instant, kind FailureKind) {
 		m.away = modelObstacle{}
 		m.strike(&m.full, started, 5*time.Second)
 	case Unreachable, Refused:
+		if kind == Refused && started <= m.pardoned {
+			return
+		}
 		if m.away.n > 0 && started > m.away.last+2*Instant(m.cfg.ServerLoginRetry) {
 			m.away = modelObstacle{}
 		}

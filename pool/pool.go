@@ -65,6 +65,7 @@ type Pool struct {
 	trouble    obstacle // the server is away or refuses
 	since      Instant  // start of the first dial of the trouble
 	refused    bool     // the latest failure of the trouble was definitive
+	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
 	turnedAway bool     // a client was failed since the last dial: probe
@@ -78,6 +79,7 @@ func New(cfg Config, seed uint64) *Pool {
 	p := &Pool{
 		cfg:      cfg.checked(),
 		next:     Never,
+		pardoned: -1,
 		backends: make([]backend, 1),
 		waiters:  make([]waiter, 1),
 	}
@@ -232,6 +234,17 @@ func (p *Pool) Reclaim(now Instant) bool {
 func (p *Pool) Nudge(now Instant) {
 	now = p.begin(now)
 	p.limited.retry = now
+	p.settle(now)
+}
+
+// Pardon says that what the server has refused may be right now, because weir has got other credentials. Refusals of dials that
+// began before mean nothing any more. A server that cannot be reached is in trouble still.
+func (p *Pool) Pardon(now Instant) {
+	now = p.begin(now)
+	p.pardoned = now
+	if p.refused {
+		p.trouble = obstacle{}
+	}
 	p.settle(now)
 }
 

@@ -67,7 +67,7 @@ func newRun(seed uint64) *run {
 	r := &run{rand: rand.New(rand.NewPCG(seed, 1))}
 	r.cfg = r.config()
 	r.pool = New(r.cfg, seed)
-	r.model = &model{cfg: r.cfg.checked()}
+	r.model = &model{cfg: r.cfg.checked(), pardoned: -1}
 	r.model.random.Seed(seed, 0)
 	return r
 }
@@ -114,8 +114,10 @@ func (r *run) next() op {
 			return op{verb: "lost", backend: some(slices.Concat(m.idle, m.lent))}
 		case n < 78:
 			return op{verb: "reclaim"}
-		case n < 80:
+		case n < 79:
 			return op{verb: "nudge"}
+		case n < 80:
+			return op{verb: "pardon"}
 		case n == 80 && r.rand.IntN(5) == 0:
 			return op{verb: "configure", cfg: r.config()}
 		case n == 81 && r.rand.IntN(20) == 0:

@@ -176,6 +176,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Reclaim(now)
 	case "nudge":
 		p.Nudge(now)
+	case "pardon":
+		p.Pardon(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "close":

@@ -111,13 +111,14 @@ func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
 		p.refuse(result, invalidSetting(err))
 		return
 	}
+	renewed := p.accounts.learn(poolKey{result.Database, result.User}, result.Account, result.Keys)
 	lane, limits := p.router.lane(result.Database, result.User)
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
-		Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
+		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
 	})
 }
 

@@ -3,12 +3,142 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"weir/config"
+	"weir/proxy/authquery"
+	"weir/proxy/backend"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
+	"weir/proxy/session"
 )
+
+// accounts is what is known of users: from the configuration, from the databases where auth_query finds them, and from what
+// their logins show. Its methods may be called on any goroutine.
+type accounts struct {
+	config    *config.Config
+	directory *authquery.Directory
+
+	mu    sync.Mutex
+	shown map[poolKey]shown
+}
+
+// shown is what a user's last logins have shown: what was stored, and the keys of SCRAM that their proofs gave away, the last
+// ones first.
+type shown struct {
+	stored config.Secret
+	keys   []scram.Keys
+}
+
+// keysMax bounds the keys of a user. While a password is being changed two verifiers may be about.
+const keysMax = 2
+
+// newAccounts looks users up in databases over connections that reach finds.
+func newAccounts(c *config.Config, reach func(database, user string) (backend.Target, bool)) *accounts {
+	a := &accounts{config: c, shown: map[poolKey]shown{}}
+	a.directory = authquery.New(authquery.Options{
+		Lifetime: time.Duration(c.Auth.AuthQueryLifetime),
+		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
+			target, ok := reach(s.Database, s.User)
+			if !ok {
+				return nil, authquery.ErrNoDatabase
+			}
+			return connectToAsk(ctx, target)
+		},
+	})
+	return a
+}
+
+// connectToAsk opens a session for auth_query.
+func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, error) {
+	for _, s := range authquery.Settings {
+		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
+	}
+	pg, err := backend.Connect(ctx, target)
+	if err != nil {
+		if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase {
+			return nil, authquery.ErrNoDatabase
+		}
+		return nil, err
+	}
+	return authquery.Session(pg), nil
+}
+
+func (a *accounts) close() { a.directory.Close() }
+
+// waits reports whether looking a user up may take a while.
+func (a *accounts) waits() bool {
+	if a.config.Auth.AuthUser != "" {
+		return true
+	}
+	for name := range a.config.Databases {
+		if a.config.PoolSettings(name, "").AuthUser != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// lookUp finds what is stored for a user: in [users], in auth_file, or with auth_query. It is login's.
+func (a *accounts) lookUp(ctx context.Context, user, database string, again bool) (login.Account, error) {
+	stored, known := a.config.Account(user)
+	s := a.config.PoolSettings(database, "")
+	switch {
+	case s.AuthUser == "":
+		return login.Account{Known: known, Stored: stored}, nil
+	case known:
+		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx)
+	}
+	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
+	if source.Database == "" {
+		source.Database = database
+	}
+	answer, err := a.directory.Lookup(ctx, source, user, again)
+	return login.Account{Known: answer.Known, Stored: answer.Stored}, err
+}
+
+// learn keeps what a login has shown, and reports whether that was new.
+func (a *accounts) learn(key poolKey, account login.Account, keys scram.Keys) bool {
+	if !account.Stored.IsSet() && !keys.IsSet() {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.shown[key]
+	same := known.stored.Reveal() == account.Stored.Reveal()
+	known.stored = account.Stored
+	if keys.IsSet() && !slices.ContainsFunc(known.keys, keys.Equal) {
+		known.keys = append([]scram.Keys{keys}, known.keys[:min(len(known.keys), keysMax-1)]...)
+		same = false
+	}
+	a.shown[key] = known
+	return !same
+}
+
+// credentials are what weir can log in to a server with, as the user of a pool whose database names no password.
+func (a *accounts) credentials(key poolKey) (password config.Secret, s backend.Substitutes) {
+	a.mu.Lock()
+	shown := a.shown[key]
+	a.mu.Unlock()
+	stored, known := a.config.Account(key.user)
+	if !known {
+		stored = shown.stored
+	}
+	s.Keys = shown.keys
+	switch stored.Form() {
+	case config.FormClear:
+		password = stored
+	case config.FormMD5:
+		s.MD5 = stored
+	case config.FormSCRAM:
+		s.Verifier = true
+	}
+	return password, s
+}
 
 // loginOptions is how clients log in under this configuration.
 func (p *Proxy) loginOptions() login.Options {
@@ -17,10 +147,11 @@ func (p *Proxy) loginOptions() login.Options {
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers: login.NewVerifiers(mockKey()),
-		Lookup:    p.lookUp,
-		TLS:       p.clientTLS,
-		CertName:  c.Auth.CertName,
+		Verifiers:   login.NewVerifiers(mockKey()),
+		Lookup:      p.accounts.lookUp,
+		LookupWaits: p.accounts.waits(),
+		TLS:         p.clientTLS,
+		CertName:    c.Auth.CertName,
 		KnownDatabase: func(database string) bool {
 			_, ok := c.Database(database)
 			return ok
@@ -47,12 +178,6 @@ func methodOf(t config.AuthType) login.Method {
 		return login.MethodSCRAMPlus
 	}
 	return login.MethodReject
-}
-
-// lookUp finds what is stored for a user: in [users], or else in auth_file.
-func (p *Proxy) lookUp(_ context.Context, user, _ string, _ bool) (login.Account, error) {
-	stored, known := p.config.Account(user)
-	return login.Account{Known: known, Stored: stored}, nil
 }
 
 // mockKey makes what unknown users are shown the same for as long as the process lives, and nobody else's guess.

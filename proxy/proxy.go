@@ -41,6 +41,7 @@ type Proxy struct {
 	loops     []*eventloop.Loop // of the engines
 	router    *router
 	census    *census
+	accounts  *accounts
 	clientTLS *certs.Clients
 	serverTLS *certs.Servers
 	login     login.Options
@@ -72,12 +73,14 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		p.Stop()
 		return nil, err
 	}
-	p.login = p.loginOptions()
 	if err := p.openEngines(); err != nil {
 		p.Stop()
 		return nil, err
 	}
 	p.router = newRouter(c, p.engines, p.serverTLS)
+	p.accounts = newAccounts(c, p.router.reach)
+	p.router.users = p.accounts
+	p.login = p.loginOptions()
 	if err := p.listen(ctx); err != nil {
 		p.Stop()
 		return nil, err
@@ -212,6 +215,9 @@ func (p *Proxy) Stop() {
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
+		}
+		if p.accounts != nil {
+			p.accounts.close()
 		}
 		p.closeHTTP()
 		p.log.Info("weir has stopped")

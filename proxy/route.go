@@ -22,6 +22,7 @@ type router struct {
 	engines []*relay.Engine
 	places  *places
 	servers *certs.Servers
+	users   *accounts
 
 	mu     sync.Mutex
 	lanes  map[poolKey]*relay.Lane
@@ -90,7 +91,9 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 		Seed: seed(), SizeSection: section("pool_size"), MaxStatements: s.MaxPrepared, ResetQuery: s.ServerResetQuery,
 		CancelWaitTimeout: time.Duration(r.config.Timeouts.CancelWaitTimeout),
 		Places:            r.places,
-		Dial:              func(ctx context.Context) (*relay.Dialled, *relay.DialError) { return dial(ctx, target) },
+		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
+			return dial(ctx, r.target(key, d, s)) // a login may have shown other credentials since
+		},
 		Cancel: func(ctx context.Context, pid uint32, secret []byte) error {
 			return backend.Cancel(ctx, target, pid, secret)
 		},
@@ -105,19 +108,30 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 	return lane
 }
 
-// target is where and as whom a pool's backends log in. The password is the database's, or else the user's own, where that is
-// known in clear text; a server that asks for one all the same says so in its error.
+// target is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a
+// server that asks for more says so in its error.
 func (r *router) target(key poolKey, d config.Database, s config.PoolSettings) backend.Target {
-	password := d.Password
-	if !password.IsSet() {
-		if own := r.config.Users[key.user].Password; own.Form() == config.FormClear {
-			password = own
-		}
-	}
-	return backend.Target{
-		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: password.Reveal(),
+	t := backend.Target{
+		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
 		TLS: r.servers.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout),
 	}
+	if !d.Password.IsSet() {
+		password, substitutes := r.users.credentials(key)
+		t.Password, t.Substitutes = password.Reveal(), substitutes
+	}
+	return t
+}
+
+// reach is where auth_query finds users, and as whom. False: there is no such database.
+func (r *router) reach(database, user string) (backend.Target, bool) {
+	d, ok := r.config.Database(database)
+	if !ok {
+		return backend.Target{}, false
+	}
+	if d.User != user {
+		d.Password = config.Secret{} // which is that of another user
+	}
+	return r.target(poolKey{database, user}, d, r.config.PoolSettings(database, user)), true
 }
 
 // openMinimal opens the pools that are to hold backends before any client comes: those with a min_pool_size whose user the
@@ -178,6 +192,10 @@ func dialError(target backend.Target, err error) *relay.DialError {
 	case backend.Refused:
 		e.Failure.Kind = pool.Refused
 	default: // unreachable, for whatever reason
+	}
+	if lacking := failure.Lacking(); lacking != nil {
+		e.Client = pgerror.NothingToLogInWith(failure.Addr, lacking.Error())
+		return e
 	}
 	if failure.Server != nil {
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)

@@ -111,6 +111,10 @@ var catalogue = []chapter{
 			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
 		},
 		{
+			"NothingToLogInWith", NothingToLogInWith("db:5432", `the server asks for md5, and weir has no password of user "app"`),
+			"The server asks weir for a password, or for a key, that weir does not have.", "See docs/authentication.md.",
+		},
+		{
 			"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke.",
 			"Connect again. Repeat the transaction only if repeating it does no harm.",
 		},

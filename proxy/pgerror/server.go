@@ -63,5 +63,16 @@ func ServerRefused(server, code, text string) *Error {
 	return e
 }
 
+// NothingToLogInWith answers a client for whom weir could not log in to the server, because it has nothing that the server would
+// take. why says what is lacking.
+func NothingToLogInWith(server, why string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
+		Message: "weir cannot log in to the server at " + server,
+		Detail:  "As things are, " + sentence(why),
+		Hint:    "Give the password in [databases] or [users], or see docs/authentication.md for how weir can do without.",
+	}
+}
+
 // sentence ends a foreign text with exactly one full stop.
 func sentence(s string) string { return strings.TrimRight(s, ". \n") + "." }

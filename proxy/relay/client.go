@@ -116,6 +116,7 @@ type Admission struct {
 	Token    eventloop.Token // then; otherwise the zero value
 	Owed     []byte          // what the client is to be sent first; the caller's again behind Admit
 	Ahead    []byte          // what it has sent already; likewise. Without TLS only
+	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
 	Limits   *Limits // shared among clients
 	Peer     string  // address, for logs
@@ -147,6 +148,10 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
+	if a.Renewed {
+		l.pool.Pardon(l.now())
+		l.decided()
+	}
 	if err := c.watch(a); err != nil {
 		e.env.Log.Error("client not taken over", "error", err, "peer", a.Peer)
 		c.close()

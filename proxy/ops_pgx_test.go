@@ -155,8 +155,10 @@ func pgxRound(ctx context.Context, conn *pgx.Conn, client, round int) error {
 // pgxValues: what goes in comes out, of types that each mode encodes in its own way.
 func pgxValues(ctx context.Context, conn *pgx.Conn, client, round int) error {
 	in := []any{
-		client, fmt.Sprintf("client %d's text with 'quotes' \\ and ünïcödé", client), []byte{0, 1, 0xff, byte(round)},
-		[]int32{int32(client), int32(round)}, time.Date(2026, 8, 1, 12, round, 0, 0, time.UTC), (*string)(nil), 1.5 + float64(client),
+		client, fmt.Sprintf("client %d's text with 'quotes' \\ and ünïcödé", client),
+		[]byte{0, 1, 0xff, byte(round)},
+		[]int32{int32(client), int32(round)},
+		time.Date(2026, 8, 1, 12, round, 0, 0, time.UTC), (*string)(nil), 1.5 + float64(client),
 	}
 	var (
 		number  int

@@ -76,8 +76,10 @@ func TestGoalsAreJudged(t *testing.T) {
 		figure float64
 		want   string
 	}{
-		{atMost, 0.9, "≤ 0.90 met"}, {atMost, 0.91, "≤ 0.90 missed"},
-		{atLeast, 0.995, "≥ 0.99 met"}, {atLeast, 0.98, "≥ 0.99 missed"},
+		{atMost, 0.9, "≤ 0.90 met"},
+		{atMost, 0.91, "≤ 0.90 missed"},
+		{atLeast, 0.995, "≥ 0.99 met"},
+		{atLeast, 0.98, "≥ 0.99 missed"},
 		{nil, 1, ""},
 	} {
 		if got := c.goal.verdict(c.figure); got != c.want {

@@ -42,8 +42,10 @@ func TestUnpackMakesTheLinksThatNpmCannotHold(t *testing.T) {
 		{"package/package.json", "{}", 0o644},
 		{"package/native/bin/postgres", "#!", 0o644}, // some packers lose the mode
 		{"package/native/lib/libpq.so.5.18", "elf", 0o644},
-		{"package/native/pg-symlinks.json",
-			`[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`, 0o644},
+		{
+			"package/native/pg-symlinks.json",
+			`[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`, 0o644,
+		},
 	})
 	dir := filepath.Join(t.TempDir(), "out")
 	if err := unpackNative(archive, dir); err != nil {

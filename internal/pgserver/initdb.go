@@ -33,8 +33,10 @@ func initData(ctx context.Context, progs programs, run runAs, opts Options, dir 
 
 // findTemplate returns the template's folder and makes it if there is none.
 func findTemplate(ctx context.Context, progs programs, run runAs, opts Options) (string, error) {
-	args := append([]string{"--encoding=UTF8", "--auth=trust", "--no-sync", "--no-instructions",
-		"--username=" + opts.Superuser}, opts.InitArgs...)
+	args := append([]string{
+		"--encoding=UTF8", "--auth=trust", "--no-sync", "--no-instructions",
+		"--username=" + opts.Superuser,
+	}, opts.InitArgs...)
 	if !slices.ContainsFunc(opts.InitArgs, func(a string) bool { return strings.HasPrefix(a, "--locale") }) {
 		args = append(args, "--locale="+defaultLocale())
 	}

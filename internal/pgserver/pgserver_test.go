@@ -77,8 +77,10 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 }
 
 func TestPasswordsAreAskedForOverTCP(t *testing.T) {
-	s, err := Start(t.Context(), Options{Superuser: "boss", Password: "o'pen", Auth: "scram-sha-256",
-		Settings: map[string]string{"max_connections": "17"}})
+	s, err := Start(t.Context(), Options{
+		Superuser: "boss", Password: "o'pen", Auth: "scram-sha-256",
+		Settings: map[string]string{"max_connections": "17"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,6 +167,7 @@ func (b *Backend) judge(f wire.Frame, message []byte) (swallowed bool, instead [
 		swallowed = true
 	case prepared.AsParseComplete:
 		message[0] = wire.ServerParseComplete
+	case prepared.Unknown, prepared.Pass, prepared.Impossible: // it goes on as it is; note has doubted what is impossible
 	}
 	return swallowed, instead
 }

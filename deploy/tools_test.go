@@ -158,7 +158,7 @@ func startShop(t *testing.T) shop {
 	).Replace(read(t, "compose/weir.toml")))
 	start(t, []string{"BOOKSTORE_PASSWORD=secret"}, filepath.Join(bin, "weir"), "serve", "-c", file)
 	eventually(t, "weir is ready", func() error { return answers("http://" + s.metrics + "/readyz") })
-	// More connections than backends, so that clients wait. Fewer for named prepared statements, which may pin.
+	// More connections than backends, so that clients wait.
 	start(t, []string{"BOOKSTORE_DSN=" + s.dsn("secret")}, filepath.Join(bin, "bookstore"), "serve",
 		"--listen", s.shop, "--seed", "--sync-pool", "30", "--async-pool", "2", "--async-overflow", "2")
 	eventually(t, "the shop is ready", func() error { return answers("http://" + s.shop + "/readyz") })

@@ -27,10 +27,13 @@ type Worker struct {
 	life     *os.File
 }
 
+// Started reports whether this process was started as a worker.
+func Started() bool { return os.Getenv(numberVar) != "" }
+
 // Join says what this process is: a worker, or nil if nobody started it as one.
 func Join() (*Worker, error) {
 	number, total := os.Getenv(numberVar), os.Getenv(totalVar)
-	if number == "" {
+	if !Started() {
 		return nil, nil //nolint:nilnil // no worker and no error is an ordinary answer
 	}
 	w := &Worker{dir: os.Getenv(dirVar), life: os.NewFile(parentFD, "parent")}

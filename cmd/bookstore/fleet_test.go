@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"weir/internal/pgserver"
 )
 
@@ -24,6 +28,7 @@ type program struct {
 	*exec.Cmd
 	ended chan error
 	url   string
+	log   string // the file that it writes to
 }
 
 func startProgram(t *testing.T, db *pgserver.Database, args ...string) *program {
@@ -38,7 +43,7 @@ func startProgram(t *testing.T, db *pgserver.Database, args ...string) *program 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Stdout, p.Stderr = file, file
+	p.Stdout, p.Stderr, p.log = file, file, file.Name()
 	p.Env = append(os.Environ(), "BOOKSTORE_DSN="+db.DSN())
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -179,6 +184,83 @@ func TestWorkersShareTheListenerAndAnyTellsOfAll(t *testing.T) {
 	if _, err := get(p.url); err == nil {
 		t.Error("somebody still serves")
 	}
+}
+
+// A terminal's Ctrl-C and systemd's stop reach parent and workers alike.
+func TestSignalToAllProcessesLetsRequestsEnd(t *testing.T) {
+	db := pgserver.ForTest(t)
+	p := startProgram(t, db, "--processes", "2")
+	eventually(t, func() string {
+		_, err := get(p.url + "/books/")
+		return errorText(err)
+	})
+	lock, err := pgx.Connect(t.Context(), db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close(context.Background())
+	if _, err := lock.Exec(t.Context(), "BEGIN; LOCK TABLE books"); err != nil {
+		t.Fatal(err)
+	}
+	const requests = 8 // so that each worker has some
+	answers := make(chan error, requests)
+	for range requests {
+		go func() {
+			_, err := get(p.url + "/books/")
+			answers <- err
+		}()
+	}
+	eventually(t, func() string {
+		var waiting int
+		err := lock.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting)
+		if err == nil && waiting < requests {
+			return fmt.Sprint(waiting, " requests wait for the table")
+		}
+		return errorText(err)
+	})
+
+	// The workers first, so that what their parent tells them is always the second time.
+	for _, pid := range p.workers(t) {
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() string {
+		b, err := os.ReadFile(p.log)
+		if n := strings.Count(string(b), "requests under way may end"); n < 2 {
+			return fmt.Sprintf("%d workers have heard it: %v", n, err)
+		}
+		return ""
+	})
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err == nil {
+			_ = conn.Close()
+			return "somebody still listens"
+		}
+		return ""
+	})
+	if _, err := lock.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	for range requests {
+		if err := <-answers; err != nil {
+			t.Errorf("a request under way: %v", err)
+		}
+	}
+	if err := <-p.ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func TestWorkersEndWithTheirParent(t *testing.T) {

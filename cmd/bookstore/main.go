@@ -20,6 +20,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"weir/bookstore/fleet"
 	"weir/bookstore/store"
 )
 
@@ -47,7 +48,11 @@ type cli struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	if !fleet.Started() {
+		// A second signal ends the program at once. A worker hears the first one twice: where a terminal or systemd tells all
+		// processes, its parent tells it again.
+		context.AfterFunc(ctx, stop)
+	}
 	code := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)

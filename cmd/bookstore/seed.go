@@ -18,7 +18,7 @@ func (c *seedCmd) Run(ctx context.Context, s streams) error {
 	}
 	fmt.Fprintln(s.out, "The shop has its books.")
 	if c.AdminPassword == "" {
-		fmt.Fprintln(s.out, "It has got no administrator: set BOOKSTORE_ADMIN_PASSWORD and seed again to make one.")
+		fmt.Fprintln(s.out, "No administrator was made or changed: that takes BOOKSTORE_ADMIN_PASSWORD.")
 	}
 	return nil
 }

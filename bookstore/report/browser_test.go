@@ -1,8 +1,11 @@
 package report
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image/color"
+	"image/png"
 	"net/url"
 	"os"
 	"os/exec"
@@ -176,6 +179,50 @@ func TestPageInABrowser(t *testing.T) {
 		light, dark := seen["light"+name], seen["dark"+name]
 		if light.Background == dark.Background || light.Ink == dark.Ink || light.Direct == dark.Direct {
 			t.Errorf("%s: light %+v and dark %+v look alike", name, light, dark)
+		}
+	}
+}
+
+// As a README shows it: a picture in a page, which knows what its reader prefers by itself.
+func TestChartInABrowserIsLightOrDark(t *testing.T) {
+	chromium(t)
+	dir := t.TempDir()
+	if err := WriteFile(filepath.Join(dir, ChartFile), example().WriteChart); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "readme.html")
+	if err := os.WriteFile(path, []byte("<body style='margin: 0'><table class=setup></table><img src="+ChartFile+">"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	paper := map[string]color.Color{}
+	for _, scheme := range []string{"light", "dark"} {
+		ctx := browser(t, 960)
+		features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+			t.Fatal(err)
+		}
+		if err := chromedp.Do(ctx, chromedp.Navigate((&url.URL{Scheme: "file", Path: path}).String()), chromedp.WaitReady(chromedp.CSS("img"))); err != nil {
+			t.Fatal(err)
+		}
+		shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := png.Decode(bytes.NewReader(shot))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paper[scheme] = picture.At(2, 2)
+		if keep := os.Getenv("WEIR_SCREENSHOTS"); keep != "" {
+			if err := os.WriteFile(filepath.Join(keep, "chart-"+scheme+".png"), shot, 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for scheme, want := range map[string]string{"light": inkTable[inkPaper].light, "dark": inkTable[inkPaper].dark} {
+		r, g, b, _ := paper[scheme].RGBA()
+		if got := fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8); got != want {
+			t.Errorf("%s: the paper is %s, want %s", scheme, got, want)
 		}
 	}
 }

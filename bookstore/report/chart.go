@@ -249,7 +249,11 @@ func finish(svg string, c *chart, standAlone bool) string {
 	}
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg"%s viewBox="0 0 %g %g" role="img"><title>%s</title><desc>%s</desc>`,
 		size, c.width.Points(), c.height.Points(), html.EscapeString(c.name), html.EscapeString(c.desc))
-	b.WriteString("\n" + body)
+	b.WriteString("\n")
+	if standAlone {
+		b.WriteString(darkStyle())
+	}
+	b.WriteString(body)
 	if !standAlone && c.hits != nil {
 		for i, at := range c.hits.at {
 			if c.hits.points[i].tip == "" {

@@ -7,7 +7,7 @@ import (
 )
 
 // ink names a colour of the page. Charts are drawn in stand-ins for inks; colour puts the page's variables in their
-// place, so that one drawing serves light and dark, or fixed colours for a chart that stands alone.
+// place, so that one drawing serves light and dark, or light colours for a chart that stands alone and brings darkStyle.
 type ink int
 
 // The inks. Those of the two ways differ in lightness, too, and their marks in shape.
@@ -28,21 +28,21 @@ const (
 	inks
 )
 
-// inkTable holds each ink's variable in page.html and its value where no page gives one: the page's light theme.
-var inkTable = [inks]struct{ variable, light string }{
-	inkText:        {"--text", "#1f2328"},
-	inkMuted:       {"--muted", "#57606a"},
-	inkGrid:        {"--grid", "#d8dee4"},
-	inkBand:        {"--band", "#f3f5f7"},
-	inkDirect:      {"--direct", "#c2410c"},
-	inkProxied:     {"--proxied", "#0b6bcb"},
-	inkThird:       {"--third", "#7a5af5"},
-	inkFourth:      {"--fourth", "#6b7280"},
-	inkFifth:       {"--fifth", "#0f766e"},
-	inkDirectSoft:  {"--direct-soft", "#f4c9b3"},
-	inkProxiedSoft: {"--proxied-soft", "#b7d7f5"},
-	inkFifthSoft:   {"--fifth-soft", "#a7dcd6"},
-	inkPaper:       {"--paper", "#ffffff"},
+// inkTable holds each ink's variable in page.html and its values there, light and dark, for where no page gives one.
+var inkTable = [inks]struct{ variable, light, dark string }{
+	inkText:        {"--text", "#1f2328", "#e6edf3"},
+	inkMuted:       {"--muted", "#57606a", "#9aa5b1"},
+	inkGrid:        {"--grid", "#d8dee4", "#30363d"},
+	inkBand:        {"--band", "#f3f5f7", "#1d232c"},
+	inkDirect:      {"--direct", "#c2410c", "#ff8a50"},
+	inkProxied:     {"--proxied", "#0b6bcb", "#58a6ff"},
+	inkThird:       {"--third", "#7a5af5", "#a78bfa"},
+	inkFourth:      {"--fourth", "#6b7280", "#8b949e"},
+	inkFifth:       {"--fifth", "#0f766e", "#2dd4bf"},
+	inkDirectSoft:  {"--direct-soft", "#f4c9b3", "#4d2a1a"},
+	inkProxiedSoft: {"--proxied-soft", "#b7d7f5", "#173a63"},
+	inkFifthSoft:   {"--fifth-soft", "#a7dcd6", "#17544e"},
+	inkPaper:       {"--paper", "#ffffff", "#161b22"},
 }
 
 // RGBA implements color.Color with the stand-in.
@@ -68,4 +68,18 @@ func colour(svg string, standAlone bool) string {
 		pairs = append(pairs, i.standIn(), value)
 	}
 	return strings.NewReplacer(pairs...).Replace(svg)
+}
+
+// darkStyle gives a chart that stands alone the dark colours where its reader prefers them. It finds marks by their light
+// colour: a program that knows no style sheet then still shows a light chart.
+func darkStyle() string {
+	var b strings.Builder
+	b.WriteString("<style>@media (prefers-color-scheme: dark) {\n")
+	for _, i := range inkTable {
+		for _, property := range []string{"fill", "stroke"} {
+			fmt.Fprintf(&b, "[style*='%s:%s'] { %s: %s !important }\n", property, i.light, property, i.dark)
+		}
+	}
+	b.WriteString("}</style>\n")
+	return b.String()
 }

@@ -184,7 +184,8 @@ const (
 	footerHeight vg.Length = 22
 )
 
-// WriteChart writes the one picture that sums the comparison up, as a README shows it: an SVG, light, that stands alone.
+// WriteChart writes the one picture that sums the comparison up, as a README shows it: an SVG that stands alone, light
+// or dark as its reader prefers.
 func (r *Report) WriteChart(w io.Writer) error {
 	sheet := &chart{
 		name: r.page().Title, desc: r.Paragraph(), width: wideWidth, height: legendRow + panelHeight + footerHeight,

@@ -155,7 +155,7 @@ func isFile(path string) bool {
 type reportCmd struct {
 	Result string `arg:"" help:"The result.json of a comparison."`
 	Out    string `placeholder:"DIR" help:"Write the page and the other files again, into this folder."`
-	SVG    string `name:"svg" placeholder:"PATH" help:"Write the one chart that sums the comparison up, light and static, as a README shows it."`
+	SVG    string `name:"svg" placeholder:"PATH" help:"Write the one chart that sums the comparison up, as a README shows it: light or dark as its reader prefers."`
 	Assert bool   `help:"Fail as compare --assert does."`
 }
 

@@ -108,6 +108,11 @@ func TestWeirServesWhatPostgresRefuses(t *testing.T) {
 			t.Errorf("%d clients through weir: failures %v", row.Clients, row.Load.Errors)
 		}
 	}
+	if runtime.GOOS == "linux" {
+		if p := result.Rows[0].Samples[len(result.Rows[0].Samples)-1].Programs; p == nil || p.Machine < p.Postgres.CPU+p.API.CPU {
+			t.Errorf("the machine was less busy than its programs: %+v", p)
+		}
+	}
 	if wait := result.Rows[3].Wait; wait.Count == 0 || wait.Mean <= 0 || result.Rows[3].Waiting() == 0 {
 		t.Errorf("40 clients on 3 backends never waited: %+v", wait)
 	}

@@ -48,6 +48,31 @@ func self() report.Program {
 	return report.Program{CPU: float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9}
 }
 
+// busy is for how many seconds this machine's cores have not been idle since it started, all cores together. What a
+// hypervisor gave to other machines meanwhile counts, too. 0: not known.
+func busy() (seconds float64) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal guest guest_nice (proc(5))
+	if len(fields) < 9 {
+		return 0
+	}
+	for _, i := range []int{1, 2, 3, 6, 7, 8} { // guest is in user
+		ticks, err := strconv.ParseFloat(fields[i], 64)
+		if err != nil {
+			return 0
+		}
+		seconds += ticks / userHZ
+	}
+	return seconds
+}
+
+// userHZ is in how many ticks a second /proc counts: 100 on every architecture that Go runs on.
+const userHZ = 100
+
 // postmasterOf finds the parent of a backend whose server seems to run on this machine; 0 when there is no such process
 // here: it may be in another container.
 func postmasterOf(backend int) int {

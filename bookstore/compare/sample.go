@@ -153,7 +153,7 @@ func (s *sampler) look(ctx context.Context, all bool) error {
 func (s *sampler) lookAtPrograms(metrics *scraped) error {
 	s.last.at = time.Now()
 	p := &s.last.programs
-	*p = report.Programs{Load: self()}
+	*p = report.Programs{Load: self(), Machine: busy()}
 	if pid := s.turn.postmaster; pid != 0 {
 		u, err := pgserver.UsageOf(pid)
 		if err != nil {
@@ -202,10 +202,12 @@ func (s *sampler) cpu() report.CPU {
 	}
 	from, to := &s.first.programs, &s.busy.programs
 	cores := func(from, to report.Program) float64 { return max(0, to.CPU-from.CPU) / seconds }
-	return report.CPU{
+	u := report.CPU{
 		Postgres: cores(from.Postgres, to.Postgres), API: cores(from.API, to.API), Proxy: cores(from.Proxy, to.Proxy),
 		Load: cores(from.Load, to.Load),
 	}
+	u.Others = max(0, (to.Machine-from.Machine)/seconds-u.Postgres-u.API-u.Proxy-u.Load)
+	return u
 }
 
 // wait is what the proxy's clients waited while the load was measured. After stop only.

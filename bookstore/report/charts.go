@@ -288,6 +288,12 @@ func (r *Report) cpuChart() *chart {
 		{mark{name: "load", ink: inkFourth, fill: true}, func(u *CPU) float64 { return u.Load }},
 		{mark{name: r.Setup.Proxy, ink: inkProxied, fill: true}, func(u *CPU) float64 { return u.Proxy }},
 	}
+	if r.others() != "" {
+		programs = append(programs, struct {
+			mark mark
+			of   func(*CPU) float64
+		}{mark{name: "others", ink: inkGrid, fill: true}, func(u *CPU) float64 { return u.Others }})
+	}
 	for _, p := range programs {
 		c.legend = append(c.legend, p.mark)
 	}

@@ -42,8 +42,12 @@ func (r *Report) Check() []string {
 			size(low), foot.Clients, size(high), top.Clients, 100*(float64(high)/float64(low)-1), 100*(memoryGrowthMax-1)))
 	}
 	if top.Load.PerSecond < throughputMin*best.Load.PerSecond {
-		missed = append(missed, fmt.Sprintf("%.0f requests a second with %d clients are %.2f of the best, %.0f with %d; %.2f is the limit",
-			top.Load.PerSecond, top.Clients, top.Load.PerSecond/best.Load.PerSecond, best.Load.PerSecond, best.Clients, throughputMin))
+		miss := fmt.Sprintf("%.0f requests a second with %d clients are %.2f of the best, %.0f with %d; %.2f is the limit",
+			top.Load.PerSecond, top.Clients, top.Load.PerSecond/best.Load.PerSecond, best.Load.PerSecond, best.Clients, throughputMin)
+		if cores := r.othersOf(&top); cores > 0 {
+			miss += fmt.Sprintf(" (other programs kept %.2f of %s busy then)", cores, plural(r.Setup.Cores, "core"))
+		}
+		missed = append(missed, miss)
 	}
 	return missed
 }

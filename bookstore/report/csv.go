@@ -13,7 +13,7 @@ func (r *Report) WriteRowsCSV(w io.Writer) error {
 		"part", "clients", "way", "max_connections", "requests", "succeeded", "failed", "succeeded_per_second",
 		"ok_mean_ms", "ok_p50_ms", "ok_p90_ms", "ok_p95_ms", "ok_p99_ms", "ok_max_ms", "failed_p50_ms", "failed_p99_ms",
 		"backends", "postgres_bytes", "api_bytes", "proxy_bytes", "waiting", "wait_mean_ms", "wait_p99_ms",
-		"postgres_cores", "api_cores", "proxy_cores", "load_cores",
+		"postgres_cores", "api_cores", "proxy_cores", "load_cores", "others_cores",
 	})
 	for _, part := range []struct {
 		name string
@@ -31,7 +31,7 @@ func (r *Report) WriteRowsCSV(w io.Writer) error {
 				decimal(l.FailureLatency.P50), decimal(l.FailureLatency.P99),
 				strconv.Itoa(row.Backends()), number(row.Postgres()), number(row.API()), number(row.Proxy()),
 				strconv.Itoa(row.Waiting()), decimal(wait.Mean), decimal(wait.P99),
-				decimal(row.CPU.Postgres), decimal(row.CPU.API), decimal(row.CPU.Proxy), decimal(row.CPU.Load),
+				decimal(row.CPU.Postgres), decimal(row.CPU.API), decimal(row.CPU.Proxy), decimal(row.CPU.Load), decimal(row.CPU.Others),
 			})
 		}
 	}
@@ -46,7 +46,7 @@ func (r *Report) WriteSamplesCSV(w io.Writer) error {
 		"part", "clients", "way", "max_connections", "at_seconds", "warm_up", "active", "idle", "idle_in_transaction", "other",
 		"succeeded", "failed", "proxy_waiting", "proxy_oldest_wait_seconds", "proxy_backends",
 		"postgres_memory_bytes", "postgres_page_tables_bytes", "api_bytes", "proxy_bytes",
-		"postgres_cpu_seconds", "api_cpu_seconds", "proxy_cpu_seconds", "load_cpu_seconds",
+		"postgres_cpu_seconds", "api_cpu_seconds", "proxy_cpu_seconds", "load_cpu_seconds", "machine_cpu_seconds",
 	})
 	for _, part := range []struct {
 		name string
@@ -77,9 +77,9 @@ func (s *Sample) cells() []string {
 	}
 	if p := s.Programs; p != nil {
 		return append(cells, number(p.Postgres.Memory), number(p.Postgres.PageTables), number(p.API.Memory), number(p.Proxy.Memory),
-			decimal(p.Postgres.CPU), decimal(p.API.CPU), decimal(p.Proxy.CPU), decimal(p.Load.CPU))
+			decimal(p.Postgres.CPU), decimal(p.API.CPU), decimal(p.Proxy.CPU), decimal(p.Load.CPU), decimal(p.Machine))
 	}
-	return append(cells, "", "", "", "", "", "", "", "")
+	return append(cells, "", "", "", "", "", "", "", "", "")
 }
 
 func number(n int64) string    { return strconv.FormatInt(n, 10) }

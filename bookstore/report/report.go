@@ -95,6 +95,8 @@ type CPU struct {
 	API      float64 `json:"api"`
 	Proxy    float64 `json:"proxy"`
 	Load     float64 `json:"load"` // the load generator, sampling included
+	// Others is what else kept the machine's cores busy, or took them away; 0 also where that is not known.
+	Others float64 `json:"others"`
 }
 
 // Sample is one look.
@@ -133,6 +135,7 @@ type Programs struct {
 	API      Program `json:"api"` // all processes of the application
 	Proxy    Program `json:"proxy"`
 	Load     Program `json:"load"`
+	Machine  float64 `json:"machine_cpu_seconds,omitempty"` // all that its cores were busy with so far
 }
 
 // Program is what the processes of a program use.

@@ -119,6 +119,10 @@ func TestWordsFollowTheFigures(t *testing.T) {
 			"with up to 25 backends", "lie on a line",
 		},
 		{"all places taken", func(*Report) {}, "psql would have been refused", ""},
+		{
+			"all but the observer's place taken", func(r *Report) { r.Rows[2] = row(400, Direct, measured(1, nil), 396, 825, 1, 0) },
+			"psql would have been refused", "",
+		},
 		{"places left", func(r *Report) { r.Rows[2] = row(400, Direct, measured(1, nil), 300, 640, 1, 0) }, "920 connections", "psql"},
 		{
 			"other failures directly", func(r *Report) { r.Rows[2].Load = measured(900, map[load.Kind]int{load.Reset: 3}) },
@@ -131,6 +135,12 @@ func TestWordsFollowTheFigures(t *testing.T) {
 		{"fast failures", func(*Report) {}, "half of the failures took at most 1.0 ms, half of the successes 20 ms", "no faster"},
 		{"few failures", func(r *Report) { r.Rows[2].Load.FailureLatency.Count = 3 }, "Through weir", "half of the failures"},
 		{"accept queues", func(r *Report) { r.Rows[0].Load.ListenOverflows = 1234 }, "1,234 times a TCP connection", ""},
+		{"the machine was its own", func(r *Report) { r.Rows[2].CPU.Others = 0.29 }, "Through weir", "Other programs"},
+		{
+			"others on the machine", func(r *Report) { r.Rows[2].CPU.Others, r.Rows[3].CPU.Others = 0.3, 0.5 },
+			"Other programs kept cores busy meanwhile: 0.30 with 400 clients directly, 0.50 with 400 clients through weir.", "",
+		},
+		{"a server of somebody's", func(r *Report) { r.Rows[2].CPU.Others, r.Setup.Private = 1, false }, "Through weir", "Other programs"},
 		{"another pooler", func(r *Report) { r.Setup.Proxy = "PgBouncer" }, "Through PgBouncer, none", "weir"},
 		{
 			"no memory seen", func(r *Report) { r.Setup.Memory = NotMeasured }, "PostgreSQL's memory was not measured", "MiB with up to",
@@ -176,6 +186,10 @@ func TestCheckFindsWhatWasNotReached(t *testing.T) {
 		{
 			"throughput beyond it", func(r *Report) { r.Rows[3].Load = measured(7_900, nil) },
 			[]string{"790 requests a second with 400 clients are 0.80 of the best, 990 with 10"},
+		},
+		{
+			"throughput lost to others", func(r *Report) { r.Rows[3].Load, r.Rows[3].CPU.Others = measured(7_900, nil), 0.5 },
+			[]string{"0.80 is the limit (other programs kept 0.50 of 2 cores busy then)"},
 		},
 		{
 			"the best in the middle", func(r *Report) {

@@ -40,6 +40,7 @@ func (r *Report) Answers() []Answer {
 		{"Why did more connections not make it faster?", r.speed(direct, proxied)},
 		{"What does a pooler not do?", r.limits()},
 		{"Did the network stand in the way?", r.overflows()},
+		{"Was the machine its own?", r.others()},
 	}
 	return slices.DeleteFunc(all, func(a Answer) bool { return a.Text == "" })
 }
@@ -133,6 +134,9 @@ func (r *Report) proxiedErrors(rows []Row) string {
 	return text + "."
 }
 
+// observers is how many places whoever counts the sessions takes, besides those counted.
+const observers = 1
+
 func (r *Report) connections(direct []Row) string {
 	s := &r.Setup
 	if s.Processes == 0 {
@@ -141,7 +145,7 @@ func (r *Report) connections(direct []Row) string {
 	text := fmt.Sprintf("A pool belongs to a process and an engine, so the application may open %s x (%d + %d + %d) = %s connections, "+
 		"and the server takes %d, %d of them for superusers only",
 		plural(s.Processes, "process"), s.SyncPool, s.AsyncPool, s.AsyncOverflow, count(s.MayOpen()), s.MaxConnections, s.Reserved)
-	if int(peak(direct, backends)) >= s.MaxConnections-s.Reserved && s.Private {
+	if int(peak(direct, backends))+observers >= s.MaxConnections-s.Reserved && s.Private {
 		text += "; directly it took every one that it could get, so psql would have been refused, too"
 	}
 	return text + fmt.Sprintf(". Through %s the limit is set once, for all processes together.", s.Proxy)
@@ -227,6 +231,38 @@ func (r *Report) overflows() string {
 	}
 	return fmt.Sprintf("%s times a TCP connection met a full accept queue, PostgreSQL's (twice max_connections) or another, "+
 		"and the kernel tried again after a second or more.", count(overflows))
+}
+
+// othersMin is the share of the machine above which what others took of it is worth a word. Below it lie the kernel's own
+// work, which counts as nobody's, and the clock's coarseness.
+const othersMin = 0.15
+
+// othersOf is how many cores others kept busy during a row; 0 if that was next to nothing, or may have been PostgreSQL.
+func (r *Report) othersOf(row *Row) float64 {
+	if !r.Setup.Private || row.CPU.Others < othersMin*float64(r.Setup.Cores) {
+		return 0
+	}
+	return row.CPU.Others
+}
+
+func (r *Report) others() string {
+	var at []string
+	for _, row := range r.Rows {
+		if cores := r.othersOf(&row); cores > 0 {
+			at = append(at, fmt.Sprintf("%.2f with %s %s", cores, plural(row.Clients, "client"), r.wayText(row.Way)))
+		}
+	}
+	if len(at) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Other programs kept cores busy meanwhile: %s. Without them these turns would have been faster.", strings.Join(at, ", "))
+}
+
+func (r *Report) wayText(way Way) string {
+	if way == Proxied {
+		return "through " + r.Setup.Proxy
+	}
+	return "directly"
 }
 
 func backends(r *Row) int64 { return int64(r.Backends()) }

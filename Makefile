@@ -63,7 +63,7 @@ race: ## the concurrent packages with the race detector and their invariants che
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test ./proxy -weirtls
 
-test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheus, systemd-analyze, docker compose, vagrant
+test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheus, systemd-analyze, docker compose, vagrant, kustomize
 	WEIR_TEST_DEPLOY=1 $(GO) test -v -count=1 ./deploy
 
 test-provision: ## deploy/provision.sh in a clean Debian, booted in a container (root; apt-get install debootstrap systemd-container)

@@ -90,6 +90,29 @@ func TestVagrantTakesItsFile(t *testing.T) {
 	succeed(t, "..", tool(t, "vagrant", "Debian: vagrant"), "validate", "--ignore-provider")
 }
 
+func TestKubernetesTakesTheManifests(t *testing.T) {
+	goTool := tool(t, "go", "go.dev")
+	const checker = "../.ci/manifests"
+	download := exec.CommandContext(t.Context(), goTool, "mod", "download")
+	download.Dir = checker
+	if out, err := download.CombinedOutput(); err != nil {
+		t.Skipf("no packages of Kubernetes to be had: %v\n%s", err, out)
+	}
+	program := filepath.Join(t.TempDir(), "manifests")
+	succeed(t, checker, goTool, "build", "-o", program, ".")
+	succeed(t, ".", program, "kubernetes")
+
+	// One that takes everything would prove nothing.
+	wrong := t.TempDir()
+	if err := os.CopyFS(wrong, os.DirFS("kubernetes")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(wrong, "service.yaml"), strings.Replace(read(t, "kubernetes/service.yaml"), "targetPort:", "targetport:", 1))
+	if out, err := exec.CommandContext(t.Context(), program, wrong).CombinedOutput(); err == nil || !strings.Contains(string(out), "targetport") {
+		t.Errorf("a field that does not exist: %v\n%s", err, out)
+	}
+}
+
 func TestScriptsParse(t *testing.T) {
 	for _, script := range []string{"provision.sh", "../.ci/provision"} {
 		succeed(t, ".", "bash", "-n", script)

@@ -136,6 +136,7 @@ func (a *accounts) credentials(key poolKey) (password config.Secret, s backend.S
 		s.MD5 = stored
 	case config.FormSCRAM:
 		s.Verifier = true
+	case config.FormNone:
 	}
 	return password, s
 }

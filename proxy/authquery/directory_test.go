@@ -162,10 +162,10 @@ func TestAnswersAreUsedForTheirLifetime(t *testing.T) {
 		expect(t, "queries", len(s.asked), 2)
 		s.askedFor()
 		s.users = map[string]string{"app": "two", "nobody": "somebody now"}
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Nanosecond)
 		got, _ := look(t, d, "app", false)
 		expect(t, "just before the end", got, "one")
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		got, _ = look(t, d, "app", false)
 		expect(t, "at the end", got, "two")
 		got, _ = look(t, d, "nobody", false)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -47,18 +46,6 @@ func TestAcceptDoesNotWait(t *testing.T) {
 			t.Errorf("peer %s %s, want %s", peer.Network(), peer, c.LocalAddr())
 		}
 		_, _ = unix.Close(fd), c.Close()
-	}
-}
-
-// control runs f on the descriptor of a listener or a connection.
-func control(t *testing.T, c any, f func(fd int)) {
-	t.Helper()
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Control(func(fd uintptr) { f(int(fd)) }); err != nil {
-		t.Fatal(err)
 	}
 }
 

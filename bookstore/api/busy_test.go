@@ -88,7 +88,11 @@ func TestWeirsWaitTimeoutIs503WithItsSQLState(t *testing.T) {
 	if _, err := holders[0].Exec(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	want(t, s.call("GET", "/async_books/?limit=1", "", nil), 200, "Pride")
+	a := s.call("GET", "/async_books/?limit=1", "", nil)
+	for deadline := time.Now().Add(20 * time.Second); a.status == 503 && time.Now().Before(deadline); {
+		a = s.call("GET", "/async_books/?limit=1", "", nil) // weir is hasty here, and the machine may be busy
+	}
+	want(t, a, 200, "Pride")
 }
 
 func TestServerThatComesBackIsUsedAgain(t *testing.T) {

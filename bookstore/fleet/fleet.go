@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Listener  *net.TCPListener // becomes Run's, which closes it
 	Processes int
+	Program   string   // what a worker is; empty: the program that this is
 	Args      []string // of the program, for each worker
 	Env       []string // beyond this process's own
 	Grace     time.Duration
@@ -56,18 +57,21 @@ const (
 // parent is what workers are started from.
 type parent struct {
 	Options
-	program  string
 	listener *os.File
 	life     *os.File // workers' end of the pipe
 	dir      string
 }
 
-// Run keeps the workers running until ctx is done, and lets them end in good order then.
+// Run keeps the workers running until ctx is done, and lets them end in good order then. If one cannot be started at the
+// beginning, there is no point in waiting: all end, and Run says why.
 func Run(ctx context.Context, o Options) error {
 	defer o.Listener.Close()
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find our own program: %w", err)
+	if o.Program == "" {
+		program, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find our own program: %w", err)
+		}
+		o.Program = program
 	}
 	listener, err := o.Listener.File()
 	if err != nil {
@@ -86,11 +90,17 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer os.RemoveAll(dir)
 
-	p := &parent{Options: o, program: program, listener: listener, life: life, dir: dir}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := &parent{Options: o, listener: listener, life: life, dir: dir}
 	errs := make([]error, o.Processes)
 	var wg sync.WaitGroup
 	for i := range o.Processes {
-		wg.Go(func() { errs[i] = p.keep(ctx, i+1) })
+		wg.Go(func() {
+			if errs[i] = p.keep(ctx, i+1); errs[i] != nil {
+				cancel()
+			}
+		})
 	}
 	<-ctx.Done()
 	// Without this copy, and the workers', nobody can connect any more.
@@ -102,22 +112,21 @@ func Run(ctx context.Context, o Options) error {
 
 // keep runs one worker, and another in its place when it ends by itself.
 func (p *parent) keep(ctx context.Context, number int) error {
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
 		cmd, err := p.start(number)
-		if err != nil && ctx.Err() == nil { // at the end the listener is closed under our feet
+		switch {
+		case err == nil:
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			select {
+			case err = <-ended:
+			case <-ctx.Done():
+				return p.stop(cmd, ended, number)
+			}
+		case first && ctx.Err() == nil: // at the end the listener is closed under our feet
 			return fmt.Errorf("start worker %d: %w", number, err)
 		}
-		if err != nil {
-			break
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		select {
-		case err = <-ended:
-		case <-ctx.Done():
-			return p.stop(cmd, ended, number)
-		}
-		if ctx.Err() != nil { // it heard the order itself
+		if ctx.Err() != nil { // the order to stop has come, and what failed at that moment is no news
 			break
 		}
 		p.Log.Error("worker ended, starting another", slog.Int("process", number), slog.Any("error", err))
@@ -126,11 +135,11 @@ func (p *parent) keep(ctx context.Context, number int) error {
 		case <-time.After(restartPause):
 		}
 	}
-	return nil //nolint:nilerr // the order to stop has come, and what failed at that moment is no news
+	return nil
 }
 
 func (p *parent) start(number int) (*exec.Cmd, error) {
-	cmd := exec.Command(p.program, p.Args...) //nolint:gosec // it is this program, as it was started
+	cmd := exec.Command(p.Program, p.Args...) //nolint:gosec // it is this program, as it was started
 	cmd.Env = append(append(os.Environ(), p.Env...),
 		numberVar+"="+strconv.Itoa(number), totalVar+"="+strconv.Itoa(p.Processes), dirVar+"="+p.dir)
 	cmd.ExtraFiles = []*os.File{listenerFD - 3: p.listener, parentFD - 3: p.life}

@@ -63,8 +63,9 @@ type Pool struct {
 	ReservePoolSize    int
 	ReservePoolTimeout Duration // 0: the reserve is never used
 	MaxDials           int
-	MaxPrepared        int    // statements that a backend keeps for the clients that share them; 0: they are not shared
-	ServerResetQuery   string // session mode only; empty: none
+	MaxPrepared        int             // statements that a backend keeps for the clients that share them; 0: they are not shared
+	ServerResetQuery   string          // session mode only; empty: none
+	MaxProtocol        ProtocolVersion // that servers are asked for
 }
 
 // Database says where a database's backends are found, and what is special about its pools.

@@ -11,6 +11,7 @@ type Override struct {
 	MaxDials           *int
 	MaxPrepared        *int
 	ServerResetQuery   *string
+	MaxProtocol        *ProtocolVersion
 
 	MaxDBConnections         *int
 	MaxUserConnections       *int
@@ -77,6 +78,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
 			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),
 		MaxUserConnections:       first(u.MaxUserConnections, d.MaxUserConnections, c.Limits.MaxUserConnections),

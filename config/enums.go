@@ -18,6 +18,20 @@ var poolModeNames = []string{ModeTransaction: "transaction", ModeSession: "sessi
 
 func (m PoolMode) String() string { return nameOf(poolModeNames, int(m)) }
 
+// ProtocolVersion is a version of PostgreSQL's protocol.
+type ProtocolVersion uint8
+
+const (
+	// Protocol30 is what every server speaks.
+	Protocol30 ProtocolVersion = iota
+	// Protocol32 is PostgreSQL 18's: its cancel keys are longer.
+	Protocol32
+)
+
+var protocolVersionNames = []string{Protocol30: "3.0", Protocol32: "3.2"}
+
+func (v ProtocolVersion) String() string { return nameOf(protocolVersionNames, int(v)) }
+
 // AuthType says how clients prove who they are.
 type AuthType uint8
 

@@ -170,6 +170,14 @@ var poolSettings = []setting{
 		meaning: `Run on a backend when its client has gone, in session mode only, before the next client gets it. "" runs ` +
 			"none, save DISCARD ALL behind a client that weir has seen to change the session.",
 	},
+	{
+		section: "pool", name: "max_protocol_version", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
+		override: func(o *Override) any { return &o.MaxProtocol },
+		meaning: `The version of the protocol that servers are asked for, as libpq's setting of that name: "3.0" or "3.2". With 3.2 ` +
+			"PostgreSQL 18 gives cancel keys that cannot be guessed; older servers answer that they have 3.0, which is as good, but a " +
+			"pooler or a firewall in between may not know the question. Clients get either from weir, whatever this says.",
+	},
 }
 
 var databaseSettings = []setting{

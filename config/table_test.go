@@ -99,6 +99,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"one"`, `"two"`, `"three"`
 	case *PoolMode:
 		return `"statement"`, `"session"`, `"transaction"`
+	case *ProtocolVersion:
+		return `"3.2"`, `"3.0"`, "" // no user has one
 	}
 	t.Fatalf("%s: no values for its type", s.name)
 	return

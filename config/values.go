@@ -95,6 +95,8 @@ func readWord(place any, text string) error {
 		*p = m
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
+	case *ProtocolVersion:
+		return readEnum(p, protocolVersionNames, text)
 	case *AuthType:
 		if text == pgbouncerPlain {
 			text = AuthPassword.String()

@@ -118,7 +118,8 @@ func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
-		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), OnGone: leave,
+		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
+		OnGone: leave,
 	})
 }
 

@@ -291,17 +291,21 @@ func tryCancel(addr string, pid, secret uint32) error {
 
 // tryCancelOver is tryCancel on a connection that exists, which it closes.
 func tryCancelOver(nc net.Conn, pid, secret uint32) error {
+	return cancelOver(nc, pid, binary.BigEndian.AppendUint32(nil, secret))
+}
+
+// cancelOver is tryCancelOver with a secret of any length.
+func cancelOver(nc net.Conn, pid uint32, secret []byte) error {
 	defer func() { _ = nc.Close() }()
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	var p [16]byte
-	binary.BigEndian.PutUint32(p[0:], 16)
-	binary.BigEndian.PutUint32(p[4:], 80877102)
-	binary.BigEndian.PutUint32(p[8:], pid)
-	binary.BigEndian.PutUint32(p[12:], secret)
-	if _, err := nc.Write(p[:]); err != nil {
+	p := binary.BigEndian.AppendUint32(nil, uint32(12+len(secret)))
+	p = binary.BigEndian.AppendUint32(p, 80877102)
+	p = binary.BigEndian.AppendUint32(p, pid)
+	p = append(p, secret...)
+	if _, err := nc.Write(p); err != nil {
 		return err
 	}
-	if n, err := nc.Read(p[:]); n != 0 || !errors.Is(err, io.EOF) {
+	if n, err := nc.Read(p); n != 0 || !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the cancel connection gave %d bytes and %w", n, err)
 	}
 	return nil

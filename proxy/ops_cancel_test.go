@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/internal/pgserver"
 	"weir/proxy/status"
@@ -238,5 +240,59 @@ func TestCancelIsOverWhenItsConnectionIs(t *testing.T) {
 		expectRunning(t, d, fmt.Sprintf("SELECT pg_sleep(60 + %d)", n), 1)
 		cancelRequest(t, w.Addr, c.pid, c.secret)
 		refused(t, c.Answer().Err(), "57014")
+	}
+}
+
+// TestLongCancelKeys: a client of protocol 3.2 gets a long secret, one of 3.0 a short one, and both cancel, whichever version the
+// server speaks. What begins like the long one, or is as short as others', does not.
+func TestLongCancelKeys(t *testing.T) {
+	d := database(t)
+	for _, server := range []string{"3.0", "3.2"} {
+		for client, length := range map[string]int{"3.0": 4, "3.2": 32} {
+			t.Run("client "+client+", server "+server, func(t *testing.T) {
+				w := start(t, d, inPlainText+"[pool]\npool_size = 1\nmax_protocol_version = \""+server+"\"")
+				conn, err := pgconn.Connect(t.Context(), w.DSN(d, "max_protocol_version", client))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close(t.Context()) }()
+				if got := len(conn.SecretKey()); got != length {
+					t.Errorf("a secret of %d bytes, want %d", got, length)
+				}
+				cancelByKey(t, w, conn)
+			})
+		}
+	}
+}
+
+// cancelByKey cancels a query with the key that the client got, and sees that others do not.
+func cancelByKey(t *testing.T, w *weirUnderTest, conn *pgconn.PgConn) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tryAsk(conn, "SELECT pg_sleep(60)")
+		ended <- err
+	}()
+	eventually(t, func() string {
+		if w.Proxy.Snapshot().Pools[0].Clients[status.ClientActive] == 0 {
+			return "the query is not under way"
+		}
+		return ""
+	})
+	for _, wrong := range [][]byte{{1, 2, 3, 4}, make([]byte, 32), append(conn.SecretKey()[:4:4], 0)} {
+		if err := cancelOver(dialRaw(t, w.Addr), conn.PID(), wrong); err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("a wrong secret cancels: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := cancelOver(dialRaw(t, w.Addr), conn.PID(), conn.SecretKey()); err != nil {
+		t.Error(err)
+	}
+	if refusal, ok := errors.AsType[*pgconn.PgError](<-ended); !ok || refusal.Code != "57014" {
+		t.Errorf("%v, want 57014", refusal)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/cancelkey"
 	"weir/proxy/certs"
 	"weir/proxy/eventloop"
 	"weir/proxy/lobby"
@@ -63,7 +64,7 @@ type Proxy struct {
 func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, error) {
 	p := &Proxy{
 		config: c, log: log, started: time.Now(),
-		env:     &relay.Env{Log: log, Settings: new(session.Table)},
+		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
 		census:  newCensus(c),
 		logins:  newLogins(c.Limits.MaxLogins),
 		stopped: make(chan struct{}),

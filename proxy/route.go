@@ -113,7 +113,7 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 func (r *router) target(key poolKey, d config.Database, s config.PoolSettings) backend.Target {
 	t := backend.Target{
 		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
-		TLS: r.servers.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout),
+		TLS: r.servers.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
 	}
 	if !d.Password.IsSet() {
 		password, substitutes := r.users.credentials(key)

@@ -36,6 +36,7 @@ type Target struct {
 	Substitutes     Substitutes         // in place of it
 	TLS             *certs.Server       // nil: never
 	ServerName      string              // that the server's certificate must have; "": Host
+	Protocol32      bool                // ask for protocol 3.2 rather than 3.0
 	ApplicationName string              // "" for none; what a backend is called while no client has named it
 	Settings        []session.Setting   // further startup parameters
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
@@ -105,7 +106,7 @@ type Conn struct {
 	Net           net.Conn          // *net.TCPConn or *net.UnixConn, without a deadline
 	TLS           *socket.Adapter   // what is on top of Net; nil: plain text
 	PID           uint32            // of the server's process; with Secret its cancel key
-	Secret        []byte            // 4 bytes
+	Secret        []byte            // 4 bytes; with protocol 3.2 up to 256
 	Params        []session.Setting // as ParameterStatus reported them, sorted by name
 	TxStatus      byte              // 'I'
 	ServerVersion int               // as server_version_num: 150020; 0 if it could not be read
@@ -218,6 +219,9 @@ func (t Target) config(l *link) (*pgconn.Config, error) {
 	}
 	for _, s := range t.Settings {
 		config.RuntimeParams[s.Name] = s.Value
+	}
+	if t.Protocol32 {
+		config.MaxProtocolVersion = "3.2"
 	}
 	config.TLSConfig, config.SSLCertMode = l.encryption, "allow"
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }

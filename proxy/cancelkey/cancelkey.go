@@ -13,6 +13,8 @@
 package cancelkey
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"io"
@@ -57,11 +59,43 @@ func NewSecret(r io.Reader) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
+// LongLen is the length of the secrets that clients get with protocol 3.2, in bytes: PostgreSQL 18's (MAX_CANCEL_KEY_LENGTH in
+// src/include/storage/procsignal.h).
+const LongLen = 32
+
+// Stretcher makes long secrets of short ones, so that a client costs no more memory for it. Whoever does not know its key cannot
+// tell them from random ones. It is made once a process and never changes.
+type Stretcher struct{ key [32]byte }
+
+// NewStretcher draws a key; r as for NewSecret.
+func NewStretcher(r io.Reader) *Stretcher {
+	s := new(Stretcher)
+	if _, err := io.ReadFull(r, s.key[:]); err != nil {
+		panic("cancelkey: no randomness: " + err.Error())
+	}
+	return s
+}
+
+// Long is the long secret of the client with this process ID and short secret.
+func (s *Stretcher) Long(pid, secret uint32) [LongLen]byte {
+	var b [8]byte
+	binary.BigEndian.PutUint32(b[:], pid)
+	binary.BigEndian.PutUint32(b[4:], secret)
+	h := hmac.New(sha256.New, s.key[:])
+	h.Write(b[:])
+	return [LongLen]byte(h.Sum(nil))
+}
+
 // Equal reports whether what a CancelRequest presented is that secret. It takes the same time wherever the two differ; only
-// the length of what was presented, which its sender knows, shows. Secrets of other lengths than 4 bytes, which protocol 3.2
-// allows, are nobody's yet.
+// the length of what was presented, which its sender knows, shows.
 func Equal(secret uint32, presented []byte) bool {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], secret)
 	return subtle.ConstantTimeCompare(b[:], presented) == 1
+}
+
+// EqualLong is Equal for a client that was given a long secret: the short one does not open for it.
+func (s *Stretcher) EqualLong(pid, secret uint32, presented []byte) bool {
+	long := s.Long(pid, secret)
+	return subtle.ConstantTimeCompare(long[:], presented) == 1
 }

@@ -83,3 +83,30 @@ func TestEqualTakesTheWholeSecretAndNothingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestLongSecretIsTheClientsAndTheProcessesOwn(t *testing.T) {
+	s := NewStretcher(rand.Reader)
+	long := s.Long(7, 9)
+	if long != s.Long(7, 9) {
+		t.Error("it changes")
+	}
+	for what, other := range map[string][LongLen]byte{
+		"another client": s.Long(8, 9), "another secret": s.Long(7, 8), "another process": NewStretcher(rand.Reader).Long(7, 9),
+	} {
+		if other == long {
+			t.Errorf("%s has the same", what)
+		}
+	}
+	if !s.EqualLong(7, 9, long[:]) {
+		t.Error("it does not open")
+	}
+	changed := long
+	changed[31] ^= 1
+	for what, presented := range map[string][]byte{
+		"a changed bit": changed[:], "a part": long[:31], "more": append(long[:], 0), "the short one": {0, 0, 0, 9}, "nothing": nil,
+	} {
+		if s.EqualLong(7, 9, presented) {
+			t.Errorf("%s opens", what)
+		}
+	}
+}

@@ -102,7 +102,7 @@ type attempt struct {
 
 	// Known once the startup packet was read.
 	greeted        bool // the peer speaks the protocol and understands an error
-	major          uint16
+	major, minor   uint16
 	user, database string
 
 	// Known once the client has been authenticated.
@@ -204,7 +204,7 @@ func (a *attempt) run() (Result, *Failure) {
 		return Result{}, a.interrupted()
 	}
 	a.out = wire.AppendAuthenticationOk(a.out)
-	return Result{User: a.user, Database: a.database, Settings: settings, Account: a.account, Keys: a.keys, Rule: a.rule}, nil
+	return Result{User: a.user, Database: a.database, Settings: settings, Account: a.account, Keys: a.keys, Rule: a.rule, Minor: a.minor}, nil
 }
 
 // admit asks the questions that only a client that proved who it is gets an answer to.

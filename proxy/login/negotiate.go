@@ -6,7 +6,7 @@ import (
 )
 
 // minorMax is the newest minor version of protocol 3 that weir speaks.
-const minorMax = 0
+const minorMax = 2
 
 // firstPacket reads first packets until one is no request for encryption. That of TLS is granted where TLS is offered; the others
 // are refused with 'N', in any order, each at most once.
@@ -69,14 +69,16 @@ func (a *attempt) answerRequest(request string, answer byte) *Failure {
 	return a.flush()
 }
 
-// negotiateVersion agrees on protocol 3 and tells a client that wants more what it can have.
+// negotiateVersion agrees on a version of protocol 3, and tells a client that wants more what it can have. 3.1 was never defined;
+// who asks for it gets it, as from PostgreSQL 18, and it is 3.0.
 func (a *attempt) negotiateVersion(s wire.Startup) *Failure {
 	a.greeted, a.major = true, s.Major
 	if s.Major != 3 {
 		return a.fail(Unsupported, pgerror.UnsupportedProtocol(s.Major, s.Minor), "")
 	}
+	a.minor = min(s.Minor, minorMax)
 	if s.Minor > minorMax || len(s.Options) > 0 {
-		a.out = wire.AppendNegotiateProtocolVersion(a.out, minorMax, s.Options)
+		a.out = wire.AppendNegotiateProtocolVersion(a.out, a.minor, s.Options)
 	}
 	return nil
 }

@@ -69,10 +69,10 @@ var badLogins = []struct {
 	{"name without value", []string{first(v30, "user\x00a\x00database\x00\x00")}, "E FATAL 08P01 invalid startup packet layout: expected terminator as last byte", Malformed, ""},
 	{"no user", []string{first(v30, "database\x00a\x00\x00")}, "E FATAL 28000 no PostgreSQL user name specified in startup packet", Malformed, ""},
 	{"empty user", []string{first(v30, "user\x00\x00\x00")}, "E FATAL 28000 no PostgreSQL user name specified in startup packet", Malformed, ""},
-	{"protocol 2", []string{first(2<<16, "x")}, `"EFATAL:  unsupported frontend protocol 2.0: server supports 3.0 to 3.0\n\x00"`, Unsupported, ""},
-	{"protocol 4", []string{first(4<<16|1, "x")}, "E FATAL 0A000 unsupported frontend protocol 4.1: server supports 3.0 to 3.0", Unsupported, ""},
-	{"SSLRequest twice", []string{first(sslCode, ""), first(sslCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0", Malformed, ""},
-	{"GSSENCRequest twice", []string{first(gssencCode, ""), first(gssencCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5680: server supports 3.0 to 3.0", Malformed, ""},
+	{"protocol 2", []string{first(2<<16, "x")}, `"EFATAL:  unsupported frontend protocol 2.0: server supports 3.0 to 3.2\n\x00"`, Unsupported, ""},
+	{"protocol 4", []string{first(4<<16|1, "x")}, "E FATAL 0A000 unsupported frontend protocol 4.1: server supports 3.0 to 3.2", Unsupported, ""},
+	{"SSLRequest twice", []string{first(sslCode, ""), first(sslCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2", Malformed, ""},
+	{"GSSENCRequest twice", []string{first(gssencCode, ""), first(gssencCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5680: server supports 3.0 to 3.2", Malformed, ""},
 	{"SSL, GSSENC, nothing", []string{first(sslCode, ""), first(gssencCode, ""), ""}, "N; N", Gone, ""},
 	{
 		"startup behind SSLRequest",
@@ -90,7 +90,8 @@ var badLogins = []struct {
 	{"replication", []string{first(v30, "user\x00a\x00replication\x00on\x00\x00")}, "E FATAL 0A000 replication connections are not supported", Unsupported, "it can do it"},
 	{"replication=database", []string{first(v30, "user\x00a\x00replication\x00database\x00\x00")}, "E FATAL 0A000 replication connections are not supported", Unsupported, "it can do it"},
 	{"replication=perhaps", []string{first(v30, "user\x00a\x00replication\x00perhaps\x00\x00")}, `E FATAL 22023 invalid value for parameter "replication": "perhaps"`, BadSetting, ""},
-	{"newer protocol, then nothing", []string{first(v30|2, "_pq_.x\x001\x00user\x00a\x00\x00")}, "v 196608 [_pq_.x]; R SASL [SCRAM-SHA-256]", Gone, ""},
+	{"newer protocol, then nothing", []string{first(v30|3, "user\x00a\x00\x00")}, "v 196610 []; R SASL [SCRAM-SHA-256]", Gone, ""},
+	{"unknown option, then nothing", []string{first(v30|2, "_pq_.x\x001\x00user\x00a\x00\x00")}, "v 196610 [_pq_.x]; R SASL [SCRAM-SHA-256]", Gone, ""},
 	{"startup, then nothing", []string{startup}, "R SASL [SCRAM-SHA-256]", Gone, ""},
 	{"Query instead of an answer", []string{startup + message('Q', "select 1\x00")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 expected SASL response, got message type 81", Malformed, ""},
 	{"Terminate instead of an answer", []string{startup + message('X', "")}, "R SASL [SCRAM-SHA-256]", Gone, "it tells a client that does not listen"},
@@ -129,15 +130,15 @@ func TestBadLoginsAreRefused(t *testing.T) {
 	}
 }
 
-// newerServers makes of what they answer what a server answers that knows protocol 3.0 only.
-var newerServers = strings.NewReplacer("3.0 to 3.2", "3.0 to 3.0", fmt.Sprint("v ", 3<<16|2, " "), fmt.Sprint("v ", 3<<16, " "))
+// asServersOf18 makes of what a server answers that knows protocol 3.0 only what one answers that knows 3.2.
+var asServersOf18 = strings.NewReplacer("3.0 to 3.0", "3.0 to 3.2", fmt.Sprint("v ", 3<<16, " "), fmt.Sprint("v ", 3<<16|2, " "))
 
 // TestPostgresRefusesBadLoginsLikewise has PostgreSQL as the oracle for the table above.
 func TestPostgresRefusesBadLoginsLikewise(t *testing.T) {
 	addr := pgserver.ForTest(t).Server.Addr()
 	for _, c := range badLogins {
 		t.Run(c.name, func(t *testing.T) {
-			got := newerServers.Replace(converse(t, addr, c.send))
+			got := asServersOf18.Replace(converse(t, addr, c.send))
 			if strings.HasSuffix(got, "G") {
 				t.Skip("this PostgreSQL was built with GSSAPI")
 			}

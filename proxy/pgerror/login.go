@@ -90,7 +90,7 @@ func CertificateMismatch(user string) *Error {
 func UnsupportedProtocol(major, minor uint16) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeNotSupported,
-		Message: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", major, minor),
+		Message: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", major, minor),
 	}
 }
 

@@ -38,10 +38,16 @@ func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
 // byKey finds a client by its cancel key. The comparison takes the same time for every wrong secret.
 func (e *Engine) byKey(slot uint32, secret []byte) *Client {
 	c := e.clients.at(slot)
-	if c == nil || !cancelkey.Equal(c.secret, secret) {
-		return nil
+	switch {
+	case c == nil:
+	case c.longKey:
+		if pid, _ := cancelkey.Pack(e.index, slot); e.env.Secrets.EqualLong(pid, c.secret, secret) {
+			return c
+		}
+	case cancelkey.Equal(c.secret, secret):
+		return c
 	}
-	return c
+	return nil
 }
 
 // cancelWait cancels a request that still waits for a backend: it never reaches one.

@@ -63,6 +63,7 @@ type Client struct {
 	// Owned by the loop.
 	state    clientState
 	greeted  bool
+	longKey  bool
 	unread   bool // an edge was reported and not read to its end
 	hungUp   bool // the peer has sent its FIN or is gone
 	discard  bool // skip is thrown away rather than forwarded
@@ -121,6 +122,7 @@ type Admission struct {
 	Limits   *Limits // shared among clients
 	Peer     string  // address, for logs
 	Secret   uint32  // of its cancel key
+	LongKey  bool    // it speaks protocol 3.2, and gets a long secret
 	OnGone   func()  // called once, on the loop, when the client is gone; must not block
 }
 
@@ -141,7 +143,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret,
+		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
@@ -194,10 +196,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 	for _, p := range params {
 		b = wire.AppendParameterStatus(b, p.Name, p.Value)
 	}
-	pid, _ := cancelkey.Pack(e.index, c.slot)
-	var secret [4]byte
-	binary.BigEndian.PutUint32(secret[:], c.secret)
-	b = wire.AppendBackendKeyData(b, pid, secret[:])
+	b = c.appendKey(b)
 	b = wire.AppendReadyForQuery(b, wire.TxIdle)
 	c.greeted, c.told = true, params
 	if c.state == clientLogin {
@@ -206,6 +205,19 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 	c.write(b)
 	e.io.Return(b)
 	c.readOn()
+}
+
+// appendKey appends the client's cancel key.
+func (c *Client) appendKey(b []byte) []byte {
+	e := c.lane.engine
+	pid, _ := cancelkey.Pack(e.index, c.slot)
+	if c.longKey {
+		long := e.env.Secrets.Long(pid, c.secret)
+		return wire.AppendBackendKeyData(b, pid, long[:])
+	}
+	var short [4]byte
+	binary.BigEndian.PutUint32(short[:], c.secret)
+	return wire.AppendBackendKeyData(b, pid, short[:])
 }
 
 // write sends p to the client; what the socket does not take is parked.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -26,6 +27,7 @@ const (
 type Env struct {
 	Log      *slog.Logger
 	Settings *session.Table
+	Secrets  *cancelkey.Stretcher // of clients that speak protocol 3.2
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say

@@ -408,3 +408,50 @@ func TestPgxContextEndsTheQuery(t *testing.T) {
 	})
 	expectRunning(t, d, "SELECT pg_sleep", 0)
 }
+
+// TestPreparingSeesTheSchemaAsItIs: statements are shared, and yet whoever prepares a text learns its columns of now, whoever has
+// prepared it before; also when the change is rolled back again, and when a type has been made anew under its name.
+func TestPreparingSeesTheSchemaAsItIs(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE TABLE shape (a int, b int)", "CREATE TYPE color AS ENUM ('red')")
+	w := start(t, d, "[pool]\npool_size = 1")
+	shape := func() string {
+		conn, err := pgx.Connect(t.Context(), w.DSN(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(t.Context()) }()
+		var all []string
+		for _, sql := range []string{"SELECT * FROM shape", "SELECT 'red'::color"} {
+			s, err := conn.Prepare(t.Context(), sql, sql)
+			if err != nil {
+				return err.Error()
+			}
+			for _, f := range s.Fields {
+				all = append(all, f.Name)
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	changer := enter(t, w, d)
+	change := func(statements ...string) {
+		for _, sql := range statements {
+			changer.Query(sql)
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got := shape(); got != want {
+			t.Errorf("prepared: %s, want %s", got, want)
+		}
+	}
+	expect("a b color")
+	change("ALTER TABLE shape ADD c int")
+	expect("a b c color")
+	change("DROP TYPE color", "CREATE TYPE color AS ENUM ('red', 'green')")
+	expect("a b c color")
+	change("BEGIN", "ALTER TABLE shape DROP a", "ROLLBACK")
+	expect("a b c color")
+	change("BEGIN", "ALTER TABLE shape DROP a", "COMMIT")
+	expect("b c color")
+}

@@ -83,6 +83,7 @@ type Backend struct {
 	sock     socket.Conn
 	account  exchange.Exchange
 	unnamed  unnamed
+	reshaped bool // a command of the transaction has changed what texts may mean
 	book     prepared.Book
 	client   *Client
 	skip     uint32

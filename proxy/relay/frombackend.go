@@ -267,6 +267,10 @@ func (b *Backend) noteStatement(t byte) prepared.Verdict {
 
 func (b *Backend) noteTag(tag []byte) {
 	b.deallocated(tag)
+	if reshapes(tag) {
+		b.reshaped = true
+		b.lane.statements.Forget()
+	}
 	add, clearAll := session.Combine(b.effects, tag)
 	if clearAll {
 		// DISCARD ALL: the session is as it was after the backend's login. The effects are those of texts that were sent behind
@@ -310,6 +314,10 @@ func (b *Backend) ready(status wire.TxStatus) {
 		return
 	}
 	b.account.Ready(status)
+	if b.reshaped && status == wire.TxIdle {
+		b.reshaped = false
+		b.lane.statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile is behind it
+	}
 	b.book.Failed(&b.account, b.names())
 	b.measure(status)
 	switch {

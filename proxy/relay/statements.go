@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"weir/proxy/exchange"
@@ -247,6 +248,13 @@ func (b *Backend) deallocated(tag []byte) {
 	case "DEALLOCATE ALL", "DISCARD ALL":
 		b.book.Deallocated(b.names())
 	}
+}
+
+// reshapes reports whether a CommandComplete tells of a change behind which a text may have other columns or types than it had. A
+// Parse of it must reach the server then, which would say so only when the old statement is described or run. Changes that were
+// made past weir are found out that way. What creates a table is left out: temporary ones are made all the time.
+func reshapes(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP ")) || bytes.HasPrefix(tag, []byte("CREATE VIEW"))
 }
 
 // names are those of the present client, nil if there is none.

@@ -46,6 +46,9 @@ test: check-format vet staticcheck arch unit race cross ## everything that must 
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
 
+test-suites: ## pgx's own tests, directly and through weir
+	WEIR_TEST_SUITES=1 $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
+
 test-matrix: ## the proxy's tests with PostgreSQL 16, 17 and 18, fetched with npm (PG="16 18")
 	@for version in $(PG); do echo "== PostgreSQL $$version"; \
 		WEIR_PG_VERSION=$$version $(GO) test -count=1 $(MATRIX) || exit 1; done

@@ -60,9 +60,9 @@ func (l *Lab) Connect(ctx context.Context, opts CPUOptions) (Result, error) {
 	return Result{
 		Suite: "connect",
 		Title: "CPU time per connection",
-		About: fmt.Sprintf("`pgbench -C -S -n` over TCP: connect, log in (trust), one transaction, disconnect; %d backends reached "+
+		About: fmt.Sprintf("`pgbench -C -S -n` over TCP: connect, log in (SCRAM), one transaction, disconnect; %d backends reached "+
 			"over %s; %d rounds of %v each.", opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
-		Table:   l.cpuTable(cells, func(string, int) *goal { return nil }),
+		Table:   l.cpuTable(cells, func(string, int) *goal { return &goal{bound: 1.0, format: "%.2f"} }),
 		Samples: cells,
 	}, nil
 }
@@ -89,7 +89,7 @@ func (l *Lab) cpuGoal(mode string, clients int) *goal {
 }
 
 func (l *Lab) cpuCells(ctx context.Context, opts CPUOptions, connect bool) ([]CPUCell, error) {
-	targets, err := l.startAll(ctx, targetOptions{backends: opts.Backends, clients: slices.Max(opts.Clients)})
+	targets, err := l.startAll(ctx, targetOptions{backends: opts.Backends, scram: connect, clients: slices.Max(opts.Clients)})
 	if err != nil {
 		return nil, err
 	}

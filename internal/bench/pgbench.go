@@ -50,7 +50,7 @@ func (l *Lab) runPgbench(ctx context.Context, addr hostPort, a pgbenchArgs) (pgb
 	if addr.tls {
 		sslmode = "require"
 	}
-	cmd.Env = append(cmd.Environ(), "PGSSLMODE="+sslmode, "PGGSSENCMODE=disable")
+	cmd.Env = append(cmd.Environ(), "PGSSLMODE="+sslmode, "PGGSSENCMODE=disable", "PGPASSWORD="+password)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return pgbenchRun{}, fmt.Errorf("pgbench with %d clients, %s: %w\n%s", a.clients, a.mode, err, tail(string(out)))

@@ -19,7 +19,10 @@ addresses = [%q]
 address = "127.0.0.1:0"
 
 [auth]
-type = "trust"
+type = %q
+
+[users.%s]
+password = %q
 
 [pool]
 mode = "transaction"
@@ -31,7 +34,7 @@ port = %d
 
 [limits]
 max_client_conn = %d
-`, listen, opts.backends, server.host, server.port, opts.clients+spareClients)
+`, listen, opts.auth(), user, password, opts.backends, server.host, server.port, opts.clients+spareClients)
 	if listen.tls {
 		text += fmt.Sprintf("\n[client_tls]\nsslmode = \"require\"\ncert_file = %q\nkey_file = %q\n", files.cert, files.key)
 	}
@@ -48,7 +51,7 @@ func pgbouncerConfig(listen, server hostPort, users string, files tlsFiles, opts
 	var b strings.Builder
 	fmt.Fprintf(&b, "[databases]\n* = host=%s port=%d\n\n[pgbouncer]\n", server.host, server.port)
 	fmt.Fprintf(&b, "listen_addr = %s\nlisten_port = %d\nunix_socket_dir =\n", listen.host, listen.port)
-	fmt.Fprintf(&b, "auth_type = trust\nauth_file = %s\n", users)
+	fmt.Fprintf(&b, "auth_type = %s\nauth_file = %s\n", opts.auth(), users)
 	fmt.Fprintf(&b, "pool_mode = transaction\ndefault_pool_size = %d\nmax_client_conn = %d\n", opts.backends, opts.clients+spareClients)
 	if listen.tls {
 		fmt.Fprintf(&b, "client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\n", files.cert, files.key)

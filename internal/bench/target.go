@@ -57,9 +57,21 @@ func (a hostPort) String() string { return net.JoinHostPort(a.host, strconv.Itoa
 
 // targetOptions is what a suite sets; everything else is the program's default.
 type targetOptions struct {
-	backends int // pool size
-	clients  int // that the suite brings; PgBouncer's own limit, 100, would refuse most of them
+	backends int  // pool size
+	scram    bool // clients log in with SCRAM rather than trust
+	clients  int  // that the suite brings; PgBouncer's own limit, 100, would refuse most of them
 }
+
+// auth is what both proxies call it.
+func (o targetOptions) auth() string {
+	if o.scram {
+		return "scram-sha-256"
+	}
+	return "trust"
+}
+
+// password is the user's, where it needs one. PostgreSQL trusts the proxies.
+const password = "bench"
 
 // spareClients are those that may be on their way out, or come to look, while the suite's own are there.
 const spareClients = 50
@@ -112,7 +124,7 @@ func (l *Lab) tryStart(ctx context.Context, p Program, opts targetOptions) (*tar
 	if err := t.launch(cmd); err != nil {
 		return nil, err
 	}
-	if err := t.waitReady(ctx); err != nil {
+	if err := t.waitReady(ctx, opts.scram); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%w\n%s", err, t.logTail())
 	}
@@ -140,7 +152,7 @@ func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, 
 		return exec.Command(p.Path, "serve", "-c", file), err
 	case PgBouncer:
 		users := l.path("userlist.txt")
-		if err := os.WriteFile(users, []byte(strconv.Quote(user)+` ""`+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(users, []byte(strconv.Quote(user)+" "+strconv.Quote(password)+"\n"), 0o644); err != nil {
 			return nil, err
 		}
 		file := l.path(fmt.Sprintf("pgbouncer-%d.ini", addr.port))
@@ -179,13 +191,18 @@ func (t *target) launch(cmd *exec.Cmd) error {
 	return <-started
 }
 
-func (t *target) waitReady(ctx context.Context) error {
+// waitReady waits for an answer to a query, or, where that needs a login of more than trust, for the port to be open: the warm-up
+// does the rest.
+func (t *target) waitReady(ctx context.Context, scram bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		c, err := dialClient(ctx, t.addr, 0)
+		if scram && !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
 		if err == nil {
 			_, err = c.query("select 1")
 			c.close()

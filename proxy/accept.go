@@ -99,7 +99,8 @@ const (
 
 // welcome hands a logged-in client to its pool's loop.
 func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
-	leave := func() { p.census.leave(result.User, result.Database) }
+	user, database := result.User, result.Database // all of the login that lives as long as the client
+	leave := func() { p.census.leave(user, database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}

@@ -142,9 +142,12 @@ func (c *authConn) authenticate(kind uint32, data []byte) (answered bool, err er
 
 // begin answers the offer of mechanisms.
 func (c *authConn) begin(mechanisms []string) (answered bool, err error) {
-	var binding []byte
-	if encrypted, ok := c.Conn.(*tls.Conn); ok && slices.Contains(mechanisms, scram.MechanismPlus) {
-		binding = scram.Binding(encrypted.ConnectionState().PeerCertificates[0])
+	var binding, possible []byte
+	if encrypted, ok := c.Conn.(*tls.Conn); ok {
+		possible = scram.Binding(encrypted.ConnectionState().PeerCertificates[0])
+	}
+	if slices.Contains(mechanisms, scram.MechanismPlus) {
+		binding = possible
 	}
 	if binding == nil && !slices.Contains(mechanisms, scram.Mechanism) {
 		return false, nil // pgconn knows more of them, or has an error to say
@@ -155,6 +158,9 @@ func (c *authConn) begin(mechanisms []string) (answered bool, err error) {
 	var nonce [scram.NonceLen]byte
 	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand, from Go 1.24
 	c.exchange = scram.NewExchange(c.substitutes.Keys, base64.StdEncoding.EncodeToString(nonce[:]), binding)
+	if possible != nil && binding == nil {
+		c.exchange.CouldBind()
+	}
 	first := c.exchange.First()
 	body := append([]byte(c.exchange.Mechanism()), 0)
 	body = binary.BigEndian.AppendUint32(body, uint32(len(first)))

@@ -231,14 +231,17 @@ func TestServerMustProveItself(t *testing.T) {
 	}
 }
 
-// TestExchangeIsBoundToTLS: a server that offers it gets the hash of its certificate.
+// TestExchangeIsBoundToTLS: a server that offers it gets the hash of its certificate, from keys and from a password alike.
 func TestExchangeIsBoundToTLS(t *testing.T) {
 	v, keys := scram.Derive(appPassword, []byte("salt"), 4096)
-	for offer, want := range map[string]string{
-		scram.MechanismPlus + "\x00" + scram.Mechanism + "\x00": scram.MechanismPlus + "\x00",
-		scram.Mechanism + "\x00":                                scram.Mechanism + "\x00",
+	both := scram.MechanismPlus + "\x00" + scram.Mechanism + "\x00"
+	for _, c := range []struct{ offer, password, want, header string }{
+		{both, "", scram.MechanismPlus, "p=tls-server-end-point,,"},
+		{both, appPassword, scram.MechanismPlus, "p=tls-server-end-point,,"},
+		{scram.Mechanism + "\x00", "", scram.Mechanism, "y,,"},
+		{scram.Mechanism + "\x00", appPassword, scram.Mechanism, "y,,"},
 	} {
-		s := &saslServer{v: v, offer: offer}
+		s := &saslServer{v: v, offer: c.offer}
 		to := withTLS(t, &tls.Config{}, func(nc net.Conn) {
 			readPacket(t, nc, true)
 			s.run(t, nc)
@@ -246,16 +249,16 @@ func TestExchangeIsBoundToTLS(t *testing.T) {
 			readPacket(t, nc, false)
 		})
 		to.TLS = serverTLS(t, config.TLS{SSLMode: config.SSLRequire})
-		to.Substitutes = Substitutes{Keys: []scram.Keys{keys}}
-		mustDial(t, to)
-		header := "n,,"
-		binding := []byte(header)
-		if strings.Contains(want, "PLUS") {
-			header = "p=tls-server-end-point,,"
-			binding = append([]byte(header), scram.Binding(serverPair.Certificate)...)
+		if to.Password = c.password; c.password == "" {
+			to.Substitutes = Substitutes{Keys: []scram.Keys{keys}}
 		}
-		if !strings.HasPrefix(s.said[0], want) || !strings.Contains(s.said[0], header+"n=,r=") {
-			t.Errorf("offered %q, weir began with %q", offer, s.said[0])
+		mustDial(t, to)
+		binding := []byte(c.header)
+		if c.want == scram.MechanismPlus {
+			binding = append(binding, scram.Binding(serverPair.Certificate)...)
+		}
+		if !strings.HasPrefix(s.said[0], c.want+"\x00") || !strings.Contains(s.said[0], c.header+"n=,r=") {
+			t.Errorf("offered %q, weir began with %q", c.offer, s.said[0])
 		}
 		if want := "c=" + base64.StdEncoding.EncodeToString(binding) + ","; !strings.HasPrefix(s.said[1], want) {
 			t.Errorf("weir's final message is %q, want it to begin with %q", s.said[1], want)

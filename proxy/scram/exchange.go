@@ -35,6 +35,10 @@ func NewExchange(candidates []Keys, nonce string, binding []byte) *Exchange {
 	return x
 }
 
+// CouldBind is for an exchange without a binding, before First, where only the server's offer lacked: a server that did make the
+// offer learns from it that somebody in between has taken it away (RFC 5802, section 6).
+func (x *Exchange) CouldBind() { x.gs2 = "y,," }
+
 // Mechanism is the one that the first message chooses.
 func (x *Exchange) Mechanism() string {
 	if x.binding != nil {

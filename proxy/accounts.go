@@ -34,6 +34,10 @@ type shown struct {
 	keys   []scram.Keys
 }
 
+// shownMax bounds the users of whom something is kept, about 400 bytes each. Beyond it an arbitrary one makes room: the next
+// backend for it waits until it has logged in once more.
+const shownMax = 100_000
+
 // keysMax bounds the keys of a user. While a password is being changed two verifiers may be about.
 const keysMax = 2
 
@@ -47,7 +51,11 @@ func newAccounts(c *config.Config, reach func(database, user string) (backend.Ta
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
-			return connectToAsk(ctx, target)
+			conn, err := connectToAsk(ctx, target)
+			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.named(s.Database) {
+				return nil, authquery.ErrNoDatabase
+			}
+			return conn, err
 		},
 	})
 	return a
@@ -55,17 +63,32 @@ func newAccounts(c *config.Config, reach func(database, user string) (backend.Ta
 
 // connectToAsk opens a session for auth_query.
 func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, error) {
+	target.ApplicationName = "weir auth_query"
 	for _, s := range authquery.Settings {
 		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
 	}
 	pg, err := backend.Connect(ctx, target)
 	if err != nil {
-		if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase {
-			return nil, authquery.ErrNoDatabase
-		}
 		return nil, err
 	}
 	return authquery.Session(pg), nil
+}
+
+// named reports whether a database where users are looked up is whichever a client has named. That it need not exist is then
+// nobody's mistake.
+func (a *accounts) named(database string) bool {
+	_, configured := a.config.Databases[database]
+	return !configured && a.config.PoolSettings(database, "").AuthDBName == ""
+}
+
+// source is where the users of a database are looked up. False: nowhere, because there is no such database.
+func (a *accounts) source(database string, s config.PoolSettings) (authquery.Source, bool) {
+	_, ok := a.config.Database(database)
+	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
+	if source.Database == "" {
+		source.Database = database
+	}
+	return source, ok
 }
 
 func (a *accounts) close() { a.directory.Close() }
@@ -93,16 +116,34 @@ func (a *accounts) lookUp(ctx context.Context, user, database string, again bool
 	case known:
 		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx)
 	}
-	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
-	if source.Database == "" {
-		source.Database = database
+	source, ok := a.source(database, s)
+	if !ok { // which strangers must not see by the time that it takes
+		return login.Account{}, a.directory.Pace(ctx)
 	}
 	answer, err := a.directory.Lookup(ctx, source, user, again)
 	return login.Account{Known: answer.Known, Stored: answer.Stored}, err
 }
 
+// refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
+// known now. Not every login shows what is stored (peer, cert, trust), and a password may have been changed since.
+func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
+	s := a.config.PoolSettings(key.database, "")
+	source, ok := a.source(key.database, s)
+	if _, known := a.config.Account(key.user); known || !ok || s.AuthUser == "" {
+		return false, nil
+	}
+	answer, err := a.directory.Lookup(ctx, source, key.user, true)
+	if err != nil {
+		return false, err
+	}
+	return a.learn(key, login.Account{Known: answer.Known, Stored: answer.Stored}, scram.Keys{}), nil
+}
+
 // learn keeps what a login has shown, and reports whether that was new.
 func (a *accounts) learn(key poolKey, account login.Account, keys scram.Keys) bool {
+	if _, own := a.config.Account(key.user); own {
+		account.Stored = config.Secret{} // what the configuration says counts, and need not be kept twice
+	}
 	if !account.Stored.IsSet() && !keys.IsSet() {
 		return false
 	}
@@ -114,6 +155,12 @@ func (a *accounts) learn(key poolKey, account login.Account, keys scram.Keys) bo
 	if keys.IsSet() && !slices.ContainsFunc(known.keys, keys.Equal) {
 		known.keys = append([]scram.Keys{keys}, known.keys[:min(len(known.keys), keysMax-1)]...)
 		same = false
+	}
+	if _, ok := a.shown[key]; !ok && len(a.shown) >= shownMax {
+		for other := range a.shown {
+			delete(a.shown, other)
+			break
+		}
 	}
 	a.shown[key] = known
 	return !same

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -92,7 +93,7 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 		CancelWaitTimeout: time.Duration(r.config.Timeouts.CancelWaitTimeout),
 		Places:            r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
-			return dial(ctx, r.target(key, d, s)) // a login may have shown other credentials since
+			return r.dial(ctx, key, d, s)
 		},
 		Cancel: func(ctx context.Context, pid uint32, secret []byte) error {
 			return backend.Cancel(ctx, target, pid, secret)
@@ -165,9 +166,23 @@ func relayMode(m config.PoolMode) relay.Mode {
 	}
 }
 
-// dial makes a backend for a lane: login and takeover, and the reasons for a failure in the pool's terms.
-func dial(ctx context.Context, target backend.Target) (*relay.Dialled, *relay.DialError) {
+// dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
+// user is asked for each time, because a login may have shown something else since.
+func (r *router) dial(ctx context.Context, key poolKey, d config.Database, s config.PoolSettings) (*relay.Dialled, *relay.DialError) {
+	target := r.target(key, d, s)
 	conn, err := backend.Dial(ctx, target)
+	if ofPassword(err) && !d.Password.IsSet() {
+		again, trouble := r.users.refresh(ctx, key)
+		switch {
+		case trouble != nil:
+			e := dialError(target, err)
+			e.Err = fmt.Errorf("%w; looking the user up: %w", err, trouble)
+			return nil, e
+		case again:
+			target = r.target(key, d, s)
+			conn, err = backend.Dial(ctx, target)
+		}
+	}
 	if err != nil {
 		return nil, dialError(target, err)
 	}
@@ -176,6 +191,12 @@ func dial(ctx context.Context, target backend.Target) (*relay.Dialled, *relay.Di
 		return nil, dialError(target, err)
 	}
 	return &relay.Dialled{FD: fd, TLS: conn.TLS, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: target.Address()}, nil
+}
+
+// ofPassword reports whether a dial failed for what weir has shown in place of a password, or for want of it.
+func ofPassword(err error) bool {
+	failure, ok := errors.AsType[*backend.DialError](err)
+	return ok && (failure.SQLState() == pgerror.CodeInvalidPassword || failure.Lacking() != nil)
 }
 
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.

@@ -70,9 +70,6 @@ func (c *connections) ask(ctx context.Context, q question) (Answer, error) {
 		if !reused {
 			var err error
 			if s, err = c.open(ctx, q.Source); err != nil {
-				if err == ErrNoDatabase { //nolint:errorlint // it is for Connect to return just this
-					return Answer{}, nil
-				}
 				return Answer{}, &connectError{err}
 			}
 		}

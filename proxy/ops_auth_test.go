@@ -18,12 +18,17 @@ import (
 
 // guarded is a database of a server that asks everybody for SCRAM. Its users are asker, who may look others up, app ("right")
 // and expired ("right", but no longer).
-func guarded(t *testing.T) *pgserver.Database {
+func guarded(t *testing.T, opts ...pgserver.Options) *pgserver.Database {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	server, err := pgserver.Start(context.Background(), pgserver.Options{Auth: "scram-sha-256"})
+	o := pgserver.Options{}
+	if len(opts) > 0 {
+		o = opts[0]
+	}
+	o.Auth = "scram-sha-256"
+	server, err := pgserver.Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,29 @@ auth_query = "SELECT name, password FROM public.passwords WHERE name = $1"`, 1))
 	}
 }
 
+// TestLookupFunctionOfTheDocs runs what docs/authentication.md gives to copy: a role that is no superuser looks users up.
+func TestLookupFunctionOfTheDocs(t *testing.T) {
+	d := guarded(t)
+	page, err := os.ReadFile("../docs/authentication.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "```sql\n")
+	sql, rest, closed := strings.Cut(rest, "```")
+	_, rest, toml := strings.Cut(rest, "```toml\n")
+	query, _, ended := strings.Cut(rest, "```")
+	if !found || !closed || !toml || !ended || !strings.HasPrefix(query, "auth_query = ") {
+		t.Fatal("the page has no function, or no query behind it")
+	}
+	d.Exec(t, strings.ReplaceAll(sql, "'...'", "'ask'"), "CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'right'")
+	w := start(t, d, "[auth]\nauth_user = \"weir\"\n"+query+"[users.weir]\npassword = \"ask\"\n")
+	for user, want := range map[string]string{"app": "app", "expired": "28P01", "boss": "28P01", "nobody": "28P01"} {
+		if got := logInAs(t, w, d, user, "right"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+	}
+}
+
 // TestHashesServeServersThatAskForMD5: from a userlist.txt and from pg_authid, towards clients and the server alike.
 func TestHashesServeServersThatAskForMD5(t *testing.T) {
 	if testing.Short() {

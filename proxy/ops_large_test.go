@@ -21,7 +21,7 @@ const (
 	largeTimes   = 1_700_000
 	largeValue   = largeTimes * len(largePattern)    // 52.7 MB
 	largeText    = 12 << 20                          // of a statement, which costs the server more
-	largeGrowth  = 2 << 20                           // of the heap, while such a value passes
+	largeGrowth  = 6 << 20                           // of the heap, while such a value passes: half of the smallest
 	largeParked  = 512 << 10                         // in all of weir
 	largePattern = "a large value, piece by piece; " // 31 bytes, so that no boundary is met twice in the same place
 )

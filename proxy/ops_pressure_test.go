@@ -99,6 +99,30 @@ func slowReaderOfALargeResult(t *testing.T, start starter) {
 	}
 }
 
+// TestBackendEndsBehindASlowReader: the end of a backend is noticed although it came while its client took nothing.
+func TestBackendEndsBehindASlowReader(t *testing.T) { bothWays(t, backendEndsBehindASlowReader) }
+
+func backendEndsBehindASlowReader(t *testing.T, start starter) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	slow, other := enter(t, w, d), enter(t, w, d)
+	pid := slow.Query("SELECT pg_backend_pid()")
+	slow.inBackground("SELECT repeat('x', 1024) FROM generate_series(1, 100000)")
+	expectPool(t, w, "parked", func(p status.Pool) bool { return p.ParkedBytes > 0 })
+	admin := direct(t, d)
+	ask(t, admin, "SELECT pg_terminate_backend("+pid+")")
+	eventually(t, func() string {
+		if ask(t, admin, "SELECT count(*) FROM pg_stat_activity WHERE pid = "+pid) != "0" {
+			return "the backend lives"
+		}
+		return ""
+	})
+	if _, err := slow.TryAnswer(); err == nil {
+		t.Error("a whole answer")
+	}
+	other.Query("SELECT 1")
+}
+
 // COPY into a server that has stalled holds back its client.
 func TestCopyIntoAStalledServer(t *testing.T) { bothWays(t, copyIntoAStalledServer) }
 

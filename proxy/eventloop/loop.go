@@ -43,6 +43,7 @@ type slot struct {
 	generation uint32
 	rank       Rank
 	again      bool // already in Loop.again
+	hungUp     bool // HangUp was reported: it holds for every turn from then on
 }
 
 // Loop is one event loop. Run runs it; Post and Stop may be called on any goroutine, everything else on the loop's own.
@@ -156,7 +157,7 @@ func (l *Loop) register(fd int, h Handler, rank Rank, add func(fd int, id uint64
 	}
 	s := &l.slots[i]
 	s.generation++
-	s.handler, s.fd, s.rank = h, int32(fd), rank
+	s.handler, s.fd, s.rank, s.hungUp = h, int32(fd), rank, false
 	t := Token{slot: i, generation: s.generation}
 	if err := add(fd, t.id()); err != nil {
 		l.Close(t)
@@ -308,11 +309,21 @@ func (l *Loop) dispatch(rank Rank) {
 		s := &l.slots[uint32(r.id)]
 		// An earlier handler of this iteration may have closed it, and its slot may have a new owner.
 		if s.handler != nil && s.generation == uint32(r.id>>32) {
-			s.handler.OnReady(r.event)
+			s.hungUp = s.hungUp || r.event&HangUp != 0
+			s.handler.OnReady(s.event(r.event))
 			poison(l.buffer)
 		}
 	}
 	l.ready[rank] = l.ready[rank][:0]
+}
+
+// event adds to what is reported that the peer has hung up. A handler that left its socket unread then would otherwise learn of no
+// end when it reads on: no edge comes behind that one.
+func (s *slot) event(e Event) Event {
+	if s.hungUp {
+		e |= HangUp
+	}
+	return e
 }
 
 func (l *Loop) serveAgain() {
@@ -324,7 +335,7 @@ func (l *Loop) serveAgain() {
 		}
 		s.again = false
 		if s.handler != nil {
-			s.handler.OnReady(Readable)
+			s.handler.OnReady(s.event(Readable))
 			poison(l.buffer)
 		}
 	}

@@ -311,6 +311,30 @@ func TestCondemnedIsCarriedOutLast(t *testing.T) {
 	}
 }
 
+// TestHangUpHoldsForLaterTurns: a handler that did not read when it was told learns of the end when it does.
+func TestHangUpHoldsForLaterTurns(t *testing.T) {
+	l, p := newLoop(t), newPair(t)
+	var events []Event
+	token := register(t, l, p.ours, First, func(e Event) { events = append(events, e) })
+	p.say(t, "x")
+	l.iterate()
+	p.closeTheirs()
+	l.iterate()
+	l.Again(token)
+	l.iterate()
+	if len(events) != 3 || events[0]&HangUp != 0 || events[1]&HangUp == 0 || events[2] != Readable|HangUp {
+		t.Errorf("events %v", events)
+	}
+	l.Close(token)
+	q := newPair(t)
+	register(t, l, q.ours, First, func(e Event) { events = append(events, e) })
+	q.say(t, "x")
+	l.iterate()
+	if last := events[len(events)-1]; last&HangUp != 0 {
+		t.Errorf("the next owner of its slot is told %v", last)
+	}
+}
+
 func TestIterationAllocatesNothing(t *testing.T) {
 	l, p := newLoop(t), newPair(t)
 	var b [16]byte

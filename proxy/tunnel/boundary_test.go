@@ -1,0 +1,54 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"testing"
+)
+
+// FuzzBoundary cuts a stream of messages anywhere: it ends where the last message does, and finish stops at each end.
+func FuzzBoundary(f *testing.F) {
+	f.Add([]byte{3, 0, 7, 200}, []byte{1, 2, 3})
+	f.Add([]byte{0}, []byte{5, 0, 1})
+	f.Add([]byte{}, []byte{9})
+	f.Fuzz(func(t *testing.T, bodies, cuts []byte) {
+		var stream []byte
+		ends := map[int]bool{}
+		for _, n := range bodies {
+			stream = append(stream, 'd')
+			stream = binary.BigEndian.AppendUint32(stream, uint32(4+int(n)))
+			stream = append(stream, make([]byte, n)...)
+			ends[len(stream)] = true
+		}
+		var whole, stepwise boundary
+		passed, at := 0, 0
+		for len(stream) > passed {
+			n := len(stream) - passed
+			if len(cuts) > 0 {
+				n, cuts = min(n, int(cuts[0])), cuts[1:]
+			}
+			whole.pass(stream[passed : passed+n])
+			passed += n
+			for at < passed {
+				at += stepwise.finish(stream[at:passed])
+				if stepwise.within() == ends[at] {
+					t.Fatalf("at %d of %d: within a message is %v", at, len(stream), stepwise.within())
+				}
+			}
+			if whole != stepwise {
+				t.Fatalf("at %d: %+v and %+v", at, whole, stepwise)
+			}
+		}
+	})
+}
+
+// TestImpossibleLengthDoesNotStick: a length below that of itself is taken for an empty body.
+func TestImpossibleLengthDoesNotStick(t *testing.T) {
+	var b boundary
+	b.pass([]byte{'d', 0, 0, 0, 0, 'd', 0, 0, 0, 5})
+	if !b.within() {
+		t.Error("within no message")
+	}
+	if n := b.finish([]byte{1, 'd'}); n != 1 || b.within() {
+		t.Errorf("took %d bytes", n)
+	}
+}

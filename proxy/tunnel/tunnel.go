@@ -1,0 +1,197 @@
+package tunnel
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/socket"
+)
+
+// state is how far a tunnel has come. It changes in Tunnel.move only.
+type state uint8
+
+const (
+	relaying state = iota // → parting, gone
+	parting               // the backend is gone; the client gets its last bytes, and its FIN is awaited → gone
+	gone
+	states
+)
+
+func (s state) String() string { return [...]string{"relaying", "parting", "gone"}[s] }
+
+// moves holds the states that may follow each state.
+var moves = [states]uint8{relaying: 1<<parting | 1<<gone, parting: 1 << gone}
+
+// partingMax is how long a client that was told the end may take to close its side.
+const partingMax = 5 * time.Second
+
+// Side is a connection that becomes one end of a tunnel.
+type Side struct {
+	FD    int             // non-blocking; the tunnel owns it from now on
+	TLS   *socket.Adapter // what is on top of it; nil: plain text
+	Token eventloop.Token // of the loop's registration, where Here
+	Here  bool            // the loop watches FD already
+}
+
+// Config describes a tunnel.
+type Config struct {
+	Client, Backend Side
+	Greeting        []byte // whole messages that the client gets first
+	Ahead           []byte // what the client has sent already
+	OnGone          func() // called once, on the loop, when both are closed; must not block
+}
+
+// Tunnel is a client and its backend. Its methods may be called on any goroutine.
+type Tunnel struct {
+	loop   *eventloop.Loop
+	io     socket.IO
+	onGone func()
+
+	state           state
+	client, backend side
+	toClient        boundary
+	farewell        []byte // what the client is told at the next boundary, before it is parted from its backend; nil: nothing
+	patience        eventloop.Timer
+
+	in, out atomic.Uint64
+}
+
+// Open makes a tunnel, on the loop's goroutine. On an error both connections are closed and OnGone is not called.
+func Open(loop *eventloop.Loop, c Config) (*Tunnel, error) {
+	t := &Tunnel{loop: loop, onGone: func() {}}
+	t.patience.Func = t.close
+	t.client = side{tunnel: t, other: &t.backend, sock: socket.NewTLS(c.Client.FD, c.Client.TLS)}
+	t.backend = side{tunnel: t, other: &t.client, sock: socket.NewTLS(c.Backend.FD, c.Backend.TLS)}
+	err := t.client.watch(c.Client, eventloop.Second)
+	if err == nil {
+		err = t.backend.watch(c.Backend, eventloop.First)
+	}
+	if err != nil {
+		t.close()
+		return nil, fmt.Errorf("tunnel: %w", err)
+	}
+	t.onGone = c.OnGone
+	t.out.Add(uint64(len(c.Greeting)))
+	t.client.write(c.Greeting)
+	t.heard(&t.client, c.Ahead)
+	return t, nil
+}
+
+// watch has the loop watch a new side.
+func (s *side) watch(c Side, rank eventloop.Rank) (err error) {
+	if c.Here {
+		s.token = c.Token
+		s.tunnel.loop.Rebind(c.Token, s, rank)
+	} else if s.token, err = s.tunnel.loop.Register(c.FD, s, rank); err != nil {
+		return err
+	}
+	s.unread = s.sock.Pending() // what TLS has read already is no event
+	s.readOn()
+	return nil
+}
+
+// Bytes are how many came from the client and how many went to it.
+func (t *Tunnel) Bytes() (in, out uint64) { return t.in.Load(), t.out.Load() }
+
+// Dismiss parts the two: the client is told farewell, a message, as soon as the one that it is being sent is whole.
+func (t *Tunnel) Dismiss(farewell []byte) {
+	t.loop.Post(func() {
+		if t.state != relaying {
+			return
+		}
+		t.farewell = farewell
+		if !t.toClient.within() {
+			t.bidFarewell()
+		}
+	})
+}
+
+// Close ends the tunnel at once and returns when it has ended. The client is told farewell where it is between two messages. Any
+// goroutine but the loop's.
+func (t *Tunnel) Close(farewell []byte) {
+	t.loop.Call(func() {
+		if t.state == relaying && !t.toClient.within() && !t.client.sock.Parked() {
+			t.client.write(farewell)
+		}
+		t.close()
+	})
+}
+
+func (t *Tunnel) move(to state) {
+	if moves[t.state]&(1<<to) == 0 {
+		panic(fmt.Sprintf("tunnel: what is %s cannot become %s", t.state, to))
+	}
+	t.state = to
+}
+
+// heard passes on what a side has sent.
+func (t *Tunnel) heard(s *side, p []byte) {
+	switch {
+	case t.state != relaying: // the backend is gone
+	case s == &t.client:
+		t.in.Add(uint64(len(p)))
+		t.backend.write(p)
+	case t.farewell != nil:
+		n := t.toClient.finish(p)
+		t.tell(p[:n])
+		if !t.toClient.within() {
+			t.bidFarewell()
+		}
+	default:
+		t.toClient.pass(p)
+		t.tell(p)
+	}
+}
+
+func (t *Tunnel) tell(p []byte) {
+	t.out.Add(uint64(len(p)))
+	t.client.write(p)
+}
+
+func (t *Tunnel) bidFarewell() {
+	t.tell(t.farewell)
+	t.part()
+}
+
+// ended takes note that a side sends no more. A client may wait for its answers yet; a backend's end is the end.
+func (t *Tunnel) ended(s *side) {
+	switch {
+	case t.state == gone:
+	case t.state == parting, s == &t.client && s.deaf:
+		t.close()
+	case s == &t.client:
+		t.backend.finish()
+	default:
+		t.part()
+	}
+}
+
+// part closes the backend, and the client once it has read what it was sent.
+func (t *Tunnel) part() {
+	if t.state != relaying {
+		return
+	}
+	t.move(parting)
+	t.backend.close()
+	if t.client.deaf {
+		t.close()
+		return
+	}
+	t.loop.Set(&t.patience, partingMax)
+	t.client.readOn()
+	t.client.finish()
+}
+
+// close ends it all. The handlers are called no more.
+func (t *Tunnel) close() {
+	if t.state == gone {
+		return
+	}
+	t.move(gone)
+	t.loop.Unset(&t.patience)
+	t.client.close()
+	t.backend.close()
+	t.onGone()
+}

@@ -105,6 +105,11 @@ func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
 	}
+	if result.Replication != login.NoReplication {
+		p.logins.leave(entry, outcomeClient)
+		p.replicate(c, result, settings, leave)
+		return
+	}
 	set, err := p.env.Settings.Intern(settings)
 	if err != nil {
 		leave()
@@ -143,7 +148,11 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 // client may take the close as the sign that the request has been delivered.
 func (p *Proxy) cancel(request *login.Cancel) {
 	loop, slot, ok := cancelkey.Unpack(request.PID)
-	if !ok || loop >= len(p.engines) {
+	switch {
+	case !ok || loop > len(p.engines):
+		return
+	case loop == len(p.engines):
+		p.replications.cancel(p.ctx, slot, request.Secret)
 		return
 	}
 	done := make(chan struct{})

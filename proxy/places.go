@@ -14,54 +14,81 @@ import (
 // waited longest.
 type places struct {
 	mu      sync.Mutex
-	lanes   map[*relay.Lane]*tenant
-	order   []*relay.Lane // of lanes, as they came
+	holders map[holder]*tenant
+	order   []holder // of holders, as they came
 	byDB    map[string]int
 	byUser  map[string]int
-	waiting []*relay.Lane // refused, oldest first
+	waiting []holder // refused, oldest first
 }
 
-// tenant is what places knows of a lane.
+// holder is who may hold places: a *relay.Lane, or a *seat. Its methods may be called on any goroutine and do not block.
+type holder interface {
+	// Nudge says that there is a place, after one was refused.
+	Nudge()
+	// Reclaim asks for a place that is not in use; refused is called where there is none.
+	Reclaim(refused func())
+	// Yield asks for the place that is the next to be out of use.
+	Yield()
+}
+
+// tenant is what places knows of a holder.
 type tenant struct {
 	database, user       string
 	maxDB, maxUser       int
 	dbSection, usSection string
 
+	forGood     bool // it never gives a place up before its end
 	held        int  // places, kept ones included
 	kept        bool // one of them was given up by a rival and not yet taken
 	boundByUser bool // which limit refused it last
 }
 
 func newPlaces() *places {
-	return &places{lanes: map[*relay.Lane]*tenant{}, byDB: map[string]int{}, byUser: map[string]int{}}
+	return &places{holders: map[holder]*tenant{}, byDB: map[string]int{}, byUser: map[string]int{}}
 }
 
-// enter makes a lane known before it dials.
-func (p *places) enter(l *relay.Lane, t *tenant) {
+// enter makes a holder known before it asks.
+func (p *places) enter(h holder, t *tenant) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lanes[l] = t
-	p.order = append(p.order, l)
+	p.holders[h] = t
+	p.order = append(p.order, h)
+}
+
+// leave gives up all that a holder has, and forgets it.
+func (p *places) leave(h holder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	delete(p.holders, h)
+	p.order = slices.DeleteFunc(p.order, func(o holder) bool { return o == h })
+	p.forget(h)
+	for t.held > 0 {
+		p.release(t)
+	}
 }
 
 // Take implements relay.Places.
-func (p *places) Take(l *relay.Lane) bool {
+func (p *places) Take(l *relay.Lane) bool { return p.take(l) }
+
+// take asks for one more place.
+func (p *places) take(h holder) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.lanes[l]
+	t := p.holders[h]
 	if t.kept {
 		t.kept = false
 		return true
 	}
 	if p.room(t) {
 		p.hold(t)
-		p.forget(l)
+		p.forget(h)
 		return true
 	}
-	if !slices.Contains(p.waiting, l) {
-		p.waiting = append(p.waiting, l)
+	if !slices.Contains(p.waiting, h) {
+		p.waiting = append(p.waiting, h)
 	}
-	askNext(p.rivals(l, t))
+	askNext(p.rivals(h, t))
 	return false
 }
 
@@ -78,36 +105,36 @@ func (p *places) hold(t *tenant) {
 	p.byUser[t.user]++
 }
 
-func (p *places) forget(l *relay.Lane) {
-	p.waiting = slices.DeleteFunc(p.waiting, func(w *relay.Lane) bool { return w == l })
+func (p *places) forget(h holder) {
+	p.waiting = slices.DeleteFunc(p.waiting, func(w holder) bool { return w == h })
 }
 
-// rivals are the other lanes that hold places under the limit that binds t, those that hold the most first, and whether the
+// rivals are the other holders of places under the limit that binds t, those that hold the most first, and whether the
 // first of them has so many that it must give one up although it is busy: t has none, or fewer even after that.
-func (p *places) rivals(l *relay.Lane, t *tenant) (found []*relay.Lane, mustYield bool) {
+func (p *places) rivals(h holder, t *tenant) (found []holder, mustYield bool) {
 	for _, other := range p.order {
-		o := p.lanes[other]
+		o := p.holders[other]
 		same := o.database == t.database
 		if t.boundByUser {
 			same = o.user == t.user
 		}
-		if other != l && same && o.held > 0 {
+		if other != h && same && o.held > 0 && !o.forGood {
 			found = append(found, other)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *relay.Lane) int { return cmp.Compare(p.lanes[b].held, p.lanes[a].held) })
-	return found, len(found) > 0 && (t.held == 0 || p.lanes[found[0]].held > t.held+1)
+	slices.SortStableFunc(found, func(a, b holder) int { return cmp.Compare(p.holders[b].held, p.holders[a].held) })
+	return found, len(found) > 0 && (t.held == 0 || p.holders[found[0]].held > t.held+1)
 }
 
-// askNext asks the lanes in turn to close an idle backend, until one does. If none has any, the first must give up a busy one.
-func askNext(lanes []*relay.Lane, mustYield bool) {
+// askNext asks holders in turn to close an idle backend, until one does. If none has any, the first must give up a busy one.
+func askNext(holders []holder, mustYield bool) {
 	var ask func(i int)
 	ask = func(i int) {
 		switch {
-		case i < len(lanes):
-			lanes[i].Reclaim(func() { ask(i + 1) })
+		case i < len(holders):
+			holders[i].Reclaim(func() { ask(i + 1) })
 		case mustYield:
-			lanes[0].Yield()
+			holders[0].Yield()
 		}
 	}
 	ask(0)
@@ -117,16 +144,16 @@ func askNext(lanes []*relay.Lane, mustYield bool) {
 func (p *places) Give(l *relay.Lane) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.release(p.lanes[l])
+	p.release(p.holders[l])
 }
 
-// release frees a place and keeps it for the lane that has waited longest, of those that can use it.
+// release frees a place and keeps it for the holder that has waited longest, of those that can use it.
 func (p *places) release(t *tenant) {
 	t.held--
 	decrement(p.byDB, t.database)
 	decrement(p.byUser, t.user)
 	for _, w := range p.waiting {
-		if o := p.lanes[w]; p.room(o) {
+		if o := p.holders[w]; p.room(o) {
 			p.hold(o)
 			o.kept = true
 			p.forget(w)
@@ -140,17 +167,19 @@ func (p *places) release(t *tenant) {
 func (p *places) Decline(l *relay.Lane) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.lanes[l]; t.kept {
+	if t := p.holders[l]; t.kept {
 		t.kept = false
 		p.release(t)
 	}
 }
 
 // Bound implements relay.Places.
-func (p *places) Bound(l *relay.Lane) (setting string, value int, section string) {
+func (p *places) Bound(l *relay.Lane) (setting string, value int, section string) { return p.bound(l) }
+
+func (p *places) bound(h holder) (setting string, value int, section string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.lanes[l]
+	t := p.holders[h]
 	if t.boundByUser {
 		return "max_user_connections", t.maxUser, t.usSection
 	}

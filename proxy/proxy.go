@@ -49,8 +49,10 @@ type Proxy struct {
 	logins    *logins
 	listeners []*socket.Listener
 	doors     []*lobby.Door
-	web       *telemetry.Server
-	trimmer   trimmer
+
+	replications *replications
+	web          *telemetry.Server
+	trimmer      trimmer
 
 	ctx                 context.Context // ends with the proxy: logins under way are refused
 	stop                context.CancelFunc
@@ -79,6 +81,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		return nil, err
 	}
 	p.router = newRouter(c, p.engines, p.serverTLS)
+	p.replications = newReplications(len(p.engines), p.env.Secrets)
 	p.accounts = newAccounts(c, p.router.reach)
 	p.router.users = p.accounts
 	p.login = p.loginOptions()
@@ -213,6 +216,7 @@ func (p *Proxy) Stop() {
 		p.draining.Store(true)
 		p.endLogins()
 		p.tasks.Wait()
+		p.replications.close()
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
@@ -261,6 +265,7 @@ func (p *Proxy) Drain() {
 	gone := make(chan struct{})
 	go func() {
 		p.tasks.Wait()
+		p.replications.drain(grace, p.stopped)
 		empty.Wait()
 		close(gone)
 	}()

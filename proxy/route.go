@@ -78,9 +78,6 @@ func (r *router) place() int {
 func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 	s := r.config.PoolSettings(key.database, key.user)
 	target := r.target(key, d, s)
-	section := func(setting string) string {
-		return strings.Trim(r.config.SetIn(setting, key.database, key.user), "[]")
-	}
 	lane := r.engines[r.place()].NewLane(relay.LaneConfig{
 		Database: key.database, User: key.user, Mode: relayMode(s.Mode),
 		Pool: pool.Config{
@@ -89,7 +86,7 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
 			ServerLoginRetry: time.Duration(s.ServerLoginRetry),
 		},
-		Seed: seed(), SizeSection: section("pool_size"), MaxStatements: s.MaxPrepared, ResetQuery: s.ServerResetQuery,
+		Seed: seed(), SizeSection: r.section("pool_size", key), MaxStatements: s.MaxPrepared, ResetQuery: s.ServerResetQuery,
 		CancelWaitTimeout: time.Duration(r.config.Timeouts.CancelWaitTimeout),
 		Places:            r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
@@ -99,14 +96,24 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 			return backend.Cancel(ctx, target, pid, secret)
 		},
 	})
-	r.places.enter(lane, &tenant{
-		database: key.database, user: key.user,
-		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
-		dbSection: section("max_db_connections"), usSection: section("max_user_connections"),
-	})
+	r.places.enter(lane, r.tenant(key, s))
 	lane.Open()
 	r.lanes[key] = lane
 	return lane
+}
+
+// tenant is what the limits over pools hold against a pool, or one connection for replication.
+func (r *router) tenant(key poolKey, s config.PoolSettings) *tenant {
+	return &tenant{
+		database: key.database, user: key.user,
+		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
+		dbSection: r.section("max_db_connections", key), usSection: r.section("max_user_connections", key),
+	}
+}
+
+// section is where a setting that holds for a pool is set, for hints.
+func (r *router) section(setting string, key poolKey) string {
+	return strings.Trim(r.config.SetIn(setting, key.database, key.user), "[]")
 }
 
 // target is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a
@@ -169,7 +176,21 @@ func relayMode(m config.PoolMode) relay.Mode {
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
 // user is asked for each time, because a login may have shown something else since.
 func (r *router) dial(ctx context.Context, key poolKey, d config.Database, s config.PoolSettings) (*relay.Dialled, *relay.DialError) {
-	target := r.target(key, d, s)
+	find := func() backend.Target { return r.target(key, d, s) }
+	conn, failure := r.connect(ctx, key, d, find)
+	if failure != nil {
+		return nil, failure
+	}
+	fd, err := socket.Detach(conn.Net)
+	if err != nil {
+		return nil, dialError(find(), err)
+	}
+	return &relay.Dialled{FD: fd, TLS: conn.TLS, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: find().Address()}, nil
+}
+
+// connect logs in to a server; find says where and as whom.
+func (r *router) connect(ctx context.Context, key poolKey, d config.Database, find func() backend.Target) (*backend.Conn, *relay.DialError) {
+	target := find()
 	conn, err := backend.Dial(ctx, target)
 	if ofPassword(err) && !d.Password.IsSet() {
 		again, trouble := r.users.refresh(ctx, key)
@@ -179,18 +200,14 @@ func (r *router) dial(ctx context.Context, key poolKey, d config.Database, s con
 			e.Err = fmt.Errorf("%w; looking the user up: %w", err, trouble)
 			return nil, e
 		case again:
-			target = r.target(key, d, s)
+			target = find()
 			conn, err = backend.Dial(ctx, target)
 		}
 	}
 	if err != nil {
 		return nil, dialError(target, err)
 	}
-	fd, err := socket.Detach(conn.Net)
-	if err != nil {
-		return nil, dialError(target, err)
-	}
-	return &relay.Dialled{FD: fd, TLS: conn.TLS, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: target.Address()}, nil
+	return conn, nil
 }
 
 // ofPassword reports whether a dial failed for what weir has shown in place of a password, or for want of it.

@@ -12,8 +12,9 @@ import (
 func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
-		Logins: p.logins.snapshot(),
-		Limits: status.Limits{MaxClients: p.config.Limits.MaxClientConn, Clients: p.census.count()},
+		Logins:       p.logins.snapshot(),
+		Replications: p.replications.snapshot(),
+		Limits:       status.Limits{MaxClients: p.config.Limits.MaxClientConn, Clients: p.census.count()},
 	}
 	for _, e := range p.engines {
 		if pools, loop, ok := e.Snapshot(); ok {

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange",
 	"proxy/lobby", "proxy/login", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
-	"proxy/status", "proxy/telemetry", "proxy/wire",
+	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
 
 // table has a row for every package, in the order in which data flows. What
@@ -100,7 +100,7 @@ var table = map[string]rule{
 	},
 	"proxy/backend": {
 		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
-		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
+		outside: []string{"github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgproto3"},
 		why:     "a backend is dialled by pgconn and handed over, its settings as session names them; who leases it is not its business",
 	},
 	"proxy/status": {
@@ -116,6 +116,10 @@ var table = map[string]rule{
 			"proxy/session", "proxy/socket", "proxy/sqlscan", "proxy/status", "proxy/wire",
 		},
 		why: "the data path is ours from end to end: no library, no configuration, no login; sqlscan for the verdict that it keeps with a text",
+	},
+	"proxy/tunnel": {
+		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},
+		why:  "it passes bytes on until one side ends, and knows only where a message does",
 	},
 	"proxy/admin": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},

@@ -39,6 +39,7 @@ type Target struct {
 	Protocol32      bool                // ask for protocol 3.2 rather than 3.0
 	ApplicationName string              // "" for none; what a backend is called while no client has named it
 	Settings        []session.Setting   // further startup parameters
+	Replication     string              // the startup parameter of that name; "" for an ordinary connection
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
 	KeepAlive       net.KeepAliveConfig // of TCP; the zero value stands for defaultKeepAlive
 }
@@ -109,6 +110,7 @@ type Conn struct {
 	Secret        []byte            // 4 bytes; with protocol 3.2 up to 256
 	Params        []session.Setting // as ParameterStatus reported them, sorted by name
 	TxStatus      byte              // 'I'
+	Said          []byte            // messages that came behind the login and were read already; a connection for replication only
 	ServerVersion int               // as server_version_num: 150020; 0 if it could not be read
 	RemoteAddr    net.Addr
 
@@ -219,6 +221,9 @@ func (t Target) config(l *link) (*pgconn.Config, error) {
 	}
 	for _, s := range t.Settings {
 		config.RuntimeParams[s.Name] = s.Value
+	}
+	if t.Replication != "" {
+		config.RuntimeParams["replication"] = t.Replication
 	}
 	if t.Protocol32 {
 		config.MaxProtocolVersion = "3.2"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -112,8 +113,14 @@ func (c *answerConn) Close() error {
 // used would be lost to the loop, which would then wait for it forever. Without
 // TLS the bytes are counted, and pgconn asked again until it has used them all;
 // with TLS they are taken from it.
+//
+// A server of replication speaks no SQL that pgconn could ask it with. There the
+// bytes are taken from pgconn in any case.
 func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, l *link) (*Conn, error) {
-	err := l.sync(ctx, pg)
+	var err error
+	if t.Replication == "" {
+		err = l.sync(ctx, pg)
+	}
 	var hijacked *pgconn.HijackedConn
 	if err == nil {
 		hijacked, err = pg.Hijack()
@@ -122,12 +129,16 @@ func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, l *link) (*Conn
 		_ = pg.Close(ctx)
 		return nil, err
 	}
-	if err := l.settle(hijacked); err != nil {
+	said, err := unused(hijacked.Frontend)
+	if err == nil {
+		err = l.settle(hijacked)
+	}
+	if err != nil {
 		_ = l.nc.Close()
 		return nil, err
 	}
 	conn := &Conn{
-		Net: l.nc, TLS: l.adapter, PID: hijacked.PID, Secret: hijacked.SecretKey, TxStatus: hijacked.TxStatus,
+		Net: l.nc, TLS: l.adapter, PID: hijacked.PID, Secret: hijacked.SecretKey, TxStatus: hijacked.TxStatus, Said: said,
 		Params: sorted(hijacked.ParameterStatuses), RemoteAddr: l.nc.RemoteAddr(), Target: t,
 	}
 	conn.ServerVersion = versionOf(hijacked.ParameterStatuses["server_version"])
@@ -172,6 +183,21 @@ func (l *link) settle(hijacked *pgconn.HijackedConn) error {
 	}
 	l.adapter.Over(top)
 	return l.takeUnread()
+}
+
+// unused takes the messages that pgconn's message reader holds; a part of one is
+// waited for. Behind sync there is none.
+func unused(f *pgproto3.Frontend) (said []byte, err error) {
+	for f.ReadBufferLen() > 0 && len(said) <= loginMessageMax {
+		message, err := f.Receive()
+		if err == nil {
+			said, err = message.Encode(said)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return said, nil
 }
 
 // takeUnread takes what pgconn's background reader, which is at rest, and TLS have

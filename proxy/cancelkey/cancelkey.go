@@ -86,6 +86,9 @@ func (s *Stretcher) Long(pid, secret uint32) [LongLen]byte {
 	return [LongLen]byte(h.Sum(nil))
 }
 
+// Short is the secret as it is sent to clients that get a short one.
+func Short(secret uint32) []byte { return binary.BigEndian.AppendUint32(nil, secret) }
+
 // Equal reports whether what a CancelRequest presented is that secret. It takes the same time wherever the two differ; only
 // the length of what was presented, which its sender knows, shows.
 func Equal(secret uint32, presented []byte) bool {

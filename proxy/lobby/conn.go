@@ -66,6 +66,7 @@ type Conn struct {
 	ahead  []byte        // of the coroutine's buffer: read, and not asked for yet
 	dry    bool          // the socket has been read empty: what comes later is a new edge
 	missed bool          // there may be something to read that is no new edge
+	hungUp atomic.Bool   // the peer has sent its FIN, or is gone
 	over   atomic.Uint32 // why nothing is waited for any more; 0: it is
 	edge   chan struct{} // tells a function apart that the connection, or the deadline, has something for it
 }
@@ -83,6 +84,9 @@ func (c *Conn) Loop() *eventloop.Loop { return c.loop }
 // OnReady is called by the loop.
 func (c *Conn) OnReady(e eventloop.Event) {
 	c.dry = false
+	if e&eventloop.HangUp != 0 {
+		c.hungUp.Store(true)
+	}
 	c.missed = c.missed || e&eventloop.HangUp != 0 || c.state == writing || c.state == apart
 	switch {
 	case c.state == reading && e&eventloop.Readable == 0:
@@ -312,6 +316,9 @@ func (c *Conn) LocalAddr() net.Addr { return c.door.listener.Addr() }
 
 // RemoteAddr implements net.Conn. Any goroutine.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// HungUp reports whether the peer has said that it sends no more, or is gone. Any goroutine.
+func (c *Conn) HungUp() bool { return c.hungUp.Load() }
 
 // Buffered is how many bytes were read and not asked for yet: where less than readAhead is asked for, all that had come.
 func (c *Conn) Buffered() int { return len(c.ahead) }

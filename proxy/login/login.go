@@ -104,6 +104,7 @@ type attempt struct {
 	greeted        bool // the peer speaks the protocol and understands an error
 	major, minor   uint16
 	user, database string
+	replication    Replication
 
 	// Known once the client has been authenticated.
 	rule    *hba.Rule  // that holds for it; nil without rules
@@ -204,7 +205,10 @@ func (a *attempt) run() (Result, *Failure) {
 		return Result{}, a.interrupted()
 	}
 	a.out = wire.AppendAuthenticationOk(a.out)
-	return Result{User: a.user, Database: a.database, Settings: settings, Account: a.account, Keys: a.keys, Rule: a.rule, Minor: a.minor}, nil
+	return Result{
+		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
+		Minor: a.minor,
+	}, nil
 }
 
 // admit asks the questions that only a client that proved who it is gets an answer to.

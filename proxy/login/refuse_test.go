@@ -87,8 +87,6 @@ var badLogins = []struct {
 		"it answers the request first; we would rather not",
 	},
 	{"cancel with a short secret", []string{first(cancelCode, "\x00\x00\x00\x01abc")}, "", Malformed, ""},
-	{"replication", []string{first(v30, "user\x00a\x00replication\x00on\x00\x00")}, "E FATAL 0A000 replication connections are not supported", Unsupported, "it can do it"},
-	{"replication=database", []string{first(v30, "user\x00a\x00replication\x00database\x00\x00")}, "E FATAL 0A000 replication connections are not supported", Unsupported, "it can do it"},
 	{"replication=perhaps", []string{first(v30, "user\x00a\x00replication\x00perhaps\x00\x00")}, `E FATAL 22023 invalid value for parameter "replication": "perhaps"`, BadSetting, ""},
 	{"newer protocol, then nothing", []string{first(v30|3, "user\x00a\x00\x00")}, "v 196610 []; R SASL [SCRAM-SHA-256]", Gone, ""},
 	{"unknown option, then nothing", []string{first(v30|2, "_pq_.x\x001\x00user\x00a\x00\x00")}, "v 196610 [_pq_.x]; R SASL [SCRAM-SHA-256]", Gone, ""},

@@ -25,6 +25,8 @@ type Result struct {
 	// setting's name must have, so it holds neither quotes nor blanks; whether there is such a setting, and whether it
 	// takes the value, the server knows.
 	Settings []wire.Param
+	// Replication is what the startup parameter of that name asks for.
+	Replication Replication
 	// TLS is on top of the connection, nil where that is plain. Conn is what to talk on while it still blocks: of a CancelRequest
 	// and for what has to be said before the connection is a loop's.
 	TLS  *socket.Adapter
@@ -42,6 +44,19 @@ type Result struct {
 	Minor uint16
 }
 
+// Replication is a kind of connection (manual, "Streaming Replication Protocol").
+type Replication uint8
+
+// The kinds.
+const (
+	NoReplication       Replication = iota // an ordinary connection
+	PhysicalReplication                    // it has no database, and speaks the commands of replication only
+	LogicalReplication                     // it has a database, and speaks SQL as well
+)
+
+// Parameter is the startup parameter's value.
+func (r Replication) Parameter() string { return [...]string{"false", "true", "database"}[r] }
+
 // Cancel is what a CancelRequest holds: a claim, not checked here.
 type Cancel struct {
 	PID    uint32
@@ -55,7 +70,7 @@ type Reason uint8
 const (
 	Malformed       Reason = iota + 1 // bytes that are no login
 	BadTLS                            // no agreement on TLS, or less of it than is demanded
-	Unsupported                       // a correct wish that weir does not fulfil: protocol version, replication
+	Unsupported                       // a correct wish that weir does not fulfil: the protocol's version
 	TimedOut                          // client_login_timeout
 	ShutDown                          // weir stops
 	Gone                              // the peer closed or vanished, as port checks do: not worth a line

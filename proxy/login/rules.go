@@ -50,6 +50,7 @@ func ofRule(m hba.Method) Method {
 // request is the connection as rules see it.
 func (a *attempt) request() hba.Request {
 	q := hba.Request{TLS: a.tls != nil, Database: a.database, User: a.user, Interfaces: interfaces}
+	q.Replication = a.replication == PhysicalReplication
 	switch addr := a.nc.RemoteAddr().(type) {
 	case *net.UnixAddr:
 		q.Local = true
@@ -79,7 +80,7 @@ func interfaces() []netip.Prefix {
 
 // visitor is the connection as errors name it.
 func (a *attempt) visitor() pgerror.Visitor {
-	v := pgerror.Visitor{Host: "[local]", User: a.user, Database: a.database, TLS: a.tls != nil}
+	v := pgerror.Visitor{Host: "[local]", User: a.user, Database: a.database, TLS: a.tls != nil, Replication: a.replication == PhysicalReplication}
 	if addr, ok := a.nc.RemoteAddr().(*net.TCPAddr); ok {
 		v.Host = addr.AddrPort().Addr().Unmap().WithZone("").String()
 	}

@@ -20,8 +20,10 @@ func (a *attempt) identify(s wire.Startup) *Failure {
 	if v, ok := s.Param("replication"); ok {
 		on, valid := parseBool(v)
 		switch {
-		case on || v == "database":
-			return a.fail(Unsupported, pgerror.ReplicationUnsupported, "")
+		case v == "database":
+			a.replication = LogicalReplication
+		case on:
+			a.replication = PhysicalReplication
 		case !valid:
 			return a.fail(BadSetting, pgerror.InvalidReplication(v), "")
 		}

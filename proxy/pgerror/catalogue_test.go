@@ -84,7 +84,6 @@ var catalogue = []chapter{
 		},
 		{"ShuttingDown", ShuttingDown, "A client connected while weir was draining.", "Connect again."},
 		{"UnsupportedProtocol", UnsupportedProtocol(2, 0), "The client speaks protocol 2, or one that does not exist yet.", "Use a driver for PostgreSQL 7.4 or later."},
-		{"ReplicationUnsupported", ReplicationUnsupported, "The startup parameter `replication` is on.", "Connect to PostgreSQL directly."},
 		{"InvalidReplication", InvalidReplication("x"), "The startup parameter `replication` is no boolean.", "See the hint."},
 		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
 		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},

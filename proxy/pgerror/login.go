@@ -24,14 +24,6 @@ var EmptyPassword = &Error{
 	Message: "empty password returned by client",
 }
 
-// ReplicationUnsupported answers the startup parameter "replication".
-var ReplicationUnsupported = &Error{
-	Severity: SeverityFatal, Code: CodeNotSupported,
-	Message: "replication connections are not supported",
-	Detail:  "A replication connection cannot be pooled, and this version of weir does not pass it through.",
-	Hint:    "Connect to PostgreSQL directly for replication.",
-}
-
 // InvalidSASLMechanism answers a client that chose a mechanism which it was not offered.
 var InvalidSASLMechanism = &Error{
 	Severity: SeverityFatal, Code: CodeProtocolViolation,
@@ -107,12 +99,16 @@ type Visitor struct {
 	Host           string // an address, or [local]
 	User, Database string
 	TLS            bool
+	Replication    bool // physical
 }
 
 func (v Visitor) String() string {
 	encryption := "no encryption"
 	if v.TLS {
 		encryption = "SSL encryption"
+	}
+	if v.Replication {
+		return `replication connection from host "` + v.Host + `", user "` + v.User + `", ` + encryption
 	}
 	return `host "` + v.Host + `", user "` + v.User + `", database "` + v.Database + `", ` + encryption
 }

@@ -19,6 +19,16 @@ type Snapshot struct {
 	Loops   []Loop
 	Logins  Logins
 	Limits  Limits
+
+	Replications []Replication // sorted by database, then user
+}
+
+// Replication is what there is of connections for replication, by the names that their clients gave; all but Clients are totals.
+type Replication struct {
+	Database, User    string
+	Clients           int
+	Served            uint64
+	BytesIn, BytesOut uint64 // from clients, and to clients
 }
 
 // Logins counts connections before they become clients; all but Now are totals.

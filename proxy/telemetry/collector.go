@@ -40,6 +40,12 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for i, l := range s.Loops {
 		e.loop(strconv.Itoa(i), l)
 	}
+	for _, r := range s.Replications {
+		e.value(&replicas, float64(r.Clients), r.Database, r.User)
+		e.count(&replicasTotal, r.Served, r.Database, r.User)
+		e.count(&replicaBytes, r.BytesIn, r.Database, r.User, "in")
+		e.count(&replicaBytes, r.BytesOut, r.Database, r.User, "out")
+	}
 	e.logins(s.Logins)
 	e.value(&maxClients, float64(s.Limits.MaxClients))
 	e.value(&up, float64(s.Started.UnixMilli())/1000)

@@ -63,6 +63,9 @@ var (
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that had said nothing and were closed to make room for others (max_logins)."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
+	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
+	replicasTotal  = metric{"weir_replication_connections_total", counter, poolLabels, "Connections for replication that were opened."}
+	replicaBytes   = metric{"weir_replication_bytes_total", counter, pool("direction"), "Bytes from clients that replicate (in) and to them (out)."}
 	loopPolls      = metric{"weir_loop_polls_total", counter, []string{"loop"}, "How often an event loop asked the kernel for events, sleeping while there are none."}
 	loopCalls      = metric{"weir_loop_socket_calls_total", counter, []string{"loop", "call"}, "System calls on sockets: read, write."}
 	loopBytes      = metric{"weir_loop_socket_bytes_total", counter, []string{"loop", "call"}, "Bytes that these calls moved, clients and servers together."}
@@ -75,6 +78,7 @@ var families = []*metric{
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
+	&replicas, &replicasTotal, &replicaBytes,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }
 

@@ -34,8 +34,9 @@ func (sample) Snapshot() status.Snapshot {
 	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
-		Logins: status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
-		Limits: status.Limits{MaxClients: 10000},
+		Logins:       status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Limits:       status.Limits{MaxClients: 10000},
+		Replications: []status.Replication{{Database: "shop", User: "replica", Clients: 1}},
 	}
 }
 

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"weir/proxy/backend"
+	"weir/proxy/cancelkey"
+	"weir/proxy/lobby"
+	"weir/proxy/login"
+	"weir/proxy/pgerror"
+	"weir/proxy/session"
+	"weir/proxy/socket"
+	"weir/proxy/tunnel"
+)
+
+// replicate serves a client that asks for replication: it gets a backend of its own, which is dialled with the client's startup
+// parameters, outside of the pools and within the limits over them, and which ends with it. c is in nobody's hands behind it.
+func (p *Proxy) replicate(c *lobby.Conn, result login.Result, settings []session.Setting, leave func()) {
+	r := &replication{
+		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
+		key: poolKey{result.Database, result.User}, seat: newSeat(p.router.places),
+	}
+	p.accounts.learn(r.key, result.Account, result.Keys)
+	var conn *backend.Conn
+	var trouble *pgerror.Error
+	c.Apart(func() { conn, trouble = p.dialReplication(r, result.Replication, settings, c.HungUp) })
+	fd := -1
+	if trouble == nil {
+		var err error
+		if fd, err = socket.Detach(conn.Net); err != nil {
+			trouble = pgerror.Unreachable(conn.Target.Address(), err.Error())
+		}
+	}
+	if trouble != nil {
+		r.seat.leave()
+		leave()
+		p.refuse(result, trouble)
+		return
+	}
+	r.backend = conn
+	greeting := p.replications.enter(r, result.Owed)
+	clientFD, token, ahead := c.Leave(c.Loop())
+	t, err := tunnel.Open(c.Loop(), tunnel.Config{
+		Client:   tunnel.Side{FD: clientFD, TLS: result.TLS, Token: token, Here: true},
+		Backend:  tunnel.Side{FD: fd, TLS: conn.TLS},
+		Greeting: greeting, Ahead: ahead,
+		OnGone: func() { p.replicationGone(r, leave) },
+	})
+	if err != nil {
+		p.log.Error("client not taken over", "error", err, "peer", r.peer)
+		p.replicationGone(r, leave)
+		return
+	}
+	p.replications.opened(r, t)
+	p.log.Info("replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
+		"replication", result.Replication.Parameter(), "backend", conn.PID)
+}
+
+func (p *Proxy) replicationGone(r *replication, leave func()) {
+	p.replications.leave(r)
+	r.seat.leave()
+	leave()
+	p.log.Info("replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
+}
+
+// dialReplication waits for a place and logs in to the server as the client wants it. On a goroutine of its own.
+func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings []session.Setting, hungUp func() bool) (*backend.Conn, *pgerror.Error) {
+	d, _ := p.config.Database(r.key.database)
+	key := r.key
+	if d.User != "" {
+		key.user = d.User
+	}
+	s := p.config.PoolSettings(key.database, key.user)
+	if err := r.seat.take(p.ctx, p.router.tenant(key, s), time.Duration(s.QueryWaitTimeout), hungUp); err != nil {
+		return nil, err
+	}
+	conn, failure := p.router.connect(p.ctx, key, d, func() backend.Target {
+		t := p.router.target(key, d, s)
+		t.Settings, t.Replication = settings, kind.Parameter()
+		return t
+	})
+	switch {
+	case p.ctx.Err() != nil:
+		if conn != nil {
+			_ = conn.Net.Close()
+		}
+		return nil, pgerror.ShuttingDown
+	case failure != nil:
+		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.database+"/"+key.user, "error", failure.Err)
+		return nil, failure.Client
+	}
+	return conn, nil
+}
+
+// seat is the place of one connection for replication among those of the pools.
+type seat struct {
+	places *places
+	taken  bool
+	offer  chan struct{}
+}
+
+func newSeat(p *places) *seat { return &seat{places: p, offer: make(chan struct{}, 1)} }
+
+// Nudge implements holder.
+func (s *seat) Nudge() {
+	select {
+	case s.offer <- struct{}{}:
+	default:
+	}
+}
+
+// Reclaim implements holder.
+func (*seat) Reclaim(refused func()) { refused() }
+
+// Yield implements holder. It is not asked.
+func (*seat) Yield() {}
+
+// lookEvery is how often somebody who waits for a place is looked after.
+const lookEvery = time.Second
+
+// take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
+func (s *seat) take(ctx context.Context, t *tenant, wait time.Duration, hungUp func() bool) *pgerror.Error {
+	t.forGood = true
+	s.places.enter(s, t)
+	s.taken = true
+	var over <-chan time.Time // never without a timeout
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		over = timer.C
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for !s.places.take(s) {
+		select {
+		case <-s.offer:
+		case <-look.C:
+			if hungUp() {
+				return pgerror.Canceled.WithSeverity(pgerror.SeverityFatal) // nobody hears it
+			}
+		case <-ctx.Done():
+			return pgerror.ShuttingDown
+		case <-over:
+			setting, value, section := s.places.bound(s)
+			return pgerror.NoBackend(pgerror.Wait{
+				After: wait, Pool: t.database + "/" + t.user, Setting: setting, Value: value, Section: section,
+			}).WithSeverity(pgerror.SeverityFatal)
+		}
+	}
+	return nil
+}
+
+// leave gives the place up, if there is one.
+func (s *seat) leave() {
+	if s.taken {
+		s.places.leave(s)
+	}
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/proxy/backend"
+	"weir/proxy/cancelkey"
+	"weir/proxy/pgerror"
+	"weir/proxy/status"
+	"weir/proxy/tunnel"
+	"weir/proxy/wire"
+)
+
+// replication is one client with its backend.
+type replication struct {
+	key     poolKey // as the client named them
+	peer    string
+	secret  uint32
+	longKey bool
+	seat    *seat
+	backend *backend.Conn
+	tunnel  *tunnel.Tunnel // nil until it is open
+
+	slot    uint32 // guarded, as is the rest, by replications.mu
+	cancels int
+}
+
+// replications are all of the process: for cancel requests, for metrics, and for the end.
+type replications struct {
+	index   int // in place of a loop's, in cancel keys
+	secrets *cancelkey.Stretcher
+
+	mu     sync.Mutex
+	bySlot map[uint32]*replication
+	next   uint32
+	totals map[poolKey]*status.Replication // of those that have ended, save for Clients
+	gone   chan struct{}                   // closed when the last one is, while somebody waits for that
+}
+
+func newReplications(index int, secrets *cancelkey.Stretcher) *replications {
+	return &replications{index: index, secrets: secrets, bySlot: map[uint32]*replication{}, totals: map[poolKey]*status.Replication{}}
+}
+
+// enter counts a new one in, and returns what its client is greeted with: behind what is owed from the login what the server has
+// said at its own, with weir's key in place of the server's.
+func (s *replications) enter(r *replication, owed []byte) []byte {
+	s.mu.Lock()
+	for s.bySlot[s.next] != nil {
+		s.next = (s.next + 1) % cancelkey.SlotsMax
+	}
+	r.slot = s.next
+	s.next = (s.next + 1) % cancelkey.SlotsMax
+	s.bySlot[r.slot] = r
+	s.total(r.key).Served++
+	s.mu.Unlock()
+
+	b := owed
+	for _, p := range r.backend.Params {
+		b = wire.AppendParameterStatus(b, p.Name, p.Value)
+	}
+	pid, _ := cancelkey.Pack(s.index, r.slot)
+	b = wire.AppendBackendKeyData(b, pid, s.key(r, pid))
+	b = wire.AppendReadyForQuery(b, wire.TxIdle)
+	return append(b, r.backend.Said...)
+}
+
+func (s *replications) key(r *replication, pid uint32) []byte {
+	if r.longKey {
+		long := s.secrets.Long(pid, r.secret)
+		return long[:]
+	}
+	return cancelkey.Short(r.secret)
+}
+
+// total is what is counted of those that have ended. Under the lock.
+func (s *replications) total(key poolKey) *status.Replication {
+	t := s.totals[key]
+	if t == nil {
+		t = &status.Replication{Database: key.database, User: key.user}
+		s.totals[key] = t
+	}
+	return t
+}
+
+// opened is told that r.tunnel is open. It may have ended since.
+func (s *replications) opened(r *replication, t *tunnel.Tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.tunnel = t
+}
+
+// leave counts one out.
+func (s *replications) leave(r *replication) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bySlot, r.slot)
+	if r.tunnel != nil {
+		in, out := r.tunnel.Bytes()
+		t := s.total(r.key)
+		t.BytesIn += in
+		t.BytesOut += out
+	}
+	if s.gone != nil && len(s.bySlot) == 0 {
+		close(s.gone)
+		s.gone = nil
+	}
+}
+
+// cancelTimeout bounds a cancel request to the server.
+const cancelTimeout = 10 * time.Second
+
+// cancel asks the server to cancel what the backend of the client with that key is doing, and returns when the server has had the
+// request. A backend has one client only, so a request that comes late hits nobody else.
+func (s *replications) cancel(ctx context.Context, slot uint32, secret []byte) {
+	r := s.byKey(slot, secret)
+	if r == nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	defer stop()
+	_ = backend.Cancel(ctx, r.backend.Target, r.backend.PID, r.backend.Secret) // the client tries again
+	s.mu.Lock()
+	r.cancels--
+	s.mu.Unlock()
+}
+
+// cancelsMax bounds the cancel requests under way for one backend.
+const cancelsMax = 2
+
+// byKey finds the client with that key, if one more cancel request may go to its backend, and counts that.
+func (s *replications) byKey(slot uint32, secret []byte) *replication {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.bySlot[slot]
+	if r == nil || r.cancels >= cancelsMax {
+		return nil
+	}
+	pid, _ := cancelkey.Pack(s.index, slot)
+	if subtle.ConstantTimeCompare(s.key(r, pid), secret) != 1 {
+		return nil
+	}
+	r.cancels++
+	return r
+}
+
+// tunnels are those that are open.
+func (s *replications) tunnels() []*tunnel.Tunnel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []*tunnel.Tunnel
+	for _, r := range s.bySlot {
+		if r.tunnel != nil {
+			open = append(open, r.tunnel)
+		}
+	}
+	return open
+}
+
+// drain lets them go on for grace, sends them away, and returns when the last one is gone, or proxy has stopped.
+func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
+	s.mu.Lock()
+	gone := make(chan struct{})
+	if len(s.bySlot) == 0 {
+		close(gone)
+	} else {
+		s.gone = gone
+	}
+	s.mu.Unlock()
+	limit := time.NewTimer(grace)
+	defer limit.Stop()
+	select {
+	case <-gone:
+		return
+	case <-stopped:
+		return
+	case <-limit.C:
+	}
+	farewell := wire.AppendErrorResponse(nil, pgerror.AdminShutdown)
+	for _, t := range s.tunnels() {
+		t.Dismiss(farewell)
+	}
+	select {
+	case <-gone:
+	case <-stopped:
+	}
+}
+
+// close ends all at once.
+func (s *replications) close() {
+	farewell := wire.AppendErrorResponse(nil, pgerror.AdminShutdown)
+	for _, t := range s.tunnels() {
+		t.Close(farewell)
+	}
+}
+
+// snapshot is what there is and was, by database and user as clients name them.
+func (s *replications) snapshot() []status.Replication {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := map[poolKey]status.Replication{}
+	for key, t := range s.totals {
+		now[key] = *t
+	}
+	for _, r := range s.bySlot {
+		n := now[r.key]
+		n.Clients++
+		if r.tunnel != nil {
+			in, out := r.tunnel.Bytes()
+			n.BytesIn += in
+			n.BytesOut += out
+		}
+		now[r.key] = n
+	}
+	return slices.SortedFunc(maps.Values(now), func(a, b status.Replication) int {
+		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+	})
+}

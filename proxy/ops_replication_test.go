@@ -49,13 +49,20 @@ func connInfo(w *weirUnderTest, d *pgserver.Database) string {
 // tool is one of PostgreSQL's client programs, ready to run for a while.
 func tool(t *testing.T, d *pgserver.Database, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path := d.Server.Bin(name)
-	if path == "" {
-		t.Skipf("no %s", name)
+	path := clientProgram(t, d, name)
+	if version, _ := exec.Command(path, "--version").Output(); name != "psql" && !strings.Contains(string(version), " "+serverMajor(d)+".") {
+		t.Skipf("%s is another version's than the server: %s", name, version)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
 	return exec.CommandContext(ctx, path, args...)
+}
+
+// serverMajor is the server's major version: the programs refuse to replicate from a later one.
+func serverMajor(d *pgserver.Database) string {
+	_, version, _ := strings.Cut(d.Server.Version(), ") ")
+	major, _, _ := strings.Cut(version, ".")
+	return major
 }
 
 func run(t *testing.T, cmd *exec.Cmd) {

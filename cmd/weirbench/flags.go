@@ -8,12 +8,13 @@ import (
 
 // commandLine is all flags. Those with the default 0 have one per suite, and a shorter one under --quick.
 type commandLine struct {
-	All     struct{}     `cmd:"" help:"All suites, one after the other."`
-	CPU     cpuFlags     `cmd:"" name:"cpu" help:"CPU time of the proxy per transaction, under pgbench -S."`
-	Idle    idleFlags    `cmd:"" help:"Memory of idle logged-in clients."`
-	Fair    fairFlags    `cmd:"" help:"Waits of many clients on few backends."`
-	Slow    slowFlags    `cmd:"" help:"Memory behind a slow client, and in front of a slow server."`
-	Connect connectFlags `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
+	All      struct{}      `cmd:"" help:"All suites, one after the other."`
+	CPU      cpuFlags      `cmd:"" name:"cpu" help:"CPU time of the proxy per transaction, under pgbench -S."`
+	Idle     idleFlags     `cmd:"" help:"Memory of idle logged-in clients."`
+	Fair     fairFlags     `cmd:"" help:"Waits of many clients on few backends."`
+	Slow     slowFlags     `cmd:"" help:"Memory behind a slow client, and in front of a slow server."`
+	Prepared preparedFlags `cmd:"" help:"The same for prepared statements and pipelines of them."`
+	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
 
 	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`
 	Weir         []string `placeholder:"[NAME=]PATH" help:"A weir to measure; may be given several times, and as none. Without it weir is built from the source here."`
@@ -29,7 +30,7 @@ type commandLine struct {
 
 type loadFlags struct {
 	Clients  []int         `short:"c" placeholder:"N,..." help:"Numbers of clients."`
-	Modes    []string      `short:"M" default:"simple" enum:"simple,extended,prepared" help:"Query modes of pgbench (simple, extended, prepared)."`
+	Modes    []string      `short:"M" enum:"simple,extended,prepared,pipeline" help:"Query modes of pgbench (simple, extended, prepared), or pipeline: pipelines of prepared statements."`
 	Jobs     int           `short:"j" default:"2" help:"Threads of pgbench (${default})."`
 	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
 	Backends int           `default:"16" help:"Pool size (${default})."`
@@ -41,6 +42,8 @@ type cpuFlags struct {
 }
 
 type connectFlags struct{ loadFlags }
+
+type preparedFlags = cpuFlags
 
 type idleFlags struct {
 	Clients  int `short:"c" placeholder:"N" help:"Clients."`
@@ -73,24 +76,33 @@ func choose[T comparable](given T, quick bool, short, full T) T {
 	return full
 }
 
-func (f loadFlags) options(c *commandLine, clients []int) bench.CPUOptions {
+func (f loadFlags) options(c *commandLine, clients []int, modes ...string) bench.CPUOptions {
 	if len(f.Clients) > 0 {
 		clients = f.Clients
 	}
+	if len(f.Modes) > 0 {
+		modes = f.Modes
+	}
 	return bench.CPUOptions{
-		Modes: f.Modes, Clients: clients, Jobs: f.Jobs, Backends: f.Backends,
+		Modes: modes, Clients: clients, Jobs: f.Jobs, Backends: f.Backends,
 		Rounds:   choose(c.Rounds, c.Quick, 3, 5),
 		Duration: choose(f.Duration, c.Quick, 2*time.Second, 8*time.Second),
 	}
 }
 
 func (c *commandLine) cpu() bench.CPUOptions {
-	opts := c.CPU.options(c, []int{8, 64, 256})
+	opts := c.CPU.options(c, []int{8, 64, 256}, "simple")
 	opts.Calls = c.CPU.Calls
 	return opts
 }
 
-func (c *commandLine) connect() bench.CPUOptions { return c.Connect.options(c, []int{8}) }
+func (c *commandLine) prepared() bench.CPUOptions {
+	opts := c.Prepared.options(c, []int{64}, "prepared", "pipeline")
+	opts.Calls = c.Prepared.Calls
+	return opts
+}
+
+func (c *commandLine) connect() bench.CPUOptions { return c.Connect.options(c, []int{8}, "simple") }
 
 func (c *commandLine) idle() bench.IdleOptions {
 	return bench.IdleOptions{

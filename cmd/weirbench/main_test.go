@@ -42,6 +42,9 @@ func TestAllRunsEachSuiteWithItsDefaults(t *testing.T) {
 	if got := c.cpu(); !slices.Equal(got.Clients, []int{8, 64, 256}) || !slices.Equal(got.Modes, []string{"simple"}) || got.Backends != 16 || !got.Calls {
 		t.Errorf("cpu: %+v", got)
 	}
+	if got := c.prepared(); !slices.Equal(got.Clients, []int{64}) || !slices.Equal(got.Modes, []string{"prepared", "pipeline"}) || !got.Calls {
+		t.Errorf("prepared: %+v", got)
+	}
 	if got := c.idle(); got.Clients != 10000 {
 		t.Errorf("idle: %+v", got)
 	}

@@ -78,6 +78,7 @@ type suite struct {
 func (c *commandLine) suites(lab *bench.Lab) []suite {
 	return []suite{
 		{"cpu", func(ctx context.Context) (bench.Result, error) { return lab.CPU(ctx, c.cpu()) }},
+		{"prepared", func(ctx context.Context) (bench.Result, error) { return lab.Prepared(ctx, c.prepared()) }},
 		{"idle", func(ctx context.Context) (bench.Result, error) { return lab.Idle(ctx, c.idle()) }},
 		{"fair", func(ctx context.Context) (bench.Result, error) { return lab.Fair(ctx, c.fair()) }},
 		{"slow", func(ctx context.Context) (bench.Result, error) { return lab.Slow(ctx, c.slow()) }},

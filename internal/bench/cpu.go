@@ -10,7 +10,7 @@ import (
 
 // CPUOptions are those of the suites cpu and connect.
 type CPUOptions struct {
-	Modes    []string // of pgbench: simple, extended, prepared
+	Modes    []string // of pgbench: simple, extended, prepared; or pipeline
 	Clients  []int
 	Jobs     int
 	Rounds   int
@@ -51,6 +51,23 @@ func (l *Lab) CPU(ctx context.Context, opts CPUOptions) (Result, error) {
 	}, nil
 }
 
+// Prepared measures the same for prepared statements, one by one and in pipelines.
+func (l *Lab) Prepared(ctx context.Context, opts CPUOptions) (Result, error) {
+	cells, err := l.cpuCells(ctx, opts, false)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{
+		Suite: "prepared",
+		Title: "CPU time of prepared statements",
+		About: fmt.Sprintf("`pgbench -M prepared`: one `-S` query a transaction, and pipelines of %d of them, where the figures are those of a "+
+			"pipeline; otherwise as above: %d backends reached over %s; %d rounds of %v each.",
+			PipelineLen, opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
+		Table:   l.cpuTable(cells, l.cpuGoal),
+		Samples: cells,
+	}, nil
+}
+
 // Connect measures what a connection costs that carries one transaction.
 func (l *Lab) Connect(ctx context.Context, opts CPUOptions) (Result, error) {
 	cells, err := l.cpuCells(ctx, opts, true)
@@ -84,6 +101,10 @@ func (l *Lab) cpuGoal(mode string, clients int) *goal {
 		return &goal{bound: 1.1, format: "%.2f"}
 	case mode == "simple" && (clients == 64 || clients == 256):
 		return &goal{bound: 0.9, format: "%.2f"}
+	case mode == "prepared" && clients == 64:
+		return &goal{bound: 0.8, format: "%.2f"}
+	case mode == pipelined && clients == 64:
+		return &goal{bound: 0.4, format: "%.2f"}
 	}
 	return nil
 }

@@ -63,6 +63,18 @@ func TestPgbenchIsToldTheLoad(t *testing.T) {
 	}
 }
 
+func TestPipelineIsAScript(t *testing.T) {
+	a := pgbenchArgs{mode: "pipeline", clients: 64, jobs: 2, duration: time.Second}
+	got := strings.Join(a.list(hostPort{"127.0.0.1", 6432, false}), " ")
+	want := "-h 127.0.0.1 -p 6432 -U postgres -n -M prepared -f - -c 64 -j 2 -T 1 bench"
+	if got != want {
+		t.Errorf("arguments are\n%s, want\n%s", got, want)
+	}
+	if n := strings.Count(a.script(), "SELECT"); n != PipelineLen || !strings.HasPrefix(a.script(), "\\startpipeline\n") {
+		t.Errorf("script is\n%s", a.script())
+	}
+}
+
 func TestCPUTimeIsUserAndSystemTime(t *testing.T) {
 	// The command is hostile on purpose: it may hold spaces and parentheses.
 	const stat = "4711 (a) b (c) S 1 4711 4711 0 -1 4194560 1093 0 0 0 123 45 7 8 20 0 9 0 88 1 2"

@@ -19,20 +19,42 @@ type pgbenchRun struct {
 
 // pgbenchArgs says how to load a target.
 type pgbenchArgs struct {
-	mode     string // simple, extended, prepared
+	mode     string // simple, extended, prepared, pipeline
 	clients  int
 	jobs     int
 	duration time.Duration
 	connect  bool // a new connection per transaction
 }
 
+// pipelined is the mode in which a transaction is a pipeline of prepared statements: PipelineLen times what pgbench -S does.
+const pipelined = "pipeline"
+
+// PipelineLen is the number of statements in a pipeline.
+const PipelineLen = 10
+
+// script is what pgbench reads where -S does not do.
+func (a pgbenchArgs) script() string {
+	if a.mode != pipelined {
+		return ""
+	}
+	const one = "\\set aid random(1, 100000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
+	return "\\startpipeline\n" + strings.Repeat(one, PipelineLen) + "\\endpipeline\n"
+}
+
+// work is what each transaction does.
+func (a pgbenchArgs) work() []string {
+	if a.script() != "" {
+		return []string{"-M", "prepared", "-f", "-"}
+	}
+	return []string{"-S", "-M", a.mode}
+}
+
 func (a pgbenchArgs) list(addr hostPort) []string {
-	args := []string{
-		"-h", addr.host, "-p", strconv.Itoa(addr.port), "-U", user,
-		"-n", "-S", "-M", a.mode,
+	args := append([]string{"-h", addr.host, "-p", strconv.Itoa(addr.port), "-U", user, "-n"}, a.work()...)
+	args = append(args,
 		"-c", strconv.Itoa(a.clients), "-j", strconv.Itoa(min(a.jobs, a.clients)),
 		"-T", strconv.Itoa(max(1, int(a.duration.Seconds()))),
-	}
+	)
 	if a.connect {
 		args = append(args, "-C")
 	}
@@ -51,6 +73,7 @@ func (l *Lab) runPgbench(ctx context.Context, addr hostPort, a pgbenchArgs) (pgb
 		sslmode = "require"
 	}
 	cmd.Env = append(cmd.Environ(), "PGSSLMODE="+sslmode, "PGGSSENCMODE=disable", "PGPASSWORD="+password)
+	cmd.Stdin = strings.NewReader(a.script())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return pgbenchRun{}, fmt.Errorf("pgbench with %d clients, %s: %w\n%s", a.clients, a.mode, err, tail(string(out)))

@@ -42,8 +42,8 @@ type slot struct {
 	fd         int32
 	generation uint32
 	rank       Rank
-	again      bool // already in Loop.again
-	hungUp     bool // HangUp was reported: it holds for every turn from then on
+	again      bool  // already in Loop.again
+	ended      Event // HangUp and Broken, once they were reported: they hold for every turn from then on
 }
 
 // Loop is one event loop. Run runs it; Post and Stop may be called on any goroutine, everything else on the loop's own.
@@ -157,7 +157,7 @@ func (l *Loop) register(fd int, h Handler, rank Rank, add func(fd int, id uint64
 	}
 	s := &l.slots[i]
 	s.generation++
-	s.handler, s.fd, s.rank, s.hungUp = h, int32(fd), rank, false
+	s.handler, s.fd, s.rank, s.ended = h, int32(fd), rank, 0
 	t := Token{slot: i, generation: s.generation}
 	if err := add(fd, t.id()); err != nil {
 		l.Close(t)
@@ -309,23 +309,16 @@ func (l *Loop) dispatch(rank Rank) {
 		s := &l.slots[uint32(r.id)]
 		// An earlier handler of this iteration may have closed it, and its slot may have a new owner.
 		if s.handler != nil && s.generation == uint32(r.id>>32) {
-			s.hungUp = s.hungUp || r.event&HangUp != 0
-			s.handler.OnReady(s.event(r.event))
+			s.ended |= r.event & (HangUp | Broken)
+			s.handler.OnReady(r.event | s.ended)
 			poison(l.buffer)
 		}
 	}
 	l.ready[rank] = l.ready[rank][:0]
 }
 
-// event adds to what is reported that the peer has hung up. A handler that left its socket unread then would otherwise learn of no
-// end when it reads on: no edge comes behind that one.
-func (s *slot) event(e Event) Event {
-	if s.hungUp {
-		e |= HangUp
-	}
-	return e
-}
-
+// serveAgain repeats that the peer has hung up: a handler that left its socket unread then would learn of no end otherwise, because
+// no edge comes behind that one.
 func (l *Loop) serveAgain() {
 	l.turn, l.again = l.again, l.turn[:0]
 	for _, i := range l.turn {
@@ -335,7 +328,7 @@ func (l *Loop) serveAgain() {
 		}
 		s.again = false
 		if s.handler != nil {
-			s.handler.OnReady(s.event(Readable))
+			s.handler.OnReady(Readable | s.ended)
 			poison(l.buffer)
 		}
 	}

@@ -26,6 +26,7 @@ const (
 	Readable Event = 1 << iota // there may be bytes, or the end of them
 	Writable                   // a parked write may go on
 	HangUp                     // the peer will send no more (its FIN came), or the connection is broken
+	Broken                     // nothing goes either way any more: the peer has reset the connection, or both have ended it
 )
 
 // eventsPerPoll bounds how much one poll returns, and with it how long a new event can wait behind a batch.

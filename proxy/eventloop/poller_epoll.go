@@ -137,6 +137,9 @@ func fromEpoll(mask uint32) Event {
 	if mask&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		e |= HangUp
 	}
+	if mask&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e |= Broken
+	}
 	return e
 }
 

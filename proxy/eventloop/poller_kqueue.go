@@ -93,6 +93,9 @@ func (p *poller) wait(out []readiness, timeout time.Duration, _ bool) (int, erro
 		}
 		if ev.Flags&unix.EV_EOF != 0 {
 			e |= Readable | HangUp
+			if ev.Fflags != 0 { // the socket's error
+				e |= Broken
+			}
 		}
 		out[found] = readiness{id: p.ids[fd], event: e}
 		found++

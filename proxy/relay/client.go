@@ -66,6 +66,7 @@ type Client struct {
 	longKey  bool
 	unread   bool // an edge was reported and not read to its end
 	hungUp   bool // the peer has sent its FIN or is gone
+	reset    bool // it is gone
 	discard  bool // skip is thrown away rather than forwarded
 	ahead    bool // carry is what the login had read ahead
 	held     bool // what it sends next depends on an answer: it is not read until then, and resumed

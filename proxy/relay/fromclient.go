@@ -14,9 +14,8 @@ import (
 
 // OnReady is called by the loop when the client's socket has something to say.
 func (c *Client) OnReady(e eventloop.Event) {
-	if e&eventloop.HangUp != 0 {
-		c.hungUp = true
-	}
+	c.hungUp = c.hungUp || e&eventloop.HangUp != 0
+	c.reset = c.reset || e&eventloop.Broken != 0
 	if e&eventloop.Writable != 0 {
 		c.drain()
 	}
@@ -50,9 +49,7 @@ func (c *Client) read() {
 	for range readsPerTurn {
 		if !c.mayRead() {
 			c.unread = true
-			if c.hungUp && c.state == clientWaiting {
-				c.doom() // nobody is left to answer to
-			}
+			c.missed()
 			return
 		}
 		c.unread = false
@@ -78,6 +75,18 @@ func (c *Client) read() {
 	c.unread = true
 	e.loop.Again(c.token)
 }
+
+// missed is for a client that cannot be read now: nobody may be left to answer to.
+func (c *Client) missed() {
+	switch {
+	case c.reset:
+		c.broken(errReset)
+	case c.hungUp && c.state == clientWaiting:
+		c.doom()
+	}
+}
+
+var errReset = errors.New("the client has reset the connection")
 
 func (c *Client) readFailed(err error) {
 	switch {

@@ -108,7 +108,11 @@ func (b *Backend) consume(p []byte) {
 		}
 		f := wire.PeekFrame(rest)
 		look := looks[f.Type]
-		if look == looksAtNothing && b.client != nil && b.errand == errandNone && f.Len >= 4 {
+		if f.CheckServer() != wire.FrameOK {
+			b.doubt("a message that no server sends", f)
+			return
+		}
+		if look == looksAtNothing && b.client != nil && b.errand == errandNone {
 			if f.Total() <= len(rest) { // rows, mostly: nothing to do but to pass them on
 				pos += f.Total()
 				continue
@@ -116,10 +120,6 @@ func (b *Backend) consume(p []byte) {
 			b.skip = uint32(f.Total() - len(rest))
 			pos = len(p)
 			break
-		}
-		if f.CheckServer() != wire.FrameOK {
-			b.doubt("a message that no server sends", f)
-			return
 		}
 		if look == looksAtBody && len(rest) < min(f.Total(), inspectLen) {
 			break

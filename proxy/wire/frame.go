@@ -39,14 +39,14 @@ func (f Frame) CheckClient() Verdict {
 	return FrameOK
 }
 
-// CheckServer judges a header that a backend sent. A server's messages have no smaller limit than what an int32 can say:
-// a single DataRow may take 1 GiB and its overhead.
+// CheckServer judges a header that a logged-in backend sent.
 func (f Frame) CheckServer() Verdict {
-	if f.Len < 4 || f.Len > 1<<31-1 {
-		return FrameLength
-	}
-	if f.Type < '1' || f.Type > 'v' {
+	b := serverLen[f.Type]
+	switch {
+	case f.Len >= b.least && f.Len <= b.most && b.most > 0:
+		return FrameOK
+	case b.most == 0:
 		return FrameUnknown
 	}
-	return FrameOK
+	return FrameLength
 }

@@ -30,3 +30,35 @@ var maxLen = [256]uint32{
 	ClientCopyFail:  MaxSmallMessage,
 	ClientTerminate: MaxSmallMessage,
 }
+
+// maxServerMessage is what an int32 can say: a single DataRow may take 1 GiB and its overhead.
+const maxServerMessage = 1<<31 - 1
+
+// bounds are the least and the greatest length that a message may have.
+type bounds struct{ least, most uint32 }
+
+// serverLen holds the bounds of each message type that a server may send after login (manual, "Message Formats"); zeroes mark a
+// type that it may not send.
+var serverLen = [256]bounds{
+	ServerParseComplete:      {4, 4},
+	ServerBindComplete:       {4, 4},
+	ServerCloseComplete:      {4, 4},
+	ServerNoData:             {4, 4},
+	ServerPortalSuspended:    {4, 4},
+	ServerEmptyQueryResponse: {4, 4},
+	ServerCopyDone:           {4, 4},
+	ServerReadyForQuery:      {5, 5},
+	ServerCommandComplete:    {5, maxServerMessage},
+	ServerErrorResponse:      {5, maxServerMessage},
+	ServerNoticeResponse:     {5, maxServerMessage},
+	ServerParameterStatus:    {6, maxServerMessage},
+	ServerNotification:       {10, maxServerMessage},
+	ServerRowDescription:     {6, maxServerMessage},
+	ServerParameterDesc:      {6, maxServerMessage},
+	ServerDataRow:            {6, maxServerMessage},
+	ServerFunctionCallResult: {8, maxServerMessage},
+	ServerCopyData:           {4, maxServerMessage},
+	ServerCopyInResponse:     {7, maxServerMessage},
+	ServerCopyOutResponse:    {7, maxServerMessage},
+	ServerCopyBothResponse:   {7, maxServerMessage},
+}

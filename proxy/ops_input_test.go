@@ -73,7 +73,6 @@ func TestStartupPacketsThatAreRefused(t *testing.T) {
 		"no terminator":    {packet(3<<16, "user\x00a\x00"), "08P01"},
 		"no user":          {packet(3<<16, "database\x00only\x00\x00"), "28000"},
 		"protocol 4":       {packet(4<<16, "user\x00a\x00\x00"), "0A000"},
-		"replication":      {packet(3<<16, "user\x00a\x00database\x00only\x00replication\x00true\x00\x00"), "0A000"},
 		"replication odd":  {packet(3<<16, "user\x00a\x00database\x00only\x00replication\x00maybe\x00\x00"), "22023"},
 		"unknown database": {packet(3<<16, "user\x00a\x00database\x00nowhere\x00\x00"), "3D000"},
 		"odd setting":      {packet(3<<16, "user\x00a\x00database\x00only\x00a b\x00c\x00\x00"), "42704"},

@@ -86,10 +86,12 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope uint32, mo
 	sure := last == nil || last.batch == b.batch
 	if sure && b.held.has(s) {
 		b.held.use(s)
+		t.Totals.Saved++
 		return b.share(out, a, n, string(name), s), ""
 	}
 	out = b.makeRoom(out, a, s, sure)
 	b.held.add(s)
+	t.Totals.Passed++
 	b.name(a, wire.ClientParse, defines, n, string(name), s)
 	return out, s.name
 }
@@ -117,6 +119,7 @@ func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) 
 		return b.duplicate(out, a, name, old)
 	}
 	s := t.own()
+	t.Totals.Passed++
 	b.name(a, wire.ClientParse, defines, n, string(name), s)
 	return out, s.name
 }
@@ -171,6 +174,7 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 	}
 	out = b.makeRoom(out, a, s, sure)
 	out = s.appendParse(out)
+	s.table.Totals.Repeated++
 	b.held.add(s)
 	b.mark(a, wire.ClientParse, mark{change: prepares, s: s.retain()})
 	return out
@@ -190,6 +194,7 @@ func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
 
 func (b *Book) evict(out []byte, a Account, s *Statement) []byte {
 	out = wire.AppendClose(out, 'S', s.name)
+	s.table.Totals.Closed++
 	b.mark(a, wire.ClientClose, mark{change: evicts, s: s.retain(), had: b.held.has(s)})
 	b.held.remove(s)
 	return out

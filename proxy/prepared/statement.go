@@ -65,8 +65,19 @@ func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
 
 // Table holds the statements of one pool. Its zero value is empty and ready.
 type Table struct {
+	Totals Totals
+
 	statements map[string]*Statement
 	last       uint64
+}
+
+// Totals count what became of the clients' named statements, over all backends.
+type Totals struct {
+	Passed    uint64 // Parses of clients that a server was sent
+	Saved     uint64 // Parses of clients that a server was not sent, because the backend held the statement already
+	Repeated  uint64 // Parses of weir's own, because a client uses on one backend what was prepared on another
+	Closed    uint64 // statements that made room on a backend
+	Forgotten uint64 // statements that nobody shares any more, because the schema has changed
 }
 
 // Len is the number of statements that a new Parse may share.
@@ -125,6 +136,7 @@ func (t *Table) own() *Statement {
 // Forget makes every Parse that comes from now on prepare its text anew, because what the texts refer to has changed. The
 // statements that clients have stay theirs.
 func (t *Table) Forget() {
+	t.Totals.Forgotten += uint64(len(t.statements))
 	for _, s := range t.statements {
 		s.key = ""
 	}

@@ -21,6 +21,10 @@ func (l *Lane) snapshot() status.Pool {
 	for state, n := range l.counts.backends {
 		s.Backends[backendState(state).statusState()] += n
 	}
+	t := l.statements.Totals
+	s.Prepared = status.Prepared{
+		Texts: l.statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
+	}
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}
@@ -47,6 +51,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 		return
 	}
 	s.ParkedBytes += b.sock.ParkedLen()
+	s.Prepared.OnBackends += b.book.Len()
 	if b.state != backendLeased {
 		return
 	}

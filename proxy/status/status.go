@@ -101,12 +101,25 @@ type Pool struct {
 	OldestWait  time.Duration // of the client that has waited longest now
 	ServerError string        // why the last dial failed; empty since one succeeded
 
+	Prepared Prepared
 	Totals   Totals
 	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
 	Query    Histogram // from the request's forwarding to its ReadyForQuery
 	Transact Histogram // from the lease's first request to the end of its transaction
 	Dial     Histogram // connecting and logging in
 	Errors   []ErrorClass
+}
+
+// Prepared is what there is of the named statements that clients share; all but the first two are totals.
+type Prepared struct {
+	Texts      int // that a client's Parse may share
+	OnBackends int // statements that backends hold, each counted on each
+
+	Passed    uint64 // Parses of clients that a server was sent
+	Saved     uint64 // Parses of clients that no server needed to be sent
+	Repeated  uint64 // Parses of weir's own
+	Closed    uint64 // statements that made room on a backend
+	Forgotten uint64 // texts that are not shared any more, because the schema has changed
 }
 
 // Totals are a pool's counters.

@@ -100,6 +100,7 @@ func (e emitter) pool(p *status.Pool) {
 	e.histogram(&transactions, &p.Transact, db, user)
 	e.histogram(&dials, &p.Dial, db, user)
 	e.totals(&p.Totals, db, user)
+	e.prepared(&p.Prepared, db, user)
 	for _, c := range p.Errors {
 		e.count(&errorsTotal, c.Count, db, user, c.Class)
 	}
@@ -122,6 +123,16 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 	e.count(&resetsTotal, t.Resets, db, user)
 	e.count(&doubtsTotal, t.Doubts, db, user)
 	e.count(&servedTotal, t.ClientsServed, db, user)
+}
+
+func (e emitter) prepared(p *status.Prepared, db, user string) {
+	e.value(&texts, float64(p.Texts), db, user)
+	e.value(&statements, float64(p.OnBackends), db, user)
+	e.count(&parsesTotal, p.Passed, db, user, "passed")
+	e.count(&parsesTotal, p.Saved, db, user, "saved")
+	e.count(&parsesTotal, p.Repeated, db, user, "repeated")
+	e.count(&preparedClosed, p.Closed, db, user)
+	e.count(&preparedStale, p.Forgotten, db, user)
 }
 
 func (e emitter) loop(name string, l status.Loop) {

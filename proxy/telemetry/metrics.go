@@ -53,6 +53,11 @@ var (
 	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate_class"), "Errors that the server sent to clients, by the first two characters of their SQLSTATE."}
 	refusedTotal   = metric{"weir_errors_total", counter, poolLabels, "Errors that weir itself sent to clients that were logged in."}
 	waitsFailed    = metric{"weir_waits_failed_total", counter, poolLabels, "Waits for a backend that ended in an error."}
+	texts          = metric{"weir_prepared_texts", gauge, poolLabels, "Texts of named prepared statements that clients share."}
+	statements     = metric{"weir_prepared_statements", gauge, poolLabels, "Named prepared statements that backends hold, each counted on each."}
+	parsesTotal    = metric{"weir_prepared_parses_total", counter, pool("by"), "Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend."}
+	preparedClosed = metric{"weir_prepared_closed_total", counter, poolLabels, "Named statements that weir closed on a backend to make room (max_prepared_statements)."}
+	preparedStale  = metric{"weir_prepared_forgotten_total", counter, poolLabels, "Texts that are shared no longer, because the schema has changed."}
 	cancelsTotal   = metric{"weir_cancels_total", counter, poolLabels, "Cancel requests that reached a query of this pool."}
 	resetsTotal    = metric{"weir_backend_resets_total", counter, poolLabels, "Backends whose session state was reset after a client."}
 	doubtsTotal    = metric{"weir_doubts_total", counter, poolLabels, "Backends that were retired because their state or their answers were in doubt."}
@@ -75,6 +80,7 @@ var (
 var families = []*metric{
 	&clients, &waiting, &oldestWait, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
+	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,

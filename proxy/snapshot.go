@@ -13,6 +13,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
 		Logins:       p.logins.snapshot(),
+		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Replications: p.replications.snapshot(),
 		Limits:       status.Limits{MaxClients: p.config.Limits.MaxClientConn, Clients: p.census.count()},
 	}

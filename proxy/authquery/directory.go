@@ -71,6 +71,22 @@ type Directory struct {
 	flights  map[question]*flight
 	troubles map[Source]trouble
 	pace     pace
+	totals   Totals
+}
+
+// Totals count lookups by what came of them.
+type Totals struct {
+	Kept    uint64 // answered from memory
+	Found   uint64 // asked of a server, which knows the user
+	Unknown uint64 // asked of a server, which does not, or which has no such database
+	Failed  uint64 // nobody could say, now or just before
+}
+
+// Totals are those since the start.
+func (d *Directory) Totals() Totals {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.totals
 }
 
 // question is what is asked once.
@@ -120,6 +136,7 @@ func (d *Directory) Lookup(ctx context.Context, s Source, user string, again boo
 	q := question{s, user}
 	d.mu.Lock()
 	if a, ok := d.kept(q, again); ok {
+		d.totals.Kept++
 		d.mu.Unlock()
 		return a, d.Pace(ctx)
 	}
@@ -155,6 +172,7 @@ func (d *Directory) join(q question) (*flight, error) {
 		return nil, ErrClosed
 	}
 	if t, ok := d.troubles[q.Source]; ok && time.Now().Before(t.until) {
+		d.totals.Failed++
 		return nil, t.err
 	}
 	f := &flight{done: make(chan struct{})}
@@ -182,6 +200,14 @@ func (d *Directory) fly(q question, f *flight) {
 		delete(d.troubles, q.Source)
 	case errors.As(f.err, &connecting):
 		d.inTrouble(q.Source, f.err)
+	}
+	switch {
+	case f.err != nil:
+		d.totals.Failed++
+	case f.answer.Known:
+		d.totals.Found++
+	default:
+		d.totals.Unknown++
 	}
 	d.mu.Unlock()
 	close(f.done)

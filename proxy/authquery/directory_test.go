@@ -160,6 +160,7 @@ func TestAnswersAreUsedForTheirLifetime(t *testing.T) {
 			}
 		}
 		expect(t, "queries", len(s.asked), 2)
+		expect(t, "totals", d.Totals(), Totals{Kept: 4, Found: 1, Unknown: 1})
 		s.askedFor()
 		s.users = map[string]string{"app": "two", "nobody": "somebody now"}
 		time.Sleep(10*time.Second - time.Nanosecond)
@@ -392,6 +393,7 @@ func TestServerInTroubleIsLeftAlone(t *testing.T) {
 			}
 		}
 		expect(t, "attempts", attempts, 1)
+		expect(t, "totals", d.Totals(), Totals{Failed: 100})
 		other := shop
 		other.Database = "other"
 		_, _ = d.Lookup(context.Background(), other, "x", false)

@@ -18,6 +18,7 @@ type Snapshot struct {
 	Pools   []Pool // sorted by database, then user
 	Loops   []Loop
 	Logins  Logins
+	Lookups Lookups
 	Limits  Limits
 
 	Replications []Replication // sorted by database, then user
@@ -39,6 +40,14 @@ type Logins struct {
 	Cancels   uint64            // cancel requests taken
 	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
 	Shed      uint64            // silent connections that were dropped to make room
+}
+
+// Lookups count how users were looked up with auth_query; all are totals.
+type Lookups struct {
+	Kept    uint64 // answered from memory
+	Found   uint64 // the server knows the user
+	Unknown uint64 // it does not
+	Failed  uint64 // nobody could say
 }
 
 // Limits are the bounds over all pools, and what they hold now.

@@ -47,6 +47,10 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		e.count(&replicaBytes, r.BytesOut, r.Database, r.User, "out")
 	}
 	e.logins(s.Logins)
+	e.count(&lookupsTotal, s.Lookups.Kept, "kept")
+	e.count(&lookupsTotal, s.Lookups.Found, "found")
+	e.count(&lookupsTotal, s.Lookups.Unknown, "unknown")
+	e.count(&lookupsTotal, s.Lookups.Failed, "failed")
 	e.value(&maxClients, float64(s.Limits.MaxClients))
 	e.value(&up, float64(s.Started.UnixMilli())/1000)
 }

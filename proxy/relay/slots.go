@@ -1,27 +1,36 @@
 package relay
 
-// slots gives things small numbers and reuses what is given back, so that a table indexed by them
-// is never longer than there were things at once.
+// slots gives things small numbers and reuses what is given back, so that a table indexed by them is not much longer than there were
+// things at once. What was given back first is reused first, and not before slotsRested others are free: cancel keys hold such a
+// number, and whoever looks at them should not take a new client for one that has just left.
 type slots[T any] struct {
-	items []*T // nil where free
-	free  []uint32
+	items []*T     // nil where free
+	free  []uint32 // a queue, from head on
+	head  int
 }
+
+// slotsRested is how many free numbers are left alone.
+const slotsRested = 16
 
 // add returns x's number.
 func (s *slots[T]) add(x *T) uint32 {
-	if n := len(s.free); n > 0 {
-		i := s.free[n-1]
-		s.free = s.free[:n-1]
-		s.items[i] = x
-		return i
+	if len(s.free)-s.head <= slotsRested {
+		s.items = append(s.items, x)
+		return uint32(len(s.items) - 1)
 	}
-	s.items = append(s.items, x)
-	return uint32(len(s.items) - 1)
+	i := s.free[s.head]
+	s.head++
+	s.items[i] = x
+	return i
 }
 
 // remove frees a number.
 func (s *slots[T]) remove(i uint32) {
 	s.items[i] = nil
+	if s.head > len(s.free)/2 {
+		s.free = s.free[:copy(s.free, s.free[s.head:])]
+		s.head = 0
+	}
 	s.free = append(s.free, i)
 }
 
@@ -34,4 +43,4 @@ func (s *slots[T]) at(i uint32) *T {
 }
 
 // empty reports whether every number is free.
-func (s *slots[T]) empty() bool { return len(s.free) == len(s.items) }
+func (s *slots[T]) empty() bool { return len(s.free)-s.head == len(s.items) }

@@ -23,7 +23,7 @@ const (
 	LimitDials
 )
 
-// String returns the word that scripts, SHOW WAITS and metrics use.
+// String returns the word that scripts and metrics use.
 func (l Limit) String() string {
 	switch l {
 	case NoLimit:

@@ -77,7 +77,6 @@ func (r *router) place() int {
 
 func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 	s := r.config.PoolSettings(key.database, key.user)
-	target := r.target(key, d, s)
 	lane := r.engines[r.place()].NewLane(relay.LaneConfig{
 		Database: key.database, User: key.user, Mode: relayMode(s.Mode),
 		Pool: pool.Config{
@@ -91,9 +90,6 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 		Places:            r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dial(ctx, key, d, s)
-		},
-		Cancel: func(ctx context.Context, pid uint32, secret []byte) error {
-			return backend.Cancel(ctx, target, pid, secret)
 		},
 	})
 	r.places.enter(lane, r.tenant(key, s))
@@ -185,7 +181,10 @@ func (r *router) dial(ctx context.Context, key poolKey, d config.Database, s con
 	if err != nil {
 		return nil, dialError(find(), err)
 	}
-	return &relay.Dialled{FD: fd, TLS: conn.TLS, PID: conn.PID, Secret: conn.Secret, Params: conn.Params, Addr: find().Address()}, nil
+	return &relay.Dialled{
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: find().Address(),
+		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, conn.Target, conn.PID, conn.Secret) },
+	}, nil
 }
 
 // connect logs in to a server; find says where and as whom.

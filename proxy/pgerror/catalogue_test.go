@@ -101,7 +101,6 @@ var catalogue = []chapter{
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`.", "Find out who holds the backends, and for how long; raise the setting that the hint names."},
-		{"StillWaiting", StillWaiting(wait), "A notice, not an error: the client still waits for a backend.", "Nothing, if it is rare."},
 	}},
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},

@@ -57,17 +57,8 @@ func NoBackend(w Wait) *Error {
 		Severity: SeverityError, Code: CodeTooManyConnections,
 		Message: "no backend became free within " + w.After.String(),
 		Detail:  w.detail(),
-		Hint: fmt.Sprintf("Raise %s (%d, set in [%s]), or see SHOW WAITS for the holders.",
+		Hint: fmt.Sprintf("Raise %s (%d, set in [%s]), or see weir_transaction_seconds and weir_backends_pinned for what holds them.",
 			w.Setting, w.Value, w.Section),
-	}
-}
-
-// StillWaiting tells a client that it waits, and for what, before anything failed.
-func StillWaiting(w Wait) *Error {
-	return &Error{
-		Severity: SeverityNotice, Code: CodeSuccess,
-		Message: "no backend has become free for " + w.After.String() + " so far",
-		Detail:  w.detail(),
 	}
 }
 

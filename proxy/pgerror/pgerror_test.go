@@ -17,7 +17,7 @@ func TestNoBackendSaysWhoHoldsAndWhichSettingBounds(t *testing.T) {
 	if want := `All 20 backends of pool shop/app are leased, the longest for 47 s by "nightly report".`; e.Detail != want {
 		t.Errorf("detail %q, want %q", e.Detail, want)
 	}
-	if want := "Raise pool_size (20, set in [databases.shop]), or see SHOW WAITS for the holders."; e.Hint != want {
+	if want := "Raise pool_size (20, set in [databases.shop]), or see weir_transaction_seconds and weir_backends_pinned for what holds them."; e.Hint != want {
 		t.Errorf("hint %q, want %q", e.Hint, want)
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 
 	"weir/pool"
@@ -56,13 +57,13 @@ const (
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.
 type Backend struct {
 	// Fixed after login.
-	lane   *Lane
-	id     pool.BackendID
-	token  eventloop.Token
-	pid    uint32
-	secret []byte
-	addr   string
-	born   int64
+	lane        *Lane
+	id          pool.BackendID
+	token       eventloop.Token
+	pid         uint32
+	askToCancel func(context.Context) error
+	addr        string
+	born        int64
 
 	// Owned by the loop.
 	state    backendState

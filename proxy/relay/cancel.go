@@ -77,7 +77,7 @@ func (b *Backend) cancel(done func()) {
 	l := b.lane
 	go func() {
 		ctx, stop := context.WithTimeout(l.ctx, l.config.CancelWaitTimeout)
-		err := l.config.Cancel(ctx, b.pid, b.secret)
+		err := b.askToCancel(ctx)
 		stop()
 		done()
 		l.engine.loop.Post(func() { b.cancelled(err) })

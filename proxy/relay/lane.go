@@ -42,10 +42,12 @@ type Places interface {
 type Dialled struct {
 	FD     int             // non-blocking; the lane owns it from now on
 	TLS    *socket.Adapter // what is on top of it; nil: plain text
-	PID    uint32
-	Secret []byte
+	PID    uint32          // of the server's process
 	Params []session.Setting // as reported at login
 	Addr   string
+	// Cancel sends a cancel request to the server that answered, which another of the same name would not know what to do with,
+	// and returns when it has closed that connection. On a goroutine of its own.
+	Cancel func(ctx context.Context) error
 }
 
 // DialError is why a backend could not be had.
@@ -71,8 +73,6 @@ type LaneConfig struct {
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
 	Dial func(ctx context.Context) (*Dialled, *DialError)
-	// Cancel sends a cancel request and returns when the server has closed that connection. On a goroutine of its own.
-	Cancel func(ctx context.Context, pid uint32, secret []byte) error
 }
 
 // Lane is a pool on a loop: the pool's logic, its backends and its clients. Everything but the methods that say otherwise

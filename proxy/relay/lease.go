@@ -209,7 +209,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	}
 	l.dialling.Observe(l.engine.since(b.born))
 	l.dialError = nil
-	b.sock, b.pid, b.secret, b.addr, b.params = socket.NewTLS(d.FD, d.TLS), d.PID, d.Secret, d.Addr, d.Params
+	b.sock, b.pid, b.askToCancel, b.addr, b.params = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr, d.Params
 	b.mode = scanMode(d.Params)
 	b.account.Reset()
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)

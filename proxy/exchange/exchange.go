@@ -70,6 +70,7 @@ type Exchange struct {
 	asked uint64 // completions that were ever due
 	owed  uint64 // those that are due now: open and all of the segments'
 
+	begun    bool // the server has answered something since its last ReadyForQuery
 	skipping bool // the server ignores all messages up to a Sync that the client has not sent yet
 	copying  Copy
 	inCopy   uint32 // Syncs that the client sent amid its CopyData: swallowed if the COPY succeeds

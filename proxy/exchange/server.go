@@ -5,6 +5,7 @@ import "weir/proxy/wire"
 // Server enters one message that came from the server and is meant for the client. Types that settle nothing may be passed or
 // left out; for ReadyForQuery call Ready.
 func (x *Exchange) Server(t byte) {
+	x.begun = true
 	switch t {
 	case wire.ServerCommandComplete:
 		x.copying, x.inCopy = CopyNone, 0
@@ -139,14 +140,15 @@ func (x *Exchange) skip() {
 
 // Ready takes note of a ReadyForQuery.
 func (x *Exchange) Ready(status wire.TxStatus) {
-	x.status = status
+	begun := x.begun
+	x.status, x.begun = status, false
 	x.copying, x.inCopy = CopyNone, 0
 	for x.count > 0 && x.at(0).end == endCopy { // trim left it because of what is due in front of it
 		x.taint |= Doubt
 		x.pop()
 	}
 	f := x.front()
-	if f != nil && f.due > 0 && x.taint&Doubt != 0 {
+	if f != nil && x.taint&Doubt != 0 && (f.due > 0 || f.end != endSync && !begun) {
 		return // it answers one of the Syncs of which nobody could tell whether they were swallowed
 	}
 	if f == nil || f.due > 0 || !status.Valid() {

@@ -29,6 +29,7 @@ var looks = [256]uint8{
 	wire.ServerRowDescription:     looksAtType,
 	wire.ServerEmptyQueryResponse: looksAtType,
 	wire.ServerPortalSuspended:    looksAtType,
+	wire.ServerFunctionCallResult: looksAtType,
 	wire.ServerCopyInResponse:     looksAtType,
 	wire.ServerCopyOutResponse:    looksAtType,
 	wire.ServerCopyBothResponse:   looksAtType,

@@ -498,3 +498,28 @@ func TestReplicationIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestReplicationLogsInAsItsClient with what the client's own login has shown, for a server that asks for SCRAM; and a password that
+// has changed is no lasting trouble for the pool of that user.
+func TestReplicationLogsInAsItsClient(t *testing.T) {
+	d := guarded(t, pgserver.Options{Settings: map[string]string{"wal_level": "logical"}})
+	d.Exec(t, "ALTER ROLE app REPLICATION")
+	w := start(t, d, asksForUsers+"[timeouts]\nserver_login_retry = \"1h\"\n")
+	if got := logInAs(t, w, d, "app", "right", "replication", "database"); got != "app" {
+		t.Error(got)
+	}
+	if got := logInAs(t, w, d, "app", "right"); got != "app" {
+		t.Error(got)
+	}
+	d.Exec(t, "ALTER ROLE app PASSWORD 'new'", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+	eventually(t, func() string {
+		time.Sleep(200 * time.Millisecond)
+		if got := logInAs(t, w, d, "app", "new", "replication", "database"); got != "app" {
+			return got
+		}
+		return ""
+	})
+	if got := logInAs(t, w, d, "app", "new"); got != "app" {
+		t.Error(got)
+	}
+}

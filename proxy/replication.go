@@ -22,7 +22,9 @@ func (p *Proxy) replicate(c *lobby.Conn, result login.Result, settings []session
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
 		key: poolKey{result.Database, result.User}, seat: newSeat(p.router.places),
 	}
-	p.accounts.learn(r.key, result.Account, result.Keys)
+	if p.accounts.learn(r.key, result.Account, result.Keys) {
+		p.router.pardon(r.key)
+	}
 	var conn *backend.Conn
 	var trouble *pgerror.Error
 	c.Apart(func() { conn, trouble = p.dialReplication(r, result.Replication, settings, c.HungUp) })

@@ -62,6 +62,16 @@ func (r *router) lane(database, user string) (*relay.Lane, *relay.Limits) {
 	return lane, limits
 }
 
+// pardon has the pool of that user, if there is one, try again with what is known of the user now.
+func (r *router) pardon(key poolKey) {
+	r.mu.Lock()
+	lane := r.lanes[key]
+	r.mu.Unlock()
+	if lane != nil {
+		lane.Pardon()
+	}
+}
+
 // place chooses the loop on which a new pool will live, whole: the one with the fewest. It is the only place where that is
 // decided.
 func (r *router) place() int {

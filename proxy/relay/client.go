@@ -152,8 +152,7 @@ func (l *Lane) admit(a Admission) {
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
 	if a.Renewed {
-		l.pool.Pardon(l.now())
-		l.decided()
+		l.pardon()
 	}
 	if err := c.watch(a); err != nil {
 		e.env.Log.Error("client not taken over", "error", err, "peer", a.Peer)

@@ -40,9 +40,9 @@ type Places interface {
 
 // Dialled is a backend that has logged in and rests between messages.
 type Dialled struct {
-	FD     int             // non-blocking; the lane owns it from now on
-	TLS    *socket.Adapter // what is on top of it; nil: plain text
-	PID    uint32          // of the server's process
+	FD     int               // non-blocking; the lane owns it from now on
+	TLS    *socket.Adapter   // what is on top of it; nil: plain text
+	PID    uint32            // of the server's process
 	Params []session.Setting // as reported at login
 	Addr   string
 	// Cancel sends a cancel request to the server that answered, which another of the same name would not know what to do with,
@@ -149,6 +149,16 @@ func (l *Lane) Nudge() {
 		l.decided()
 		l.config.Places.Decline(l)
 	})
+}
+
+// Pardon tells the lane that there are other credentials for its server than those that were refused. Any goroutine.
+func (l *Lane) Pardon() {
+	l.engine.loop.Post(l.pardon)
+}
+
+func (l *Lane) pardon() {
+	l.pool.Pardon(l.now())
+	l.decided()
 }
 
 // Yield asks the lane to close the backend that is released next, because another pool waits for the place and all are busy.

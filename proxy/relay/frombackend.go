@@ -343,8 +343,8 @@ func (b *Backend) settled(status wire.TxStatus) {
 			b.client.names.Settled()
 		}
 		b.unhold()
-		if status == wire.TxIdle && !b.unnamed.parsed && b.pins&session.PreparedStatement == 0 {
-			b.effects = 0 // neither statement nor portal is left that could still do what its text says
+		if status == wire.TxIdle && b.pins&session.PreparedStatement == 0 {
+			b.effects = b.unnamed.effects // nothing else is left, neither statement nor portal, that could still do what its text says
 		}
 	}
 	switch {

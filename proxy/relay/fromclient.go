@@ -293,15 +293,17 @@ func (c *Client) admitQuery(s *sending, m *message) {
 	c.held = b.mayDeallocate() && m.whole && !b.account.Skipping()
 }
 
-// scanText looks for what a statement does to the session.
-func (c *Client) scanText(text []byte, whole bool) {
+// scanText looks for what a statement does to the session. What it returns of one that has not come whole is anything.
+func (c *Client) scanText(text []byte, whole bool) sqlscan.Effects {
 	if whole {
-		c.backend.noteText(sqlscan.Scan(text, c.backend.mode))
-		return
+		e := sqlscan.Scan(text, c.backend.mode)
+		c.backend.noteText(e)
+		return e
 	}
 	scanner := sqlscan.NewScanner(c.backend.mode)
 	c.scan = &scanner
 	c.scan.Feed(text)
+	return sqlscan.Opaque
 }
 
 // forward sends judged bytes to the backend. False: the bytes did not reach it, and the caller must not go on.

@@ -67,6 +67,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	b.move(backendLeased)
 	b.leased, b.sent = l.engine.loop.Now(), false
 	b.unnamed.leased()
+	b.effects = 0
 	b.awaits, b.deallocating = false, nil
 	if c.doomed {
 		l.engine.loop.Condemn(b.reconsider)

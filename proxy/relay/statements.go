@@ -58,7 +58,9 @@ func (c *Client) admitParse(s *sending, m *message) {
 		if c.deallocates(s, m, text) {
 			return
 		}
-		b.unnamed.sent()
+		b.unnamed.sent(c.scanText(text, m.whole))
+		c.pass(m.f.Type)
+		return
 	case c.shares():
 		c.shareParse(s, m, name, text)
 		return
@@ -207,7 +209,7 @@ func (c *Client) deallocates(s *sending, m *message, text []byte) bool {
 		s.out = wire.AppendQuery(s.out, prepared.DeallocateDecoy)
 	} else {
 		s.out = wire.AppendParse(s.out, "", prepared.DeallocateDecoy, nil)
-		b.unnamed.sent()
+		b.unnamed.sent(sqlscan.Deallocate)
 	}
 	s.replaced(m.end())
 	b.deallocating = append(b.deallocating, name)

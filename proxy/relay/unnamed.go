@@ -1,5 +1,7 @@
 package relay
 
+import "weir/proxy/sqlscan"
+
 // unnamed follows the unnamed statement of a backend. PostgreSQL keeps it until the next Parse of it or the next simple Query, so it
 // may be that of a client which had the backend before.
 type unnamed struct {
@@ -8,6 +10,8 @@ type unnamed struct {
 	parsed  bool // the present client has sent a Parse of it, and nothing since that uses it: the next batch may bind it
 	done    bool // a Parse has been answered that may be that one
 	named   bool // where statements are not shared: a named one was sent and is not answered yet
+
+	effects sqlscan.Effects // of the texts that the present client has parsed as it: one of them may be run again
 }
 
 // leased begins anew with another client, or with the same one after others.
@@ -16,8 +20,11 @@ func (u *unnamed) leased() { *u = unnamed{left: u.left, foreign: u.left} }
 // gone notes that there is none.
 func (u *unnamed) gone() { *u = unnamed{} }
 
-// sent notes a Parse of it.
-func (u *unnamed) sent() { u.left, u.parsed = true, true }
+// sent notes a Parse of it. Whether that replaces the one before depends on answers to come, so the effects of both count.
+func (u *unnamed) sent(e sqlscan.Effects) {
+	u.left, u.parsed = true, true
+	u.effects |= e
+}
 
 // used notes a Bind of it, or a Query, which destroys it.
 func (u *unnamed) used() { u.parsed = false }

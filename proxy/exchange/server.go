@@ -143,14 +143,15 @@ func (x *Exchange) Ready(status wire.TxStatus) {
 	begun := x.begun
 	x.status, x.begun = status, false
 	x.copying, x.inCopy = CopyNone, 0
-	for x.count > 0 && x.at(0).end == endCopy { // trim left it because of what is due in front of it
-		x.taint |= Doubt
-		x.pop()
-	}
 	f := x.front()
 	if f != nil && x.taint&Doubt != 0 && (f.due > 0 || f.end != endSync && !begun) {
 		return // it answers one of the Syncs of which nobody could tell whether they were swallowed
 	}
+	for x.count > 0 && x.at(0).end == endCopy { // trim left it because of what is due in front of it
+		x.taint |= Doubt
+		x.pop()
+	}
+	f = x.front()
 	if f == nil || f.due > 0 || !status.Valid() {
 		x.taint |= Doubt
 	}

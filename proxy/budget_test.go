@@ -32,12 +32,15 @@ func roundTripKeepsToItsBudget(t *testing.T, start starter, more string, budgetA
 	for name, request := range map[string][]byte{
 		"simple":   queryBytes("SELECT 1"),
 		"extended": extendedBytes("SELECT 1"),
+		"prepared": preparedBytes("s", 1),
+		"pipeline": preparedBytes("s", 10), // in one round trip
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)
 			w := start(t, d, "[pool]\npool_size = 1\n"+more)
 			c := enter(t, w, d)
 			answer := make([]byte, 4096)
+			roundTrips(t, c.conn, parsingBytes("s", "SELECT 1"), answer, 1)
 			roundTrips(t, c.conn, request, answer, 100) // the pool dials, the buffers are made
 
 			before, beforeAllocs := w.loop(), mallocs()
@@ -85,14 +88,27 @@ func roundTrips(t *testing.T, conn net.Conn, request, answer []byte, n int) {
 
 // extendedBytes is what a driver sends for an unnamed statement: Parse, Bind, Describe, Execute, Sync.
 func extendedBytes(sql string) []byte {
-	message := func(kind byte, body string) []byte {
-		n := len(body) + 4
-		return append([]byte{kind, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, body...)
-	}
+	b := appendRaw(nil, 'P', "\x00"+sql+"\x00\x00\x00")
+	return append(b, preparedBytes("", 1)...)
+}
+
+// parsingBytes is what a driver sends to prepare a statement: Parse, Sync.
+func parsingBytes(name, sql string) []byte {
+	return appendRaw(appendRaw(nil, 'P', name+"\x00"+sql+"\x00\x00\x00"), 'S', "")
+}
+
+// preparedBytes is what a driver sends for n runs of a prepared statement: Bind, Describe, Execute of each, one Sync.
+func preparedBytes(name string, n int) []byte {
 	var b []byte
-	b = append(b, message('P', "\x00"+sql+"\x00\x00\x00")...)
-	b = append(b, message('B', "\x00\x00\x00\x00\x00\x00\x00\x00")...)
-	b = append(b, message('D', "P\x00")...)
-	b = append(b, message('E', "\x00\x00\x00\x00\x00")...)
-	return append(b, message('S', "")...)
+	for range n {
+		b = appendRaw(b, 'B', "\x00"+name+"\x00\x00\x00\x00\x00\x00\x00")
+		b = appendRaw(b, 'D', "P\x00")
+		b = appendRaw(b, 'E', "\x00\x00\x00\x00\x00")
+	}
+	return appendRaw(b, 'S', "")
+}
+
+func appendRaw(b []byte, kind byte, body string) []byte {
+	n := len(body) + 4
+	return append(append(b, kind, byte(n>>24), byte(n>>16), byte(n>>8), byte(n)), body...)
 }

@@ -104,6 +104,11 @@ func TestUsersAreLookedUpAndPassedThrough(t *testing.T) {
 			t.Errorf("%s with %q: %s, want %s", c.user, c.password, got, c.want)
 		}
 	}
+	// Four of these logins looked somebody up, and three looked again when they had failed: on a server, unless the answer was fresh.
+	got := w.Proxy.Snapshot().Lookups
+	if got.Kept < 1 || got.Found < 2 || got.Unknown < 1 || got.Failed != 0 || got.Kept+got.Found+got.Unknown != 7 {
+		t.Errorf("lookups %+v, want seven, of which app and expired were found, nobody was unknown, and app was known the second time", got)
+	}
 }
 
 // TestLookupIsNotLedAstray: what a client sets for its session changes nothing in the one in which users are looked up.

@@ -29,6 +29,11 @@ func newGate(t *testing.T, server string, onCancel func(pass func())) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newGateOn(t, l, server, onCancel)
+}
+
+// newGateOn is newGate with a listener that it will close.
+func newGateOn(t *testing.T, l net.Listener, server string, onCancel func(pass func())) *gate {
 	g := &gate{t: t, listener: l, server: server, onCancel: onCancel, sessions: map[net.Conn]bool{}}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -113,6 +118,13 @@ func (g *gate) say(p []byte) {
 			g.t.Fatal(err)
 		}
 	}
+}
+
+// open is how many sessions there are.
+func (g *gate) open() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sessions)
 }
 
 // hangUp closes the sessions, as a server does that says nothing more.

@@ -191,9 +191,10 @@ func (r *router) dial(ctx context.Context, key poolKey, d config.Database, s con
 	if err != nil {
 		return nil, dialError(find(), err)
 	}
+	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
 	return &relay.Dialled{
 		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: find().Address(),
-		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, conn.Target, conn.PID, conn.Secret) },
+		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
 }
 

@@ -13,7 +13,7 @@ type commandLine struct {
 	Idle     idleFlags     `cmd:"" help:"Memory of idle logged-in clients."`
 	Fair     fairFlags     `cmd:"" help:"Waits of many clients on few backends."`
 	Slow     slowFlags     `cmd:"" help:"Memory behind a slow client, and in front of a slow server."`
-	Prepared preparedFlags `cmd:"" help:"The same for prepared statements and pipelines of them."`
+	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
 	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
 
 	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"weir/internal/bench"
 )
 
 func parse(t *testing.T, args ...string) (*commandLine, string) {
@@ -91,6 +95,40 @@ func TestProgramsAreNamedOnce(t *testing.T) {
 		} else if names := strings.Join(got, " "); names != c.want {
 			t.Errorf("%v: programs are %s, want %s", c.args, names, c.want)
 		}
+	}
+}
+
+func TestSuiteThatFailsTakesNothingFromTheOthers(t *testing.T) {
+	say := func(string, ...any) {}
+	broken := errors.New("the rival cannot")
+	works := func(name string) suite {
+		return suite{name, func(context.Context) (bench.Result, error) { return bench.Result{Suite: name}, nil }}
+	}
+	suites := []suite{works("cpu"), {"prepared", func(context.Context) (bench.Result, error) { return bench.Result{}, broken }}, works("idle")}
+	for _, c := range []struct {
+		args, want string
+		fails      bool
+	}{
+		{"all", "cpu idle", true},
+		{"all --tls", "cpu-tls idle-tls", true},
+		{"idle", "idle", false},
+		{"prepared", "", true},
+	} {
+		flags, command := parse(t, strings.Fields(c.args)...)
+		results, err := flags.runSuites(t.Context(), suites, command, io.Discard, say)
+		var got []string
+		for _, r := range results {
+			got = append(got, r.Suite)
+		}
+		if names := strings.Join(got, " "); names != c.want || errors.Is(err, broken) != c.fails {
+			t.Errorf("%s: results of %q and error %v, want %q", c.args, names, err, c.want)
+		}
+	}
+	interrupted, stop := context.WithCancel(t.Context())
+	stop()
+	flags, _ := parse(t, "all")
+	if results, _ := flags.runSuites(interrupted, suites, "all", io.Discard, say); len(results) > 0 {
+		t.Errorf("%d suites ran after an interrupt", len(results))
 	}
 }
 

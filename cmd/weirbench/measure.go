@@ -49,25 +49,36 @@ func (c *commandLine) measure(ctx context.Context, command string, args []string
 	lab.TLS = c.TLS
 	report := bench.Report{Command: bench.CommandLine(args), Date: start, Machine: lab.Describe(ctx)}
 	say("%s", report.Machine)
-	for _, suite := range c.suites(lab) {
-		if command != "all" && command != suite.name {
+	report.Results, err = c.runSuites(ctx, c.suites(lab), command, tables, say)
+	return errors.Join(err, c.write(report, out, say))
+}
+
+// runSuites runs the suite that was named, or all. One that fails takes nothing from the others: each result is worth minutes.
+func (c *commandLine) runSuites(ctx context.Context, suites []suite, command string, tables io.Writer, say func(string, ...any)) ([]bench.Result, error) {
+	var results []bench.Result
+	var failures error
+	for _, suite := range suites {
+		if command != "all" && command != suite.name || ctx.Err() != nil {
 			continue
 		}
 		say("suite %s", suite.name)
 		result, err := suite.run(ctx)
 		if err != nil {
-			// What earlier suites found is not thrown away with the one that failed.
-			return errors.Join(fmt.Errorf("suite %s: %w", suite.name, err), c.write(report, out, say))
+			if command == "all" {
+				say("suite %s failed: %v", suite.name, err)
+			}
+			failures = errors.Join(failures, fmt.Errorf("suite %s: %w", suite.name, err))
+			continue
 		}
 		if c.TLS {
 			result = result.OverTLS()
 		}
 		if err := result.Print(tables); err != nil {
-			return err
+			return results, errors.Join(failures, err)
 		}
-		report.Results = append(report.Results, result)
+		results = append(results, result)
 	}
-	return c.write(report, out, say)
+	return results, failures
 }
 
 type suite struct {

@@ -110,7 +110,17 @@ func (l *Lab) cpuGoal(mode string, clients int) *goal {
 }
 
 func (l *Lab) cpuCells(ctx context.Context, opts CPUOptions, connect bool) ([]CPUCell, error) {
-	targets, err := l.startAll(ctx, targetOptions{backends: opts.Backends, scram: connect, clients: slices.Max(opts.Clients)})
+	target := targetOptions{
+		backends: opts.Backends, scram: connect, clients: slices.Max(opts.Clients), prepared: slices.ContainsFunc(opts.Modes, keepsStatements),
+	}
+	if target.prepared {
+		for _, p := range l.Programs {
+			if err := p.sharesStatements(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	targets, err := l.startAll(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -126,9 +128,29 @@ func TestErrorResponseIsRead(t *testing.T) {
 	}
 }
 
+// TestRivalThatCannotShareStatementsIsNotMeasuredWithThem: pgbench's clients would give up one by one.
+func TestRivalThatCannotShareStatementsIsNotMeasuredWithThem(t *testing.T) {
+	for version, can := range map[string]bool{
+		"PgBouncer 1.18.0": false, "PgBouncer 1.20.1": false, "PgBouncer 1.21.0": true, "PgBouncer 1.25.2": true, "PgBouncer 2.0": true,
+		"who knows": false,
+	} {
+		path := filepath.Join(t.TempDir(), "pgbouncer")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+version+"'\necho libevent 2.1.12\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := Program{Name: "pgbouncer", Kind: PgBouncer, Path: path}.sharesStatements(t.Context())
+		if (err == nil) != can || err != nil && !strings.HasPrefix(err.Error(), version+" has no prepared statements") {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+	if err := (Program{Kind: Weir}).sharesStatements(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProxyConfigurationsHoldTheSuitesOptions(t *testing.T) {
 	listen, server, files := hostPort{"127.0.0.1", 7001, true}, hostPort{"127.0.0.1", 7002, false}, tlsFiles{"/tmp/c", "/tmp/k"}
-	opts := targetOptions{backends: 16, clients: 256}
+	opts := targetOptions{backends: 16, clients: 256, prepared: true}
 	for _, c := range []struct {
 		name, config string
 		want         []string
@@ -139,7 +161,7 @@ func TestProxyConfigurationsHoldTheSuitesOptions(t *testing.T) {
 		}},
 		{"pgbouncer", pgbouncerConfig(listen, server, "/tmp/u", files, opts), []string{
 			"* = host=127.0.0.1 port=7002", "listen_port = 7001", "auth_type = trust", "auth_file = /tmp/u", "pool_mode = transaction",
-			"default_pool_size = 16", "max_client_conn = 306",
+			"default_pool_size = 16", "max_client_conn = 306", "max_prepared_statements = 200",
 			"client_tls_sslmode = require", "client_tls_cert_file = /tmp/c", "client_tls_key_file = /tmp/k",
 		}},
 	} {
@@ -149,5 +171,9 @@ func TestProxyConfigurationsHoldTheSuitesOptions(t *testing.T) {
 				t.Errorf("%s: no line %q in\n%s", c.name, want, c.config)
 			}
 		}
+	}
+	opts.prepared = false // a setting that old versions do not know
+	if text := pgbouncerConfig(listen, server, "/tmp/u", files, opts); strings.Contains(text, "prepared") {
+		t.Errorf("what nobody needs is set:\n%s", text)
 	}
 }

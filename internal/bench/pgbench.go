@@ -32,6 +32,9 @@ const pipelined = "pipeline"
 // PipelineLen is the number of statements in a pipeline.
 const PipelineLen = 10
 
+// keepsStatements tells the modes in which a client prepares once and executes often.
+func keepsStatements(mode string) bool { return mode == "prepared" || mode == pipelined }
+
 // script is what pgbench reads where -S does not do.
 func (a pgbenchArgs) script() string {
 	if a.mode != pipelined {

@@ -46,6 +46,9 @@ type tlsFiles struct{ cert, key string }
 
 func (l *Lab) files() tlsFiles { return tlsFiles{cert: l.path("proxy.crt"), key: l.path("proxy.key")} }
 
+// statementsKept is what PgBouncer keeps by itself from 1.24 on.
+const statementsKept = 200
+
 // pgbouncerConfig is the same for PgBouncer. Its log goes to standard error, which is our file.
 func pgbouncerConfig(listen, server hostPort, users string, files tlsFiles, opts targetOptions) string {
 	var b strings.Builder
@@ -53,6 +56,9 @@ func pgbouncerConfig(listen, server hostPort, users string, files tlsFiles, opts
 	fmt.Fprintf(&b, "listen_addr = %s\nlisten_port = %d\nunix_socket_dir =\n", listen.host, listen.port)
 	fmt.Fprintf(&b, "auth_type = %s\nauth_file = %s\n", opts.auth(), users)
 	fmt.Fprintf(&b, "pool_mode = transaction\ndefault_pool_size = %d\nmax_client_conn = %d\n", opts.backends, opts.clients+spareClients)
+	if opts.prepared {
+		fmt.Fprintf(&b, "max_prepared_statements = %d\n", statementsKept)
+	}
 	if listen.tls {
 		fmt.Fprintf(&b, "client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\n", files.cert, files.key)
 	}

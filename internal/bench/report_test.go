@@ -88,6 +88,51 @@ func TestGoalsAreJudged(t *testing.T) {
 	}
 }
 
+// TestGoalsOfCPUTime: each mode has its own, and the suites' default loads all have one.
+func TestGoalsOfCPUTime(t *testing.T) {
+	for _, c := range []struct {
+		mode    string
+		clients int
+		tls     bool
+		want    string // of a ratio of 0.85
+	}{
+		{"simple", 8, false, "≤ 1.10 met"},
+		{"simple", 64, false, "≤ 0.90 met"},
+		{"simple", 256, false, "≤ 0.90 met"},
+		{"prepared", 64, false, "≤ 0.80 missed"},
+		{"pipeline", 64, false, "≤ 0.40 missed"},
+		{"prepared", 8, false, ""},
+		{"simple", 64, true, "≤ 1.00 met"},
+		{"prepared", 64, true, "≤ 1.00 met"},
+	} {
+		l := &Lab{TLS: c.tls}
+		if got := l.cpuGoal(c.mode, c.clients).verdict(0.85); got != c.want {
+			t.Errorf("%s with %d clients, TLS %t: %q, want %q", c.mode, c.clients, c.tls, got, c.want)
+		}
+	}
+}
+
+func TestFiguresWithTLSStandBesideThoseWithout(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "performance.md")
+	plain := Result{Suite: "cpu", Title: "CPU time", Table: Table{Columns: []string{"plain"}}}
+	secret := plain.OverTLS()
+	secret.Table = Table{Columns: []string{"encrypted"}}
+	for _, r := range []Result{plain, secret} {
+		if err := (Report{Results: []Result{r}}).WriteDoc(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## CPU time\n", "| plain |", "## CPU time, with TLS\n", "| encrypted |", beginMark("cpu"), beginMark("cpu-tls")} {
+		if strings.Count(string(page), want) != 1 {
+			t.Errorf("not once %q in\n%s", want, page)
+		}
+	}
+}
+
 func TestCPUTableComparesWithTheRival(t *testing.T) {
 	l := &Lab{Programs: []Program{{Name: "weir", Kind: Weir}, {Name: "pgbouncer", Kind: PgBouncer}}}
 	cell := CPUCell{Mode: "simple", Clients: 64, Rounds: map[string][]CPUSample{

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -46,6 +47,32 @@ func (p Program) Version(ctx context.Context) string {
 	return line
 }
 
+// sharesStatements says why a program cannot carry named prepared statements in transaction mode; nil if it can.
+func (p Program) sharesStatements(ctx context.Context) error {
+	if p.Kind != PgBouncer {
+		return nil
+	}
+	version := p.Version(ctx)
+	major, minor, ok := release(version)
+	if ok && (major > 1 || minor >= 21) {
+		return nil
+	}
+	return fmt.Errorf("%s has no prepared statements in transaction mode; name a newer one with --pgbouncer, 1.21 or later", version)
+}
+
+var releaseNumber = regexp.MustCompile(`(\d+)\.(\d+)`)
+
+// release reads the first two numbers of a version.
+func release(version string) (major, minor int, ok bool) {
+	m := releaseNumber.FindStringSubmatch(version)
+	if m == nil {
+		return 0, 0, false
+	}
+	major, errMajor := strconv.Atoi(m[1])
+	minor, errMinor := strconv.Atoi(m[2])
+	return major, minor, errMajor == nil && errMinor == nil
+}
+
 // hostPort is a TCP address in the two parts that programs want.
 type hostPort struct {
 	host string
@@ -60,6 +87,7 @@ type targetOptions struct {
 	backends int  // pool size
 	scram    bool // clients log in with SCRAM rather than trust
 	clients  int  // that the suite brings; PgBouncer's own limit, 100, would refuse most of them
+	prepared bool // clients use named prepared statements, which PgBouncer before 1.24 must be asked for
 }
 
 // auth is what both proxies call it.

@@ -114,9 +114,9 @@ type Conn struct {
 	ServerVersion int               // as server_version_num: 150020; 0 if it could not be read
 	RemoteAddr    net.Addr
 
-	// Target is what was dialled, its host replaced by the address that answered.
-	// A name may stand for several servers, and a cancel request must reach the
-	// one that runs this backend.
+	// Target is what was dialled, its host replaced by the address that answered,
+	// and without what logged in. A name may stand for several servers, and a
+	// cancel request must reach the one that runs this backend.
 	Target Target
 }
 

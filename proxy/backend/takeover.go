@@ -141,6 +141,7 @@ func (t Target) takeOver(ctx context.Context, pg *pgconn.PgConn, l *link) (*Conn
 		Net: l.nc, TLS: l.adapter, PID: hijacked.PID, Secret: hijacked.SecretKey, TxStatus: hijacked.TxStatus, Said: said,
 		Params: sorted(hijacked.ParameterStatuses), RemoteAddr: l.nc.RemoteAddr(), Target: t,
 	}
+	conn.Target.Password, conn.Target.Substitutes = "", Substitutes{} // a cancel request needs neither
 	conn.ServerVersion = versionOf(hijacked.ParameterStatuses["server_version"])
 	if tcp, ok := conn.RemoteAddr.(*net.TCPAddr); ok {
 		conn.Target.ServerName = t.serverName()

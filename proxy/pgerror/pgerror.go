@@ -11,13 +11,11 @@ package pgerror
 
 // The severities that weir uses: the first word of what psql prints, never localised.
 const (
-	SeverityError   = "ERROR"   // the statement, and its transaction, failed; the connection lives on
-	SeverityFatal   = "FATAL"   // the connection ends behind this message
-	SeverityWarning = "WARNING" // in a NoticeResponse only
-	SeverityNotice  = "NOTICE"  // in a NoticeResponse only
+	SeverityError = "ERROR" // the statement, and its transaction, failed; the connection lives on
+	SeverityFatal = "FATAL" // the connection ends behind this message
 )
 
-// Error is an ErrorResponse, or with a lower severity a NoticeResponse, before it becomes bytes. Treat it as immutable.
+// Error is an ErrorResponse before it becomes bytes. Treat it as immutable.
 type Error struct {
 	Severity string // one of the constants above
 	Code     string // SQLSTATE, one of the constants of code.go or a server's own

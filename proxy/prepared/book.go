@@ -127,6 +127,7 @@ func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) 
 // duplicate is for a client's Parse of a name that means something: the server refuses it where it is sent under the name of
 // that.
 func (b *Book) duplicate(out []byte, a Account, name []byte, old *Statement) ([]byte, string) {
+	old.table.Totals.Passed++
 	out = b.Ensure(out, a, name, old)
 	b.mark(a, wire.ClientParse, mark{change: duplicates})
 	return out, old.name
@@ -187,6 +188,7 @@ func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
 		return b.evict(out, a, s)
 	}
 	if b.held.len() >= max(b.Max, 1) {
+		s.table.Totals.Closed++
 		return b.evict(out, a, b.held.oldest())
 	}
 	return out
@@ -194,7 +196,6 @@ func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
 
 func (b *Book) evict(out []byte, a Account, s *Statement) []byte {
 	out = wire.AppendClose(out, 'S', s.name)
-	s.table.Totals.Closed++
 	b.mark(a, wire.ClientClose, mark{change: evicts, s: s.retain(), had: b.held.has(s)})
 	b.held.remove(s)
 	return out

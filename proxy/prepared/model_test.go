@@ -293,6 +293,45 @@ func TestClientsFindWhatASessionOfTheirOwnWouldHave(t *testing.T) {
 	}
 }
 
+// TestTotalsTellWhatBecameOfStatements: what is closed for want of certainty only, and prepared again at once, made no room.
+func TestTotalsTellWhatBecameOfStatements(t *testing.T) {
+	r := &rig{book: Book{Max: 1}, backend: server{statements: map[string]string{}}, user: &user{own: server{statements: map[string]string{}}}}
+	r.account.Reset()
+	for _, step := range []struct {
+		asks string
+		want Totals
+	}{
+		{"P a one,S", Totals{Passed: 1}},
+		{"C a,P p one,S", Totals{Passed: 1, Saved: 1}},
+		{"B p,S", Totals{Passed: 1, Saved: 1}},
+		{"move", Totals{Passed: 1, Saved: 1}},
+		{"B p,S,B p,S", Totals{Passed: 1, Saved: 1, Repeated: 2}}, // the second batch does not know yet what became of the first
+		{"P q two,S", Totals{Passed: 2, Saved: 1, Repeated: 2, Closed: 1}},
+		{"P q two,S", Totals{Passed: 3, Saved: 1, Repeated: 2, Closed: 1}}, // refused by the server
+		{"forget", Totals{Passed: 3, Saved: 1, Repeated: 2, Closed: 1, Forgotten: 2}},
+	} {
+		switch step.asks {
+		case "move":
+			r.book.Discard()
+			r.backend.statements = map[string]string{}
+		case "forget":
+			r.table.Forget()
+		default:
+			for text := range strings.SplitSeq(step.asks, ",") {
+				words := append(strings.Fields(text), "", "")
+				r.ask(ask{t: words[0][0], name: words[1], text: words[2]})
+			}
+		}
+		for len(r.stream) > 0 {
+			r.step()
+		}
+		r.user.names.Settled()
+		if r.table.Totals != step.want {
+			t.Fatalf("behind %q: %+v, want %+v", step.asks, r.table.Totals, step.want)
+		}
+	}
+}
+
 // TestManyNames goes beyond the length up to which names are searched one by one.
 func TestManyNames(t *testing.T) {
 	var n Names

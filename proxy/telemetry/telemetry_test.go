@@ -31,10 +31,12 @@ func (sample) Snapshot() status.Snapshot {
 	p.Totals.Queries, p.Totals.Dials, p.Totals.DialsFailed = 41, 5, 2
 	p.Wait.Observe(40 * time.Microsecond)
 	p.Wait.Observe(time.Hour)
+	p.Prepared = status.Prepared{Texts: 11, OnBackends: 12, Passed: 13, Saved: 14, Repeated: 15, Closed: 16, Forgotten: 17}
 	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
 		Logins:       status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Lookups:      status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
 		Limits:       status.Limits{MaxClients: 10000},
 		Replications: []status.Replication{{Database: "shop", User: "replica", Clients: 1}},
 	}
@@ -75,9 +77,33 @@ weir_server_down{database="shop",user="app"} 1
 # TYPE weir_dials_total counter
 weir_dials_total{database="shop",outcome="failed",user="app"} 2
 weir_dials_total{database="shop",outcome="ok",user="app"} 3
+# HELP weir_prepared_texts Texts of named prepared statements that clients share.
+# TYPE weir_prepared_texts gauge
+weir_prepared_texts{database="shop",user="app"} 11
+# HELP weir_prepared_statements Named prepared statements that backends hold, each counted on each.
+# TYPE weir_prepared_statements gauge
+weir_prepared_statements{database="shop",user="app"} 12
+# HELP weir_prepared_parses_total Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend.
+# TYPE weir_prepared_parses_total counter
+weir_prepared_parses_total{by="passed",database="shop",user="app"} 13
+weir_prepared_parses_total{by="saved",database="shop",user="app"} 14
+weir_prepared_parses_total{by="repeated",database="shop",user="app"} 15
+# HELP weir_prepared_closed_total Named statements that weir closed on a backend to make room (max_prepared_statements).
+# TYPE weir_prepared_closed_total counter
+weir_prepared_closed_total{database="shop",user="app"} 16
+# HELP weir_prepared_forgotten_total Texts that are shared no longer, because the schema has changed.
+# TYPE weir_prepared_forgotten_total counter
+weir_prepared_forgotten_total{database="shop",user="app"} 17
+# HELP weir_auth_lookups_total Users looked up with auth_query: kept (answered from memory), found, unknown, failed (nobody could say).
+# TYPE weir_auth_lookups_total counter
+weir_auth_lookups_total{outcome="kept"} 21
+weir_auth_lookups_total{outcome="found"} 22
+weir_auth_lookups_total{outcome="unknown"} 23
+weir_auth_lookups_total{outcome="failed"} 24
 `
 	err := testutil.CollectAndCompare(NewCollector(sample{}), strings.NewReader(want),
-		"weir_waiting_clients", "weir_server_down", "weir_dials_total")
+		"weir_waiting_clients", "weir_server_down", "weir_dials_total", "weir_prepared_texts", "weir_prepared_statements",
+		"weir_prepared_parses_total", "weir_prepared_closed_total", "weir_prepared_forgotten_total", "weir_auth_lookups_total")
 	if err != nil {
 		t.Error(err)
 	}

@@ -76,12 +76,6 @@ var serverMessages = map[string]struct {
 			Message: "canceling statement due to user request",
 		},
 	},
-	"NoticeResponse": {
-		func(dst []byte) []byte {
-			return AppendNoticeResponse(dst, &pgerror.Error{Severity: "NOTICE", Code: "00000", Message: "still waiting"})
-		},
-		&pgproto3.NoticeResponse{Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000", Message: "still waiting"},
-	},
 }
 
 func TestClientsReadWhatWeirAppends(t *testing.T) {

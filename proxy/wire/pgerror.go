@@ -2,19 +2,10 @@ package wire
 
 import "weir/proxy/pgerror"
 
-// AppendErrorResponse writes an error as a client reads it.
+// AppendErrorResponse writes an error as a client reads it, the fields in PostgreSQL's order. 'S' may be localised and 'V' may not;
+// weir speaks English in both.
 func AppendErrorResponse(dst []byte, e *pgerror.Error) []byte {
-	return appendNotice(dst, ServerErrorResponse, e)
-}
-
-// AppendNoticeResponse writes a notice: an Error of severity NOTICE or WARNING.
-func AppendNoticeResponse(dst []byte, e *pgerror.Error) []byte {
-	return appendNotice(dst, ServerNoticeResponse, e)
-}
-
-// appendNotice writes the fields in PostgreSQL's order. 'S' may be localised and 'V' may not; weir speaks English in both.
-func appendNotice(dst []byte, kind byte, e *pgerror.Error) []byte {
-	dst, at := begin(dst, kind)
+	dst, at := begin(dst, ServerErrorResponse)
 	dst = appendField(dst, 'S', e.Severity)
 	dst = appendField(dst, FieldSeverity, e.Severity)
 	dst = appendField(dst, FieldCode, e.Code)

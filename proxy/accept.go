@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"weir/proxy/cancelkey"
-	"weir/proxy/lobby"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -17,11 +17,11 @@ import (
 
 var errDraining = errors.New("draining")
 
-// reception receives the lobby's connections.
-type reception struct{ *Proxy }
+// acceptHandler serves connections until they are clients.
+type acceptHandler struct{ *Proxy }
 
 // Arrive finds a place for a connection, if there is one.
-func (r reception) Arrive(c *lobby.Conn) bool {
+func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	entry, ok := r.logins.enter(c.Abort)
 	if !ok {
 		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.config.Limits.MaxLogins)
@@ -37,14 +37,14 @@ func (r reception) Arrive(c *lobby.Conn) bool {
 }
 
 // AcceptFailed tells the log.
-func (r reception) AcceptFailed(err error) {
+func (r acceptHandler) AcceptFailed(err error) {
 	r.logins.warn(r.log, "accept failed; still listening", "error", err)
 }
 
 // Serve logs a connection in and hands it over.
-func (r reception) Serve(c *lobby.Conn) {
+func (r acceptHandler) Serve(c *prelogin.Conn) {
 	defer r.tasks.Done()
-	entry := c.Entry.(*entrant)
+	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
 	result, err := login.Serve(r.ctx, c, entry.arrived, r.login)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
@@ -57,12 +57,12 @@ func (r reception) Serve(c *lobby.Conn) {
 		_ = c.Close()
 		return
 	}
-	r.welcome(c, entry, result)
+	r.handOver(c, entry, result)
 }
 
-func (p *Proxy) loginFailed(nc net.Conn, entry *entrant, failure *login.Failure) {
+func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
 	if failure.Admitted {
-		p.census.leave(failure.User, failure.Database)
+		p.clients.leave(failure.User, failure.Database)
 	}
 	p.logins.fail(entry, failure.Reason.String())
 	if failure.Reason != login.Gone && failure.Reason != login.ShutDown {
@@ -97,10 +97,10 @@ const (
 	lingerReads = 64
 )
 
-// welcome hands a logged-in client to its pool's loop.
-func (p *Proxy) welcome(c *lobby.Conn, entry *entrant, result login.Result) {
+// handOver hands a logged-in client to its pool's loop.
+func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
 	user, database := result.User, result.Database // all of the login that lives as long as the client
-	leave := func() { p.census.leave(user, database) }
+	leave := func() { p.clients.leave(user, database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}

@@ -204,7 +204,7 @@ func (p *Proxy) loginOptions() login.Options {
 			_, ok := c.Database(database)
 			return ok
 		},
-		Admit: func(user, database string) *pgerror.Error { return p.census.admit(user, database) },
+		Admit: func(user, database string) *pgerror.Error { return p.clients.admit(user, database) },
 	}
 }
 

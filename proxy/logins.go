@@ -19,7 +19,7 @@ type logins struct {
 
 	mu     sync.Mutex
 	now    int
-	silent *list.List // of *entrant, oldest first
+	silent *list.List // of *pendingLogin, oldest first
 
 	accepted, succeeded, cancels, shed uint64
 	failed                             map[string]uint64
@@ -28,8 +28,8 @@ type logins struct {
 	suppressed atomic.Uint64
 }
 
-// entrant is a connection on its way to becoming a client.
-type entrant struct {
+// pendingLogin is a connection on its way to becoming a client.
+type pendingLogin struct {
 	arrived  time.Time
 	sendAway func()        // ends its login
 	place    *list.Element // in logins.silent; nil once it has spoken. Guarded by logins.mu
@@ -48,7 +48,7 @@ func newLogins(limit int) *logins {
 
 // enter takes a connection in, which sendAway sends away; it may be called on any goroutine, under the lock. False: there is no
 // place, and nobody is silent who could make one.
-func (s *logins) enter(sendAway func()) (*entrant, bool) {
+func (s *logins) enter(sendAway func()) (*pendingLogin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
@@ -61,14 +61,14 @@ func (s *logins) enter(sendAway func()) (*entrant, bool) {
 		s.shedLocked(oldest)
 	}
 	s.now++
-	e := &entrant{sendAway: sendAway}
+	e := &pendingLogin{sendAway: sendAway}
 	e.place = s.silent.PushBack(e)
 	return e, true
 }
 
 // shedLocked sends a silent connection away.
 func (s *logins) shedLocked(place *list.Element) {
-	e := place.Value.(*entrant)
+	e := place.Value.(*pendingLogin)
 	s.silent.Remove(place)
 	e.place = nil
 	s.shed++
@@ -80,25 +80,25 @@ func (s *logins) sendAway() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for place := s.silent.Front(); place != nil; place = place.Next() {
-		place.Value.(*entrant).sendAway()
+		place.Value.(*pendingLogin).sendAway()
 	}
 }
 
 // spoke is told that a connection has said something, or has ended.
-func (s *logins) spoke(e *entrant) {
+func (s *logins) spoke(e *pendingLogin) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(e)
 }
 
-func (s *logins) forget(e *entrant) {
+func (s *logins) forget(e *pendingLogin) {
 	if e.place != nil {
 		s.silent.Remove(e.place)
 		e.place = nil
 	}
 }
 
-func (s *logins) leave(e *entrant, o outcome) {
+func (s *logins) leave(e *pendingLogin, o outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(e)
@@ -111,7 +111,7 @@ func (s *logins) leave(e *entrant, o outcome) {
 	}
 }
 
-func (s *logins) fail(e *entrant, reason string) {
+func (s *logins) fail(e *pendingLogin, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(e)

@@ -8,7 +8,7 @@ import (
 )
 
 // knock brings a connection in; away tells whether it has been sent away.
-func knock(s *logins) (e *entrant, away *bool, ok bool) {
+func knock(s *logins) (e *pendingLogin, away *bool, ok bool) {
 	away = new(bool)
 	e, ok = s.enter(func() { *away = true })
 	return e, away, ok

@@ -14,14 +14,14 @@ import (
 // waited longest.
 type places struct {
 	mu      sync.Mutex
-	holders map[holder]*tenant
+	holders map[holder]*claim
 	order   []holder // of holders, as they came
 	byDB    map[string]int
 	byUser  map[string]int
 	waiting []holder // refused, oldest first
 }
 
-// holder is who may hold places: a *relay.Lane, or a *seat. Its methods may be called on any goroutine and do not block.
+// holder is who may hold places: a *relay.Lane, or a *ownPlace. Its methods may be called on any goroutine and do not block.
 type holder interface {
 	// Nudge says that there is a place, after one was refused.
 	Nudge()
@@ -31,8 +31,8 @@ type holder interface {
 	Yield()
 }
 
-// tenant is what places knows of a holder.
-type tenant struct {
+// claim is what places knows of a holder.
+type claim struct {
 	database, user       string
 	maxDB, maxUser       int
 	dbSection, usSection string
@@ -44,11 +44,11 @@ type tenant struct {
 }
 
 func newPlaces() *places {
-	return &places{holders: map[holder]*tenant{}, byDB: map[string]int{}, byUser: map[string]int{}}
+	return &places{holders: map[holder]*claim{}, byDB: map[string]int{}, byUser: map[string]int{}}
 }
 
 // enter makes a holder known before it asks.
-func (p *places) enter(h holder, t *tenant) {
+func (p *places) enter(h holder, t *claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.holders[h] = t
@@ -93,13 +93,13 @@ func (p *places) take(h holder) bool {
 }
 
 // room reports whether neither limit is reached, and notes which one is.
-func (p *places) room(t *tenant) bool {
+func (p *places) room(t *claim) bool {
 	dbFull := reached(p.byDB[t.database], t.maxDB)
 	t.boundByUser = !dbFull
 	return !dbFull && !reached(p.byUser[t.user], t.maxUser)
 }
 
-func (p *places) hold(t *tenant) {
+func (p *places) hold(t *claim) {
 	t.held++
 	p.byDB[t.database]++
 	p.byUser[t.user]++
@@ -111,7 +111,7 @@ func (p *places) forget(h holder) {
 
 // rivals are the other holders of places under the limit that binds t, those that hold the most first, and whether the
 // first of them has so many that it must give one up although it is busy: t has none, or fewer even after that.
-func (p *places) rivals(h holder, t *tenant) (found []holder, mustYield bool) {
+func (p *places) rivals(h holder, t *claim) (found []holder, mustYield bool) {
 	for _, other := range p.order {
 		o := p.holders[other]
 		same := o.database == t.database
@@ -148,7 +148,7 @@ func (p *places) Give(l *relay.Lane) {
 }
 
 // release frees a place and keeps it for the holder that has waited longest, of those that can use it.
-func (p *places) release(t *tenant) {
+func (p *places) release(t *claim) {
 	t.held--
 	decrement(p.byDB, t.database)
 	decrement(p.byUser, t.user)

@@ -23,7 +23,7 @@ func parseConfig(t *testing.T, toml string) *config.Config {
 }
 
 func TestCensusCountsOverAllPools(t *testing.T) {
-	s := newCensus(parseConfig(t, `
+	s := newClientCounts(parseConfig(t, `
 [limits]
 max_client_conn = 4
 max_db_client_connections = 2
@@ -98,7 +98,7 @@ func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) 
 			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
 		},
 	})
-	p.enter(l, &tenant{database: database, user: user, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
+	p.enter(l, &claim{database: database, user: user, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
 	return l
 }
 

@@ -1,7 +1,7 @@
 // Package proxy is weir as a whole: it listens, logs clients in, finds each one's pool and hands it to the event loop on which
 // that pool lives; it counts what spans pools, answers for the state of all of them, and ends in good order.
 //
-// Connections are accepted and logged in on the loops, as coroutines (package lobby); then they belong to an engine (package
+// Connections are accepted and logged in on the loops, as coroutines (package prelogin); then they belong to an engine (package
 // relay). Dials and HTTP are ordinary goroutines. It may import everything below proxy, and nothing outside of weir but the
 // standard library.
 package proxy
@@ -23,8 +23,8 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/certs"
 	"weir/proxy/eventloop"
-	"weir/proxy/lobby"
 	"weir/proxy/login"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -41,25 +41,25 @@ type Proxy struct {
 	engines   []*relay.Engine
 	loops     []*eventloop.Loop // of the engines
 	router    *router
-	census    *census
+	clients   *clientCounts
 	accounts  *accounts
 	clientTLS *certs.Clients
 	serverTLS *certs.Servers
 	login     login.Options
 	logins    *logins
 	listeners []*socket.Listener
-	doors     []*lobby.Door
+	accepting []*prelogin.Listener
 
 	replications *replications
 	web          *telemetry.Server
 	trimmer      trimmer
 
-	ctx                 context.Context // ends with the proxy: logins under way are refused
-	stop                context.CancelFunc
-	tasks               sync.WaitGroup // logins
-	draining            atomic.Bool
-	doorsOnce, stopOnce sync.Once
-	stopped             chan struct{}
+	ctx                     context.Context // ends with the proxy: logins under way are refused
+	stop                    context.CancelFunc
+	tasks                   sync.WaitGroup // logins
+	draining                atomic.Bool
+	listenersOnce, stopOnce sync.Once
+	stopped                 chan struct{}
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
@@ -67,7 +67,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	p := &Proxy{
 		config: c, log: log, started: time.Now(),
 		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
-		census:  newCensus(c),
+		clients: newClientCounts(c),
 		logins:  newLogins(c.Limits.MaxLogins),
 		stopped: make(chan struct{}),
 	}
@@ -94,7 +94,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		return nil, err
 	}
 	p.router.openMinimal()
-	if err := p.openDoors(); err != nil {
+	if err := p.openListeners(); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -141,15 +141,15 @@ func (p *Proxy) openEngines() error {
 	return nil
 }
 
-// openDoors has every loop accept at every listener: where a pool lives is known only once its client has logged in.
-func (p *Proxy) openDoors() error {
+// openListeners has every loop accept at every listener: where a pool lives is known only once its client has logged in.
+func (p *Proxy) openListeners() error {
 	for _, loop := range p.loops {
 		for _, l := range p.listeners {
-			d, err := lobby.Open(loop, l, reception{p})
+			d, err := prelogin.Open(loop, l, acceptHandler{p})
 			if err != nil {
 				return err
 			}
-			p.doors = append(p.doors, d)
+			p.accepting = append(p.accepting, d)
 		}
 	}
 	return nil
@@ -233,8 +233,8 @@ func (p *Proxy) Stop() {
 
 // endLogins accepts nobody any more and ends the logins that are under way.
 func (p *Proxy) endLogins() {
-	p.doorsOnce.Do(func() {
-		for _, d := range p.doors {
+	p.listenersOnce.Do(func() {
+		for _, d := range p.accepting {
 			d.Close()
 		}
 		for _, l := range p.listeners {
@@ -255,7 +255,7 @@ func (p *Proxy) Drain() {
 		return
 	}
 	grace := time.Duration(p.config.Timeouts.DrainTimeout)
-	p.log.Info("draining", "clients", p.census.count(), "drain_timeout", grace)
+	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", grace)
 	p.endLogins()
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
@@ -275,7 +275,7 @@ func (p *Proxy) Drain() {
 		select {
 		case <-gone:
 		case <-limit.C:
-			p.log.Warn("drain: clients are still in a transaction and are cut", "clients", p.census.count())
+			p.log.Warn("drain: clients are still in a transaction and are cut", "clients", p.clients.count())
 		case <-p.stopped:
 		}
 		p.Stop()

@@ -7,9 +7,9 @@ import (
 
 	"weir/proxy/backend"
 	"weir/proxy/cancelkey"
-	"weir/proxy/lobby"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
+	"weir/proxy/prelogin"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/tunnel"
@@ -17,10 +17,10 @@ import (
 
 // replicate serves a client that asks for replication: it gets a backend of its own, which is dialled with the client's startup
 // parameters, outside of the pools and within the limits over them, and which ends with it. c is in nobody's hands behind it.
-func (p *Proxy) replicate(c *lobby.Conn, result login.Result, settings []session.Setting, leave func()) {
+func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
-		key: poolKey{result.Database, result.User}, seat: newSeat(p.router.places),
+		key: poolKey{result.Database, result.User}, place: newOwnPlace(p.router.places),
 	}
 	if p.accounts.learn(r.key, result.Account, result.Keys) {
 		p.router.pardon(r.key)
@@ -36,7 +36,7 @@ func (p *Proxy) replicate(c *lobby.Conn, result login.Result, settings []session
 		}
 	}
 	if trouble != nil {
-		r.seat.leave()
+		r.place.leave()
 		leave()
 		p.refuse(result, trouble)
 		return
@@ -62,7 +62,7 @@ func (p *Proxy) replicate(c *lobby.Conn, result login.Result, settings []session
 
 func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.replications.leave(r)
-	r.seat.leave()
+	r.place.leave()
 	leave()
 	p.log.Info("replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
@@ -75,7 +75,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		key.user = d.User
 	}
 	s := p.config.PoolSettings(key.database, key.user)
-	if err := r.seat.take(p.ctx, p.router.tenant(key, s), time.Duration(s.QueryWaitTimeout), hungUp); err != nil {
+	if err := r.place.take(p.ctx, p.router.claim(key, s), time.Duration(s.QueryWaitTimeout), hungUp); err != nil {
 		return nil, err
 	}
 	conn, failure := p.router.connect(p.ctx, key, d, func() backend.Target {
@@ -96,17 +96,17 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 	return conn, nil
 }
 
-// seat is the place of one connection for replication among those of the pools.
-type seat struct {
+// ownPlace is the place of one connection for replication among those of the pools.
+type ownPlace struct {
 	places *places
 	taken  bool
 	offer  chan struct{}
 }
 
-func newSeat(p *places) *seat { return &seat{places: p, offer: make(chan struct{}, 1)} }
+func newOwnPlace(p *places) *ownPlace { return &ownPlace{places: p, offer: make(chan struct{}, 1)} }
 
 // Nudge implements holder.
-func (s *seat) Nudge() {
+func (s *ownPlace) Nudge() {
 	select {
 	case s.offer <- struct{}{}:
 	default:
@@ -114,16 +114,16 @@ func (s *seat) Nudge() {
 }
 
 // Reclaim implements holder.
-func (*seat) Reclaim(refused func()) { refused() }
+func (*ownPlace) Reclaim(refused func()) { refused() }
 
 // Yield implements holder. It is not asked.
-func (*seat) Yield() {}
+func (*ownPlace) Yield() {}
 
 // lookEvery is how often somebody who waits for a place is looked after.
 const lookEvery = time.Second
 
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
-func (s *seat) take(ctx context.Context, t *tenant, wait time.Duration, hungUp func() bool) *pgerror.Error {
+func (s *ownPlace) take(ctx context.Context, t *claim, wait time.Duration, hungUp func() bool) *pgerror.Error {
 	t.forGood = true
 	s.places.enter(s, t)
 	s.taken = true
@@ -155,7 +155,7 @@ func (s *seat) take(ctx context.Context, t *tenant, wait time.Duration, hungUp f
 }
 
 // leave gives the place up, if there is one.
-func (s *seat) leave() {
+func (s *ownPlace) leave() {
 	if s.taken {
 		s.places.leave(s)
 	}

@@ -23,7 +23,7 @@ type replication struct {
 	peer    string
 	secret  uint32
 	longKey bool
-	seat    *seat
+	place   *ownPlace
 	backend *backend.Conn
 	tunnel  *tunnel.Tunnel // nil until it is open
 

@@ -102,15 +102,15 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 			return r.dial(ctx, key, d, s)
 		},
 	})
-	r.places.enter(lane, r.tenant(key, s))
+	r.places.enter(lane, r.claim(key, s))
 	lane.Open()
 	r.lanes[key] = lane
 	return lane
 }
 
-// tenant is what the limits over pools hold against a pool, or one connection for replication.
-func (r *router) tenant(key poolKey, s config.PoolSettings) *tenant {
-	return &tenant{
+// claim is what the limits over pools hold against a pool, or one connection for replication.
+func (r *router) claim(key poolKey, s config.PoolSettings) *claim {
+	return &claim{
 		database: key.database, user: key.user,
 		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
 		dbSection: r.section("max_db_connections", key), usSection: r.section("max_user_connections", key),

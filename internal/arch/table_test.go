@@ -19,7 +19,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange",
-	"proxy/lobby", "proxy/login", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/prelogin", "proxy/login", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
 
@@ -106,7 +106,7 @@ var table = map[string]rule{
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
 	},
-	"proxy/lobby": {
+	"proxy/prelogin": {
 		ours: []string{"proxy/eventloop", "proxy/socket"}, outside: []string{"golang.org/x/sys/unix"},
 		why: "it carries any blocking code on a loop, and knows neither what a login is nor who follows",
 	},

@@ -76,7 +76,7 @@ func (a *attempt) authenticate() *Failure {
 	}
 	switch method {
 	case MethodReject:
-		return a.fail(NotAllowed, pgerror.RejectedByRule(a.visitor()), "")
+		return a.fail(NotAllowed, pgerror.RejectedByRule(a.origin()), "")
 	case MethodTrust:
 	case MethodPeer:
 		f = a.peer()

@@ -120,7 +120,7 @@ type attempt struct {
 //
 // When ctx ends, the login ends with pgerror.ShuttingDown.
 //
-// A connection may have Apart, as those of package lobby have: then it is served on a loop's goroutine, and what takes the
+// A connection may have Apart, as those of package prelogin have: then it is served on a loop's goroutine, and what takes the
 // processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
 // SyscallConn: without it bytes behind a request for encryption are not seen.
 func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt Options) (Result, error) {

@@ -19,7 +19,7 @@ func (a *attempt) method() (Method, *Failure) {
 	}
 	a.rule = a.opt.Rules.Match(a.request())
 	if a.rule == nil {
-		return MethodReject, a.fail(NotAllowed, pgerror.NoRule(a.visitor()), "")
+		return MethodReject, a.fail(NotAllowed, pgerror.NoRule(a.origin()), "")
 	}
 	method := ofRule(a.rule.Method)
 	if method == MethodReject {
@@ -78,9 +78,9 @@ func interfaces() []netip.Prefix {
 	return list
 }
 
-// visitor is the connection as errors name it.
-func (a *attempt) visitor() pgerror.Visitor {
-	v := pgerror.Visitor{Host: "[local]", User: a.user, Database: a.database, TLS: a.tls != nil, Replication: a.replication == PhysicalReplication}
+// origin is the connection as errors name it.
+func (a *attempt) origin() pgerror.Peer {
+	v := pgerror.Peer{Host: "[local]", User: a.user, Database: a.database, TLS: a.tls != nil, Replication: a.replication == PhysicalReplication}
 	if addr, ok := a.nc.RemoteAddr().(*net.TCPAddr); ok {
 		v.Host = addr.AddrPort().Addr().Unmap().WithZone("").String()
 	}

@@ -51,11 +51,11 @@ var catalogue = []chapter{
 			"Look into weir's log. A retry is safe.",
 		},
 		{
-			"NoRule", NoRule(Visitor{Host: "192.0.2.7", User: "app", Database: "shop"}), "No line of `hba_file` fits the client.",
+			"NoRule", NoRule(Peer{Host: "192.0.2.7", User: "app", Database: "shop"}), "No line of `hba_file` fits the client.",
 			"Add a line to `hba_file`, or connect in a way that it foresees.",
 		},
 		{
-			"RejectedByRule", RejectedByRule(Visitor{Host: "192.0.2.7", User: "app", Database: "shop", TLS: true}),
+			"RejectedByRule", RejectedByRule(Peer{Host: "192.0.2.7", User: "app", Database: "shop", TLS: true}),
 			"The first line of `hba_file` that fits the client has the method `reject`.", "Look into weir's log for the line.",
 		},
 		{

@@ -94,15 +94,15 @@ var AuthenticationUnavailable = &Error{
 	Hint:    "Connect again; the pooler's log has the reason.",
 }
 
-// Visitor is a connection as PostgreSQL's errors about pg_hba.conf name it.
-type Visitor struct {
+// Peer is a connection as PostgreSQL's errors about pg_hba.conf name it.
+type Peer struct {
 	Host           string // an address, or [local]
 	User, Database string
 	TLS            bool
 	Replication    bool // physical
 }
 
-func (v Visitor) String() string {
+func (v Peer) String() string {
 	encryption := "no encryption"
 	if v.TLS {
 		encryption = "SSL encryption"
@@ -114,12 +114,12 @@ func (v Visitor) String() string {
 }
 
 // NoRule answers a client for which no rule of hba_file holds. The text is PostgreSQL's, because people search for it.
-func NoRule(v Visitor) *Error {
+func NoRule(v Peer) *Error {
 	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String()}
 }
 
 // RejectedByRule answers a client whose rule in hba_file is to reject it. The text is PostgreSQL's.
-func RejectedByRule(v Visitor) *Error {
+func RejectedByRule(v Peer) *Error {
 	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "pg_hba.conf rejects connection for " + v.String()}
 }
 

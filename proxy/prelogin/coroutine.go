@@ -1,17 +1,17 @@
-package lobby
+package prelogin
 
 import "iter"
 
-// idleMax bounds the coroutines that a door keeps for those who come next: with as many logins under way at once, none begins
+// idleMax bounds the coroutines that a Listener keeps for those who come next: with as many logins under way at once, none begins
 // with a new one. Each holds its stack.
 const idleMax = 16
 
-// coroutine serves one visitor after the other. A new one would have to grow its stack first. It is of the loop's goroutine.
+// coroutine serves one connection after the other. A new one would have to grow its stack first. It is of the loop's goroutine.
 type coroutine struct {
 	conn   *Conn // that it serves
 	buffer [readAhead]byte
 
-	next  func() (func(), bool) // runs it until it gives way, with what is to be done apart, or has served its visitor
+	next  func() (func(), bool) // runs it until it gives way, with what is to be done apart, or has served its connection
 	stop  func()
 	yield func(func()) bool
 	ended bool // conn has been served
@@ -29,7 +29,7 @@ func newCoroutine(host Host) *coroutine {
 	return g
 }
 
-// run goes on serving the visitor until the code gives way, with what is to be done apart, or has ended.
+// run goes on serving the connection until the code gives way, with what is to be done apart, or has ended.
 func (g *coroutine) run() (work func(), ended bool) {
 	work, _ = g.next()
 	return work, g.ended
@@ -38,8 +38,8 @@ func (g *coroutine) run() (work func(), ended bool) {
 // giveWay is called by the code itself and returns when run is called again.
 func (g *coroutine) giveWay(work func()) { g.yield(work) }
 
-// hire finds a coroutine for a visitor.
-func (d *Door) hire(c *Conn) *coroutine {
+// takeCoroutine finds a coroutine for a connection.
+func (d *Listener) takeCoroutine(c *Conn) *coroutine {
 	n := len(d.idle)
 	if n == 0 {
 		g := newCoroutine(d.host)
@@ -52,8 +52,8 @@ func (d *Door) hire(c *Conn) *coroutine {
 	return g
 }
 
-// dismiss takes a coroutine back that has served its visitor.
-func (d *Door) dismiss(g *coroutine) {
+// putCoroutine takes a coroutine back that has served its connection.
+func (d *Listener) putCoroutine(g *coroutine) {
 	g.conn = nil
 	if d.closed || len(d.idle) >= idleMax {
 		g.stop()

@@ -7,8 +7,8 @@ import (
 	"weir/proxy/pgerror"
 )
 
-// census counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
-type census struct {
+// clientCounts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
+type clientCounts struct {
 	mu     sync.Mutex
 	config *config.Config
 	total  int
@@ -16,12 +16,12 @@ type census struct {
 	byUser map[string]int
 }
 
-func newCensus(c *config.Config) *census {
-	return &census{config: c, byDB: map[string]int{}, byUser: map[string]int{}}
+func newClientCounts(c *config.Config) *clientCounts {
+	return &clientCounts{config: c, byDB: map[string]int{}, byUser: map[string]int{}}
 }
 
 // admit counts one more client, or says which limit forbids it.
-func (s *census) admit(user, database string) *pgerror.Error {
+func (s *clientCounts) admit(user, database string) *pgerror.Error {
 	settings := s.config.PoolSettings(database, user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *census) admit(user, database string) *pgerror.Error {
 }
 
 // leave undoes admit.
-func (s *census) leave(user, database string) {
+func (s *clientCounts) leave(user, database string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
@@ -48,7 +48,7 @@ func (s *census) leave(user, database string) {
 	decrement(s.byUser, user)
 }
 
-func (s *census) count() int {
+func (s *clientCounts) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total

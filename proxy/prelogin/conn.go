@@ -1,4 +1,4 @@
-package lobby
+package prelogin
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"weir/proxy/socket"
 )
 
-// state is what a visitor's code is doing. It changes in Conn.move only.
+// state is what a connection's code is doing. It changes in Conn.move only.
 type state uint8
 
 const (
@@ -53,12 +53,12 @@ const readAhead = 512
 type Conn struct {
 	Entry any // the host's
 
-	door   *Door
-	loop   *eventloop.Loop
-	fd     int
-	remote net.Addr
-	token  eventloop.Token
-	timer  eventloop.Timer // the deadline
+	listener *Listener
+	loop     *eventloop.Loop
+	fd       int
+	remote   net.Addr
+	token    eventloop.Token
+	timer    eventloop.Timer // the deadline
 
 	state state
 	code  *coroutine // that serves it; nil before and after
@@ -73,12 +73,12 @@ type Conn struct {
 
 func (c *Conn) move(to state) {
 	if moves[c.state]&(1<<to) == 0 {
-		panic(fmt.Sprintf("lobby: a visitor that is %s cannot become %s", c.state, to))
+		panic(fmt.Sprintf("prelogin: a connection that is %s cannot become %s", c.state, to))
 	}
 	c.state = to
 }
 
-// Loop is the loop in whose lobby the connection is.
+// Loop is the loop on which the connection is served.
 func (c *Conn) Loop() *eventloop.Loop { return c.loop }
 
 // OnReady is called by the loop.
@@ -113,7 +113,7 @@ func (c *Conn) wake() {
 }
 
 func (c *Conn) begin() {
-	c.code = c.door.hire(c)
+	c.code = c.listener.takeCoroutine(c)
 	c.resume()
 }
 
@@ -127,7 +127,7 @@ func (c *Conn) resume() {
 		if c.state != left {
 			c.close()
 		}
-		c.door.dismiss(c.code)
+		c.listener.putCoroutine(c.code)
 		c.code, c.ahead = nil, nil
 	case work != nil:
 		go func() {
@@ -312,7 +312,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.SetDeadline(t) }
 
 // LocalAddr implements net.Conn. It is the listener's.
-func (c *Conn) LocalAddr() net.Addr { return c.door.listener.Addr() }
+func (c *Conn) LocalAddr() net.Addr { return c.listener.listener.Addr() }
 
 // RemoteAddr implements net.Conn. Any goroutine.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
@@ -346,7 +346,7 @@ func (c *Conn) close() {
 }
 
 // Leave gives the descriptor away, to an owner on loop to, and what was read ahead; that is valid until the code returns. Where
-// to is the lobby's own loop, the registration stays: the new owner gets the token, and is to Rebind it before the code gives way
+// to is the loop on which it was accepted, the registration stays: the new owner gets the token, and is to Rebind it before the code gives way
 // or returns. In Serve only, not apart.
 func (c *Conn) Leave(to *eventloop.Loop) (fd int, token eventloop.Token, ahead []byte) {
 	c.loop.Unset(&c.timer)

@@ -1,4 +1,4 @@
-package lobby
+package prelogin
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"weir/proxy/socket"
 )
 
-// Host receives the visitors. All methods are called on the loop's goroutine.
+// Host receives the connections. All methods are called on the loop's goroutine.
 type Host interface {
 	// Arrive is told of a connection that has just been accepted. False turns it away. It must not block.
 	Arrive(c *Conn) bool
@@ -31,8 +31,8 @@ const (
 	acceptPause = 20 * time.Millisecond
 )
 
-// Door accepts the connections of one listener on one loop. Several loops may each have a door to the same listener.
-type Door struct {
+// Listener accepts the connections of one listener on one loop. Several loops may each have a Listener on the same listener.
+type Listener struct {
 	loop     *eventloop.Loop
 	listener *socket.Listener
 	host     Host
@@ -43,8 +43,8 @@ type Door struct {
 }
 
 // Open begins to accept. Any goroutine but the loop's own, which must be running.
-func Open(loop *eventloop.Loop, l *socket.Listener, host Host) (*Door, error) {
-	d := &Door{loop: loop, listener: l, host: host}
+func Open(loop *eventloop.Loop, l *socket.Listener, host Host) (*Listener, error) {
+	d := &Listener{loop: loop, listener: l, host: host}
 	d.pause.Func = func() { d.loop.Again(d.token) }
 	err := errors.New("the loop has ended")
 	loop.Call(func() { d.token, err = loop.RegisterShared(l.FD(), d, eventloop.Third) })
@@ -55,7 +55,7 @@ func Open(loop *eventloop.Loop, l *socket.Listener, host Host) (*Door, error) {
 }
 
 // Close ends accepting. The listener stays open. Any goroutine but the loop's own.
-func (d *Door) Close() {
+func (d *Listener) Close() {
 	d.loop.Call(func() {
 		_ = d.loop.Forget(d.token)
 		d.loop.Unset(&d.pause)
@@ -68,7 +68,7 @@ func (d *Door) Close() {
 }
 
 // OnReady is called by the loop when connections wait.
-func (d *Door) OnReady(eventloop.Event) {
+func (d *Listener) OnReady(eventloop.Event) {
 	for range acceptsPerTurn {
 		fd, remote, err := d.listener.Accept()
 		switch {
@@ -85,8 +85,8 @@ func (d *Door) OnReady(eventloop.Event) {
 	d.loop.Again(d.token)
 }
 
-func (d *Door) enter(fd int, remote net.Addr) {
-	c := &Conn{door: d, loop: d.loop, fd: fd, remote: remote}
+func (d *Listener) enter(fd int, remote net.Addr) {
+	c := &Conn{listener: d, loop: d.loop, fd: fd, remote: remote}
 	c.timer.Func = c.expire
 	if !d.host.Arrive(c) {
 		_ = unix.Close(fd)

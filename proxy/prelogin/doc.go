@@ -1,4 +1,4 @@
-// Package lobby is where connections stay that are no clients yet: it accepts them on an event loop and runs the code that talks
+// Package prelogin serves connections until they are clients: it accepts them on an event loop and runs the code that talks
 // with them there, too.
 //
 // That code is ordinary blocking code over a net.Conn. It runs as a coroutine (iter.Pull) of the loop's goroutine: where it would
@@ -10,4 +10,4 @@
 // A connection that has not said anything has no coroutine: it is a descriptor, its registration, and a deadline.
 //
 // The package knows no protocol. It may import proxy/eventloop, proxy/socket and golang.org/x/sys/unix.
-package lobby
+package prelogin

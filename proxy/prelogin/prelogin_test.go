@@ -1,4 +1,4 @@
-package lobby
+package prelogin
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"weir/proxy/socket"
 )
 
-// host serves visitors with a function, and waits for them at the end.
+// host serves connection with a function, and waits for them at the end.
 type host struct {
 	t      *testing.T
 	arrive func(c *Conn) bool
@@ -235,7 +235,7 @@ func TestPastDeadlineFromElsewhere(t *testing.T) {
 	hear(t, c, "bye")
 }
 
-// TestApartLeavesTheLoopToOthers has one visitor wait for the other, and both talk meanwhile.
+// TestApartLeavesTheLoopToOthers has one connection wait for the other, and both talk meanwhile.
 func TestApartLeavesTheLoopToOthers(t *testing.T) {
 	other := make(chan struct{})
 	connect := open(t, &host{serve: func(c *Conn) {
@@ -327,8 +327,8 @@ func leave(t *testing.T, c *Conn, to *eventloop.Loop) (ahead string, o *owner) {
 func TestLeavingLosesNothing(t *testing.T) {
 	for name, sameLoop := range map[string]bool{"on the same loop": true, "to another loop": false} {
 		t.Run(name, func(t *testing.T) {
-			lobby := runLoop(t)
-			to := lobby
+			accepting := runLoop(t)
+			to := accepting
 			if !sameLoop {
 				to = runLoop(t)
 			}
@@ -340,7 +340,7 @@ func TestLeavingLosesNothing(t *testing.T) {
 				ahead, o := leave(t, c, to)
 				aheads <- ahead
 				owners <- o
-			}}, lobby)
+			}}, accepting)
 			c := connect()
 			say(t, c, "wordahead")
 			time.Sleep(20 * time.Millisecond)

@@ -133,7 +133,7 @@ func TestStopRunsWhatWasAccepted(t *testing.T) {
 func TestStopBeforeRun(t *testing.T) {
 	l := newLoop(t)
 	ran, condemned := false, false
-	l.Post(func() { ran = true; l.Condemn(func() { condemned = true }) })
+	l.Post(func() { ran = true; l.Condemn(nil, func() { condemned = true }) })
 	l.Stop()
 	l.Run()
 	if !ran || !condemned {
@@ -146,7 +146,7 @@ func TestStopInAHandlerEndsTheIterationFirst(t *testing.T) {
 	var order []string
 	register(t, l, p.ours, First, func(Event) {
 		l.Stop()
-		l.Condemn(func() { order = append(order, "condemned") })
+		l.Condemn(nil, func() { order = append(order, "condemned") })
 		l.Post(func() { order = append(order, "post") })
 		order = append(order, "event")
 	})

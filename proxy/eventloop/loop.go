@@ -3,6 +3,7 @@ package eventloop
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,11 +58,13 @@ type Loop struct {
 
 	slots     []slot
 	free      []uint32
-	ready     [ranks][]readiness
+	ready     [ranks]list[readiness]
 	again     []uint32
-	turn      []uint32 // the again list that is being served
-	condemned []func()
-	spare     []func() // the inbox's other slice
+	turn      list[uint32] // the again list that is being served
+	posts     list[func()] // what the inbox held
+	later     list[task]
+	condemned list[task]
+	serving   Handler // on whose account code is running; nil where that is not one connection's
 	buffer    []byte
 	polled    [eventsPerPoll]readiness
 
@@ -69,7 +72,39 @@ type Loop struct {
 	done     chan struct{}
 
 	Polls uint64 // calls of the kernel's poll since the start
+
+	// OnPanic is called on the loop after code that ran for h has panicked; it is to end h, and the loop goes on. Nil, or a panic that
+	// is not one connection's: the process ends. Set it before Run.
+	OnPanic func(h Handler, cause any, stack []byte)
 }
+
+// task is what is done at the end of an iteration, on account of h.
+type task struct {
+	h Handler
+	f func()
+}
+
+// list is a queue that is served from the front while it grows, and goes on where it was when a panic has cut it short.
+type list[T any] struct {
+	items []T
+	next  int
+}
+
+func (q *list[T]) add(x T) { q.items = append(q.items, x) }
+
+// take returns the next item; false when there is none, and the list is empty again.
+func (q *list[T]) take() (x T, ok bool) {
+	if q.next == len(q.items) {
+		q.items, q.next = q.items[:0], 0
+		return x, false
+	}
+	var zero T
+	x, q.items[q.next] = q.items[q.next], zero
+	q.next++
+	return x, true
+}
+
+func (q *list[T]) empty() bool { return q.next == len(q.items) }
 
 // New makes a loop that waits for Run. headroom bytes precede the part of the buffer that Read hands out, so that what a
 // connection had left over can stand in front of what is read next.
@@ -94,12 +129,32 @@ func (l *Loop) Run() {
 	defer close(l.done)
 	defer l.poller.close()
 	for !l.stopping.Load() {
-		l.iterate()
+		l.serve()
 	}
 	for _, post := range l.inbox.close() {
 		post()
 	}
 	l.bury()
+}
+
+// serve iterates until Stop, or until one connection's code has panicked and that connection was ended.
+func (l *Loop) serve() {
+	defer l.caught()
+	for !l.stopping.Load() {
+		l.iterate()
+	}
+}
+
+// caught is the border that no connection's panic crosses.
+func (l *Loop) caught() {
+	h := l.serving
+	if h == nil || l.OnPanic == nil {
+		return
+	}
+	if cause := recover(); cause != nil {
+		l.serving = nil // a second panic, while h is being ended, ends the process
+		l.OnPanic(h, cause, debug.Stack())
+	}
 }
 
 // Done is closed when Run has returned.
@@ -215,8 +270,11 @@ func (l *Loop) Again(t Token) {
 	l.again = append(l.again, t.slot)
 }
 
-// Condemn runs f at the end of the iteration, when no handler is active any more.
-func (l *Loop) Condemn(f func()) { l.condemned = append(l.condemned, f) }
+// Later runs f for h at the end of the iteration, when no handler is active any more, and before anything is ended.
+func (l *Loop) Later(h Handler, f func()) { l.later.add(task{h, f}) }
+
+// Condemn runs f, which ends h, at the end of the iteration, after all that was put off with Later.
+func (l *Loop) Condemn(h Handler, f func()) { l.condemned.add(task{h, f}) }
 
 // Set lets x fire once after d. A timer that is set again moves.
 func (l *Loop) Set(x *Timer, d time.Duration) {
@@ -249,16 +307,25 @@ func (l *Loop) iterate() {
 	l.bury()
 }
 
+// leftOver reports whether a panic has cut an iteration short.
+func (l *Loop) leftOver() bool {
+	over := !l.turn.empty() || !l.posts.empty() || !l.later.empty() || !l.condemned.empty()
+	for rank := range l.ready {
+		over = over || !l.ready[rank].empty()
+	}
+	return over
+}
+
 func (l *Loop) poll() {
 	timeout := time.Duration(0)
-	if len(l.again) == 0 {
+	if len(l.again) == 0 && !l.leftOver() {
 		timeout = l.timers.next(l.clock()) // l.now is as old as the handlers of the last iteration took
 	}
 	n := l.wait(timeout)
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]
 		if s.handler != nil {
-			l.ready[s.rank] = append(l.ready[s.rank], r)
+			l.ready[s.rank].add(r)
 		}
 	}
 }
@@ -295,41 +362,50 @@ func (l *Loop) wait(timeout time.Duration) int {
 func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }
 
 func (l *Loop) read() {
-	posts := l.inbox.swap(l.spare)
-	for i, post := range posts {
-		posts[i] = nil
+	if l.posts.empty() {
+		l.posts.items = l.inbox.swap(l.posts.items[:0])
+		l.posts.next = 0
+	}
+	for post, ok := l.posts.take(); ok; post, ok = l.posts.take() {
 		post()
 		poison(l.buffer)
 	}
-	l.spare = posts
 }
 
 func (l *Loop) dispatch(rank Rank) {
-	for _, r := range l.ready[rank] {
+	q := &l.ready[rank]
+	for r, ok := q.take(); ok; r, ok = q.take() {
 		s := &l.slots[uint32(r.id)]
 		// An earlier handler of this iteration may have closed it, and its slot may have a new owner.
 		if s.handler != nil && s.generation == uint32(r.id>>32) {
 			s.ended |= r.event & (HangUp | Broken)
-			s.handler.OnReady(r.event | s.ended)
-			poison(l.buffer)
+			l.call(s.handler, r.event|s.ended)
 		}
 	}
-	l.ready[rank] = l.ready[rank][:0]
+}
+
+func (l *Loop) call(h Handler, e Event) {
+	l.serving = h
+	h.OnReady(e)
+	l.serving = nil
+	poison(l.buffer)
 }
 
 // serveAgain repeats that the peer has hung up: a handler that left its socket unread then would learn of no end otherwise, because
-// no edge comes behind that one.
+// no edge comes after that one.
 func (l *Loop) serveAgain() {
-	l.turn, l.again = l.again, l.turn[:0]
-	for _, i := range l.turn {
+	if l.turn.empty() {
+		l.turn.items, l.again = l.again, l.turn.items[:0]
+		l.turn.next = 0
+	}
+	for i, ok := l.turn.take(); ok; i, ok = l.turn.take() {
 		s := &l.slots[i]
 		if !s.again {
 			continue
 		}
 		s.again = false
 		if s.handler != nil {
-			s.handler.OnReady(Readable | s.ended)
-			poison(l.buffer)
+			l.call(s.handler, Readable|s.ended)
 		}
 	}
 }
@@ -345,11 +421,17 @@ func (l *Loop) fire() {
 	}
 }
 
-// bury runs what was condemned; that may condemn more.
+// bury does what was put off, and ends what was condemned; each may bring about more of both.
 func (l *Loop) bury() {
-	for i := 0; i < len(l.condemned); i++ {
-		l.condemned[i]()
-		l.condemned[i] = nil
+	for {
+		t, ok := l.later.take()
+		if !ok {
+			if t, ok = l.condemned.take(); !ok {
+				return
+			}
+		}
+		l.serving = t.h
+		t.f()
+		l.serving = nil
 	}
-	l.condemned = l.condemned[:0]
 }

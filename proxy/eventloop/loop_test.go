@@ -285,20 +285,20 @@ func TestCondemnedIsCarriedOutLast(t *testing.T) {
 	var order []string
 	note := func(s string) { order = append(order, s) }
 	register(t, l, p.ours, First, func(Event) {
-		l.Condemn(func() {
+		l.Condemn(nil, func() {
 			note("c1")
-			l.Condemn(func() {
+			l.Condemn(nil, func() {
 				note("c3")
-				l.Condemn(func() { note("c4") })
+				l.Condemn(nil, func() { note("c4") })
 			})
 		})
 		note("event")
 	})
-	timer := Timer{Func: func() { note("timer"); l.Condemn(func() { note("c2") }) }}
+	timer := Timer{Func: func() { note("timer"); l.Condemn(nil, func() { note("c2") }) }}
 	l.Set(&timer, 0)
 	pass(l, Tick)
 	p.say(t, "x")
-	l.Post(func() { note("post"); l.Condemn(func() { note("c0") }) })
+	l.Post(func() { note("post"); l.Condemn(nil, func() { note("c0") }) })
 	l.iterate()
 	want := []string{"post", "event", "timer", "c0", "c1", "c2", "c3", "c4"}
 	if !slices.Equal(order, want) {
@@ -373,4 +373,42 @@ func TestSleepIsCutWhileBusy(t *testing.T) {
 	}
 	l.Post(func() {})
 	<-slept
+}
+
+// TestPanicOfOneConnectionEndsThatOneAlone: what was ready beside it, and what was put off, is served all the same, once each.
+func TestPanicOfOneConnectionEndsThatOneAlone(t *testing.T) {
+	l, err := New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served []string
+	var ended Handler
+	bad, good := &recorder{}, &recorder{}
+	l.OnPanic = func(h Handler, cause any, stack []byte) {
+		if cause != "impossible" || len(stack) == 0 {
+			t.Errorf("cause %v, %d bytes of stack", cause, len(stack))
+		}
+		ended = h
+		served = append(served, "ended")
+	}
+	post := func(name string, h Handler, panics bool) {
+		l.Post(func() {
+			l.Later(h, func() {
+				if panics {
+					panic("impossible")
+				}
+				served = append(served, name)
+			})
+			l.Condemn(h, func() { served = append(served, "after "+name) })
+		})
+	}
+	post("a", good, false)
+	post("b", bad, true)
+	post("c", good, false)
+	l.Post(func() { l.Stop() })
+	l.Run()
+	want := []string{"a", "ended", "c", "after a", "after b", "after c"}
+	if !slices.Equal(served, want) || ended != Handler(bad) {
+		t.Errorf("served %v, want %v; ended %v", served, want, ended)
+	}
 }

@@ -37,6 +37,8 @@ func (x *Exchange) ends(e end) {
 	if x.skipping {
 		return // thrown away like everything else before the Sync
 	}
+	x.asked++
+	x.owed++
 	x.close(e)
 }
 

@@ -23,6 +23,9 @@ const (
 	endCopy // not answered: the place where a client that runs ahead ended its COPY data
 )
 
+// answered reports whether the end is an answer of its own, before its ReadyForQuery.
+func (e end) answered() bool { return e == endQuery || e == endFunction }
+
 type segment struct {
 	due      uint32 // completions that the server still owes before the end
 	end      end
@@ -67,7 +70,7 @@ type Exchange struct {
 	opened   bool   // there was such a message: the server waits for a Sync, whatever is due
 	executed bool   // one of them was an Execute
 
-	asked uint64 // completions that were ever due
+	asked uint64 // answers that were ever due: completions, and the whole of each Query's and FunctionCall's
 	owed  uint64 // those that are due now: open and all of the segments'
 
 	begun    bool // the server has answered something since its last ReadyForQuery
@@ -110,10 +113,15 @@ func (x *Exchange) Due() int {
 	return n
 }
 
-// Asked is the number of the completion that the last message made due, counted since the last Reset.
+// Asked is the number of the answer that the last message made due, counted since the last Reset. A Query and a FunctionCall have
+// one, too, which lasts until their ReadyForQuery.
 func (x *Exchange) Asked() uint64 { return x.asked }
 
-// Answered is the number of the last completion that has come or will not come. They come in the order in which they were asked for.
+// Owed is how many answers are due.
+func (x *Exchange) Owed() uint64 { return x.owed }
+
+// Answered is the number of the last answer that has come or will not come. They come in the order in which they were asked for, so
+// that the server is busy with the next one, if any is due.
 func (x *Exchange) Answered() uint64 { return x.asked - x.owed }
 
 // Len is the number of segments in the account. The relay stops reading a client whose account grows too long.
@@ -177,7 +185,11 @@ func (x *Exchange) grow() {
 }
 
 func (x *Exchange) pop() {
-	x.owed -= uint64(x.at(0).due)
+	f := x.at(0)
+	x.owed -= uint64(f.due)
+	if f.end.answered() {
+		x.owed--
+	}
 	x.head++
 	x.count--
 }

@@ -41,6 +41,9 @@ func check(t *testing.T, x *Exchange, sent int) {
 	due := int(x.open)
 	for i := range x.count {
 		due += int(x.at(i).due)
+		if x.at(i).end.answered() {
+			due++
+		}
 	}
 	switch {
 	case uint64(due) != x.owed || x.Answered() > x.Asked():

@@ -64,15 +64,20 @@ func (m *model) say(answers ...string) {
 	}
 }
 
-// deliver is the next answer and the number of what it completes; 0 if it completes nothing.
+// deliver is the next answer and the number of what it completes; 0 if it completes nothing. A Query is complete with its
+// ReadyForQuery.
 func (m *model) deliver() (answer string, completes uint64) {
 	answer, completes = m.out[0], m.answers[0]
 	m.out, m.answers = m.out[1:], m.answers[1:]
-	if !strings.Contains("123nTCIs", answer) {
-		completes = 0
+	simple := completes&simpleAnswer != 0
+	if simple != strings.HasPrefix(answer, "Z") || !simple && !strings.Contains("123nTCIs", answer) {
+		return answer, 0
 	}
-	return answer, completes
+	return answer, completes &^ simpleAnswer
 }
+
+// simpleAnswer marks the numbers of Query and FunctionCall.
+const simpleAnswer = 1 << 63
 
 func (m *model) ready() {
 	m.run, m.executed = false, false
@@ -85,6 +90,9 @@ func (m *model) step() {
 	m.in = m.in[1:]
 	if m.copies == 0 { // the command's completion comes behind its data
 		m.asks = r.asks
+		if r.asks != 0 && (r.kind == wire.ClientQuery || r.kind == wire.ClientFunctionCall) {
+			m.asks |= simpleAnswer
+		}
 	}
 	switch {
 	case m.copies > 0:

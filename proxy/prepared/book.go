@@ -11,6 +11,7 @@ type Account interface {
 	Asked() uint64    // the number of the answer that the last message is due
 	Answered() uint64 // the number of the last answer that has come or will not come
 	Quiet() bool      // no transaction is open where the server reads the next message
+	Unended() bool    // messages of the extended protocol were sent without a Sync after them
 }
 
 // Verdict is what becomes of a ParseComplete or a CloseComplete.
@@ -37,10 +38,19 @@ const (
 	evicts                   // weir's Close: the backend no longer holds s
 	duplicates               // the client's Parse of a name that means something, for the server to refuse
 	assists                  // weir's own message about nothing that is kept
+
+	definesUnnamed  // the client's Parse of the unnamed statement, which ends the one before, even if it fails
+	preparesUnnamed // weir's Parse of it
+	endsUnnamed     // a Query, which ends it, even if it fails
+	closesUnnamed   // the client's Close of it
 )
 
-func (c change) names() bool { return c == defines || c == shares || c == forgets }
-func (c change) holds() bool { return c == prepares || c == defines || c == evicts }
+func (c change) names() bool   { return c == defines || c == shares || c == forgets }
+func (c change) holds() bool   { return c == prepares || c == defines || c == evicts }
+func (c change) unnamed() bool { return c >= definesUnnamed }
+
+// theirs reports whether it changes what the client's unnamed statement is.
+func (c change) theirs() bool { return c.unnamed() && c != preparesUnnamed }
 
 // mark is a message under way.
 type mark struct {
@@ -50,6 +60,7 @@ type mark struct {
 	name    string
 	s, prev *Statement // prev is what name meant before
 	had     bool       // the backend held s before
+	unsure  bool       // the slot was not synced, for all that was known, when the message was sent
 }
 
 // nobody is a name that nothing on a backend has.
@@ -60,7 +71,9 @@ const nobody = "weir-nobody"
 type Book struct {
 	Max int // statements that the backend keeps
 
-	held  held
+	held held
+	slot slot // of the unnamed statement
+
 	marks []mark // oldest first, from head on
 	head  int    // what stands in front has been answered
 	batch uint32 // Syncs sent
@@ -77,7 +90,7 @@ func (b *Book) Synced() { b.batch++ }
 
 // Parse is for a client's Parse of a name. body is what stands behind the name, mode how its text is read for effects. The caller
 // sends the Parse under the name that is returned; there is none if what had to be sent has been appended.
-func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope uint32, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
+func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
 	if old := n.Statement(name); old != nil {
 		return b.duplicate(out, a, name, old)
 	}
@@ -174,7 +187,7 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 		return out
 	}
 	out = b.makeRoom(out, a, s, sure)
-	out = s.appendParse(out)
+	out = appendParse(out, s.name, s.parse)
 	s.table.Totals.Repeated++
 	b.held.add(s)
 	b.mark(a, wire.ClientParse, mark{change: prepares, s: s.retain()})
@@ -228,13 +241,6 @@ const decoy = "weir-decoy"
 // DeallocateDecoy is the text that deallocates the decoy.
 const DeallocateDecoy = `DEALLOCATE "` + decoy + `"`
 
-// CloseUnnamed ends the unnamed statement, which may be another client's.
-func (b *Book) CloseUnnamed(out []byte, a Account) []byte {
-	out = wire.AppendClose(out, 'S', "")
-	b.mark(a, wire.ClientClose, mark{change: assists})
-	return out
-}
-
 // name enters a message that changes what a client's name means. The caller's reference to s is the name's.
 func (b *Book) name(a Account, t byte, c change, n *Names, name string, s *Statement) {
 	prev := n.set(name, s)
@@ -271,7 +277,7 @@ func (b *Book) Complete(a Account, t byte, n *Names) Verdict {
 	m.prev.release()
 	b.drop(1)
 	switch {
-	case m.change == prepares || m.change == evicts || m.change == assists:
+	case m.change == prepares || m.change == evicts || m.change == assists || m.change == preparesUnnamed:
 		return Swallow
 	case m.change == shares && t == wire.ServerCloseComplete:
 		return AsParseComplete
@@ -282,11 +288,15 @@ func (b *Book) Complete(a Account, t byte, n *Names) Verdict {
 }
 
 // Failed is for an ErrorResponse or a ReadyForQuery, after the account has taken note of it: what has not been answered by then
-// and is not due any more was thrown away.
-func (b *Book) Failed(a Account, n *Names) {
-	if b.head < len(b.marks) {
-		b.fail(a.Answered(), n)
+// and is not due any more was thrown away. busy is the number of the answer that the server was about to give before it.
+func (b *Book) Failed(a Account, busy uint64, n *Names) {
+	if b.head == len(b.marks) {
+		return
 	}
+	if m := &b.marks[b.head]; m.at == busy && m.at <= a.Answered() {
+		b.reached(m)
+	}
+	b.fail(a.Answered(), n)
 }
 
 // Abandon takes back all that is under way: it has not reached the server.
@@ -311,6 +321,9 @@ func (b *Book) undo(k int, n *Names) {
 		if m.change.holds() {
 			b.undoHeld(m, later)
 		}
+		if m.change.unnamed() {
+			b.undoSlot(m, later, n)
+		}
 		m.s.release()
 	}
 	b.drop(k)
@@ -320,7 +333,11 @@ func (b *Book) undo(k int, n *Names) {
 func (b *Book) Discard() {
 	b.Abandon(nil)
 	b.held.clear()
+	b.slot.hold(nil)
 }
+
+// Lost notes that the server has been found not to have what the Book says it holds: everything is prepared anew when it is needed.
+func (b *Book) Lost() { b.held.clear() }
 
 func undoName(m *mark, later []mark, n *Names) {
 	if n == nil {
@@ -372,5 +389,5 @@ const marksKept = 64
 // Deallocated is for a CommandComplete that says that all of the session's statements are gone.
 func (b *Book) Deallocated(n *Names) {
 	b.held.clear()
-	n.Clear()
+	n.Deallocated()
 }

@@ -34,8 +34,13 @@ func (v *server) read(t byte, name, text string) (answer byte, code string) {
 	if v.skip {
 		return 0, ""
 	}
+	if name == "" && (t == wire.ClientParse || t == wire.ClientQuery) {
+		delete(v.statements, "") // whatever becomes of the message
+	}
 	_, known := v.statements[name]
 	switch {
+	case t == wire.ClientQuery:
+		return wire.ServerReadyForQuery, ""
 	case t == wire.ClientParse && strings.HasPrefix(text, "bad"):
 		code = "42601"
 	case t == wire.ClientParse && known:
@@ -46,7 +51,7 @@ func (v *server) read(t byte, name, text string) (answer byte, code string) {
 	case t == wire.ClientClose:
 		delete(v.statements, name)
 		return wire.ServerCloseComplete, ""
-	case t == wire.ClientExecute: // of no portal: any error that has nothing to do with statements
+	case t == wire.ClientExecute && name == "": // of no portal: any error that has nothing to do with statements
 		code = "34000"
 	case !known:
 		code = "26000"
@@ -94,16 +99,33 @@ func (r *rig) send(a ask) {
 	n := &r.user.names
 	skipping := r.account.Skipping()
 	uses := a.t == wire.ClientBind || a.t == wire.ClientDescribe
-	for !skipping && a.name != "" && r.book.Undecided([]byte(a.name), uses) {
+	for !skipping && (a.name != "" && r.book.Undecided([]byte(a.name), uses) || a.name == "" && uses && r.book.UndecidedUnnamed()) {
 		r.step()
 		skipping = r.account.Skipping()
 	}
 	name := a.name
 	known := n.Statement([]byte(name))
 	switch {
-	case a.t == wire.ClientParse && !skipping:
+	case skipping || name != "" || a.t == wire.ClientExecute || a.t == wire.ClientSync:
+	case a.t == wire.ClientClose:
+		r.stream = wire.AppendClose(r.stream, 'S', "")
+		r.book.CloseUnnamed(&r.account, n)
+		return
+	case a.t == wire.ClientQuery:
+		r.stream = wire.AppendQuery(r.stream, "")
+		r.book.Query(&r.account, n)
+		return
+	case a.t == wire.ClientParse:
+		r.stream = wire.AppendParse(r.stream, "", a.text, nil)
+		r.book.ParseUnnamed(&r.account, n, &r.table, "", 0, append([]byte(a.text), 0, 0, 0))
+		return
+	default:
+		r.stream, _ = r.book.EnsureUnnamed(r.stream, &r.account, n)
+	}
+	switch {
+	case a.t == wire.ClientParse && name != "" && !skipping:
 		body := append([]byte(a.text), 0, 0, 0)
-		if r.stream, name = r.book.Parse(r.stream, &r.account, n, &r.table, 0, 0, []byte(name), body); name != "" {
+		if r.stream, name = r.book.Parse(r.stream, &r.account, n, &r.table, "", 0, []byte(name), body); name != "" {
 			r.stream = wire.AppendParse(r.stream, name, a.text, nil)
 		}
 		return
@@ -117,6 +139,8 @@ func (r *rig) send(a ask) {
 	switch a.t {
 	case wire.ClientSync:
 		r.stream = wire.AppendSync(r.stream)
+	case wire.ClientQuery:
+		r.stream = wire.AppendQuery(r.stream, "")
 	case wire.ClientParse:
 		r.stream = wire.AppendParse(r.stream, name, a.text, nil)
 	default: // the backend of this test reads a Bind and an Execute as if they were like a Describe
@@ -139,7 +163,7 @@ func (r *rig) step() {
 	switch f.Type {
 	case wire.ClientParse:
 		name, text, _ = wire.PeekParse(body)
-	case wire.ClientSync:
+	case wire.ClientSync, wire.ClientQuery:
 	default:
 		_, name, _ = wire.PeekTarget(body)
 	}
@@ -152,11 +176,13 @@ func (r *rig) step() {
 	case 0:
 		return
 	case wire.ServerReadyForQuery:
+		busy := r.account.Answered() + 1
 		r.account.Ready(wire.TxIdle)
-		r.book.Failed(&r.account, names)
+		r.book.Failed(&r.account, busy, names)
 	case wire.ServerErrorResponse:
+		busy := r.account.Answered() + 1
 		r.account.Server(answer)
-		r.book.Failed(&r.account, names)
+		r.book.Failed(&r.account, busy, names)
 	default:
 		r.account.Server(answer)
 	}
@@ -179,7 +205,7 @@ func (r *rig) step() {
 func (r *rig) check() error {
 	var has, holds []string
 	for name, text := range r.backend.statements {
-		if name == decoy {
+		if name == decoy || name == "" {
 			continue
 		}
 		has = append(has, name+" "+text)
@@ -202,14 +228,15 @@ func (r *rig) check() error {
 // lease is what one client does with the backend: batches that it sends without waiting for more than some of the answers.
 func (r *rig) lease(rnd *rand.Rand, u *user) error {
 	r.user = u
+	r.book.Lease(&u.names)
 	texts := []string{"one", "two", "three", "four", "bad"}
 	for range 1 + rnd.IntN(4) {
 		for range rnd.IntN(6) {
-			a := ask{t: "PPBBBDCE"[rnd.IntN(8)], name: string("abc"[rnd.IntN(3)])}
+			a := ask{t: "PPBBBDCEQ"[rnd.IntN(9)], name: []string{"a", "b", "c", ""}[rnd.IntN(4)]}
 			switch a.t {
 			case wire.ClientParse:
 				a.text = texts[rnd.IntN(len(texts))]
-			case wire.ClientExecute:
+			case wire.ClientExecute, wire.ClientQuery:
 				a.name = ""
 			}
 			r.ask(a)
@@ -226,6 +253,7 @@ func (r *rig) lease(rnd *rand.Rand, u *user) error {
 	for len(r.stream) > 0 {
 		r.step()
 	}
+	r.book.Release(&u.names)
 	if vanishes {
 		u.names.Clear()
 		*u = user{own: server{statements: map[string]string{}}}
@@ -338,7 +366,7 @@ func TestManyNames(t *testing.T) {
 	var table Table
 	name := func(i int) []byte { return fmt.Appendf(nil, "s%d", i) }
 	for i := range 3 * manyNames {
-		n.set(string(name(i)), table.Intern(0, fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0, &n))
+		n.set(string(name(i)), table.Intern("", fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0, &n))
 	}
 	for i := 0; i < 3*manyNames; i += 2 {
 		n.Drop(string(name(i)))
@@ -360,17 +388,17 @@ func TestInternTellsApart(t *testing.T) {
 	var table Table
 	var n Names
 	seen := map[string]bool{}
-	for _, scope := range []uint32{0, 1, 1 << 24} {
+	for _, scope := range []string{"", "a", "\x01a"} {
 		for _, body := range []string{"a\x00\x00\x00", "a\x00\x00\x01\x00\x00\x00\x17", "a\x00\x00\x01\x00\x00\x00\x19", "b\x00\x00\x00"} {
 			s := table.Intern(scope, []byte(body), 0, &n)
 			if seen[s.name] {
-				t.Errorf("%q in scope %d shares with another", body, scope)
+				t.Errorf("%q in scope %q shares with another", body, scope)
 			}
 			seen[s.name] = true
 			if again := table.Intern(scope, []byte(body), 0, &n); again != s {
-				t.Errorf("%q in scope %d is not shared", body, scope)
+				t.Errorf("%q in scope %q is not shared", body, scope)
 			}
-			out := s.appendParse(nil)
+			out := appendParse(nil, s.name, s.parse)
 			if f := wire.PeekFrame(out); f.Total() != len(out) || !bytes.HasSuffix(out, []byte("\x00"+body)) || binary.BigEndian.Uint32(out[1:]) != uint32(len(out)-1) {
 				t.Errorf("%q is prepared by %q", body, out)
 			}
@@ -388,7 +416,7 @@ func TestUsingAHeldStatementAllocatesNothing(t *testing.T) {
 	)
 	account.Reset()
 	for _, name := range []string{"a", "b"} {
-		out, _ = book.Parse(out, &account, &n, &table, 0, 0, []byte(name), []byte("select '"+name+"'\x00\x00\x00"))
+		out, _ = book.Parse(out, &account, &n, &table, "", 0, []byte(name), []byte("select '"+name+"'\x00\x00\x00"))
 		account.Server(wire.ServerParseComplete)
 		book.Complete(&account, wire.ServerParseComplete, &n)
 	}

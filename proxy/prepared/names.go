@@ -2,9 +2,11 @@ package prepared
 
 // Names are the statements that one client has prepared. The zero value has none.
 type Names struct {
-	list []named
-	byID map[string]int32 // index into list; made when looking through the list would take long
-	gone []spoken         // names that mean nothing any more, while messages about them are under way
+	list    []named
+	byID    map[string]int32 // index into list; made when looking through the list would take long
+	gone    []spoken         // names that mean nothing any more, while messages about them are under way
+	bytes   int              // that the statements take
+	unnamed *Statement       // the unnamed one
 }
 
 // spoken is how a client calls what a backend calls otherwise.
@@ -98,6 +100,12 @@ func (n *Names) index(name string) int {
 // set makes the name stand for s, nil for nothing, and returns what it stood for. References move with the statements.
 func (n *Names) set(name string, s *Statement) (prev *Statement) {
 	i := n.index(name)
+	if s != nil {
+		n.bytes += s.size() + len(name)
+	}
+	if i >= 0 {
+		n.bytes -= n.list[i].s.size() + len(name)
+	}
 	switch {
 	case i < 0 && s == nil:
 		return nil
@@ -137,6 +145,35 @@ func (n *Names) remove(i int) {
 	n.list = n.list[:last]
 }
 
+// Bytes is what the statements that have names take of weir's memory, if nobody else has them.
+func (n *Names) Bytes() int {
+	if n == nil {
+		return 0
+	}
+	return n.bytes
+}
+
+// Unnamed is the unnamed statement; nil if there is none.
+func (n *Names) Unnamed() *Statement {
+	if n == nil {
+		return nil
+	}
+	return n.unnamed
+}
+
+// Owns reports whether one of the statements lives on one backend only.
+func (n *Names) Owns() bool {
+	if n == nil {
+		return false
+	}
+	for i := range n.list {
+		if n.list[i].s.Own() {
+			return true
+		}
+	}
+	return false
+}
+
 // Drop forgets the name, as DEALLOCATE does.
 func (n *Names) Drop(name string) {
 	if n != nil {
@@ -144,13 +181,23 @@ func (n *Names) Drop(name string) {
 	}
 }
 
-// Clear forgets all names: after DEALLOCATE ALL, and when the client leaves.
-func (n *Names) Clear() {
+// Deallocated forgets all names, as DEALLOCATE ALL does. The unnamed statement stays.
+func (n *Names) Deallocated() {
 	if n == nil {
 		return
 	}
 	for i := range n.list {
 		n.list[i].s.release()
 	}
+	*n = Names{unnamed: n.unnamed}
+}
+
+// Clear forgets everything, when the client leaves.
+func (n *Names) Clear() {
+	if n == nil {
+		return
+	}
+	n.Deallocated()
+	n.unnamed.release()
 	*n = Names{}
 }

@@ -26,12 +26,14 @@ const prefix = "weir_"
 // Statement is a text with its parameter types, prepared by one client or many.
 type Statement struct {
 	name    string // on backends
-	parse   string // a Parse message's body behind the name; empty if it is a client's own
+	parse   string // a Parse message's body after the name; empty if it is a client's own
 	effects sqlscan.Effects
 	mode    sqlscan.Mode // how the text was read for effects
 	key     string       // in the table; empty once it is no longer there
 	table   *Table
 	refs    int
+
+	next, prev *Statement // in Table.resting, while nobody refers to it
 }
 
 // Name is what the statement is called on backends.
@@ -39,6 +41,12 @@ func (s *Statement) Name() string { return s.name }
 
 // Own reports that the statement is one client's and lives on one backend only.
 func (s *Statement) Own() bool { return s.parse == "" }
+
+// Text is the SQL text; empty for a client's own, which is not kept.
+func (s *Statement) Text() string {
+	text, _, _ := strings.Cut(s.parse, "\x00")
+	return text
+}
 
 // endsTransaction reports whether a failed transaction takes the statement (IsTransactionExitStmt in PostgreSQL's
 // src/backend/tcop/postgres.c), or whether there is none in it.
@@ -56,12 +64,21 @@ func (s *Statement) endsTransaction() bool {
 
 // Effects is what the text may do to its session, as a backend in that mode reads it.
 func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
-	if mode != s.mode {
+	if mode != s.mode && !s.Own() {
 		text, _, _ := bytes.Cut([]byte(s.parse), []byte{0})
 		s.effects, s.mode = sqlscan.Scan(text, mode), mode
 	}
 	return s.effects
 }
+
+// Learn enters the effects of a client's own statement, whose text has been read elsewhere.
+func (s *Statement) Learn(e sqlscan.Effects) { s.effects = e }
+
+// size is what the statement counts against the limit of a client that has it.
+func (s *Statement) size() int { return len(s.parse) + statementOverhead }
+
+// statementOverhead is about what weir needs for a statement besides its text.
+const statementOverhead = 256
 
 // Table holds the statements of one pool. Its zero value is empty and ready.
 type Table struct {
@@ -69,6 +86,49 @@ type Table struct {
 
 	statements map[string]*Statement
 	last       uint64
+	resting    resting
+}
+
+// resting are the statements that nobody refers to any more, the one left longest ago at the end. They are kept for those who parse
+// the same text next: most drivers parse the unnamed statement for each query, of a few different ones.
+type resting struct {
+	first, last *Statement
+	count       int
+	bytes       int
+}
+
+// The limits of what a table keeps that nobody refers to.
+const (
+	restingMax      = 512
+	restingBytesMax = 256 << 10
+)
+
+func (r *resting) add(s *Statement) {
+	s.next, s.prev = r.first, nil
+	if r.first != nil {
+		r.first.prev = s
+	} else {
+		r.last = s
+	}
+	r.first = s
+	r.count++
+	r.bytes += s.size()
+}
+
+func (r *resting) remove(s *Statement) {
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		r.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	} else {
+		r.last = s.prev
+	}
+	s.next, s.prev = nil, nil
+	r.count--
+	r.bytes -= s.size()
 }
 
 // Totals count what became of the clients' named statements, over all backends.
@@ -80,13 +140,13 @@ type Totals struct {
 	Forgotten uint64 // statements that nobody shares any more, because the schema has changed
 }
 
-// Len is the number of statements that a new Parse may share.
-func (t *Table) Len() int { return len(t.statements) }
+// Len is the number of statements that clients have and that a new Parse may share.
+func (t *Table) Len() int { return len(t.statements) - t.resting.count }
 
-// Intern returns the statement for a Parse message's body behind the name. scope tells apart what alters the meaning of a text:
-// the settings of the client. n are the client's names: it gets another statement for the same text under each name, because an
-// error speaks of a statement and the client must hear its name for it. The caller owns a reference. body is copied.
-func (t *Table) Intern(scope uint32, body []byte, mode sqlscan.Mode, n *Names) *Statement {
+// Intern returns the statement for a Parse message's body after the name. scope tells apart what alters the meaning of a text: the
+// settings in force where it is parsed. n are the client's names: it gets another statement for the same text under each name,
+// because an error speaks of a statement and the client must hear its name for it. The caller owns a reference. body is copied.
+func (t *Table) Intern(scope string, body []byte, mode sqlscan.Mode, n *Names) *Statement {
 	s := t.intern(scope, 0, body, mode)
 	for nth := byte(1); nth != 0 && s.refs > 1 && n.means(s); nth++ {
 		s.release()
@@ -95,13 +155,14 @@ func (t *Table) Intern(scope uint32, body []byte, mode sqlscan.Mode, n *Names) *
 	return s
 }
 
-// keyHead is the length of what stands in front of the body in a key.
-const keyHead = 5
-
-func (t *Table) intern(scope uint32, nth byte, body []byte, mode sqlscan.Mode) *Statement {
+func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *Statement {
 	var space [512]byte
-	key := append(append(space[:0], byte(scope), byte(scope>>8), byte(scope>>16), byte(scope>>24), nth), body...)
+	key := binary.AppendUvarint(space[:0], uint64(len(scope)))
+	key = append(append(append(key, scope...), nth), body...)
 	if s := t.statements[string(key)]; s != nil {
+		if s.refs == 0 {
+			t.resting.remove(s)
+		}
 		s.refs++
 		return s
 	}
@@ -109,7 +170,7 @@ func (t *Table) intern(scope uint32, nth byte, body []byte, mode sqlscan.Mode) *
 	owned := string(key)
 	text, _, _ := bytes.Cut(body, []byte{0})
 	s := &Statement{
-		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[keyHead:], key: owned, table: t,
+		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[len(key)-len(body):], key: owned, table: t,
 		effects: sqlscan.Scan(text, mode), mode: mode, refs: 1,
 	}
 	if t.statements == nil {
@@ -119,12 +180,12 @@ func (t *Table) intern(scope uint32, nth byte, body []byte, mode sqlscan.Mode) *
 	return s
 }
 
-// appendParse appends the Parse that prepares the statement.
-func (s *Statement) appendParse(out []byte) []byte {
+// appendParse appends a Parse of a name, whose body goes on with rest.
+func appendParse(out []byte, name, rest string) []byte {
 	out = append(out, wire.ClientParse)
-	out = binary.BigEndian.AppendUint32(out, uint32(4+len(s.name)+1+len(s.parse)))
-	out = append(append(out, s.name...), 0)
-	return append(out, s.parse...)
+	out = binary.BigEndian.AppendUint32(out, uint32(4+len(name)+1+len(rest)))
+	out = append(append(out, name...), 0)
+	return append(out, rest...)
 }
 
 // own makes a statement that nobody shares and that cannot be prepared a second time.
@@ -136,11 +197,12 @@ func (t *Table) own() *Statement {
 // Forget makes every Parse that comes from now on prepare its text anew, because what the texts refer to has changed. The
 // statements that clients have stay theirs.
 func (t *Table) Forget() {
-	t.Totals.Forgotten += uint64(len(t.statements))
+	t.Totals.Forgotten += uint64(t.Len())
 	for _, s := range t.statements {
-		s.key = ""
+		s.key, s.next, s.prev = "", nil, nil
 	}
 	clear(t.statements)
+	t.resting = resting{}
 }
 
 func (s *Statement) retain() *Statement {
@@ -150,7 +212,7 @@ func (s *Statement) retain() *Statement {
 	return s
 }
 
-// release gives up a reference. What nobody refers to is forgotten.
+// release gives up a reference. What nobody refers to any more rests.
 func (s *Statement) release() {
 	if s == nil {
 		return
@@ -160,10 +222,27 @@ func (s *Statement) release() {
 	case s.refs < 0:
 		panic("prepared: a statement was released once too often")
 	case s.refs == 0 && s.key != "":
-		delete(s.table.statements, s.key)
-		s.key = ""
+		s.table.rest(s)
 	}
 }
+
+// rest keeps s for the next client that parses its text, in the place of those that were left longest ago.
+func (t *Table) rest(s *Statement) {
+	t.resting.add(s)
+	for t.resting.count > restingMax || t.resting.bytes > restingBytesMax {
+		oldest := t.resting.last
+		t.resting.remove(oldest)
+		delete(t.statements, oldest.key)
+		oldest.key = ""
+	}
+}
+
+// NameMax is how much of a name counts: PostgreSQL's tables of statements and portals have keys of NAMEDATALEN bytes, the last of
+// which is zero (src/backend/commands/prepare.c, dynahash.c).
+const NameMax = 63
+
+// Cut shortens a name in a message as PostgreSQL does.
+func Cut(name []byte) []byte { return name[:min(len(name), NameMax)] }
 
 // Ours reports whether a client uses a name that only weir gives.
 func Ours(name []byte) bool { return bytes.HasPrefix(name, []byte(prefix)) }

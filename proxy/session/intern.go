@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -162,10 +161,7 @@ func (t *Table) Len() int {
 func keyOf(settings []Setting) string {
 	var key []byte
 	for _, s := range settings {
-		for _, part := range [...]string{s.Name, s.Value} {
-			key = binary.AppendUvarint(key, uint64(len(part)))
-			key = append(key, part...)
-		}
+		key = appendPart(appendPart(key, s.Name), s.Value)
 	}
 	return string(key)
 }

@@ -64,6 +64,7 @@ type Pool struct {
 	ReservePoolTimeout Duration // 0: the reserve is never used
 	MaxDials           int
 	MaxPrepared        int             // statements that a backend keeps for the clients that share them; 0: they are not shared
+	MaxPreparedBytes   Size            // that one client's prepared statements may take; 0: no limit
 	ServerResetQuery   string          // session mode only; empty: none
 	MaxProtocol        ProtocolVersion // that servers are asked for
 }
@@ -141,6 +142,7 @@ func Default() *Config {
 			ReservePoolTimeout: 5 * second,
 			MaxDials:           4,
 			MaxPrepared:        200,
+			MaxPreparedBytes:   16 << 20,
 			ServerResetQuery:   "DISCARD ALL",
 		},
 		Databases: map[string]Database{},

@@ -10,6 +10,7 @@ type Override struct {
 	ReservePoolTimeout *Duration
 	MaxDials           *int
 	MaxPrepared        *int
+	MaxPreparedBytes   *Size
 	ServerResetQuery   *string
 	MaxProtocol        *ProtocolVersion
 
@@ -77,6 +78,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			ReservePoolTimeout: first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
 			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
 			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
+			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
 			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},

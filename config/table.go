@@ -164,11 +164,19 @@ var poolSettings = []setting{
 			"client that prepares one keeps its backend.",
 	},
 	{
+		section: "pool", name: "max_prepared_bytes", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxPreparedBytes },
+		override: func(o *Override) any { return &o.MaxPreparedBytes },
+		meaning: "How much of weir's memory one client's named prepared statements may take, in transaction and statement mode. One " +
+			"more is refused with an error that names this setting (53400). 0B: no limit.",
+		why: "PgBouncer has no such limit: one client can fill its memory.",
+	},
+	{
 		section: "pool", name: "server_reset_query", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
 		override: func(o *Override) any { return &o.ServerResetQuery },
 		meaning: `Run on a backend when its client has gone, in session mode only, before the next client gets it. "" runs ` +
-			"none, save DISCARD ALL behind a client that weir has seen to change the session.",
+			"none, save DISCARD ALL after a client that weir has seen to change the session. DISCARD ALL follows whatever else it is.",
 	},
 	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,

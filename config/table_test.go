@@ -93,6 +93,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 	switch s.field(Default()).(type) {
 	case *int:
 		return "11", "12", "13"
+	case *Size:
+		return `"11KiB"`, `"12KiB"`, `"13KiB"`
 	case *Duration:
 		return `"11s"`, `"12s"`, `"13s"`
 	case *string:

@@ -87,6 +87,12 @@ func readWord(place any, text string) error {
 		if readEnum(p, tlsVersionNames, canonicalTLSVersion(text)) != nil {
 			return readEnum(p, tlsVersionNames, text) // the error is about what was written
 		}
+	case *Size:
+		n, err := ParseSize(text)
+		if err != nil {
+			return fmt.Errorf("= %q: %w", text, err)
+		}
+		*p = n
 	case *FileMode:
 		m, err := ParseFileMode(text)
 		if err != nil {

@@ -158,7 +158,7 @@ func TestServerThatStaysAwayIsReported(t *testing.T) {
 		t.Errorf("a logged-in client was told %+v", e)
 	}
 	refused(t, old.Run("SELECT 1").Err(), "08001")                                        // now at once
-	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "new") // must ask a backend for its parameters
+	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "search_path", "pg_catalog") // must ask a backend for its parameters
 	if e := refused(t, err, "08001"); e.Severity != "FATAL" {
 		t.Errorf("a new client was told %+v", e)
 	}
@@ -274,7 +274,7 @@ func TestEndOfABackendBeforeItWasUsedIsNobodysTrouble(t *testing.T) {
 			n.Pause(faultnet.ToClient)
 			done := make(chan error)
 			go func() {
-				_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "other")
+				_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "search_path", "pg_catalog")
 				done <- err
 			}()
 			expectActive(t, w, 0)

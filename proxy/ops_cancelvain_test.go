@@ -154,8 +154,8 @@ func TestCancelOfAWaitingClientTakesItsRequestFromTheQueue(t *testing.T) {
 	}
 }
 
-// A request that has not come whole, because it is large or its Sync is missing, is cancelled in the queue, too. Its client is
-// disconnected: weir cannot answer for what it has not seen.
+// A request that has not come whole, because it is large or its Sync is missing, is cancelled in the queue, too. What is still to come
+// of it is thrown away, as a server would, and the session goes on.
 func TestCancelOfAWaitingClientWhoseRequestIsNotWhole(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 1")
@@ -170,8 +170,19 @@ func TestCancelOfAWaitingClientWhoseRequestIsNotWhole(t *testing.T) {
 			waiter.Send(request...)
 			expectWaiting(t, w, 1)
 			cancelRequest(t, w.Addr, waiter.pid, waiter.secret)
-			waiter.expectLastError("57014")
-			waiter.Vanish()
+			if name == "without a Sync" {
+				waiter.Send(&pgproto3.Parse{Query: "SELECT 2"}, &pgproto3.Sync{}) // thrown away, but for the Sync
+			}
+			a := waiter.Answer()
+			if e := refused(t, a.Err(), "57014"); e.Severity != "ERROR" || len(a.Errs) != 1 || len(a.Rows) != 0 || waiter.status != 'I' {
+				t.Errorf("%v in status %c, want one ERROR in status I", a.Errs, waiter.status)
+			}
+			holder.Query("COMMIT")
+			if got := waiter.Query("SELECT 'goes on'"); got != "goes on" {
+				t.Errorf("after that the client got %q", got)
+			}
+			holder.Query("BEGIN")
+			waiter.Terminate()
 			expectPool(t, w, "rid of it", func(p status.Pool) bool { return clientCount(p) == 1 })
 		})
 	}

@@ -219,8 +219,8 @@ func largeValues(t *testing.T, start starter) {
 			other.Query("SELECT 1") // the backend is free
 		})
 	}
-	if p := w.Proxy.Snapshot().Pools[0]; p.Totals.Doubts != 0 || p.Totals.BackendsLost != 0 {
-		t.Errorf("backends were given up: %d doubts, %d lost", p.Totals.Doubts, p.Totals.BackendsLost)
+	if p := w.Proxy.Snapshot().Pools[0]; p.Totals.Doubts.Sum() != 0 || p.Totals.BackendsLost != 0 {
+		t.Errorf("backends were given up: %d doubts, %d lost", p.Totals.Doubts.Sum(), p.Totals.BackendsLost)
 	}
 }
 

@@ -155,7 +155,7 @@ func TestQueryWaitTimeout(t *testing.T) {
 		t.Errorf("told %v: %s %s", e, e.Detail, e.Hint)
 	}
 	// A login that needs a backend, to learn its parameters, fails as logins do.
-	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "application_name", "new")
+	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "search_path", "pg_catalog")
 	if e := refused(t, err, "53300"); e.Severity != "FATAL" {
 		t.Errorf("a login was told %v", e)
 	}

@@ -105,7 +105,7 @@ func TestPgbench(t *testing.T) {
 			}
 			expectBooksToBalance(t, d, written)
 			p := w.Proxy.Snapshot().Pools[0]
-			if n := p.Totals.Doubts + p.Totals.BackendsLost; n != 0 {
+			if n := p.Totals.Doubts.Sum() + p.Totals.BackendsLost; n != 0 {
 				t.Errorf("%d backends were given up", n)
 			}
 		})

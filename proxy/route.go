@@ -95,7 +95,7 @@ func (r *router) open(key poolKey, d config.Database) *relay.Lane {
 			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
 			ServerLoginRetry: time.Duration(s.ServerLoginRetry),
 		},
-		Seed: seed(), SizeSection: r.section("pool_size", key), MaxStatements: s.MaxPrepared, ResetQuery: s.ServerResetQuery,
+		Seed: seed(), SizeSection: r.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		CancelWaitTimeout: time.Duration(r.config.Timeouts.CancelWaitTimeout),
 		Places:            r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {

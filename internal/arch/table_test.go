@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool",
-	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/eventloop", "proxy/exchange",
+	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
 	"proxy/prelogin", "proxy/login", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
@@ -110,12 +110,17 @@ var table = map[string]rule{
 		ours: []string{"proxy/eventloop", "proxy/socket"}, outside: []string{"golang.org/x/sys/unix"},
 		why: "it carries any blocking code on a loop, and knows neither what a login is nor who follows",
 	},
+	"proxy/conversation": {
+		ours: []string{"proxy/exchange", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
+		std:  impure, pure: true,
+		why: "what a client and a backend say to each other is decided from messages alone, so that scripts and fuzzing can drive it",
+	},
 	"proxy/relay": {
 		ours: []string{
-			"pool", "proxy/cancelkey", "proxy/eventloop", "proxy/exchange", "proxy/pgerror", "proxy/prepared",
-			"proxy/session", "proxy/socket", "proxy/sqlscan", "proxy/status", "proxy/wire",
+			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/pgerror",
+			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
-		why: "the data path is ours from end to end: no library, no configuration, no login; sqlscan for the verdict that it keeps with a text",
+		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",
 	},
 	"proxy/tunnel": {
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},

@@ -30,6 +30,8 @@ const (
 	// CodeTooManyConnections: a bound on clients or backends was hit. PostgreSQL uses it for max_connections, and drivers
 	// and retry policies already know it as "busy, try later".
 	CodeTooManyConnections = "53300"
+	// CodeConfigurationLimit is configuration_limit_exceeded.
+	CodeConfigurationLimit = "53400"
 	// CodeQueryCanceled: a statement, or a login, was ended on request or because its time was up.
 	CodeQueryCanceled = "57014"
 	// CodeAdminShutdown: weir ends the connection on its operator's behalf. Poolers in applications reconnect on it.

@@ -86,3 +86,13 @@ func (w Wait) detail() string {
 	}
 	return d + "."
 }
+
+// PreparedTextsTooLong is for a client whose prepared statements would take more memory than one client may have.
+func PreparedTextsTooLong(limit int) *Error {
+	return &Error{
+		Severity: SeverityError, Code: CodeConfigurationLimit,
+		Message: "too many prepared statements",
+		Detail:  fmt.Sprintf("The prepared statements of one client may take %d bytes.", limit),
+		Hint:    "Deallocate statements that are no longer needed, or raise max_prepared_bytes in [pool].",
+	}
+}

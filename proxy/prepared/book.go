@@ -126,15 +126,17 @@ func (b *Book) share(out []byte, a Account, n *Names, name string, s *Statement)
 	return wire.AppendParse(out, decoy, text, nil)
 }
 
-// ParseOwn is for a client's Parse that is too long to be kept: it gets a statement of its own, which lives on this backend only.
-func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) ([]byte, string) {
+// ParseOwn is for a client's Parse that is too long to be kept: it gets a statement of its own, which lives on this backend only. The
+// statement is nil where the server is to refuse the Parse.
+func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) ([]byte, string, *Statement) {
 	if old := n.Statement(name); old != nil {
-		return b.duplicate(out, a, name, old)
+		out, as := b.duplicate(out, a, name, old)
+		return out, as, nil
 	}
 	s := t.own()
 	t.Totals.Passed++
 	b.name(a, wire.ClientParse, defines, n, string(name), s)
-	return out, s.name
+	return out, s.name, s
 }
 
 // duplicate is for a client's Parse of a name that means something: the server refuses it where it is sent under the name of

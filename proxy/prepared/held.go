@@ -89,3 +89,13 @@ func (h *held) unlink(i int32) {
 	e := h.entries[i]
 	h.entries[e.prev].next, h.entries[e.next].prev = e.next, e.prev
 }
+
+// HoldsNamed reports whether the backend holds, by the book, a statement that it knows by that name.
+func (b *Book) HoldsNamed(onBackend []byte) bool {
+	for s := range b.held.at {
+		if s.name == string(onBackend) {
+			return true
+		}
+	}
+	return false
+}

@@ -6,7 +6,9 @@ type Names struct {
 	byID    map[string]int32 // index into list; made when looking through the list would take long
 	gone    []spoken         // names that mean nothing any more, while messages about them are under way
 	bytes   int              // that the statements take
+	owned   int              // statements among them that live on one backend only
 	unnamed *Statement       // the unnamed one
+	used    bool             // it has been bound
 }
 
 // spoken is how a client calls what a backend calls otherwise.
@@ -101,10 +103,10 @@ func (n *Names) index(name string) int {
 func (n *Names) set(name string, s *Statement) (prev *Statement) {
 	i := n.index(name)
 	if s != nil {
-		n.bytes += s.size() + len(name)
+		n.count(name, s, 1)
 	}
 	if i >= 0 {
-		n.bytes -= n.list[i].s.size() + len(name)
+		n.count(name, n.list[i].s, -1)
 	}
 	switch {
 	case i < 0 && s == nil:
@@ -120,6 +122,13 @@ func (n *Names) set(name string, s *Statement) (prev *Statement) {
 	}
 	prev, n.list[i].s = n.list[i].s, s
 	return prev
+}
+
+func (n *Names) count(name string, s *Statement, by int) {
+	n.bytes += by * (s.size() + len(name))
+	if s.Own() {
+		n.owned += by
+	}
 }
 
 func (n *Names) added(name string) {
@@ -163,16 +172,12 @@ func (n *Names) Unnamed() *Statement {
 
 // Owns reports whether one of the statements lives on one backend only.
 func (n *Names) Owns() bool {
-	if n == nil {
-		return false
-	}
-	for i := range n.list {
-		if n.list[i].s.Own() {
-			return true
-		}
-	}
-	return false
+	return n != nil && (n.owned > 0 || n.unnamed != nil && n.unnamed.Own() && !n.used)
 }
+
+// UseUnnamed notes that the unnamed statement is bound. One that is too long to be kept does not hold its client on a backend after
+// that: drivers bind it once.
+func (n *Names) UseUnnamed() { n.used = true }
 
 // Drop forgets the name, as DEALLOCATE does.
 func (n *Names) Drop(name string) {
@@ -189,7 +194,7 @@ func (n *Names) Deallocated() {
 	for i := range n.list {
 		n.list[i].s.release()
 	}
-	*n = Names{unnamed: n.unnamed}
+	*n = Names{unnamed: n.unnamed, used: n.used}
 }
 
 // Clear forgets everything, when the client leaves.

@@ -62,17 +62,24 @@ func (s *Statement) endsTransaction() bool {
 	return false
 }
 
-// Effects is what the text may do to its session, as a backend in that mode reads it.
+// Effects is what the text may do to its session, as backends read it that were in that mode or in one asked for before: a text is
+// read when it is parsed, and may be run when the mode is another.
 func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
 	if mode != s.mode && !s.Own() {
 		text, _, _ := bytes.Cut([]byte(s.parse), []byte{0})
-		s.effects, s.mode = sqlscan.Scan(text, mode), mode
+		s.effects, s.mode = s.effects|sqlscan.Scan(text, mode), mode
 	}
 	return s.effects
 }
 
-// Learn enters the effects of a client's own statement, whose text has been read elsewhere.
+// Learn enters the effects of a statement whose text has been read elsewhere.
 func (s *Statement) Learn(e sqlscan.Effects) { s.effects = e }
+
+// Keep makes a statement that was one backend's one that can be prepared on others, now that its Parse's body after the name has come
+// whole. Clients do not share it.
+func (s *Statement) Keep(body []byte, mode sqlscan.Mode, e sqlscan.Effects) {
+	s.parse, s.mode, s.effects = string(body), mode, e
+}
 
 // size is what the statement counts against the limit of a client that has it.
 func (s *Statement) size() int { return len(s.parse) + statementOverhead }
@@ -164,6 +171,7 @@ func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *
 			t.resting.remove(s)
 		}
 		s.refs++
+		s.Effects(mode)
 		return s
 	}
 	t.last++

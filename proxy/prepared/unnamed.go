@@ -76,7 +76,7 @@ func (b *Book) Query(a Account, n *Names) {
 // client's.
 func (b *Book) unnamed(a Account, t byte, c change, n *Names, s *Statement) {
 	m := mark{change: c, s: s.retain(), prev: n.unnamed, unsure: b.unsure()}
-	n.unnamed = s
+	n.unnamed, n.used = s, false
 	b.slot.synced = true
 	b.mark(a, t, m)
 }
@@ -106,6 +106,9 @@ func (b *Book) UndecidedUnnamed() bool {
 	last := b.lastUnnamed()
 	return b.slot.synced && last != nil && last.unsure && last.batch != b.batch
 }
+
+// UnnamedSynced reports whether the backend's unnamed statement is the client's already.
+func (b *Book) UnnamedSynced() bool { return b.slot.synced }
 
 // EnsureUnnamed sees to it that the backend's unnamed statement is the client's when it reads what comes next. It returns that
 // statement, nil if the client has none.

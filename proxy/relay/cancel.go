@@ -22,12 +22,12 @@ func (e *Engine) Cancel(slot uint32, secret []byte, done func()) {
 func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
 	c := e.byKey(slot, secret)
 	switch {
-	case c == nil || c.doomed:
+	case c == nil || c.ending.decided():
 		done()
 	case c.state == clientWaiting && c.greeted:
 		c.cancelWait()
 		done()
-	case c.backend != nil && c.backend.account.Due() > 0:
+	case c.backend != nil && c.backend.talk.Due() > 0:
 		c.lane.totals.Cancels++
 		c.backend.cancel(done)
 	default:
@@ -56,12 +56,9 @@ func (c *Client) cancelWait() {
 		return // a backend has just been found
 	}
 	c.lane.totals.Cancels++
-	if !c.refuse(pgerror.Canceled) {
-		c.fail(pgerror.Canceled.WithSeverity(pgerror.SeverityFatal)) // its request has not come whole, so it cannot be answered
-		return
-	}
 	c.lane.pool.Forget(c.lane.now(), c.id)
 	c.lane.decided()
+	c.refuse(pgerror.Canceled)
 }
 
 // cancelsMax bounds the cancel requests under way for one backend. More would not cancel more.
@@ -96,6 +93,6 @@ func (b *Backend) cancelled(err error) {
 		b.lane.engine.env.Log.Warn("cancel request did not get through", "pool", b.lane.Name(), "backend", b.pid, "error", err)
 	}
 	if b.state == backendHeld && b.cancels == 0 {
-		b.release()
+		b.clean()
 	}
 }

@@ -8,12 +8,11 @@ import (
 
 	"weir/pool"
 	"weir/proxy/cancelkey"
+	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
-	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
-	"weir/proxy/sqlscan"
 	"weir/proxy/status"
 	"weir/proxy/wire"
 )
@@ -46,42 +45,43 @@ var clientMoves = [clientStates]uint16{
 	clientClosing:   1 << clientClosed,
 }
 
+// peer is what is known of the other end of a connection.
+type peer uint8
+
+const (
+	peerThere peer = iota
+	peerEnded      // it has sent its FIN: it may still read → peerGone
+	peerGone       // it has reset the connection
+)
+
 // Client is a logged-in client. It belongs to its engine's loop. An idle one holds no buffer: this struct, its registration
 // and its descriptor are all that it costs.
 type Client struct {
 	// Fixed after login.
-	lane   *Lane
-	set    *session.Set // the settings that it asked for at login
-	limits *Limits
-	onGone func()
-	peer   string
-	secret uint32
-	slot   uint32 // in Engine.clients, half of its cancel key
-	id     pool.ClientID
-	token  eventloop.Token
+	lane    *Lane
+	limits  *Limits
+	onGone  func()
+	peer    string
+	secret  uint32
+	slot    uint32 // in Engine.clients, half of its cancel key
+	id      pool.ClientID
+	token   eventloop.Token
+	longKey bool
 
 	// Owned by the loop.
 	state    clientState
+	ending   ending
+	other    peer
 	greeted  bool
-	longKey  bool
-	unread   bool // an edge was reported and not read to its end
-	hungUp   bool // the peer has sent its FIN or is gone
-	reset    bool // it is gone
-	discard  bool // skip is thrown away rather than forwarded
-	ahead    bool // carry is what the login had read ahead
-	held     bool // what it sends next depends on an answer: it is not read until then, and resumed
-	noMore   bool // it has sent its FIN: what is due is still delivered, then it is closed
-	doomed   bool // it leaves at the end of this iteration, or has left
-	abrupt   bool // nothing more is sent to it
-	skip     uint32
+	unread   bool  // an edge was reported and not read to its end
+	ahead    bool  // carry is what the login had read ahead
+	refused  uint8 // backends on which its settings were refused in a row
+	talk     conversation.Client
 	sock     socket.Conn
 	backend  *Backend
-	told     []session.Setting // what it believes about the parameters that a server reports; shared
-	names    *prepared.Names   // nil until it prepares a named statement
-	lastWord *pgerror.Error    // what it is told at its end, when it sends no more
-	carry    []byte            // what was read and not yet judged or forwarded
-	scan     *sqlscan.Scanner  // of a statement that is longer than what is collected; nil otherwise
-	active   int64             // when its state last changed
+	lastWord *pgerror.Error // what it is told at its end, when it sends no more
+	carry    []byte         // what was read and not yet judged or forwarded
+	active   int64          // when its state or its ending last changed
 }
 
 // move is the only place where a client's state changes.
@@ -144,8 +144,8 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, set: a.Settings, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
-		sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
+		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		talk: conversation.Client{Set: a.Settings}, sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
 	c.id = pool.ClientID(l.clients.add(c))
@@ -166,10 +166,10 @@ func (l *Lane) admit(a Admission) {
 	c.unread = c.ahead || c.sock.Pending() // what was read already is no event
 	if e.drain.refusing() {
 		c.write(a.Owed)
-		c.fail(pgerror.ShuttingDown)
+		c.failWith(pgerror.ShuttingDown)
 		return
 	}
-	if params, ok := l.known[c.set]; ok {
+	if params, ok := l.expected(a.Settings); ok {
 		c.greet(a.Owed, params)
 		return
 	}
@@ -198,7 +198,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 	}
 	b = c.appendKey(b)
 	b = wire.AppendReadyForQuery(b, wire.TxIdle)
-	c.greeted, c.told = true, params
+	c.greeted, c.talk.Told = true, params
 	if c.state == clientLogin {
 		c.move(clientIdle)
 	}
@@ -220,9 +220,9 @@ func (c *Client) appendKey(b []byte) []byte {
 	return wire.AppendBackendKeyData(b, pid, short[:])
 }
 
-// write sends p to the client; what the socket does not take is parked.
+// write sends p to the client; what the socket does not take is parked. What weir says by itself goes through say and failWith.
 func (c *Client) write(p []byte) {
-	if c.doomed {
+	if len(p) == 0 || c.ending.decided() {
 		return
 	}
 	was := c.sock.Parked()

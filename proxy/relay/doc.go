@@ -4,12 +4,13 @@
 // lanes' clients. All of a client's and a backend's state is touched by its engine's goroutine alone; other goroutines use
 // Engine's exported methods, which post to the loop.
 //
-// The way of a request: Client.OnReady reads into the loop's lent buffer and walks the message headers (fromclient.go); a
-// client that needs a backend asks its lane's pool, whose decisions lease.go carries out; the bytes go to the backend as they
-// came. The way back: Backend.OnReady (frombackend.go) walks the answers, settles the account of package exchange, forwards
-// in as few writes as there were reads, and releases the backend when the account says that it is free.
+// What messages mean is decided by package conversation. The way of a request: Client.OnReady reads into the loop's lent buffer
+// (client.go, fromclient.go), conversation judges the bytes, and they go to the backend; a client that needs a backend asks its lane's
+// pool, whose decisions lease.go carries out. The way back: Backend.OnReady (frombackend.go) reads, conversation judges, the client
+// gets what is its own, and fate.go does what conversation says becomes of the backend. What is left here is sockets, readiness,
+// back-pressure, the pool and time.
 //
 // Reading happens in OnReady only, never in reaction to something else: the lent buffer has one user at a time.
 //
-// It may import eventloop, socket, wire, exchange, session, sqlscan, cancelkey, pgerror, status and pool.
+// It may import conversation, eventloop, socket, wire, session, cancelkey, pgerror, status and pool.
 package relay

@@ -11,15 +11,15 @@ import (
 type phase uint8
 
 const (
-	serving  phase = iota // → draining
-	draining              // clients may go on until the deadline; none is added → ending
-	ending                // each client is sent away as soon as it is in no transaction
+	serving     phase = iota // → draining
+	draining                 // clients may go on until the deadline; none is added → sendingAway
+	sendingAway              // each client is sent away as soon as it is in no transaction
 )
 
 // drain is an engine's way to its end. It belongs to the loop.
 type drain struct {
 	phase    phase
-	deadline int64  // loop time at which draining becomes ending
+	deadline int64  // loop time at which draining becomes sendingAway
 	empty    func() // called once, when the last client is gone
 }
 
@@ -41,12 +41,12 @@ func (e *Engine) Drain(grace time.Duration, empty func()) {
 // sweep sends away who may go.
 func (d *drain) sweep(e *Engine) {
 	if d.phase == draining && e.loop.Now() >= d.deadline {
-		d.phase = ending
+		d.phase = sendingAway
 	}
-	if d.phase == ending {
+	if d.phase == sendingAway {
 		for _, c := range e.clients.items {
 			if c != nil && c.dispensable() {
-				c.fail(pgerror.AdminShutdown)
+				c.failWith(pgerror.AdminShutdown)
 			}
 		}
 	}
@@ -57,7 +57,7 @@ func (d *drain) sweep(e *Engine) {
 func (c *Client) dispensable() bool {
 	switch c.state {
 	case clientLeased:
-		return c.backend.account.Free()
+		return c.backend.talk.Free()
 	case clientSwitching, clientClosing, clientClosed:
 		return false
 	default:
@@ -85,7 +85,6 @@ func (e *Engine) abandon() {
 		l.stop()
 		for _, b := range l.backends {
 			if b != nil && b.state != backendDialling {
-				b.account.Reset() // whatever is due, nobody will read it
 				b.goodbye()
 				b.gone()
 			}
@@ -94,12 +93,13 @@ func (e *Engine) abandon() {
 	}
 }
 
-// farewell sends a last error, if the socket takes it now, and closes the client where it stands.
+// farewell sends a last error, if the socket takes it now and no message is under way, and closes the client where it stands.
 func (c *Client) farewell(err *pgerror.Error) {
-	if !c.sock.Parked() && c.skip == 0 {
+	if !c.sock.Parked() && !c.talk.Outlet().Inside() {
 		_ = c.sock.Write(&c.lane.engine.io, wire.AppendErrorResponse(nil, err))
 	}
 	if b := c.backend; b != nil {
+		b.talk.Part()
 		b.client, c.backend = nil, nil
 	}
 	c.close()

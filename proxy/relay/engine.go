@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/proxy/cancelkey"
+	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -12,13 +13,10 @@ import (
 )
 
 const (
-	// inspectLen is how much of a message is collected before it is judged. Names and tags lie within it; a message that is
-	// longer is forwarded in pieces.
-	inspectLen = 16 << 10
+	// inspectLen is what may be carried of a stream, and so stands before the next read in the loop's buffer.
+	inspectLen = conversation.InspectLen
 	// readsPerTurn bounds what one connection moves before the others get their turn: 256 KiB.
 	readsPerTurn = 4
-	// accountMax is the number of requests in a backend's account beyond which its client is not read: the answers come first.
-	accountMax = 4096
 	// sweepEvery is the grain of the timeouts that are looked for rather than timed one by one; they are given in seconds.
 	sweepEvery = time.Second
 )
@@ -38,6 +36,8 @@ type Engine struct {
 	loop  *eventloop.Loop
 	io    socket.IO
 
+	toServer, toClient conversation.Flow // of the read at hand
+
 	lanes   []*Lane
 	clients slots[Client] // by cancel slot
 	sweeper eventloop.Timer
@@ -51,6 +51,7 @@ type Engine struct {
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
 	e := &Engine{env: env, index: index, loop: loop}
 	e.sweeper.Func = e.sweep
+	loop.OnPanic = e.panicked
 	return e
 }
 

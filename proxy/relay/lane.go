@@ -2,28 +2,27 @@ package relay
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"weir/pool"
+	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
-	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/status"
 )
 
 // Mode says for how long a client keeps a backend.
-type Mode uint8
+type Mode = conversation.Mode
 
 // The pool modes.
 const (
-	Transaction Mode = iota // until its transaction is over
-	Session                 // until it disconnects
-	Statement               // until its statement is over; transactions of several statements are refused
+	Transaction = conversation.Transaction
+	Session     = conversation.Session
+	Statement   = conversation.Statement
 )
-
-func (m Mode) String() string { return [...]string{"transaction", "session", "statement"}[m] }
 
 // Places counts a pool's backends against the limits that it shares with other pools. Implementations are safe for all
 // goroutines and do not block.
@@ -65,7 +64,9 @@ type LaneConfig struct {
 	Seed           uint64 // for the pool's jitter
 	SizeSection    string // of the configuration, where pool_size is set; for hints
 	MaxStatements  int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
-	ResetQuery     string // sent after each client in session mode; empty: none, unless state must be taken back
+	// MaxPreparedBytes bounds the prepared statements of one client, in bytes; 0: no limit.
+	MaxPreparedBytes int
+	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -82,8 +83,7 @@ type Lane struct {
 	config LaneConfig
 	pool   *pool.Pool
 
-	shares     bool // the clients' prepared statements, by way of this table
-	statements prepared.Table
+	talk conversation.Shared
 
 	clients  slots[Client] // by pool.ClientID
 	backends []*Backend    // by pool.BackendID, which the pool gives; nil where free
@@ -108,7 +108,6 @@ type Lane struct {
 	query    status.Histogram
 	transact status.Histogram
 	dialling status.Histogram
-	errors   map[[2]byte]uint64
 }
 
 // knownMax bounds what a lane remembers of settings. Beyond it everything is forgotten at once: clients that come later wait
@@ -120,9 +119,12 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lane{
 		engine: e, config: config, pool: pool.New(config.Pool, config.Seed),
-		known: map[*session.Set][]session.Setting{}, errors: map[[2]byte]uint64{},
-		ctx: ctx, stop: stop, next: pool.Never,
-		shares: config.MaxStatements > 0 && config.Mode != Session,
+		known: map[*session.Set][]session.Setting{},
+		ctx:   ctx, stop: stop, next: pool.Never,
+		talk: conversation.Shared{
+			Mode: config.Mode, Shares: config.MaxStatements > 0 && config.Mode != Session, MaxStatements: config.MaxStatements,
+			TextsMax: config.MaxPreparedBytes, ResetQuery: config.ResetQuery, Settings: e.env.Settings,
+		},
 	}
 	l.timer.Func = l.tick
 	return l
@@ -206,6 +208,48 @@ func (l *Lane) learn(set *session.Set, params []session.Setting) {
 		l.engine.env.Settings.Retain(set)
 	}
 	l.known[set] = params
+}
+
+// expected is what a backend will report to a client with these settings: what was learnt, or what follows from that for an
+// application_name of its own. False: only a backend can tell.
+func (l *Lane) expected(set *session.Set) ([]session.Setting, bool) {
+	if params, ok := l.known[set]; ok {
+		return params, true
+	}
+	name, ok := set.Value(applicationName)
+	if !ok || !plainName(name) {
+		return nil, false
+	}
+	base, err := l.engine.env.Settings.Intern(set.Without(applicationName))
+	if err != nil {
+		return nil, false
+	}
+	params, ok := l.known[base]
+	l.engine.env.Settings.Release(base)
+	if !ok {
+		return nil, false
+	}
+	params = slices.Clone(params)
+	for i := range params {
+		if params[i].Name == applicationName {
+			params[i].Value = name
+			return params, true
+		}
+	}
+	return nil, false
+}
+
+const applicationName = "application_name"
+
+// plainName reports whether a server reports an application_name as it was given: it cuts a long one, and what it does with other than
+// printable ASCII depends on its version (check_application_name in src/backend/commands/variable.c).
+func plainName(name string) bool {
+	for i := range len(name) {
+		if name[i] < ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	return len(name) <= 63
 }
 
 func (l *Lane) forgetKnown() {

@@ -5,24 +5,23 @@ import (
 	"time"
 
 	"weir/pool"
+	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
-	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/socket"
-	"weir/proxy/wire"
 )
-
-// errandTimeout bounds a command of weir's own. Each takes a server a millisecond; one that takes this long will not end.
-const errandTimeout = 10 * time.Second
 
 // want asks the pool for a backend. True: the client has one, ready for its bytes. False: it waits, or has been failed.
 func (c *Client) want() bool {
-	l := c.lane
 	c.move(clientWaiting)
-	l.pool.Want(l.now(), c.id, pool.SettingsID(c.set.ID()))
+	c.lane.want(c)
+	return c.state == clientLeased && !c.ending.decided() && !c.backend.doomed
+}
+
+func (l *Lane) want(c *Client) {
+	l.pool.Want(l.now(), c.id, pool.SettingsID(c.talk.Set.ID()))
 	l.decided()
-	return c.state == clientLeased && !c.doomed && !c.backend.doomed
 }
 
 // decided takes the pool's decisions and carries them out, in order. Carrying one out may bring about new events; their
@@ -58,29 +57,27 @@ func (l *Lane) carryOut(d pool.Decision) {
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
 		// the iteration.
 		c, err := l.clients.at(uint32(d.Client)), l.waitError(d)
-		l.engine.loop.Condemn(func() { c.waitFailed(err) })
+		l.engine.loop.Later(c, func() { c.waitFailed(err) })
 	}
 }
 
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.move(backendLeased)
-	b.leased, b.sent = l.engine.loop.Now(), false
-	b.unnamed.leased()
-	b.effects = 0
-	b.awaits, b.deallocating = false, nil
-	if c.doomed {
-		l.engine.loop.Condemn(b.reconsider)
+	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
+	if c.ending.decided() {
+		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
 	b.client, c.backend = c, b
+	b.talk.Lease(&c.talk)
 	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
 		c.move(clientLeased)
 		return
 	}
-	if b.set == c.set {
+	if b.talk.Set() == c.talk.Set {
 		c.move(clientLeased)
-		c.tell(b.params)
+		c.tell(b.talk.Params())
 		c.proceed()
 		return
 	}
@@ -88,7 +85,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
 	c.move(clientSwitching)
-	b.command(errandSwitch, string(session.AppendSwitch(nil, b.set, c.set)))
+	b.start(conversation.Switch)
 }
 
 // proceed lets a client use the backend that has just become ready for it.
@@ -99,71 +96,10 @@ func (c *Client) proceed() {
 	}
 	// It asked for the backend only to learn its parameters.
 	b := c.backend
-	c.lane.learn(c.set, b.params)
-	c.greet(nil, b.params)
+	c.lane.learn(c.talk.Set, b.talk.Params())
+	c.greet(nil, b.talk.Params())
 	b.detach()
-	c.lane.engine.loop.Condemn(b.reconsider)
-}
-
-// detach parts a backend that owes nothing from its client, which becomes idle.
-func (b *Backend) detach() {
-	c := b.client
-	b.client, c.backend = nil, nil
-	c.move(clientIdle)
-	if c.noMore {
-		c.part()
-		return
-	}
-	c.readOn()
-}
-
-// reconsider is for what changed outside a read: the backend may be free now.
-func (b *Backend) reconsider() {
-	switch {
-	case b.state != backendLeased:
-	case b.client == nil:
-		b.release()
-	case b.doubtful() && b.account.Settled():
-		b.probe()
-	case b.account.Free() && b.mayFree():
-		b.detach()
-		b.release()
-	}
-}
-
-// release gives a backend without a client back to the pool, once it is fit for any other client.
-func (b *Backend) release() {
-	if b.account.Taint() != 0 || b.suspect {
-		b.retire()
-		return
-	}
-	switch {
-	case b.account.Status() != wire.TxIdle:
-		b.command(errandRollback, "ROLLBACK")
-	case b.pins != 0 || b.unnamed.parsed:
-		b.reset(discardAll)
-	case b.lane.config.Mode == Session && b.sent && b.lane.config.ResetQuery != "":
-		b.reset(b.lane.config.ResetQuery)
-	case b.cancels > 0:
-		b.move(backendHeld)
-	case b.lane.yields:
-		b.lane.yields = false
-		b.retire()
-	default:
-		b.until = 0
-		b.compareParams()
-		b.move(backendIdle)
-		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.set.ID()))
-		b.lane.decided()
-	}
-}
-
-// discardAll is the only command that takes back all of what pins a backend (manual, "DISCARD").
-const discardAll = "DISCARD ALL"
-
-func (b *Backend) reset(query string) {
-	b.lane.totals.Resets++
-	b.command(errandReset, query)
+	c.lane.engine.loop.Later(b, b.reconsider)
 }
 
 // dial makes one more backend, if the limits over pools allow.
@@ -171,7 +107,7 @@ func (l *Lane) dial(id pool.BackendID) {
 	for int(id) >= len(l.backends) {
 		l.backends = append(l.backends, nil)
 	}
-	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), book: prepared.Book{Max: l.config.MaxStatements}}
+	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
 	l.limited = !l.config.Places.Take(l)
@@ -210,9 +146,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	}
 	l.dialling.Observe(l.engine.since(b.born))
 	l.dialError = nil
-	b.sock, b.pid, b.askToCancel, b.addr, b.params = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr, d.Params
-	b.mode = scanMode(d.Params)
-	b.account.Reset()
+	b.sock, b.pid, b.askToCancel, b.addr = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
 	if err != nil {
 		b.sock.Close(&l.engine.io)
@@ -223,7 +157,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
-	b.params = l.adopt(d.Params)
+	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
 	b.move(backendIdle)
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()
@@ -249,6 +183,17 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.warnDial(failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
 	l.decided()
+}
+
+// waitError is what a client is told whose wait has failed.
+func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
+	switch {
+	case d.Why == pool.CauseLoginFailed && l.dialError != nil:
+		return l.dialError.Client
+	case d.Why == pool.CauseDrain:
+		return pgerror.ShuttingDown
+	}
+	return pgerror.NoBackend(l.describeWait(d.Waited))
 }
 
 // warnEvery bounds how often one pool logs that its server cannot be had.

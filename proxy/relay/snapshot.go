@@ -21,9 +21,10 @@ func (l *Lane) snapshot() status.Pool {
 	for state, n := range l.counts.backends {
 		s.Backends[backendState(state).statusState()] += n
 	}
-	t := l.statements.Totals
+	s.Totals.Queries = l.talk.Queries
+	t := l.talk.Statements.Totals
 	s.Prepared = status.Prepared{
-		Texts: l.statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
+		Texts: l.talk.Statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
 	}
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
@@ -39,7 +40,7 @@ func (l *Lane) snapshot() status.Pool {
 	if l.dialError != nil {
 		s.ServerError = l.dialError.Err.Error()
 	}
-	for class, n := range l.errors {
+	for class, n := range l.talk.Errors {
 		s.Errors = append(s.Errors, status.ErrorClass{Class: string(class[:]), Count: n})
 	}
 	sort.Slice(s.Errors, func(i, j int) bool { return s.Errors[i].Class < s.Errors[j].Class })
@@ -51,14 +52,14 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 		return
 	}
 	s.ParkedBytes += b.sock.ParkedLen()
-	s.Prepared.OnBackends += b.book.Len()
+	s.Prepared.OnBackends += b.talk.Statements()
 	if b.state != backendLeased {
 		return
 	}
 	if b.rested != 0 {
 		s.InTx++
 	}
-	if b.pins != 0 || b.unnamed.parsed {
+	if b.talk.Pins() != 0 {
 		s.Pinned++
 	}
 }
@@ -80,7 +81,7 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 		w.Leased++
 		if held := l.engine.since(b.leased); held > w.Longest {
 			w.Longest = held
-			w.Holder, _ = b.client.set.Value("application_name")
+			w.Holder, _ = b.client.talk.Set.Value(applicationName)
 		}
 	}
 	return w

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/wire"
 )
 
 // sweep looks for what has taken too long. It runs about once a second, so every timeout is met up to a second late.
@@ -43,6 +44,7 @@ func (l *Lane) sweepBackends() {
 			b.doom(errTooLong)
 		case b.client != nil && b.state == backendLeased:
 			l.sweepLease(b, b.client)
+			b.lookForPeer(b.client)
 		}
 	}
 }
@@ -51,24 +53,28 @@ func (l *Lane) sweepBackends() {
 func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits
 	switch {
-	case c.doomed:
+	case c.ending >= endBoundary:
 	case e.over(b.began, limits.Transaction):
-		c.fail(pgerror.TransactionTimeout(limits.Transaction))
+		c.failWith(pgerror.TransactionTimeout(limits.Transaction))
 	case e.over(b.rested, limits.IdleTransaction):
-		c.fail(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
+		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
 		b.cancel(func() {})
 	case e.over(b.asked, limits.Query+l.config.CancelWaitTimeout) && limits.Query > 0:
-		c.fail(pgerror.QueryTimeout(limits.Query))
+		c.failWith(pgerror.QueryTimeout(limits.Query))
 	}
 }
 
 func (l *Lane) sweepClients() {
 	for _, c := range l.clients.items {
-		if c != nil && c.state == clientIdle && l.engine.over(c.active, c.limits.Idle) {
-			c.fail(pgerror.ClientIdleTimeout(c.limits.Idle))
+		switch {
+		case c == nil:
+		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
+			c.closeFlushed() // it does not take the rest of the message
+		case c.state == clientIdle && l.engine.over(c.active, c.limits.Idle):
+			c.failWith(pgerror.ClientIdleTimeout(c.limits.Idle))
 		}
 	}
 }
@@ -87,4 +93,25 @@ func (e *Engine) sweepClosing() {
 	}
 	clear(e.closing[len(kept):])
 	e.closing = kept
+}
+
+// lookEvery is how often a client that has sent its FIN amid a query is told something, to find out whether it is still there.
+const lookEvery = 10 * time.Second
+
+// lookForPeer finds out whether a client that has sent its FIN, and waits for an answer, is still there: the kernel of one that has
+// been killed answers any byte with a reset, and its query is cancelled then. One that has only shut down its sending side learns once
+// more what it knows.
+func (b *Backend) lookForPeer(c *Client) {
+	e := b.lane.engine
+	if c.other != peerEnded || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
+		return
+	}
+	if b.looked != 0 && e.since(b.looked) < lookEvery {
+		return
+	}
+	b.looked = e.loop.Now()
+	known := c.talk.Told[0]
+	p := wire.AppendParameterStatus(e.io.Borrow(512), known.Name, known.Value)
+	c.say(p)
+	e.io.Return(p)
 }

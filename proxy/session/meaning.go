@@ -39,3 +39,6 @@ func appendPart(key []byte, part string) []byte {
 	key = binary.AppendUvarint(key, uint64(len(part)))
 	return append(key, part...)
 }
+
+// SameName reports whether two names are those of one setting.
+func SameName(a, b string) bool { return canonical(a) == canonical(b) }

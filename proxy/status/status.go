@@ -140,14 +140,38 @@ type Totals struct {
 	ClientBytesOut        uint64 // to clients
 	Dials, DialsFailed    uint64
 	BackendsClosed        uint64
-	BackendsLost          uint64 // gone without weir's doing
-	ClientsServed         uint64 // logged in
-	WaitsFailed           uint64 // waits that ended in an error
-	Cancels               uint64 // cancel requests passed on
-	Doubts                uint64 // backends retired because the account was in doubt
-	Resets                uint64 // backends whose state was reset after a client
-	WeirErrors            uint64 // errors that weir itself sent to clients
+	BackendsLost          uint64      // gone without weir's doing
+	ClientsServed         uint64      // logged in
+	WaitsFailed           uint64      // waits that ended in an error
+	Cancels               uint64      // cancel requests passed on
+	Doubts                DoubtCounts // backends closed because something impossible had happened
+	Resets                uint64      // backends whose state was reset after a client
+	WeirErrors            uint64      // errors that weir itself sent to clients
 }
+
+// Doubt is a kind of what should not happen. Each costs one backend and the client that has it.
+type Doubt uint8
+
+// The kinds of doubts.
+const (
+	DoubtStream  Doubt = iota // the server's messages make no sense
+	DoubtAccount              // it is not certain what is due
+	DoubtPanic                // weir's own code has met a state that it takes for impossible
+	Doubts                    // how many there are
+)
+
+// DoubtCounts counts doubts by kind.
+type DoubtCounts [Doubts]uint64
+
+// Sum is the number of all kinds.
+func (c DoubtCounts) Sum() (n uint64) {
+	for _, of := range c {
+		n += of
+	}
+	return n
+}
+
+func (d Doubt) String() string { return [...]string{"stream", "account", "panic"}[d] }
 
 // ErrorClass counts errors that servers sent, by the first two characters of their SQLSTATE.
 type ErrorClass struct {

@@ -125,7 +125,9 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 	e.count(&closedTotal, t.BackendsClosed-t.BackendsLost, db, user, "weir")
 	e.count(&closedTotal, t.BackendsLost, db, user, "server")
 	e.count(&resetsTotal, t.Resets, db, user)
-	e.count(&doubtsTotal, t.Doubts, db, user)
+	for kind, n := range t.Doubts {
+		e.count(&doubtsTotal, n, db, user, status.Doubt(kind).String())
+	}
 	e.count(&servedTotal, t.ClientsServed, db, user)
 }
 

@@ -60,7 +60,7 @@ var (
 	preparedStale  = metric{"weir_prepared_forgotten_total", counter, poolLabels, "Texts that are shared no longer, because the schema has changed."}
 	cancelsTotal   = metric{"weir_cancels_total", counter, poolLabels, "Cancel requests that reached a query of this pool."}
 	resetsTotal    = metric{"weir_backend_resets_total", counter, poolLabels, "Backends whose session state was reset after a client."}
-	doubtsTotal    = metric{"weir_doubts_total", counter, poolLabels, "Backends that were retired because their state or their answers were in doubt."}
+	doubtsTotal    = metric{"weir_doubts_total", counter, pool("kind"), "Backends that were closed for want of certainty: stream (the server's messages make no sense), account (it is not certain what is due), panic (weir's own code met a state that it takes for impossible)."}
 	servedTotal    = metric{"weir_logins_total", counter, poolLabels, "Clients that logged in."}
 	loginsNow      = metric{"weir_logins_in_progress", gauge, nil, "Connections that are not logged in yet."}
 	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}

@@ -7,6 +7,7 @@ import (
 
 	"weir/proxy/eventloop"
 	"weir/proxy/socket"
+	"weir/proxy/wire"
 )
 
 // state is how far a tunnel has come. It changes in Tunnel.move only.
@@ -51,8 +52,8 @@ type Tunnel struct {
 
 	state           state
 	client, backend side
-	toClient        boundary
-	farewell        []byte // what the client is told at the next boundary, before it is parted from its backend; nil: nothing
+	walk            wire.Walk   // through what the client is sent
+	outlet          wire.Outlet // where that stands, and what the client is told at the next boundary
 	patience        eventloop.Timer
 
 	in, out atomic.Uint64
@@ -101,10 +102,9 @@ func (t *Tunnel) Dismiss(farewell []byte) {
 		if t.state != relaying {
 			return
 		}
-		t.farewell = farewell
-		if !t.toClient.within() {
-			t.bidFarewell()
-		}
+		t.outlet.Queue(farewell)
+		t.outlet.End()
+		t.atBoundary()
 	})
 }
 
@@ -112,7 +112,7 @@ func (t *Tunnel) Dismiss(farewell []byte) {
 // goroutine but the loop's.
 func (t *Tunnel) Close(farewell []byte) {
 	t.loop.Call(func() {
-		if t.state == relaying && !t.toClient.within() && !t.client.sock.Parked() {
+		if t.state == relaying && !t.outlet.Inside() && !t.client.sock.Parked() {
 			t.client.write(farewell)
 		}
 		t.close()
@@ -133,14 +133,14 @@ func (t *Tunnel) heard(s *side, p []byte) {
 	case s == &t.client:
 		t.in.Add(uint64(len(p)))
 		t.backend.write(p)
-	case t.farewell != nil:
-		n := t.toClient.finish(p)
+	case t.outlet.Ending():
+		n := t.walk.Finish(p)
+		t.outlet.Sent(t.walk.Lacks())
 		t.tell(p[:n])
-		if !t.toClient.within() {
-			t.bidFarewell()
-		}
+		t.atBoundary()
 	default:
-		t.toClient.pass(p)
+		t.walk.Pass(p)
+		t.outlet.Sent(t.walk.Lacks())
 		t.tell(p)
 	}
 }
@@ -150,9 +150,12 @@ func (t *Tunnel) tell(p []byte) {
 	t.client.write(p)
 }
 
-func (t *Tunnel) bidFarewell() {
-	t.tell(t.farewell)
-	t.part()
+// atBoundary tells the client what has waited for the end of a message, and parts it from its backend then.
+func (t *Tunnel) atBoundary() {
+	if last, ended := t.outlet.Take(); ended {
+		t.tell(last)
+		t.part()
+	}
 }
 
 // ended takes note that a side sends no more. A client may wait for its answers yet; a backend's end is the end.

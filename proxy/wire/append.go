@@ -140,6 +140,12 @@ func AppendQuery(dst []byte, sql string) []byte {
 	return end(appendCString(dst, sql), at)
 }
 
+// AppendQueryBytes is AppendQuery for a text that is no string.
+func AppendQueryBytes(dst, sql []byte) []byte {
+	dst, at := begin(dst, ClientQuery)
+	return end(append(append(dst, sql...), 0), at)
+}
+
 // AppendParse prepares a statement. types are those of its first parameters; 0 leaves one to the server.
 func AppendParse(dst []byte, name, sql string, types []uint32) []byte {
 	dst, at := begin(dst, ClientParse)
@@ -162,6 +168,12 @@ func AppendClose(dst []byte, kind byte, name string) []byte {
 // AppendSync ends a batch of extended-protocol messages.
 func AppendSync(dst []byte) []byte {
 	dst, at := begin(dst, ClientSync)
+	return end(dst, at)
+}
+
+// AppendFlush appends a Flush.
+func AppendFlush(dst []byte) []byte {
+	dst, at := begin(dst, ClientFlush)
 	return end(dst, at)
 }
 

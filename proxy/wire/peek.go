@@ -134,3 +134,12 @@ func CallsLargeObject(body []byte) bool {
 	}
 	return false
 }
+
+// PeekExecute returns the name of the portal that an Execute runs.
+func PeekExecute(body []byte) (portal []byte, err error) {
+	portal, _, ok := cstring(body)
+	if !ok {
+		return nil, ErrTruncated
+	}
+	return portal, nil
+}

@@ -1,12 +1,12 @@
-package tunnel
+package wire
 
 import (
 	"encoding/binary"
 	"testing"
 )
 
-// FuzzBoundary cuts a stream of messages anywhere: it ends where the last message does, and finish stops at each end.
-func FuzzBoundary(f *testing.F) {
+// FuzzWalk cuts a stream of messages anywhere: it ends where the last message does, and Finish stops at each end.
+func FuzzWalk(f *testing.F) {
 	f.Add([]byte{3, 0, 7, 200}, []byte{1, 2, 3})
 	f.Add([]byte{0}, []byte{5, 0, 1})
 	f.Add([]byte{}, []byte{9})
@@ -19,19 +19,19 @@ func FuzzBoundary(f *testing.F) {
 			stream = append(stream, make([]byte, n)...)
 			ends[len(stream)] = true
 		}
-		var whole, stepwise boundary
+		var whole, stepwise Walk
 		passed, at := 0, 0
 		for len(stream) > passed {
 			n := len(stream) - passed
 			if len(cuts) > 0 {
 				n, cuts = min(n, int(cuts[0])), cuts[1:]
 			}
-			whole.pass(stream[passed : passed+n])
+			whole.Pass(stream[passed : passed+n])
 			passed += n
 			for at < passed {
-				at += stepwise.finish(stream[at:passed])
-				if stepwise.within() == ends[at] {
-					t.Fatalf("at %d of %d: within a message is %v", at, len(stream), stepwise.within())
+				at += stepwise.Finish(stream[at:passed])
+				if (stepwise.Lacks() > 0) == ends[at] {
+					t.Fatalf("at %d of %d: within a message is %v", at, len(stream), stepwise.Lacks() > 0)
 				}
 			}
 			if whole != stepwise {
@@ -43,12 +43,12 @@ func FuzzBoundary(f *testing.F) {
 
 // TestImpossibleLengthDoesNotStick: a length below that of itself is taken for an empty body.
 func TestImpossibleLengthDoesNotStick(t *testing.T) {
-	var b boundary
-	b.pass([]byte{'d', 0, 0, 0, 0, 'd', 0, 0, 0, 5})
-	if !b.within() {
+	var b Walk
+	b.Pass([]byte{'d', 0, 0, 0, 0, 'd', 0, 0, 0, 5})
+	if b.Lacks() == 0 {
 		t.Error("within no message")
 	}
-	if n := b.finish([]byte{1, 'd'}); n != 1 || b.within() {
+	if n := b.Finish([]byte{1, 'd'}); n != 1 || b.Lacks() > 0 {
 		t.Errorf("took %d bytes", n)
 	}
 }

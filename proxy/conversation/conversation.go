@@ -1,0 +1,296 @@
+package conversation
+
+import (
+	"slices"
+	"unsafe"
+
+	"weir/proxy/exchange"
+	"weir/proxy/prepared"
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// InspectLen is how much of a message is collected before it is judged. Names and tags lie within it; a message that is longer is
+// forwarded in pieces.
+const InspectLen = 16 << 10
+
+// Limits of what is under way for one client. Beyond them it is not read: the answers come first. What is looked through for each
+// message is never longer than they are.
+const (
+	owedMax     = 256  // answers that are due
+	requestsMax = 4096 // Syncs and Queries that are not answered
+)
+
+// Mode says for how long a client keeps a backend.
+type Mode uint8
+
+// The pool modes.
+const (
+	Transaction Mode = iota // until its transaction is over
+	Session                 // until it disconnects
+	Statement               // until its statement is over; transactions of several statements are refused
+)
+
+func (m Mode) String() string { return [...]string{"transaction", "session", "statement"}[m] }
+
+// Shared is what the conversations of one pool have in common. Loop only.
+type Shared struct {
+	Mode          Mode
+	Shares        bool   // the clients' named statements, by way of Statements
+	MaxStatements int    // that a backend keeps for the clients that share them
+	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
+	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
+	Settings      *session.Table
+
+	Statements prepared.Table
+	Queries    uint64
+	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
+
+	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
+	privates uint64            // scopes that were given to one client alone
+}
+
+// scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
+const scopesMax = 1024
+
+// Client is a client's part of its conversations. It outlives them.
+type Client struct {
+	Set  *session.Set      // the settings that it asked for at login
+	Told []session.Setting // what it believes about the parameters that a server reports; shared
+
+	names prepared.Names
+	out   wire.Outlet
+	long  *long // a statement that is longer than InspectLen; nil otherwise
+
+	refusal refusal
+	skip    uint32 // what is still to come of a message whose beginning has been judged
+	drop    bool   // it is thrown away rather than forwarded
+	hold    Hold
+	toSync  bool // what comes before the next Sync is thrown away, as the server would
+}
+
+// Hold says what a client waits for whose next message cannot be judged yet.
+type Hold uint8
+
+// The holds.
+const (
+	HoldNone     Hold = iota
+	HoldName          // what a name means depends on an answer that has not come yet
+	HoldReset         // the session's state is being discarded: names and settings mean something else after it
+	HoldPipeline      // too many answers are due
+	HoldProbe         // the server has been asked whether anything is due
+)
+
+func (h Hold) String() string {
+	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
+}
+
+// Hold says what the client waits for.
+func (c *Client) Hold() Hold { return c.hold }
+
+// Outlet is the owner of what the client is sent.
+func (c *Client) Outlet() *wire.Outlet { return &c.out }
+
+// Amid reports whether a message of the client's has been forwarded in part.
+func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
+
+// Leave gives up what the client has. The conversation must be over.
+func (c *Client) Leave() {
+	c.names.Clear()
+	c.long = nil
+}
+
+// Rewind takes back that a message has been judged in part: nothing of it has reached the server.
+func (c *Client) Rewind() { c.skip, c.drop, c.long, c.toSync, c.hold = 0, false, nil, false, HoldNone }
+
+// Server is a backend's part.
+type Server struct {
+	shared *Shared
+	client *Client // nil while no client has it
+
+	account exchange.Exchange
+	book    prepared.Book
+	ledger  ledger
+	portals portals
+	pins    session.Pins // why it must stay with its client
+	mode    sqlscan.Mode // how it reads text
+
+	set     *session.Set      // the settings that are applied
+	params  []session.Setting // what it last reported; shared, replaced when a value changes
+	changed bool              // params has values that others do not know of
+	scope   scope
+
+	errand       *Errand
+	awaited      int    // ReadyForQuerys of the errand that have not come yet
+	refused      []byte // the error that it met; nil while it goes well
+	probing      bool   // a probe is under way
+	reshaped     bool   // a command of the transaction has changed what texts may mean
+	lost         bool   // a statement has been missed that the book says it holds
+	fatal        bool   // the server has announced that it ends the connection
+	sent         bool   // bytes of the present client have gone out since the lease began
+	flushed      bool   // a Flush of weir's own was the last that went out
+	ownSync      bool   // a Sync of weir's own is the last that is due
+	failedAhead  bool   // an error came while it was due
+	skip         uint32
+	drop         bool
+	recent       recent
+	deallocating []string // names of the client's that answers under way will end
+}
+
+// NewServer is a backend that has just logged in and reported params, which are shared and not changed.
+func NewServer(shared *Shared, params []session.Setting) Server {
+	s := Server{shared: shared, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
+	s.account.Reset()
+	return s
+}
+
+// Lease gives the backend to a client.
+func (s *Server) Lease(c *Client) {
+	s.client = c
+	s.sent, s.flushed = false, false
+	s.book.Lease(&c.names)
+}
+
+// Part ends the conversation: of a backend that owes nothing, or of a client that leaves.
+func (s *Server) Part() {
+	if s.client == nil {
+		return
+	}
+	s.book.Release(&s.client.names)
+	s.client.hold = HoldNone
+	s.client.long = nil
+	s.client = nil
+}
+
+// Lose is for a backend whose connection has ended: what was under way is taken back from what its client believes.
+func (s *Server) Lose() {
+	s.book.Abandon(s.names())
+	s.Part()
+	s.book.Discard()
+	s.ledger.clear()
+	s.apply(nil)
+}
+
+// names are those of the present client, nil if there is none.
+func (s *Server) names() *prepared.Names {
+	if s.client == nil {
+		return nil
+	}
+	return &s.client.names
+}
+
+// Sent reports whether anything of the present client has been forwarded.
+func (s *Server) Sent() bool { return s.sent }
+
+// Due is the number of requests that are not answered.
+func (s *Server) Due() int { return s.account.Due() }
+
+// Owes reports whether anything is due, or the client has sent something that it has not ended.
+func (s *Server) Owes() bool { return !s.account.Settled() }
+
+// Free reports that nothing is due and no transaction is open.
+func (s *Server) Free() bool { return s.account.Free() }
+
+// Status is the transaction status that the last ReadyForQuery gave.
+func (s *Server) Status() wire.TxStatus { return s.account.Status() }
+
+// Copying reports whether a COPY is under way.
+func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNone }
+
+// Fatal reports that the server has said that it ends the connection.
+func (s *Server) Fatal() bool { return s.fatal }
+
+// Doubtful reports whether more may be due to the client than is known.
+func (s *Server) Doubtful() bool { return s.account.Taint()&exchange.Doubt != 0 }
+
+// Tainted reports whether the backend must not serve another client although it may owe nothing.
+func (s *Server) Tainted() bool { return s.account.Taint() != 0 }
+
+// Pins say why the backend stays with its client.
+func (s *Server) Pins() session.Pins {
+	pins := s.pins
+	if c := s.client; c != nil && c.names.Owns() {
+		pins |= session.PreparedStatement
+	}
+	return pins
+}
+
+// Errand is what the backend is doing on weir's own account; nil if nothing.
+func (s *Server) Errand() *Errand { return s.errand }
+
+// Set are the settings that are applied.
+func (s *Server) Set() *session.Set { return s.set }
+
+// Params are what it last reported, a shared list.
+func (s *Server) Params() []session.Setting { return s.params }
+
+// Statements is how many statements it holds for clients.
+func (s *Server) Statements() int { return s.book.Len() }
+
+// apply notes which settings the backend is in.
+func (s *Server) apply(set *session.Set) {
+	s.shared.Settings.Retain(set)
+	s.shared.Settings.Release(s.set)
+	s.set = set
+}
+
+// Changed reports, once, whether the backend has reported values that others do not know of.
+func (s *Server) Changed() bool {
+	was := s.changed
+	s.changed = false
+	return was
+}
+
+// Adopt exchanges the list of what the backend reported for one with the same values.
+func (s *Server) Adopt(params []session.Setting) { s.params, s.changed = params, false }
+
+// report takes note of a ParameterStatus.
+func (s *Server) report(name, value string) {
+	i := slices.IndexFunc(s.params, func(p session.Setting) bool { return p.Name == name })
+	if i < 0 || s.params[i].Value != value {
+		s.params = slices.Clone(s.params)
+		if i < 0 {
+			s.params = append(s.params, session.Setting{Name: name, Value: value})
+		} else {
+			s.params[i].Value = value
+		}
+		s.changed = true
+		s.mode = scanMode(s.params)
+	}
+	if s.client != nil && (s.errand == nil || s.errand.Tells) {
+		s.client.Told = s.params // the message goes on to it
+	}
+}
+
+// scanMode tells how a backend that reported params reads the text of statements.
+func scanMode(params []session.Setting) sqlscan.Mode {
+	var encoding, conforming string
+	for _, p := range params {
+		switch p.Name {
+		case "client_encoding":
+			encoding = p.Value
+		case "standard_conforming_strings":
+			conforming = p.Value
+		}
+	}
+	return sqlscan.ModeOf(encoding, conforming)
+}
+
+func sameList(a, b []session.Setting) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
+}
+
+// AppendNews appends what the backend reports as far as that is not what the client was told last.
+func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
+	if sameList(c.Told, params) {
+		return dst
+	}
+	for _, now := range params {
+		if !slices.Contains(c.Told, now) {
+			dst = wire.AppendParameterStatus(dst, now.Name, now.Value)
+		}
+	}
+	c.Told = params
+	return dst
+}

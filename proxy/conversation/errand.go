@@ -1,0 +1,258 @@
+package conversation
+
+import (
+	"bytes"
+	"crypto/rand"
+	"strings"
+
+	"weir/proxy/session"
+	"weir/proxy/wire"
+)
+
+// Errand is what weir asks a backend on its own account, between two of a client's requests or when it has no client. Its answers are
+// swallowed. Whoever starts one sees to its deadline: errands take a server a millisecond.
+//
+// An errand never runs as the last client would: not under its role or search_path (all names are qualified), nor its time limits or
+// its defaults for transactions (see guard).
+type Errand struct {
+	Name  string
+	Tells bool // what it changes is reported to the client
+
+	text  func(s *Server, dst []byte) []byte // whole messages
+	onRow func(s *Server, row []byte)        // of a DataRow's body; nil: rows are thrown away
+	onEnd func(s *Server, status wire.TxStatus, refused bool) Outcome
+}
+
+// Outcome is how an errand has ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
+	OutcomeApplied                 // it is in its client's settings
+	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
+	OutcomeAnswered                // nothing is in doubt any more: ask Fate
+	OutcomeBroken                  // nobody can say what state the backend is in
+)
+
+// The errands.
+var (
+	// Switch applies the settings of the client that waits for it.
+	Switch = &Errand{Name: "switch", text: appendSwitch, onEnd: switched}
+	// Restore does so for a client whose DISCARD ALL has taken them back. In a session of its own it would have taken everything else
+	// back to them.
+	Restore = &Errand{Name: "restore", Tells: true, text: appendSwitch, onEnd: switched}
+	// Rollback ends the transaction that a client left open.
+	Rollback = &Errand{Name: "rollback", text: appendRollback, onEnd: rolledBack}
+	// Reset makes the session as after a login.
+	Reset = &Errand{Name: "reset", text: appendReset, onEnd: hasReset}
+	// Probe asks whether anything is due. It has to be started with StartProbe.
+	Probe = &Errand{Name: "probe", onEnd: answered}
+)
+
+// Start begins an errand and returns dst with what is to be sent.
+func (s *Server) Start(e *Errand, dst []byte) []byte {
+	at := len(dst)
+	dst = e.text(s, dst)
+	s.errand, s.refused, s.awaited = e, nil, 0
+	for p := dst[at:]; len(p) >= wire.HeaderLen; { // each Query is answered by one ReadyForQuery
+		f := wire.PeekFrame(p)
+		if f.Type == wire.ClientQuery {
+			s.awaited++
+		}
+		p = p[f.Total():]
+	}
+	s.book.Commanded(s.names())
+	return dst
+}
+
+// reads reports whether the errand looks at a message of that type, which must be collected for it.
+func (e *Errand) reads(t byte) bool { return e != nil && e.onRow != nil && t == wire.ServerDataRow }
+
+func (e *Errand) row(s *Server, t byte, body []byte) {
+	if e.onRow != nil && t == wire.ServerDataRow {
+		e.onRow(s, body)
+	}
+}
+
+// errandReady takes note of a ReadyForQuery that answers an errand.
+func (s *Server) errandReady(step *ServerStep, status wire.TxStatus) {
+	if s.awaited--; s.awaited > 0 {
+		return
+	}
+	e := s.errand
+	s.errand = nil
+	step.Event = EventErrand
+	step.Outcome = e.onEnd(s, status, s.refused != nil)
+}
+
+// Refused is the error that ended the last errand, the body of an ErrorResponse.
+func (s *Server) Refused() []byte { return s.refused }
+
+// guards are the settings of a client under which a command of weir's own must not run: they could end it, make it wait, or make it dear.
+var guards = [...]struct{ name, neutral string }{
+	{"statement_timeout", "0"}, {"lock_timeout", "0"}, {"idle_in_transaction_session_timeout", "0"}, {"transaction_timeout", "0"},
+	{"jit", "off"},
+}
+
+// appendSwitch appends the Query that brings the backend from the settings that it is in to its client's. Where those that it is in could
+// be in the way, it runs in a transaction of its own, whose modes are not the session's.
+func appendSwitch(s *Server, dst []byte) []byte {
+	guarded := false
+	for _, setting := range s.set.Settings() {
+		guarded = guarded || guarding(setting.Name)
+	}
+	var space [1024]byte
+	sql := space[:0]
+	if guarded {
+		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE;"...)
+		for _, g := range guards {
+			if _, set := s.set.Value(g.name); set {
+				sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')
+			}
+		}
+	}
+	sql = session.AppendSwitch(sql, s.set, s.client.Set)
+	if guarded {
+		sql = append(sql, ";COMMIT"...)
+	}
+	return wire.AppendQueryBytes(dst, sql)
+}
+
+func guarding(name string) bool {
+	if strings.HasPrefix(name, "default_transaction_") {
+		return true
+	}
+	for _, g := range guards {
+		if name == g.name {
+			return true
+		}
+	}
+	return false
+}
+
+func switched(s *Server, status wire.TxStatus, refused bool) Outcome {
+	switch {
+	case refused && status == wire.TxFailed:
+		// The block is still open. Nothing has been changed, and a rollback makes that final.
+		s.account.Certain(status)
+		return OutcomeRefused
+	case status != wire.TxIdle:
+		return OutcomeBroken
+	case refused:
+		return OutcomeRefused
+	case s.client == nil:
+		// It is not known which settings a client that left would have had; a reset does not need to.
+		s.pins |= session.SettingChanged
+		return OutcomeClean
+	}
+	s.apply(s.client.Set)
+	return OutcomeApplied
+}
+
+func appendRollback(_ *Server, dst []byte) []byte { return wire.AppendQuery(dst, "ROLLBACK") }
+
+func rolledBack(s *Server, status wire.TxStatus, refused bool) Outcome {
+	if refused || status != wire.TxIdle {
+		return OutcomeBroken
+	}
+	s.account.Reset()
+	s.portals.end()
+	s.settleScope()
+	return OutcomeClean
+}
+
+// discardAll is the only command that takes back all that a client can have changed (manual, "DISCARD").
+const discardAll = "DISCARD ALL"
+
+// appendReset appends the commands that make the session new. server_reset_query comes first, where it is something else, because only
+// DISCARD ALL is known to leave the settings of the login. The time limits of the last client do not count for either.
+func appendReset(s *Server, dst []byte) []byte {
+	dst = wire.AppendQuery(dst, "SET statement_timeout TO 0")
+	if own := s.shared.ResetQuery; s.shared.Mode == Session && own != "" && !isDiscardAll(own) {
+		dst = wire.AppendQuery(dst, own)
+	}
+	return wire.AppendQuery(dst, discardAll)
+}
+
+func isDiscardAll(sql string) bool {
+	return strings.EqualFold(strings.Join(strings.Fields(strings.TrimRight(strings.TrimSpace(sql), ";")), " "), discardAll)
+}
+
+func hasReset(s *Server, status wire.TxStatus, refused bool) Outcome {
+	if refused || status != wire.TxIdle {
+		return OutcomeBroken
+	}
+	s.account.Reset()
+	s.pins, s.sent, s.scope.altered, s.scope.private = 0, false, unaltered, ""
+	s.book.Deallocated(nil)
+	s.apply(nil)
+	return OutcomeClean
+}
+
+// StartProbe asks a server whose account is in doubt a question whose answer cannot be mistaken. What comes before it is the
+// client's; once it has come nothing is due any more, and the doubt is over. Until then the client is not read.
+//
+// It is needed after a COPY that has failed: which Syncs the COPY has swallowed, and which are answered, the server does not say.
+// Several drivers send one such Sync with the Execute of each COPY.
+func (s *Server) StartProbe(dst []byte) []byte {
+	s.probing = true
+	return append(dst, probeRequest...)
+}
+
+// Probing reports whether such a question is under way.
+func (s *Server) Probing() bool { return s.probing }
+
+// probeTypes are the parameter types of the probe's statement, and so the contents of its ParameterDescription. They are random,
+// so that no answer of a client's own looks like it. PostgreSQL does not look up types that no parameter uses
+// (exec_parse_message in src/backend/tcop/postgres.c).
+var probeTypes = func() (types [8]uint32) {
+	var b [len(types)]byte
+	_, _ = rand.Read(b[:]) // never fails
+	for i := range types {
+		types[i] = 1<<31 | uint32(i)<<8 | uint32(b[i])
+	}
+	return types
+}()
+
+const probeName = "weir asks whether anything is due"
+
+// probeRequest describes a statement that it prepares and closes. It carries out nothing, so it does no harm in a transaction,
+// and that the statement is a ROLLBACK makes the server answer in a failed one, too.
+var probeRequest = func() []byte {
+	p := wire.AppendParse(nil, probeName, "ROLLBACK", probeTypes[:])
+	p = wire.AppendDescribe(p, 'S', probeName)
+	p = wire.AppendClose(p, 'S', probeName)
+	return wire.AppendSync(p)
+}()
+
+// probeAnswer is what follows the ParseComplete.
+var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
+
+// probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
+// p is too short to tell.
+func (s *Server) probed(p []byte) bool {
+	n := min(len(p), len(probeAnswer))
+	if s.errand != nil || !bytes.Equal(p[:n], probeAnswer[:n]) {
+		return true
+	}
+	if n < len(probeAnswer) {
+		return false
+	}
+	s.errand, s.refused, s.awaited = Probe, nil, 1
+	return true
+}
+
+// answered goes on with an account that is exact again. What was under way in doubt may have been done.
+func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
+	if refused {
+		return OutcomeBroken
+	}
+	s.probing = false
+	s.pins |= session.FromError(s.ledger.all())
+	s.ledger.clear()
+	s.book.Abandon(s.names()) // what was still expected was thrown away
+	s.account.Certain(status)
+	s.settled(status)
+	return OutcomeAnswered
+}

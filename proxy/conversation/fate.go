@@ -1,0 +1,116 @@
+package conversation
+
+import (
+	"weir/proxy/exchange"
+	"weir/proxy/session"
+	"weir/proxy/wire"
+)
+
+// Fate is what becomes of a backend that a client has, or has left.
+type Fate uint8
+
+// The fates of a backend that a client has.
+const (
+	Stays     Fate = iota // with its client
+	Leaves                // its client: nothing is due, and nothing of the session must stay
+	Asked                 // whether anything is due, with a Probe
+	Restored              // to its client's settings, which a DISCARD ALL has taken back
+	Forbidden             // the client has opened a transaction where the pool's mode has none
+)
+
+func (f Fate) String() string {
+	return [...]string{"stays", "leaves", "asked", "restored", "forbidden"}[f]
+}
+
+// Fate says what becomes of the backend, which has a client.
+func (s *Server) Fate() Fate {
+	c := s.client
+	switch {
+	case s.errand != nil || !s.account.Settled():
+		return Stays
+	case s.Doubtful():
+		if s.probing || c.skip > 0 || s.account.Taint() != exchange.Doubt {
+			return Stays // a PostgreSQL 18 with a Query after an Execute would fail at a question, whatever it is
+		}
+		return Asked
+	case s.set != c.Set && s.account.Free() && c.skip == 0:
+		return Restored
+	case s.account.Free() && s.mayLeave(c):
+		return Leaves
+	case s.shared.Mode == Statement && s.account.Status() != wire.TxIdle:
+		return Forbidden
+	}
+	return Stays
+}
+
+// mayLeave reports whether a backend that owes nothing may leave its client.
+func (s *Server) mayLeave(c *Client) bool {
+	return s.Pins() == 0 && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone
+}
+
+// Said reports whether a client that sends no more has had all that it can get, as far as that is known.
+func (s *Server) Said() bool {
+	return s.account.Due() == 0 || s.account.Copying() == exchange.CopyIn || s.Doubtful()
+}
+
+// Cleaning is what a backend without a client needs before another may have it.
+type Cleaning uint8
+
+// The cleanings.
+const (
+	CleanNothing  Cleaning = iota // it is fit for any client
+	CleanAnswers                  // what is still due has to come first, and is thrown away
+	CleanSync                     // the same, once it has been sent a Sync, which AppendSync does
+	CleanRollback                 // an Errand: the transaction is ended
+	CleanReset                    // an Errand: the session is made as after a login
+	CleanRetire                   // nothing helps: it must be closed
+)
+
+func (c Cleaning) String() string {
+	return [...]string{"nothing", "answers", "sync", "rollback", "reset", "retire"}[c]
+}
+
+// Orphan is Part for a client that leaves with things due, and says what the backend needs then.
+func (s *Server) Orphan() Cleaning {
+	half := s.client != nil && s.client.Amid()
+	s.Part()
+	if half || s.account.Unended() {
+		return CleanRetire
+	}
+	return s.Cleaning()
+}
+
+// Cleaning says what a backend without a client needs next.
+func (s *Server) Cleaning() Cleaning {
+	switch {
+	case s.errand != nil:
+		return CleanAnswers
+	case s.account.Taint() != 0, s.wantsData(), s.account.Unended():
+		return CleanRetire // a COPY waits for data that only its client could send, or has swallowed the Sync
+	case s.account.Skipping():
+		return CleanSync
+	case !s.account.Settled():
+		return CleanAnswers
+	case s.account.Status() != wire.TxIdle:
+		return CleanRollback
+	case s.pins != 0 || s.unclean():
+		return CleanReset
+	case s.shared.Mode == Session && s.sent && s.shared.ResetQuery != "":
+		return CleanReset
+	}
+	return CleanNothing
+}
+
+// unclean reports whether statements of one client alone are left on the backend.
+func (s *Server) unclean() bool { return s.pins&session.PreparedStatement != 0 }
+
+// wantsData reports that the server waits for COPY data, which only its client could send.
+func (s *Server) wantsData() bool {
+	return s.account.Copying() == exchange.CopyIn || s.account.Copying() == exchange.CopyBoth
+}
+
+// AppendSync appends the Sync that a client that is gone would have had to send.
+func (s *Server) AppendSync(dst []byte) []byte {
+	s.account.Client(wire.ClientSync)
+	return wire.AppendSync(dst)
+}

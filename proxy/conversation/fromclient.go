@@ -1,0 +1,291 @@
+package conversation
+
+import (
+	"weir/proxy/exchange"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// Need says why Client.FromClient has stopped.
+type Need uint8
+
+// The needs.
+const (
+	NeedBytes   Need = iota // all has been judged that has come
+	NeedBackend             // the message at Took can only be judged with a backend
+	NeedAnswer              // the message at Took waits for an answer; Client.Hold says for which
+	NeedEnd                 // the client has said goodbye
+	NeedRefusal             // the message at Took is not a client's: Violation says what is wrong with it
+)
+
+// ClientStep is what came of a client's bytes.
+type ClientStep struct {
+	Took      int // judged; the rest is to be given again, with more after it
+	Need      Need
+	Frame     wire.Frame   // with NeedRefusal
+	Violation wire.Verdict // with NeedRefusal
+	Answer    []byte       // what the client gets without a server; appended to the slice given to Refuse
+}
+
+// message is one of a client's messages on its way: whole, or the first InspectLen bytes of it at least.
+type message struct {
+	f     wire.Frame
+	at    int // where it begins in the read
+	body  []byte
+	whole bool
+}
+
+// end is where the message, or what has come of it, ends in the read.
+func (m *message) end() int { return m.at + wire.HeaderLen + len(m.body) }
+
+// FromClient judges p, the next bytes of the client's stream, which s is to get by way of f. s is nil while the client has no backend.
+// What the client waited for is over.
+func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
+	f.begin(p)
+	c.hold = HoldNone
+	pos := c.skipped(s, p, f)
+	for pos < len(p) && step.Need == NeedBytes {
+		rest := p[pos:]
+		if len(rest) < wire.HeaderLen {
+			break
+		}
+		fr := wire.PeekFrame(rest)
+		if verdict := fr.CheckClient(); verdict != wire.FrameOK {
+			step.Need, step.Frame, step.Violation = NeedRefusal, fr, verdict
+			break
+		}
+		if fr.Type != wire.ClientCopyData && len(rest) < min(fr.Total(), InspectLen) {
+			break
+		}
+		n := min(fr.Total(), len(rest))
+		m := message{f: fr, at: pos, body: rest[wire.HeaderLen:n], whole: n == fr.Total()}
+		if step.Need = c.message(s, f, &m); step.Need != NeedBytes {
+			break
+		}
+		c.skip = uint32(fr.Total() - n)
+		pos += n
+	}
+	step.Took = pos
+	f.end = pos
+	if s != nil {
+		c.forwarded(s, f, step.Need)
+	}
+	return step
+}
+
+// forwarded takes note of what goes to the server. A client that waits for an answer within a pipeline would wait for ever: the server
+// keeps its answers until a Sync or a Flush.
+func (c *Client) forwarded(s *Server, f *Flow, need Need) {
+	if f.from < f.end || len(f.out) > 0 {
+		s.sent, s.flushed = true, false
+	}
+	if need == NeedAnswer && s.account.Unended() && !s.flushed && !s.account.Skipping() {
+		f.upTo(f.end)
+		f.out = wire.AppendFlush(f.out)
+		s.flushed, s.sent = true, true
+	}
+}
+
+// skipped passes over the rest of a message whose beginning has been judged.
+func (c *Client) skipped(s *Server, p []byte, f *Flow) int {
+	if c.skip == 0 {
+		return 0
+	}
+	n := min(int(c.skip), len(p))
+	c.skip -= uint32(n)
+	if c.long != nil && s != nil {
+		c.long.feed(p[:n])
+		if c.skip == 0 {
+			c.long.end(s)
+			c.long = nil
+		}
+	}
+	if c.drop {
+		f.drop(n)
+		c.drop = c.skip > 0
+	}
+	return n
+}
+
+// message judges one message. NeedBytes: it has been dealt with.
+func (c *Client) message(s *Server, f *Flow, m *message) Need {
+	switch {
+	case c.refusal.err != nil:
+		return NeedBackend // the caller refuses the rest of the request
+	case s == nil && unanswered(m.f.Type):
+		c.dropped(f, m)
+		return NeedBytes
+	case m.f.Type == wire.ClientTerminate:
+		return NeedEnd
+	case s == nil:
+		return NeedBackend
+	case c.toSync && m.f.Type != wire.ClientSync:
+		f.upTo(m.at)
+		f.replaced(m.end())
+		c.drop = !m.whole
+		return NeedBytes
+	}
+	c.toSync = false
+	if c.hold = s.holds(m); c.hold != HoldNone {
+		if c.hold == HoldReset && s.account.Unended() && s.ledger.all()&sqlscan.Discard != 0 {
+			s.syncAlone(f, m)
+		}
+		return NeedAnswer
+	}
+	s.admit(c, f, m)
+	return NeedBytes
+}
+
+// dropped throws a message away that no server needs to see.
+func (c *Client) dropped(f *Flow, m *message) {
+	if f.from == m.at && !f.copied {
+		f.drop(m.end())
+	} else {
+		f.upTo(m.at)
+		f.replaced(m.end())
+	}
+	c.drop = !m.whole
+}
+
+// unanswered reports whether a message means nothing to a server that has nothing under way: the tail of a COPY that has failed, and a
+// Flush. PostgreSQL drops them too; they must not cost a lease that nothing would end.
+func unanswered(t byte) bool {
+	switch t {
+	case wire.ClientCopyData, wire.ClientCopyDone, wire.ClientCopyFail, wire.ClientFlush:
+		return true
+	}
+	return false
+}
+
+// holds says whether m must wait for an answer, and for which.
+func (s *Server) holds(m *message) Hold {
+	switch {
+	case s.account.Copying() == exchange.CopyIn:
+		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
+	case s.probing:
+		return HoldProbe
+	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
+		return HoldPipeline
+	case s.account.Skipping():
+		return HoldNone
+	case s.ledger.ending > 0 && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && s.endsMatter(m):
+		return HoldReset
+	case s.undecided(m):
+		return HoldName
+	}
+	return HoldNone
+}
+
+// endsMatter reports whether m means something else once the state of the session has been discarded, or its statements. Where only a
+// statement may be deallocated, that is what names one.
+func (s *Server) endsMatter(m *message) bool {
+	if s.ledger.all()&sqlscan.Discard != 0 {
+		return true
+	}
+	switch m.f.Type {
+	case wire.ClientParse, wire.ClientBind, wire.ClientDescribe, wire.ClientClose, wire.ClientQuery:
+		return s.shared.Shares
+	}
+	return false
+}
+
+// syncAlone puts a Sync in front of m, which waits until the state of the session has been discarded: then its settings must be
+// applied anew, which a server would not do amid a pipeline.
+func (s *Server) syncAlone(f *Flow, m *message) {
+	f.upTo(m.at)
+	f.out = wire.AppendSync(f.out)
+	s.pass(wire.ClientSync)
+	s.book.Synced()
+	s.ownSync, s.failedAhead = true, false
+}
+
+// admit enters one message into the account and into what is known of the session, and changes it where it must not go as it is.
+func (s *Server) admit(c *Client, f *Flow, m *message) {
+	s.recent.note(m.f.Type)
+	switch m.f.Type {
+	case wire.ClientCopyData:
+	case wire.ClientQuery:
+		s.admitQuery(c, f, m)
+	case wire.ClientParse:
+		s.admitParse(c, f, m)
+	case wire.ClientBind:
+		s.admitBind(c, f, m)
+	case wire.ClientDescribe, wire.ClientClose:
+		s.admitTarget(c, f, m)
+	case wire.ClientExecute:
+		s.admitExecute(m)
+	case wire.ClientFunctionCall:
+		s.pass(m.f.Type)
+		if !wire.CallsLargeObject(m.body) {
+			s.does(sqlscan.Call)
+		}
+	case wire.ClientSync:
+		s.pass(m.f.Type)
+		s.book.Synced()
+	default:
+		s.pass(m.f.Type)
+	}
+}
+
+// pass enters a message that goes to the server.
+func (s *Server) pass(t byte) { s.account.Client(t) }
+
+// does enters what the last message may do to the session. What is thrown away does nothing.
+func (s *Server) does(e sqlscan.Effects) {
+	if e != 0 && !s.account.Skipping() {
+		s.ledger.enter(entry{at: s.account.Asked(), effects: e})
+		s.noteAlteration(e)
+	}
+}
+
+// admitQuery sends a Query.
+func (s *Server) admitQuery(c *Client, f *Flow, m *message) {
+	s.shared.Queries++
+	text := wire.PeekQuery(m.body)
+	if s.deallocates(c, f, m, text) {
+		return
+	}
+	if s.account.Skipping() {
+		s.pass(m.f.Type)
+		return
+	}
+	s.book.Query(&s.account, &c.names)
+	if m.whole {
+		s.does(s.read(text))
+		return
+	}
+	s.does(sqlscan.Opaque)
+	c.long = newLong(s.mode, text)
+	c.long.at = s.account.Asked()
+}
+
+// admitExecute sends an Execute.
+func (s *Server) admitExecute(m *message) {
+	s.shared.Queries++
+	s.pass(m.f.Type)
+	portal, err := wire.PeekExecute(m.body)
+	if err != nil {
+		return // the server will refuse it
+	}
+	s.does(s.portals.effects(portal))
+}
+
+// read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read
+// in each way that is possible.
+func (s *Server) read(text []byte) sqlscan.Effects {
+	e := sqlscan.Scan(text, s.mode)
+	if s.ledger.all()&alters != 0 {
+		e |= otherwise(text, s.mode)
+	}
+	return e
+}
+
+// otherwise is what a text may do under any mode but one.
+func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+	for _, b := range text {
+		if b > 0x7f {
+			return sqlscan.Opaque // and in any encoding
+		}
+	}
+	return sqlscan.Scan(text, mode^sqlscan.BackslashStrings)
+}

@@ -1,0 +1,331 @@
+package conversation
+
+import (
+	"weir/proxy/exchange"
+	"weir/proxy/prepared"
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// Event says why Server.FromServer has stopped.
+type Event uint8
+
+// The events.
+const (
+	EventNone     Event = iota // all has been judged that has come
+	EventReady                 // a ReadyForQuery; ask Fate
+	EventErrand                // an errand has ended; Outcome says how
+	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
+)
+
+// ServerStep is what came of a server's bytes.
+type ServerStep struct {
+	Took    int // judged; the rest is to be given again, with more after it
+	Event   Event
+	Outcome Outcome // with EventErrand
+	Doubt   string  // with EventNonsense
+	Frame   wire.Frame
+	Resume  bool // the client waited for an answer and may be read again
+}
+
+// How much of a server's message is looked at.
+const (
+	looksAtNothing = iota
+	looksAtType    // it settles something
+	looksAtBody    // its contents matter, too
+)
+
+var looks = [256]uint8{
+	wire.ServerParseComplete:      looksAtType,
+	wire.ServerBindComplete:       looksAtType,
+	wire.ServerCloseComplete:      looksAtType,
+	wire.ServerNoData:             looksAtType,
+	wire.ServerRowDescription:     looksAtType,
+	wire.ServerEmptyQueryResponse: looksAtType,
+	wire.ServerPortalSuspended:    looksAtType,
+	wire.ServerFunctionCallResult: looksAtType,
+	wire.ServerCopyInResponse:     looksAtType,
+	wire.ServerCopyOutResponse:    looksAtType,
+	wire.ServerCopyBothResponse:   looksAtType,
+	wire.ServerCommandComplete:    looksAtBody,
+	wire.ServerErrorResponse:      looksAtBody,
+	wire.ServerParameterStatus:    looksAtBody,
+	wire.ServerReadyForQuery:      looksAtBody,
+}
+
+// FromServer judges p, the next bytes of the server's stream, which the client is to get by way of f. It stops after each message that
+// may change who has the backend.
+func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
+	f.begin(p)
+	pos := min(int(s.skip), len(p))
+	s.skip -= uint32(pos)
+	if s.drop || s.client == nil {
+		f.drop(pos)
+		s.drop = s.drop && s.skip > 0
+	}
+	answered := s.account.Answered()
+	for pos < len(p) && step.Event == EventNone {
+		rest := p[pos:]
+		if len(rest) < wire.HeaderLen {
+			break
+		}
+		fr := wire.PeekFrame(rest)
+		if fr.CheckServer() != wire.FrameOK {
+			step.Event, step.Doubt, step.Frame = EventNonsense, "a message that no server sends", fr
+			break
+		}
+		look := looks[fr.Type]
+		n := min(fr.Total(), len(rest))
+		if look == looksAtNothing && s.client != nil && s.errand == nil { // rows, mostly: nothing to do but to pass them on
+			s.skip = uint32(fr.Total() - n)
+			pos += n
+			continue
+		}
+		if (look == looksAtBody || s.errand.reads(fr.Type)) && len(rest) < min(fr.Total(), InspectLen) {
+			break
+		}
+		if s.probing && fr.Type == wire.ServerParseComplete && !s.probed(rest[n:]) {
+			break
+		}
+		s.take(f, &step, fr, rest[:n], pos)
+		s.skip = uint32(fr.Total() - n)
+		pos += n
+	}
+	step.Took = pos
+	f.end = pos
+	s.forwarded(f)
+	s.resume(&step, answered)
+	return step
+}
+
+// take judges one message that stands at pos in the read.
+func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
+	s.recent.note(fr.Type | fromServer)
+	client := s.client
+	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	if fr.Type == wire.ServerErrorResponse && !swallow {
+		f.upTo(pos)
+		if s.instead(f, message, len(message) == fr.Total()) {
+			f.replaced(pos + len(message))
+			s.drop = len(message) < fr.Total()
+		}
+	}
+	if s.note(step, fr, message[wire.HeaderLen:], message) {
+		swallow = true
+	}
+	if swallow {
+		f.upTo(pos)
+		f.replaced(pos + len(message))
+		s.drop = len(message) < fr.Total()
+	}
+}
+
+// instead puts weir's own words in the place of an error, where it refused the message itself or has to use the client's name for a
+// statement. False: the error goes on as it is.
+func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
+	if e := s.ledger.at(s.account.Answered() + 1); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+		f.out = wire.AppendErrorResponse(f.out, e.refusal)
+		return true
+	}
+	if !whole {
+		return false
+	}
+	out, ok := s.client.translate(f.out, message[wire.HeaderLen:])
+	f.out = out
+	return ok
+}
+
+// forwarded tells the client's outlet where in the stream it stands now.
+func (s *Server) forwarded(f *Flow) {
+	if s.client == nil {
+		f.drop(f.end)
+		f.out, f.copied = f.out[:0], false
+		return
+	}
+	if f.from < f.end || len(f.out) > 0 {
+		lacks := s.skip
+		if s.drop {
+			lacks = 0
+		}
+		s.client.out.Sent(lacks)
+	}
+}
+
+// resume lets a client go on that waited for an answer, if one has come.
+func (s *Server) resume(step *ServerStep, answered uint64) {
+	c := s.client
+	if c == nil || c.hold == HoldNone || s.probing || s.errand != nil {
+		return
+	}
+	step.Resume = step.Event != EventNone || s.account.Answered() != answered || s.account.Skipping() || s.account.Copying() == exchange.CopyIn
+}
+
+// note enters one message into what is known. True: the client does not get it.
+func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (swallow bool) {
+	switch fr.Type {
+	case wire.ServerReadyForQuery:
+		status, err := wire.PeekReadyForQuery(body)
+		if err != nil {
+			step.nonsense("a ReadyForQuery without a status", fr)
+			return true
+		}
+		return s.ready(step, status)
+	case wire.ServerErrorResponse:
+		s.noteError(body)
+	case wire.ServerParameterStatus:
+		if name, value, err := wire.PeekParameterStatus(body); err == nil {
+			s.report(string(name), string(value))
+		}
+	default:
+		if s.errand != nil {
+			s.errand.row(s, fr.Type, body)
+			return true
+		}
+		return s.noteAnswer(step, fr, body, message)
+	}
+	return false
+}
+
+func (step *ServerStep) nonsense(what string, fr wire.Frame) {
+	step.Event, step.Doubt, step.Frame = EventNonsense, what, fr
+}
+
+// noteAnswer enters a message that may settle something. True: the client does not get it.
+func (s *Server) noteAnswer(step *ServerStep, fr wire.Frame, body, message []byte) bool {
+	busy := s.account.Answered() + 1
+	s.account.Server(fr.Type)
+	switch fr.Type {
+	case wire.ServerCommandComplete:
+		s.noteTag(busy, wire.PeekTag(body))
+	case wire.ServerPortalSuspended:
+		s.noteTag(busy, nil) // it has run, if not to its end
+	case wire.ServerFunctionCallResult:
+		s.pins |= session.FromEffects(s.effects(busy))
+	case wire.ServerParseComplete, wire.ServerCloseComplete:
+		switch s.book.Complete(&s.account, fr.Type, s.names()) {
+		case prepared.Swallow:
+			return true
+		case prepared.AsParseComplete:
+			message[0] = wire.ServerParseComplete
+		case prepared.Impossible:
+			step.nonsense("a statement was prepared twice", fr)
+		case prepared.Unknown, prepared.Pass:
+		}
+	}
+	s.ledger.settle(s.account.Answered())
+	return false
+}
+
+// effects is what the statement that the server was busy with may have done; where the account is in doubt, what any statement may.
+func (s *Server) effects(busy uint64) sqlscan.Effects {
+	if s.Doubtful() {
+		return s.ledger.all()
+	}
+	if e := s.ledger.at(busy); e != nil {
+		return e.effects
+	}
+	return 0
+}
+
+// noteTag enters that a statement has succeeded.
+func (s *Server) noteTag(busy uint64, tag []byte) {
+	s.deallocated(tag)
+	if reshapes(tag) {
+		s.reshaped = true
+		s.shared.Statements.Forget()
+	}
+	add, clearAll := session.Combine(s.effects(busy), tag)
+	if clearAll { // DISCARD ALL: the session is as it was after the backend's login
+		s.pins = 0
+		s.scope.altered = unaltered
+		s.apply(nil)
+	}
+	s.pins = s.pins&^session.EndedBy(tag) | add
+}
+
+func (s *Server) noteError(body []byte) {
+	code := wire.PeekErrorField(body, wire.FieldCode)
+	if len(code) >= 2 {
+		if s.shared.Errors == nil {
+			s.shared.Errors = map[[2]byte]uint64{}
+		}
+		s.shared.Errors[[2]byte(code[:2])]++
+	}
+	if wire.Fatal(body) {
+		s.fatal = true
+	}
+	if s.errand != nil {
+		s.refused = append([]byte(nil), body...)
+		return
+	}
+	busy := s.account.Answered() + 1
+	s.pins |= session.FromError(s.effects(busy))
+	s.account.Server(wire.ServerErrorResponse)
+	s.missed(code, body)
+	s.book.Failed(&s.account, busy, s.names())
+	s.ledger.settle(s.account.Answered())
+	s.failedAhead = s.failedAhead || s.ownSync
+	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
+		s.shared.Statements.Forget()
+	}
+}
+
+// staleRoutine is the function that refuses to run a statement whose result has other columns since it was prepared (0A000, "cached
+// plan must not change result type"). The drivers prepare it again then.
+const staleRoutine = "RevalidateCachedQuery"
+
+// missed takes note that the server does not have a statement that the book says it holds: something in the session has deallocated it
+// unseen.
+func (s *Server) missed(code, body []byte) {
+	if string(code) != missingStatement {
+		return
+	}
+	message := wire.PeekErrorField(body, wire.FieldMessage)
+	if from, to := prepared.Spoken(message); from < to && s.book.HoldsNamed(message[from:to]) {
+		s.lost = true
+	}
+}
+
+// ready takes note of a ReadyForQuery. True: the client does not get it.
+func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
+	if s.errand != nil {
+		s.errandReady(step, status)
+		return true
+	}
+	busy := s.account.Answered() + 1
+	s.account.Ready(status)
+	if s.reshaped && status == wire.TxIdle {
+		s.reshaped = false
+		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it
+	}
+	s.book.Failed(&s.account, busy, s.names())
+	s.ledger.settle(s.account.Answered())
+	step.Event = EventReady
+	own := s.ownSync && s.account.Due() == 0
+	if own {
+		s.ownSync = false
+		if s.client != nil {
+			s.client.toSync = s.failedAhead
+		}
+	}
+	if s.account.Settled() && !s.Doubtful() {
+		s.settled(status)
+	}
+	return own
+}
+
+// settled is for a backend that owes nothing.
+func (s *Server) settled(status wire.TxStatus) {
+	s.deallocating = nil
+	s.names().Settled()
+	s.ledger.clear()
+	if s.lost {
+		s.lost = false
+		s.book.Lost()
+	}
+	if status == wire.TxIdle {
+		s.portals.end()
+		s.settleScope()
+	}
+}

@@ -1,0 +1,142 @@
+package conversation
+
+import (
+	"weir/proxy/pgerror"
+	"weir/proxy/sqlscan"
+)
+
+// entry is a statement under way that may do something to the session, or that weir refuses in the server's stead.
+type entry struct {
+	at      uint64 // the number of its answer in the account
+	effects sqlscan.Effects
+	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
+}
+
+// ledger has the statements under way, the oldest first. A statement is entered when it is sent and settled by the answer that belongs
+// to it: done, failed, or thrown away with its pipeline. A statement that leaves no trace has no entry.
+type ledger struct {
+	entries []entry
+	head    int
+	ending  int // entries that may end prepared statements, or all state of the session
+}
+
+// endings are the effects after which names and settings mean something else.
+const endings = sqlscan.Deallocate | sqlscan.Discard
+
+func (l *ledger) enter(e entry) {
+	if e.effects == 0 && e.refusal == nil {
+		return
+	}
+	if e.effects&endings != 0 {
+		l.ending++
+	}
+	l.entries = append(l.entries, e)
+}
+
+// at returns the entry of the answer that the server is busy with; nil if that leaves no trace.
+func (l *ledger) at(busy uint64) *entry {
+	for i := l.head; i < len(l.entries); i++ {
+		switch e := &l.entries[i]; {
+		case e.at == busy:
+			return e
+		case e.at > busy:
+			return nil
+		}
+	}
+	return nil
+}
+
+// learn enters the effects of a statement whose text has come whole only now.
+func (l *ledger) learn(at uint64, effects sqlscan.Effects) {
+	if e := l.at(at); e != nil {
+		if e.effects&endings != 0 && effects&endings == 0 {
+			l.ending--
+		}
+		e.effects = effects
+	}
+}
+
+// settle forgets the entries up to an answer that has come, or will not come.
+func (l *ledger) settle(answered uint64) {
+	for l.head < len(l.entries) && l.entries[l.head].at <= answered {
+		if l.entries[l.head].effects&endings != 0 {
+			l.ending--
+		}
+		l.entries[l.head] = entry{}
+		l.head++
+	}
+	if l.head == len(l.entries) {
+		l.entries, l.head = l.entries[:0], 0
+		if cap(l.entries) > entriesKept {
+			l.entries = nil
+		}
+	}
+}
+
+// entriesKept is the room for statements under way that a backend keeps.
+const entriesKept = 64
+
+// all is the union of the effects of everything under way: what may have happened where the account is in doubt.
+func (l *ledger) all() (e sqlscan.Effects) {
+	for i := l.head; i < len(l.entries); i++ {
+		e |= l.entries[i].effects
+	}
+	return e
+}
+
+func (l *ledger) clear() { l.settle(^uint64(0)) }
+
+// portals are what the portals of a transaction would do when they are run. Most do nothing and are not kept.
+type portals struct {
+	unnamed sqlscan.Effects
+	named   []portal
+	many    sqlscan.Effects // of those that were too many to keep apart
+}
+
+type portal struct {
+	name    string
+	effects sqlscan.Effects
+}
+
+// portalsMax bounds the named portals whose effects are kept apart.
+const portalsMax = 64
+
+func (p *portals) bind(name []byte, e sqlscan.Effects) {
+	if len(name) == 0 {
+		p.unnamed = e
+		return
+	}
+	for i := range p.named {
+		if p.named[i].name == string(name) {
+			p.named[i].effects |= e // one of the two Binds may fail
+			return
+		}
+	}
+	switch {
+	case e == 0:
+	case len(p.named) < portalsMax:
+		p.named = append(p.named, portal{string(name), e})
+	default:
+		p.many |= e
+	}
+}
+
+func (p *portals) effects(name []byte) sqlscan.Effects {
+	if len(name) == 0 {
+		return p.unnamed
+	}
+	for i := range p.named {
+		if p.named[i].name == string(name) {
+			return p.named[i].effects | p.many
+		}
+	}
+	return p.many
+}
+
+// end forgets all portals, at the end of the transaction.
+func (p *portals) end() {
+	p.unnamed, p.many = 0, 0
+	if p.named != nil {
+		p.named = nil
+	}
+}

@@ -1,0 +1,63 @@
+package conversation
+
+import (
+	"weir/proxy/prepared"
+	"weir/proxy/sqlscan"
+)
+
+// long is a Query or a Parse of which more is to come than is looked at at once. Its text is read as it passes; that of an unnamed
+// statement is kept, up to a limit, so that another backend can be given it.
+type long struct {
+	scanner   sqlscan.Scanner
+	text      bool // the text has not ended yet
+	at        uint64
+	statement *prepared.Statement // nil: a Query
+	named     bool
+	kept      []byte // what stands after the name of a Parse; nil: it is not kept
+}
+
+// keptMax is the length up to which the text of an unnamed statement is kept. The client of a longer one stays on its backend until
+// it has been bound and the transaction is over; after that it is gone.
+const keptMax = 1 << 20
+
+func newLong(mode sqlscan.Mode, text []byte) *long {
+	l := &long{scanner: sqlscan.NewScanner(mode), text: true, kept: []byte{}}
+	l.feed(text)
+	return l
+}
+
+// feed takes the next bytes.
+func (l *long) feed(p []byte) {
+	if l.kept != nil {
+		if len(l.kept)+len(p) > keptMax {
+			l.kept = nil
+		} else {
+			l.kept = append(l.kept, p...)
+		}
+	}
+	if !l.text {
+		return
+	}
+	for i, c := range p {
+		if c == 0 { // the text ends; parameter types follow in a Parse
+			l.text = false
+			p = p[:i]
+			break
+		}
+	}
+	l.scanner.Feed(p)
+}
+
+// end enters what the text may do, now that it has come whole.
+func (l *long) end(s *Server) {
+	effects := l.scanner.Effects()
+	switch {
+	case l.statement == nil:
+		s.ledger.learn(l.at, effects)
+		s.noteAlteration(effects)
+	case l.named || l.kept == nil:
+		l.statement.Learn(effects)
+	default:
+		l.statement.Keep(l.kept, s.mode, effects)
+	}
+}

@@ -1,0 +1,91 @@
+package conversation
+
+import (
+	"strconv"
+
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+)
+
+// scope is what a statement's text means where it is parsed now. Clients share a statement only if its scope is the same.
+type scope struct {
+	key     string // of the settings that are known to be in force
+	set     *session.Set
+	params  []session.Setting
+	known   bool
+	altered alteration
+	private string // of the present client, while it may have altered something
+}
+
+// alteration is what may have been done since the last moment at which the settings in force were known.
+type alteration uint8
+
+const (
+	unaltered   alteration = iota
+	alteredMore            // a setting has been changed, perhaps one that changes what texts mean
+)
+
+// alters are the effects after which the settings in force are not those that are known.
+const alters = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfig | sqlscan.SetConfigLocal | sqlscan.Do | sqlscan.Call |
+	sqlscan.Opaque | sqlscan.Discard
+
+// noteAlteration takes note of a text that is about to be sent.
+func (s *Server) noteAlteration(e sqlscan.Effects) {
+	if e&alters != 0 {
+		s.scope.altered = alteredMore
+	}
+}
+
+// settleScope is for the end of a transaction: what it changed locally is gone, and what it changed for good is in the pins.
+func (s *Server) settleScope() {
+	if s.pins&(session.SettingChanged|session.Opaque) == 0 {
+		s.scope.altered, s.scope.private = unaltered, ""
+	}
+}
+
+// scopeKey is the scope of a text that is parsed now. Where the settings in force are not known it is one that was never given
+// before and that only the present lease has.
+func (s *Server) scopeKey() string {
+	x := &s.scope
+	if x.altered != unaltered {
+		if x.private == "" {
+			s.shared.privates++
+			x.private = "\xff" + strconv.FormatUint(s.shared.privates, 36)
+		}
+		return x.private
+	}
+	if !x.known || x.set != s.set || !sameList(x.params, s.params) {
+		x.key, x.set, x.params, x.known = s.shared.scopeOf(s.set, s.params), s.set, s.params, true
+	}
+	return x.key
+}
+
+// scopeOf is the key of the settings that can change what a text means. What a server reports is what holds, in the server's own
+// spelling; the rest is as the client gave it.
+func (h *Shared) scopeOf(set *session.Set, params []session.Setting) string {
+	var space [512]byte
+	key := session.AppendMeaning(space[:0], params)
+	for _, setting := range set.Settings() {
+		if !reported(params, setting.Name) {
+			key = session.AppendMeaning(key, []session.Setting{setting})
+		}
+	}
+	if known, ok := h.scopes[string(key)]; ok {
+		return known
+	}
+	if h.scopes == nil || len(h.scopes) >= scopesMax {
+		h.scopes = map[string]string{}
+	}
+	owned := string(key)
+	h.scopes[owned] = owned
+	return owned
+}
+
+func reported(params []session.Setting, name string) bool {
+	for _, p := range params {
+		if session.SameName(p.Name, name) {
+			return true
+		}
+	}
+	return false
+}

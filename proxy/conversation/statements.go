@@ -1,0 +1,331 @@
+package conversation
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// shares reports whether the names that messages use are looked up in weir's books. What the server throws away needs no names.
+func (s *Server) shares() bool { return s.shared.Shares && !s.account.Skipping() }
+
+// undecided reports whether what m's name means depends on an answer that has not come yet.
+func (s *Server) undecided(m *message) bool {
+	if !s.book.Pending() {
+		return false
+	}
+	switch m.f.Type {
+	case wire.ClientParse:
+		name, _, err := wire.PeekParse(m.body)
+		return err == nil && s.undecidedName(name, false)
+	case wire.ClientBind:
+		_, name, err := wire.PeekBind(m.body)
+		return err == nil && s.undecidedName(name, true)
+	case wire.ClientDescribe, wire.ClientClose:
+		kind, name, err := wire.PeekTarget(m.body)
+		return err == nil && kind == 'S' && s.undecidedName(name, m.f.Type == wire.ClientDescribe)
+	}
+	return false
+}
+
+// undecidedName is undecided for a statement's name; uses: the message does not change what it means.
+func (s *Server) undecidedName(name []byte, uses bool) bool {
+	if len(name) == 0 {
+		return uses && s.book.UndecidedUnnamed()
+	}
+	return s.shared.Shares && s.book.Undecided(prepared.Cut(name), uses)
+}
+
+// admitParse sends a Parse.
+func (s *Server) admitParse(c *Client, f *Flow, m *message) {
+	name, text, err := wire.PeekParse(m.body)
+	switch {
+	case err != nil && m.whole: // the server will refuse it
+		s.pass(m.f.Type)
+	case err != nil: // the name is longer than what is looked at
+		s.pass(m.f.Type)
+		s.pins |= session.PreparedStatement | session.Opaque
+	case s.account.Skipping():
+		s.pass(m.f.Type)
+	case len(name) == 0:
+		if !s.deallocates(c, f, m, text) {
+			s.parseUnnamed(c, m)
+		}
+	case s.shared.Shares:
+		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
+	default:
+		s.pass(m.f.Type)
+		s.pins |= session.PreparedStatement
+		if m.whole {
+			s.pins |= hiddenBy(sqlscan.Scan(text, s.mode))
+		} else {
+			s.pins |= session.Opaque
+		}
+	}
+}
+
+// hiddenBy is what a statement that is not followed by its name may do whenever it is run.
+func hiddenBy(e sqlscan.Effects) session.Pins { return session.FromEffects(e) }
+
+// parseUnnamed sends a Parse of the unnamed statement.
+func (s *Server) parseUnnamed(c *Client, m *message) {
+	if m.whole {
+		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, m.body[1:])
+		s.readOtherwise(statement, m.body[1:])
+		return
+	}
+	own := s.book.ParseUnnamedOwn(&s.account, &c.names, &s.shared.Statements)
+	own.Learn(sqlscan.Opaque)
+	c.long = newLong(s.mode, m.body[1:])
+	c.long.statement = own
+}
+
+// parseNamed sends a Parse of a named statement, or what stands for it. rest is where the text begins in the body.
+func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest int) {
+	size := int(m.f.Len)
+	if limit := s.shared.TextsMax; limit > 0 && c.names.Bytes()+size > limit {
+		s.refuse(f, m, pgerror.PreparedTextsTooLong(limit))
+		return
+	}
+	f.upTo(m.at)
+	var as string
+	if m.whole {
+		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
+		s.readOtherwise(c.names.Statement(name), m.body[rest:])
+	} else {
+		var own *prepared.Statement
+		f.out, as, own = s.book.ParseOwn(f.out, &s.account, &c.names, &s.shared.Statements, name)
+		if own != nil {
+			own.Learn(sqlscan.Opaque)
+			c.long = newLong(s.mode, m.body[rest:])
+			c.long.statement, c.long.named = own, true
+		}
+	}
+	if as != "" {
+		f.renamed(m.f, m.body, rest, as, "\x00")
+	}
+	f.replaced(m.end())
+}
+
+// readOtherwise adds to a statement's effects what its text does if something that is under way changes how the server reads it.
+func (s *Server) readOtherwise(statement *prepared.Statement, body []byte) {
+	if s.ledger.all()&alters != 0 {
+		statement.Learn(statement.Effects(s.mode) | otherwise(wire.PeekQuery(body), s.mode))
+	}
+}
+
+// admitBind sends a Bind. The rest of it may be long and is not looked at.
+func (s *Server) admitBind(c *Client, f *Flow, m *message) {
+	portal, name, err := wire.PeekBind(m.body)
+	switch {
+	case err != nil && !m.whole:
+		s.stray(c, f, m) // after a portal's name that is too long to look at
+	case err != nil, s.account.Skipping():
+		s.pass(m.f.Type)
+	case len(name) == 0:
+		if statement := s.ensureUnnamed(c, f, m); statement != nil {
+			s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+		}
+		c.names.UseUnnamed()
+		s.pass(m.f.Type)
+	case !s.shared.Shares:
+		s.pass(m.f.Type)
+	default:
+		s.bindNamed(c, f, m, portal, name)
+	}
+}
+
+func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) {
+	statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
+	if strayed {
+		return
+	}
+	if statement != nil {
+		s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
+		f.replaced(m.end())
+	} else {
+		s.portals.bind(prepared.Cut(portal), 0)
+	}
+	s.pass(m.f.Type)
+}
+
+// admitTarget sends a Describe or a Close.
+func (s *Server) admitTarget(c *Client, f *Flow, m *message) {
+	kind, name, err := wire.PeekTarget(m.body)
+	switch {
+	case err != nil || kind != 'S' || s.account.Skipping():
+		s.pass(m.f.Type)
+	case m.f.Type == wire.ClientDescribe:
+		s.describe(c, f, m, name)
+	case len(name) == 0:
+		s.book.CloseUnnamed(&s.account, &c.names)
+	case !s.shared.Shares:
+		s.pass(m.f.Type)
+	case c.names.Statement(prepared.Cut(name)) != nil:
+		f.upTo(m.at)
+		f.out = s.book.Close(f.out, &s.account, &c.names, prepared.Cut(name))
+		f.replaced(m.end())
+	case prepared.Ours(name):
+		s.stray(c, f, m)
+	default:
+		s.pass(m.f.Type)
+	}
+}
+
+func (s *Server) describe(c *Client, f *Flow, m *message, name []byte) {
+	switch {
+	case len(name) == 0:
+		s.ensureUnnamed(c, f, m)
+	case s.shared.Shares:
+		statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
+		if strayed {
+			return
+		}
+		if statement != nil {
+			f.renamed(m.f, m.body, 1+len(name)+1, "S", statement.Name(), "\x00")
+			f.replaced(m.end())
+		}
+	}
+	s.pass(m.f.Type)
+}
+
+// ensureUnnamed sees to it that the backend's unnamed statement is the client's.
+func (s *Server) ensureUnnamed(c *Client, f *Flow, m *message) *prepared.Statement {
+	if s.book.UnnamedSynced() {
+		return c.names.Unnamed()
+	}
+	f.upTo(m.at)
+	var statement *prepared.Statement
+	f.out, statement = s.book.EnsureUnnamed(f.out, &s.account, &c.names)
+	return statement
+}
+
+// ensure looks up a name and sees to it that the backend holds its statement. Nil: the name means nothing, and the server will say so.
+// strayed: a message that will be refused has been sent instead.
+func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement *prepared.Statement, strayed bool) {
+	statement = c.names.Statement(name)
+	switch {
+	case statement != nil:
+		f.upTo(m.at)
+		f.out = s.book.Ensure(f.out, &s.account, name, statement)
+	case prepared.Ours(name):
+		s.stray(c, f, m)
+		return nil, true
+	}
+	return statement, false
+}
+
+// stray sends a message about a statement that does not exist in place of one about another client's: the server answers with the
+// error that the client would get from a session of its own, and throws away what follows as it would then.
+func (s *Server) stray(c *Client, f *Flow, m *message) {
+	f.upTo(m.at)
+	f.out = append(f.out, strayMessages[m.f.Type]...)
+	f.replaced(m.end())
+	c.drop = !m.whole
+	s.pass(m.f.Type)
+}
+
+// refuse has the client's message refused: a message that the server refuses goes in its place, and the error that the client gets is
+// weir's.
+func (s *Server) refuse(f *Flow, m *message, err *pgerror.Error) {
+	f.upTo(m.at)
+	f.out = append(f.out, strayMessages[wire.ClientBind]...)
+	f.replaced(m.end())
+	s.client.drop = !m.whole
+	s.pass(wire.ClientBind)
+	if !s.account.Skipping() {
+		s.ledger.enter(entry{at: s.account.Asked(), refusal: err})
+	}
+}
+
+var strayMessages = map[byte][]byte{
+	wire.ClientBind:     strayMessage(wire.ClientBind, "\x00"+strayName+"\x00\x00\x00\x00\x00\x00\x00"),
+	wire.ClientDescribe: wire.AppendDescribe(nil, 'S', strayName),
+	wire.ClientClose:    wire.AppendClose(nil, 'S', strayName),
+}
+
+// strayName is the name of no statement.
+const strayName = "a statement of another client"
+
+func strayMessage(t byte, body string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
+}
+
+// deallocates sends a Query, or a Parse of the unnamed statement, whose text deallocates a statement that others share: in its place,
+// one that deallocates a decoy. False: the text does something else.
+func (s *Server) deallocates(c *Client, f *Flow, m *message, text []byte) bool {
+	if c.names.Len() == 0 || !m.whole || !s.shares() {
+		return false
+	}
+	name, ok := sqlscan.Deallocated(text)
+	if !ok || c.names.Statement(prepared.Cut([]byte(name))) == nil {
+		return false
+	}
+	f.upTo(m.at)
+	f.out = s.book.Decoy(f.out, &s.account)
+	if m.f.Type == wire.ClientQuery {
+		f.out = wire.AppendQuery(f.out, prepared.DeallocateDecoy)
+		s.book.Query(&s.account, &c.names)
+		s.does(sqlscan.Deallocate)
+	} else {
+		f.out = wire.AppendParse(f.out, "", prepared.DeallocateDecoy, nil)
+		s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, append([]byte(prepared.DeallocateDecoy), 0, 0, 0))
+	}
+	f.replaced(m.end())
+	s.deallocating = append(s.deallocating, name)
+	return true
+}
+
+// deallocated takes note of a CommandComplete that may be about prepared statements.
+func (s *Server) deallocated(tag []byte) {
+	switch string(tag) {
+	case "DEALLOCATE":
+		if len(s.deallocating) > 0 {
+			if s.client != nil {
+				s.client.names.Drop(string(prepared.Cut([]byte(s.deallocating[0]))))
+			}
+			s.deallocating = s.deallocating[1:]
+		}
+	case "DEALLOCATE ALL", "DISCARD ALL":
+		s.book.Deallocated(s.names())
+	}
+}
+
+// reshapes reports whether a CommandComplete tells of a change after which a text may have other columns or types than it had. A
+// Parse of it must reach the server then, which would say so only when the old statement is described or run. Changes that were
+// made past weir are found out that way. What creates a table is left out: temporary ones are made all the time.
+func reshapes(tag []byte) bool {
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP ")) || bytes.HasPrefix(tag, []byte("CREATE VIEW"))
+}
+
+const missingStatement = "26000" // invalid_sql_statement_name
+
+// translate appends an ErrorResponse in which a statement goes by its client's name. False: it mentions none, and nothing is appended.
+func (c *Client) translate(dst, body []byte) ([]byte, bool) {
+	message := wire.PeekErrorField(body, wire.FieldMessage)
+	from, to := prepared.Spoken(message)
+	if from == len(message) {
+		return dst, false
+	}
+	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement)
+	if name == "" {
+		return dst, false
+	}
+	start := 0
+	for i := range body { // where the message stands in the body
+		if &body[i] == &message[0] {
+			start = i
+			break
+		}
+	}
+	dst = append(dst, wire.ServerErrorResponse)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(body)-(to-from)+len(name)))
+	dst = append(append(dst, body[:start+from]...), name...)
+	return append(dst, body[start+to:]...), true
+}

@@ -1,0 +1,216 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/socket"
+	"weir/proxy/wire"
+)
+
+// ending is how a client's connection comes to its end. It only grows; Client.endBy changes it.
+type ending uint8
+
+const (
+	endNot      ending = iota // → any other
+	endAnswered               // it sends no more: it gets what is due and its last word first → any later
+	endBoundary               // a message is under way, and what it is told comes after that → endFlushed, endNow
+	endFlushed                // it leaves at the end of this iteration, and is sent what is parked for it → endNow
+	endNow                    // it leaves at the end of this iteration, or has left, without another byte
+)
+
+// decided reports that nothing more is sent to the client, and nothing of it is read.
+func (e ending) decided() bool { return e >= endFlushed }
+
+const (
+	// lingerTime is how long a client that was told why it is closed may take to read that, and to take the rest of a message before
+	// it is told. Closing earlier, with bytes of its own unread, would reset the connection and lose the message.
+	lingerTime = int64(2 * time.Second)
+)
+
+// endBy makes the client's end come in that way, unless one that is closer has been decided.
+func (c *Client) endBy(e ending) {
+	if e <= c.ending {
+		return
+	}
+	was := c.ending
+	c.ending = e
+	c.active = c.lane.engine.loop.Now()
+	if e.decided() && !was.decided() {
+		c.lane.engine.loop.Condemn(c, c.leave)
+	}
+}
+
+// closeFlushed lets the client have what is parked for it and then closes it.
+func (c *Client) closeFlushed() { c.endBy(endFlushed) }
+
+// closeNow closes the client without another byte.
+func (c *Client) closeNow() { c.endBy(endNow) }
+
+// closeAnswered lets the client have what is due to it, and its last word, and then closes it.
+func (c *Client) closeAnswered() { c.endBy(endAnswered) }
+
+// failWith tells the client why it is disconnected, as soon as no message is under way to it, and disconnects it.
+func (c *Client) failWith(err *pgerror.Error) {
+	if c.ending >= endBoundary {
+		return
+	}
+	c.lane.totals.WeirErrors++
+	io := &c.lane.engine.io
+	p := wire.AppendErrorResponse(io.Borrow(512), err)
+	if c.talk.Outlet().Inside() && c.backend != nil {
+		c.talk.Outlet().Queue(p)
+		c.talk.Outlet().End()
+		c.endBy(endBoundary)
+		c.backend.readOn()
+	} else {
+		if !c.talk.Outlet().Inside() { // a message that cannot be made whole any more must not be made to look whole
+			c.write(p)
+		}
+		c.closeFlushed()
+	}
+	io.Return(p)
+}
+
+// say sends the client a message of weir's own, as soon as no other is under way.
+func (c *Client) say(message []byte) {
+	if len(message) == 0 || c.ending >= endBoundary {
+		return
+	}
+	if c.talk.Outlet().Inside() {
+		c.talk.Outlet().Queue(message)
+		return
+	}
+	c.write(message)
+}
+
+// sayQueued sends what has waited for the end of a message.
+func (c *Client) sayQueued() {
+	queued, last := c.talk.Outlet().Take()
+	c.write(queued)
+	if last {
+		c.closeFlushed()
+	}
+}
+
+// broken is for a connection that the system has given up. What its backend is doing is of no use any more, so that is cancelled.
+func (c *Client) broken(error) {
+	b := c.backend
+	c.closeNow()
+	if b == nil || b.talk.Due() == 0 {
+		return
+	}
+	c.lane.engine.loop.Later(b, b.stopWork)
+}
+
+// terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
+// does.
+func (c *Client) terminated() {
+	if (c.backend == nil || c.backend.talk.Said()) && !c.sock.Parked() {
+		c.closeNow()
+		return
+	}
+	c.sentLast()
+}
+
+// sentLast is for a client that has sent its last byte. It may still be reading: what is due is delivered first.
+func (c *Client) sentLast() {
+	c.closeAnswered()
+	if c.backend == nil || c.backend.talk.Said() || c.talk.Amid() || len(c.carry) > 0 {
+		c.part()
+	}
+}
+
+// violation is for bytes that PostgreSQL would not take either.
+func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
+	if e := c.lane.engine; e.mayLog() {
+		e.env.Log.Warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(),
+			"type", f.Type, "length", f.Len, "lines_left_out", e.leftOut)
+		e.leftOut = 0
+	}
+	err := pgerror.InvalidMessageLength(f.Type, f.Len)
+	if verdict == wire.FrameUnknown {
+		err = pgerror.InvalidMessageType(f.Type)
+	}
+	if c.backend != nil && !c.backend.talk.Said() {
+		c.lastWord = err // what it asked for before comes first, as from PostgreSQL
+		c.closeAnswered()
+		return
+	}
+	c.failWith(err)
+}
+
+// part ends a client that sends no more and has had all that it can get.
+func (c *Client) part() {
+	if c.lastWord != nil {
+		c.failWith(c.lastWord)
+		return
+	}
+	c.closeFlushed()
+}
+
+// leave parts the client from the pool or its backend and closes it, or begins to.
+func (c *Client) leave() {
+	if c.state == clientClosed || c.state == clientClosing && c.ending != endNow {
+		return
+	}
+	l := c.lane
+	if c.state == clientWaiting && l.pool.Waiting(c.id) {
+		l.pool.Forget(l.now(), c.id)
+		l.decided()
+	}
+	if b := c.backend; b != nil {
+		c.backend = nil
+		b.orphaned()
+	}
+	if c.ending == endNow {
+		c.close()
+		return
+	}
+	c.move(clientClosing)
+	l.engine.closing = append(l.engine.closing, c)
+	if !c.sock.Parked() {
+		c.sock.CloseWrite(&c.lane.engine.io)
+	}
+	l.engine.loop.Again(c.token)
+}
+
+// linger reads until the peer has closed its side, and throws it away.
+func (c *Client) linger() {
+	e := c.lane.engine
+	for range readsPerTurn {
+		_, err := c.sock.Read(&e.io, e.loop.Buffer())
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF) && c.sock.Parked():
+			return // it does not send, but it may read
+		case errors.Is(err, socket.ErrWouldBlock):
+			return
+		default:
+			c.ending = endNow
+			e.loop.Condemn(c, c.leave)
+			return
+		}
+	}
+	e.loop.Again(c.token)
+}
+
+// close ends the client.
+func (c *Client) close() {
+	l, e := c.lane, c.lane.engine
+	c.ending = endNow
+	c.move(clientClosed)
+	l.counts.clients[clientClosed]--
+	e.loop.Close(c.token)
+	c.sock.Close(&e.io)
+	e.io.Return(c.carry)
+	c.carry = nil
+	e.clients.remove(c.slot)
+	l.clients.remove(uint32(c.id))
+	e.env.Settings.Release(c.talk.Set)
+	c.talk.Leave()
+	c.onGone()
+	e.drain.oneLess(e)
+}

@@ -1,0 +1,244 @@
+package relay
+
+import (
+	"errors"
+	"time"
+
+	"weir/pool"
+	"weir/proxy/conversation"
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+const (
+	// errandTimeout bounds a command of weir's own. Each takes a server a millisecond; one that takes this long will not end.
+	errandTimeout = int64(10 * time.Second)
+	// settleTimeout is how long a backend may take to finish what a client that has left asked for.
+	settleTimeout = int64(60 * time.Second)
+)
+
+// begin notes that a request is about to be sent.
+func (b *Backend) begin() {
+	now := b.lane.engine.loop.Now()
+	if b.asked == 0 {
+		b.asked = now
+	}
+	if b.began == 0 {
+		b.began = now
+	}
+	b.rested = 0
+}
+
+// follow does what conversation says becomes of a backend that has a client. True: it has left the client, and is to be cleaned.
+func (b *Backend) follow() bool {
+	switch b.talk.Fate() {
+	case conversation.Leaves:
+		b.detach()
+		return true
+	case conversation.Asked:
+		b.probe()
+	case conversation.Restored:
+		b.client.move(clientSwitching)
+		b.start(conversation.Restore)
+	case conversation.Forbidden:
+		b.client.failWith(pgerror.StatementModeTransaction)
+	case conversation.Stays:
+	}
+	return false
+}
+
+// reconsider is for what changed outside a read: the backend may be free now.
+func (b *Backend) reconsider() {
+	switch {
+	case b.doomed || b.state != backendLeased:
+	case b.client == nil:
+		b.clean()
+	case b.follow():
+		b.clean()
+	}
+}
+
+// detach parts a backend that owes nothing from its client, which becomes idle.
+func (b *Backend) detach() {
+	c := b.client
+	b.talk.Part()
+	b.client, c.backend = nil, nil
+	c.move(clientIdle)
+	if c.ending == endAnswered {
+		c.part()
+		return
+	}
+	c.readOn()
+}
+
+// start sends an errand.
+func (b *Backend) start(e *conversation.Errand) {
+	b.move(backendInternal)
+	b.until = b.lane.engine.loop.Now() + errandTimeout
+	io := &b.lane.engine.io
+	p := b.talk.Start(e, io.Borrow(512))
+	was := b.reached
+	b.send(p)
+	b.reached = was
+	io.Return(p)
+}
+
+// probe has a server asked whose account is in doubt. Until it has answered the client is not read.
+func (b *Backend) probe() {
+	b.until = b.lane.engine.loop.Now() + settleTimeout
+	io := &b.lane.engine.io
+	p := b.talk.StartProbe(io.Borrow(512))
+	b.send(p)
+	io.Return(p)
+}
+
+// errandEnded takes up what the errand was for. True: the backend is to be cleaned.
+func (b *Backend) errandEnded(o conversation.Outcome) bool {
+	b.until = 0
+	c := b.client
+	switch o {
+	case conversation.OutcomeClean:
+		return true
+	case conversation.OutcomeApplied:
+		b.applied(c)
+	case conversation.OutcomeRefused:
+		return b.settingsRefused(c)
+	case conversation.OutcomeAnswered:
+		if b.follow() {
+			return true
+		}
+		if b.client != nil {
+			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
+		}
+	case conversation.OutcomeBroken:
+		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(b.talk.Refused(), wire.FieldMessage))))
+	}
+	return false
+}
+
+// applied lets the client go on that waited for its settings.
+func (b *Backend) applied(c *Client) {
+	b.move(backendLeased)
+	c.move(clientLeased)
+	c.refused = 0
+	b.shareParams()
+	c.tell(b.talk.Params())
+	c.proceed()
+	b.lane.engine.loop.Later(b, b.reconsider)
+}
+
+// settingsRefused is for a client whose settings the server does not take. What may be the backend's fault, or the moment's, is
+// tried once more on another backend; what the client asked for in vain it is told.
+func (b *Backend) settingsRefused(c *Client) bool {
+	if c == nil {
+		return true
+	}
+	b.talk.Part()
+	b.client, c.backend = nil, nil
+	if c.refused == 0 && !clientsMistake(b.talk.Refused()) {
+		c.refused++
+		b.retire()
+		c.wantAgain()
+		return false
+	}
+	c.refused = 0
+	c.failWith(settingsRefused(b.talk.Refused()))
+	return true
+}
+
+// clientsMistake reports whether an error says that a setting cannot have its value, whichever backend is asked: the classes of data
+// exceptions, authorization and access rules.
+func clientsMistake(body []byte) bool {
+	code := wire.PeekErrorField(body, wire.FieldCode)
+	if len(code) < 2 {
+		return false
+	}
+	switch string(code[:2]) {
+	case "22", "28", "42":
+		return true
+	}
+	return false
+}
+
+// settingsRefused passes on what the server said about a client's settings, as it would have said at a login of the client's
+// own.
+func settingsRefused(body []byte) *pgerror.Error {
+	field := func(code byte) string { return string(wire.PeekErrorField(body, code)) }
+	return pgerror.SettingsRefused(field(wire.FieldCode), field(wire.FieldMessage), field(wire.FieldDetail), field(wire.FieldHint))
+}
+
+// orphaned is for a backend whose client has left.
+func (b *Backend) orphaned() {
+	cleaning := b.talk.Orphan()
+	b.client = nil
+	b.readOn()
+	if b.doomed || b.state == backendInternal { // an errand goes on; its end finds no client
+		return
+	}
+	b.cleanBy(cleaning)
+}
+
+// clean makes a backend without a client fit for any other, step by step, and gives it back to the pool then.
+func (b *Backend) clean() {
+	if b.doomed {
+		return
+	}
+	b.cleanBy(b.talk.Cleaning())
+}
+
+func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
+	if b.suspect && cleaning != conversation.CleanAnswers {
+		cleaning = conversation.CleanRetire
+	}
+	switch cleaning {
+	case conversation.CleanNothing:
+		b.release()
+	case conversation.CleanAnswers:
+		b.settle()
+	case conversation.CleanSync:
+		b.settle()
+		io := &b.lane.engine.io
+		p := b.talk.AppendSync(io.Borrow(512))
+		b.send(p)
+		io.Return(p)
+	case conversation.CleanRollback:
+		b.start(conversation.Rollback)
+	case conversation.CleanReset:
+		b.lane.totals.Resets++
+		b.start(conversation.Reset)
+	case conversation.CleanRetire:
+		b.retire()
+	}
+}
+
+// settle throws away what is still due.
+func (b *Backend) settle() {
+	if b.state != backendSettling {
+		b.move(backendSettling)
+		b.until = b.lane.engine.loop.Now() + settleTimeout
+	}
+}
+
+// release gives the backend back to the pool.
+func (b *Backend) release() {
+	switch {
+	case b.cancels > 0:
+		b.move(backendHeld)
+	case b.lane.yields:
+		b.lane.yields = false
+		b.retire()
+	default:
+		b.until = 0
+		b.compareParams()
+		b.move(backendIdle)
+		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.talk.Set().ID()))
+		b.lane.decided()
+	}
+}
+
+// stopWork cancels what a backend is doing for a client that has gone.
+func (b *Backend) stopWork() {
+	if b.state == backendSettling {
+		b.cancel(func() {})
+	}
+}

@@ -1,0 +1,133 @@
+package relay
+
+import (
+	"errors"
+
+	"weir/proxy/pgerror"
+	"weir/proxy/status"
+	"weir/proxy/wire"
+)
+
+// The kinds of doubts, each of which costs a backend and its client.
+const (
+	doubtStream  = status.DoubtStream
+	doubtAccount = status.DoubtAccount
+	doubtPanic   = status.DoubtPanic
+)
+
+// doubt retires a backend whose stream has ceased to make sense. Its client is told; no other notices.
+func (b *Backend) doubt(kind status.Doubt, what string, f wire.Frame) {
+	b.confused = true
+	b.lane.totals.Doubts[kind]++
+	b.lane.engine.env.Log.Warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", f.Type, "length", f.Len,
+		"recent", b.talk.Recent())
+	b.doom(errors.New(what))
+}
+
+// retire closes a backend that must not serve another client.
+func (b *Backend) retire() {
+	if b.talk.Tainted() {
+		b.lane.totals.Doubts[doubtAccount]++
+	}
+	b.doom(nil)
+}
+
+// doom closes the backend at the end of the iteration. A cause makes the present client's end an error; nil is weir's own
+// wish.
+func (b *Backend) doom(cause error) {
+	if b.doomed {
+		return
+	}
+	b.doomed = true
+	if cause != nil {
+		b.lane.totals.BackendsLost++
+	}
+	b.lane.engine.loop.Condemn(b, func() { b.bury(cause) })
+}
+
+// dismiss carries out the pool's wish to close an idle backend.
+func (b *Backend) dismiss() {
+	b.doomed = true
+	b.goodbye()
+	b.gone()
+}
+
+// goodbye says Terminate where that can still be understood.
+func (b *Backend) goodbye() {
+	if !b.talk.Owes() && b.talk.Errand() == nil {
+		_ = b.sock.Write(&b.lane.engine.io, wire.AppendTerminate(nil))
+	}
+}
+
+// bury takes a doomed backend from the pool and tells its client.
+func (b *Backend) bury(cause error) {
+	if b.state == backendGone {
+		return
+	}
+	l, c := b.lane, b.client
+	if cause == nil {
+		b.goodbye()
+	}
+	copying := b.talk.Copying()
+	b.client = nil
+	b.gone()
+	l.pool.Lost(l.now(), b.id)
+	l.decided() // the client may bring about the next event, which has decisions of its own
+	if c != nil {
+		c.backend = nil
+		c.lostBackend(b, copying)
+	}
+}
+
+// gone closes the connection and forgets the backend.
+func (b *Backend) gone() {
+	l, e := b.lane, b.lane.engine
+	e.loop.Close(b.token)
+	b.sock.Close(&e.io)
+	e.io.Return(b.carry)
+	b.carry = nil
+	b.talk.Lose()
+	l.totals.BackendsClosed++
+	b.forget()
+	l.config.Places.Give(l)
+}
+
+// forget takes the backend out of the lane's books.
+func (b *Backend) forget() {
+	b.move(backendGone)
+	b.lane.counts.backends[backendGone]--
+	b.lane.backends[b.id] = nil
+}
+
+// lostBackend tells a client that its backend is gone. A client of whose request nothing has been sent does not hear of it.
+func (c *Client) lostBackend(b *Backend, copying bool) {
+	switch {
+	case c.ending.decided():
+	case !b.reached:
+		c.wantAgain()
+	case b.talk.Fatal():
+		c.closeFlushed() // it has the server's own words
+	case copying:
+		c.failWith(pgerror.BackendLostInCopy)
+	case b.confused:
+		c.failWith(pgerror.InDoubt)
+	default:
+		c.failWith(pgerror.BackendLost)
+	}
+}
+
+// wantAgain is for a client whose backend is gone before anything of its request has reached it.
+func (c *Client) wantAgain() {
+	if c.state == clientWaiting {
+		return
+	}
+	c.talk.Rewind()
+	if len(c.carry) == 0 && c.greeted {
+		c.move(clientIdle)
+		c.readOn()
+		return
+	}
+	l := c.lane
+	c.move(clientWaiting)
+	l.want(c)
+}

@@ -3,6 +3,8 @@ package sqlscan
 import (
 	"bufio"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -23,7 +25,17 @@ func examples(t testing.TB) []example {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	replace := strings.NewReplacer("{LF}", "\n", "{CR}", "\r", "{HI}", "\x83")
+	// {41} is the byte 0x41.
+	bytes := regexp.MustCompile(`\{[0-9A-F]{2}\}`)
+	byName := func(hex string) string {
+		n, _ := strconv.ParseUint(hex[1:3], 16, 8)
+		return string([]byte{byte(n)})
+	}
+	modes := map[string]Mode{"off": BackslashStrings}
+	for _, name := range []string{"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "JOHAB", "GB18030", "OTHER"} {
+		modes[name] = ModeOf(name, "on")
+		modes[name+" off"] = ModeOf(name, "off")
+	}
 	var out []example
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
@@ -36,12 +48,15 @@ func examples(t testing.TB) []example {
 			t.Fatalf("testdata/effects.txt:%d: no verdict", n)
 		}
 		e := example{line: n, sql: text[:at], want: text[at+len(" => "):]}
-		if rest, ok := strings.CutPrefix(e.sql, "[off] "); ok {
-			e.mode, e.sql = BackslashStrings, rest
-		} else if rest, ok := strings.CutPrefix(e.sql, "[sjis] "); ok {
-			e.mode, e.sql = UnsafeEncoding, rest
+		if rest, ok := strings.CutPrefix(e.sql, "["); ok {
+			name, rest, _ := strings.Cut(rest, "] ")
+			mode, ok := modes[name]
+			if !ok {
+				t.Fatalf("testdata/effects.txt:%d: no mode %q", n, name)
+			}
+			e.mode, e.sql = mode, rest
 		}
-		e.sql = replace.Replace(e.sql)
+		e.sql = bytes.ReplaceAllStringFunc(e.sql, byName)
 		out = append(out, e)
 	}
 	if err := lines.Err(); err != nil {
@@ -138,8 +153,15 @@ func TestModeFollowsWhatTheServerReports(t *testing.T) {
 		{"UTF8", "on", 0},
 		{"SQL_ASCII", "on", 0},
 		{"UTF8", "off", BackslashStrings},
-		{"SJIS", "on", UnsafeEncoding},
-		{"GB18030", "off", UnsafeEncoding | BackslashStrings},
+		{"SJIS", "on", SJISEncoding},
+		{"SHIFT_JIS_2004", "on", SJIS2004Encoding},
+		{"UHC", "on", DoubleEncoding},
+		{"BIG5", "on", DoubleEncoding},
+		{"GBK", "off", DoubleEncoding | BackslashStrings},
+		{"JOHAB", "on", DoubleEncoding},
+		{"GB18030", "off", GB18030Encoding | BackslashStrings},
+		{"EUC_JP", "on", 0},
+		{"LATIN77", "on", UnsafeEncoding},
 		{"", "", UnsafeEncoding | BackslashStrings},
 	} {
 		if got := ModeOf(c.encoding, c.strings); got != c.want {
@@ -171,7 +193,7 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(e.sql), uint8(e.mode), uint16(3), uint16(7))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, mode uint8, a, b uint16) {
-		m := Mode(mode) & (BackslashStrings | UnsafeEncoding)
+		m := Mode(mode % (1 << modeBits))
 		want := Scan(text, m)
 		if n := int(a); n > 0 && n < len(text) {
 			if got := feed(text, m, n); got != want {

@@ -1,74 +1,15 @@
 package sqlscan
 
 import (
-	"bufio"
-	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
 )
 
-// example is a line of testdata/effects.txt.
-type example struct {
-	line int
-	mode Mode
-	sql  string
-	want string
-}
-
-func examples(t testing.TB) []example {
-	t.Helper()
-	f, err := os.Open("testdata/effects.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	// {41} is the byte 0x41.
-	bytes := regexp.MustCompile(`\{[0-9A-F]{2}\}`)
-	byName := func(hex string) string {
-		n, _ := strconv.ParseUint(hex[1:3], 16, 8)
-		return string([]byte{byte(n)})
-	}
-	modes := map[string]Mode{"off": BackslashStrings}
-	for _, name := range []string{"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "JOHAB", "GB18030", "OTHER"} {
-		modes[name] = ModeOf(name, "on")
-		modes[name+" off"] = ModeOf(name, "off")
-	}
-	var out []example
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text := lines.Text()
-		if text == "" || text[0] == '#' {
-			continue
-		}
-		at := strings.LastIndex(text, " => ")
-		if at < 0 {
-			t.Fatalf("testdata/effects.txt:%d: no verdict", n)
-		}
-		e := example{line: n, sql: text[:at], want: text[at+len(" => "):]}
-		if rest, ok := strings.CutPrefix(e.sql, "["); ok {
-			name, rest, _ := strings.Cut(rest, "] ")
-			mode, ok := modes[name]
-			if !ok {
-				t.Fatalf("testdata/effects.txt:%d: no mode %q", n, name)
-			}
-			e.mode, e.sql = mode, rest
-		}
-		e.sql = bytes.ReplaceAllStringFunc(e.sql, byName)
-		out = append(out, e)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func TestTextHasTheEffectsOfTheTable(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		if got := Scan([]byte(e.sql), e.mode).String(); got != e.want {
-			t.Errorf("testdata/effects.txt:%d: %q: %s, want %s", e.line, e.sql, got, e.want)
+			t.Errorf("%s: %q: %s, want %s", e.at, e.sql, got, e.want)
 		}
 	}
 }
@@ -87,10 +28,10 @@ func feed(text []byte, mode Mode, n int) Effects {
 }
 
 func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		for n := 1; n < len(e.sql); n++ {
 			if got := feed([]byte(e.sql), e.mode, n).String(); got != e.want {
-				t.Errorf("testdata/effects.txt:%d: %q in pieces of %d: %s, want %s", e.line, e.sql, n, got, e.want)
+				t.Errorf("%s: %q in pieces of %d: %s, want %s", e.at, e.sql, n, got, e.want)
 			}
 		}
 		for n := range e.sql {
@@ -98,7 +39,7 @@ func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
 			s.Feed([]byte(e.sql[:n]))
 			s.Feed([]byte(e.sql[n:]))
 			if got := s.Effects().String(); got != e.want {
-				t.Errorf("testdata/effects.txt:%d: %q cut at %d: %s, want %s", e.line, e.sql, n, got, e.want)
+				t.Errorf("%s: %q cut at %d: %s, want %s", e.at, e.sql, n, got, e.want)
 			}
 		}
 	}
@@ -106,7 +47,7 @@ func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
 
 func TestEveryEffectHasALine(t *testing.T) {
 	var seen Effects
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		seen |= Scan([]byte(e.sql), e.mode)
 	}
 	if all := Effects(1)<<len(effectNames) - 1; seen != all {
@@ -177,7 +118,7 @@ func TestScannerIsSmall(t *testing.T) {
 }
 
 func TestScanDoesNotAllocate(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		text := []byte(e.sql)
 		if n := testing.AllocsPerRun(3, func() {
 			Scan(text, e.mode)
@@ -189,7 +130,7 @@ func TestScanDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzScan(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range examples(f, "effects") {
 		f.Add([]byte(e.sql), uint8(e.mode), uint16(3), uint16(7))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, mode uint8, a, b uint16) {

@@ -1,0 +1,69 @@
+package sqlscan
+
+import (
+	"strings"
+	"testing"
+)
+
+// settings writes what Settings finds as the table does.
+func settings(text string, mode Mode) string {
+	var out []string
+	read := Settings([]byte(text), mode, func(u SettingUse) bool {
+		s := map[SettingKind]string{
+			SetValue: "set", SetDefault: "default", ResetAll: "reset-all", DiscardAll: "discard-all", SetForTransaction: "transaction",
+			Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint", RollbackTo: "rollback-to",
+			Release: "release", PrepareTransaction: "prepare-transaction", FinishPrepared: "finish-prepared",
+		}[u.Kind]
+		if u.Local {
+			s = "local-" + s
+		}
+		if u.Name != "" {
+			s += " " + u.Name
+		}
+		switch {
+		case u.NotLiteral:
+			s += "?"
+		case u.Kind == SetValue:
+			s += "=" + u.Value
+		case u.Chain:
+			s += " chain"
+		}
+		out = append(out, s)
+		return true
+	})
+	if !read {
+		out = append(out, "unread")
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestSettingsAreThoseOfTheTable(t *testing.T) {
+	for _, e := range examples(t, "settings") {
+		if got := settings(e.sql, e.mode); got != e.want {
+			t.Errorf("%s: %q: %s, want %s", e.at, e.sql, got, e.want)
+		}
+	}
+}
+
+func TestSettingsStopWhenTheirCallerDoes(t *testing.T) {
+	n := 0
+	if Settings([]byte("set a.a = 1; set a.b = 1; reset a.a"), 0, func(SettingUse) bool { n++; return n < 2 }) || n != 2 {
+		t.Errorf("%d settings", n)
+	}
+}
+
+func TestExitsTransactionAsInTheTable(t *testing.T) {
+	for _, e := range examples(t, "exits") {
+		want := map[string]bool{"exits": true, "stays": false}[e.want]
+		text := []byte(e.sql)
+		if got := ExitsTransaction(text, e.mode); got != want {
+			t.Errorf("%s: %q: %t", e.at, e.sql, got)
+		}
+		if n := testing.AllocsPerRun(3, func() { ExitsTransaction(text, e.mode) }); n != 0 && e.mode <= BackslashStrings {
+			t.Errorf("%s: %q: %v allocations", e.at, e.sql, n)
+		}
+	}
+}

@@ -166,16 +166,21 @@ func blockEnds(p []byte, i int) int {
 // is content.
 func quotedEnds(p []byte, i int, quote byte) int {
 	for {
-		n := bytes.IndexByte(p[i:], quote)
-		if n < 0 {
-			return -1
-		}
-		i += n + 1
-		if i == len(p) || p[i] != quote {
+		i = find(p, i, quote)
+		if i < 0 || i == len(p) || p[i] != quote {
 			return i
 		}
 		i++
 	}
+}
+
+// find returns the index behind the first of these bytes from i, or -1.
+func find(p []byte, i int, c byte) int {
+	n := bytes.IndexByte(p[i:], c)
+	if n < 0 {
+		return -1
+	}
+	return i + n + 1
 }
 
 // escapedEnds is quotedEnds for a string with backslash escapes.
@@ -229,9 +234,12 @@ func (l *lexer) word(i int) token {
 // string reads a string whose quote is at i, and all that continues it.
 func (l *lexer) string(kind tokenKind, from, i int, escapes bool) token {
 	for {
-		if escapes {
+		switch {
+		case escapes:
 			i = escapedEnds(l.safe, i+1)
-		} else {
+		case kind == tokenBits: // bits know no doubled quote; in U&'...' one begins another token
+			i = find(l.safe, i+1, '\'')
+		default:
 			i = quotedEnds(l.safe, i+1, '\'')
 		}
 		if i < 0 {

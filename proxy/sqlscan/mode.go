@@ -19,8 +19,6 @@ const (
 	SJIS2004Encoding // SHIFT_JIS_2004
 	DoubleEncoding   // BIG5, GBK, UHC, JOHAB: one byte of ASCII, or two
 	GB18030Encoding  // GB18030
-
-	modeBits = iota
 )
 
 // wideEncodings are those whose characters must be told apart.

@@ -24,7 +24,7 @@ type NameUse struct {
 // StatementNames gives yield each use of a prepared statement's name, in the
 // order of the text, until yield returns false. It returns false if yield has,
 // or if the text cannot be read to its end with certainty. It allocates for each
-// name. Only a text with the effect Execute or Deallocate has one.
+// name. Only a text with one of the effects Execute, Deallocate and Opaque has one.
 func StatementNames(text []byte, mode Mode, yield func(u NameUse) bool) bool {
 	p := newParser(text, mode)
 	var last NameUse // not yet given to yield: whether it is the sole statement shows later

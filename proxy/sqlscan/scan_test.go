@@ -134,7 +134,7 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(e.sql), uint8(e.mode), uint16(3), uint16(7))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, mode uint8, a, b uint16) {
-		m := Mode(mode % (1 << modeBits))
+		m := fuzzMode(mode)
 		want := Scan(text, m)
 		if n := int(a); n > 0 && n < len(text) {
 			if got := feed(text, m, n); got != want {
@@ -162,22 +162,42 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
+var benchmarkTexts = []struct{ name, sql string }{
+	{"pgbench", "SELECT abalance FROM pgbench_accounts WHERE aid = 123456789;"},
+	{"update", "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 1234567;"},
+	{"orm", `SELECT "books"."id", "books"."title", "books"."price", "authors"."name" FROM "books" INNER JOIN "authors" ON ("books"."author_id" = "authors"."id") WHERE "books"."title" LIKE $1 ORDER BY "books"."id" LIMIT 20`},
+	{"insert", "insert into t (a, b) values ('" + strings.Repeat("some text ", 100) + "', 1)"},
+	{"set", "set local statement_timeout = '5s'"},
+	{"begin", "BEGIN"},
+	{"execute", "EXECUTE find_books(1, 'abc')"},
+	{"japanese", "select * from t where a = '" + strings.Repeat("\x83\x5c\x82\xa0", 100) + "'"},
+}
+
 // 1.4 to 1.8 ns a byte on the pgbench SELECT in 2026; MB/s is over the whole text.
 func BenchmarkScan(b *testing.B) {
-	for _, c := range []struct{ name, sql string }{
-		{"pgbench", "SELECT abalance FROM pgbench_accounts WHERE aid = 123456789;"},
-		{"update", "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 1234567;"},
-		{"orm", `SELECT "books"."id", "books"."title", "books"."price", "authors"."name" FROM "books" INNER JOIN "authors" ON ("books"."author_id" = "authors"."id") WHERE "books"."title" LIKE $1 ORDER BY "books"."id" LIMIT 20`},
-		{"insert", "insert into t (a, b) values ('" + strings.Repeat("some text ", 100) + "', 1)"},
-		{"set", "set local statement_timeout = '5s'"},
-		{"begin", "BEGIN"},
-	} {
+	for _, c := range benchmarkTexts {
+		mode := Mode(0)
+		if c.name == "japanese" {
+			mode = SJISEncoding
+		}
 		b.Run(c.name, func(b *testing.B) {
 			text := []byte(c.sql)
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				Scan(text, 0)
+				Scan(text, mode)
+			}
+		})
+	}
+}
+
+func BenchmarkStatementNames(b *testing.B) {
+	for _, c := range benchmarkTexts {
+		b.Run(c.name, func(b *testing.B) {
+			text := []byte(c.sql)
+			b.ReportAllocs()
+			for b.Loop() {
+				StatementNames(text, 0, func(NameUse) bool { return true })
 			}
 		})
 	}

@@ -166,6 +166,36 @@ func TestPostgreSQLReadsStringsAsScanDoes(t *testing.T) {
 	}
 }
 
+// TestPostgreSQLReadsNumbersAsScanDoes makes texts of numbers with words and
+// dollar quotes directly behind them. PostgreSQL 14 takes many of them, later
+// ones few.
+func TestPostgreSQLReadsNumbersAsScanDoes(t *testing.T) {
+	s := connect(t, database(t).DSN(), "UTF8", "on")
+	s.must("create type pair as (e5$$ int); create function pair() returns pair immutable language sql as 'select row(1)::pair'")
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(from ...string) string { return from[random.IntN(len(from))] }
+	temporary := 0
+	for range 1000 {
+		text := "select " + pick("1", "12", "1.", ".5", "1.5", "(pair()).", "$1.", "0x1f", "1_0")
+		for n := random.IntN(4); n > 0; n-- {
+			text += pick("e5", "E", "e", "+", "-", "e+1", "e-", ".", "5", "_", "x", "$$", " ", "--\n", "/**/")
+		}
+		text += pick("into temp t", "into temp t", "into/**/temp t", "", "$$", " into temp t", "into temp t--$$") + pick("", ";set a.b = 1", "; set a.b = 1; --$$")
+		s.compare("random", text)
+		s.must("discard temp")
+		if _, err := s.query(text); err == nil && s.must("select count(*) from pg_class where relname = 't' and relpersistence = 't'") == "1" {
+			temporary++
+			if got := Scan([]byte(text), 0); got&(Temp|Opaque) == 0 {
+				t.Errorf("%q makes a temporary table, Scan says %s", text, got)
+			}
+		}
+		s.must("discard temp")
+	}
+	if temporary < 20 {
+		t.Errorf("only %d of the texts made a table", temporary)
+	}
+}
+
 // TestNoCharacterBecomesASCII asks PostgreSQL for each character of two bytes
 // what it is converted to.
 func TestNoCharacterBecomesASCII(t *testing.T) {

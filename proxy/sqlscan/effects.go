@@ -61,9 +61,10 @@ const (
 	// TransactionBlock is BEGIN and START TRANSACTION.
 	TransactionBlock
 	// Opaque is text that could not be read with certainty (an unterminated
-	// quote or comment, U&"names", a multi-byte encoding in which ASCII bytes
-	// may be half a character) or that calls a function of PostgreSQL's own that
-	// runs other text or leaves state of a rare kind. Anything may have happened.
+	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
+	// above 0x7f in an encoding that is not known) or that calls a function of
+	// PostgreSQL's own that runs other text or leaves state of a rare kind.
+	// Anything may have happened.
 	Opaque
 )
 

@@ -1,10 +1,10 @@
 package sqlscan
 
-// characters walks text of one of the wideEncodings, which arrives in pieces.
-// The server converts a text to its own encoding before it reads a token, and
-// refuses one that is not valid in client_encoding. So only the lengths of
-// characters matter, and those of valid ones alone
-// (pg_encoding_mblen_or_incomplete and the rest of src/common/wchar.c).
+// characters walks text that arrives in pieces, in an encoding in which a byte
+// of ASCII may be half a character. The server converts a text to its own
+// encoding before it reads a token, and refuses one that is not valid in
+// client_encoding. So only the lengths of characters matter, and those of valid
+// ones alone (pg_encoding_mblen in src/common/wchar.c).
 type characters uint8
 
 const (

@@ -21,9 +21,6 @@ const (
 	GB18030Encoding  // GB18030
 )
 
-// wideEncodings are those whose characters must be told apart.
-const wideEncodings = SJISEncoding | SJIS2004Encoding | DoubleEncoding | GB18030Encoding
-
 // ModeOf derives the Mode from what the server reported in ParameterStatus for
 // client_encoding and standard_conforming_strings. An encoding that it does not
 // know counts as unsafe.

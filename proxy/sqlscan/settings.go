@@ -122,6 +122,7 @@ func (p *parser) generic(u *SettingUse) bool {
 
 // settingName reads a name with all of its parts.
 func (p *parser) settingName(u *SettingUse) bool {
+	var name []byte
 	for {
 		if !p.isIdentifier() {
 			return false
@@ -130,14 +131,14 @@ func (p *parser) settingName(u *SettingUse) bool {
 		if !certain {
 			return false
 		}
-		u.Name += string(appendFolded(nil, []byte(part)))
+		name = appendFolded(name, []byte(part))
 		p.advance()
 		if !p.acceptByte('.') {
 			break
 		}
-		u.Name += "."
+		name = append(name, '.')
 	}
-	switch u.Name { // map_old_guc_names in src/backend/utils/misc/guc.c
+	switch u.Name = string(name); u.Name { // map_old_guc_names in src/backend/utils/misc/guc.c
 	case "sort_mem":
 		u.Name = "work_mem"
 	case "vacuum_mem":

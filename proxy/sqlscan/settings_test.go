@@ -1,6 +1,7 @@
 package sqlscan
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,27 @@ func TestSettingsStopWhenTheirCallerDoes(t *testing.T) {
 	n := 0
 	if Settings([]byte("set a.a = 1; set a.b = 1; reset a.a"), 0, func(SettingUse) bool { n++; return n < 2 }) || n != 2 {
 		t.Errorf("%d settings", n)
+	}
+}
+
+// TestLongTextTakesWorkInProportion counts what is allocated, which is where
+// work that grows with the square of a text's length would show.
+func TestLongTextTakesWorkInProportion(t *testing.T) {
+	for _, part := range []string{"a.", "a,", "'a',", "'a'\n", "1,", "a = 1; set a."} {
+		allocated := func(n int) uint64 {
+			text := []byte("set a." + strings.Repeat(part, n) + "a = a")
+			if strings.ContainsAny(part, ",\n") {
+				text = []byte("set a.a = " + strings.Repeat(part, n) + "'a'")
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			Settings(text, 0, func(SettingUse) bool { return true })
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		if small, large := allocated(200), allocated(2000); large > 20*small+10_000 {
+			t.Errorf("%q: %d bytes for 200, %d for 2000", part, small, large)
+		}
 	}
 }
 

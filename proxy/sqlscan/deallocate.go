@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Deallocated returns the name of the prepared statement that a text deallocates, if that is all it does. A text with comments in
+// Deallocated is for callers that do not use StatementNames yet, which sees more. It returns the name of the prepared statement that a text deallocates, if that is all it does. A text with comments in
 // it, and DEALLOCATE ALL, give none.
 func Deallocated(text []byte) (name string, ok bool) {
 	const keyword = "deallocate"

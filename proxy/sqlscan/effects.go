@@ -49,25 +49,30 @@ const (
 	Unlisten   // UNLISTEN name or *
 	Prepare    // PREPARE name, not PREPARE TRANSACTION
 	Deallocate // DEALLOCATE name or ALL
-	Discard    // DISCARD ALL, PLANS, SEQUENCES, TEMP
-	Load       // LOAD of a library
-	Do         // DO: the body may do anything
-	Call       // CALL: the procedure may do anything
-	Setseed    // setseed: the seed of random() outlives the transaction
+	// Execute is EXECUTE name: as a statement, in EXPLAIN, in CREATE TABLE AS.
+	// It may also be the word execute elsewhere in a statement that begins with
+	// EXPLAIN or CREATE.
+	Execute
+	Discard // DISCARD ALL, PLANS, SEQUENCES, TEMP
+	Load    // LOAD of a library
+	Do      // DO: the body may do anything
+	Call    // CALL: the procedure may do anything
+	Setseed // setseed: the seed of random() outlives the transaction
 	// TransactionBlock is BEGIN and START TRANSACTION.
 	TransactionBlock
 	// Opaque is text that could not be read with certainty (an unterminated
-	// quote or comment, U&"names", a multi-byte encoding in which ASCII bytes
-	// may be half a character) or that calls a function of PostgreSQL's own that
-	// runs other text or leaves state of a rare kind. Anything may have happened.
+	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
+	// above 0x7f in an encoding that is not known) or that calls a function of
+	// PostgreSQL's own that runs other text or leaves state of a rare kind.
+	// Anything may have happened.
 	Opaque
 )
 
 // effectNames is in the order of the bits.
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
-	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Discard",
-	"Load", "Do", "Call", "Setseed", "TransactionBlock", "Opaque",
+	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.
@@ -86,48 +91,4 @@ func (e Effects) String() string {
 		}
 	}
 	return strings.Join(names, " ")
-}
-
-// Mode says how the server will read the text. The zero value is the default of
-// every PostgreSQL since 9.1 with a client_encoding that is safe.
-type Mode uint8
-
-const (
-	// BackslashStrings: standard_conforming_strings is off, so '...' knows
-	// backslash escapes like E'...'.
-	BackslashStrings Mode = 1 << iota
-	// UnsafeEncoding: in client_encoding the second byte of a character may be
-	// an ASCII byte, a backslash among them. Text with any byte above 0x7f is
-	// then Opaque; pure ASCII is read as usual.
-	UnsafeEncoding
-)
-
-// ModeOf derives the Mode from what the server reported in ParameterStatus for
-// client_encoding and standard_conforming_strings. An encoding that it does not
-// know counts as unsafe.
-func ModeOf(clientEncoding, standardConformingStrings string) Mode {
-	var m Mode
-	if standardConformingStrings != "on" {
-		m |= BackslashStrings
-	}
-	if !safeEncoding(clientEncoding) {
-		m |= UnsafeEncoding
-	}
-	return m
-}
-
-// safeEncoding holds the encodings that PostgreSQL allows as a server encoding:
-// those in which each byte of a multi-byte character is above 0x7f (manual,
-// "Character Set Support"; PG_VALID_BE_ENCODING in src/include/mb/pg_wchar.h).
-// BIG5, GB18030, GBK, JOHAB, SJIS, SHIFT_JIS_2004 and UHC are the others.
-// The server reports the canonical names that stand here.
-func safeEncoding(name string) bool {
-	switch name {
-	case "UTF8", "SQL_ASCII", "EUC_JP", "EUC_CN", "EUC_KR", "EUC_TW", "EUC_JIS_2004", "MULE_INTERNAL",
-		"LATIN1", "LATIN2", "LATIN3", "LATIN4", "LATIN5", "LATIN6", "LATIN7", "LATIN8", "LATIN9", "LATIN10",
-		"WIN866", "WIN874", "WIN1250", "WIN1251", "WIN1252", "WIN1253", "WIN1254", "WIN1255", "WIN1256", "WIN1257", "WIN1258",
-		"ISO_8859_5", "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "KOI8R", "KOI8U":
-		return true
-	}
-	return false
 }

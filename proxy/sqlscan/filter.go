@@ -1,5 +1,7 @@
 package sqlscan
 
+import "strings"
+
 // keyword is a word that means something to the scanner.
 type keyword uint8
 
@@ -20,6 +22,7 @@ const (
 	kwBegin
 	kwStart
 	kwDeclare
+	kwExplain
 
 	// Words that matter behind certain others.
 	kwLocal
@@ -36,6 +39,7 @@ const (
 	kwWith
 	kwHold
 	kwTrue
+	kwExecute
 
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
@@ -44,6 +48,9 @@ const (
 	kwPgTemp
 	kwOpaque
 )
+
+// kwNames is the first of the names.
+const kwNames = kwSetConfig
 
 // wordBytesMax is how much of a word is kept when a piece of text ends inside
 // it. No word of the tables is longer (the longest has 35 bytes), and a name
@@ -54,7 +61,7 @@ const wordBytesMax = 40
 var words = map[string]keyword{
 	"set": kwSet, "reset": kwReset, "listen": kwListen, "unlisten": kwUnlisten, "prepare": kwPrepare,
 	"deallocate": kwDeallocate, "discard": kwDiscard, "load": kwLoad, "do": kwDo, "call": kwCall,
-	"begin": kwBegin, "start": kwStart, "declare": kwDeclare,
+	"begin": kwBegin, "start": kwStart, "declare": kwDeclare, "explain": kwExplain, "execute": kwExecute,
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,
@@ -88,6 +95,12 @@ var mayMatter = func() (table [256]uint64) {
 	}
 	for text := range words {
 		add(text, 1<<len(text))
+		if words[text] >= kwNames {
+			// With each i written as a dotted capital of two bytes.
+			for n := range strings.Count(text, "i") {
+				add(text, 2<<(len(text)+n))
+			}
+		}
 	}
 	for _, p := range prefixes {
 		add(p.text, ^uint64(0)<<len(p.text))
@@ -118,12 +131,43 @@ func lookup(word []byte) keyword {
 	}
 	var folded [wordBytesMax]byte
 	n := copy(folded[:], word)
+	high := byte(0)
 	for i, c := range folded[:n] {
+		high |= c
 		if 'A' <= c && c <= 'Z' {
 			folded[i] = c + ('a' - 'A')
 		}
 	}
+	if high >= 0x80 {
+		return lookupDotted(folded[:n])
+	}
 	return lookupName(folded[:n])
+}
+
+// lookupDotted finds what a word with bytes above 0x7f means. Names, and not
+// keywords, are folded by the database's locale if its encoding has one byte for
+// each character (downcase_identifier in src/backend/parser/scansup.c). One
+// letter becomes one of ASCII so: the capital I with a dot above, which is an i.
+// It is read so whatever the locale is, in each encoding that has it. word is
+// changed.
+func lookupDotted(word []byte) keyword {
+	n := 0
+	for i := 0; i < len(word); i++ {
+		c := word[i]
+		switch {
+		case c == 0xdd, c == 0xa9: // LATIN5 and WIN1254; LATIN3
+			c = 'i'
+		case i+1 < len(word) && (c == 0xc4 && word[i+1] == 0xb0 || c == 0x83 && word[i+1] == 0xa9): // UTF8; MULE_INTERNAL
+			c = 'i'
+			i++
+		}
+		word[n] = c
+		n++
+	}
+	if kw := lookupName(word[:n]); kw >= kwNames {
+		return kw
+	}
+	return kwNone
 }
 
 // lookupName finds a word that is in lower case already, or a quoted name, which
@@ -148,7 +192,8 @@ func lookupName(word []byte) keyword {
 // The classes of bytes, as PostgreSQL's lexer has them (src/backend/parser/scan.l).
 const (
 	classOther  byte = iota // operators and everything else
-	classSpace              // white space
+	classSpace              // white space within a line
+	classLine               // line feed and carriage return
 	classWord               // ident_start: letters, underscore, bytes above 0x7f
 	classDigit              // may continue a word, begins a number
 	classDollar             // may continue a word, begins a dollar quote or parameter
@@ -167,9 +212,10 @@ var class = func() (table [256]byte) {
 			table[c] = classDigit
 		}
 	}
-	for _, c := range " \t\n\r\f\v" {
+	for _, c := range " \t\f\v" {
 		table[c] = classSpace
 	}
+	table['\n'], table['\r'] = classLine, classLine
 	table['$'], table['\''], table['"'], table['-'], table['/'] = classDollar, classQuote, classIdent, classDash, classSlash
 	return table
 }()

@@ -21,6 +21,7 @@ type Scanner struct {
 	depth   uint32 // open brackets inside a call of set_config, its own included
 
 	mode  Mode
+	char  characters // where in a character the next byte stands
 	lex   lexState
 	step  step
 	prev  prev
@@ -40,35 +41,46 @@ func NewScanner(mode Mode) Scanner { return Scanner{mode: mode} }
 type lexState uint8
 
 const (
-	inText       lexState = iota // between tokens
-	inWordRest                   // inside a word whose beginning is held
-	inString                     // '...' without escapes
-	inEscape                     // E'...'
-	inBackslash                  // behind a backslash in E'...'
-	inEscapeEnd                  // behind a quote in E'...': its end, or half of a doubled one
-	inName                       // "...", its content held
-	inUnicode                    // behind the & of U&
-	inDash                       // behind one -
-	inSlash                      // behind one /
-	inLine                       // -- comment
-	inBlock                      // /* comment
-	inBlockStar                  // behind a * in it
-	inBlockSlash                 // behind a / in it
-	inDollar                     // behind a $ that may begin a dollar quote
-	inTagRest                    // inside a dollar quote's opening tag, held
-	inDollarBody                 // $tag$..., the tag held
-	inDollarEnd                  // behind a $ in it, comparing with the tag
-	inDoubt                      // final: Opaque, nothing more is read
+	inText          lexState = iota // between tokens
+	inWordRest                      // inside a word whose beginning is held
+	inString                        // '...' without escapes
+	inEscape                        // E'...'
+	inBackslash                     // behind a backslash in E'...'
+	inEscapeEnd                     // behind a quote in E'...': its end, or half of a doubled one
+	inName                          // "...", its content held
+	inUnicode                       // behind the & of U&
+	inDash                          // behind one -
+	inSlash                         // behind one /
+	inLine                          // -- comment
+	inBlock                         // /* comment
+	inBlockStar                     // behind a * in it
+	inBlockSlash                    // behind a / in it
+	inNumber                        // behind the digits that begin a number
+	inPoint                         // behind digits and a point
+	inFraction                      // behind digits, a point and digits
+	inExponent                      // behind a number and an e, which may begin a word
+	inExponentPlus                  // behind a number, e and +
+	inExponentMinus                 // behind a number, e and -
+	inExponentRest                  // in an exponent's digits
+	inParameter                     // in the digits of $1
+	inDollar                        // behind a $ that may begin a dollar quote
+	inTagRest                       // inside a dollar quote's opening tag, held
+	inDollarBody                    // $tag$..., the tag held
+	inDollarEnd                     // behind a $ in it, comparing with the tag
+	inDoubt                         // final: Opaque, nothing more is read
 )
 
 // Feed reads the next piece of the text.
 func (s *Scanner) Feed(p []byte) {
-	if s.mode&UnsafeEncoding != 0 {
-		if n := highByte(p); n >= 0 {
-			defer s.doubt()
-			p = p[:n]
-		}
+	if s.mode > BackslashStrings {
+		s.feedEncoded(p)
+	} else {
+		s.feed(p)
 	}
+}
+
+// feed reads text in which each byte below 0x80 is a character.
+func (s *Scanner) feed(p []byte) {
 	for i := 0; i < len(p); {
 		switch s.lex {
 		case inText:
@@ -103,6 +115,9 @@ func (s *Scanner) text(p []byte, i int) int {
 		switch class[c] {
 		case classSpace:
 			i++
+		case classLine:
+			s.line()
+			i++
 		case classWord:
 			end := i + 1
 			for end < len(p) && inWord[p[end]] {
@@ -119,13 +134,16 @@ func (s *Scanner) text(p []byte, i int) int {
 			}
 			i = end
 		case classDigit:
-			// Digits alone: PostgreSQL before 15 reads 1into as two tokens.
 			for i < len(p) && class[p[i]] == classDigit {
 				i++
 			}
 			s.token('0')
+			if i == len(p) || p[i] == '.' || p[i]|0x20 == 'e' {
+				s.lex = inNumber
+				return i
+			}
 		case classQuote:
-			s.stringBegins(s.mode&BackslashStrings != 0 || s.prev == prevEscape)
+			s.quote()
 			return i + 1
 		case classIdent:
 			end := i + 1
@@ -190,10 +208,10 @@ func (s *Scanner) wordEnds(w []byte, next byte) (used bool) {
 		case next == '\'':
 			switch w[0] | 0x20 {
 			case 'e':
-				s.stringBegins(true)
+				s.stringBegins(true, prevEscape)
 				return true
 			case 'b', 'x':
-				s.stringBegins(false)
+				s.stringBegins(false, prevBits)
 				return true
 			}
 		case next == '&' && w[0]|0x20 == 'u':
@@ -203,21 +221,6 @@ func (s *Scanner) wordEnds(w []byte, next byte) (used bool) {
 	}
 	s.word(w)
 	return false
-}
-
-// stringBegins enters a string, as the token that it is.
-//
-// A string may be continued behind white space with a line break, and stays of
-// its kind: E'a' <newline> 'b\” is one string. So a plain quote behind an
-// E-string goes on with escapes; where PostgreSQL does not see a continuation
-// it sees a syntax error, which keeps the whole text from running.
-func (s *Scanner) stringBegins(escapes bool) {
-	s.token('\'')
-	if escapes {
-		s.lex, s.prev = inEscape, prevEscape
-	} else {
-		s.lex = inString
-	}
 }
 
 // nameRest goes on with a quoted name that the last piece cut.
@@ -246,6 +249,7 @@ func (s *Scanner) skip(p []byte, i int) int {
 	case inLine:
 		if end = lineEnd(rest); end >= 0 {
 			s.lex = inText
+			s.line()
 		}
 	default:
 		if end = bytes.IndexByte(rest, '$'); end >= 0 {
@@ -295,8 +299,13 @@ func (s *Scanner) one(p []byte, i int) int {
 			return s.operator('/', i)
 		}
 		s.lex, s.nesting = inBlock, 1
+		if s.prev >= prevEscape {
+			s.prev = prevAny // a string does not go on behind a block comment
+		}
 	case inBlock, inBlockStar, inBlockSlash:
 		s.block(c)
+	case inNumber, inPoint, inFraction, inExponent, inExponentPlus, inExponentMinus, inExponentRest, inParameter:
+		return s.number(c, i)
 	case inDollar, inTagRest:
 		return s.tag(c, i)
 	case inDollarEnd:
@@ -310,38 +319,6 @@ func (s *Scanner) one(p []byte, i int) int {
 func (s *Scanner) operator(c byte, i int) int {
 	s.lex = inText
 	s.token(c)
-	return i
-}
-
-// escape passes over the content of E'...'.
-func (s *Scanner) escape(p []byte, i int) int {
-	for ; i < len(p); i++ {
-		switch p[i] {
-		case '\'':
-			s.lex = inEscapeEnd
-			return i + 1
-		case '\\':
-			s.lex = inBackslash
-			return i + 1
-		}
-	}
-	return i
-}
-
-// unicode decides what U& was. In a name written so, escapes can spell
-// set_config in ways that only a parser sees.
-func (s *Scanner) unicode(c byte, i int) int {
-	s.lex = inText
-	switch c {
-	case '"':
-		s.doubt()
-		return i + 1
-	case '\'':
-		s.stringBegins(false) // its backslashes spell characters, never a quote
-		return i + 1
-	}
-	s.token('u')
-	s.token('&')
 	return i
 }
 
@@ -363,53 +340,6 @@ func (s *Scanner) block(c byte) {
 	}
 }
 
-// tag reads behind a $: the tag of a dollar quote, a parameter, or neither.
-func (s *Scanner) tag(c byte, i int) int {
-	switch {
-	case s.lex == inDollar && c == '$':
-		s.n = 0
-		s.lex = inDollarBody
-	case s.lex == inDollar && class[c] == classWord:
-		s.n = 0
-		s.hold([]byte{c})
-		s.lex = inTagRest
-	case s.lex == inDollar: // $1, or nothing that PostgreSQL knows
-		return s.operator('$', i)
-	case c == '$':
-		s.lex = inDollarBody
-	case !inTag(c):
-		// No dollar quote: the $ stands for itself and the rest is a word.
-		s.lex = inText
-		s.token('$')
-		if s.wordEnds(s.held[:s.n], c) {
-			return i + 1
-		}
-		return i
-	case s.n == wordBytesMax:
-		s.doubt() // the tag cannot be kept, so its end cannot be found
-	default:
-		s.hold([]byte{c})
-	}
-	if s.lex == inDollarBody {
-		s.token('\'')
-	}
-	return i + 1
-}
-
-// dollarEnd compares what follows a $ in a dollar quote with its tag.
-func (s *Scanner) dollarEnd(c byte) {
-	switch {
-	case s.matched == s.n && c == '$':
-		s.lex = inText
-	case s.matched < s.n && c == s.held[s.matched]:
-		s.matched++
-	case c == '$':
-		s.matched = 0 // the end of a wrong tag may begin the right one
-	default:
-		s.lex = inDollarBody
-	}
-}
-
 // doubt gives the text up.
 func (s *Scanner) doubt() {
 	s.effects |= Opaque
@@ -418,8 +348,12 @@ func (s *Scanner) doubt() {
 
 // finish settles what was waiting for more.
 func (s *Scanner) finish() {
+	if s.char != between {
+		s.effects |= Opaque
+	}
 	switch s.lex {
-	case inText, inLine, inEscapeEnd, inDoubt:
+	case inText, inLine, inEscapeEnd, inDoubt,
+		inNumber, inPoint, inFraction, inExponent, inExponentPlus, inExponentMinus, inExponentRest, inParameter:
 	case inWordRest:
 		s.word(s.held[:s.n])
 	case inDash, inSlash, inUnicode, inDollar:
@@ -431,14 +365,4 @@ func (s *Scanner) finish() {
 		s.effects |= Opaque
 	}
 	s.statementEnds()
-}
-
-// highByte finds the first byte above 0x7f.
-func highByte(p []byte) int {
-	for i, c := range p {
-		if c >= 0x80 {
-			return i
-		}
-	}
-	return -1
 }

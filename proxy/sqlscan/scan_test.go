@@ -1,59 +1,15 @@
 package sqlscan
 
 import (
-	"bufio"
-	"os"
 	"strings"
 	"testing"
 	"unsafe"
 )
 
-// example is a line of testdata/effects.txt.
-type example struct {
-	line int
-	mode Mode
-	sql  string
-	want string
-}
-
-func examples(t testing.TB) []example {
-	t.Helper()
-	f, err := os.Open("testdata/effects.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	replace := strings.NewReplacer("{LF}", "\n", "{CR}", "\r", "{HI}", "\x83")
-	var out []example
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text := lines.Text()
-		if text == "" || text[0] == '#' {
-			continue
-		}
-		at := strings.LastIndex(text, " => ")
-		if at < 0 {
-			t.Fatalf("testdata/effects.txt:%d: no verdict", n)
-		}
-		e := example{line: n, sql: text[:at], want: text[at+len(" => "):]}
-		if rest, ok := strings.CutPrefix(e.sql, "[off] "); ok {
-			e.mode, e.sql = BackslashStrings, rest
-		} else if rest, ok := strings.CutPrefix(e.sql, "[sjis] "); ok {
-			e.mode, e.sql = UnsafeEncoding, rest
-		}
-		e.sql = replace.Replace(e.sql)
-		out = append(out, e)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func TestTextHasTheEffectsOfTheTable(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		if got := Scan([]byte(e.sql), e.mode).String(); got != e.want {
-			t.Errorf("testdata/effects.txt:%d: %q: %s, want %s", e.line, e.sql, got, e.want)
+			t.Errorf("%s: %q: %s, want %s", e.at, e.sql, got, e.want)
 		}
 	}
 }
@@ -72,10 +28,10 @@ func feed(text []byte, mode Mode, n int) Effects {
 }
 
 func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		for n := 1; n < len(e.sql); n++ {
 			if got := feed([]byte(e.sql), e.mode, n).String(); got != e.want {
-				t.Errorf("testdata/effects.txt:%d: %q in pieces of %d: %s, want %s", e.line, e.sql, n, got, e.want)
+				t.Errorf("%s: %q in pieces of %d: %s, want %s", e.at, e.sql, n, got, e.want)
 			}
 		}
 		for n := range e.sql {
@@ -83,7 +39,7 @@ func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
 			s.Feed([]byte(e.sql[:n]))
 			s.Feed([]byte(e.sql[n:]))
 			if got := s.Effects().String(); got != e.want {
-				t.Errorf("testdata/effects.txt:%d: %q cut at %d: %s, want %s", e.line, e.sql, n, got, e.want)
+				t.Errorf("%s: %q cut at %d: %s, want %s", e.at, e.sql, n, got, e.want)
 			}
 		}
 	}
@@ -91,7 +47,7 @@ func TestPiecesGiveTheVerdictOfTheWhole(t *testing.T) {
 
 func TestEveryEffectHasALine(t *testing.T) {
 	var seen Effects
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		seen |= Scan([]byte(e.sql), e.mode)
 	}
 	if all := Effects(1)<<len(effectNames) - 1; seen != all {
@@ -138,8 +94,15 @@ func TestModeFollowsWhatTheServerReports(t *testing.T) {
 		{"UTF8", "on", 0},
 		{"SQL_ASCII", "on", 0},
 		{"UTF8", "off", BackslashStrings},
-		{"SJIS", "on", UnsafeEncoding},
-		{"GB18030", "off", UnsafeEncoding | BackslashStrings},
+		{"SJIS", "on", SJISEncoding},
+		{"SHIFT_JIS_2004", "on", SJIS2004Encoding},
+		{"UHC", "on", DoubleEncoding},
+		{"BIG5", "on", DoubleEncoding},
+		{"GBK", "off", DoubleEncoding | BackslashStrings},
+		{"JOHAB", "on", DoubleEncoding},
+		{"GB18030", "off", GB18030Encoding | BackslashStrings},
+		{"EUC_JP", "on", 0},
+		{"LATIN77", "on", UnsafeEncoding},
 		{"", "", UnsafeEncoding | BackslashStrings},
 	} {
 		if got := ModeOf(c.encoding, c.strings); got != c.want {
@@ -155,7 +118,7 @@ func TestScannerIsSmall(t *testing.T) {
 }
 
 func TestScanDoesNotAllocate(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples(t, "effects") {
 		text := []byte(e.sql)
 		if n := testing.AllocsPerRun(3, func() {
 			Scan(text, e.mode)
@@ -167,11 +130,11 @@ func TestScanDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzScan(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range examples(f, "effects") {
 		f.Add([]byte(e.sql), uint8(e.mode), uint16(3), uint16(7))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, mode uint8, a, b uint16) {
-		m := Mode(mode) & (BackslashStrings | UnsafeEncoding)
+		m := fuzzMode(mode)
 		want := Scan(text, m)
 		if n := int(a); n > 0 && n < len(text) {
 			if got := feed(text, m, n); got != want {
@@ -199,22 +162,42 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
+var benchmarkTexts = []struct{ name, sql string }{
+	{"pgbench", "SELECT abalance FROM pgbench_accounts WHERE aid = 123456789;"},
+	{"update", "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 1234567;"},
+	{"orm", `SELECT "books"."id", "books"."title", "books"."price", "authors"."name" FROM "books" INNER JOIN "authors" ON ("books"."author_id" = "authors"."id") WHERE "books"."title" LIKE $1 ORDER BY "books"."id" LIMIT 20`},
+	{"insert", "insert into t (a, b) values ('" + strings.Repeat("some text ", 100) + "', 1)"},
+	{"set", "set local statement_timeout = '5s'"},
+	{"begin", "BEGIN"},
+	{"execute", "EXECUTE find_books(1, 'abc')"},
+	{"japanese", "select * from t where a = '" + strings.Repeat("\x83\x5c\x82\xa0", 100) + "'"},
+}
+
 // 1.4 to 1.8 ns a byte on the pgbench SELECT in 2026; MB/s is over the whole text.
 func BenchmarkScan(b *testing.B) {
-	for _, c := range []struct{ name, sql string }{
-		{"pgbench", "SELECT abalance FROM pgbench_accounts WHERE aid = 123456789;"},
-		{"update", "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 1234567;"},
-		{"orm", `SELECT "books"."id", "books"."title", "books"."price", "authors"."name" FROM "books" INNER JOIN "authors" ON ("books"."author_id" = "authors"."id") WHERE "books"."title" LIKE $1 ORDER BY "books"."id" LIMIT 20`},
-		{"insert", "insert into t (a, b) values ('" + strings.Repeat("some text ", 100) + "', 1)"},
-		{"set", "set local statement_timeout = '5s'"},
-		{"begin", "BEGIN"},
-	} {
+	for _, c := range benchmarkTexts {
+		mode := Mode(0)
+		if c.name == "japanese" {
+			mode = SJISEncoding
+		}
 		b.Run(c.name, func(b *testing.B) {
 			text := []byte(c.sql)
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				Scan(text, 0)
+				Scan(text, mode)
+			}
+		})
+	}
+}
+
+func BenchmarkStatementNames(b *testing.B) {
+	for _, c := range benchmarkTexts {
+		b.Run(c.name, func(b *testing.B) {
+			text := []byte(c.sql)
+			b.ReportAllocs()
+			for b.Loop() {
+				StatementNames(text, 0, func(NameUse) bool { return true })
 			}
 		})
 	}

@@ -12,6 +12,7 @@ const (
 	behindPrepTx               // PREPARE TRANSACTION, unless that is the statement's name
 	inBody                     // no more to find from here on, save inside
 	inDeclare                  // the body of DECLARE
+	inExplain                  // the body of EXPLAIN or CREATE, which may execute a prepared statement
 )
 
 // prev is the last token, where that matters to the next.
@@ -19,10 +20,15 @@ type prev uint8
 
 const (
 	prevAny    prev = iota
-	prevEscape      // an E'...' string, which the next string may continue
 	prevInsert      // INSERT or MERGE: the INTO that follows names a table
 	prevTemp        // CREATE, CREATE OR REPLACE, INTO, and LOCAL or GLOBAL behind: TEMP may follow
 	prevWith        // WITH in a DECLARE
+
+	// Strings that the next one may continue; all that follow are such.
+	prevEscape     // E'...'
+	prevEscapeLine // E'...' and a line break
+	prevBits       // B'...', X'...' and U&'...', which never know escapes
+	prevBitsLine   // the same and a line break
 )
 
 // callState follows one call of set_config.
@@ -149,7 +155,7 @@ func (s *Scanner) head(kw keyword) {
 		}
 	case behindPrepTx:
 		s.found(Prepare) // PREPARE transaction AS ...: a statement of that name
-	case inBody, inDeclare:
+	case inBody, inDeclare, inExplain:
 	}
 }
 
@@ -163,6 +169,10 @@ func (s *Scanner) first(kw keyword) {
 		s.step = behindPrepare
 	case kwDeclare:
 		s.step = inDeclare
+	case kwExplain, kwCreate:
+		s.step = inExplain
+	case kwExecute:
+		s.effects |= Execute
 	case kwReset:
 		s.effects |= Reset
 	case kwListen:
@@ -208,6 +218,10 @@ func (s *Scanner) body(kw keyword) prev {
 	case kwWith:
 		if s.step == inDeclare {
 			return prevWith
+		}
+	case kwExecute:
+		if s.step == inExplain {
+			s.effects |= Execute
 		}
 	case kwHold:
 		if s.prev == prevWith {

@@ -1,0 +1,184 @@
+package sqlscan
+
+// ExitsTransaction tells whether the text is one statement that PostgreSQL takes
+// in a failed transaction (IsTransactionExitStmt in src/backend/tcop/postgres.c:
+// COMMIT, END, ROLLBACK, ABORT, ROLLBACK TO, PREPARE TRANSACTION), or none at
+// all, which it takes as well. It does not allocate, save in the modes in which
+// characters must be told apart.
+func ExitsTransaction(text []byte, mode Mode) bool {
+	p := newParser(text, mode)
+	if !p.begin() {
+		return p.tok.kind == tokenEnd
+	}
+	var u SettingUse
+	if known, ok := p.transaction(&u, false); !known || !ok || p.begin() {
+		return false
+	}
+	switch u.Kind {
+	case Commit, Rollback, RollbackTo, PrepareTransaction:
+		return p.tok.kind == tokenEnd
+	default:
+		return false
+	}
+}
+
+// transaction reads a statement that begins, ends or divides a transaction. It
+// returns known false if it is another, and ok false if it cannot be read to its
+// end. names asks for the savepoint's name.
+func (p *parser) transaction(u *SettingUse, names bool) (known, ok bool) {
+	switch {
+	case p.is("begin"), p.is("start"):
+		u.Kind = Begin
+		if p.accept("start") {
+			if !p.accept("transaction") {
+				return true, false
+			}
+		} else {
+			p.advance()
+			p.acceptAny("work", "transaction")
+		}
+		return true, p.transactionModes(func(string, string) {})
+	case p.is("commit"), p.is("end"):
+		u.Kind = Commit
+		ends := p.is("end")
+		p.advance()
+		if !ends && p.accept("prepared") {
+			u.Kind = FinishPrepared
+			return true, p.acceptLast(tokenString, tokenBits)
+		}
+		return true, p.chain(u)
+	case p.is("abort"), p.is("rollback"):
+		u.Kind = Rollback
+		aborts := p.is("abort")
+		p.advance()
+		if !aborts && p.accept("prepared") {
+			u.Kind = FinishPrepared
+			return true, p.acceptLast(tokenString, tokenBits)
+		}
+		return p.rollback(u, aborts, names)
+	case p.is("savepoint"):
+		p.advance()
+		return true, p.savepoint(u, Savepoint, names)
+	case p.is("release"):
+		p.advance()
+		if p.is("savepoint") && !ends(p.then) {
+			p.advance()
+		}
+		return true, p.savepoint(u, Release, names)
+	case p.is("prepare") && p.isWord(p.then, "transaction"):
+		p.advance()
+		p.advance()
+		if p.tok.kind != tokenString && p.tok.kind != tokenBits {
+			return false, true // PREPARE transaction AS ...: a statement of that name
+		}
+		u.Kind = PrepareTransaction
+		return true, p.acceptLast(tokenString, tokenBits)
+	}
+	return false, true
+}
+
+// rollback reads behind ROLLBACK or ABORT.
+func (p *parser) rollback(u *SettingUse, aborts, names bool) (known, ok bool) {
+	if !p.isWord(p.then, "to") && !p.is("to") || aborts {
+		return true, p.chain(u)
+	}
+	p.acceptAny("work", "transaction")
+	if !p.accept("to") {
+		return true, false
+	}
+	if p.is("savepoint") && !ends(p.then) {
+		p.advance()
+	}
+	return true, p.savepoint(u, RollbackTo, names)
+}
+
+// savepoint reads a savepoint's name, which ends the statement.
+func (p *parser) savepoint(u *SettingUse, kind SettingKind, names bool) bool {
+	u.Kind = kind
+	if !p.isIdentifier() || !ends(p.then) {
+		return false
+	}
+	certain := true
+	if names {
+		u.Name, certain = p.identifier(p.tok)
+	}
+	p.advance()
+	return certain
+}
+
+// chain reads the rest of COMMIT and ROLLBACK.
+func (p *parser) chain(u *SettingUse) bool {
+	p.acceptAny("work", "transaction")
+	if p.accept("and") {
+		u.Chain = !p.accept("no")
+		if !p.accept("chain") {
+			return false
+		}
+	}
+	return ends(p.tok)
+}
+
+// acceptLast passes over the statement's last token, which is of one of these
+// kinds.
+func (p *parser) acceptLast(kinds ...tokenKind) bool {
+	for _, kind := range kinds {
+		if p.tok.kind == kind {
+			p.advance()
+			return ends(p.tok)
+		}
+	}
+	return false
+}
+
+// transactionModes reads a list of modes, which may be empty, and gives each to
+// set as the setting that it is for one transaction, without transaction_ in
+// front.
+func (p *parser) transactionModes(set func(name, value string)) bool {
+	for !ends(p.tok) {
+		switch {
+		case p.accept("isolation"):
+			level, ok := p.isolationLevel()
+			if !ok {
+				return false
+			}
+			set("isolation", level)
+		case p.accept("read"):
+			switch {
+			case p.accept("only"):
+				set("read_only", "1")
+			case p.accept("write"):
+				set("read_only", "0")
+			default:
+				return false
+			}
+		case p.accept("deferrable"):
+			set("deferrable", "1")
+		case p.acceptAll("not", "deferrable"):
+			set("deferrable", "0")
+		default:
+			return false
+		}
+		if p.acceptByte(',') && ends(p.tok) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *parser) isolationLevel() (level string, ok bool) {
+	if !p.accept("level") {
+		return "", false
+	}
+	switch {
+	case p.accept("serializable"):
+		return "serializable", true
+	case p.accept("repeatable"):
+		return "repeatable read", p.accept("read")
+	case p.accept("read"):
+		if p.accept("committed") {
+			return "read committed", true
+		}
+		return "read uncommitted", p.accept("uncommitted")
+	}
+	return "", false
+}

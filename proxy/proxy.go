@@ -80,7 +80,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		p.Stop()
 		return nil, err
 	}
-	p.router = newRouter(c, p.engines, p.serverTLS)
+	p.router = newRouter(c, p.engines, p.serverTLS, &serverNotices{log: p.log})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
 	p.accounts = newAccounts(c, p.router.reach)
 	p.router.users = p.accounts

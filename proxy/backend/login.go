@@ -171,7 +171,7 @@ func (l *login) settle(m frame) (done bool, err error) {
 	case wire.ServerBackendKeyData:
 		pid, secret, err := wire.PeekBackendKeyData(m.body, l.minor)
 		if err != nil {
-			return false, &loginError{err}
+			return false, protocolError("%w", err)
 		}
 		l.pid, l.secret = pid, secret
 		return false, nil

@@ -15,10 +15,8 @@ const (
 	messageMax = 256 << 10
 	// talkMax bounds all messages of a login or of a reply together, in bytes, for a server that never comes to an end.
 	talkMax = 1 << 20
-	// oldErrorMin is from where on the length of an ErrorResponse shows that it is none: MAX_ERRLEN in libpq's fe-connect.c. A
-	// postmaster that cannot start a process sends 'E' and a text up to a NUL, as in protocol 2.
-	oldErrorMin = 30_000
-	// oldErrorMax bounds what is read of such a text.
+	// oldErrorMax bounds an error of protocol 2, in bytes: 'E' and a text up to a NUL, which a postmaster sends that cannot start a
+	// process. Four letters of it read as a length that no message has.
 	oldErrorMax = 1000
 )
 
@@ -42,7 +40,7 @@ func (m *messages) next() (frame, error) {
 		return frame{}, err
 	}
 	kind, n := header[0], binary.BigEndian.Uint32(header[1:])
-	if kind == wire.ServerErrorResponse && m.seen == 0 && n > oldErrorMin {
+	if kind == wire.ServerErrorResponse && m.seen == 0 && n > messageMax {
 		return frame{}, m.oldError(header[1:])
 	}
 	if n < 4 || n > messageMax {

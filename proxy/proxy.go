@@ -137,6 +137,7 @@ func (p *Proxy) openEngines() error {
 		e := relay.NewEngine(p.env, i, loop)
 		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
+		e.TendSilence(time.Duration(p.config.Timeouts.ServerTCPTimeout))
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func TestNameIsShownToTheServer(t *testing.T) {
 	}
 }
 
-// TestIterationsAreBounded: a server may ask for ten minutes of work, and gets an error; with keys it is no work.
+// TestIterationsAreBounded: a server may ask for a quarter of an hour of work, and gets an error; with keys it is no work.
 func TestMessagesOfALoginAreBounded(t *testing.T) {
 	parameter := message('S', "p\x00"+strings.Repeat("v", 200<<10)+"\x00")
 	many := strings.Repeat(message('S', "p\x00v\x00"), 200_000)

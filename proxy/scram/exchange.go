@@ -14,8 +14,8 @@ import (
 var ErrNoKey = errors.New("no known key fits the server's salt")
 
 // IterationsMax bounds the iterations that weir computes for others: a server's for a login with a password, a stored verifier's
-// for a client that sends its password in clear. They take about a third of a second of CPU time; PostgreSQL takes 4096
-// unless scram_iterations says otherwise, and allows 2,147,483,647, which take ten minutes.
+// for a client that sends its password in clear. They take half a second of CPU time or more; PostgreSQL takes 4096
+// unless scram_iterations says otherwise, and allows 2,147,483,647, which take a quarter of an hour or more.
 const IterationsMax = 1_000_000
 
 // TooManyIterations is a server, or a verifier, that asks for more work than weir does.

@@ -102,6 +102,7 @@ type Timeouts struct {
 	ServerLifetime         Duration
 	ServerIdleTimeout      Duration
 	ServerConnectTimeout   Duration
+	ServerTCPTimeout       Duration // 0: the kernel's
 	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
 	ClientLoginTimeout     Duration
 	ClientIdleTimeout      Duration
@@ -153,6 +154,7 @@ func Default() *Config {
 			ServerLifetime:       3600 * second,
 			ServerIdleTimeout:    600 * second,
 			ServerConnectTimeout: 15 * second,
+			ServerTCPTimeout:     60 * second,
 			ServerLoginRetry:     15 * second,
 			ClientLoginTimeout:   60 * second,
 			CancelWaitTimeout:    10 * second,

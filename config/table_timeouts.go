@@ -28,6 +28,15 @@ var timeoutSettings = []setting{
 		meaning: "How long connecting and logging in to a server may take. Off, it is left to the kernel, which takes minutes.",
 	},
 	{
+		section: "timeouts", name: "server_tcp_timeout", max: secondsMax,
+		field: func(c *Config) any { return &c.Timeouts.ServerTCPTimeout },
+		meaning: "How long a server's kernel may acknowledge nothing, neither what was sent nor a probe of keep-alive, before the " +
+			"connection counts as lost: the server's machine has vanished. Slow queries are no matter, a live machine " +
+			`acknowledges at once. It takes effect with new backends. "0s" leaves it to weir's own kernel, which waits for 15 ` +
+			"minutes to two hours.",
+		why: "PgBouncer has tcp_user_timeout and tcp_keepidle, tcp_keepintvl and tcp_keepcnt for this, and leaves all four to the kernel.",
+	},
+	{
 		section: "timeouts", name: "server_login_retry",
 		field: func(c *Config) any { return &c.Timeouts.ServerLoginRetry },
 		meaning: "What is done while a server cannot be connected to or refuses the login. Attempts go on, with pauses that " +

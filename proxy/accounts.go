@@ -67,11 +67,11 @@ func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, e
 	for _, s := range authquery.Settings {
 		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
 	}
-	pg, err := backend.Connect(ctx, target)
+	asker, err := backend.Connect(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	return authquery.Session(pg), nil
+	return authquery.Session(asker), nil
 }
 
 // named reports whether a database where users are looked up is whichever a client has named. That it need not exist is then

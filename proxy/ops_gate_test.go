@@ -17,6 +17,7 @@ type gate struct {
 	// onCancel is called for each cancel request. pass hands it to the server and returns when the server has closed it. When
 	// onCancel returns, weir sees its connection closed. Nil is pass at once.
 	onCancel func(pass func())
+	greeting []byte // is said to weir before the server says anything
 
 	mu       sync.Mutex
 	sessions map[net.Conn]bool // weir's ends
@@ -102,6 +103,7 @@ func (g *gate) relay(weir net.Conn, head []byte) {
 		_, _ = io.Copy(server, weir)
 		_ = server.Close()
 	}()
+	_, _ = weir.Write(g.greeting)
 	_, _ = io.Copy(weir, server)
 }
 

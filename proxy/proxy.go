@@ -80,7 +80,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		p.Stop()
 		return nil, err
 	}
-	p.router = newRouter(c, p.engines, p.serverTLS)
+	p.router = newRouter(c, p.engines, p.serverTLS, &serverNotices{log: p.log})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
 	p.accounts = newAccounts(c, p.router.reach)
 	p.router.users = p.accounts
@@ -137,6 +137,7 @@ func (p *Proxy) openEngines() error {
 		e := relay.NewEngine(p.env, i, loop)
 		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
+		e.TendSilence(time.Duration(p.config.Timeouts.ServerTCPTimeout))
 	}
 	return nil
 }

@@ -66,8 +66,7 @@ func (s *replications) enter(r *replication, owed []byte) []byte {
 	}
 	pid, _ := cancelkey.Pack(s.index, r.slot)
 	b = wire.AppendBackendKeyData(b, pid, s.key(r, pid))
-	b = wire.AppendReadyForQuery(b, wire.TxIdle)
-	return append(b, r.backend.Said...)
+	return wire.AppendReadyForQuery(b, wire.TxIdle)
 }
 
 func (s *replications) key(r *replication, pid uint32) []byte {

@@ -24,6 +24,7 @@ type router struct {
 	places  *places
 	servers *certs.Servers
 	users   *accounts
+	notices *serverNotices
 
 	mu     sync.Mutex
 	lanes  map[poolKey]*relay.Lane
@@ -34,9 +35,9 @@ type router struct {
 // poolKey names a pool: the database by the name that clients use, the user as whom its backends log in.
 type poolKey struct{ database, user string }
 
-func newRouter(c *config.Config, engines []*relay.Engine, servers *certs.Servers) *router {
+func newRouter(c *config.Config, engines []*relay.Engine, servers *certs.Servers, notices *serverNotices) *router {
 	return &router{
-		config: c, engines: engines, places: newPlaces(), servers: servers,
+		config: c, engines: engines, places: newPlaces(), servers: servers, notices: notices,
 		lanes: map[poolKey]*relay.Lane{}, limits: map[poolKey]*relay.Limits{}, loads: make([]int, len(engines)),
 	}
 }
@@ -128,6 +129,7 @@ func (r *router) target(key poolKey, d config.Database, s config.PoolSettings) b
 	t := backend.Target{
 		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
 		TLS: r.servers.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
+		SilenceMax: time.Duration(r.config.Timeouts.ServerTCPTimeout), Notify: r.notices.of(key),
 	}
 	if !d.Password.IsSet() {
 		password, substitutes := r.users.credentials(key)

@@ -94,14 +94,12 @@ var table = map[string]rule{
 		why:     "login ends with a value and knows neither loop nor pool",
 	},
 	"proxy/authquery": {
-		ours:    []string{"config"},
-		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
-		why:     "it looks users up over connections that others make for it, and knows neither logins nor pools; config for Secret",
+		ours: []string{"config", "proxy/backend"},
+		why:  "it looks users up over connections that others make for it, and knows neither logins nor pools; config for Secret, backend to ask",
 	},
 	"proxy/backend": {
-		ours:    []string{"config", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
-		outside: []string{"github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgproto3"},
-		why:     "a backend is dialled by pgconn and handed over, its settings as session names them; who leases it is not its business",
+		ours: []string{"config", "proxy/certs", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
+		why:  "a login towards a server is ours to the last byte, its settings as session names them; who leases the backend is not its business",
 	},
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",

@@ -3,7 +3,8 @@
 // Logins wait for it apart from the loops. It keeps what it has found for a while, asks one question once however many wait
 // for the answer, and has few connections. How long an answer takes does not tell whether it was kept: see pace.go.
 //
-// Owner: a Directory's methods may be called from any goroutine. The package may import config (for Secret) and pgconn.
+// Owner: a Directory's methods may be called from any goroutine. The package may import config (for
+// Secret) and backend, which asks.
 package authquery
 
 import (

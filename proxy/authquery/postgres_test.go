@@ -11,6 +11,8 @@ import (
 
 	"weir/config"
 	"weir/internal/pgserver"
+	"weir/proxy/backend"
+	settings "weir/proxy/session"
 )
 
 func TestMain(m *testing.M) { pgserver.Main(m) }
@@ -19,18 +21,15 @@ func TestMain(m *testing.M) { pgserver.Main(m) }
 func directory(t *testing.T, d *pgserver.Database) *Directory {
 	t.Helper()
 	dir := New(Options{Connect: func(ctx context.Context, s Source) (Conn, error) {
-		c, err := pgconn.ParseConfig(d.DSN(s.User))
-		if err != nil {
-			return nil, err
-		}
+		to := backend.Target{Host: d.Server.SocketDir(), Port: d.Server.Port(), Database: d.Name, User: s.User}
 		for _, setting := range Settings {
-			c.RuntimeParams[setting[0]] = setting[1]
+			to.Settings = append(to.Settings, settings.Setting{Name: setting[0], Value: setting[1]})
 		}
-		pg, err := pgconn.ConnectConfig(ctx, c)
+		a, err := backend.Connect(ctx, to)
 		if err != nil {
 			return nil, err
 		}
-		return Session(pg), nil
+		return Session(a), nil
 	}})
 	t.Cleanup(dir.Close)
 	return dir

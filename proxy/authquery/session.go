@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/config"
+	"weir/proxy/backend"
 )
 
 // Settings are the startup parameters of a session. With this search_path a name without its schema can only be the system's:
@@ -20,61 +18,32 @@ var Settings = [...][2]string{
 	{"statement_timeout", fmt.Sprint(lookupTimeout.Milliseconds())},
 }
 
-// closeTimeout bounds the good-bye to a server.
-const closeTimeout = time.Second
-
 // Session makes a Conn of a connection that was opened with Settings, and owns it from then on.
-func Session(pg *pgconn.PgConn) Conn { return pgSession{pg} }
+func Session(a *backend.Asker) Conn { return asking{a} }
 
-type pgSession struct{ pg *pgconn.PgConn }
-
-func (s pgSession) Usable() bool { return !s.pg.IsClosed() }
-
-func (s pgSession) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = s.pg.Close(ctx) // whatever it says, the connection is closed
-}
+type asking struct{ *backend.Asker }
 
 // Ask implements Conn.
-func (s pgSession) Ask(ctx context.Context, query, user string) (Answer, error) {
-	result := s.pg.ExecParams(ctx, query, [][]byte{[]byte(user)}, nil, nil, nil)
-	rows := 0
-	var name, password []byte
-	columns := len(result.FieldDescriptions())
-	for result.NextRow() {
-		if rows++; rows == 1 && columns >= 2 {
-			name, password = clone(result.Values()[0]), clone(result.Values()[1])
-		}
-	}
-	_, err := result.Close()
-	if err != nil {
-		return s.failed(err)
-	}
+func (s asking) Ask(ctx context.Context, query, user string) (Answer, error) {
+	reply, err := s.Asker.Ask(ctx, query, user)
 	switch {
-	case columns < 2:
-		return Answer{}, fmt.Errorf("auth_query gives %d columns; want the user's name and what is stored as its password", columns)
-	case rows > 1:
-		return Answer{}, fmt.Errorf("auth_query gives %d rows for one user", rows)
-	case rows == 0 || name == nil: // a function with OUT parameters gives a row of NULLs where it has found nothing
+	case err != nil:
+		return s.failed(err)
+	case reply.Columns < 2:
+		return Answer{}, fmt.Errorf("auth_query gives %d columns; want the user's name and what is stored as its password", reply.Columns)
+	case reply.Rows > 1:
+		return Answer{}, fmt.Errorf("auth_query gives %d rows for one user", reply.Rows)
+	case reply.Rows == 0 || reply.First[0] == nil: // a function with OUT parameters gives a row of NULLs where it has found nothing
 		return Answer{}, nil
-	case string(name) != user:
-		return Answer{}, fmt.Errorf("auth_query gives user %q for %q", name, user)
+	case string(reply.First[0]) != user:
+		return Answer{}, fmt.Errorf("auth_query gives user %q for %q", reply.First[0], user)
 	}
-	return Answer{Known: true, Stored: config.NewSecret(string(password))}, nil
-}
-
-// clone keeps NULL apart from an empty text. Rows are valid until the next one is read.
-func clone(value []byte) []byte {
-	if value == nil {
-		return nil
-	}
-	return append([]byte{}, value...)
+	return Answer{Known: true, Stored: config.NewSecret(string(reply.First[1]))}, nil
 }
 
 // failed says what became of a query.
-func (s pgSession) failed(err error) (Answer, error) {
-	server, ok := errors.AsType[*pgconn.PgError](err)
+func (asking) failed(err error) (Answer, error) {
+	server, ok := errors.AsType[*backend.ServerMessage](err)
 	if !ok {
 		return Answer{}, fmt.Errorf("auth_query: %w", err)
 	}

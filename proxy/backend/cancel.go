@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"syscall"
-	"time"
 
 	"weir/proxy/wire"
 )
@@ -20,7 +18,7 @@ import (
 // hit. An error means that nobody knows whether the signal was sent or will be.
 // All of it ends with ctx; the target's ConnectTimeout does not count.
 func Cancel(ctx context.Context, t Target, pid uint32, secret []byte) error {
-	ways, request := t.attempts(), wire.AppendCancelRequest(nil, pid, secret)
+	ways, request := t.ways(), wire.AppendCancelRequest(nil, pid, secret)
 	sent, err := t.cancel(ctx, ways, request)
 	if !sent && len(ways) > 1 && ctx.Err() == nil {
 		_, err = t.cancel(ctx, ways[1:], request)
@@ -40,11 +38,11 @@ func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte) 
 		return false, err
 	}
 	defer func() { _ = nc.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer endWith(ctx, nc)()
 
 	if ways[0] != nil {
-		top, err := encrypt(nc, ways[0])
+		top := tls.Client(nc, ways[0])
+		err := encrypt(nc, top)
 		switch {
 		case err == nil:
 			nc = top
@@ -62,37 +60,4 @@ func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte) 
 		return true, fmt.Errorf("wait for the server to close: %w", whyEnded(ctx, err))
 	}
 	return true, nil
-}
-
-var errDeclined = errors.New(noTLS)
-
-// encrypt asks the server for TLS and does its handshake.
-func encrypt(nc net.Conn, config *tls.Config) (net.Conn, error) {
-	if _, err := nc.Write(wire.AppendSSLRequest(nil)); err != nil {
-		return nil, err
-	}
-	var answer [1]byte
-	if _, err := io.ReadFull(nc, answer[:]); err != nil {
-		return nil, err
-	}
-	switch answer[0] {
-	case 'S':
-	case 'N':
-		return nil, errDeclined
-	default:
-		return nil, fmt.Errorf("the server answers %q to a request for TLS", answer[0])
-	}
-	c := tls.Client(nc, config)
-	if err := c.Handshake(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// whyEnded prefers the context's reason to the deadline that it has set.
-func whyEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }

@@ -35,7 +35,7 @@ func TestCancelEndsWhatTheBackendDoes(t *testing.T) {
 	for name, to := range map[string]Target{"tcp": tcp, "unix": unix, "tls": secret} {
 		t.Run(name, func(t *testing.T) {
 			c, watcher := mustDial(t, to), mustDial(t, to)
-			send(stream(c), message('Q', "select pg_sleep(3600) /* sleeper */\x00"))
+			send(c.stream(), message('Q', "select pg_sleep(3600) /* sleeper */\x00"))
 			waitFor(t, watcher, "select exists(select from pg_stat_activity where wait_event = 'PgSleep' and query like '%sleeper%')")
 			if err := Cancel(context.Background(), c.Target, c.PID, c.Secret); err != nil {
 				t.Fatal(err)

@@ -69,8 +69,8 @@ func TestDialledBackendIsAtRestAndReportsItself(t *testing.T) {
 	for _, to := range []Target{tcp, unix} {
 		t.Run(to.network(), func(t *testing.T) {
 			c := mustDial(t, to)
-			if c.PID == 0 || len(c.Secret) != 4 || c.TxStatus != 'I' {
-				t.Errorf("pid %d, a secret of %d bytes, status %q", c.PID, len(c.Secret), c.TxStatus)
+			if c.PID == 0 || len(c.Secret) != 4 {
+				t.Errorf("pid %d, a secret of %d bytes", c.PID, len(c.Secret))
 			}
 			if !slices.IsSortedFunc(c.Params, func(a, b session.Setting) int { return strings.Compare(a.Name, b.Name) }) {
 				t.Errorf("the parameters are not sorted: %v", c.Params)
@@ -85,9 +85,6 @@ func TestDialledBackendIsAtRestAndReportsItself(t *testing.T) {
 			}
 			if got := param(c, "application_name"); got != "it's weir" {
 				t.Errorf("application_name is %q", got)
-			}
-			if major := fmt.Sprint(c.ServerVersion / 10000); !strings.HasPrefix(param(c, "server_version"), major) || c.ServerVersion < 100000 {
-				t.Errorf("version %d of %s", c.ServerVersion, param(c, "server_version"))
 			}
 			switch c.Net.(type) {
 			case *net.TCPConn, *net.UnixConn:
@@ -110,30 +107,6 @@ func TestNameBecomesTheAddressThatAnswered(t *testing.T) {
 	if c := mustDial(t, to); net.ParseIP(c.Target.Host) == nil {
 		t.Errorf("%s answered, want its address", c.Target)
 	}
-}
-
-// TestSlowWritesLoseNothing makes each write slow enough for pgconn to read in
-// the background (it waits 15 ms), which is where bytes could get lost.
-func TestSlowWritesLoseNothing(t *testing.T) {
-	to := target(t)
-	c, err := to.login(context.Background(), func(ctx context.Context) (net.Conn, error) {
-		nc, err := to.dial(ctx)
-		return slowWriter{nc}, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Net.Close() }()
-	if got := query(t, c, "select 'hello'"); got != "hello" {
-		t.Errorf("the backend answers %q", got)
-	}
-}
-
-type slowWriter struct{ net.Conn }
-
-func (w slowWriter) Write(p []byte) (int, error) {
-	time.Sleep(20 * time.Millisecond)
-	return w.Conn.Write(p)
 }
 
 func TestEnvironmentHasNoSay(t *testing.T) {
@@ -278,21 +251,10 @@ func TestCodesAreSortedByWhatTheyMean(t *testing.T) {
 	for code, want := range map[string]Kind{
 		"53300": Full, "53200": Unreachable, "53100": Unreachable, "57P03": Unreachable, "57P01": Unreachable, "58030": Unreachable,
 		"XX000": Unreachable, "28P01": Refused, "28000": Refused, "3D000": Refused, "42501": Refused, "42704": Refused, "22023": Refused,
-		"0A000": Refused, "08P01": Refused, "55000": Refused,
+		"0A000": Refused, "08P01": Refused, "55000": Refused, "08006": Unreachable, codeNone: Unreachable,
 	} {
 		if got := kindOf(code); got != want {
 			t.Errorf("%s is %s, want %s", code, got, want)
-		}
-	}
-}
-
-func TestVersionIsTheServersNumber(t *testing.T) {
-	for text, want := range map[string]int{
-		"15.20 (Debian 15.20-0+deb12u1)": 150020, "18.4": 180004, "19beta1": 190000, "9.6.24": 90624, "14devel": 140000,
-		"": 0, "unknown": 0, "99999999999999999999.1": 0, "15.": 0,
-	} {
-		if got := versionOf(text); got != want {
-			t.Errorf("%q is %d, want %d", text, got, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"weir/proxy/scram"
 )
 
 // Kind says what a failed dial means for the next one.
@@ -39,10 +39,10 @@ func (k Kind) String() string { return kindNames[k] }
 // has given up wraps context.Canceled and says nothing about the server.
 type DialError struct {
 	Kind   Kind
-	Target string          // database at address
-	Addr   string          // of the server
-	Server *pgconn.PgError // what the server said; nil if it said nothing
-	Err    error           // pgconn's
+	Target string         // database at address
+	Addr   string         // of the server
+	Server *ServerMessage // what the server said; nil if it said nothing
+	Err    error
 }
 
 // Error is one line for operators: dial shop at 10.0.0.5:5432: login: password
@@ -58,7 +58,7 @@ func (e *DialError) Error() string {
 	return fmt.Sprintf("dial %s: login: %s (%s)", e.Target, what, e.Server.Code)
 }
 
-// Unwrap gives pgconn's error.
+// Unwrap gives the cause.
 func (e *DialError) Unwrap() error { return e.Err }
 
 // Lacking is set where the server asks for what weir does not have.
@@ -75,8 +75,7 @@ func (e *DialError) SQLState() string {
 	return "08001"
 }
 
-// Cause is the server's message, or the word of the network or the system,
-// without pgconn's account of what it tried. It names no password.
+// Cause is the server's message, or the word of the network or the system. It names no password.
 func (e *DialError) Cause() string {
 	if e.Server != nil {
 		return e.Server.Message
@@ -93,44 +92,24 @@ func (e *DialError) Cause() string {
 	if errors.Is(e.Err, context.Canceled) {
 		return "given up"
 	}
-	if strings.Contains(e.Err.Error(), noTLS) {
-		return "the server offers no TLS, and sslmode in [server_tls] demands it"
-	}
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok {
 		return op.Err.Error()
 	}
 	if errors.Is(e.Err, io.ErrUnexpectedEOF) || errors.Is(e.Err, io.EOF) {
 		return "the server closed the connection"
 	}
-	return plain(e.Err).Error()
-}
-
-// plain takes off the layers that pgconn puts around an error: which server and
-// user it was, all attempts joined (here one), and the address again.
-func plain(err error) error {
-	outer, ok := errors.AsType[*pgconn.ConnectError](err)
-	if !ok {
-		return err
-	}
-	inner := outer.Unwrap()
-	if attempts, ok := inner.(interface{ Unwrap() []error }); ok && len(attempts.Unwrap()) > 0 {
-		inner = attempts.Unwrap()[0]
-	}
-	if innermost := errors.Unwrap(inner); innermost != nil {
-		return innermost
-	}
-	return inner
+	return e.Err.Error()
 }
 
 // fail makes a DialError.
 func (t Target) fail(err error) *DialError {
 	e := &DialError{Target: t.String(), Addr: t.Address(), Err: err}
-	switch server, ok := errors.AsType[*pgconn.PgError](err); {
+	switch server, ok := errors.AsType[*ServerMessage](err); {
 	case ok:
 		e.Server, e.Kind = server, kindOf(server.Code)
-	case ofEncryption(err), e.Lacking() != nil:
+	case ofEncryption(err), e.Lacking() != nil, asksTooMuch(err):
 		e.Kind = Refused
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), pgconn.Timeout(err):
+	case isTimeout(err):
 		e.Kind = Timeout
 	}
 	return e
@@ -148,20 +127,35 @@ func ofEncryption(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return true // what crypto/tls makes of an alert
 	}
-	return strings.Contains(err.Error(), noTLS)
+	return errors.Is(err, errDeclined)
 }
 
-// noTLS is what pgconn says where a server has no TLS and the target wants it. It has no
-// error of its own for that.
-const noTLS = "server refused TLS connection"
+// asksTooMuch tells whether the server's verifier costs more than weir computes.
+func asksTooMuch(err error) bool {
+	_, ok := errors.AsType[scram.TooManyIterations](err)
+	return ok
+}
+
+// isTimeout tells whether the time was up: weir's own, or the kernel's.
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	network, ok := errors.AsType[net.Error](err)
+	return ok && network.Timeout()
+}
 
 // kindOf sorts what a server may say at a login. It refuses for good with
 // classes 08 and 0A (protocol), 22, 28, 3D, 42 and 55 (the database does not
 // accept connections); whatever else it has (57 starting or stopping, 53 no
-// memory or disk, 58 and XX trouble of its own) may pass.
+// memory or disk, 58 and XX trouble of its own) may pass, as may what a pooler
+// says of a server that it cannot reach, and what comes without a code.
 func kindOf(code string) Kind {
-	if code == "53300" {
+	switch code {
+	case "53300":
 		return Full
+	case codeNone, "08000", "08006":
+		return Unreachable
 	}
 	for _, class := range [...]string{"08", "0A", "22", "28", "3D", "42", "55"} {
 		if strings.HasPrefix(code, class) {

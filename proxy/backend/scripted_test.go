@@ -14,7 +14,7 @@ import (
 	"weir/proxy/wire"
 )
 
-// A scripted server: real enough for pgconn, wrong where the test says so.
+// A scripted server: real enough for a login, wrong where the test says so.
 
 // message makes a message of the protocol.
 func message(kind byte, body string) string {
@@ -72,27 +72,32 @@ func readPacket(t *testing.T, nc io.Reader, startup bool) string {
 
 func send(nc net.Conn, parts ...string) { _, _ = io.WriteString(nc, strings.Join(parts, "")) }
 
-// TestWhatTheServerSaysAfterTheLoginIsRead has the server talk in the same write
-// that ends the login, and again behind the ping that pgconn must send then.
-func TestWhatTheServerSaysAfterTheLoginIsRead(t *testing.T) {
-	notice := message('N', "SNOTICE\x00VNOTICE\x00C00000\x00Mhello\x00\x00")
-	changed := message('S', "TimeZone\x00UTC\x00")
-	to := serve(t, func(nc net.Conn) {
-		readPacket(t, nc, true)
-		send(nc, authOK, keyData, message('S', "TimeZone\x00GMT\x00"), ready, notice, changed)
-		readPacket(t, nc, false)
-		send(nc, message('I', ""), ready)
-		readPacket(t, nc, false) // the test's own
-		send(nc, "the very next bytes")
-	})
-	c := mustDial(t, to)
-	if got := param(c, "TimeZone"); got != "UTC" {
-		t.Errorf("TimeZone is %q, which is not what was said last", got)
+// TestWhatComesAfterTheLoginIsLeftUnread has the server talk in the same write that ends the login: that is for the loop to read.
+func TestWhatComesAfterTheLoginIsLeftUnread(t *testing.T) {
+	after := notice("NOTICE", "hello") + message('S', "TimeZone\x00UTC\x00") + "\x00 and the first byte of a message"
+	script := authOK + keyData + message('S', "TimeZone\x00GMT\x00") + ready
+	for name, size := range map[string]int{"at once": len(script + after), "byte by byte": 1} {
+		to := serve(t, func(nc net.Conn) {
+			readPacket(t, nc, true)
+			for rest := script + after; rest != ""; {
+				n := min(size, len(rest))
+				send(nc, rest[:n])
+				rest = rest[n:]
+			}
+		})
+		c := mustDial(t, to)
+		if got := param(c, "TimeZone"); got != "GMT" {
+			t.Errorf("%s: TimeZone is %q, want that of the login", name, got)
+		}
+		if got, err := io.ReadAll(c.Net); err != nil || string(got) != after {
+			t.Errorf("%s: the connection goes on with %q, %v", name, got, err)
+		}
 	}
-	send(c.Net, message('Q', "\x00"))
-	if got, err := io.ReadAll(c.Net); err != nil || string(got) != "the very next bytes" {
-		t.Errorf("the connection goes on with %q, %v", got, err)
-	}
+}
+
+// notice makes a NoticeResponse.
+func notice(severity, text string) string {
+	return message('N', "S"+severity+"\x00V"+severity+"\x00C01000\x00M"+text+"\x00\x00")
 }
 
 func TestSilentServerMeetsTheDeadline(t *testing.T) {
@@ -134,12 +139,12 @@ func TestGivenUpDialSaysSo(t *testing.T) {
 
 func TestWhatIsNoPostgreSQLIsUnreachable(t *testing.T) {
 	for name, c := range map[string]struct{ script, cause string }{
-		"HTTP":                    {"HTTP/1.1 400 Bad Request\r\n\r\n", "expected at most 262144"},
+		"HTTP":                    {"HTTP/1.1 400 Bad Request\r\n\r\n", "expected 4 to 262144"},
 		"closes":                  {"", "the server closed the connection"},
 		"closes in the login":     {authOK, "the server closed the connection"},
-		"no authentication":       {ready, "ReadyForQuery before AuthenticationOk"},
+		"no authentication":       {ready, "'Z' before AuthenticationOk"},
 		"in a transaction":        {authOK + keyData + "Z\x00\x00\x00\x05T", "transaction status"},
-		"unknown authentication":  {"R\x00\x00\x00\x08\x00\x00\x00\x63", "unknown authentication type"},
+		"unknown authentication":  {"R\x00\x00\x00\x08\x00\x00\x00\x63", "unknown kind 99"},
 		"a server that starts up": {message('E', "SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"), "the database system is starting up"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,56 +167,18 @@ func TestWhatIsNoPostgreSQLIsUnreachable(t *testing.T) {
 	}
 }
 
-// TestTakeoverRefusesWhatWouldLoseBytes pretends that pgconn holds a byte that it
-// has read and not used.
-func TestTakeoverRefusesWhatWouldLoseBytes(t *testing.T) {
-	pings, closed := 0, make(chan struct{})
-	to := serve(t, func(nc net.Conn) {
-		defer close(closed)
-		readPacket(t, nc, true)
-		send(nc, authOK, keyData, ready)
-		for readPacket(t, nc, false) != "" { // a ping; Terminate is empty
-			pings++
-			send(nc, message('I', ""), ready)
-		}
-	})
-	l := &link{dial: to.dial}
-	pg, err := to.connect(context.Background(), l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.count.read.Add(1)
-	if c, err := to.takeOver(context.Background(), pg, l); !errors.Is(err, errTalkative) {
-		if err == nil {
-			_ = c.Net.Close()
-		}
-		t.Errorf("took over %v, %v", c, err)
-	}
-	if <-closed; pings != syncTries {
-		t.Errorf("%d pings, want %d", pings, syncTries)
-	}
-}
-
 // query runs a simple Query on a backend that was taken over and returns the
 // first column of the last row; an error as its SQLSTATE.
 func query(t *testing.T, c *Conn, sql string) string {
 	t.Helper()
-	send(stream(c), message('Q', sql+"\x00"))
+	send(c.stream(), message('Q', sql+"\x00"))
 	return answer(t, c)
-}
-
-// stream is what to talk on, which blocks still.
-func stream(c *Conn) net.Conn {
-	if c.TLS != nil {
-		return c.TLS.TLS()
-	}
-	return c.Net
 }
 
 // answer reads up to ReadyForQuery.
 func answer(t *testing.T, c *Conn) string {
 	t.Helper()
-	r := bufio.NewReader(stream(c))
+	r := bufio.NewReader(c.stream())
 	var out string
 	for {
 		var head [5]byte

@@ -14,12 +14,11 @@ import (
 // crypto/tls allows that, within rules (conn.go: readRecordOrCCS, Write): a read may fail with an error whose Temporary is
 // true, and is taken up where it stopped; an error of Write is final, so a write takes everything.
 type Adapter struct {
-	conn *tls.Conn // on top; nil until Server or Over
+	conn *tls.Conn // on top; nil until Server or Client
 
 	// Of the login's code; dropped at the take-over.
 	blocking net.Conn
 	ahead    []byte // read from blocking before TLS began, still to be read by it
-	polling  bool   // see Poll
 
 	// Owned by the loop.
 	sock     *Conn
@@ -34,7 +33,6 @@ type Adapter struct {
 	said     bool   // the end of the stream has been sent
 	out      []byte // borrowed; ciphertext that has not been handed to the socket
 	kept     []byte // borrowed; the tls.Conn's input buffer stands on it between two calls
-	unread   []byte // plaintext that comes before what the tls.Conn has
 }
 
 // NewAdapter makes an Adapter that blocks on nc.
@@ -47,21 +45,17 @@ func (a *Adapter) Server(config *tls.Config, ahead []byte) *tls.Conn {
 	return a.conn
 }
 
-// Over says that somebody else has put c on top of the adapter.
-func (a *Adapter) Over(c *tls.Conn) { a.conn = c }
+// Client puts the client's side of TLS on top of the adapter.
+func (a *Adapter) Client(config *tls.Config) *tls.Conn {
+	a.conn = tls.Client(a, config)
+	return a.conn
+}
 
 // NetConn is what the adapter was made of, nil behind the take-over.
 func (a *Adapter) NetConn() net.Conn { return a.blocking }
 
 // TLS is what is on top of the adapter.
 func (a *Adapter) TLS() *tls.Conn { return a.conn }
-
-// Poll makes reads of an adapter that still blocks fail with a temporary error instead of asking the connection, or ends that:
-// so the caller finds out what those above the adapter have read and not used. Unread gives that back.
-func (a *Adapter) Poll(on bool) { a.polling = on }
-
-// Unread puts plaintext in front of what the tls.Conn will give. p is kept.
-func (a *Adapter) Unread(p []byte) { a.unread = p }
 
 // errLater is how a read says that nothing is there now. crypto/tls asks an error only whether it is temporary.
 var errLater net.Error = laterError{}
@@ -101,9 +95,6 @@ func (a *Adapter) readBlocking(p []byte) (int, error) {
 		n := copy(p, a.ahead)
 		a.ahead = a.ahead[n:]
 		return n, nil
-	}
-	if a.polling {
-		return 0, errLater
 	}
 	return a.blocking.Read(p)
 }

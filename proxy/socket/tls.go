@@ -36,12 +36,6 @@ func (c *Conn) Pending() bool { return c.tls != nil && !c.tls.rested }
 func (c *Conn) readTLS(shared *IO, p []byte) (int, error) {
 	a := c.tls
 	a.begin(c, shared)
-	if len(a.unread) > 0 {
-		a.rested = false
-		n := copy(p, a.unread)
-		a.unread = a.unread[n:]
-		return n, nil
-	}
 	n := 0
 	if a.err == nil {
 		n = a.decrypt(p)

@@ -180,8 +180,7 @@ func echoed(t *testing.T, loop *eventloop.Loop, shared *socket.IO, config *tls.C
 	a := socket.NewAdapter(ours)
 	var top, peer *tls.Conn
 	if client {
-		top, peer = tls.Client(a, config), tls.Server(under, config)
-		a.Over(top)
+		top, peer = a.Client(config), tls.Server(under, config)
 	} else {
 		top, peer = a.Server(config, nil), tls.Client(under, config)
 	}

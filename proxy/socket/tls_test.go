@@ -60,8 +60,7 @@ func newTLSPair(t *testing.T, config *tls.Config, client bool, early string, rea
 	a := NewAdapter(ours)
 	var top *tls.Conn
 	if client {
-		top = tls.Client(a, config)
-		a.Over(top)
+		top = a.Client(config)
 		p.peer = tls.Server(theirs, config)
 	} else {
 		top = a.Server(config, nil)
@@ -190,13 +189,6 @@ func TestTLSGoesOnBehindTheTakeOver(t *testing.T) {
 		p.peerSends("second query")
 		p.expect("second query")
 	})
-}
-
-func TestUnreadPlaintextComesFirst(t *testing.T) {
-	p := newTLSPair(t, tlsConfig(tls.VersionTLS13), true, "", 0)
-	p.tls.Unread([]byte("before "))
-	p.peerSends("after")
-	p.expect("before after")
 }
 
 func TestSmallReadsLoseNothing(t *testing.T) {

@@ -75,22 +75,6 @@ func TestKeysLogInWithoutThePassword(t *testing.T) {
 	}
 }
 
-func TestConnectGivesAConnectionToAskOn(t *testing.T) {
-	d, v := roles(t)
-	_, keys := scram.Derive(appPassword, v.Salt, v.Iterations)
-	to := targetOf(d)
-	to.User, to.Password, to.Substitutes = "app", "", Substitutes{Keys: []scram.Keys{keys}}
-	pg, err := Connect(context.Background(), to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = pg.Close(context.Background()) }()
-	r := pg.ExecParams(context.Background(), "select current_user || $1", [][]byte{[]byte("!")}, nil, nil, nil).Read()
-	if r.Err != nil || string(r.Rows[0][0]) != "app!" {
-		t.Errorf("%q, %v", r.Rows, r.Err)
-	}
-}
-
 func TestHashLogsInWhereTheServerAsksForMD5(t *testing.T) {
 	d, _ := roles(t)
 	to := targetOf(d)

@@ -1,0 +1,36 @@
+package relay
+
+import (
+	"time"
+
+	"weir/proxy/eventloop"
+	"weir/proxy/socket"
+)
+
+// tendsPerLimit is how often a backend's connection is tended within the limit of its silence.
+const tendsPerLimit = 4
+
+// TendSilence looks after the connections to servers that the kernel ends when a server is silent for that long: one that only takes
+// nothing in for the time being is not silent. Any goroutine, once.
+func (e *Engine) TendSilence(limit time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	timer := new(eventloop.Timer)
+	timer.Func = func() {
+		e.tend(limit)
+		e.loop.Set(timer, limit/tendsPerLimit)
+	}
+	e.loop.Post(timer.Func)
+}
+
+// tend costs two system calls for each backend, idle ones included: a limit that is off is set again.
+func (e *Engine) tend(limit time.Duration) {
+	for _, l := range e.lanes {
+		for _, b := range l.backends {
+			if b != nil && b.sock.FD() >= 0 {
+				_ = socket.TendUserTimeout(b.sock.FD(), limit) // a unix socket has no limit
+			}
+		}
+	}
+}

@@ -100,6 +100,7 @@ type Timeouts struct {
 	QueryWaitTimeout       Duration
 	ServerLifetime         Duration
 	ServerIdleTimeout      Duration
+	PoolIdleTimeout        Duration
 	ServerConnectTimeout   Duration
 	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
 	ClientLoginTimeout     Duration
@@ -150,6 +151,7 @@ func Default() *Config {
 			QueryWaitTimeout:     120 * second,
 			ServerLifetime:       3600 * second,
 			ServerIdleTimeout:    600 * second,
+			PoolIdleTimeout:      60 * second,
 			ServerConnectTimeout: 15 * second,
 			ServerLoginRetry:     15 * second,
 			ClientLoginTimeout:   60 * second,

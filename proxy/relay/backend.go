@@ -131,7 +131,12 @@ func (b *Backend) begin() {
 }
 
 // noteText adds what a statement's text may do to the session.
-func (b *Backend) noteText(e sqlscan.Effects) { b.effects |= e }
+func (b *Backend) noteText(e sqlscan.Effects) {
+	b.effects |= e
+	if e&sqlscan.Databases != 0 {
+		b.lane.engine.vacateAll()
+	}
+}
 
 // mayDeallocate reports whether something that was sent may end statements that clients share.
 func (b *Backend) mayDeallocate() bool {

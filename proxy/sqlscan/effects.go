@@ -56,6 +56,9 @@ const (
 	Setseed    // setseed: the seed of random() outlives the transaction
 	// TransactionBlock is BEGIN and START TRANSACTION.
 	TransactionBlock
+	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
+	// session, but other sessions may be in its way.
+	Databases
 	// Opaque is text that could not be read with certainty (an unterminated
 	// quote or comment, U&"names", a multi-byte encoding in which ASCII bytes
 	// may be half a character) or that calls a function of PostgreSQL's own that
@@ -67,7 +70,7 @@ const (
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Discard",
-	"Load", "Do", "Call", "Setseed", "TransactionBlock", "Opaque",
+	"Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.

@@ -20,6 +20,8 @@ const (
 	kwBegin
 	kwStart
 	kwDeclare
+	kwAlter
+	kwDrop
 
 	// Words that matter behind certain others.
 	kwLocal
@@ -36,6 +38,7 @@ const (
 	kwWith
 	kwHold
 	kwTrue
+	kwDatabase
 
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
@@ -54,7 +57,7 @@ const wordBytesMax = 40
 var words = map[string]keyword{
 	"set": kwSet, "reset": kwReset, "listen": kwListen, "unlisten": kwUnlisten, "prepare": kwPrepare,
 	"deallocate": kwDeallocate, "discard": kwDiscard, "load": kwLoad, "do": kwDo, "call": kwCall,
-	"begin": kwBegin, "start": kwStart, "declare": kwDeclare,
+	"begin": kwBegin, "start": kwStart, "declare": kwDeclare, "alter": kwAlter, "drop": kwDrop, "database": kwDatabase,
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,

@@ -10,6 +10,7 @@ const (
 	behindSetTx                // SET TRANSACTION or CONSTRAINTS, with the same exception
 	behindPrepare              // PREPARE
 	behindPrepTx               // PREPARE TRANSACTION, unless that is the statement's name
+	behindObject               // CREATE, ALTER or DROP
 	inBody                     // no more to find from here on, save inside
 	inDeclare                  // the body of DECLARE
 )
@@ -111,7 +112,7 @@ func (s *Scanner) token(c byte) {
 		if c != '\'' {
 			s.effects |= Prepare
 		}
-	case behindSet, behindPrepare:
+	case behindSet, behindPrepare, behindObject:
 		s.head(kwNone)
 	default: // within a statement whose beginning is known
 	}
@@ -149,6 +150,11 @@ func (s *Scanner) head(kw keyword) {
 		}
 	case behindPrepTx:
 		s.found(Prepare) // PREPARE transaction AS ...: a statement of that name
+	case behindObject:
+		s.step = inBody
+		if kw == kwDatabase {
+			s.found(Databases)
+		}
 	case inBody, inDeclare:
 	}
 }
@@ -163,6 +169,8 @@ func (s *Scanner) first(kw keyword) {
 		s.step = behindPrepare
 	case kwDeclare:
 		s.step = inDeclare
+	case kwCreate, kwAlter, kwDrop:
+		s.step = behindObject
 	case kwReset:
 		s.effects |= Reset
 	case kwListen:

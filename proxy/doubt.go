@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"syscall"
 	"time"
 
@@ -16,13 +17,11 @@ const (
 	doubtTime = 30 * time.Millisecond
 	// longDoubtTime is how long one is in doubt that names no database and no setting, as HAProxy's pgsql-check.
 	longDoubtTime = 250 * time.Millisecond
-	// doubtTick is how often it is looked whether the client is still there.
-	doubtTick = 5 * time.Millisecond
 )
 
 // stays reports whether a client whose pool is not open yet is still there a moment after its login, which it has been told of.
 func (p *Proxy) stays(c *prelogin.Conn, result *login.Result) bool {
-	if p.router.knows(result.Database, result.User) || c.Buffered() > 0 {
+	if p.router.knows(result.Database, result.User) {
 		return true
 	}
 	if _, err := result.Conn.Write(result.Owed); err != nil {
@@ -33,32 +32,53 @@ func (p *Proxy) stays(c *prelogin.Conn, result *login.Result) bool {
 	if result.Database == result.User && len(result.Settings) == 0 {
 		doubt = longDoubtTime
 	}
-	here := true
-	c.Apart(func() {
-		for end := time.Now().Add(doubt); here && time.Now().Before(end) && p.ctx.Err() == nil; {
-			time.Sleep(doubtTick)
-			here = !leaves(c)
+	for end := time.Now().Add(doubt); ; {
+		switch signOf(c) {
+		case signGone:
+			return false
+		case signThere:
+			return true
 		}
-	})
-	return here
+		if rest := time.Until(end); rest <= 0 || !c.Stir(rest) {
+			return true
+		}
+	}
 }
 
-// leaves reports whether a client has hung up, or says Terminate, before anything else. With TLS only the former shows.
-func leaves(c *prelogin.Conn) bool {
+// sign is what can be seen of a client without reading what it sends.
+type sign uint8
+
+const (
+	signNone  sign = iota // it has sent nothing yet
+	signGone              // it has hung up, or says Terminate, before anything else
+	signThere             // it has sent something else; with TLS whatever it sends is that
+)
+
+func signOf(c *prelogin.Conn) sign {
+	if ahead := c.Ahead(); len(ahead) > 0 {
+		return signIn(ahead)
+	}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return false
+		return signThere
 	}
 	var first [1]byte
 	var n int
-	_ = raw.Control(func(fd uintptr) { // of a rawConn, which does not fail
+	_ = raw.Control(func(fd uintptr) { // which does not fail here
 		n, _, err = syscall.Recvfrom(int(fd), first[:], syscall.MSG_PEEK)
 	})
-	switch err {
-	case nil:
-		return n == 0 || first[0] == wire.ClientTerminate
-	case syscall.EAGAIN, syscall.EINTR:
-		return false
+	switch {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
+		return signNone
+	case err != nil, n == 0:
+		return signGone
 	}
-	return true
+	return signIn(first[:])
+}
+
+func signIn(sent []byte) sign {
+	if sent[0] == wire.ClientTerminate {
+		return signGone
+	}
+	return signThere
 }

@@ -74,10 +74,13 @@ func (p *places) renew(h holder, now *claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
-	held := t.held
-	p.byDB[t.scope] -= held
+	for range t.held {
+		decrement(p.byDB, t.scope)
+	}
 	t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	p.byDB[t.scope] += held
+	if t.held > 0 {
+		p.byDB[t.scope] += t.held
+	}
 }
 
 // Take implements relay.Places.

@@ -41,12 +41,12 @@ type Engine struct {
 	loop  *eventloop.Loop
 	io    socket.IO
 
-	lanes   []*Lane
-	clients slots[Client] // by cancel slot
-	sweeper eventloop.Timer
-	closing []*Client // their last bytes are under way, or the peer's are awaited
-	vacated int64     // until when backends of pools without clients are in the way of something
-	drain   drain
+	lanes    []*Lane
+	clients  slots[Client] // by cancel slot
+	sweeper  eventloop.Timer
+	closing  []*Client // their last bytes are under way, or the peer's are awaited
+	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
+	drain    drain
 
 	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
 }

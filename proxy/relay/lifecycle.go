@@ -14,7 +14,9 @@ const (
 	emptySweeps = 2
 	// vacateFor is how long PostgreSQL waits for other sessions to leave a database that is dropped, renamed or copied:
 	// CountOtherDBBackends in its src/backend/storage/ipc/procarray.c.
-	vacateFor = int64(5 * time.Second)
+	vacateFor = 5 * time.Second
+	// vacateEvery bounds what clients that do so all the time cost: looking at every lane.
+	vacateEvery = 100 * time.Millisecond
 )
 
 // Reconfigure gives the lane other settings. Backends and clients stay; what is under way goes on as it began. A lane cannot begin or
@@ -46,14 +48,13 @@ func (l *Lane) Close() {
 // Vacate closes the idle backends of pools that have no client, now and for as long as PostgreSQL waits for them to go. Any goroutine.
 func (e *Engine) Vacate() { e.loop.Post(e.vacate) }
 
-// vacate is bounded by the sweep: the first one is at once, those that follow within a second are one.
+// vacate leaves to the sweeps what comes too soon after the last time.
 func (e *Engine) vacate() {
-	now := e.loop.Now()
-	again := e.vacated > now
-	e.vacated = now + vacateFor
-	if !again {
-		e.eachLane((*Lane).vacate)
+	if e.vacating != 0 && e.since(e.vacating) < vacateEvery {
+		return
 	}
+	e.vacating = max(e.loop.Now(), 1)
+	e.eachLane((*Lane).vacate)
 }
 
 // vacateAll has all engines vacate.
@@ -83,7 +84,7 @@ func (l *Lane) populated() {
 
 // sweepLanes closes what is in the way, and takes the lanes whose time is over out of the table.
 func (e *Engine) sweepLanes() {
-	if e.vacated > e.loop.Now() {
+	if e.vacating != 0 && e.since(e.vacating) < vacateFor {
 		e.eachLane((*Lane).vacate)
 	}
 	e.lanes = slices.DeleteFunc(e.lanes, (*Lane).over)

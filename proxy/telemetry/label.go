@@ -12,7 +12,7 @@ import (
 // Clients name databases, users and SQLSTATEs. Prometheus takes valid UTF-8 only, and refuses a whole scrape for one series that comes
 // twice; each series costs memory here and there. So names become labels here, and nowhere else.
 const (
-	// labelMax bounds a label's value, in bytes. Names that PostgreSQL knows have 63, those of [databases] up to 255.
+	// labelMax bounds a label's value, in bytes. Names that clients give are cut to 63 before.
 	labelMax = 255
 	// seriesMax bounds the pools that have series of their own, about 150 each.
 	seriesMax = 1000

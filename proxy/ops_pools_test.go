@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/config"
 	"weir/internal/pgserver"
@@ -188,6 +189,24 @@ func TestDatabasesWithoutClientsCanBeDroppedRenamedAndCopied(t *testing.T) {
 	c.Query("SELECT 1")
 	c.Terminate()
 	admin.Query("DROP DATABASE pools_three")
+}
+
+// Nor are the sessions in which users are looked up, which are in the client's own database.
+func TestDatabaseOfLookupsCanBeDropped(t *testing.T) {
+	d := guarded(t)
+	d.Exec(t, "CREATE DATABASE passing")
+	w := start(t, d, asksForUsers)
+	if got := logInAs(t, w, &pgserver.Database{Server: d.Server, Name: "passing"}, "app", "right"); got != "app" {
+		t.Fatal(got)
+	}
+	c, err := pgconn.Connect(context.Background(), fmt.Sprintf("postgres://asker:ask@%s/%s?sslmode=disable", w.Addr, d.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	if _, err := tryAsk(c, "DROP DATABASE passing"); err != nil {
+		t.Error(err)
+	}
 }
 
 // Load balancers connect, or log in, and hang up. That costs no pool, no dial and no line.

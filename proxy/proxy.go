@@ -125,8 +125,9 @@ func (p *Proxy) follow(g *generation) {
 	p.router.renew(g)
 }
 
-// vacate closes the idle backends of all pools that have no client.
+// vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
 func (p *Proxy) vacate() {
+	p.accounts.directory.Vacate()
 	for _, e := range p.engines {
 		e.Vacate()
 	}

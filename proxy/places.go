@@ -81,6 +81,8 @@ func (p *places) renew(h holder, now *claim) {
 	if t.held > 0 {
 		p.byDB[t.scope] += t.held
 	}
+	for p.offer() {
+	}
 }
 
 // Take implements relay.Places.
@@ -162,20 +164,26 @@ func (p *places) Give(l *relay.Lane) {
 	p.release(p.holders[l])
 }
 
-// release frees a place and keeps it for the holder that has waited longest, of those that can use it.
+// release frees a place and offers it.
 func (p *places) release(t *claim) {
 	t.held--
 	decrement(p.byDB, t.scope)
 	decrement(p.byUser, t.pool.user)
+	p.offer()
+}
+
+// offer keeps a place, if there is one, for the holder that has waited longest, of those that can use it. False: there is none.
+func (p *places) offer() bool {
 	for _, w := range p.waiting {
 		if o := p.holders[w]; p.room(o) {
 			p.hold(o)
 			o.kept = true
 			p.forget(w)
 			w.Nudge()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.

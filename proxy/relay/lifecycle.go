@@ -9,9 +9,9 @@ import (
 // It ends when it has neither clients nor backends and its owner agrees to forget it.
 
 const (
-	// emptySweeps is how many sweeps, about a second each, a lane without clients and backends is kept for: a client that tries again
-	// at once finds what is known of the server's trouble.
-	emptySweeps = 2
+	// emptySweeps is how many sweeps, about a second apart, must have found a lane without clients and backends before the one that ends
+	// it: a client that tries again at once finds what is known of the server's trouble.
+	emptySweeps = 1
 	// vacateFor is how long PostgreSQL waits for other sessions to leave a database that is dropped, renamed or copied:
 	// CountOtherDBBackends in its src/backend/storage/ipc/procarray.c.
 	vacateFor = 5 * time.Second

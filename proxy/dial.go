@@ -62,9 +62,9 @@ type dialer struct {
 
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
 // user is asked for each time, because a login may have shown something else since.
-func (r *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.DialError) {
-	find := func() backend.Target { return r.targets.of(key) }
-	conn, failure := r.connect(ctx, key, find)
+func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.DialError) {
+	find := func() backend.Target { return d.targets.of(key) }
+	conn, failure := d.connect(ctx, key, find)
 	if failure != nil {
 		return nil, failure
 	}
@@ -80,11 +80,11 @@ func (r *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 }
 
 // connect logs in to a server; find says where and as whom.
-func (r *dialer) connect(ctx context.Context, key poolKey, find func() backend.Target) (*backend.Conn, *relay.DialError) {
+func (d *dialer) connect(ctx context.Context, key poolKey, find func() backend.Target) (*backend.Conn, *relay.DialError) {
 	target := find()
 	conn, err := backend.Dial(ctx, target)
 	if ofPassword(err) {
-		again, trouble := r.accounts.refresh(ctx, key)
+		again, trouble := d.accounts.refresh(ctx, key)
 		switch {
 		case trouble != nil:
 			e := dialError(target, err)

@@ -101,6 +101,7 @@ type Timeouts struct {
 	QueryWaitTimeout       Duration
 	ServerLifetime         Duration
 	ServerIdleTimeout      Duration
+	PoolIdleTimeout        Duration
 	ServerConnectTimeout   Duration
 	ServerTCPTimeout       Duration // 0: the kernel's
 	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
@@ -153,6 +154,7 @@ func Default() *Config {
 			QueryWaitTimeout:     120 * second,
 			ServerLifetime:       3600 * second,
 			ServerIdleTimeout:    600 * second,
+			PoolIdleTimeout:      60 * second,
 			ServerConnectTimeout: 15 * second,
 			ServerTCPTimeout:     60 * second,
 			ServerLoginRetry:     15 * second,

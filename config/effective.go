@@ -21,6 +21,7 @@ type Override struct {
 
 	QueryWaitTimeout       *Duration
 	ServerLifetime         *Duration
+	PoolIdleTimeout        *Duration
 	ClientIdleTimeout      *Duration
 	QueryTimeout           *Duration
 	IdleTransactionTimeout *Duration
@@ -44,6 +45,7 @@ type PoolSettings struct {
 	QueryWaitTimeout       Duration
 	ServerLifetime         Duration
 	ServerIdleTimeout      Duration
+	PoolIdleTimeout        Duration
 	ServerConnectTimeout   Duration
 	ServerLoginRetry       Duration
 	ClientIdleTimeout      Duration
@@ -89,6 +91,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 		QueryWaitTimeout:         first(u.QueryWaitTimeout, d.QueryWaitTimeout, c.Timeouts.QueryWaitTimeout),
 		ServerLifetime:           first(u.ServerLifetime, d.ServerLifetime, c.Timeouts.ServerLifetime),
 		ServerIdleTimeout:        c.Timeouts.ServerIdleTimeout,
+		PoolIdleTimeout:          first(u.PoolIdleTimeout, d.PoolIdleTimeout, c.Timeouts.PoolIdleTimeout),
 		ServerConnectTimeout:     c.Timeouts.ServerConnectTimeout,
 		ServerLoginRetry:         c.Timeouts.ServerLoginRetry,
 		ClientIdleTimeout:        first(u.ClientIdleTimeout, d.ClientIdleTimeout, c.Timeouts.ClientIdleTimeout),

@@ -131,8 +131,9 @@ var poolSettings = []setting{
 		section: "pool", name: "min_pool_size", unit: "backends", max: backendsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MinPoolSize },
 		override: func(o *Override) any { return &o.MinPoolSize },
-		meaning: "How many backends are kept although they are idle, from the pool's first client on; from the start where the " +
-			"database has a user of its own. Where a database or a user makes pool_size smaller than that, pool_size holds.",
+		meaning: "How many backends are kept although they are idle, while the pool has clients; always, from the start on, where the " +
+			"database has a user of its own, until the server says that there is no such database or user. Where a database or a " +
+			"user makes pool_size smaller than that, pool_size holds.",
 	},
 	{
 		section: "pool", name: "reserve_pool_size", unit: "backends", max: backendsMax, in: inDatabases | inUsers,
@@ -150,7 +151,8 @@ var poolSettings = []setting{
 		section: "pool", name: "max_dials", unit: "connections", min: 1, max: dialsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxDials },
 		override: func(o *Override) any { return &o.MaxDials },
-		meaning: "How many connections to the server a pool may be opening at the same time. A new backend costs the " +
+		meaning: "How many connections to the server a pool may be opening at the same time; clients that replicate, who have no pool, share " +
+			"as many of their own, all of a section of [databases] together. A new backend costs the " +
 			"server a process and, with SCRAM, thousands of hashes: a burst of clients must not become a burst of these.",
 		why: "PgBouncer opens one at a time, which makes a cold pool slow where the network is.",
 	},
@@ -266,7 +268,9 @@ var limitSettings = []setting{
 		section: "limits", name: "max_db_connections", unit: "backends", max: backendsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Limits.MaxDBConnections },
 		override: func(o *Override) any { return &o.MaxDBConnections },
-		meaning:  "How many backends a database may have, over the pools of all its users.",
+		meaning: "How many backends a database may have, over the pools of all its users. Set here, it counts what leads to one database of " +
+			"one server, by whatever names; set for a database, it counts what that section leads to.",
+		why: "PgBouncer counts by the name that clients use, so a second name for a database has a limit of its own.",
 	},
 	{
 		section: "limits", name: "max_user_connections", unit: "backends", max: backendsMax, in: inUsers,
@@ -278,7 +282,7 @@ var limitSettings = []setting{
 		section: "limits", name: "max_db_client_connections", unit: "clients", max: clientsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Limits.MaxDBClientConnections },
 		override: func(o *Override) any { return &o.MaxDBClientConnections },
-		meaning:  "How many clients a database may have.",
+		meaning:  "How many clients a database may have, counted as for max_db_connections.",
 	},
 	{
 		section: "limits", name: "max_user_client_connections", unit: "clients", max: clientsMax, in: inUsers,

@@ -23,6 +23,16 @@ var timeoutSettings = []setting{
 		meaning: "A backend idle for this long is closed, down to min_pool_size.",
 	},
 	{
+		section: "timeouts", name: "pool_idle_timeout", in: inDatabases,
+		field:    func(c *Config) any { return &c.Timeouts.PoolIdleTimeout },
+		override: func(o *Override) any { return &o.PoolIdleTimeout },
+		meaning: "A pool that has had no client for this long closes its idle backends and is forgotten, with its metrics. min_pool_size " +
+			"keeps them only where the database has a user of its own. Off, they stay for server_idle_timeout. Backends in the way of a " +
+			"CREATE, ALTER or DROP DATABASE that a client sends through weir are closed at once, if their pool has no client.",
+		why: "PgBouncer keeps idle backends of databases that nobody uses any more for server_idle_timeout, and the pools themselves for " +
+			"ever; a DROP DATABASE fails for as long.",
+	},
+	{
 		section: "timeouts", name: "server_connect_timeout",
 		field:   func(c *Config) any { return &c.Timeouts.ServerConnectTimeout },
 		meaning: "How long connecting and logging in to a server may take. Off, it is left to the kernel, which takes minutes.",

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// nameMax bounds the names of databases and users in [databases] and [users], in bytes. PostgreSQL's own end after
-// 63 (NAMEDATALEN), but a startup packet may hold longer ones and a database here is only a name for another.
-const nameMax = 255
+// nameMax bounds the names of databases and users in [databases] and [users], in bytes: NAMEDATALEN - 1, in PostgreSQL's
+// src/include/pg_config_manual.h. What clients say beyond is cut, as PostgreSQL cuts it.
+const nameMax = 63
 
 // socketPathMax bounds a unix socket's path, in bytes: sun_path has 104 on macOS, 108 on Linux, with a zero at the end.
 const socketPathMax = 103

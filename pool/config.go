@@ -13,9 +13,13 @@ const defaultMaxDials = 4
 // Config holds a pool's sizes and timeouts. A timeout of 0 is off.
 type Config struct {
 	Size        int // backends at most, reserve aside; at least 1
-	MinSize     int // backends kept from the first Tick until Close; above Size it counts as Size
+	MinSize     int // backends kept while the pool has clients; above Size it counts as Size
 	ReserveSize int // backends above Size for those who wait long; 0 or ReserveTimeout 0: none
 	MaxDials    int // dials under way at most; 0 means 4
+
+	// KeepMin has MinSize backends kept without clients, too, from the first Tick
+	// until Close.
+	KeepMin bool
 
 	// ReserveTimeout is how long a client waits before the reserve is opened.
 	ReserveTimeout time.Duration
@@ -28,6 +32,9 @@ type Config struct {
 	ServerLifetime time.Duration
 	// ServerIdleTimeout is how long a backend above MinSize may stay unused.
 	ServerIdleTimeout time.Duration
+	// PoolIdleTimeout is how long a pool without clients keeps its idle
+	// backends.
+	PoolIdleTimeout time.Duration
 	// ServerLoginRetry bounds the back-off after failed dials, the patience of
 	// waiters with a server that is away, and the time for which its last error
 	// is told to new clients at once. With 0 a first failure fails the waiters,
@@ -50,6 +57,7 @@ func (cfg Config) checked() Config {
 		{"QueryWaitTimeout", int64(cfg.QueryWaitTimeout), 0},
 		{"ServerLifetime", int64(cfg.ServerLifetime), 0},
 		{"ServerIdleTimeout", int64(cfg.ServerIdleTimeout), 0},
+		{"PoolIdleTimeout", int64(cfg.PoolIdleTimeout), 0},
 		{"ServerLoginRetry", int64(cfg.ServerLoginRetry), 0},
 	} {
 		if n.value < n.least {

@@ -49,6 +49,11 @@ const (
 	CauseLifetime
 	// CauseIdleTimeout closes a backend unused for ServerIdleTimeout.
 	CauseIdleTimeout
+	// CausePoolIdle closes the idle backends of a pool that has had no client for
+	// PoolIdleTimeout.
+	CausePoolIdle
+	// CauseVacated closes them because the caller needs them gone.
+	CauseVacated
 	// CauseSurplus closes a backend above Size: a reserve backend that is no
 	// longer needed, or one too many since Configure.
 	CauseSurplus
@@ -73,6 +78,10 @@ func (c Cause) String() string {
 		return "server_lifetime"
 	case CauseIdleTimeout:
 		return "server_idle_timeout"
+	case CausePoolIdle:
+		return "pool_idle_timeout"
+	case CauseVacated:
+		return "vacated"
 	case CauseSurplus:
 		return "surplus"
 	case CauseReclaimed:

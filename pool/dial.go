@@ -180,9 +180,13 @@ func (p *Pool) giveUp(now Instant) {
 
 // need reports whether one more dial is wanted.
 func (p *Pool) need() bool {
-	return p.waiting > p.count[Dialling] ||
-		p.total() < p.cfg.MinSize ||
-		p.turnedAway && p.total() == 0 && p.trouble.strikes > 0
+	if p.waiting > p.count[Dialling] {
+		return true
+	}
+	if p.pointless() {
+		return false
+	}
+	return p.total() < p.floor() || p.turnedAway && p.total() == 0 && p.trouble.strikes > 0
 }
 
 // dialMore dials what is wanted and allowed.

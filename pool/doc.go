@@ -36,11 +36,20 @@
 // # When a backend is dialled
 //
 // One dial for each waiter that no dial under way will serve, and for what
-// lacks of MinSize (from the first Tick until Close, clients or none). Never
+// lacks of MinSize (while there are clients; with KeepMin always, from the first
+// Tick until Close). Never
 // more than MaxDials at once, never more than Size backends, and up to
 // ReserveSize more when the first waiter that no dial will serve has waited for
 // ReserveTimeout. When nobody waits, backends above Size are closed as they
 // come free.
+//
+// # When the clients are gone
+//
+// A pool without clients keeps its idle backends for PoolIdleTimeout, so that a
+// client that comes back soon finds them, and then closes them, down to MinSize
+// with KeepMin. What a server has refused (no such database, no such user) is
+// not asked for again without a client. So a pool comes to its end by itself;
+// Deserted says so, and the caller forgets it.
 //
 // # When a dial fails
 //

@@ -36,10 +36,14 @@ func (p *Pool) expire(now Instant) {
 	for p.idleTimeoutDue() <= now {
 		p.close(p.longestIdle(), CauseIdleTimeout)
 	}
+	if p.vacancyDue() <= now {
+		p.closeIdle(CausePoolIdle)
+	}
 }
 
+// idleTimeoutDue returns when the longest idle backend is idle for too long.
 func (p *Pool) idleTimeoutDue() Instant {
-	if p.count[Idle] == 0 || p.live() <= p.cfg.MinSize {
+	if p.count[Idle] == 0 || p.live() <= p.floor() {
 		return Never
 	}
 	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)
@@ -48,7 +52,7 @@ func (p *Pool) idleTimeoutDue() Instant {
 // idleDue returns when expire has something to do. It looks at all idle
 // backends, which is why Want and Freed lower Pool.next instead of planning.
 func (p *Pool) idleDue() Instant {
-	due := p.idleTimeoutDue()
+	due := min(p.idleTimeoutDue(), p.vacancyDue())
 	for b := p.longestIdle(); b != 0; b = p.backends[b].prev {
 		due = min(due, p.backends[b].expires)
 	}

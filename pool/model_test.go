@@ -19,6 +19,9 @@ type model struct {
 	since   Instant
 	// pardoned is when the credentials changed last.
 	pardoned Instant
+	// empty is set while there are no clients, since left.
+	empty bool
+	left  Instant
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -77,7 +80,24 @@ func (m *model) certain() bool {
 }
 
 func (m *model) wanted() bool {
-	return len(m.wait) > len(m.dials) || m.total() < m.cfg.MinSize || m.probe && m.total() == 0 && m.away.n > 0
+	if m.empty && m.away.n > 0 && m.refused {
+		return len(m.wait) > len(m.dials)
+	}
+	return len(m.wait) > len(m.dials) || m.total() < m.least() || m.probe && m.total() == 0 && m.away.n > 0
+}
+
+func (m *model) least() int {
+	if m.empty && !m.cfg.KeepMin {
+		return 0
+	}
+	return m.cfg.MinSize
+}
+
+// vacate closes what is idle above the least.
+func (m *model) vacate(why Cause) {
+	for len(m.idle) > 0 && m.live() > m.least() {
+		m.close(take(&m.idle, m.idle[0].b).b, why)
+	}
 }
 
 func (m *model) allowed() bool {
@@ -180,7 +200,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 	m.now, m.ids, m.out = now, ids, nil
 	switch o.verb {
 	case "want":
-		if m.want(o.client, o.settings) {
+		if back := m.empty; m.want(o.client, o.settings) && !back {
 			return m.out
 		}
 	case "forget":
@@ -207,7 +227,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 			take(&m.lent, o.backend)
 		}
 	case "reclaim":
-		if len(m.idle) > 0 && m.live() > m.cfg.MinSize {
+		if len(m.idle) > 0 && m.live() > m.least() {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseReclaimed)
 		}
 		return m.out
@@ -217,6 +237,16 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		m.pardoned = now
 		if m.refused {
 			m.away = modelObstacle{}
+		}
+	case "clients":
+		m.empty = false
+	case "no-clients":
+		if !m.empty {
+			m.empty, m.left = true, now
+		}
+	case "vacate":
+		if m.empty {
+			m.vacate(CauseVacated)
 		}
 	case "configure":
 		m.configure(o.cfg)
@@ -237,6 +267,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 
 // want reports whether an idle backend answered it.
 func (m *model) want(c ClientID, s SettingsID) bool {
+	m.empty = false
 	switch {
 	case len(m.idle) > 0:
 		best := len(m.idle) - 1
@@ -331,7 +362,10 @@ func (m *model) tick() {
 			m.close(take(&m.idle, e.b).b, CauseLifetime)
 		}
 	}
-	for len(m.idle) > 0 && m.live() > m.cfg.MinSize && m.over(m.idle[0].since, m.cfg.ServerIdleTimeout) {
+	for len(m.idle) > 0 && m.live() > m.least() && m.over(m.idle[0].since, m.cfg.ServerIdleTimeout) {
 		m.close(take(&m.idle, m.idle[0].b).b, CauseIdleTimeout)
+	}
+	if m.empty && m.over(m.left, m.cfg.PoolIdleTimeout) {
+		m.vacate(CausePoolIdle)
 	}
 }

@@ -49,6 +49,7 @@ type SettingsID uint32
 type Pool struct {
 	cfg       Config
 	draining  bool
+	vacant    Instant // since when the pool has no client; Never while it has
 	now       Instant // of the latest event
 	next      Instant // no Tick is needed before; never later than plan says
 	decisions []Decision
@@ -79,6 +80,7 @@ func New(cfg Config, seed uint64) *Pool {
 	p := &Pool{
 		cfg:      cfg.checked(),
 		next:     Never,
+		vacant:   Never, // it is made for a client
 		pardoned: -1,
 		backends: make([]backend, 1),
 		waiters:  make([]waiter, 1),
@@ -121,13 +123,17 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 	if p.Waiting(c) {
 		panic(fmt.Sprintf("pool: Want of c%d, which already waits", c))
 	}
+	back := p.vacant != Never // so MinSize counts again
+	p.vacant = Never
 	switch {
 	case p.count[Idle] > 0:
 		b := p.pickIdle(s)
 		p.move(b, Leased)
 		p.decide(Decision{Kind: Lease, Client: c, Backend: b})
-		p.check()
-		return
+		if !back {
+			p.check()
+			return
+		}
 	case p.draining:
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseDrain})
 		p.check()
@@ -138,7 +144,7 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 	default:
 		held := p.waiting > p.count[Dialling]
 		p.enqueue(now, c)
-		if held && now < p.next {
+		if held && !back && now < p.next {
 			// Somebody before c is held back already: what he may hope for,
 			// and when, is planned, and c's own turn and deadline come later.
 			p.check()
@@ -222,7 +228,7 @@ func (p *Pool) Next() Instant { return p.next }
 // and reports whether it did.
 func (p *Pool) Reclaim(now Instant) bool {
 	p.begin(now)
-	if p.count[Idle] == 0 || p.live() <= p.cfg.MinSize {
+	if p.count[Idle] == 0 || p.live() <= p.floor() {
 		return false
 	}
 	p.close(p.longestIdle(), CauseReclaimed)
@@ -310,6 +316,9 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	be.since = now
 	p.move(b, Idle)
 	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout))
+	if p.vacant != Never {
+		p.next = min(p.next, after(p.vacant, p.cfg.PoolIdleTimeout))
+	}
 	return true
 }
 

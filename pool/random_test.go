@@ -82,6 +82,8 @@ func (r *run) config() Config {
 		ServerLifetime:    pick(r.rand, 0, 30*time.Second, time.Hour),
 		ServerIdleTimeout: pick(r.rand, 0, 20*time.Second, 10*time.Minute),
 		ServerLoginRetry:  pick(r.rand, 0, time.Second, 15*time.Second),
+		KeepMin:           r.rand.IntN(3) == 0,
+		PoolIdleTimeout:   pick(r.rand, 0, 10*time.Second, time.Minute),
 	}
 }
 
@@ -122,6 +124,10 @@ func (r *run) next() op {
 			return op{verb: "configure", cfg: r.config()}
 		case n == 81 && r.rand.IntN(20) == 0:
 			return op{verb: "close"}
+		case n == 82 && len(m.wait) == 0:
+			return op{verb: "no-clients"}
+		case n == 83 && r.rand.IntN(3) == 0:
+			return op{verb: pick(r.rand, "clients", "vacate")}
 		case n < 85:
 			return op{verb: "tick"}
 		case n < 88:
@@ -144,6 +150,8 @@ func (r *run) legal(o op) bool {
 		return !waits
 	case "forget":
 		return waits
+	case "no-clients":
+		return len(m.wait) == 0
 	case "freed":
 		return has(m.lent)
 	case "lost":
@@ -214,6 +222,9 @@ func (r *run) event(o op) (err error) {
 	m, c := r.model, r.pool.Counts()
 	if c.Idle != len(m.idle) || c.Leased != len(m.lent) || c.Dialling != len(m.dials) || c.Waiting != len(m.wait) {
 		return fmt.Errorf("%s at %s: the pool counts %+v", o, time.Duration(r.now), c)
+	}
+	if deserted := m.empty && m.total() == 0 && (m.closed || !m.wanted()); r.pool.Deserted() != deserted {
+		return fmt.Errorf("%s at %s: deserted: pool %t, model %t", o, time.Duration(r.now), !deserted, deserted)
 	}
 	return nil
 }

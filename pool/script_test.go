@@ -71,9 +71,11 @@ func setting(cfg *Config, key, value string) (err error) {
 	n := map[string]*int{"size": &cfg.Size, "min": &cfg.MinSize, "reserve": &cfg.ReserveSize, "dials": &cfg.MaxDials}
 	d := map[string]*time.Duration{
 		"reserve-timeout": &cfg.ReserveTimeout, "query-wait": &cfg.QueryWaitTimeout, "lifetime": &cfg.ServerLifetime,
-		"idle-timeout": &cfg.ServerIdleTimeout, "login-retry": &cfg.ServerLoginRetry,
+		"idle-timeout": &cfg.ServerIdleTimeout, "login-retry": &cfg.ServerLoginRetry, "pool-idle": &cfg.PoolIdleTimeout,
 	}
 	switch {
+	case key == "keep":
+		cfg.KeepMin, err = strconv.ParseBool(value)
 	case n[key] != nil:
 		*n[key], err = strconv.Atoi(value)
 	case d[key] != nil:
@@ -85,8 +87,9 @@ func setting(cfg *Config, key, value string) (err error) {
 }
 
 func printConfig(c Config) string {
-	return fmt.Sprintf("size=%d min=%d reserve=%d dials=%d reserve-timeout=%s query-wait=%s lifetime=%s idle-timeout=%s login-retry=%s",
-		c.Size, c.MinSize, c.ReserveSize, c.MaxDials, c.ReserveTimeout, c.QueryWaitTimeout, c.ServerLifetime, c.ServerIdleTimeout, c.ServerLoginRetry)
+	return fmt.Sprintf("size=%d min=%d reserve=%d dials=%d reserve-timeout=%s query-wait=%s lifetime=%s idle-timeout=%s login-retry=%s pool-idle=%s keep=%t",
+		c.Size, c.MinSize, c.ReserveSize, c.MaxDials, c.ReserveTimeout, c.QueryWaitTimeout, c.ServerLifetime, c.ServerIdleTimeout, c.ServerLoginRetry,
+		c.PoolIdleTimeout, c.KeepMin)
 }
 
 // op is one event as a value that prints, parses and runs.
@@ -178,6 +181,12 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Nudge(now)
 	case "pardon":
 		p.Pardon(now)
+	case "clients":
+		p.Populated(now, true)
+	case "no-clients":
+		p.Populated(now, false)
+	case "vacate":
+		p.Vacate(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "close":
@@ -267,6 +276,9 @@ func (m *machine) counts() string {
 	}
 	if c.Failures > 0 {
 		s += fmt.Sprintf(" failures=%d", c.Failures)
+	}
+	if m.pool.Deserted() {
+		s += " deserted"
 	}
 	return s
 }

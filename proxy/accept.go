@@ -24,11 +24,11 @@ type acceptHandler struct{ *Proxy }
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	entry, ok := r.logins.enter(c.Abort)
 	if !ok {
-		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.config.Limits.MaxLogins)
+		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.logins.max)
 		return false
 	}
 	entry.arrived = time.Now()
-	if limit := r.login.Timeout; limit > 0 {
+	if limit := r.current.Load().login.Timeout; limit > 0 {
 		_ = c.SetDeadline(entry.arrived.Add(limit))
 	}
 	r.tasks.Add(1)
@@ -46,7 +46,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	defer r.tasks.Done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
-	result, err := login.Serve(r.ctx, c, entry.arrived, r.login)
+	result, err := login.Serve(r.ctx, c, entry.arrived, r.current.Load().login)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
@@ -117,15 +117,25 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		p.refuse(result, invalidSetting(err))
 		return
 	}
-	renewed := p.accounts.learn(poolKey{result.Database, result.User}, result.Account, result.Keys)
-	lane, limits := p.router.lane(result.Database, result.User)
+	if !p.stays(c, &result) {
+		p.env.Settings.Release(set)
+		leave()
+		p.logins.fail(entry, login.Gone.String())
+		_ = c.Close()
+		return
+	}
+	renewed := p.learn(result)
+	lane, limits, part := p.router.join(result.Database, result.User)
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
-		OnGone: leave,
+		OnGone: func() {
+			part()
+			leave()
+		},
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
-	"sync"
 	"time"
 
 	"weir/config"
@@ -17,37 +15,21 @@ import (
 	"weir/proxy/session"
 )
 
-// accounts is what is known of users: from the configuration, from the databases where auth_query finds them, and from what
-// their logins show. Its methods may be called on any goroutine.
+// accounts finds what is stored for users: in the configuration, or in the databases where auth_query finds them. Its methods may be
+// called on any goroutine.
 type accounts struct {
-	config    *config.Config
-	directory *authquery.Directory
-
-	mu    sync.Mutex
-	shown map[poolKey]shown
+	current     *current
+	credentials *credentials
+	directory   *authquery.Directory
 }
 
-// shown is what a user's last logins have shown: what was stored, and the keys of SCRAM that their proofs gave away, the last
-// ones first.
-type shown struct {
-	stored config.Secret
-	keys   []scram.Keys
-}
-
-// shownMax bounds the users of whom something is kept, about 400 bytes each. Beyond it an arbitrary one makes room: the next
-// backend for it waits until it has logged in once more.
-const shownMax = 100_000
-
-// keysMax bounds the keys of a user. While a password is being changed two verifiers may be about.
-const keysMax = 2
-
-// newAccounts looks users up in databases over connections that reach finds.
-func newAccounts(c *config.Config, reach func(database, user string) (backend.Target, bool)) *accounts {
-	a := &accounts{config: c, shown: map[poolKey]shown{}}
+// newAccounts looks users up in databases where targets leads to.
+func newAccounts(current *current, targets *targets) *accounts {
+	a := &accounts{current: current, credentials: targets.credentials}
 	a.directory = authquery.New(authquery.Options{
-		Lifetime: time.Duration(c.Auth.AuthQueryLifetime),
+		Lifetime: time.Duration(current.Load().config.Auth.AuthQueryLifetime),
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
-			target, ok := reach(s.Database, s.User)
+			target, ok := targets.toAsk(s.Database, s.User)
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
@@ -77,13 +59,14 @@ func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, e
 // named reports whether a database where users are looked up is whichever a client has named. That it need not exist is then
 // nobody's mistake.
 func (a *accounts) named(database string) bool {
-	_, configured := a.config.Databases[database]
-	return !configured && a.config.PoolSettings(database, "").AuthDBName == ""
+	c := a.current.Load().config
+	_, configured := c.Databases[database]
+	return !configured && c.PoolSettings(database, "").AuthDBName == ""
 }
 
 // source is where the users of a database are looked up. False: nowhere, because there is no such database.
-func (a *accounts) source(database string, s config.PoolSettings) (authquery.Source, bool) {
-	_, ok := a.config.Database(database)
+func (g *generation) source(database string, s config.PoolSettings) (authquery.Source, bool) {
+	_, ok := g.config.Database(database)
 	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
 	if source.Database == "" {
 		source.Database = database
@@ -94,12 +77,12 @@ func (a *accounts) source(database string, s config.PoolSettings) (authquery.Sou
 func (a *accounts) close() { a.directory.Close() }
 
 // waits reports whether looking a user up may take a while.
-func (a *accounts) waits() bool {
-	if a.config.Auth.AuthUser != "" {
+func (g *generation) waits() bool {
+	if g.config.Auth.AuthUser != "" {
 		return true
 	}
-	for name := range a.config.Databases {
-		if a.config.PoolSettings(name, "").AuthUser != "" {
+	for name := range g.config.Databases {
+		if g.config.PoolSettings(name, "").AuthUser != "" {
 			return true
 		}
 	}
@@ -108,15 +91,17 @@ func (a *accounts) waits() bool {
 
 // lookUp finds what is stored for a user: in [users], in auth_file, or with auth_query. It is login's.
 func (a *accounts) lookUp(ctx context.Context, user, database string, again bool) (login.Account, error) {
-	stored, known := a.config.Account(user)
-	s := a.config.PoolSettings(database, "")
+	g := a.current.Load()
+	stored, known := g.config.Account(user)
+	database = g.databaseName(database)
+	s := g.config.PoolSettings(database, "")
 	switch {
 	case s.AuthUser == "":
 		return login.Account{Known: known, Stored: stored}, nil
 	case known:
 		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx)
 	}
-	source, ok := a.source(database, s)
+	source, ok := g.source(database, s)
 	if !ok { // which strangers must not see by the time that it takes
 		return login.Account{}, a.directory.Pace(ctx)
 	}
@@ -125,80 +110,39 @@ func (a *accounts) lookUp(ctx context.Context, user, database string, again bool
 }
 
 // refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
-// known now. Not every login shows what is stored (peer, cert, trust), and a password may have been changed since.
+// known now. Not where the configuration says what to log in with. Not every login shows what is stored (peer, cert, trust), and a password may have been changed since.
 func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
-	s := a.config.PoolSettings(key.database, "")
-	source, ok := a.source(key.database, s)
-	if _, known := a.config.Account(key.user); known || !ok || s.AuthUser == "" {
+	g := a.current.Load()
+	s := g.config.PoolSettings(key.database, "")
+	source, ok := g.source(key.database, s)
+	d, _ := g.config.Database(key.database)
+	if _, known := g.config.Account(key.user); known || !ok || s.AuthUser == "" || d.Password.IsSet() {
 		return false, nil
 	}
 	answer, err := a.directory.Lookup(ctx, source, key.user, true)
 	if err != nil {
 		return false, err
 	}
-	return a.learn(key, login.Account{Known: answer.Known, Stored: answer.Stored}, scram.Keys{}), nil
+	return a.credentials.learn(g, key, login.Account{Known: answer.Known, Stored: answer.Stored}, scram.Keys{}), nil
 }
 
 // learn keeps what a login has shown, and reports whether that was new.
-func (a *accounts) learn(key poolKey, account login.Account, keys scram.Keys) bool {
-	if _, own := a.config.Account(key.user); own {
-		account.Stored = config.Secret{} // what the configuration says counts, and need not be kept twice
-	}
-	if !account.Stored.IsSet() && !keys.IsSet() {
-		return false
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	known := a.shown[key]
-	same := known.stored.Reveal() == account.Stored.Reveal()
-	known.stored = account.Stored
-	if keys.IsSet() && !slices.ContainsFunc(known.keys, keys.Equal) {
-		known.keys = append([]scram.Keys{keys}, known.keys[:min(len(known.keys), keysMax-1)]...)
-		same = false
-	}
-	if _, ok := a.shown[key]; !ok && len(a.shown) >= shownMax {
-		for other := range a.shown {
-			delete(a.shown, other)
-			break
-		}
-	}
-	a.shown[key] = known
-	return !same
+func (p *Proxy) learn(result login.Result) bool {
+	g := p.current.Load()
+	return p.accounts.credentials.learn(g, poolKey{g.databaseName(result.Database), result.User}, result.Account, result.Keys)
 }
 
-// credentials are what weir can log in to a server with, as the user of a pool whose database names no password.
-func (a *accounts) credentials(key poolKey) (password config.Secret, s backend.Substitutes) {
-	a.mu.Lock()
-	shown := a.shown[key]
-	a.mu.Unlock()
-	stored, known := a.config.Account(key.user)
-	if !known {
-		stored = shown.stored
-	}
-	s.Keys = shown.keys
-	switch stored.Form() {
-	case config.FormClear:
-		password = stored
-	case config.FormMD5:
-		s.MD5 = stored
-	case config.FormSCRAM:
-		s.Verifier = true
-	case config.FormNone:
-	}
-	return password, s
-}
-
-// loginOptions is how clients log in under this configuration.
-func (p *Proxy) loginOptions() login.Options {
-	c := p.config
+// loginOptions is how clients log in under a generation.
+func (p *Proxy) loginOptions(g *generation) login.Options {
+	c := g.config
 	return login.Options{
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers:   login.NewVerifiers(mockKey()),
+		Verifiers:   p.verifiers,
 		Lookup:      p.accounts.lookUp,
-		LookupWaits: p.accounts.waits(),
-		TLS:         p.clientTLS,
+		LookupWaits: g.waits(),
+		TLS:         g.clientTLS,
 		CertName:    c.Auth.CertName,
 		KnownDatabase: func(database string) bool {
 			_, ok := c.Database(database)

@@ -3,38 +3,54 @@ package proxy
 import (
 	"sync"
 
-	"weir/config"
 	"weir/proxy/pgerror"
 )
 
 // clientCounts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
 type clientCounts struct {
-	mu     sync.Mutex
-	config *config.Config
-	total  int
-	byDB   map[string]int
-	byUser map[string]int
+	mu      sync.Mutex
+	present *generation // changes with the counts by scope
+	total   int
+	byDB    map[string]int // by the names that clients use
+	byScope map[string]int // by what counts together under the present generation
+	byUser  map[string]int
 }
 
-func newClientCounts(c *config.Config) *clientCounts {
-	return &clientCounts{config: c, byDB: map[string]int{}, byUser: map[string]int{}}
+func newClientCounts(g *generation) *clientCounts {
+	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}}
+}
+
+func (s *clientCounts) scope(database string) string {
+	return s.present.scope("max_db_client_connections", database)
+}
+
+// renew counts anew by what a new generation says.
+func (s *clientCounts) renew(g *generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.present = g
+	clear(s.byScope)
+	for database, n := range s.byDB {
+		s.byScope[s.scope(database)] += n
+	}
 }
 
 // admit counts one more client, or says which limit forbids it.
 func (s *clientCounts) admit(user, database string) *pgerror.Error {
-	settings := s.config.PoolSettings(database, user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	settings, most, scope := s.present.config.PoolSettings(database, user), s.present.config.Limits.MaxClientConn, s.scope(database)
 	switch {
-	case s.total >= s.config.Limits.MaxClientConn:
-		return pgerror.TooManyClients(s.config.Limits.MaxClientConn)
-	case reached(s.byDB[database], settings.MaxDBClientConnections):
+	case s.total >= most:
+		return pgerror.TooManyClients(most)
+	case reached(s.byScope[scope], settings.MaxDBClientConnections):
 		return pgerror.TooManyDatabaseClients(database, settings.MaxDBClientConnections)
 	case reached(s.byUser[user], settings.MaxUserClientConnections):
 		return pgerror.TooManyUserClients(user, settings.MaxUserClientConnections)
 	}
 	s.total++
 	s.byDB[database]++
+	s.byScope[scope]++
 	s.byUser[user]++
 	return nil
 }
@@ -45,6 +61,7 @@ func (s *clientCounts) leave(user, database string) {
 	defer s.mu.Unlock()
 	s.total--
 	decrement(s.byDB, database)
+	decrement(s.byScope, s.scope(database))
 	decrement(s.byUser, user)
 }
 

@@ -4,7 +4,7 @@ import "weir/proxy/telemetry"
 
 // openHTTP serves metrics and health, where the configuration wants them.
 func (p *Proxy) openHTTP() error {
-	c := p.config.HTTP
+	c := p.current.Load().config.HTTP
 	if c.Address == "" {
 		return nil
 	}

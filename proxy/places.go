@@ -33,7 +33,8 @@ type holder interface {
 
 // claim is what places knows of a holder.
 type claim struct {
-	database, user       string
+	pool                 poolKey
+	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
 
@@ -68,6 +69,22 @@ func (p *places) leave(h holder) {
 	}
 }
 
+// renew gives a holder other limits. What it holds it keeps.
+func (p *places) renew(h holder, now *claim) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	for range t.held {
+		decrement(p.byDB, t.scope)
+	}
+	t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
+	if t.held > 0 {
+		p.byDB[t.scope] += t.held
+	}
+	for p.offer() {
+	}
+}
+
 // Take implements relay.Places.
 func (p *places) Take(l *relay.Lane) bool { return p.take(l) }
 
@@ -94,15 +111,15 @@ func (p *places) take(h holder) bool {
 
 // room reports whether neither limit is reached, and notes which one is.
 func (p *places) room(t *claim) bool {
-	dbFull := reached(p.byDB[t.database], t.maxDB)
+	dbFull := reached(p.byDB[t.scope], t.maxDB)
 	t.boundByUser = !dbFull
-	return !dbFull && !reached(p.byUser[t.user], t.maxUser)
+	return !dbFull && !reached(p.byUser[t.pool.user], t.maxUser)
 }
 
 func (p *places) hold(t *claim) {
 	t.held++
-	p.byDB[t.database]++
-	p.byUser[t.user]++
+	p.byDB[t.scope]++
+	p.byUser[t.pool.user]++
 }
 
 func (p *places) forget(h holder) {
@@ -114,9 +131,9 @@ func (p *places) forget(h holder) {
 func (p *places) rivals(h holder, t *claim) (found []holder, mustYield bool) {
 	for _, other := range p.order {
 		o := p.holders[other]
-		same := o.database == t.database
+		same := o.scope == t.scope
 		if t.boundByUser {
-			same = o.user == t.user
+			same = o.pool.user == t.pool.user
 		}
 		if other != h && same && o.held > 0 && !o.forGood {
 			found = append(found, other)
@@ -147,27 +164,33 @@ func (p *places) Give(l *relay.Lane) {
 	p.release(p.holders[l])
 }
 
-// release frees a place and keeps it for the holder that has waited longest, of those that can use it.
+// release frees a place and offers it.
 func (p *places) release(t *claim) {
 	t.held--
-	decrement(p.byDB, t.database)
-	decrement(p.byUser, t.user)
+	decrement(p.byDB, t.scope)
+	decrement(p.byUser, t.pool.user)
+	p.offer()
+}
+
+// offer keeps a place, if there is one, for the holder that has waited longest, of those that can use it. False: there is none.
+func (p *places) offer() bool {
 	for _, w := range p.waiting {
 		if o := p.holders[w]; p.room(o) {
 			p.hold(o)
 			o.kept = true
 			p.forget(w)
 			w.Nudge()
-			return
+			return true
 		}
 	}
+	return false
 }
 
-// Decline implements relay.Places.
+// Decline implements relay.Places. The lane may have been forgotten since it was nudged.
 func (p *places) Decline(l *relay.Lane) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.holders[l]; t.kept {
+	if t := p.holders[l]; t != nil && t.kept {
 		t.kept = false
 		p.release(t)
 	}

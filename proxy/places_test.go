@@ -22,8 +22,18 @@ func parseConfig(t *testing.T, toml string) *config.Config {
 	return c
 }
 
-func TestCensusCountsOverAllPools(t *testing.T) {
-	s := newClientCounts(parseConfig(t, `
+// generationOf is the generation of a configuration.
+func generationOf(t *testing.T, toml string) *generation {
+	t.Helper()
+	g, err := newGeneration(parseConfig(t, toml), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestClientsAreCountedOverAllPools(t *testing.T) {
+	s := newClientCounts(generationOf(t, `
 [limits]
 max_client_conn = 4
 max_db_client_connections = 2
@@ -66,8 +76,8 @@ max_user_client_connections = 1
 			t.Fatalf("step %d, %+v: %q", i, step, got)
 		}
 	}
-	if s.count() != 0 || len(s.byDB) != 0 || len(s.byUser) != 0 {
-		t.Errorf("left: %d, %v, %v", s.count(), s.byDB, s.byUser)
+	if s.count() != 0 || len(s.byDB)+len(s.byScope)+len(s.byUser) != 0 {
+		t.Errorf("left: %d, %v, %v, %v", s.count(), s.byDB, s.byScope, s.byUser)
 	}
 }
 
@@ -93,12 +103,13 @@ func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) 
 		<-e.Done()
 	})
 	l := e.NewLane(relay.LaneConfig{
-		Database: database, User: user, Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, Places: p, ResetQuery: "DISCARD ALL",
+		Database: database, User: user, Places: p,
+		LaneSettings: relay.LaneSettings{Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, ResetQuery: "DISCARD ALL"},
 		Dial: func(context.Context) (*relay.Dialled, *relay.DialError) {
 			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
 		},
 	})
-	p.enter(l, &claim{database: database, user: user, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
+	p.enter(l, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
 	return l
 }
 

@@ -21,7 +21,6 @@ import (
 
 	"weir/config"
 	"weir/proxy/cancelkey"
-	"weir/proxy/certs"
 	"weir/proxy/eventloop"
 	"weir/proxy/login"
 	"weir/proxy/prelogin"
@@ -33,7 +32,7 @@ import (
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
 type Proxy struct {
-	config  *config.Config
+	current current
 	log     *slog.Logger
 	started time.Time
 
@@ -43,14 +42,13 @@ type Proxy struct {
 	router    *router
 	clients   *clientCounts
 	accounts  *accounts
-	clientTLS *certs.Clients
-	serverTLS *certs.Servers
-	login     login.Options
+	verifiers *login.Verifiers
 	logins    *logins
 	listeners []*socket.Listener
 	accepting []*prelogin.Listener
 
 	replications *replications
+	dials        turns // of connections for replication
 	web          *telemetry.Server
 	trimmer      trimmer
 
@@ -64,27 +62,30 @@ type Proxy struct {
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, error) {
-	p := &Proxy{
-		config: c, log: log, started: time.Now(),
-		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
-		clients: newClientCounts(c),
-		logins:  newLogins(c.Limits.MaxLogins),
-		stopped: make(chan struct{}),
-	}
-	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := p.openCertificates(); err != nil {
-		p.Stop()
+	g, err := newGeneration(c, log)
+	if err != nil {
 		return nil, err
 	}
+	p := &Proxy{
+		log: log, started: time.Now(),
+		env:       &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
+		verifiers: login.NewVerifiers(mockKey()),
+		logins:    newLogins(c.Limits.MaxLogins),
+		stopped:   make(chan struct{}),
+	}
+	p.env.Vacate = p.vacate
+	p.current.Store(g)
+	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.openEngines(); err != nil {
 		p.Stop()
 		return nil, err
 	}
-	p.router = newRouter(c, p.engines, p.serverTLS, &serverNotices{log: p.log})
+	p.clients = newClientCounts(g)
+	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}}
+	p.accounts = newAccounts(&p.current, targets)
+	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
-	p.accounts = newAccounts(c, p.router.reach)
-	p.router.users = p.accounts
-	p.login = p.loginOptions()
+	p.follow(g)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()
 		return nil, err
@@ -99,7 +100,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		return nil, err
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
-		"tls", p.clientTLS.Config() != nil)
+		"tls", g.clientTLS.Config() != nil)
 	return p, nil
 }
 
@@ -116,16 +117,24 @@ func loopCount(configured, cores int) int {
 	}
 }
 
-func (p *Proxy) openCertificates() (err error) {
-	if p.clientTLS, err = certs.OpenClients(p.config, p.log); err != nil {
-		return err
+// follow makes a generation the present one, for all parts: who comes from now on is served as it says.
+func (p *Proxy) follow(g *generation) {
+	g.login = p.loginOptions(g)
+	p.current.Store(g)
+	p.clients.renew(g)
+	p.router.renew(g)
+}
+
+// vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
+func (p *Proxy) vacate() {
+	p.accounts.directory.Vacate()
+	for _, e := range p.engines {
+		e.Vacate()
 	}
-	p.serverTLS, err = certs.OpenServers(p.config, p.log)
-	return err
 }
 
 func (p *Proxy) openEngines() error {
-	loops := loopCount(p.config.Loops.Count, runtime.GOMAXPROCS(0))
+	loops := loopCount(p.current.Load().config.Loops.Count, runtime.GOMAXPROCS(0))
 	if runtime.GOMAXPROCS(0) <= loops {
 		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
 	}
@@ -137,7 +146,7 @@ func (p *Proxy) openEngines() error {
 		e := relay.NewEngine(p.env, i, loop)
 		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
-		e.TendSilence(time.Duration(p.config.Timeouts.ServerTCPTimeout))
+		e.TendSilence(time.Duration(p.current.Load().config.Timeouts.ServerTCPTimeout))
 	}
 	return nil
 }
@@ -157,7 +166,7 @@ func (p *Proxy) openListeners() error {
 }
 
 func (p *Proxy) listen(ctx context.Context) error {
-	c := p.config.Listen
+	c := p.current.Load().config.Listen
 	keepAlive := net.KeepAliveConfig{
 		Enable: c.TCPKeepalive, Count: orSystems(c.TCPKeepcnt),
 		Idle: time.Duration(orSystems(c.TCPKeepidle)), Interval: time.Duration(orSystems(c.TCPKeepintvl)),
@@ -196,7 +205,7 @@ func (p *Proxy) unixPort() int {
 			return a.Port
 		}
 	}
-	return p.config.Listen.UnixSocketPort()
+	return p.current.Load().config.Listen.UnixSocketPort()
 }
 
 // Addresses are where weir listens, with the ports that the system chose.
@@ -217,7 +226,9 @@ func (p *Proxy) Stop() {
 		p.draining.Store(true)
 		p.endLogins()
 		p.tasks.Wait()
-		p.replications.close()
+		if p.replications != nil {
+			p.replications.close()
+		}
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
@@ -255,7 +266,7 @@ func (p *Proxy) Drain() {
 	if p.draining.Swap(true) {
 		return
 	}
-	grace := time.Duration(p.config.Timeouts.DrainTimeout)
+	grace := time.Duration(p.current.Load().config.Timeouts.DrainTimeout)
 	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", grace)
 	p.endLogins()
 	var empty sync.WaitGroup

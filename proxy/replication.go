@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/rand"
 	"time"
 
@@ -22,8 +21,8 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
 		key: poolKey{result.Database, result.User}, place: newOwnPlace(p.router.places),
 	}
-	if p.accounts.learn(r.key, result.Account, result.Keys) {
-		p.router.pardon(r.key)
+	if p.learn(result) {
+		p.router.pardon(p.current.Load().poolOf(result.Database, result.User))
 	}
 	var conn *backend.Conn
 	var trouble *pgerror.Error
@@ -67,19 +66,23 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.log.Info("replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
 
-// dialReplication waits for a place and logs in to the server as the client wants it. On a goroutine of its own.
+// dialReplication waits for a place, and for its turn among those who dial, and logs in to the server as the client wants it. On a
+// goroutine of its own.
 func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings []session.Setting, hungUp func() bool) (*backend.Conn, *pgerror.Error) {
-	d, _ := p.config.Database(r.key.database)
-	key := r.key
-	if d.User != "" {
-		key.user = d.User
-	}
-	s := p.config.PoolSettings(key.database, key.user)
-	if err := r.place.take(p.ctx, p.router.claim(key, s), time.Duration(s.QueryWaitTimeout), hungUp); err != nil {
+	g := p.current.Load()
+	key := g.poolOf(r.key.database, r.key.user)
+	wait := newPatience(p.ctx, time.Duration(g.config.PoolSettings(key.database, key.user).QueryWaitTimeout), hungUp)
+	defer wait.end()
+	if err := r.place.take(g.claim(key), wait); err != nil {
 		return nil, err
 	}
-	conn, failure := p.router.connect(p.ctx, key, d, func() backend.Target {
-		t := p.router.target(key, d, s)
+	dialled, err := p.dials.turn(g, key, wait)
+	if err != nil {
+		return nil, err
+	}
+	defer dialled()
+	conn, failure := p.router.dialer.connect(p.ctx, key, func() backend.Target {
+		t := p.router.dialer.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
 	})
@@ -90,7 +93,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		}
 		return nil, pgerror.ShuttingDown
 	case failure != nil:
-		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.database+"/"+key.user, "error", failure.Err)
+		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
 		return nil, failure.Client
 	}
 	return conn, nil
@@ -119,36 +122,19 @@ func (*ownPlace) Reclaim(refused func()) { refused() }
 // Yield implements holder. It is not asked.
 func (*ownPlace) Yield() {}
 
-// lookEvery is how often somebody who waits for a place is looked after.
-const lookEvery = time.Second
-
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
-func (s *ownPlace) take(ctx context.Context, t *claim, wait time.Duration, hungUp func() bool) *pgerror.Error {
+func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {
 	t.forGood = true
 	s.places.enter(s, t)
 	s.taken = true
-	var over <-chan time.Time // never without a timeout
-	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		over = timer.C
-	}
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
 	for !s.places.take(s) {
-		select {
-		case <-s.offer:
-		case <-look.C:
-			if hungUp() {
-				return pgerror.Canceled.WithSeverity(pgerror.SeverityFatal) // nobody hears it
-			}
-		case <-ctx.Done():
-			return pgerror.ShuttingDown
-		case <-over:
+		over, err := wait.until(s.offer)
+		if err != nil {
+			return err
+		}
+		if over {
 			setting, value, section := s.places.bound(s)
-			return pgerror.NoBackend(pgerror.Wait{
-				After: wait, Pool: t.database + "/" + t.user, Setting: setting, Value: value, Section: section,
-			}).WithSeverity(pgerror.SeverityFatal)
+			return wait.inVain(t.pool, setting, value, section)
 		}
 	}
 	return nil

@@ -39,12 +39,22 @@ type replications struct {
 	mu     sync.Mutex
 	bySlot map[uint32]*replication
 	next   uint32
-	totals map[poolKey]*status.Replication // of those that have ended, save for Clients
-	gone   chan struct{}                   // closed when the last one is, while somebody waits for that
+	totals map[poolKey]*replicationTotals
+	gone   chan struct{} // closed when the last one is, while somebody waits for that
 }
 
+// replicationTotals are of connections that have ended, by the names that clients gave.
+type replicationTotals struct {
+	status.Replication           // save for Clients
+	open               int       // connections now
+	left               time.Time // when the last one ended
+}
+
+// totalsKept is how long the totals of names that nothing replicates by any more are kept: Prometheus has seen them several times.
+const totalsKept = 5 * time.Minute
+
 func newReplications(index int, secrets *cancelkey.Stretcher) *replications {
-	return &replications{index: index, secrets: secrets, bySlot: map[uint32]*replication{}, totals: map[poolKey]*status.Replication{}}
+	return &replications{index: index, secrets: secrets, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
 }
 
 // enter counts a new one in, and returns what its client is greeted with: behind what is owed from the login what the server has
@@ -57,7 +67,10 @@ func (s *replications) enter(r *replication, owed []byte) []byte {
 	r.slot = s.next
 	s.next = (s.next + 1) % cancelkey.SlotsMax
 	s.bySlot[r.slot] = r
-	s.total(r.key).Served++
+	s.prune()
+	t := s.total(r.key)
+	t.Served++
+	t.open++
 	s.mu.Unlock()
 
 	b := owed
@@ -77,11 +90,20 @@ func (s *replications) key(r *replication, pid uint32) []byte {
 	return cancelkey.Short(r.secret)
 }
 
+// prune forgets the totals of names that have not been used for a while. Under the lock.
+func (s *replications) prune() {
+	for key, t := range s.totals {
+		if t.open == 0 && time.Since(t.left) > totalsKept {
+			delete(s.totals, key)
+		}
+	}
+}
+
 // total is what is counted of those that have ended. Under the lock.
-func (s *replications) total(key poolKey) *status.Replication {
+func (s *replications) total(key poolKey) *replicationTotals {
 	t := s.totals[key]
 	if t == nil {
-		t = &status.Replication{Database: key.database, User: key.user}
+		t = &replicationTotals{Replication: status.Replication{Database: key.database, User: key.user}}
 		s.totals[key] = t
 	}
 	return t
@@ -99,9 +121,11 @@ func (s *replications) leave(r *replication) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.bySlot, r.slot)
+	t := s.total(r.key)
+	t.open--
+	t.left = time.Now()
 	if r.tunnel != nil {
 		in, out := r.tunnel.Bytes()
-		t := s.total(r.key)
 		t.BytesIn += in
 		t.BytesOut += out
 	}
@@ -202,9 +226,10 @@ func (s *replications) close() {
 func (s *replications) snapshot() []status.Replication {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.prune()
 	now := map[poolKey]status.Replication{}
 	for key, t := range s.totals {
-		now[key] = *t
+		now[key] = t.Replication
 	}
 	for _, r := range s.bySlot {
 		n := now[r.key]

@@ -15,7 +15,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Logins:       p.logins.snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Replications: p.replications.snapshot(),
-		Limits:       status.Limits{MaxClients: p.config.Limits.MaxClientConn, Clients: p.clients.count()},
+		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
 	for _, e := range p.engines {
 		if pools, loop, ok := e.Snapshot(); ok {

@@ -145,12 +145,6 @@ func (c *connections) expire(s *session) {
 func (c *connections) close() {
 	c.mu.Lock()
 	c.closed = true
-	idle := c.idle
-	c.idle = nil
 	c.mu.Unlock()
-	for _, s := range idle {
-		if s.expiry.Stop() {
-			s.Close()
-		}
-	}
+	c.closeIdle()
 }

@@ -34,15 +34,20 @@ const (
 
 func (m Mode) String() string { return [...]string{"transaction", "session", "statement"}[m] }
 
-// Shared is what the conversations of one pool have in common. Loop only.
-type Shared struct {
+// Rules are a pool's settings. They may be changed between two calls, but for Shares and from or to session mode.
+type Rules struct {
 	Mode          Mode
-	Shares        bool   // the clients' named statements, by way of Statements
+	Shares        bool   // the clients' named statements, by way of Shared.Statements
 	MaxStatements int    // that a backend keeps for the clients that share them
 	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
 	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
-	Settings      *session.Table
+}
 
+// Shared is what the conversations of one pool have in common. Loop only.
+type Shared struct {
+	Rules
+
+	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
@@ -127,6 +132,7 @@ type Server struct {
 	probing      bool   // a probe is under way
 	reshaped     bool   // a command of the transaction has changed what texts may mean
 	lost         bool   // a statement has been missed that the book says it holds
+	vacates      bool   // a statement has been sent that other sessions may be in the way of
 	fatal        bool   // the server has announced that it ends the connection
 	sent         bool   // bytes of the present client have gone out since the lease began
 	flushed      bool   // a Flush of weir's own was the last that went out

@@ -24,7 +24,9 @@ type ClientStep struct {
 	Need      Need
 	Frame     wire.Frame   // with NeedRefusal
 	Violation wire.Verdict // with NeedRefusal
-	Answer    []byte       // what the client gets without a server; appended to the slice given to Refuse
+	// Vacate: a statement creates, alters or drops a database, and idle sessions may be in its way.
+	Vacate bool
+	Answer []byte // what the client gets without a server; appended to the slice given to Refuse
 }
 
 // message is one of a client's messages on its way: whole, or the first InspectLen bytes of it at least.
@@ -69,6 +71,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	f.end = pos
 	if s != nil {
 		c.forwarded(s, f, step.Need)
+		step.Vacate, s.vacates = s.vacates, false
 	}
 	return step
 }
@@ -235,6 +238,7 @@ func (s *Server) does(e sqlscan.Effects) {
 	if e != 0 && !s.account.Skipping() {
 		s.ledger.enter(entry{at: s.account.Asked(), effects: e})
 		s.noteAlteration(e)
+		s.vacates = s.vacates || e&sqlscan.Databases != 0
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 
 // identify reads who the client says it is and where it wants to go.
 func (a *attempt) identify(s wire.Startup) *Failure {
-	a.user, _ = s.Param("user")
+	user, _ := s.Param("user")
+	database, _ := s.Param("database")
+	a.user, a.database = wire.CutName(user), wire.CutName(database) // before any name is compared or kept
 	if a.user == "" {
 		return a.fail(Malformed, pgerror.NoUserName, "")
 	}
-	a.database, _ = s.Param("database")
 	if a.database == "" {
 		a.database = a.user
 	}

@@ -72,8 +72,9 @@ func (b *Backend) cancel(done func()) {
 	}
 	b.cancels++
 	l := b.lane
+	timeout := l.config.CancelWaitTimeout // which the loop may change
 	go func() {
-		ctx, stop := context.WithTimeout(l.ctx, l.config.CancelWaitTimeout)
+		ctx, stop := context.WithTimeout(l.ctx, timeout)
 		err := b.askToCancel(ctx)
 		stop()
 		done()

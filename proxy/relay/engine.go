@@ -26,6 +26,9 @@ type Env struct {
 	Log      *slog.Logger
 	Settings *session.Table
 	Secrets  *cancelkey.Stretcher // of clients that speak protocol 3.2
+	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
+	// to have every engine Vacate. nil: nothing happens.
+	Vacate func()
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
@@ -38,11 +41,12 @@ type Engine struct {
 
 	toServer, toClient conversation.Flow // of the read at hand
 
-	lanes   []*Lane
-	clients slots[Client] // by cancel slot
-	sweeper eventloop.Timer
-	closing []*Client // their last bytes are under way, or the peer's are awaited
-	drain   drain
+	lanes    []*Lane
+	clients  slots[Client] // by cancel slot
+	sweeper  eventloop.Timer
+	closing  []*Client // their last bytes are under way, or the peer's are awaited
+	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
+	drain    drain
 
 	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
 }

@@ -160,6 +160,9 @@ func (c *Client) consume(p []byte) {
 			server = &c.backend.talk
 		}
 		step := c.talk.FromClient(server, p, &e.toServer)
+		if step.Vacate {
+			e.vacateAll()
+		}
 		if c.backend != nil && !c.forward(e.toServer.Bytes()) {
 			c.takeBack(e.toServer.Judged(), p[step.Took:])
 			return

@@ -56,25 +56,45 @@ type DialError struct {
 	Err     error          // for the log
 }
 
-// LaneConfig describes a pool to its lane. It is fixed when the lane is opened.
+// LaneConfig describes a pool to its lane. All but LaneSettings is fixed when the lane is made.
 type LaneConfig struct {
+	LaneSettings
+
 	Database, User string
-	Mode           Mode
-	Pool           pool.Config
+	Number         uint64 // pools are numbered as they are opened
 	Seed           uint64 // for the pool's jitter
-	SizeSection    string // of the configuration, where pool_size is set; for hints
-	MaxStatements  int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
+
+	Places Places
+	// Dial connects and logs in. It runs on a goroutine of its own.
+	Dial func(ctx context.Context) (*Dialled, *DialError)
+	// Forget is asked, on the loop, when the lane has neither clients nor backends. True: no client will be admitted any more, and the
+	// lane ends. nil: always false. It must not block.
+	Forget func() bool
+}
+
+// LaneSettings is what Reconfigure may change.
+type LaneSettings struct {
+	Mode          Mode
+	Pool          pool.Config
+	SizeSection   string // of the configuration, where pool_size is set; for hints
+	MaxStatements int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
 	// MaxPreparedBytes bounds the prepared statements of one client, in bytes; 0: no limit.
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
-
-	Places Places
-	// Dial connects and logs in. It runs on a goroutine of its own.
-	Dial func(ctx context.Context) (*Dialled, *DialError)
 }
+
+// rules are the settings as conversations know them.
+func (s *LaneSettings) rules() conversation.Rules {
+	return conversation.Rules{
+		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+	}
+}
+
+// shares reports whether clients share prepared statements.
+func (s *LaneSettings) shares() bool { return s.MaxStatements > 0 && s.Mode != Session }
 
 // Lane is a pool on a loop: the pool's logic, its backends and its clients. Everything but the methods that say otherwise
 // belongs to the engine's goroutine.
@@ -101,6 +121,7 @@ type Lane struct {
 	stop      context.CancelFunc
 
 	yields bool // the next backend that is released is closed
+	empty  int  // sweeps that have found neither clients nor backends, in a row
 
 	counts   counts
 	totals   status.Totals
@@ -121,10 +142,7 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		engine: e, config: config, pool: pool.New(config.Pool, config.Seed),
 		known: map[*session.Set][]session.Setting{},
 		ctx:   ctx, stop: stop, next: pool.Never,
-		talk: conversation.Shared{
-			Mode: config.Mode, Shares: config.MaxStatements > 0 && config.Mode != Session, MaxStatements: config.MaxStatements,
-			TextsMax: config.MaxPreparedBytes, ResetQuery: config.ResetQuery, Settings: e.env.Settings,
-		},
+		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
 	l.timer.Func = l.tick
 	return l

@@ -15,6 +15,7 @@ func (e *Engine) sweep() {
 		l.sweepBackends()
 		l.sweepClients()
 	}
+	e.sweepLanes()
 	e.sweepClosing()
 	e.drain.sweep(e)
 	e.loop.Set(&e.sweeper, sweepEvery)

@@ -60,6 +60,9 @@ const (
 	Setseed // setseed: the seed of random() outlives the transaction
 	// TransactionBlock is BEGIN and START TRANSACTION.
 	TransactionBlock
+	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
+	// session, but other sessions may be in its way.
+	Databases
 	// Opaque is text that could not be read with certainty (an unterminated
 	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
 	// above 0x7f in an encoding that is not known) or that calls a function of
@@ -72,7 +75,7 @@ const (
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Opaque",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.

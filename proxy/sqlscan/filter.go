@@ -23,6 +23,8 @@ const (
 	kwStart
 	kwDeclare
 	kwExplain
+	kwAlter
+	kwDrop
 
 	// Words that matter behind certain others.
 	kwLocal
@@ -40,6 +42,7 @@ const (
 	kwHold
 	kwTrue
 	kwExecute
+	kwDatabase
 
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
@@ -62,6 +65,7 @@ var words = map[string]keyword{
 	"set": kwSet, "reset": kwReset, "listen": kwListen, "unlisten": kwUnlisten, "prepare": kwPrepare,
 	"deallocate": kwDeallocate, "discard": kwDiscard, "load": kwLoad, "do": kwDo, "call": kwCall,
 	"begin": kwBegin, "start": kwStart, "declare": kwDeclare, "explain": kwExplain, "execute": kwExecute,
+	"alter": kwAlter, "drop": kwDrop, "database": kwDatabase,
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,

@@ -10,6 +10,8 @@ const (
 	behindSetTx                // SET TRANSACTION or CONSTRAINTS, with the same exception
 	behindPrepare              // PREPARE
 	behindPrepTx               // PREPARE TRANSACTION, unless that is the statement's name
+	behindObject               // ALTER or DROP
+	behindCreate               // CREATE
 	inBody                     // no more to find from here on, save inside
 	inDeclare                  // the body of DECLARE
 	inExplain                  // the body of EXPLAIN or CREATE, which may execute a prepared statement
@@ -117,7 +119,7 @@ func (s *Scanner) token(c byte) {
 		if c != '\'' {
 			s.effects |= Prepare
 		}
-	case behindSet, behindPrepare:
+	case behindSet, behindPrepare, behindObject, behindCreate:
 		s.head(kwNone)
 	default: // within a statement whose beginning is known
 	}
@@ -155,6 +157,16 @@ func (s *Scanner) head(kw keyword) {
 		}
 	case behindPrepTx:
 		s.found(Prepare) // PREPARE transaction AS ...: a statement of that name
+	case behindObject:
+		s.step = inBody
+		if kw == kwDatabase {
+			s.found(Databases)
+		}
+	case behindCreate:
+		s.step = inExplain
+		if kw == kwDatabase {
+			s.found(Databases)
+		}
 	case inBody, inDeclare, inExplain:
 	}
 }
@@ -169,8 +181,12 @@ func (s *Scanner) first(kw keyword) {
 		s.step = behindPrepare
 	case kwDeclare:
 		s.step = inDeclare
-	case kwExplain, kwCreate:
+	case kwExplain:
 		s.step = inExplain
+	case kwCreate:
+		s.step = behindCreate
+	case kwAlter, kwDrop:
+		s.step = behindObject
 	case kwExecute:
 		s.effects |= Execute
 	case kwReset:

@@ -100,6 +100,7 @@ func (s BackendState) String() string {
 // Pool is one (database, user) pool. Numbers named ...Total and all Histograms grow from the pool's creation.
 type Pool struct {
 	Database, User, Mode       string
+	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
 
 	Clients     [ClientStates]int

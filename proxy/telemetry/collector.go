@@ -34,13 +34,14 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	s := c.source.Snapshot()
 	e := emitter{descs: c.descs, out: out}
-	for i := range s.Pools {
-		e.pool(&s.Pools[i])
+	pools := labelPools(s.Pools)
+	for i := range pools {
+		e.pool(&pools[i])
 	}
 	for i, l := range s.Loops {
 		e.loop(strconv.Itoa(i), l)
 	}
-	for _, r := range s.Replications {
+	for _, r := range labelReplications(s.Replications) {
 		e.value(&replicas, float64(r.Clients), r.Database, r.User)
 		e.count(&replicasTotal, r.Served, r.Database, r.User)
 		e.count(&replicaBytes, r.BytesIn, r.Database, r.User, "in")
@@ -105,8 +106,8 @@ func (e emitter) pool(p *status.Pool) {
 	e.histogram(&dials, &p.Dial, db, user)
 	e.totals(&p.Totals, db, user)
 	e.prepared(&p.Prepared, db, user)
-	for _, c := range p.Errors {
-		e.count(&errorsTotal, c.Count, db, user, c.Class)
+	for class, n := range byClass(p.Errors) {
+		e.count(&errorsTotal, n, db, user, class)
 	}
 }
 

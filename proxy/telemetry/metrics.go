@@ -20,7 +20,7 @@ const (
 
 func (k kind) String() string { return [...]string{"gauge", "counter", "histogram"}[k] }
 
-// poolLabels name a pool. Their number is bounded by the databases and users that the configuration and the clients name.
+// poolLabels name a pool; see label.go for what bounds their length and number.
 var poolLabels = []string{"database", "user"}
 
 func pool(more ...string) []string { return append(append([]string(nil), poolLabels...), more...) }
@@ -50,7 +50,7 @@ var (
 	bytesTotal     = metric{"weir_client_bytes_total", counter, pool("direction"), "Bytes from clients (in) and to clients (out)."}
 	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok, failed."}
 	closedTotal    = metric{"weir_backends_closed_total", counter, pool("by"), "Backends that ended: by weir's wish, or without it (server)."}
-	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate_class"), "Errors that the server sent to clients, by the first two characters of their SQLSTATE."}
+	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate_class"), "Errors that the server sent to clients, by the first two characters of their SQLSTATE; other: no class of PostgreSQL's."}
 	refusedTotal   = metric{"weir_errors_total", counter, poolLabels, "Errors that weir itself sent to clients that were logged in."}
 	waitsFailed    = metric{"weir_waits_failed_total", counter, poolLabels, "Waits for a backend that ended in an error."}
 	texts          = metric{"weir_prepared_texts", gauge, poolLabels, "Texts of named prepared statements that clients share."}

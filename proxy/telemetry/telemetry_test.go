@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,7 +174,9 @@ func TestMetricsDocumentIsCurrent(t *testing.T) {
 	for _, m := range families {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(m.labels, ", "), m.help)
 	}
-	b.WriteString("\nHistogram bounds double from 32.8 µs to 34 s. `user` is the user as whom the pool's backends log in.\n")
+	b.WriteString("\nHistogram bounds double from 32.8 µs to 34 s. `user` is the user as whom the pool's backends log in.\n\n" +
+		"Names are shown as they are, save bytes that are no UTF-8, which are written `\\xff`. Beyond " + strconv.Itoa(seriesMax) + " pools those that were " +
+		"opened last are summed up as database and user `" + others + "`. A pool's series end with it: see `pool_idle_timeout`.\n")
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

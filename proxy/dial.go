@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/config"
+	"weir/pool"
+	"weir/proxy/backend"
+	"weir/proxy/pgerror"
+	"weir/proxy/relay"
+	"weir/proxy/socket"
+)
+
+// targets finds where weir logs in to servers, and as whom.
+type targets struct {
+	current     *current
+	credentials *credentials
+	notices     *serverNotices
+}
+
+// of is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a server that
+// asks for more says so in its error.
+func (t *targets) of(key poolKey) backend.Target {
+	g := t.current.Load()
+	d, _ := g.config.Database(key.database)
+	return t.in(g, key, d)
+}
+
+func (t *targets) in(g *generation, key poolKey, d config.Database) backend.Target {
+	s := g.config.PoolSettings(key.database, key.user)
+	to := backend.Target{
+		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
+		TLS: g.serverTLS.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
+		SilenceMax: time.Duration(g.config.Timeouts.ServerTCPTimeout), Notify: t.notices.of(key),
+	}
+	if !d.Password.IsSet() {
+		password, substitutes := t.credentials.of(g, key)
+		to.Password, to.Substitutes = password.Reveal(), substitutes
+	}
+	return to
+}
+
+// toAsk is where auth_query finds users, and as whom. False: there is no such database.
+func (t *targets) toAsk(database, user string) (backend.Target, bool) {
+	g := t.current.Load()
+	d, ok := g.config.Database(database)
+	if !ok {
+		return backend.Target{}, false
+	}
+	if d.User != user {
+		d.Password = config.Secret{} // which is that of another user
+	}
+	return t.in(g, poolKey{database, user}, d), true
+}
+
+// dialer makes backends.
+type dialer struct {
+	targets  *targets
+	accounts *accounts
+}
+
+// dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
+// user is asked for each time, because a login may have shown something else since.
+func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.DialError) {
+	find := func() backend.Target { return d.targets.of(key) }
+	conn, failure := d.connect(ctx, key, find)
+	if failure != nil {
+		return nil, failure
+	}
+	fd, err := socket.Detach(conn.Net)
+	if err != nil {
+		return nil, dialError(find(), err)
+	}
+	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
+	return &relay.Dialled{
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: find().Address(),
+		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
+	}, nil
+}
+
+// connect logs in to a server; find says where and as whom.
+func (d *dialer) connect(ctx context.Context, key poolKey, find func() backend.Target) (*backend.Conn, *relay.DialError) {
+	target := find()
+	conn, err := backend.Dial(ctx, target)
+	if ofPassword(err) {
+		again, trouble := d.accounts.refresh(ctx, key)
+		switch {
+		case trouble != nil:
+			e := dialError(target, err)
+			e.Err = fmt.Errorf("%w; looking the user up: %w", err, trouble)
+			return nil, e
+		case again:
+			target = find()
+			conn, err = backend.Dial(ctx, target)
+		}
+	}
+	if err != nil {
+		return nil, dialError(target, err)
+	}
+	return conn, nil
+}
+
+// ofPassword reports whether a dial failed for what weir has shown in place of a password, or for want of it.
+func ofPassword(err error) bool {
+	failure, ok := errors.AsType[*backend.DialError](err)
+	return ok && (failure.SQLState() == pgerror.CodeInvalidPassword || failure.Lacking() != nil)
+}
+
+// dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
+func dialError(target backend.Target, err error) *relay.DialError {
+	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
+	failure, ok := errors.AsType[*backend.DialError](err)
+	if !ok {
+		e.Client = pgerror.Unreachable(target.Address(), err.Error())
+		return e
+	}
+	switch failure.Kind {
+	case backend.Full:
+		e.Failure.Kind = pool.Full
+	case backend.Refused:
+		e.Failure.Kind = pool.Refused
+	default: // unreachable, for whatever reason
+	}
+	if lacking := failure.Lacking(); lacking != nil {
+		e.Client = pgerror.NothingToLogInWith(failure.Addr, lacking.Error())
+		return e
+	}
+	if failure.Server != nil {
+		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
+	} else {
+		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
+	}
+	return e
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/config"
+	"weir/pool"
+	"weir/proxy/certs"
+	"weir/proxy/login"
+	"weir/proxy/relay"
+)
+
+// generation is all that one configuration decides. It does not change, and is swapped whole: who asks for the present one twice may
+// get two, so what belongs together is asked of one. Its methods may be called on any goroutine.
+type generation struct {
+	config    *config.Config
+	clientTLS *certs.Clients
+	serverTLS *certs.Servers
+	login     login.Options // of clients that come while it is the present one
+
+	mu     sync.Mutex
+	limits map[relay.Limits]*relay.Limits // that clients share: as many as the configuration distinguishes
+}
+
+// current is the present generation.
+type current = atomic.Pointer[generation]
+
+// newGeneration reads all files that a configuration names. login is the caller's to set.
+func newGeneration(c *config.Config, log *slog.Logger) (g *generation, err error) {
+	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}}
+	if g.clientTLS, err = certs.OpenClients(c, log); err != nil {
+		return nil, err
+	}
+	if g.serverTLS, err = certs.OpenServers(c, log); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// poolKey names a pool: the database by the name that clients use, the user as whom its backends log in.
+type poolKey struct{ database, user string }
+
+func (k poolKey) String() string { return k.database + "/" + k.user }
+
+// databaseName is what a database is known by that a client has named. Where [databases."*"] leads every name to one database, all
+// these names are one: pools must not be as many as the names that clients think of.
+func (g *generation) databaseName(name string) string {
+	if _, own := g.config.Databases[name]; !own && g.config.Databases[config.AnyDatabase].DBName != "" {
+		return config.AnyDatabase
+	}
+	return name
+}
+
+// poolOf is the pool of a client.
+func (g *generation) poolOf(database, user string) poolKey {
+	key := poolKey{g.databaseName(database), user}
+	if d, _ := g.config.Database(key.database); d.User != "" {
+		key.user = d.User
+	}
+	return key
+}
+
+// ownUser reports whether a pool is that of a database with a user of its own: the configuration alone says that it is to be there.
+func (g *generation) ownUser(key poolKey) bool {
+	d, own := g.config.Databases[key.database]
+	return own && key.database != config.AnyDatabase && d.User == key.user
+}
+
+// laneSettings are what holds for a pool.
+func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
+	s := g.config.PoolSettings(key.database, key.user)
+	return relay.LaneSettings{
+		Mode: relayMode(s.Mode),
+		Pool: pool.Config{
+			Size: s.PoolSize, MinSize: s.MinPoolSize, ReserveSize: s.ReservePoolSize, MaxDials: s.MaxDials, KeepMin: g.ownUser(key),
+			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
+			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
+			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
+		},
+		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
+		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
+	}
+}
+
+func relayMode(m config.PoolMode) relay.Mode {
+	switch m {
+	case config.ModeSession:
+		return relay.Session
+	case config.ModeStatement:
+		return relay.Statement
+	default:
+		return relay.Transaction
+	}
+}
+
+// section is where a setting that holds for a pool is set, for hints.
+func (g *generation) section(setting string, key poolKey) string {
+	return strings.Trim(g.config.SetIn(setting, key.database, key.user), "[]")
+}

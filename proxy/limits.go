@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/config"
+	"weir/proxy/relay"
+)
+
+// clientLimits are the times that a client may take.
+func (g *generation) clientLimits(database, user string) *relay.Limits {
+	s := g.config.PoolSettings(database, user)
+	limits := relay.Limits{
+		Query: time.Duration(s.QueryTimeout), Transaction: time.Duration(s.TransactionTimeout),
+		IdleTransaction: time.Duration(s.IdleTransactionTimeout), Idle: time.Duration(s.ClientIdleTimeout),
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	shared := g.limits[limits]
+	if shared == nil {
+		shared = &limits
+		g.limits[limits] = shared
+	}
+	return shared
+}
+
+// scope names all that counts together against a limit on a database. A limit that the database's own section sets counts what that
+// section leads to; one of [limits] counts what leads to one database of one server, whatever the names: a second name for a database
+// is no way past its limit.
+func (g *generation) scope(setting, database string) string {
+	d, _ := g.config.Database(database)
+	if section := g.config.SetIn(setting, database, ""); strings.HasPrefix(section, "[databases.") {
+		return section + "/" + d.DBName
+	}
+	return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) + "/" + d.DBName
+}
+
+// claim is what the limits over pools hold against a pool, or one connection for replication.
+func (g *generation) claim(key poolKey) *claim {
+	s := g.config.PoolSettings(key.database, key.user)
+	return &claim{
+		pool: key, scope: g.scope("max_db_connections", key.database),
+		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
+		dbSection: g.section("max_db_connections", key), usSection: g.section("max_user_connections", key),
+	}
+}
+
+// entry is the section of [databases] that a database is found in.
+func (g *generation) entry(database string) string {
+	if _, own := g.config.Databases[database]; own {
+		return database
+	}
+	return config.AnyDatabase
+}

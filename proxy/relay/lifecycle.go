@@ -1,0 +1,108 @@
+package relay
+
+import (
+	"slices"
+	"time"
+)
+
+// The life of a lane: NewLane and Open begin it; Reconfigure changes its settings; Close lets its clients go on and admits no more.
+// It ends when it has neither clients nor backends and its owner agrees to forget it.
+
+const (
+	// emptySweeps is how many sweeps, about a second apart, must have found a lane without clients and backends before the one that ends
+	// it: a client that tries again at once finds what is known of the server's trouble.
+	emptySweeps = 1
+	// vacateFor is how long PostgreSQL waits for other sessions to leave a database that is dropped, renamed or copied:
+	// CountOtherDBBackends in its src/backend/storage/ipc/procarray.c.
+	vacateFor = 5 * time.Second
+	// vacateEvery bounds what clients that do so all the time cost: looking at every lane.
+	vacateEvery = 100 * time.Millisecond
+)
+
+// Reconfigure gives the lane other settings. Backends and clients stay; what is under way goes on as it began. A lane cannot begin or
+// cease to share prepared statements, nor go from or to session mode: see Reconfigurable. Any goroutine.
+func (l *Lane) Reconfigure(s LaneSettings) {
+	l.engine.loop.Post(func() {
+		l.config.LaneSettings = s
+		l.talk.Rules = s.rules()
+		l.pool.Configure(l.now(), s.Pool)
+		l.decided()
+	})
+}
+
+// Reconfigurable reports whether a lane may go from one to the other.
+func (s LaneSettings) Reconfigurable(to LaneSettings) bool {
+	return s.shares() == to.shares() && (s.Mode == Session) == (to.Mode == Session)
+}
+
+// Close has the lane end with its last client. No client may be admitted that has not been announced to the lane's owner before.
+// Any goroutine.
+func (l *Lane) Close() {
+	l.engine.loop.Post(func() {
+		s := &l.config.LaneSettings
+		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
+		l.pool.Configure(l.now(), s.Pool)
+		l.decided()
+	})
+}
+
+// Vacate closes the idle backends of pools that have no client, now and for as long as PostgreSQL waits for them to go. Any goroutine.
+func (e *Engine) Vacate() { e.loop.Post(e.vacate) }
+
+// vacate leaves to the sweeps what comes too soon after the last time.
+func (e *Engine) vacate() {
+	if e.vacating != 0 && e.since(e.vacating) < vacateEvery {
+		return
+	}
+	e.vacating = max(e.loop.Now(), 1)
+	e.eachLane((*Lane).vacate)
+}
+
+// vacateAll has all engines vacate.
+func (e *Engine) vacateAll() {
+	if e.env.Vacate != nil {
+		e.env.Vacate()
+	}
+}
+
+func (e *Engine) eachLane(f func(*Lane)) {
+	for _, l := range e.lanes {
+		f(l)
+	}
+}
+
+func (l *Lane) vacate() {
+	l.populated()
+	l.pool.Vacate(l.now())
+	l.decided()
+}
+
+// populated tells the pool whether the lane has clients.
+func (l *Lane) populated() {
+	l.pool.Populated(l.now(), !l.clients.empty())
+	l.decided()
+}
+
+// sweepLanes closes what is in the way, and takes the lanes whose time is over out of the table.
+func (e *Engine) sweepLanes() {
+	if e.vacating != 0 && e.since(e.vacating) < vacateFor {
+		e.eachLane((*Lane).vacate)
+	}
+	e.lanes = slices.DeleteFunc(e.lanes, (*Lane).over)
+}
+
+// over ends the lane if its time is over, and reports that.
+func (l *Lane) over() bool {
+	l.populated()
+	if !l.clients.empty() || !l.pool.Deserted() {
+		l.empty = 0
+		return false
+	}
+	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
+		return false
+	}
+	l.engine.loop.Unset(&l.timer)
+	l.stop()
+	l.forgetKnown()
+	return true
+}

@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"weir/proxy/cancelkey"
+	"weir/proxy/relay"
+	"weir/proxy/session"
+)
+
+// routerOf is a router of a configuration, with one engine, whose loop runs at the end of the test only: what is asked of it stays
+// undone, so that the test alone decides.
+func routerOf(t *testing.T, toml string) *router {
+	t.Helper()
+	loop, err := relay.NewLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := &relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)}
+	e := relay.NewEngine(env, 0, loop)
+	t.Cleanup(func() {
+		e.Stop()
+		e.Run()
+	})
+	now := new(current)
+	now.Store(generationOf(t, toml))
+	targets := &targets{current: now, credentials: newCredentials()}
+	accounts := newAccounts(now, targets)
+	t.Cleanup(accounts.close)
+	return newRouter(now, []*relay.Engine{e}, &dialer{targets: targets, accounts: accounts})
+}
+
+const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
+
+// A client that is between its login and its pool's loop keeps the pool; when the pool is gone the client gets another one. There is
+// nothing in between.
+func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
+	r := routerOf(t, anywhere)
+	first, _, leave := r.join("shop", "app")
+	p := r.pools[poolKey{"shop", "app"}]
+	if r.forget(p) {
+		t.Fatal("the pool of a client is forgotten")
+	}
+	again, _, leaveToo := r.join("shop", "app")
+	if again != first {
+		t.Error("a pool that is there is made again")
+	}
+	leave()
+	if r.forget(p) {
+		t.Fatal("the pool of the second client is forgotten")
+	}
+	leaveToo()
+	if !r.forget(p) || r.knows("shop", "app") {
+		t.Fatal("a pool without clients is kept")
+	}
+	if r.loads[0] != 0 || len(r.places.holders)+len(r.places.order) != 0 {
+		t.Errorf("it is counted still: load %v, %d holders", r.loads, len(r.places.holders))
+	}
+	if other, _, _ := r.join("shop", "app"); other == first {
+		t.Error("a client was given a pool that has ended")
+	}
+}
+
+// Whatever clients name, what is kept of it ends with them.
+func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
+	r := routerOf(t, anywhere+"[limits]\nmax_db_connections = 3\nmax_user_connections = 3\nmax_db_client_connections = 3\n")
+	counts := newClientCounts(r.current.Load())
+	for i := range 500 {
+		database, user := fmt.Sprint("db", i), fmt.Sprint("u", i)
+		if err := counts.admit(user, database); err != nil {
+			t.Fatal(err)
+		}
+		lane, _, leave := r.join(database, user)
+		if !r.places.Take(lane) {
+			t.Fatal("no place")
+		}
+		r.places.Give(lane)
+		leave()
+		counts.leave(user, database)
+		if !r.forget(r.pools[poolKey{database, user}]) {
+			t.Fatal("the pool is kept")
+		}
+	}
+	p, g := r.places, r.current.Load()
+	if n := len(r.pools) + len(p.holders) + len(p.order) + len(p.byDB) + len(p.byUser) + len(p.waiting); n != 0 {
+		t.Errorf("%d things are left of pools", n)
+	}
+	if n := len(counts.byDB) + len(counts.byScope) + len(counts.byUser); n != 0 {
+		t.Errorf("%d things are left of clients", n)
+	}
+	if len(g.limits) != 1 {
+		t.Errorf("%d sets of limits, although all clients have the same", len(g.limits))
+	}
+}
+
+// A limit of [limits] counts by where names lead, one of a section what the section leads to.
+func TestLimitsOnDatabasesCountByWhereNamesLead(t *testing.T) {
+	const toml = `
+[limits]
+max_db_connections = 9
+[databases.shop]
+host = "db1"
+[databases.alias]
+host = "db1"
+dbname = "shop"
+[databases.small]
+host = "db1"
+dbname = "shop"
+max_db_connections = 2
+[databases.far]
+host = "db2"
+dbname = "shop"
+[databases."*"]
+host = "db1"
+`
+	g := generationOf(t, toml)
+	is := func(a, b string, same bool) {
+		t.Helper()
+		if one, other := g.claim(poolKey{a, "u"}), g.claim(poolKey{b, "v"}); (one.scope == other.scope) != same {
+			t.Errorf("%s and %s: %q and %q", a, b, one.scope, other.scope)
+		}
+	}
+	is("shop", "alias", true)
+	is("shop", "small", false)
+	is("shop", "far", false)
+	is("x", "y", false)
+	is("x", "shop", false)
+	g = generationOf(t, strings.Replace(toml, "[databases.\"*\"]\n", "[databases.\"*\"]\ndbname = \"shop\"\n", 1))
+	is("x", "shop", true)
+	is("x", "y", true)
+	g = generationOf(t, strings.Replace(toml, "[databases.\"*\"]\n", "[databases.\"*\"]\nmax_db_connections = 1\n", 1))
+	is("x", "y", false)
+	is("x", "x", true)
+}
+
+// Names that all lead to one database share a pool: else there would be as many pools of it as names.
+func TestNamesThatLeadToOneDatabaseShareAPool(t *testing.T) {
+	r := routerOf(t, strings.Replace(anywhere, "port", "dbname = \"shop\"\nport", 1)+"[databases.own]\nhost = \"127.0.0.1\"\n")
+	one, _, _ := r.join("x", "app")
+	other, _, _ := r.join("y", "app")
+	own, _, _ := r.join("own", "app")
+	if one != other || one == own || one.Name() != "*/app" {
+		t.Errorf("pools %s, %s and %s", one.Name(), other.Name(), own.Name())
+	}
+}
+
+// Places that are held stay held when limits change, and count under the new ones.
+func TestPlacesFollowANewGeneration(t *testing.T) {
+	const toml = "[databases.shop]\nhost = \"127.0.0.1\"\n"
+	r := routerOf(t, "[limits]\nmax_db_connections = 2\n"+toml)
+	lane, _, _ := r.join("shop", "app")
+	take := func(want bool) {
+		t.Helper()
+		if r.places.Take(lane) != want {
+			t.Fatalf("a place: %t", !want)
+		}
+	}
+	take(true)
+	take(true)
+	take(false)
+	r.renew(generationOf(t, toml+"max_db_connections = 3\n"))
+	take(true)
+	take(false)
+	if setting, value, section := r.places.Bound(lane); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
+		t.Errorf("bound by %s (%d, set in %s)", setting, value, section)
+	}
+	for range 3 {
+		r.places.Give(lane)
+	}
+	r.places.Decline(lane) // the one that was kept for it
+	if len(r.places.byDB) != 0 {
+		t.Errorf("left: %v", r.places.byDB)
+	}
+}
+
+// So do clients.
+func TestClientCountsFollowANewGeneration(t *testing.T) {
+	const toml = "[databases.shop]\nhost = \"h\"\n[databases.alias]\nhost = \"h\"\ndbname = \"shop\"\n"
+	s := newClientCounts(generationOf(t, toml))
+	for _, database := range []string{"shop", "alias"} {
+		if err := s.admit("app", database); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.renew(generationOf(t, "[limits]\nmax_db_client_connections = 2\n"+toml))
+	if err := s.admit("app", "alias"); err == nil {
+		t.Error("a third client of one database")
+	}
+	s.renew(generationOf(t, toml+"max_db_client_connections = 2\n"))
+	if err := s.admit("app", "alias"); err != nil {
+		t.Error(err)
+	}
+	for _, database := range []string{"shop", "alias", "alias"} {
+		s.leave("app", database)
+	}
+	if len(s.byDB)+len(s.byScope) != 0 {
+		t.Errorf("left: %v %v", s.byDB, s.byScope)
+	}
+}

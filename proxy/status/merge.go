@@ -1,0 +1,74 @@
+package status
+
+// Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
+func (p *Pool) Add(o *Pool) {
+	p.Size += o.Size
+	p.MinSize += o.MinSize
+	p.ReserveSize += o.ReserveSize
+	for i, n := range o.Clients {
+		p.Clients[i] += n
+	}
+	for i, n := range o.Backends {
+		p.Backends[i] += n
+	}
+	p.InTx += o.InTx
+	p.ParkedBytes += o.ParkedBytes
+	p.Pinned += o.Pinned
+	p.OldestWait = max(p.OldestWait, o.OldestWait)
+	if p.ServerError == "" {
+		p.ServerError = o.ServerError
+	}
+	p.Prepared.add(&o.Prepared)
+	p.Totals.add(&o.Totals)
+	p.Wait.add(&o.Wait)
+	p.Query.add(&o.Query)
+	p.Transact.add(&o.Transact)
+	p.Dial.add(&o.Dial)
+	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+}
+
+func (p *Prepared) add(o *Prepared) {
+	p.Texts += o.Texts
+	p.OnBackends += o.OnBackends
+	p.Passed += o.Passed
+	p.Saved += o.Saved
+	p.Repeated += o.Repeated
+	p.Closed += o.Closed
+	p.Forgotten += o.Forgotten
+}
+
+func (t *Totals) add(o *Totals) {
+	t.Transactions += o.Transactions
+	t.Queries += o.Queries
+	t.Leases += o.Leases
+	t.Switches += o.Switches
+	t.ClientBytesIn += o.ClientBytesIn
+	t.ClientBytesOut += o.ClientBytesOut
+	t.Dials += o.Dials
+	t.DialsFailed += o.DialsFailed
+	t.BackendsClosed += o.BackendsClosed
+	t.BackendsLost += o.BackendsLost
+	t.ClientsServed += o.ClientsServed
+	t.WaitsFailed += o.WaitsFailed
+	t.Cancels += o.Cancels
+	for kind, n := range o.Doubts {
+		t.Doubts[kind] += n
+	}
+	t.Resets += o.Resets
+	t.WeirErrors += o.WeirErrors
+}
+
+func (h *Histogram) add(o *Histogram) {
+	for i, n := range o.Counts {
+		h.Counts[i] += n
+	}
+	h.Sum += o.Sum
+}
+
+// Add adds what o has to r.
+func (r *Replication) Add(o *Replication) {
+	r.Clients += o.Clients
+	r.Served += o.Served
+	r.BytesIn += o.BytesIn
+	r.BytesOut += o.BytesOut
+}

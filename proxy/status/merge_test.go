@@ -1,0 +1,60 @@
+package status
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// fill sets every number below v to n, and returns how many there are.
+func fill(v reflect.Value, n int) int {
+	set := 0
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			set += fill(v.Field(i), n)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			set += fill(v.Index(i), n)
+		}
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(n))
+		set = 1
+	case reflect.Uint64:
+		v.SetUint(uint64(n))
+		set = 1
+	}
+	return set
+}
+
+// A number that is added to the structs and not to Add would be lost where pools are shown together.
+func TestAddLeavesNoNumberOut(t *testing.T) {
+	var a, b, want Pool
+	fill(reflect.ValueOf(&a).Elem(), 2)
+	fill(reflect.ValueOf(&b).Elem(), 3)
+	if n := fill(reflect.ValueOf(&want).Elem(), 5); n < 100 {
+		t.Fatalf("%d numbers only", n)
+	}
+	want.OldestWait, want.Number = 3, 2
+	a.Add(&b)
+	if !reflect.DeepEqual(a, want) {
+		t.Errorf("the sum is %+v, want %+v", a, want)
+	}
+	var r, o, sum Replication
+	fill(reflect.ValueOf(&r).Elem(), 2)
+	fill(reflect.ValueOf(&o).Elem(), 3)
+	fill(reflect.ValueOf(&sum).Elem(), 5)
+	r.Add(&o)
+	if r != sum {
+		t.Errorf("the sum is %+v, want %+v", r, sum)
+	}
+}
+
+func TestAddKeepsTheServersErrorAndBothErrorLists(t *testing.T) {
+	a := Pool{Errors: []ErrorClass{{"42", 1}}}
+	a.Add(&Pool{ServerError: "down", Errors: []ErrorClass{{"42", 2}}, OldestWait: time.Second})
+	if a.ServerError != "down" || len(a.Errors) != 2 || a.OldestWait != time.Second {
+		t.Errorf("%+v", a)
+	}
+}

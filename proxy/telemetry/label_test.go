@@ -1,0 +1,107 @@
+package telemetry
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"weir/proxy/status"
+)
+
+// pools is a Source of these pools and nothing else.
+type pools []status.Pool
+
+func (p pools) Snapshot() status.Snapshot {
+	var s status.Snapshot
+	for i := range p {
+		p[i].Number = uint64(i + 1)
+		p[i].Totals.ClientsServed = 1
+		s.Pools = append(s.Pools, p[i])
+		s.Replications = append(s.Replications, status.Replication{Database: p[i].Database, User: p[i].User, Served: 1})
+	}
+	return s
+}
+
+func TestLabelsAreValidUTF8AndBounded(t *testing.T) {
+	for name, want := range map[string]string{
+		"shop":                    "shop",
+		"":                        "",
+		"Bücher":                  "Bücher",
+		"x\xff":                   `x\xff`,
+		"\xfe\xff":                `\xfe\xff`,
+		"j\xf6rg":                 `j\xf6rg`,
+		"\ufffd":                  "\ufffd",
+		"\ufffd\xc3":              "\ufffd" + `\xc3`,
+		"\xed\xa0\x80":            `\xed\xa0\x80`, // half of a surrogate pair
+		strings.Repeat("x", 9000): strings.Repeat("x", labelMax),
+	} {
+		got := label(name)
+		if got != want || !utf8.ValidString(got) {
+			t.Errorf("%.40q becomes %.40q, want %.40q", name, got, want)
+		}
+	}
+	if n := len(label(strings.Repeat("\xff", 9000))); n > 4*labelMax {
+		t.Errorf("9000 bytes that are no UTF-8 make a label of %d", n)
+	}
+}
+
+// Whatever names clients choose, the scrape succeeds, and no number is lost.
+func TestPoolsOfTheSameLabelsAreShownTogether(t *testing.T) {
+	source := pools{{Database: "a\xff", User: "u"}, {Database: `a\xff`, User: "u"}, {Database: "a", User: "u"}, {Database: "a", User: "u"}}
+	for _, metric := range []string{"weir_logins_total", "weir_replication_connections_total"} {
+		help := servedTotal.help
+		if metric != servedTotal.name {
+			help = replicasTotal.help
+		}
+		want := fmt.Sprintf("# HELP %s %s\n# TYPE %s counter\n%s{database=\"a\",user=\"u\"} 2\n%s{database=\"a\\\\xff\",user=\"u\"} 2\n",
+			metric, help, metric, metric, metric)
+		if err := testutil.CollectAndCompare(NewCollector(source), strings.NewReader(want), metric); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The pools that were opened first keep their series; the others are one.
+func TestPoolsBeyondTheBoundAreSummedUp(t *testing.T) {
+	source := make(pools, 3*seriesMax)
+	for i := range source {
+		source[i] = status.Pool{Database: fmt.Sprint("db", i), User: "u"}
+	}
+	for name, found := range map[string]map[names]uint64{
+		"pools": func() map[names]uint64 {
+			found := map[names]uint64{}
+			for _, p := range labelPools(source.Snapshot().Pools) {
+				found[names{p.Database, p.User}] += p.Totals.ClientsServed
+			}
+			return found
+		}(),
+		"replications": func() map[names]uint64 {
+			found := map[names]uint64{}
+			for _, r := range labelReplications(source.Snapshot().Replications) {
+				found[names{r.Database, r.User}] += r.Served
+			}
+			return found
+		}(),
+	} {
+		if len(found) != seriesMax+1 || found[names{others, others}] != 2*seriesMax || found[names{"db0", "u"}] != 1 {
+			t.Errorf("%s: %d have series, of the others %d clients are counted", name, len(found), found[names{others, others}])
+		}
+	}
+	if n, err := testutil.GatherAndCount(Registry(source), "weir_logins_total"); err != nil || n != seriesMax+1 {
+		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+func TestErrorClassesAreThoseOfPostgreSQL(t *testing.T) {
+	var errors []status.ErrorClass
+	for i, class := range []string{"42", "42", "ZZ", "\xff\xfe", " 0", "", "8 ", "XX"} {
+		errors = append(errors, status.ErrorClass{Class: class, Count: uint64(i + 1)})
+	}
+	got := byClass(errors)
+	if len(got) != 3 || got["42"] != 3 || got[otherClass] != 25 || got["XX"] != 8 {
+		t.Errorf("%v", got)
+	}
+}

@@ -4,7 +4,7 @@
 // flags and a Run. Exit codes: 0 it went well, 1 it did not, 2 the command line was wrong. Nothing but main exits,
 // and nothing writes but to the streams it was handed, so tests run the commands as a shell does.
 //
-// May import config, proxy and the command-line library.
+// May import config, proxy, proxy/logline and the command-line library.
 package main
 
 import (
@@ -73,11 +73,17 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// errLogged is an error that the log tells of, in the log's own form.
+var errLogged = errors.New("see the log")
+
 // fail prints an error, if there is one, and returns the exit code. Problems of a configuration stand on lines of
 // their own that begin with the place, so that editors find it; other errors begin with the program's name.
 func fail(w io.Writer, err error, ctx *kong.Context) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errLogged):
+		return exitFailed
 	}
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		fmt.Fprintln(w, problems)

@@ -20,6 +20,7 @@ type Snapshot struct {
 	Logins  Logins
 	Lookups Lookups
 	Limits  Limits
+	Dropped uint64 // lines of the log that were dropped
 
 	Replications []Replication // sorted by database, then user
 }

@@ -47,6 +47,9 @@ type Proxy struct {
 	serverTLS *certs.Servers
 	login     login.Options
 	logins    *logins
+
+	descriptors descriptors
+
 	listeners []*socket.Listener
 	accepting []*prelogin.Listener
 
@@ -68,15 +71,17 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		config: c, log: log, started: time.Now(),
 		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
 		clients: newClientCounts(c),
-		logins:  newLogins(c.Limits.MaxLogins),
 		stopped: make(chan struct{}),
 	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
+	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)
+	p.logins = newLogins(p.descriptors.logins(c))
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.openCertificates(); err != nil {
 		p.Stop()
 		return nil, err
 	}
-	if err := p.openEngines(); err != nil {
+	if err := p.openEngines(loops); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -100,6 +105,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", p.clientTLS.Config() != nil)
+	p.descriptors.warn(log, c)
 	return p, nil
 }
 
@@ -124,8 +130,7 @@ func (p *Proxy) openCertificates() (err error) {
 	return err
 }
 
-func (p *Proxy) openEngines() error {
-	loops := loopCount(p.config.Loops.Count, runtime.GOMAXPROCS(0))
+func (p *Proxy) openEngines(loops int) error {
 	if runtime.GOMAXPROCS(0) <= loops {
 		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
 	}
@@ -216,7 +221,9 @@ func (p *Proxy) Stop() {
 		p.draining.Store(true)
 		p.endLogins()
 		p.tasks.Wait()
-		p.replications.close()
+		if p.replications != nil {
+			p.replications.close()
+		}
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
@@ -245,11 +252,11 @@ func (p *Proxy) endLogins() {
 	})
 }
 
-// stragglers is how much longer than drain_timeout a transaction may last before it is cut, at least.
-const stragglers = 10 * time.Second
+// waitedForEvery is how often a drain tells whom it waits for.
+const waitedForEvery = time.Minute
 
 // Drain stops accepting and lets clients go on for drain_timeout; then each is sent away with 57P01 as soon as it is in no
-// transaction. What is still in one after as long again is cut. It returns at once; Stopped tells the end.
+// transaction. Transactions are waited for, however long they take. It returns at once; Stopped tells the end.
 func (p *Proxy) Drain() {
 	if p.draining.Swap(true) {
 		return
@@ -270,16 +277,26 @@ func (p *Proxy) Drain() {
 		close(gone)
 	}()
 	go func() {
-		limit := time.NewTimer(grace + max(grace, stragglers))
-		defer limit.Stop()
-		select {
-		case <-gone:
-		case <-limit.C:
-			p.log.Warn("drain: clients are still in a transaction and are cut", "clients", p.clients.count())
-		case <-p.stopped:
-		}
+		p.awaitDrained(gone, grace)
 		p.Stop()
 	}()
+}
+
+// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long.
+func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
+	over := time.NewTimer(grace + 2*time.Second) // the loops look at their clients about once a second
+	defer over.Stop()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-p.stopped:
+			return
+		case <-over.C:
+			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
+			over.Reset(waitedForEvery)
+		}
+	}
 }
 
 // Ready reports why weir should get no new clients, or nil.

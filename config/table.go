@@ -243,15 +243,16 @@ var limitSettings = []setting{
 		section: "limits", name: "max_client_conn", unit: "clients", min: 1, max: clientsMax,
 		field: func(c *Config) any { return &c.Limits.MaxClientConn },
 		meaning: "How many clients may be connected in all. One more gets the error 53300. Each needs a file descriptor: " +
-			"see LimitNOFILE of the service, or ulimit -n.",
+			"see LimitNOFILE of the service, or ulimit -n. Where there are too few for these clients and the backends, weir says so when " +
+			"it starts, and clients get 53300 earlier.",
 		why: "PgBouncer's 100 is PostgreSQL's own limit, which people put a pooler in front of to get rid of; it is " +
 			"usually met in production first. An idle client costs weir about 1 KiB, so ten thousand cost 10 MiB.",
 	},
 	{
 		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,
 		field: func(c *Config) any { return &c.Limits.MaxLogins },
-		meaning: "How many connections may be logging in at the same time. When it is reached, the oldest connection that " +
-			"has not sent anything yet is dropped for a new one, so that a flood of silent connections locks nobody out.",
+		meaning: "How many connections may be logging in at the same time. When it is reached, the connection that has not gone on " +
+			"with its login for longest is dropped for a new one, so that connections that say nothing, or begin and stop, lock no client out.",
 		why: "PgBouncer counts these among max_client_conn, so silent strangers use up the places of clients.",
 	},
 	{

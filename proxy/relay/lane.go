@@ -67,7 +67,7 @@ type LaneConfig struct {
 	MaxStatements  int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
 	ResetQuery     string // sent after each client in session mode; empty: none, unless state must be taken back
 
-	// CancelWaitTimeout bounds a cancel request to the server.
+	// CancelWaitTimeout bounds a cancel request to the server; 0: nothing does.
 	CancelWaitTimeout time.Duration
 
 	Places Places

@@ -162,9 +162,9 @@ func (p *Proxy) openListeners() error {
 
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.config.Listen
-	keepAlive := net.KeepAliveConfig{
-		Enable: c.TCPKeepalive, Count: orSystems(c.TCPKeepcnt),
-		Idle: time.Duration(orSystems(c.TCPKeepidle)), Interval: time.Duration(orSystems(c.TCPKeepintvl)),
+	keepAlive := socket.KeepAlive{
+		Enable: c.TCPKeepalive, Count: c.TCPKeepcnt, Idle: time.Duration(c.TCPKeepidle), Interval: time.Duration(c.TCPKeepintvl),
+		UserTimeout: time.Duration(c.TCPUserTimeout),
 	}
 	for _, address := range c.Addresses {
 		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive)
@@ -182,14 +182,6 @@ func (p *Proxy) listen(ctx context.Context) error {
 	}
 	p.listeners = append(p.listeners, l)
 	return nil
-}
-
-// orSystems turns 0, which is the system's value for us, into what net takes for that.
-func orSystems[T ~int | ~int64](v T) T {
-	if v == 0 {
-		return -1
-	}
-	return v
 }
 
 // unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -76,8 +77,8 @@ func (e usageError) Unwrap() error { return e.error }
 // errLogged is an error that the log tells of, in the log's own form.
 var errLogged = errors.New("see the log")
 
-// fail prints an error, if there is one, and returns the exit code. Problems of a configuration stand on lines of
-// their own that begin with the place, so that editors find it; other errors begin with the program's name.
+// fail prints an error, if there is one, and returns the exit code. Lines begin with the program's name, so that they are found in
+// a log of many; save for check, where they begin with the place, so that editors find it.
 func fail(w io.Writer, err error, ctx *kong.Context) int {
 	switch {
 	case err == nil:
@@ -85,10 +86,10 @@ func fail(w io.Writer, err error, ctx *kong.Context) int {
 	case errors.Is(err, errLogged):
 		return exitFailed
 	}
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		fmt.Fprintln(w, problems)
+	if _, ok := errors.AsType[config.Problems](err); ok && ctx != nil && ctx.Command() == "check" {
+		fmt.Fprintln(w, err)
 	} else {
-		fmt.Fprintf(w, "weir: %v\n", err)
+		fmt.Fprintf(w, "weir: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nweir: "))
 	}
 	if _, ok := errors.AsType[usageError](err); !ok {
 		return exitFailed

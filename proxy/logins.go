@@ -16,15 +16,15 @@ import (
 //
 // Progress is a step that weir has answered. Until its first answer, which takes a whole packet, a connection makes room as soon as
 // one is needed, the oldest first; after that, once it has not gone on for stallGrace. A connection that has sent something that
-// weir has not read yet, or that waits for weir, makes none.
+// weir has not read yet, or that waits for weir, makes none, and counts as one that has just gone on.
 type logins struct {
 	max int
 
 	mu     sync.Mutex
 	now    int
 	beyond int        // of now: with a descriptor that clients do not get
-	fresh  *list.List // of *pendingLogin that were not answered yet, oldest first
-	begun  *list.List // of those that were, the one with the oldest answer first
+	fresh  *list.List // of *pendingLogin that were not answered yet, by since
+	begun  *list.List // of those that were, likewise
 
 	accepted, succeeded, cancels, shed uint64
 	failed                             map[string]uint64
@@ -50,14 +50,14 @@ type caller interface {
 
 // pendingLogin is a connection on its way to becoming a client. All but arrived and conn is guarded by logins.mu.
 type pendingLogin struct {
-	arrived  time.Time
-	conn     caller
-	beyond   bool // its descriptor is one that clients do not get
-	spoken   bool // its login has begun
-	answers  int
-	answered time.Time
-	list     *list.List // that place is in
-	place    *list.Element
+	arrived time.Time
+	conn    caller
+	beyond  bool // its descriptor is one that clients do not get
+	spoken  bool // its login has begun
+	answers int
+	since   time.Time  // when it went on last
+	list    *list.List // that place is in
+	place   *list.Element
 }
 
 type outcome uint8
@@ -87,7 +87,7 @@ func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
 	if beyond {
 		s.beyond++
 	}
-	e := &pendingLogin{arrived: now, conn: c, beyond: beyond}
+	e := &pendingLogin{arrived: now, since: now, conn: c, beyond: beyond}
 	e.enlist(s.fresh)
 	return e, true
 }
@@ -105,9 +105,14 @@ func (e *pendingLogin) forget() {
 // makeRoom ends the login of the connection that has made no progress for longest, if there is one that makes none. Where it is
 // not urgent, those that have just come are spared.
 func (s *logins) makeRoom(now time.Time, urgent bool) bool {
-	e := stalled(s.fresh, func(e *pendingLogin) bool { return urgent || now.Sub(e.arrived) >= stallGrace })
+	late := now.Add(-stallGrace)
+	freshLate := late
+	if urgent {
+		freshLate = now
+	}
+	e := stalled(s.fresh, now, freshLate)
 	if e == nil {
-		e = stalled(s.begun, func(e *pendingLogin) bool { return now.Sub(e.answered) >= stallGrace })
+		e = stalled(s.begun, now, late)
 	}
 	if e == nil {
 		return false
@@ -118,21 +123,20 @@ func (s *logins) makeRoom(now time.Time, urgent bool) bool {
 	return true
 }
 
-// stalled finds the first of a list that makes no progress and for which late holds.
-func stalled(l *list.List, late func(*pendingLogin) bool) *pendingLogin {
-	place := l.Front()
-	for range looksMax {
-		if place == nil {
-			return nil
-		}
+// stalled finds the first of a list that has not gone on after before and makes no progress now. Those that do go to its end, so
+// that they do not stand in the way of those that do not.
+func stalled(l *list.List, now, before time.Time) *pendingLogin {
+	for range min(looksMax, l.Len()) {
+		place := l.Front()
 		e := place.Value.(*pendingLogin)
-		if !late(e) {
-			return nil // those after it are no older
-		}
-		if e.conn.Stalled() {
+		switch {
+		case e.since.After(before):
+			return nil // and so is the rest
+		case e.conn.Stalled():
 			return e
 		}
-		place = place.Next()
+		e.since = now
+		l.MoveToBack(place)
 	}
 	return nil
 }
@@ -163,7 +167,7 @@ func (s *logins) progressed(e *pendingLogin) {
 		return
 	}
 	e.answers++
-	e.answered = time.Now()
+	e.since = time.Now()
 	e.forget()
 	e.enlist(s.begun)
 }

@@ -25,7 +25,7 @@ func knock(s *logins) (*pendingLogin, *stranger, bool) {
 
 // ago moves a login's last step into the past.
 func (e *pendingLogin) ago(d time.Duration) {
-	e.arrived, e.answered = e.arrived.Add(-d), e.answered.Add(-d)
+	e.since = e.since.Add(-d)
 }
 
 func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
@@ -71,6 +71,25 @@ func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
 	}
 	if got := s.snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Logins that wait for weir, the oldest of all, do not shield those that have stopped.
+func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
+	const waiting = 3 * looksMax
+	s := newLogins(waiting + 1)
+	for range waiting {
+		e, c, _ := knock(s)
+		c.busy = true
+		e.ago(time.Hour)
+	}
+	e, stopped, _ := knock(s)
+	e.ago(time.Minute)
+	for range waiting/looksMax + 1 {
+		knock(s)
+	}
+	if !stopped.away {
+		t.Error("the one that has stopped keeps its place")
 	}
 }
 

@@ -107,12 +107,6 @@ const (
 func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
 	user, database := result.User, result.Database // all of the login that lives as long as the client
 	leave := func() { p.clients.leave(user, database) }
-	if p.onlyChecks(c, &result) {
-		leave()
-		p.logins.fail(entry, login.Gone.String())
-		_ = c.Close()
-		return
-	}
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
@@ -139,22 +133,6 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
 		OnGone: leave,
 	})
-}
-
-// checkWait is how long the client of a pool that would have to be opened may take to hang up.
-const checkWait = 250 * time.Millisecond
-
-// onlyChecks reports whether a client that has logged in hangs up once it is told so, as the health checks of load balancers do:
-// it needs no pool, and no connection to the server. Those name no database; other clients are not made to wait.
-func (p *Proxy) onlyChecks(c *prelogin.Conn, result *login.Result) bool {
-	if !result.NoDatabase || result.TLS != nil || result.Replication != login.NoReplication || p.router.has(result.Database, result.User) {
-		return false
-	}
-	if _, err := c.Write(result.Owed); err != nil {
-		return true
-	}
-	result.Owed = nil
-	return c.EndsWithin(checkWait)
 }
 
 func invalidSetting(err error) *pgerror.Error {

@@ -175,59 +175,6 @@ func TestHealthChecksAreSilent(t *testing.T) {
 	}
 }
 
-// A load balancer's check logs in, names no database, and hangs up as soon as it has an answer (HAProxy's pgsql-check).
-func TestHealthChecksOpenNoPool(t *testing.T) {
-	d := database(t)
-	w := start(t, d, "")
-	for range 10 {
-		c := newClient(t, dialRaw(t, w.Addr))
-		c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "check"}})
-		if m := c.Receive(); fmt.Sprintf("%T", m) != "*pgproto3.AuthenticationOk" {
-			t.Fatalf("got %T", m)
-		}
-		c.Vanish()
-	}
-	eventually(t, func() string {
-		s := w.Proxy.Snapshot()
-		if s.Logins.Now != 0 || s.Logins.Failed["gone"] != 10 || s.Limits.Clients != 0 {
-			return fmt.Sprintf("not all are gone: %+v, %d clients", s.Logins, s.Limits.Clients)
-		}
-		return ""
-	})
-	if pools := w.Proxy.Snapshot().Pools; len(pools) > 0 {
-		t.Errorf("pools: %+v", pools)
-	}
-	if w.Log.Contains("WARN") {
-		t.Error("they are logged")
-	}
-}
-
-// A client that stays, or asks something, is one like any other.
-func TestClientThatNamesNoDatabaseIsServed(t *testing.T) {
-	startup := encode(t, &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "postgres"}})
-	question := encode(t, &pgproto3.Query{String: "SELECT 'served'"})
-	for what, talk := range map[string]func(c *wireClient){
-		"waits for its greeting": func(c *wireClient) { c.SendBytes(startup) },
-		"asks at once":           func(c *wireClient) { c.SendBytes(append(startup[:len(startup):len(startup)], question...)) },
-	} {
-		t.Run(what, func(t *testing.T) {
-			d := database(t)
-			w := start(t, d, fmt.Sprintf("[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q", d.Server.Port(), d.Name))
-			c := newClient(t, dialRaw(t, w.Addr))
-			talk(c)
-			for ready := false; !ready; {
-				_, ready = c.Receive().(*pgproto3.ReadyForQuery)
-			}
-			if what == "waits for its greeting" {
-				c.SendBytes(question)
-			}
-			if got := c.Answer().First(); got != "served" {
-				t.Errorf("got %q", got)
-			}
-		})
-	}
-}
-
 func eventuallyLogged(t *testing.T, w *weirUnderTest, parts ...string) {
 	t.Helper()
 	eventually(t, func() string {

@@ -62,17 +62,6 @@ func (r *router) lane(database, user string) (*relay.Lane, *relay.Limits) {
 	return lane, limits
 }
 
-// has reports whether there is a pool for a client of a database.
-func (r *router) has(database, user string) bool {
-	d, _ := r.config.Database(database)
-	if d.User != "" {
-		user = d.User
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lanes[poolKey{database, user}] != nil
-}
-
 // pardon has the pool of that user, if there is one, try again with what is known of the user now.
 func (r *router) pardon(key poolKey) {
 	r.mu.Lock()

@@ -104,7 +104,6 @@ type attempt struct {
 	greeted        bool // the peer speaks the protocol and understands an error
 	major, minor   uint16
 	user, database string
-	noDatabase     bool // database is user, for want of one
 	replication    Replication
 
 	// Known once the client has been authenticated.
@@ -207,7 +206,7 @@ func (a *attempt) run() (Result, *Failure) {
 	}
 	a.out = wire.AppendAuthenticationOk(a.out)
 	return Result{
-		User: a.user, Database: a.database, NoDatabase: a.noDatabase, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
+		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
 		Minor: a.minor,
 	}, nil
 }

@@ -20,8 +20,6 @@ type Result struct {
 
 	User     string
 	Database string // the user's name where the client gave none
-	// NoDatabase says that the client gave none. PostgreSQL's drivers do, and health checks of load balancers do not.
-	NoDatabase bool
 	// Settings are all other startup parameters: those out of "options" first, because PostgreSQL applies them in that
 	// order. Names are as given; of those that differ by case only the last one is left. A name has the form that a
 	// setting's name must have, so it holds neither quotes nor blanks; whether there is such a setting, and whether it

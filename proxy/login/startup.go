@@ -15,7 +15,7 @@ func (a *attempt) identify(s wire.Startup) *Failure {
 	}
 	a.database, _ = s.Param("database")
 	if a.database == "" {
-		a.database, a.noDatabase = a.user, true
+		a.database = a.user
 	}
 	if v, ok := s.Param("replication"); ok {
 		on, valid := parseBool(v)

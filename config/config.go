@@ -47,6 +47,7 @@ type Listen struct {
 	TCPKeepidle    Duration // 0: the system's
 	TCPKeepintvl   Duration // 0: the system's
 	TCPKeepcnt     int      // 0: the system's
+	TCPUserTimeout Duration // 0: the system's
 }
 
 // HTTP says where metrics, health and profiles are served.
@@ -133,6 +134,10 @@ func Default() *Config {
 			UnixSocketMode: 0o777,
 			Backlog:        4096,
 			TCPKeepalive:   true,
+			TCPKeepidle:    60 * second,
+			TCPKeepintvl:   30 * second,
+			TCPKeepcnt:     8,
+			TCPUserTimeout: 300 * second,
 		},
 		HTTP:      HTTP{Address: "127.0.0.1:9127"},
 		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second},

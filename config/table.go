@@ -77,13 +77,15 @@ var listenSettings = []setting{
 	},
 	{
 		section: "listen", name: "tcp_keepalive", restart: true,
-		field:   func(c *Config) any { return &c.Listen.TCPKeepalive },
-		meaning: "Lets the kernel probe idle TCP clients, so that those whose machine has gone do not stay for ever.",
+		field: func(c *Config) any { return &c.Listen.TCPKeepalive },
+		meaning: "Lets the kernel probe idle TCP clients, so that those whose machine has gone do not stay for ever, with their " +
+			"transactions and locks. With the defaults they are gone after five minutes.",
 	},
 	{
 		section: "listen", name: "tcp_keepidle", max: secondsMax, restart: true,
 		field:   func(c *Config) any { return &c.Listen.TCPKeepidle },
 		meaning: `How long a client is idle before the first probe, in whole seconds. "0s" leaves it to the system (2 hours on Linux).`,
+		why:     "PgBouncer leaves it to the system, and so the next two: a client that has vanished in a transaction holds its locks for hours.",
 	},
 	{
 		section: "listen", name: "tcp_keepintvl", max: secondsMax, restart: true,
@@ -94,6 +96,15 @@ var listenSettings = []setting{
 		section: "listen", name: "tcp_keepcnt", unit: "probes", max: probesMax, restart: true,
 		field:   func(c *Config) any { return &c.Listen.TCPKeepcnt },
 		meaning: "After how many unanswered probes a client counts as gone. 0 leaves it to the system (9 on Linux).",
+	},
+	{
+		section: "listen", name: "tcp_user_timeout", max: secondsMax, restart: true,
+		field: func(c *Config) any { return &c.Listen.TCPUserTimeout },
+		meaning: "How long the kernel waits for a client to acknowledge what it was sent, or to read on, before it counts as gone. " +
+			"Linux would have it replace tcp_keepcnt, so while tcp_keepalive is on it is at most what the probes take: tcp_keepidle " +
+			`and tcp_keepintvl times tcp_keepcnt. "0s" leaves it to the system (a quarter of an hour on Linux, and a client that does ` +
+			`not read may take for ever): right for clients that pause for minutes in the middle of a result. Linux only.`,
+		why: "PgBouncer leaves it to the system, where an answer that nobody takes keeps a backend and its locks for a quarter of an hour.",
 	},
 	{
 		section: "http", name: "address", restart: true,
@@ -253,15 +264,16 @@ var limitSettings = []setting{
 		section: "limits", name: "max_client_conn", unit: "clients", min: 1, max: clientsMax,
 		field: func(c *Config) any { return &c.Limits.MaxClientConn },
 		meaning: "How many clients may be connected in all. One more gets the error 53300. Each needs a file descriptor: " +
-			"see LimitNOFILE of the service, or ulimit -n.",
+			"see LimitNOFILE of the service, or ulimit -n. Where there are too few for these clients and the backends, weir says so when " +
+			"it starts, and clients get 53300 earlier.",
 		why: "PgBouncer's 100 is PostgreSQL's own limit, which people put a pooler in front of to get rid of; it is " +
 			"usually met in production first. An idle client costs weir about 1 KiB, so ten thousand cost 10 MiB.",
 	},
 	{
 		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,
 		field: func(c *Config) any { return &c.Limits.MaxLogins },
-		meaning: "How many connections may be logging in at the same time. When it is reached, the oldest connection that " +
-			"has not sent anything yet is dropped for a new one, so that a flood of silent connections locks nobody out.",
+		meaning: "How many connections may be logging in at the same time. When it is reached, the connection that has not gone on " +
+			"with its login for longest is dropped for a new one, so that connections that say nothing, or begin and stop, lock no client out.",
 		why: "PgBouncer counts these among max_client_conn, so silent strangers use up the places of clients.",
 	},
 	{

@@ -87,8 +87,9 @@ var timeoutSettings = []setting{
 	},
 	{
 		section: "timeouts", name: "cancel_wait_timeout",
-		field:   func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
-		meaning: "How long a cancel request may take to reach the server before it is given up.",
+		field: func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
+		meaning: "How long a cancel request may take to reach the server before it is given up. Off, it is not given up. It is also how " +
+			"long a query that was asked to cancel for its query_timeout has to end; off, that is 10 s.",
 	},
 	{
 		section: "timeouts", name: "drain_timeout",

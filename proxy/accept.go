@@ -22,12 +22,11 @@ type acceptHandler struct{ *Proxy }
 
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
-	entry, ok := r.logins.enter(c.Abort)
+	entry, ok := r.logins.enter(c, !r.descriptors.forClient(c.Descriptor()))
 	if !ok {
 		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.logins.max)
 		return false
 	}
-	entry.arrived = time.Now()
 	if limit := r.current.Load().login.Timeout; limit > 0 {
 		_ = c.SetDeadline(entry.arrived.Add(limit))
 	}
@@ -35,6 +34,9 @@ func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	c.Entry = entry
 	return true
 }
+
+// Answered is told of each step of a login.
+func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.progressed(c.Entry.(*pendingLogin)) }
 
 // AcceptFailed tells the log.
 func (r acceptHandler) AcceptFailed(err error) {
@@ -46,7 +48,11 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	defer r.tasks.Done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
-	result, err := login.Serve(r.ctx, c, entry.arrived, r.current.Load().login)
+	options := r.current.Load().login
+	if entry.beyond {
+		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(r.descriptors.limit) }
+	}
+	result, err := login.Serve(r.ctx, c, entry.arrived, options)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return

@@ -2,37 +2,62 @@ package proxy
 
 import (
 	"container/list"
+	"context"
 	"log/slog"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"weir/proxy/status"
 )
 
-// logins keeps the connections that are not clients yet within max_logins. When the house is full, the one that has been silent
-// for longest makes room: a connection that means to log in speaks at once, so thousands that do not cannot keep the others
-// out.
+// logins keeps the connections that are not clients yet within max_logins. When it is full, one that makes no progress makes room
+// for the next: a connection that means to log in goes on with it at once, so thousands that do not cannot keep the others out.
+//
+// Progress is a step that weir has answered. Until its first answer, which takes a whole packet, a connection makes room as soon as
+// one is needed, the oldest first; after that, once it has not gone on for stallGrace. A connection that has sent something that
+// weir has not read yet, or that waits for weir, makes none, and counts as one that has just gone on.
 type logins struct {
 	max int
 
 	mu     sync.Mutex
 	now    int
-	silent *list.List // of *pendingLogin, oldest first
+	beyond int        // of now: with a descriptor that clients do not get
+	fresh  *list.List // of *pendingLogin that were not answered yet, by since
+	begun  *list.List // of those that were, likewise
 
 	accepted, succeeded, cancels, shed uint64
 	failed                             map[string]uint64
 
-	lines      window
-	suppressed atomic.Uint64
+	lines limiter
 }
 
-// pendingLogin is a connection on its way to becoming a client.
+const (
+	// stallGrace is how long a login may take for its next step where others want its place: a round trip and a client's
+	// derivation of a key.
+	stallGrace = 250 * time.Millisecond
+	// answersMax bounds the answers that count as progress. A login has fewer; a TLS connection can be made to answer for ever.
+	answersMax = 16
+	// looksMax bounds how many connections are looked at to find one that makes room.
+	looksMax = 16
+)
+
+// caller is a connection that logs in, as logins sees it. Its methods may be called on any goroutine until its login is over.
+type caller interface {
+	Abort()        // ends its login
+	Stalled() bool // weir waits for it, and has read all that it has sent
+}
+
+// pendingLogin is a connection on its way to becoming a client. All but arrived and conn is guarded by logins.mu.
 type pendingLogin struct {
-	arrived  time.Time
-	sendAway func()        // ends its login
-	place    *list.Element // in logins.silent; nil once it has spoken. Guarded by logins.mu
+	arrived time.Time
+	conn    caller
+	beyond  bool // its descriptor is one that clients do not get
+	spoken  bool // its login has begun
+	answers int
+	since   time.Time  // when it went on last
+	list    *list.List // that place is in
+	place   *list.Element
 }
 
 type outcome uint8
@@ -43,44 +68,87 @@ const (
 )
 
 func newLogins(limit int) *logins {
-	return &logins{max: limit, silent: list.New(), failed: map[string]uint64{}}
+	return &logins{max: limit, fresh: list.New(), begun: list.New(), failed: map[string]uint64{}}
 }
 
-// enter takes a connection in, which sendAway sends away; it may be called on any goroutine, under the lock. False: there is no
-// place, and nobody is silent who could make one.
-func (s *logins) enter(sendAway func()) (*pendingLogin, bool) {
+// enter takes a connection in. beyond says that its descriptor is not for clients. It returns false if there is no place and no
+// other connection can make room. Any goroutine.
+func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	s.accepted++
-	if s.now >= s.max {
-		oldest := s.silent.Front()
-		if oldest == nil {
-			s.shed++
-			return nil, false
-		}
-		s.shedLocked(oldest)
+	full := s.now >= s.max || beyond && s.beyond >= beyondMax
+	if (full || beyond) && !s.makeRoom(now, full) && full {
+		s.shed++
+		return nil, false
 	}
 	s.now++
-	e := &pendingLogin{sendAway: sendAway}
-	e.place = s.silent.PushBack(e)
+	if beyond {
+		s.beyond++
+	}
+	e := &pendingLogin{arrived: now, since: now, conn: c, beyond: beyond}
+	e.enlist(s.fresh)
 	return e, true
 }
 
-// shedLocked sends a silent connection away.
-func (s *logins) shedLocked(place *list.Element) {
-	e := place.Value.(*pendingLogin)
-	s.silent.Remove(place)
-	e.place = nil
-	s.shed++
-	e.sendAway()
+func (e *pendingLogin) enlist(l *list.List) { e.list, e.place = l, l.PushBack(e) }
+
+// forget takes a connection out of the lists: it makes room for no other any more.
+func (e *pendingLogin) forget() {
+	if e.place != nil {
+		e.list.Remove(e.place)
+		e.list, e.place = nil, nil
+	}
 }
 
-// sendAway sends all silent connections away: weir stops.
+// makeRoom ends the login of the connection that has made no progress for longest, if there is one that makes none. Where it is
+// not urgent, those that have just come are spared.
+func (s *logins) makeRoom(now time.Time, urgent bool) bool {
+	late := now.Add(-stallGrace)
+	freshLate := late
+	if urgent {
+		freshLate = now
+	}
+	e := stalled(s.fresh, now, freshLate)
+	if e == nil {
+		e = stalled(s.begun, now, late)
+	}
+	if e == nil {
+		return false
+	}
+	e.forget()
+	s.shed++
+	e.conn.Abort()
+	return true
+}
+
+// stalled finds the first of a list that has not gone on after before and makes no progress now. Those that do go to its end, so
+// that they do not stand in the way of those that do not.
+func stalled(l *list.List, now, before time.Time) *pendingLogin {
+	for range min(looksMax, l.Len()) {
+		place := l.Front()
+		e := place.Value.(*pendingLogin)
+		switch {
+		case e.since.After(before):
+			return nil // and so is the rest
+		case e.conn.Stalled():
+			return e
+		}
+		e.since = now
+		l.MoveToBack(place)
+	}
+	return nil
+}
+
+// sendAway ends all connections that have said nothing: weir stops. Those that have are told by their login.
 func (s *logins) sendAway() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for place := s.silent.Front(); place != nil; place = place.Next() {
-		place.Value.(*pendingLogin).sendAway()
+	for place := s.fresh.Front(); place != nil; place = place.Next() {
+		if e := place.Value.(*pendingLogin); !e.spoken {
+			e.conn.Abort()
+		}
 	}
 }
 
@@ -88,21 +156,35 @@ func (s *logins) sendAway() {
 func (s *logins) spoke(e *pendingLogin) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(e)
+	e.spoken = true
 }
 
-func (s *logins) forget(e *pendingLogin) {
-	if e.place != nil {
-		s.silent.Remove(e.place)
-		e.place = nil
+// progressed is told that weir has answered a connection's step. Any goroutine.
+func (s *logins) progressed(e *pendingLogin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.place == nil || e.answers >= answersMax {
+		return
+	}
+	e.answers++
+	e.since = time.Now()
+	e.forget()
+	e.enlist(s.begun)
+}
+
+// end counts a connection out.
+func (s *logins) end(e *pendingLogin) {
+	e.forget()
+	s.now--
+	if e.beyond {
+		s.beyond--
 	}
 }
 
 func (s *logins) leave(e *pendingLogin, o outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(e)
-	s.now--
+	s.end(e)
 	switch o {
 	case outcomeClient:
 		s.succeeded++
@@ -114,8 +196,7 @@ func (s *logins) leave(e *pendingLogin, o outcome) {
 func (s *logins) fail(e *pendingLogin, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(e)
-	s.now--
+	s.end(e)
 	s.failed[reason]++
 }
 
@@ -127,34 +208,19 @@ func (s *logins) snapshot() status.Logins {
 	}
 }
 
-// linesPerSecond bounds what strangers can make weir write into its log. The counters have it all.
-const linesPerSecond = 10
-
-// warn logs what a stranger has caused, unless there was much of that in this second.
+// warn logs what a stranger has caused, unless there was much of that kind in this second.
 func (s *logins) warn(log *slog.Logger, message string, attributes ...any) {
-	if !s.lines.allow(time.Now(), linesPerSecond) {
-		s.suppressed.Add(1)
+	s.tell(log, slog.LevelWarn, message, attributes...)
+}
+
+// tell is warn at any level.
+func (s *logins) tell(log *slog.Logger, level slog.Level, message string, attributes ...any) {
+	leftOut, ok := s.lines.allow(message, time.Now())
+	if !ok {
 		return
 	}
-	if n := s.suppressed.Swap(0); n > 0 {
-		attributes = append(attributes, "lines_left_out", n)
+	if leftOut > 0 {
+		attributes = append(attributes, "lines_left_out", leftOut)
 	}
-	log.Warn(message, attributes...)
-}
-
-// window counts events in the present second.
-type window struct {
-	mu     sync.Mutex
-	second int64
-	n      int
-}
-
-func (w *window) allow(now time.Time, limit int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if s := now.Unix(); s != w.second {
-		w.second, w.n = s, 0
-	}
-	w.n++
-	return w.n <= limit
+	log.Log(context.Background(), level, message, attributes...)
 }

@@ -7,38 +7,137 @@ import (
 	"time"
 )
 
-// knock brings a connection in; away tells whether it has been sent away.
-func knock(s *logins) (e *pendingLogin, away *bool, ok bool) {
-	away = new(bool)
-	e, ok = s.enter(func() { *away = true })
-	return e, away, ok
+// stranger is a connection for logins.
+type stranger struct {
+	busy bool // it is not weir that waits
+	away bool
 }
 
-func TestOldestSilentConnectionMakesRoom(t *testing.T) {
+func (s *stranger) Abort()        { s.away = true }
+func (s *stranger) Stalled() bool { return !s.busy }
+
+// knock brings a connection in.
+func knock(s *logins) (*pendingLogin, *stranger, bool) {
+	c := new(stranger)
+	e, ok := s.enter(c, false)
+	return e, c, ok
+}
+
+// ago moves a login's last step into the past.
+func (e *pendingLogin) ago(d time.Duration) {
+	e.since = e.since.Add(-d)
+}
+
+func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
 	s := newLogins(3)
 	e, first, _ := knock(s)
-	_, second, _ := knock(s)
+	half, second, _ := knock(s)
 	_, third, _ := knock(s)
 	s.spoke(e)
+	s.progressed(e)
+	s.spoke(half) // with half a packet: that is no progress
 	if _, _, ok := knock(s); !ok {
-		t.Fatal("nobody made room")
+		t.Fatal("turned away")
 	}
-	if *first || !*second || *third {
-		t.Errorf("sent away: first %t, second %t, third %t; want the second, the first has spoken", *first, *second, *third)
+	if first.away || !second.away || third.away {
+		t.Errorf("sent away: first %t, second %t, third %t; want the second, the first was answered", first.away, second.away, third.away)
 	}
 }
 
-func TestHouseFullOfSpeakersTurnsAway(t *testing.T) {
+func TestLoginThatDoesNotGoOnMakesRoomAfterAWhile(t *testing.T) {
+	s := newLogins(2)
+	stopped, slow, _ := knock(s)
+	going, quick, _ := knock(s)
+	s.progressed(stopped)
+	s.progressed(going)
+	if _, _, ok := knock(s); ok {
+		t.Fatal("both have just been answered")
+	}
+	stopped.ago(stallGrace)
+	if _, _, ok := knock(s); !ok || !slow.away || quick.away {
+		t.Errorf("let in %t; sent away: slow %t, quick %t", ok, slow.away, quick.away)
+	}
+}
+
+func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
 	s := newLogins(2)
 	for range 2 {
-		e, _, _ := knock(s)
-		s.spoke(e)
+		e, c, _ := knock(s)
+		c.busy = true // with a lookup, or with what has come and is not read yet
+		e.ago(time.Hour)
 	}
 	if _, _, ok := knock(s); ok {
 		t.Error("one too many")
 	}
 	if got := s.snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Logins that wait for weir, the oldest of all, do not shield those that have stopped.
+func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
+	const waiting = 3 * looksMax
+	s := newLogins(waiting + 1)
+	for range waiting {
+		e, c, _ := knock(s)
+		c.busy = true
+		e.ago(time.Hour)
+	}
+	e, stopped, _ := knock(s)
+	e.ago(time.Minute)
+	for range waiting/looksMax + 1 {
+		knock(s)
+	}
+	if !stopped.away {
+		t.Error("the one that has stopped keeps its place")
+	}
+}
+
+// A TLS connection answers as often as its peer likes.
+func TestAnswersWithoutEndAreNoProgress(t *testing.T) {
+	s := newLogins(1)
+	e, c, _ := knock(s)
+	for range answersMax {
+		s.progressed(e)
+	}
+	e.ago(stallGrace)
+	s.progressed(e)
+	if _, _, ok := knock(s); !ok || !c.away {
+		t.Error("it keeps its place for ever")
+	}
+}
+
+// Beyond the descriptors of clients a few logins find room to be told so, or to cancel.
+func TestFewLoginsAreServedBeyondTheDescriptorsOfClients(t *testing.T) {
+	s := newLogins(100)
+	var last *pendingLogin
+	for i := range beyondMax {
+		e, ok := s.enter(&stranger{busy: true}, true)
+		if !ok {
+			t.Fatalf("only %d", i)
+		}
+		last = e
+	}
+	if _, ok := s.enter(&stranger{}, true); ok {
+		t.Error("more than the spare descriptors allow")
+	}
+	if _, ok := s.enter(&stranger{}, false); !ok {
+		t.Error("one that has a client's descriptor is turned away")
+	}
+	s.fail(last, "full")
+	if _, ok := s.enter(&stranger{}, true); !ok {
+		t.Error("what has ended keeps its place")
+	}
+}
+
+// Where clients have all their descriptors, connections that do nothing give theirs back.
+func TestIdleConnectionsGiveDescriptorsBack(t *testing.T) {
+	s := newLogins(100)
+	old, idle, _ := knock(s)
+	_, late, _ := knock(s)
+	old.ago(stallGrace)
+	if _, ok := s.enter(&stranger{}, true); !ok || !idle.away || late.away {
+		t.Errorf("let in %t; sent away: the old one %t, the late one %t", ok, idle.away, late.away)
 	}
 }
 
@@ -49,8 +148,8 @@ func TestStopSendsTheSilentAway(t *testing.T) {
 	_, third, _ := knock(s)
 	s.spoke(e)
 	s.sendAway()
-	if *speaks || !*second || !*third {
-		t.Errorf("sent away: %t, %t, %t; want the two that are silent", *speaks, *second, *third)
+	if speaks.away || !second.away || !third.away {
+		t.Errorf("sent away: %t, %t, %t; want the two that are silent", speaks.away, second.away, third.away)
 	}
 }
 
@@ -61,15 +160,15 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 	kept, _, _ := knock(s)
 	late, _, ok := knock(s) // in the place of the first
 	if !ok {
-		t.Fatal("nobody made room")
+		t.Fatal("turned away")
 	}
 	s.fail(shed, "gone") // its login has found out
-	s.spoke(late)
+	s.progressed(late)
 	s.leave(late, outcomeClient)
 	s.leave(kept, outcomeCancel)
 	got := s.snapshot()
-	if got.Now != 0 || got.Succeeded != 1 || got.Cancels != 1 || got.Shed != 1 || got.Failed["gone"] != 1 || s.silent.Len() != 0 {
-		t.Errorf("%+v, %d silent", got, s.silent.Len())
+	if got.Now != 0 || got.Succeeded != 1 || got.Cancels != 1 || got.Shed != 1 || got.Failed["gone"] != 1 || s.fresh.Len()+s.begun.Len() != 0 {
+		t.Errorf("%+v, %d and %d in lists", got, s.fresh.Len(), s.begun.Len())
 	}
 }
 
@@ -78,17 +177,17 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	const limit = 5
 	s := newLogins(limit)
-	var all []*bool
+	var all []*stranger
 	for range 100 {
-		_, away, ok := knock(s)
+		_, c, ok := knock(s)
 		if !ok {
 			t.Fatal("turned away although all are silent")
 		}
-		all = append(all, away)
+		all = append(all, c)
 	}
 	stay := 0
-	for _, away := range all {
-		if !*away {
+	for _, c := range all {
+		if !c.away {
 			stay++
 		}
 	}
@@ -97,20 +196,23 @@ func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	}
 }
 
-func TestWindowAllowsSoMuchASecond(t *testing.T) {
-	var w window
+func TestSoManyLinesOfAKindAreLoggedInASecond(t *testing.T) {
+	var l limiter
 	at := time.Unix(1_000_000, 0)
 	allowed := 0
 	for i := range 100 {
-		if w.allow(at.Add(time.Duration(i)*time.Millisecond), 10) {
+		if _, ok := l.allow("login failed", at.Add(time.Duration(i)*time.Millisecond)); ok {
 			allowed++
 		}
 	}
-	if allowed != 10 {
+	if allowed != linesPerSecond {
 		t.Errorf("%d allowed in one second", allowed)
 	}
-	if !w.allow(at.Add(time.Second), 10) {
-		t.Error("the next second is not a new one")
+	if _, ok := l.allow("accept failed", at); !ok {
+		t.Error("another kind is left out with them")
+	}
+	if leftOut, ok := l.allow("login failed", at.Add(time.Second)); !ok || leftOut != 90 {
+		t.Errorf("in the next second: %t, %d left out", ok, leftOut)
 	}
 }
 
@@ -118,16 +220,15 @@ func TestLinesLeftOutAreCounted(t *testing.T) {
 	s := newLogins(1)
 	var text strings.Builder
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	s.lines.second, s.lines.n = time.Now().Unix()+3600, 0 // an odd clock must not stop the log for good
 	for range linesPerSecond * 3 {
 		s.warn(log, "knock")
 	}
 	if n := strings.Count(text.String(), "knock"); n < linesPerSecond || n >= linesPerSecond*3 {
 		t.Errorf("%d lines", n)
 	}
-	s.lines.second = 0
-	s.warn(log, "later")
-	if !strings.Contains(text.String(), "later lines_left_out=") {
+	s.lines.kinds["knock"].second = 0 // whatever the clock does
+	s.warn(log, "knock")
+	if !strings.Contains(text.String(), "knock lines_left_out=") {
 		t.Errorf("the count is missing:\n%s", text.String())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"weir/config"
 	"weir/internal/pgserver"
 	"weir/proxy/status"
 )
@@ -227,6 +228,54 @@ func TestCancelEndsACopy(t *testing.T) {
 	refused(t, c.Answer().Err(), "57014")
 	if got := enter(t, w, d).Query("SELECT count(*) FROM book"); got != "0" {
 		t.Errorf("%s rows are there", got)
+	}
+}
+
+// cancel_wait_timeout = "0s" switches the timeout off, and not cancelling.
+func TestCancelWithoutTimeoutGetsThrough(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\ncancel_wait_timeout = \"0s\"")
+	c := enter(t, w, d)
+	c.inBackground("SELECT pg_sleep(60)")
+	expectRunning(t, d, "SELECT pg_sleep", 1)
+	cancelRequest(t, w.Addr, c.pid, c.secret)
+	refused(t, c.Answer().Err(), "57014")
+	c.Query("SELECT 1")
+}
+
+func TestQueryTimeoutHoldsWhereCancelRequestsHaveNone(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\ncancel_wait_timeout = \"0s\"\nquery_timeout = \"1s\"")
+	c := enter(t, w, d)
+	c.inBackground("SELECT pg_sleep(60)")
+	refused(t, c.Answer().Err(), "57014") // the server's: it was asked to cancel
+	c.Query("SELECT 1")
+}
+
+// Clients of every loop get keys that are theirs alone, and cancel with them: on as many loops as the configuration allows, the
+// last ones included.
+func TestClientsOfEveryLoopCanCancel(t *testing.T) {
+	d := database(t)
+	const loops = 256
+	if _, err := config.Parse("test.toml", fmt.Appendf(nil, "[loops]\ncount = %d", loops+1), func(string) (string, bool) { return "", false }); err == nil {
+		t.Error("loops.count may be higher than what is tested here")
+	}
+	w := start(t, d, fmt.Sprintf("[loops]\ncount = %d\n[limits]\nmax_user_connections = 10\n[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n",
+		loops, d.Server.Port(), d.Name))
+	seen := map[uint32]int{}
+	for i := range loops { // a pool on each loop
+		c := dial(t, w.Addr, d.Server.Superuser(), fmt.Sprintf("alias%d", i))
+		if other, taken := seen[c.pid]; taken || c.pid == 0 {
+			t.Fatalf("the clients of loops %d and %d have the process ID %d", i, other, c.pid)
+		}
+		seen[c.pid] = i
+		if i%50 == 0 || i > loops-3 {
+			c.inBackground("SELECT pg_sleep(60)")
+			expectRunning(t, d, "SELECT pg_sleep", 1)
+			cancelRequest(t, w.Addr, c.pid, c.secret)
+			refused(t, c.Answer().Err(), "57014")
+		}
+		c.Terminate()
 	}
 }
 

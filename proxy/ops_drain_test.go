@@ -29,7 +29,11 @@ func TestProgram(t *testing.T) {
 	t.Run("the first drains", func(t *testing.T) { firstSignalDrains(t, path) })
 	t.Run("without clients it stops at once", func(t *testing.T) { stopsWithoutClients(t, path) })
 	t.Run("the second stops at once", func(t *testing.T) { secondSignalStops(t, path) })
-	t.Run("without descriptors it waits for some", func(t *testing.T) { survivesWithoutDescriptors(t, path) })
+	t.Run("with drain_timeout 0 a transaction is waited for", func(t *testing.T) { drainWaitsForTransactions(t, path) })
+	t.Run("with few descriptors clients are refused and backends are not", func(t *testing.T) { fewDescriptors(t, path) })
+	t.Run("with few descriptors strangers keep nobody out", func(t *testing.T) { silentOnFewDescriptors(t, path) })
+	t.Run("with too few descriptors it says so", func(t *testing.T) { tooFewDescriptors(t, path) })
+	t.Run("a reader of the log that stops or ends costs lines only", func(t *testing.T) { readerOfTheLog(t, path) })
 }
 
 // weirProcess is the real program.
@@ -39,11 +43,18 @@ type weirProcess struct {
 	Log  *logCapture
 	Addr string // of clients
 	HTTP string
+	pipe *logPipe
 	done chan error
 }
 
 // launch runs the program in front of d's server with some more configuration. prelude is what a shell does first.
 func launch(t *testing.T, path string, d *pgserver.Database, toml, prelude string) *weirProcess {
+	t.Helper()
+	return launchInto(t, path, d, toml, prelude, nil)
+}
+
+// launchInto is launch with the log in a pipe; nil: in memory.
+func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude string, pipe *logPipe) *weirProcess {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "weir.toml")
 	toml = complete(d, "[http]\naddress = \"127.0.0.1:0\"\n"+toml)
@@ -52,6 +63,10 @@ func launch(t *testing.T, path string, d *pgserver.Database, toml, prelude strin
 	}
 	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), Log: new(logCapture), done: make(chan error, 1)}
 	p.cmd.Stderr = p.Log
+	if p.pipe = pipe; pipe != nil {
+		p.cmd.Stderr = pipe.in
+		go pipe.read(p.Log)
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +160,26 @@ func firstSignalDrains(t *testing.T, path string) {
 	p.expectExit()
 }
 
+// drainWaitsForTransactions: what drain_timeout bounds is how long clients without a transaction may stay.
+func drainWaitsForTransactions(t *testing.T, path string) {
+	d := database(t)
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"0s\"", "")
+	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
+	busy.Query("BEGIN")
+	p.signal(syscall.SIGTERM)
+	idle.expectLastError("57P01")
+	eventually(t, func() string {
+		if !p.Log.Contains("drain: clients in a transaction are waited for") {
+			return "the log does not say what it waits for"
+		}
+		return ""
+	})
+	busy.Query("SELECT 'still here'")
+	busy.Query("COMMIT")
+	busy.expectLastError("57P01")
+	p.expectExit()
+}
+
 func stopsWithoutClients(t *testing.T, path string) {
 	d := database(t)
 	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"", "")
@@ -173,40 +208,6 @@ func secondSignalStops(t *testing.T, path string) {
 		}
 		return ""
 	})
-}
-
-// survivesWithoutDescriptors: accepting goes on after EMFILE (trap 23), and who is in stays in.
-func survivesWithoutDescriptors(t *testing.T, path string) {
-	d := database(t)
-	p := launch(t, path, d, "[limits]\nmax_logins = 1000", "ulimit -n 64; ")
-	c := dial(t, p.Addr, "postgres", d.Name)
-	c.Query("SELECT 1")
-	fds := make([]net.Conn, 100)
-	for i := range fds {
-		fds[i] = dialRaw(t, p.Addr) // the kernel takes them, in any case
-	}
-	eventually(t, func() string {
-		if !p.Log.Contains("accept failed", "too many open files") {
-			return "the log does not say so"
-		}
-		return ""
-	})
-	c.Query("SELECT 1")
-	for _, nc := range fds {
-		_ = nc.Close()
-	}
-	eventually(t, func() string { // until weir, too, has closed enough of them
-		late, err := tryDial(t, p.Addr, "postgres", d.Name)
-		if err != nil {
-			return err.Error()
-		}
-		late.Query("SELECT 1")
-		return ""
-	})
-	p.signal(syscall.SIGTERM)
-	p.expectRefusing()
-	p.signal(syscall.SIGTERM)
-	p.expectExit()
 }
 
 // Whoever waits for a backend when weir stops is told, too, and a login under way.

@@ -1,8 +1,11 @@
 package proxy_test
 
 import (
-	"net"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 )
@@ -51,44 +54,124 @@ func TestSilentConnectionsMakeRoomForGoodClients(t *testing.T) {
 	})
 }
 
-// Connections that do speak, but never to the end, are not shed for others: those are turned away, until the deadline.
-func TestFullHouseOfHalfLoginsEndsWithTheDeadline(t *testing.T) {
-	d := database(t)
-	w := start(t, d, "[limits]\nmax_logins = 2\n[timeouts]\nclient_login_timeout = \"500ms\"")
-	for range 2 {
-		c := newClient(t, dialRaw(t, w.Addr))
-		c.SendBytes([]byte{0, 0, 0})
+// Connections that begin a login and do not go on with it make room as those that say nothing do.
+func TestLoginsThatDoNotGoOnMakeRoomForGoodClients(t *testing.T) {
+	startup := encode(t, &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "reader"}})
+	const places = 4
+	for what, begin := range map[string]func(c *wireClient){
+		"one byte":                     func(c *wireClient) { c.SendBytes(startup[:1]) },
+		"half a startup packet":        func(c *wireClient) { c.SendBytes(startup[:len(startup)/2]) },
+		"a request for TLS":            func(c *wireClient) { c.SendBytes([]byte{0, 0, 0, 8, 4, 210, 22, 47}) },
+		"half a ClientHello":           func(c *wireClient) { c.SendBytes([]byte{22, 3, 1, 2, 0, 1, 0}) },
+		"a startup packet":             func(c *wireClient) { c.SendBytes(startup) },
+		"half a password":              func(c *wireClient) { c.SendBytes(append(startup, 'p', 0, 0, 0, 50)) },
+		"a byte at a time, for always": trickle,
+	} {
+		t.Run(what, func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, fmt.Sprintf("[limits]\nmax_logins = %d\n[auth]\ntype = \"hba\"\nhba_file = %q\n[users.reader]\npassword = \"secret\"\n%s",
+				places, hbaFile(t), clientTLS(tlsFolder(t), "prefer", "")))
+			var begun []*wireClient
+			for range places {
+				c := newClient(t, dialRaw(t, w.Addr))
+				begin(c)
+				begun = append(begun, c)
+			}
+			eventually(t, func() string {
+				if n := w.Proxy.Snapshot().Logins.Now; n != places {
+					return "they have not arrived"
+				}
+				return ""
+			})
+			for range 5 {
+				eventually(t, func() string { // some may go on with the login for a moment
+					c, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name)
+					if err != nil {
+						return err.Error()
+					}
+					c.Query("SELECT 1")
+					return ""
+				})
+			}
+			if shed := w.Proxy.Snapshot().Logins.Shed; shed == 0 {
+				t.Error("none made room")
+			}
+			for _, c := range begun {
+				c.Vanish()
+			}
+		})
 	}
-	eventually(t, func() string {
-		c, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name)
-		if err != nil {
-			return err.Error()
-		}
-		c.Query("SELECT 1")
-		return ""
-	})
 }
 
-// A storm of port checks costs nothing and is not worth a line each.
-func TestPortChecksAreSilent(t *testing.T) {
+// hbaFile asks the user reader for a password, and no other.
+func hbaFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hba")
+	if err := os.WriteFile(path, []byte("host all reader all scram-sha-256\nhost all all all trust\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// trickle sends a startup packet of 10,000 bytes, slowly, until its connection ends.
+func trickle(c *wireClient) {
+	c.SendBytes([]byte{0, 0, 39, 16, 0, 3, 0, 0})
+	go func() {
+		for c.TrySendBytes([]byte{'u'}) == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+}
+
+// A login that takes its time is not disturbed while there are places.
+func TestSlowLoginIsServedWhereThereIsRoom(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[limits]\nmax_logins = 2")
+	slow := newClient(t, dialRaw(t, w.Addr))
+	startup := encode(t, &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{
+		"user": d.Server.Superuser(), "database": d.Name,
+	}})
+	for i := range startup {
+		slow.SendBytes(startup[i : i+1])
+		if i%10 == 0 {
+			enter(t, w, d).Query("SELECT 1")
+		}
+	}
+	for {
+		if _, ready := slow.Receive().(*pgproto3.ReadyForQuery); ready {
+			break
+		}
+	}
+	slow.Query("SELECT 1")
+}
+
+// A storm of port checks costs nothing and is not worth a line each, nor are checks that send a part of a packet.
+func TestHealthChecksAreSilent(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "")
-	for range 50 {
-		nc, err := net.Dial("tcp", w.Addr)
-		if err != nil {
-			t.Fatal(err)
+	checks := []string{"", "\x00", "\x00\x00\x00", "\x00\x00\x00\x20", "\x00\x00\x00\x20\x00\x03\x00\x00us", "\x00\x00\x00\x08\x04\xd2\x16\x2f", "X"}
+	const times = 10
+	for range times {
+		for i, part := range checks {
+			nc := dialRaw(t, w.Addr)
+			if _, err := nc.Write([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+			if i%2 == 0 {
+				_ = nc.SetLinger(0) // a RST, as HAProxy likes to end its checks
+			}
+			_ = nc.Close()
 		}
-		_ = nc.Close()
 	}
 	enter(t, w, d).Query("SELECT 1")
 	eventually(t, func() string {
-		if s := w.Proxy.Snapshot().Logins; s.Now != 0 || s.Failed["gone"] != 50 {
-			return "not all are gone"
+		if s := w.Proxy.Snapshot().Logins; s.Now != 0 || s.Failed["gone"] != uint64(times*len(checks)) {
+			return fmt.Sprintf("not all are gone: %+v", s)
 		}
 		return ""
 	})
-	if w.Log.Contains("login failed") {
-		t.Error("port checks are logged")
+	if w.Log.Contains("WARN") {
+		t.Error("health checks are logged")
 	}
 }
 

@@ -44,6 +44,9 @@ type Proxy struct {
 	accounts  *accounts
 	verifiers *login.Verifiers
 	logins    *logins
+
+	descriptors descriptors
+
 	listeners []*socket.Listener
 	accepting []*prelogin.Listener
 
@@ -70,13 +73,15 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		log: log, started: time.Now(),
 		env:       &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
 		verifiers: login.NewVerifiers(mockKey()),
-		logins:    newLogins(c.Limits.MaxLogins),
 		stopped:   make(chan struct{}),
 	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
+	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)
+	p.logins = newLogins(p.descriptors.logins(c))
 	p.env.Vacate = p.vacate
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := p.openEngines(); err != nil {
+	if err := p.openEngines(loops); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -101,6 +106,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", g.clientTLS.Config() != nil)
+	p.descriptors.warn(log, c)
 	return p, nil
 }
 
@@ -133,8 +139,7 @@ func (p *Proxy) vacate() {
 	}
 }
 
-func (p *Proxy) openEngines() error {
-	loops := loopCount(p.current.Load().config.Loops.Count, runtime.GOMAXPROCS(0))
+func (p *Proxy) openEngines(loops int) error {
 	if runtime.GOMAXPROCS(0) <= loops {
 		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
 	}
@@ -167,9 +172,9 @@ func (p *Proxy) openListeners() error {
 
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.current.Load().config.Listen
-	keepAlive := net.KeepAliveConfig{
-		Enable: c.TCPKeepalive, Count: orSystems(c.TCPKeepcnt),
-		Idle: time.Duration(orSystems(c.TCPKeepidle)), Interval: time.Duration(orSystems(c.TCPKeepintvl)),
+	keepAlive := socket.KeepAlive{
+		Enable: c.TCPKeepalive, Count: c.TCPKeepcnt, Idle: time.Duration(c.TCPKeepidle), Interval: time.Duration(c.TCPKeepintvl),
+		UserTimeout: time.Duration(c.TCPUserTimeout),
 	}
 	for _, address := range c.Addresses {
 		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive)
@@ -187,14 +192,6 @@ func (p *Proxy) listen(ctx context.Context) error {
 	}
 	p.listeners = append(p.listeners, l)
 	return nil
-}
-
-// orSystems turns 0, which is the system's value for us, into what net takes for that.
-func orSystems[T ~int | ~int64](v T) T {
-	if v == 0 {
-		return -1
-	}
-	return v
 }
 
 // unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also
@@ -257,11 +254,11 @@ func (p *Proxy) endLogins() {
 	})
 }
 
-// stragglers is how much longer than drain_timeout a transaction may last before it is cut, at least.
-const stragglers = 10 * time.Second
+// waitedForEvery is how often a drain tells whom it waits for.
+const waitedForEvery = time.Minute
 
 // Drain stops accepting and lets clients go on for drain_timeout; then each is sent away with 57P01 as soon as it is in no
-// transaction. What is still in one after as long again is cut. It returns at once; Stopped tells the end.
+// transaction. Transactions are waited for, however long they take. It returns at once; Stopped tells the end.
 func (p *Proxy) Drain() {
 	if p.draining.Swap(true) {
 		return
@@ -282,16 +279,26 @@ func (p *Proxy) Drain() {
 		close(gone)
 	}()
 	go func() {
-		limit := time.NewTimer(grace + max(grace, stragglers))
-		defer limit.Stop()
-		select {
-		case <-gone:
-		case <-limit.C:
-			p.log.Warn("drain: clients are still in a transaction and are cut", "clients", p.clients.count())
-		case <-p.stopped:
-		}
+		p.awaitDrained(gone, grace)
 		p.Stop()
 	}()
+}
+
+// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long.
+func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
+	over := time.NewTimer(grace + 2*time.Second) // the loops look at their clients about once a second
+	defer over.Stop()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-p.stopped:
+			return
+		case <-over.C:
+			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
+			over.Reset(waitedForEvery)
+		}
+	}
 }
 
 // Ready reports why weir should get no new clients, or nil.

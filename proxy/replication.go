@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"time"
 
 	"weir/proxy/backend"
@@ -55,7 +56,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		return
 	}
 	p.replications.opened(r, t)
-	p.log.Info("replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
+	p.logins.tell(p.log, slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
 		"replication", result.Replication.Parameter(), "backend", conn.PID)
 }
 
@@ -63,7 +64,7 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.replications.leave(r)
 	r.place.leave()
 	leave()
-	p.log.Info("replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
+	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
 
 // dialReplication waits for a place, and for its turn among those who dial, and logs in to the server as the client wants it. On a

@@ -208,11 +208,17 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 	for _, t := range s.tunnels() {
 		t.Dismiss(farewell)
 	}
+	limit.Reset(dismissWait)
 	select {
 	case <-gone:
 	case <-stopped:
+	case <-limit.C: // a client that takes nothing; it has no transaction to end
+		s.close()
 	}
 }
+
+// dismissWait is how long a connection for replication may take for the rest of the message that it is being sent.
+const dismissWait = 10 * time.Second
 
 // close ends all at once.
 func (s *replications) close() {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/proxy/logline"
 	"weir/proxy/status"
 )
 
@@ -14,6 +15,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		At: time.Now(), Started: p.started,
 		Logins:       p.logins.snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
+		Dropped:      logline.Dropped(p.log),
 		Replications: p.replications.snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}

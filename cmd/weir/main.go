@@ -4,7 +4,7 @@
 // flags and a Run. Exit codes: 0 it went well, 1 it did not, 2 the command line was wrong. Nothing but main exits,
 // and nothing writes but to the streams it was handed, so tests run the commands as a shell does.
 //
-// May import config, proxy and the command-line library.
+// May import config, proxy, proxy/logline and the command-line library.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -73,16 +74,22 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// fail prints an error, if there is one, and returns the exit code. Problems of a configuration stand on lines of
-// their own that begin with the place, so that editors find it; other errors begin with the program's name.
+// errLogged is an error that the log tells of, in the log's own form.
+var errLogged = errors.New("see the log")
+
+// fail prints an error, if there is one, and returns the exit code. Lines begin with the program's name, so that they are found in
+// a log of many; save for check, where they begin with the place, so that editors find it.
 func fail(w io.Writer, err error, ctx *kong.Context) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errLogged):
+		return exitFailed
 	}
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		fmt.Fprintln(w, problems)
+	if _, ok := errors.AsType[config.Problems](err); ok && ctx != nil && ctx.Command() == "check" {
+		fmt.Fprintln(w, err)
 	} else {
-		fmt.Fprintf(w, "weir: %v\n", err)
+		fmt.Fprintf(w, "weir: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nweir: "))
 	}
 	if _, ok := errors.AsType[usageError](err); !ok {
 		return exitFailed

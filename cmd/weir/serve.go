@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"weir/config"
 	"weir/proxy"
+	"weir/proxy/logline"
 )
 
 type serveCmd struct {
@@ -23,15 +23,37 @@ type serveCmd struct {
 
 // Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once.
 func (c *serveCmd) Run(s streams) error {
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has ended does not end weir
+	if err := proxy.EnoughDescriptors(); err != nil {
+		return err
+	}
 	conf, err := c.load(s)
 	if err != nil {
 		return err
 	}
+	logger, lines := logline.New(s.err, logline.Options{Level: conf.Log.Level, JSON: conf.Log.Format == config.FormatJSON})
+	defer lines.Close(lastLinesWait)
+	for _, w := range conf.Warnings() {
+		logger.Warn("configuration", "warning", w)
+	}
+	err = serve(conf, logger)
+	if err != nil && conf.Log.Format == config.FormatJSON {
+		logger.Error("weir cannot serve", "error", err)
+		return errLogged
+	}
+	return err
+}
+
+// lastLinesWait is how long the end waits for a reader of the log that is slow.
+const lastLinesWait = time.Second
+
+// serve is Run from the first line of the log to the last.
+func serve(conf *config.Config, logger *slog.Logger) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	signal.Ignore(syscall.SIGHUP) // reserved for a reload of the configuration
 	defer signal.Stop(signals)
-	p, err := proxy.Start(context.Background(), conf, newLogger(s.err, conf.Log))
+	p, err := proxy.Start(context.Background(), conf, logger)
 	if err != nil {
 		return err
 	}
@@ -46,14 +68,6 @@ func (c *serveCmd) Run(s streams) error {
 	case <-p.Stopped():
 	}
 	return nil
-}
-
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level}
-	if c.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // load makes the Config of the file or the environment, and of the flags.
@@ -71,9 +85,6 @@ func (c *serveCmd) load(s streams) (*config.Config, error) {
 	conf, err = conf.With(config.Flags{To: c.To, Listen: c.Listen, HTTP: c.HTTP, LogLevel: c.LogLevel}, s.env)
 	if err != nil {
 		return nil, usageError{err}
-	}
-	for _, w := range conf.Warnings() {
-		fmt.Fprintf(s.err, "weir: warning: %s\n", w)
 	}
 	return conf, nil
 }

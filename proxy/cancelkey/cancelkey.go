@@ -23,11 +23,12 @@ import (
 // A process ID is an int32 to the drivers that show it, and libpq takes 0 for "none"; hence 31 bits, and one is added to the
 // slot.
 const (
-	slotBits = 24
+	slotBits = 22
 
-	// LoopsMax is how many loops a process ID can tell apart: 7 bits.
-	LoopsMax = 1 << 7
-	// SlotsMax is how many slots of one loop it can tell apart: 24 bits, less the one value that is kept for "none".
+	// LoopsMax is how many loops a process ID can tell apart: 9 bits. loops.count and one more for replication fit into it.
+	LoopsMax = 1 << 9
+	// SlotsMax is how many slots of one loop it can tell apart: 22 bits, less the one value that is kept for "none". All of
+	// max_client_conn fit into one loop.
 	SlotsMax = 1<<slotBits - 1
 )
 

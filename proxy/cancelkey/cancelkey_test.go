@@ -43,7 +43,7 @@ func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 func TestUnpackRefusesForeignKeys(t *testing.T) {
-	for _, pid := range []uint32{0, 1 << 24, 127 << 24, 1 << 31, 1<<31 | 1, 1<<32 - 1} {
+	for _, pid := range []uint32{0, 1 << slotBits, (LoopsMax - 1) << slotBits, 1 << 31, 1<<31 | 1, 1<<32 - 1} {
 		if l, s, ok := Unpack(pid); ok {
 			t.Errorf("Unpack(%#x) = %d, %d", pid, l, s)
 		}

@@ -98,6 +98,7 @@ var catalogue = []chapter{
 	}},
 	{"No room", []entry{
 		{"TooManyClients", TooManyClients(10000), "More clients than `max_client_conn`.", "See the hint."},
+		{"TooFewDescriptors", TooFewDescriptors(1024), "The weir process may open no more files for clients.", "See the hint, and the warning in weir's log at its start."},
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},

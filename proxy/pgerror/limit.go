@@ -20,6 +20,13 @@ func TooManyClients(limit int) *Error {
 		fmt.Sprintf("Raise max_client_conn (%d, set in [limits]), or close idle connections.", limit))
 }
 
+// TooFewDescriptors answers a client for which the process has no descriptor to spare; limit is how many it may have.
+func TooFewDescriptors(limit int) *Error {
+	return tooManyClients("too many clients",
+		fmt.Sprintf("Of the %d descriptors that the weir process may have, the rest is kept for connections to servers.", limit),
+		"Raise the limit of open files (LimitNOFILE of the service, or ulimit -n), or close idle connections.")
+}
+
 // TooManyDatabaseClients answers a client beyond max_db_client_connections of its database.
 func TooManyDatabaseClients(database string, limit int) *Error {
 	return tooManyClients(`too many clients for database "`+database+`"`,

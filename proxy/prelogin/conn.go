@@ -67,6 +67,7 @@ type Conn struct {
 	dry    bool          // the socket has been read empty: what comes later is a new edge
 	missed bool          // there may be something to read that is no new edge
 	hungUp atomic.Bool   // the peer has sent its FIN, or is gone
+	waits  atomic.Bool   // for the peer to send something
 	over   atomic.Uint32 // why nothing is waited for any more; 0: it is
 	edge   chan struct{} // tells a function apart that the connection, or the deadline, has something for it
 }
@@ -113,6 +114,7 @@ func (c *Conn) wake() {
 }
 
 func (c *Conn) begin() {
+	c.waits.Store(false)
 	c.code = c.listener.takeCoroutine(c)
 	c.resume()
 }
@@ -178,6 +180,8 @@ func (c *Conn) await(s state) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
+	c.waits.Store(s == reading)
+	defer c.waits.Store(false)
 	if c.state == apart {
 		<-c.edge
 		return c.ended()
@@ -254,6 +258,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 			if watched {
 				c.watchWrite(false)
 			}
+			c.listener.host.Answered(c)
 			return sent, nil
 		}
 		if !watched {
@@ -319,6 +324,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // HungUp reports whether the peer has said that it sends no more, or is gone. Any goroutine.
 func (c *Conn) HungUp() bool { return c.hungUp.Load() }
+
+// Descriptor is the connection's, which stays its own.
+func (c *Conn) Descriptor() int { return c.fd }
 
 // Buffered is how many bytes were read and not asked for yet: where less than readAhead is asked for, all that had come.
 func (c *Conn) Buffered() int { return len(c.ahead) }

@@ -23,6 +23,7 @@ type host struct {
 	t      *testing.T
 	arrive func(c *Conn) bool
 	serve  func(c *Conn)
+	answer func(c *Conn)
 	within sync.WaitGroup
 }
 
@@ -37,6 +38,12 @@ func (h *host) Arrive(c *Conn) bool {
 func (h *host) Serve(c *Conn) {
 	defer h.within.Done()
 	h.serve(c)
+}
+
+func (h *host) Answered(c *Conn) {
+	if h.answer != nil {
+		h.answer(c)
+	}
 }
 
 func (h *host) AcceptFailed(err error) { h.t.Errorf("accept: %v", err) }
@@ -59,7 +66,7 @@ func runLoop(t *testing.T) *eventloop.Loop {
 func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn) {
 	t.Helper()
 	h.t = t
-	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, net.KeepAliveConfig{})
+	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, socket.KeepAlive{})
 	if err != nil {
 		t.Fatal(err)
 	}

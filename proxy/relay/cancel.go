@@ -72,14 +72,21 @@ func (b *Backend) cancel(done func()) {
 	}
 	b.cancels++
 	l := b.lane
-	timeout := l.config.CancelWaitTimeout // which the loop may change
+	ctx, stop := l.cancelContext()
 	go func() {
-		ctx, stop := context.WithTimeout(l.ctx, timeout)
 		err := b.askToCancel(ctx)
 		stop()
 		done()
 		l.engine.loop.Post(func() { b.cancelled(err) })
 	}()
+}
+
+// cancelContext is that of one cancel request. Loop only: the loop may change the settings.
+func (l *Lane) cancelContext() (context.Context, context.CancelFunc) {
+	if l.config.CancelWaitTimeout == 0 {
+		return context.WithCancel(l.ctx)
+	}
+	return context.WithTimeout(l.ctx, l.config.CancelWaitTimeout)
 }
 
 // cancelled lets b go on once the server has had the cancel request. If nobody knows whether it has, the signal may come at any

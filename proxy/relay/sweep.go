@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -31,6 +32,9 @@ var errTooLong = errors.New("it took too long to become free again")
 
 // cancelGrace is how long behind its time a backend is asked to cancel what its client has left, before it is given up.
 const cancelGrace = time.Minute
+
+// queryGrace is how long a query that was asked to cancel has to end where cancel_wait_timeout is off: query_timeout holds all the same.
+const queryGrace = 10 * time.Second
 
 func (l *Lane) sweepBackends() {
 	now := l.engine.loop.Now()
@@ -63,7 +67,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
 		b.cancel(func() {})
-	case e.over(b.asked, limits.Query+l.config.CancelWaitTimeout) && limits.Query > 0:
+	case e.over(b.asked, limits.Query+cmp.Or(l.config.CancelWaitTimeout, queryGrace)) && limits.Query > 0:
 		c.failWith(pgerror.QueryTimeout(limits.Query))
 	}
 }

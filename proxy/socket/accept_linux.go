@@ -6,7 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const keepIdle = unix.TCP_KEEPIDLE
+const (
+	keepIdle    = unix.TCP_KEEPIDLE
+	userTimeout = unix.TCP_USER_TIMEOUT
+)
 
 // accept is syscall's: that of x/sys asks the kernel for the protocol of every connection.
 func accept(fd int) (int, syscall.Sockaddr, error) {

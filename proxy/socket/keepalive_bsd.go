@@ -4,4 +4,7 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-const keepIdle = unix.TCP_KEEPIDLE
+const (
+	keepIdle    = unix.TCP_KEEPIDLE
+	userTimeout = 0 // there is none
+)

@@ -2,4 +2,7 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-const keepIdle = unix.TCP_KEEPALIVE
+const (
+	keepIdle    = unix.TCP_KEEPALIVE
+	userTimeout = 0 // there is none
+)

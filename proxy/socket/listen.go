@@ -68,16 +68,17 @@ func (l *Listener) Close() error {
 	return unix.Close(l.fd)
 }
 
-// ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and keep-alive
-// probes on what is accepted; of keepAlive's numbers only those above 0 are set.
-func ListenTCP(ctx context.Context, address string, backlog int, keepAlive net.KeepAliveConfig) (*Listener, error) {
+// ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and keepAlive for what
+// is accepted.
+func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepAlive) (*Listener, error) {
 	var config net.ListenConfig
+	config.SetMultipathTCP(false) // Go's default; Linux has no TCP_USER_TIMEOUT for it
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return takeListener(l, func(fd int) error {
-		return errors.Join(setBacklog(fd, backlog), setOptions(fd, keepAlive))
+		return errors.Join(setBacklog(fd, backlog), keepAlive.set(fd))
 	})
 }
 
@@ -85,7 +86,11 @@ func ListenTCP(ctx context.Context, address string, backlog int, keepAlive net.K
 // replaced; one that is served is an error. The file gets mode and is removed when the listener is closed.
 func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (*Listener, error) {
 	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
-	defer lock(dir)()
+	unlock, err := lock(path+".lock", lockWait)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -131,42 +136,6 @@ func setBacklog(fd, backlog int) error {
 		return fmt.Errorf("set backlog: %w", err)
 	}
 	return nil
-}
-
-// setOptions sets on the listener what accepted connections inherit from it: so they cost no calls of their own. Small messages
-// leave at once, as everywhere in PostgreSQL.
-func setOptions(fd int, k net.KeepAliveConfig) error {
-	options := [][3]int{{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1}}
-	if k.Enable {
-		options = append(options, [3]int{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-			[3]int{unix.IPPROTO_TCP, keepIdle, seconds(k.Idle)}, [3]int{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(k.Interval)},
-			[3]int{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count})
-	}
-	for _, o := range options {
-		if o[2] <= 0 {
-			continue
-		}
-		if err := unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
-			return fmt.Errorf("set socket option %d: %w", o[1], err)
-		}
-	}
-	return nil
-}
-
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// lock keeps others who would listen in dir waiting until the result is called: between the finding that a file is stale and its
-// removal it may have become another one's, who would never hear of it. A folder that cannot be opened is not locked.
-func lock(dir string) (unlock func()) {
-	f, err := os.Open(dir) //nolint:gosec // the folder is the operator's own setting
-	if err != nil {
-		return func() {}
-	}
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return func() { _ = f.Close() } // which ends the lock
-		}
-	}
 }
 
 // staleDialTimeout bounds the question whether a socket file is served; a local connect answers at once. One that finds a full

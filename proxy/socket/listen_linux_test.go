@@ -29,7 +29,7 @@ func accepted(t *testing.T, l *Listener) (int, net.Addr) {
 
 func TestAcceptDoesNotWait(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := ListenTCP(context.Background(), address, 0, net.KeepAliveConfig{})
+		l, err := ListenTCP(context.Background(), address, 0, KeepAlive{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestAcceptDoesNotWait(t *testing.T) {
 // TestListenTCPSetsTheBacklog reads it where ss does: of a listening socket, tcp_info's tcpi_sacked is the backlog's limit.
 func TestListenTCPSetsTheBacklog(t *testing.T) {
 	for _, want := range []int{1, 77, 0} {
-		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, net.KeepAliveConfig{})
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, KeepAlive{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestListenTCPSetsTheBacklog(t *testing.T) {
 }
 
 func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
-	keepAlive := net.KeepAliveConfig{Enable: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3}
+	keepAlive := KeepAlive{Enable: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3, UserTimeout: 50 * time.Second}
 	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, keepAlive)
 	if err != nil {
 		t.Fatal(err)
@@ -87,12 +87,45 @@ func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 	fd, _ := accepted(t, l)
 	defer func() { _ = unix.Close(fd) }()
 	for option, want := range map[[2]int]int{
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 42,
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 42, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}: 50_000,
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}: 7, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT}: 3, {unix.IPPROTO_TCP, unix.TCP_NODELAY}: 1,
 	} {
 		if got, err := unix.GetsockoptInt(fd, option[0], option[1]); got != want || err != nil {
 			t.Errorf("option %v: %d, want %d %v", option, got, want, err)
 		}
+	}
+}
+
+// With TCP_USER_TIMEOUT set, the kernel does not count probes: the limit must not be longer than they take.
+func TestUserTimeoutIsAtMostWhatTheProbesTake(t *testing.T) {
+	probes := KeepAlive{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
+	with := func(k KeepAlive, user time.Duration) KeepAlive {
+		k.UserTimeout = user
+		return k
+	}
+	for _, c := range []struct {
+		keepAlive KeepAlive
+		want      time.Duration
+	}{
+		{with(probes, 5*time.Minute), 6 * time.Second},
+		{with(probes, 4*time.Second), 4 * time.Second},
+		{with(probes, 0), 0},
+		{with(KeepAlive{}, 5*time.Minute), 5 * time.Minute},
+		{with(KeepAlive{Enable: true}, 5*time.Minute), 5 * time.Minute}, // the system's take two hours
+	} {
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, c.keepAlive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, _ := accepted(t, l)
+		if got, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err != nil || got != int(c.want.Milliseconds()) {
+			t.Errorf("%+v: %d ms %v", c.keepAlive, got, err)
+		}
+		_, _, _ = unix.Close(fd), peer.Close(), l.Close()
 	}
 }
 

@@ -175,6 +175,13 @@ func (c *Conn) Close(shared *IO) {
 // Any goroutine.
 func Recv(fd int, p []byte) (int, error) { return attempt(fd, p, recv) }
 
+// Readable reports whether a Recv would not say ErrWouldBlock. It reads nothing. Any goroutine.
+func Readable(fd int) bool {
+	var b [1]byte
+	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return !errors.Is(err, unix.EAGAIN)
+}
+
 // Send writes to a non-blocking descriptor once and returns how much it took. ErrWouldBlock: nothing. Any goroutine.
 func Send(fd int, p []byte) (int, error) { return attempt(fd, p, send) }
 

@@ -20,6 +20,7 @@ type Snapshot struct {
 	Logins  Logins
 	Lookups Lookups
 	Limits  Limits
+	Dropped uint64 // lines of the log that were dropped
 
 	Replications []Replication // sorted by database, then user
 }
@@ -39,7 +40,7 @@ type Logins struct {
 	Succeeded uint64
 	Cancels   uint64            // cancel requests taken
 	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
-	Shed      uint64            // silent connections that were dropped to make room
+	Shed      uint64            // connections that were dropped to make room, or found none
 }
 
 // Lookups count how users were looked up with auth_query; all are totals.

@@ -52,6 +52,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	e.count(&lookupsTotal, s.Lookups.Found, "found")
 	e.count(&lookupsTotal, s.Lookups.Unknown, "unknown")
 	e.count(&lookupsTotal, s.Lookups.Failed, "failed")
+	e.count(&linesDropped, s.Dropped)
 	e.value(&maxClients, float64(s.Limits.MaxClients))
 	e.value(&up, float64(s.Started.UnixMilli())/1000)
 }

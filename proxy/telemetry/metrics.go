@@ -66,8 +66,9 @@ var (
 	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}
 	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (nobody could say)."}
 	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
-	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that had said nothing and were closed to make room for others (max_logins)."}
+	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
+	linesDropped   = metric{"weir_log_lines_dropped_total", counter, nil, "Lines of the log that were dropped: the reader of standard error did not take them, or has ended."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
 	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
 	replicasTotal  = metric{"weir_replication_connections_total", counter, poolLabels, "Connections for replication that were opened."}
@@ -85,7 +86,7 @@ var families = []*metric{
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
-	&replicas, &replicasTotal, &replicaBytes,
+	&replicas, &replicasTotal, &replicaBytes, &linesDropped,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }
 

@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+
+	"weir/config"
+	"weir/proxy/socket"
+)
+
+const (
+	// descriptorsMin is what weir needs to serve anybody: 3 for standard streams, 2 for each loop and for Go's poller, a listener or
+	// two, a client, a backend, and a few for files, metrics and cancel requests.
+	descriptorsMin = 32
+	// descriptorsSpare are kept for cancel requests on their way to a server, metrics, files, and the logins that are refused for
+	// want of descriptors.
+	descriptorsSpare = 16
+	// beyondMax is how many logins may be under way beyond the descriptors of clients: they are told why, or bring a cancel request.
+	beyondMax = 8
+)
+
+// descriptors shares the process's descriptors out, so that clients never use up those of backends, cancel requests and metrics.
+//
+// It counts nothing. The system gives each new descriptor the lowest free number, so a connection that is accepted under a number
+// of at least bound finds all numbers below it in use. Clients get numbers below bound only: those above are left for the others.
+type descriptors struct {
+	limit int // of the process
+	need  int // for max_client_conn and all that is to be kept
+	bound int // of clients' numbers
+	own   int // of the process itself: streams, loops, listeners
+}
+
+// noLimit stands for a system that does not tell.
+const noLimit = 1 << 30
+
+// EnoughDescriptors says whether the process's limit is so low that weir cannot serve at all.
+func EnoughDescriptors() error {
+	if limit := socket.DescriptorLimit(); limit > 0 && limit < descriptorsMin {
+		return fmt.Errorf("the limit of open files is %d descriptors, and weir needs at least %d: raise it (LimitNOFILE of the service, or ulimit -n)", limit, descriptorsMin)
+	}
+	return nil
+}
+
+// shareOut makes descriptors of a limit; 0 is none known.
+func shareOut(limit int, c *config.Config, loops int) descriptors {
+	if limit <= 0 {
+		limit = noLimit
+	}
+	own := 8 + 2*loops + len(c.Listen.Addresses)
+	kept := backendsOf(c) + descriptorsSpare
+	d := descriptors{limit: limit, need: own + c.Limits.MaxClientConn + kept, own: own}
+	// With "*" there may be more pools than the configuration shows; where there is much, more is kept for them. Where there is
+	// little, clients get some of it all the same.
+	kept = min(max(kept, limit/8), (limit-own)*2/3)
+	d.bound = limit - kept
+	return d
+}
+
+// backendsOf is how many backends the configuration's pools may have: one pool for each database.
+func backendsOf(c *config.Config) int {
+	n := 0
+	for name, d := range c.Databases {
+		s := c.PoolSettings(name, d.User)
+		size := s.PoolSize + s.ReservePoolSize
+		if s.MaxDBConnections > 0 {
+			size = min(size, s.MaxDBConnections)
+		}
+		n += size
+	}
+	return n
+}
+
+// clients is how many clients there can be.
+func (d descriptors) clients(c *config.Config) int {
+	return min(c.Limits.MaxClientConn, max(d.bound-d.own, 0))
+}
+
+// logins is how many logins may be under way: they alone do not use up the descriptors of clients, nor while those that make room
+// for others are still open.
+func (d descriptors) logins(c *config.Config) int {
+	return min(c.Limits.MaxLogins, max((d.bound-d.own)/4, 4))
+}
+
+// forClient reports whether a client may have the descriptor of this number.
+func (d descriptors) forClient(fd int) bool { return fd < d.bound }
+
+// warn tells the log where the limit is below what the configuration asks for.
+func (d descriptors) warn(log *slog.Logger, c *config.Config) {
+	if d.limit >= d.need {
+		return
+	}
+	log.Warn("descriptors are short: fewer clients fit than max_client_conn allows; raise the limit of open files (LimitNOFILE of the service, or ulimit -n)",
+		"limit", d.limit, "need", d.need, "max_client_conn", c.Limits.MaxClientConn, "clients", d.clients(c), "backends", backendsOf(c))
+}

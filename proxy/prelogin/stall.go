@@ -1,0 +1,7 @@
+package prelogin
+
+import "weir/proxy/socket"
+
+// Stalled reports whether the code waits for its peer and has read all that has come from it. Any goroutine, as long as the
+// connection is sure not to be closed meanwhile.
+func (c *Conn) Stalled() bool { return c.waits.Load() && !socket.Readable(c.fd) }

@@ -85,6 +85,7 @@ func (a *accounts) named(database string) bool {
 func (a *accounts) source(database string, s config.PoolSettings) (authquery.Source, bool) {
 	_, ok := a.config.Database(database)
 	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
+	source.Guarded = a.named(database) && config.NamesOthers(s.AuthQuery)
 	if source.Database == "" {
 		source.Database = database
 	}
@@ -110,17 +111,21 @@ func (a *accounts) waits() bool {
 func (a *accounts) lookUp(ctx context.Context, user, database string, again bool) (login.Account, error) {
 	stored, known := a.config.Account(user)
 	s := a.config.PoolSettings(database, "")
-	switch {
-	case s.AuthUser == "":
+	if s.AuthUser == "" {
 		return login.Account{Known: known, Stored: stored}, nil
-	case known:
-		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx)
+	}
+	reason := authquery.ForLogin
+	if again {
+		reason = authquery.ForFailure
 	}
 	source, ok := a.source(database, s)
-	if !ok { // which strangers must not see by the time that it takes
-		return login.Account{}, a.directory.Pace(ctx)
+	switch {
+	case known:
+		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx, source, user)
+	case !ok: // which strangers must not see by the time that it takes
+		return login.Account{}, a.directory.Pace(ctx, authquery.Source{}, user)
 	}
-	answer, err := a.directory.Lookup(ctx, source, user, again)
+	answer, err := a.directory.Lookup(ctx, source, user, reason)
 	return login.Account{Known: answer.Known, Stored: answer.Stored}, err
 }
 
@@ -132,7 +137,7 @@ func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
 	if _, known := a.config.Account(key.user); known || !ok || s.AuthUser == "" {
 		return false, nil
 	}
-	answer, err := a.directory.Lookup(ctx, source, key.user, true)
+	answer, err := a.directory.Lookup(ctx, source, key.user, authquery.ForFailure)
 	if err != nil {
 		return false, err
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -22,9 +21,11 @@ import (
 type accounts struct {
 	config    *config.Config
 	directory *authquery.Directory
+	looksUp   bool // users are looked up in some database
 
-	mu    sync.Mutex
-	shown map[poolKey]shown
+	mu       sync.Mutex
+	shown    map[poolKey]shown
+	familiar map[familiar]time.Time
 }
 
 // shown is what a user's last logins have shown: what was stored, and the keys of SCRAM that their proofs gave away, the last
@@ -43,7 +44,7 @@ const keysMax = 2
 
 // newAccounts looks users up in databases over connections that reach finds.
 func newAccounts(c *config.Config, reach func(database, user string) (backend.Target, bool)) *accounts {
-	a := &accounts{config: c, shown: map[poolKey]shown{}}
+	a := &accounts{config: c, looksUp: c.LooksUp(), shown: map[poolKey]shown{}, familiar: map[familiar]time.Time{}}
 	a.directory = authquery.New(authquery.Options{
 		Lifetime: time.Duration(c.Auth.AuthQueryLifetime),
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
@@ -94,39 +95,31 @@ func (a *accounts) source(database string, s config.PoolSettings) (authquery.Sou
 
 func (a *accounts) close() { a.directory.Close() }
 
-// waits reports whether looking a user up may take a while.
-func (a *accounts) waits() bool {
-	if a.config.Auth.AuthUser != "" {
-		return true
-	}
-	for name := range a.config.Databases {
-		if a.config.PoolSettings(name, "").AuthUser != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // lookUp finds what is stored for a user: in [users], in auth_file, or with auth_query. It is login's.
-func (a *accounts) lookUp(ctx context.Context, user, database string, again bool) (login.Account, error) {
-	stored, known := a.config.Account(user)
-	s := a.config.PoolSettings(database, "")
+func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, error) {
+	stored, known := a.config.Account(c.User)
+	s := a.config.PoolSettings(c.Database, "")
 	if s.AuthUser == "" {
 		return login.Account{Known: known, Stored: stored}, nil
 	}
 	reason := authquery.ForLogin
-	if again {
-		reason = authquery.ForFailure
-	}
-	source, ok := a.source(database, s)
 	switch {
-	case known:
-		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx, source, user)
-	case !ok: // which strangers must not see by the time that it takes
-		return login.Account{}, a.directory.Pace(ctx, authquery.Source{}, user)
+	case c.Again:
+		reason = authquery.ForFailure
+	case a.isFamiliar(familiar{c.User, c.From}):
+		reason = authquery.ForFamiliar
 	}
-	answer, err := a.directory.Lookup(ctx, source, user, reason)
-	return login.Account{Known: answer.Known, Stored: answer.Stored}, err
+	source, ok := a.source(c.Database, s)
+	switch {
+	case known && reason == authquery.ForFamiliar:
+		return login.Account{Known: true, Stored: stored}, nil
+	case known:
+		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx, source, c.User)
+	case !ok: // which strangers must not see by the time that it takes
+		return login.Account{}, a.directory.Pace(ctx, authquery.Source{}, c.User)
+	}
+	answer, err := a.directory.Lookup(ctx, source, c.User, reason)
+	return login.Account{Known: answer.Known, Stored: answer.Stored, Why: answer.Why}, err
 }
 
 // refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
@@ -200,11 +193,15 @@ func (p *Proxy) loginOptions() login.Options {
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers:   login.NewVerifiers(mockKey()),
+		Verifiers:   p.accounts.verifiers(),
 		Lookup:      p.accounts.lookUp,
-		LookupWaits: p.accounts.waits(),
+		LookupWaits: p.accounts.looksUp,
 		TLS:         p.clientTLS,
 		CertName:    c.Auth.CertName,
+		NamesDatabase: func(database string) bool {
+			_, ok := c.Databases[database]
+			return ok && database != config.AnyDatabase
+		},
 		KnownDatabase: func(database string) bool {
 			_, ok := c.Database(database)
 			return ok
@@ -233,9 +230,15 @@ func methodOf(t config.AuthType) login.Method {
 	return login.MethodReject
 }
 
-// mockKey makes what unknown users are shown the same for as long as the process lives, and nobody else's guess.
-func mockKey() []byte {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	return key
+// verifiers are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
+// looked up, most of those that exist are in the database, where PostgreSQL has made their verifiers.
+func (a *accounts) verifiers() *login.Verifiers {
+	known := a.config.Stored()
+	if a.looksUp {
+		known = nil
+	}
+	if material := a.config.SaltMaterial(); material.IsSet() {
+		return login.NewVerifiers([]byte(material.Reveal()), known...)
+	}
+	return login.NewVerifiers(nil, known...)
 }

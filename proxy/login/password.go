@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
@@ -18,6 +19,9 @@ func (a *attempt) cleartext() (proof, *Failure) {
 		return nil, f
 	}
 	return func(c credentials) (bool, string) {
+		if c.form == formSCRAM && c.verifier.Iterations > iterationsMax {
+			return false, fmt.Sprintf("the stored verifier wants %d iterations; weir computes at most %d", c.verifier.Iterations, iterationsMax)
+		}
 		return a.matches(c, password), "the password differs from the stored one"
 	}, nil
 }
@@ -31,6 +35,9 @@ func (a *attempt) matches(c credentials, password string) bool {
 	case formMD5:
 		return v.same(md5Hash(password, a.user), c.text)
 	case formSCRAM:
+		if c.verifier.Iterations > iterationsMax {
+			return false
+		}
 		var got scram.Verifier
 		var keys scram.Keys
 		a.apart(func() { got, keys = v.derive(password, c.verifier.Salt, c.verifier.Iterations) })
@@ -39,7 +46,10 @@ func (a *attempt) matches(c credentials, password string) bool {
 		}
 		a.keys = keys
 		return true
-	case formNone:
+	case formNone: // does the work of the user that it looks like
+		if s := v.shape(a.user); !s.md5 && s.iterations <= iterationsMax {
+			a.apart(func() { _, _ = v.derive(password, v.salt(a.user, s.saltLen), s.iterations) })
+		}
 	}
 	v.same(password, a.user)
 	return false

@@ -7,15 +7,20 @@ import (
 	"weir/proxy/wire"
 )
 
-// identify reads who the client says it is and where it wants to go.
+// identify reads who the client says it is and where it wants to go. Names are cut as the server cuts them, before any rule or limit
+// sees them: else a longer name would be another user to weir and the same one to the server.
 func (a *attempt) identify(s wire.Startup) *Failure {
 	a.user, _ = s.Param("user")
 	if a.user == "" {
 		return a.fail(Malformed, pgerror.NoUserName, "")
 	}
+	a.user = wire.CutName(a.user)
 	a.database, _ = s.Param("database")
 	if a.database == "" {
 		a.database = a.user
+	}
+	if a.opt.NamesDatabase == nil || !a.opt.NamesDatabase(a.database) {
+		a.database = wire.CutName(a.database)
 	}
 	if v, ok := s.Param("replication"); ok {
 		on, valid := parseBool(v)

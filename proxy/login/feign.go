@@ -50,8 +50,8 @@ func newFeigner(secret []byte, known []config.Secret) *feigner {
 }
 
 // stretching is the number of PBKDF2's iterations between the secret and what strangers see, about 0.15 s: they can try secrets at
-// leisure, and the secret may come from a weak password.
-const stretching = 1 << 19
+// leisure, and the secret may come from a weak password. Only tests change it, before they begin.
+var stretching = 1 << 19
 
 // prepare has the secret at hand afterwards. It is called for users that exist and for others: else the first ones would be told apart.
 func (f *feigner) prepare(apart func(func())) {

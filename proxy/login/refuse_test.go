@@ -16,6 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	stretching = 1
 	pgserver.SharedOptions = pgserver.Options{Auth: "scram-sha-256", Password: rightPassword}
 	pgserver.Main(m)
 }

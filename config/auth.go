@@ -15,6 +15,12 @@ import (
 const DefaultAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN NULL ELSE rolpassword END " +
 	"FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1::pg_catalog.text AND rolcanlogin"
 
+// NamesOthers reports whether an auth_query may name anything outside of pg_catalog. Its session has no other schema in its search_path,
+// so such a name has a dot.
+func NamesOthers(query string) bool {
+	return strings.Contains(strings.ReplaceAll(query, "pg_catalog.", ""), ".")
+}
+
 // Auth says how clients prove who they are.
 type Auth struct {
 	Type      AuthType
@@ -22,6 +28,7 @@ type Auth struct {
 	AuthFile  Path     // PgBouncer's userlist.txt; its users are in Config.Accounts
 	HBAFile   Path     // pg_hba.conf; its rules are Config.HBA
 	IdentFile Path     // pg_ident.conf; its maps are Config.Ident
+	SaltFile  Path     // its text is Config.SaltSecret
 
 	// Users that neither [users] nor AuthFile knows are looked up in a database, where AuthUser is set.
 	AuthUser          string
@@ -52,6 +59,13 @@ func (p *parser) loadAuth() {
 		} else {
 			p.config.Accounts = readUserlist(string(a.AuthFile), string(text), p.inFile("auth_file"))
 		}
+	}
+	if a.SaltFile != "" {
+		secret, err := readSaltFile(string(a.SaltFile))
+		if err != nil {
+			p.problem([]string{"auth", "salt_file"}, "salt_file %v", err)
+		}
+		p.config.SaltSecret = secret
 	}
 	if a.IdentFile != "" {
 		var problems []hba.Problem
@@ -149,7 +163,7 @@ func checkAuthQuery(c *Config, s, general PoolSettings, at func(setting string) 
 	if s.AuthUser == "" {
 		return
 	}
-	if err := checkName(s.AuthUser); err != nil && !(told && s.AuthUser == general.AuthUser) {
+	if err := checkUserName(s.AuthUser); err != nil && !(told && s.AuthUser == general.AuthUser) {
 		report(at("auth_user"), "auth_user %v", err)
 	}
 	if !strings.Contains(s.AuthQuery, "$1") && !(told && s.AuthQuery == general.AuthQuery) {
@@ -196,10 +210,10 @@ func (c *Config) warnOfAuthQuery(warn func(string, ...any)) {
 			warn("auth_user %q has %s, from which weir cannot log in to look up others; it needs the password in clear text", s.AuthUser, form)
 		}
 	}
-	if s := c.PoolSettings(AnyDatabase, ""); s.AuthUser != "" && s.AuthDBName == "" {
+	if s := c.PoolSettings(AnyDatabase, ""); s.AuthUser != "" && s.AuthDBName == "" && NamesOthers(s.AuthQuery) {
 		if _, any := c.Databases[AnyDatabase]; any {
-			warn(`auth_user is set without auth_dbname: users are looked up in whichever database a client names, and with ` +
-				`[databases."*"] a stranger may name any`)
+			warn(`auth_user is set without auth_dbname: in a database that only a client names ([databases."*"]) auth_query runs only if no ` +
+				`ordinary role can create anything there, because it names more than pg_catalog`)
 		}
 	}
 }

@@ -32,9 +32,10 @@ type Config struct {
 	Loops     Loops
 
 	// What the files that [auth] names have. Treat them as the rest: they never change.
-	Accounts map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
-	HBA      *hba.Rules        // of hba_file; nil without one
-	Ident    *hba.Maps         // of ident_file; nil without one
+	Accounts   map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
+	HBA        *hba.Rules        // of hba_file; nil without one
+	Ident      *hba.Maps         // of ident_file; nil without one
+	SaltSecret Secret            // of salt_file; not set without one
 }
 
 // Listen says where clients are accepted.

@@ -108,7 +108,7 @@ func isVerifier(text string) bool {
 	if len(parts) != 4 || strings.Count(text, "$") != 2 || strings.Count(text, ":") != 2 {
 		return false
 	}
-	if n, err := strconv.Atoi(parts[0]); err != nil || n < 1 {
+	if n, err := strconv.ParseInt(parts[0], 10, 32); err != nil || n < 1 {
 		return false
 	}
 	if _, err := base64.StdEncoding.DecodeString(parts[1]); err != nil {

@@ -20,6 +20,13 @@ var authSettings = []setting{
 			"folder of the configuration file.",
 	},
 	{
+		section: "auth", name: "salt_file",
+		field: func(c *Config) any { return &c.Auth.SaltFile },
+		meaning: "A file with a secret of at least 16 bytes, the same on all weirs of a service: from it come the salts of users that do " +
+			`not exist and of those whose password is stored in clear text. "": the salts come from all passwords of the configuration ` +
+			"together, and change when one of them does. See docs/authentication.md.",
+	},
+	{
 		section: "auth", name: "hba_file", alias: "auth_hba_file",
 		field: func(c *Config) any { return &c.Auth.HBAFile },
 		meaning: `Rules in the format of PostgreSQL's pg_hba.conf, for type "hba": who may come from where, and how they prove who ` +
@@ -36,7 +43,7 @@ var authSettings = []setting{
 		section: "auth", name: "cert_name",
 		field: func(c *Config) any { return &c.Auth.CertName },
 		meaning: `What in a client's certificate is the user's name: "cn", the subject's common name; "san", any of its alternative ` +
-			`names, be it a DNS name, an e-mail address or a URI; "dn", the whole subject, written as in "CN=app,O=Example". It ` +
+			`names, be it a DNS name, an e-mail address or a URI; "dn", the whole subject, written as by PostgreSQL: "CN=app,O=Example". It ` +
 			`counts where sslmode in [client_tls] is "verify-full", for type "cert", and for rules with cert or clientcert=verify-full.`,
 	},
 	{
@@ -59,7 +66,8 @@ var authSettings = []setting{
 		section: "auth", name: "auth_dbname", in: inDatabases,
 		field:    func(c *Config) any { return &c.Auth.AuthDBName },
 		override: func(o *Override) any { return &o.AuthDBName },
-		meaning:  `The database in [databases] where auth_query runs. "": in the one that the client asks for.`,
+		meaning: `The database in [databases] where auth_query runs. "": in the one that the client asks for. Where that is in [databases] only as "*", ` +
+			"an auth_query that names anything outside of pg_catalog runs only if none but superusers and auth_user can create anything there.",
 	},
 	{
 		section: "auth", name: "auth_query_lifetime",

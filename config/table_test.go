@@ -66,6 +66,9 @@ func TestEveryFieldHasARow(t *testing.T) {
 	v := reflect.ValueOf(c).Elem()
 	for i := range v.NumField() {
 		part := v.Field(i)
+		if part.Type() == reflect.TypeFor[Secret]() {
+			continue // of a file that another row names
+		}
 		for j := 0; part.Kind() == reflect.Struct && j < part.NumField(); j++ {
 			if !slices.Contains(places, part.Field(j).Addr().Interface()) {
 				t.Errorf("%s.%s has no row", v.Type().Field(i).Name, part.Type().Field(j).Name)

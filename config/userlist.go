@@ -57,7 +57,7 @@ func (u *userlist) line(number int, line string) {
 		wrong(second, "want the password of user %q, in double quotes", name)
 		return
 	}
-	if err := checkName(name); err != nil {
+	if err := checkUserName(name); err != nil {
 		wrong(rest, "the name of a user %v", err)
 		return
 	}

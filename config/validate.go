@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// nameMax bounds the names of databases and users in [databases] and [users], in bytes: NAMEDATALEN - 1, in PostgreSQL's
-// src/include/pg_config_manual.h. What clients say beyond is cut, as PostgreSQL cuts it.
-const nameMax = 63
+// nameMax bounds the names of databases in [databases], in bytes. PostgreSQL's own end after 63 (NAMEDATALEN), but a startup packet may
+// hold longer ones and a database here is only a name for another.
+const nameMax = 255
 
 // socketPathMax bounds a unix socket's path, in bytes: sun_path has 104 on macOS, 108 on Linux, with a zero at the end.
 const socketPathMax = 103
@@ -29,7 +29,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	}
 	checkAllTLS(c, report)
 	for name := range c.Users {
-		if err := checkName(name); err != nil {
+		if err := checkUserName(name); err != nil {
 			report([]string{"users", name}, "the name of a user %v", err)
 		}
 	}
@@ -43,6 +43,19 @@ func checkName(name string) error {
 		return fmt.Errorf("must be at most %d bytes", nameMax)
 	case strings.ContainsRune(name, 0):
 		return fmt.Errorf("must not contain a NUL character")
+	}
+	return nil
+}
+
+// userNameMax is where PostgreSQL cuts the name of a user, and weir that of a client: NAMEDATALEN - 1.
+const userNameMax = 63
+
+func checkUserName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if len(name) > userNameMax {
+		return fmt.Errorf("must be at most %d bytes, where PostgreSQL cuts it", userNameMax)
 	}
 	return nil
 }

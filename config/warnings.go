@@ -77,7 +77,7 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthHBA || c.Auth.Type == AuthCert {
 		return
 	}
-	if len(c.Users)+len(c.Accounts) == 0 && !c.looksUp() {
+	if len(c.Users)+len(c.Accounts) == 0 && !c.LooksUp() {
 		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so nobody can log in", c.Auth.Type)
 	}
 	unfit := func(form PasswordForm) bool {
@@ -85,7 +85,7 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		secret, known := c.Account(name)
-		if form := secret.Form(); unfit(form) && (known || !c.looksUp()) {
+		if form := secret.Form(); unfit(form) && (known || !c.LooksUp()) {
 			warn("user %q cannot log in: [auth] type %q, and [users.%s] has %s", name, c.Auth.Type, quoteKey(name), form)
 		}
 	}
@@ -103,8 +103,8 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	}
 }
 
-// looksUp tells whether users are looked up in some database.
-func (c *Config) looksUp() bool {
+// LooksUp tells whether users are looked up in some database.
+func (c *Config) LooksUp() bool {
 	for _, d := range c.Databases {
 		if d.AuthUser != nil && *d.AuthUser != "" {
 			return true

@@ -63,6 +63,9 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		_ = c.Close()
 		return
 	}
+	if result.Account.Known { // it has proved to be that user
+		r.accounts.becameFamiliar(familiar{result.User, result.From})
+	}
 	r.handOver(c, entry, result)
 }
 

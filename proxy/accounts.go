@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"sync"
 	"time"
 
 	"weir/config"
@@ -21,11 +21,14 @@ type accounts struct {
 	current     *current
 	credentials *credentials
 	directory   *authquery.Directory
+
+	mu       sync.Mutex
+	familiar map[familiar]time.Time
 }
 
 // newAccounts looks users up in databases where targets leads to.
 func newAccounts(current *current, targets *targets) *accounts {
-	a := &accounts{current: current, credentials: targets.credentials}
+	a := &accounts{current: current, credentials: targets.credentials, familiar: map[familiar]time.Time{}}
 	a.directory = authquery.New(authquery.Options{
 		Lifetime: time.Duration(current.Load().config.Auth.AuthQueryLifetime),
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
@@ -34,7 +37,7 @@ func newAccounts(current *current, targets *targets) *accounts {
 				return nil, authquery.ErrNoDatabase
 			}
 			conn, err := connectToAsk(ctx, target)
-			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.named(s.Database) {
+			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.current.Load().named(s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
 			return conn, err
@@ -58,8 +61,8 @@ func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, e
 
 // named reports whether a database where users are looked up is whichever a client has named. That it need not exist is then
 // nobody's mistake.
-func (a *accounts) named(database string) bool {
-	c := a.current.Load().config
+func (g *generation) named(database string) bool {
+	c := g.config
 	_, configured := c.Databases[database]
 	return !configured && c.PoolSettings(database, "").AuthDBName == ""
 }
@@ -68,6 +71,7 @@ func (a *accounts) named(database string) bool {
 func (g *generation) source(database string, s config.PoolSettings) (authquery.Source, bool) {
 	_, ok := g.config.Database(database)
 	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
+	source.Guarded = g.named(database) && config.NamesOthers(s.AuthQuery)
 	if source.Database == "" {
 		source.Database = database
 	}
@@ -76,41 +80,38 @@ func (g *generation) source(database string, s config.PoolSettings) (authquery.S
 
 func (a *accounts) close() { a.directory.Close() }
 
-// waits reports whether looking a user up may take a while.
-func (g *generation) waits() bool {
-	if g.config.Auth.AuthUser != "" {
-		return true
-	}
-	for name := range g.config.Databases {
-		if g.config.PoolSettings(name, "").AuthUser != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // lookUp finds what is stored for a user: in [users], in auth_file, or with auth_query. It is login's.
-func (a *accounts) lookUp(ctx context.Context, user, database string, again bool) (login.Account, error) {
+func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, error) {
 	g := a.current.Load()
-	stored, known := g.config.Account(user)
-	database = g.databaseName(database)
+	stored, known := g.config.Account(c.User)
+	database := g.databaseName(c.Database)
 	s := g.config.PoolSettings(database, "")
-	switch {
-	case s.AuthUser == "":
+	if s.AuthUser == "" {
 		return login.Account{Known: known, Stored: stored}, nil
-	case known:
-		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx)
+	}
+	reason := authquery.ForLogin
+	switch {
+	case c.Again:
+		reason = authquery.ForFailure
+	case a.isFamiliar(familiar{c.User, c.From}):
+		reason = authquery.ForFamiliar
 	}
 	source, ok := g.source(database, s)
-	if !ok { // which strangers must not see by the time that it takes
-		return login.Account{}, a.directory.Pace(ctx)
+	switch {
+	case known && reason == authquery.ForFamiliar:
+		return login.Account{Known: true, Stored: stored}, nil
+	case known:
+		return login.Account{Known: true, Stored: stored}, a.directory.Pace(ctx, source, c.User)
+	case !ok: // which strangers must not see by the time that it takes
+		return login.Account{}, a.directory.Pace(ctx, authquery.Source{}, c.User)
 	}
-	answer, err := a.directory.Lookup(ctx, source, user, again)
-	return login.Account{Known: answer.Known, Stored: answer.Stored}, err
+	answer, err := a.directory.Lookup(ctx, source, c.User, reason)
+	return login.Account{Known: answer.Known, Stored: answer.Stored, Why: answer.Why}, err
 }
 
 // refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
-// known now. Not where the configuration says what to log in with. Not every login shows what is stored (peer, cert, trust), and a password may have been changed since.
+// known now. It does nothing where the configuration says what to log in with. Not every login shows what is stored (peer, cert,
+// trust), and a password may have been changed since.
 func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
 	g := a.current.Load()
 	s := g.config.PoolSettings(key.database, "")
@@ -119,7 +120,7 @@ func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
 	if _, known := g.config.Account(key.user); known || !ok || s.AuthUser == "" || d.Password.IsSet() {
 		return false, nil
 	}
-	answer, err := a.directory.Lookup(ctx, source, key.user, true)
+	answer, err := a.directory.Lookup(ctx, source, key.user, authquery.ForFailure)
 	if err != nil {
 		return false, err
 	}
@@ -139,11 +140,15 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers:   p.verifiers,
+		Verifiers:   g.verifiers(),
 		Lookup:      p.accounts.lookUp,
-		LookupWaits: g.waits(),
+		LookupWaits: g.config.LooksUp(),
 		TLS:         g.clientTLS,
 		CertName:    c.Auth.CertName,
+		NamesDatabase: func(database string) bool {
+			_, ok := c.Databases[database]
+			return ok && database != config.AnyDatabase
+		},
 		KnownDatabase: func(database string) bool {
 			_, ok := c.Database(database)
 			return ok
@@ -172,9 +177,15 @@ func methodOf(t config.AuthType) login.Method {
 	return login.MethodReject
 }
 
-// mockKey makes what unknown users are shown the same for as long as the process lives, and nobody else's guess.
-func mockKey() []byte {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	return key
+// verifiers are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
+// looked up, most of those that exist are in the database, where PostgreSQL has made their verifiers.
+func (g *generation) verifiers() *login.Verifiers {
+	known := g.config.Stored()
+	if g.config.LooksUp() {
+		known = nil
+	}
+	if material := g.config.SaltMaterial(); material.IsSet() {
+		return login.NewVerifiers([]byte(material.Reveal()), known...)
+	}
+	return login.NewVerifiers(nil, known...)
 }

@@ -157,7 +157,7 @@ func TestServerThatStaysAwayIsReported(t *testing.T) {
 	if e.Severity != "ERROR" || !strings.Contains(e.Detail, "refused") {
 		t.Errorf("a logged-in client was told %+v", e)
 	}
-	refused(t, old.Run("SELECT 1").Err(), "08001")                                        // now at once
+	refused(t, old.Run("SELECT 1").Err(), "08001")                                          // now at once
 	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, "search_path", "pg_catalog") // must ask a backend for its parameters
 	if e := refused(t, err, "08001"); e.Severity != "FATAL" {
 		t.Errorf("a new client was told %+v", e)

@@ -22,7 +22,6 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
-	"weir/proxy/login"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
@@ -36,14 +35,13 @@ type Proxy struct {
 	log     *slog.Logger
 	started time.Time
 
-	env       *relay.Env
-	engines   []*relay.Engine
-	loops     []*eventloop.Loop // of the engines
-	router    *router
-	clients   *clientCounts
-	accounts  *accounts
-	verifiers *login.Verifiers
-	logins    *logins
+	env      *relay.Env
+	engines  []*relay.Engine
+	loops    []*eventloop.Loop // of the engines
+	router   *router
+	clients  *clientCounts
+	accounts *accounts
+	logins   *logins
 
 	descriptors descriptors
 
@@ -71,9 +69,8 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	}
 	p := &Proxy{
 		log: log, started: time.Now(),
-		env:       &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
-		verifiers: login.NewVerifiers(mockKey()),
-		stopped:   make(chan struct{}),
+		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
+		stopped: make(chan struct{}),
 	}
 	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
 	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)

@@ -152,8 +152,8 @@ func describe(r *Rules) string {
 		if rule.ClientCert != CertAny {
 			b.WriteString(" clientcert=" + []string{CertVerifyCA: "verify-ca", CertVerifyFull: "verify-full"}[rule.ClientCert])
 		}
-		if rule.ClientDN {
-			b.WriteString(" clientname=DN")
+		if rule.ClientName != ClientNameAny {
+			b.WriteString(" clientname=" + []string{ClientNameCN: "CN", ClientNameDN: "DN"}[rule.ClientName])
 		}
 		b.WriteString("\n")
 	}

@@ -44,6 +44,16 @@ const (
 	CertVerifyFull                   // one that also names the user
 )
 
+// ClientName says which of a certificate's names counts: clientname.
+type ClientName uint8
+
+// What a rule may say.
+const (
+	ClientNameAny ClientName = iota // nothing: the configuration decides
+	ClientNameCN                    // the common name
+	ClientNameDN                    // the whole subject
+)
+
 // Rule is a line of pg_hba.conf. Treat it as immutable.
 type Rule struct {
 	File   string // where it stands: the file that has it, which need not be the first one
@@ -52,8 +62,7 @@ type Rule struct {
 	// Map is the map of pg_ident.conf that says who may be whom; "" is everybody as himself. For Peer and certificates.
 	Map        string
 	ClientCert ClientCert
-	// ClientDN is clientname=DN: a certificate's whole name counts, not its common name.
-	ClientDN bool
+	ClientName ClientName
 
 	conn      connType
 	databases []pattern
@@ -233,8 +242,10 @@ func (p *lineParser) option(r *Rule, t token) string {
 		return name + " works with hostssl only"
 	case name == "clientname" && value != "CN" && value != "DN":
 		return fmt.Sprintf("clientname must be CN or DN (got %q)", value)
+	case name == "clientname" && value == "DN":
+		r.ClientName = ClientNameDN
 	case name == "clientname":
-		r.ClientDN = value == "DN"
+		r.ClientName = ClientNameCN
 	case value == "verify-full":
 		r.ClientCert = CertVerifyFull
 	case value != "verify-ca":
@@ -246,6 +257,9 @@ func (p *lineParser) option(r *Rule, t token) string {
 	}
 	return ""
 }
+
+// userNameMax is how many bytes a client's name can have: NAMEDATALEN - 1 in PostgreSQL's src/include/pg_config_manual.h.
+const userNameMax = 63
 
 // pattern is one of the names that a rule is for.
 type pattern struct {
@@ -283,6 +297,8 @@ func (p *lineParser) patterns(f field, what string, keywords []string) ([]patter
 				continue
 			}
 			list = append(list, pattern{re: re})
+		case what == "user" && len(t.text) > userNameMax:
+			wrong(t, "user %q never fits: PostgreSQL cuts names after %d bytes", t.text, userNameMax)
 		default:
 			list = append(list, pattern{name: t.text})
 		}

@@ -110,6 +110,11 @@ func (c *connections) open(ctx context.Context, source Source) (*session, error)
 		s.Close()
 	}
 	conn, err := c.connect(ctx, source)
+	if err == nil {
+		if err = guard(ctx, conn, source); err != nil {
+			conn.Close()
+		}
+	}
 	if err != nil {
 		c.mu.Lock()
 		c.busy--

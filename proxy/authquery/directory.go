@@ -42,12 +42,25 @@ type Source struct {
 	Database string // as [databases] calls it
 	User     string // that weir logs in as
 	Query    string
+	// Guarded has the query run only where no ordinary role can have made what it names. See guard.go.
+	Guarded bool
 }
+
+// Reason says why a user is looked up.
+type Reason uint8
+
+// The reasons.
+const (
+	ForLogin    Reason = iota // somebody claims to be the user
+	ForFailure                // a login has just failed against the last answer: unless that is fresh, the user is looked up anew
+	ForFamiliar               // somebody claims to be the user from where the user has logged in: a kept answer need not take its time
+)
 
 // Answer is what was found.
 type Answer struct {
 	Known  bool
 	Stored config.Secret // not set: there is no password, so nobody gets in with one
+	Why    string        // for the log: why no user can be known here; or empty
 }
 
 // Options are fixed.
@@ -128,21 +141,27 @@ func (d *Directory) Close() {
 	d.conns.close()
 }
 
-// Lookup finds a user. again is for a login that has just failed against the last answer: unless that is fresh, the user is
-// looked up anew. Errors are of the network, of the server, or of the query; the user may or may not exist then.
-func (d *Directory) Lookup(ctx context.Context, s Source, user string, again bool) (Answer, error) {
+// Lookup finds a user. Errors are of the network, of the server, or of the query; the user may or may not exist then.
+func (d *Directory) Lookup(ctx context.Context, s Source, user string, reason Reason) (Answer, error) {
 	if len(user) > userBytesMax {
 		return Answer{}, nil
 	}
 	q := question{s, user}
 	d.mu.Lock()
-	if a, ok := d.kept(q, again); ok {
+	if a, ok := d.kept(q, reason); ok {
 		d.totals.Kept++
+		wait := d.pace.draw()
 		d.mu.Unlock()
-		return a, d.Pace(ctx)
+		if reason == ForFamiliar {
+			return a, nil
+		}
+		return a, sleep(ctx, wait)
 	}
 	f, err := d.join(q)
 	d.mu.Unlock()
+	if open, ok := errors.AsType[*openToOthers](err); ok {
+		return Answer{Why: open.Error()}, nil
+	}
 	if err != nil {
 		return Answer{}, err
 	}
@@ -155,10 +174,10 @@ func (d *Directory) Lookup(ctx context.Context, s Source, user string, again boo
 }
 
 // kept returns an answer that may still be used.
-func (d *Directory) kept(q question, again bool) (Answer, bool) {
+func (d *Directory) kept(q question, reason Reason) (Answer, bool) {
 	a, at, ok := d.answers.find(q)
 	age := time.Since(at)
-	if !ok || age >= d.opt.Lifetime || again && age >= refreshAfter {
+	if !ok || age >= d.opt.Lifetime || reason == ForFailure && age >= refreshAfter {
 		return Answer{}, false
 	}
 	return a, true
@@ -190,7 +209,10 @@ func (d *Directory) fly(q question, f *flight) {
 	f.answer, f.err = d.conns.ask(ctx, q)
 	d.mu.Lock()
 	delete(d.flights, q)
-	switch connecting := (*connectError)(nil); {
+	switch connecting, open := (*connectError)(nil), (*openToOthers)(nil); {
+	case errors.As(f.err, &open):
+		d.inTrouble(q.Source, open)
+		f.answer.Why, f.err = open.Error(), nil
 	case errors.Is(f.err, ErrNoDatabase):
 		// Nothing was asked, so how long it took is no measure of a lookup.
 		f.err = nil
@@ -231,11 +253,29 @@ func (d *Directory) inTrouble(s Source, err error) {
 }
 
 // Pace waits for as long as a lookup takes. It is for users that are known without one: their logins must not be told by their
-// speed. The error is ctx's.
-func (d *Directory) Pace(ctx context.Context) error {
+// speed. As long as no lookup has shown how long that is, it makes one. The error is ctx's.
+func (d *Directory) Pace(ctx context.Context, s Source, user string) error {
 	d.mu.Lock()
 	wait := d.pace.draw()
+	var f *flight
+	if d.pace.n == 0 && s.Database != "" && len(user) <= userBytesMax {
+		f, _ = d.join(question{s, user}) // without one there is nothing to be measured for a stranger either
+	}
 	d.mu.Unlock()
+	if f == nil {
+		return sleep(ctx, wait)
+	}
+	t := time.NewTimer(paceMax)
+	defer t.Stop()
+	select {
+	case <-f.done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+func sleep(ctx context.Context, wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}

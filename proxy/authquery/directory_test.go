@@ -48,15 +48,6 @@ func (s *server) connect(ctx context.Context, src Source) (Conn, error) {
 	return &fakeConn{server: s, source: src}, nil
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 type fakeConn struct {
 	server *server
 	source Source
@@ -129,10 +120,10 @@ func underClock(t *testing.T, s *server, lifetime time.Duration, test func(t *te
 var shop = Source{Database: "shop", User: "weir_auth", Query: "select $1"}
 
 // look is a Lookup of the test's own, and how long it took.
-func look(t *testing.T, d *Directory, user string, again bool) (string, time.Duration) {
+func look(t *testing.T, d *Directory, user string, reason Reason) (string, time.Duration) {
 	t.Helper()
 	begun := time.Now()
-	a, err := d.Lookup(context.Background(), shop, user, again)
+	a, err := d.Lookup(context.Background(), shop, user, reason)
 	text := a.Stored.Reveal()
 	switch {
 	case err != nil:
@@ -155,7 +146,7 @@ func TestAnswersAreUsedForTheirLifetime(t *testing.T) {
 	underClock(t, s, 10*time.Second, func(t *testing.T, d *Directory) {
 		for range 3 {
 			for user, want := range map[string]string{"app": "one", "nobody": "unknown"} {
-				got, _ := look(t, d, user, false)
+				got, _ := look(t, d, user, ForLogin)
 				expect(t, user, got, want)
 			}
 		}
@@ -164,16 +155,16 @@ func TestAnswersAreUsedForTheirLifetime(t *testing.T) {
 		s.askedFor()
 		s.users = map[string]string{"app": "two", "nobody": "somebody now"}
 		time.Sleep(10*time.Second - time.Nanosecond)
-		got, _ := look(t, d, "app", false)
+		got, _ := look(t, d, "app", ForLogin)
 		expect(t, "just before the end", got, "one")
 		time.Sleep(1 * time.Nanosecond)
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "at the end", got, "two")
-		got, _ = look(t, d, "nobody", false)
+		got, _ = look(t, d, "nobody", ForLogin)
 		expect(t, "somebody new", got, "somebody now")
 		delete(s.users, "app")
 		time.Sleep(10 * time.Second)
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "dropped", got, "unknown")
 	})
 }
@@ -182,7 +173,7 @@ func TestWithoutALifetimeEachLoginAsks(t *testing.T) {
 	s := &server{users: map[string]string{"app": "one"}}
 	underClock(t, s, 0, func(t *testing.T, d *Directory) {
 		for range 3 {
-			look(t, d, "app", false)
+			look(t, d, "app", ForLogin)
 		}
 		expect(t, "asked", s.askedFor(), "[app app app]")
 	})
@@ -192,20 +183,20 @@ func TestWithoutALifetimeEachLoginAsks(t *testing.T) {
 func TestFailedLoginHasTheUserLookedUpAnew(t *testing.T) {
 	s := &server{users: map[string]string{"app": "old"}}
 	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
-		look(t, d, "app", false)
+		look(t, d, "app", ForLogin)
 		s.users["app"] = "new"
-		got, _ := look(t, d, "app", true)
+		got, _ := look(t, d, "app", ForFailure)
 		expect(t, "at once", got, "old")
 		time.Sleep(refreshAfter)
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "a login", got, "old")
-		got, _ = look(t, d, "app", true)
+		got, _ = look(t, d, "app", ForFailure)
 		expect(t, "a failed one", got, "new")
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "the next", got, "new")
 		s.askedFor()
 		for range 1000 { // guesses, ten in a second
-			look(t, d, "app", true)
+			look(t, d, "app", ForFailure)
 			time.Sleep(refreshAfter / 10)
 		}
 		if n := len(s.asked); n > 101 {
@@ -221,7 +212,7 @@ func TestQuestionIsAskedOnceHoweverManyWait(t *testing.T) {
 		for i := range 1000 {
 			wg.Go(func() {
 				user := []string{"app", "nobody"}[i%2]
-				got, took := look(t, d, user, i%3 == 0)
+				got, took := look(t, d, user, Reason(i%3))
 				expect(t, user, got, map[string]string{"app": "one", "nobody": "unknown"}[user])
 				expect(t, "time", took, 2*time.Second)
 			})
@@ -240,13 +231,13 @@ func TestWhoGivesUpDisturbsNobody(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 			defer cancel()
 			begun := time.Now()
-			if _, err := d.Lookup(ctx, shop, "app", false); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := d.Lookup(ctx, shop, "app", ForLogin); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the impatient one got %v", err)
 			}
 			expect(t, "its time", time.Since(begun), 100*time.Millisecond)
 		})
 		synctest.Wait()
-		got, _ := look(t, d, "app", false)
+		got, _ := look(t, d, "app", ForLogin)
 		expect(t, "the other", got, "one")
 		wg.Wait()
 		expect(t, "asked", s.askedFor(), "[app]")
@@ -258,14 +249,14 @@ func TestWhoGivesUpDisturbsNobody(t *testing.T) {
 func TestTimeDoesNotTellWhatWasKept(t *testing.T) {
 	s := &server{users: map[string]string{"app": "one"}, takes: 3 * time.Millisecond}
 	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
-		look(t, d, "app", false)
+		look(t, d, "app", ForLogin)
 		for range 20 {
 			for _, user := range []string{"app", "nobody", "new" + fmt.Sprint(time.Now().UnixNano())} {
-				_, took := look(t, d, user, false)
+				_, took := look(t, d, user, ForLogin)
 				expect(t, user, took, 3*time.Millisecond)
 			}
 			begun := time.Now()
-			if err := d.Pace(context.Background()); err != nil {
+			if err := d.Pace(context.Background(), shop, "of a file"); err != nil {
 				t.Error(err)
 			}
 			expect(t, "a user of a file", time.Since(begun), 3*time.Millisecond)
@@ -274,21 +265,21 @@ func TestTimeDoesNotTellWhatWasKept(t *testing.T) {
 		seen := map[time.Duration]bool{}
 		for i := range 16 {
 			s.takes = time.Duration(1+i) * time.Millisecond
-			look(t, d, fmt.Sprint("other", i), false)
+			look(t, d, fmt.Sprint("other", i), ForLogin)
 		}
 		for range 1000 {
-			_, took := look(t, d, "app", false)
+			_, took := look(t, d, "app", ForLogin)
 			if took < time.Millisecond || took > 16*time.Millisecond || took%time.Millisecond != 0 {
 				t.Fatalf("it took %v, and no lookup did", took)
 			}
 			seen[took] = true
 		}
 		expect(t, "different times", len(seen), 16)
-		s.takes = time.Second
+		s.takes = paceMax + time.Second
 		for i := range 16 {
-			look(t, d, fmt.Sprint("slow", i), false)
+			look(t, d, fmt.Sprint("slow", i), ForLogin)
 		}
-		_, took := look(t, d, "app", false)
+		_, took := look(t, d, "app", ForLogin)
 		expect(t, "where the server is slow", took, paceMax)
 	})
 }
@@ -300,24 +291,24 @@ func TestStrangersNamesPushOutNobody(t *testing.T) {
 		s.users[fmt.Sprint("user", i)] = "x"
 	}
 	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
-		look(t, d, "user0", false)
+		look(t, d, "user0", ForLogin)
 		for i := range 5 * unknownMax {
-			look(t, d, fmt.Sprint("guess", i), false)
+			look(t, d, fmt.Sprint("guess", i), ForLogin)
 		}
 		s.askedFor()
-		look(t, d, "user0", false)
+		look(t, d, "user0", ForLogin)
 		expect(t, "asked after the flood", s.askedFor(), "[]")
 		for i := range knownMax + 10 {
-			look(t, d, fmt.Sprint("user", i), false)
+			look(t, d, fmt.Sprint("user", i), ForLogin)
 		}
 		expect(t, "kept", d.answers.known.order.Len(), knownMax)
 		expect(t, "places", len(d.answers.known.places), knownMax)
 		expect(t, "unknown ones kept", d.answers.unknown.order.Len(), unknownMax)
 		s.askedFor()
-		look(t, d, fmt.Sprint("user", knownMax+9), false)
-		look(t, d, "user1", false) // of the oldest
+		look(t, d, fmt.Sprint("user", knownMax+9), ForLogin)
+		look(t, d, "user1", ForLogin) // of the oldest
 		expect(t, "asked", s.askedFor(), "[user1]")
-		look(t, d, string(make([]byte, userBytesMax+1)), false)
+		look(t, d, string(make([]byte, userBytesMax+1)), ForLogin)
 		expect(t, "asked for an endless name", s.askedFor(), "[]")
 	})
 }
@@ -328,7 +319,7 @@ func TestConnectionsAreFewAndShared(t *testing.T) {
 		var wg sync.WaitGroup
 		begun := time.Now()
 		for i := range 5 * connectionsMax {
-			wg.Go(func() { look(t, d, fmt.Sprint("user", i), false) })
+			wg.Go(func() { look(t, d, fmt.Sprint("user", i), ForLogin) })
 		}
 		wg.Wait()
 		expect(t, "connections", s.connected, connectionsMax)
@@ -337,7 +328,7 @@ func TestConnectionsAreFewAndShared(t *testing.T) {
 		for i := range 10 {
 			other := shop
 			other.Database = fmt.Sprint(i)
-			wg.Go(func() { _, _ = d.Lookup(context.Background(), other, "x", false) })
+			wg.Go(func() { _, _ = d.Lookup(context.Background(), other, "x", ForLogin) })
 		}
 		wg.Wait()
 		expect(t, "connections", s.connected, connectionsMax+10)
@@ -352,7 +343,7 @@ func TestOldConnectionIsReplaced(t *testing.T) {
 	s := &server{users: map[string]string{}}
 	underClock(t, s, 0, func(t *testing.T, d *Directory) {
 		for begun := time.Now(); time.Since(begun) < ageMax+idleTimeout; time.Sleep(idleTimeout / 2) {
-			look(t, d, "x", false)
+			look(t, d, "x", ForLogin)
 		}
 		expect(t, "connections", s.connected, 2)
 	})
@@ -364,11 +355,11 @@ func TestBrokenConnectionsAreReplacedUnseen(t *testing.T) {
 	underClock(t, s, 0, func(t *testing.T, d *Directory) {
 		var wg sync.WaitGroup
 		for i := range connectionsMax {
-			wg.Go(func() { look(t, d, fmt.Sprint(i), false) })
+			wg.Go(func() { look(t, d, fmt.Sprint(i), ForLogin) })
 		}
 		wg.Wait()
 		s.broken = errors.New("reset by peer")
-		got, _ := look(t, d, "app", false)
+		got, _ := look(t, d, "app", ForLogin)
 		expect(t, "answer", got, "one")
 		expect(t, "connections", s.connected, connectionsMax+1)
 		expect(t, "open", s.openNow(), 1)
@@ -388,7 +379,7 @@ func TestServerInTroubleIsLeftAlone(t *testing.T) {
 		d := New(Options{Lifetime: time.Hour, Connect: connect})
 		defer d.Close()
 		for i := range 100 {
-			if _, err := d.Lookup(context.Background(), shop, fmt.Sprint(i), false); !errors.Is(err, refused) {
+			if _, err := d.Lookup(context.Background(), shop, fmt.Sprint(i), ForLogin); !errors.Is(err, refused) {
 				t.Errorf("error %v", err)
 			}
 		}
@@ -396,13 +387,13 @@ func TestServerInTroubleIsLeftAlone(t *testing.T) {
 		expect(t, "totals", d.Totals(), Totals{Failed: 100})
 		other := shop
 		other.Database = "other"
-		_, _ = d.Lookup(context.Background(), other, "x", false)
+		_, _ = d.Lookup(context.Background(), other, "x", ForLogin)
 		expect(t, "attempts with another source", attempts, 2)
 		s.refuse = nil
-		got, _ := look(t, d, "app", false)
+		got, _ := look(t, d, "app", ForLogin)
 		expect(t, "within the pause", got, "auth_query: connection refused")
 		time.Sleep(troublePause)
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "after it", got, "one")
 		for i := range 2 * troublesMax {
 			d.inTrouble(Source{Database: fmt.Sprint(i)}, refused)
@@ -418,10 +409,10 @@ func TestServerInTroubleIsLeftAlone(t *testing.T) {
 func TestErrorsAreNotKept(t *testing.T) {
 	s := &server{users: map[string]string{"app": "one"}, fail: errors.New("permission denied")}
 	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
-		got, _ := look(t, d, "app", false)
+		got, _ := look(t, d, "app", ForLogin)
 		expect(t, "answer", got, "permission denied")
 		s.fail = nil
-		got, _ = look(t, d, "app", false)
+		got, _ = look(t, d, "app", ForLogin)
 		expect(t, "answer", got, "one")
 		expect(t, "connections", s.connected, 1)
 	})
@@ -431,15 +422,15 @@ func TestErrorsAreNotKept(t *testing.T) {
 func TestDatabaseThatIsNotThereHasNoUsers(t *testing.T) {
 	s := &server{users: map[string]string{"app": "one"}, takes: 3 * time.Millisecond}
 	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
-		look(t, d, "app", false)
+		look(t, d, "app", ForLogin)
 		s.refuse = ErrNoDatabase
 		for i := range 50 {
-			a, err := d.Lookup(context.Background(), Source{Database: fmt.Sprint("made up ", i)}, "app", false)
+			a, err := d.Lookup(context.Background(), Source{Database: fmt.Sprint("made up ", i)}, "app", ForLogin)
 			if err != nil || a.Known {
 				t.Fatalf("%v, %v", a, err)
 			}
 		}
-		got, took := look(t, d, "app", false)
+		got, took := look(t, d, "app", ForLogin)
 		expect(t, "answer", got, "one")
 		expect(t, "a kept answer", took, 3*time.Millisecond)
 	})
@@ -449,7 +440,7 @@ func TestLookupIsBounded(t *testing.T) {
 	for name, s := range map[string]*server{"a stuck query": {takes: time.Hour}, "a stuck login": {login: time.Hour}} {
 		underClock(t, s, 0, func(t *testing.T, d *Directory) {
 			begun := time.Now()
-			if _, err := d.Lookup(context.Background(), shop, "app", false); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := d.Lookup(context.Background(), shop, "app", ForLogin); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s: %v", name, err)
 			}
 			expect(t, name, time.Since(begun), lookupTimeout)
@@ -462,7 +453,7 @@ func TestCloseEndsLookups(t *testing.T) {
 	underClock(t, s, 0, func(t *testing.T, d *Directory) {
 		done := make(chan error)
 		go func() {
-			_, err := d.Lookup(context.Background(), shop, "app", false)
+			_, err := d.Lookup(context.Background(), shop, "app", ForLogin)
 			done <- err
 		}()
 		synctest.Wait()
@@ -470,8 +461,45 @@ func TestCloseEndsLookups(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("the lookup ended with %v", err)
 		}
-		if _, err := d.Lookup(context.Background(), shop, "other", false); !errors.Is(err, ErrClosed) {
+		if _, err := d.Lookup(context.Background(), shop, "other", ForLogin); !errors.Is(err, ErrClosed) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
+}
+
+// TestLoginFromAFamiliarPlaceIsNotSlowed: a kept answer is given at once to who has logged in from there, and to no stranger.
+func TestLoginFromAFamiliarPlaceIsNotSlowed(t *testing.T) {
+	s := &server{users: map[string]string{"app": "one"}, takes: 30 * time.Millisecond}
+	underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
+		_, took := look(t, d, "app", ForFamiliar)
+		expect(t, "one that must be looked up", took, 30*time.Millisecond)
+		_, took = look(t, d, "app", ForFamiliar)
+		expect(t, "one that is kept", took, time.Duration(0))
+		_, took = look(t, d, "app", ForLogin)
+		expect(t, "to a stranger", took, 30*time.Millisecond)
+		_, took = look(t, d, "app", ForFailure)
+		expect(t, "behind a failure", took, 30*time.Millisecond)
+	})
+}
+
+// TestFirstUserOfAFileTakesAsLongAsALookup: before any lookup has shown how long one takes, one is made.
+func TestFirstUserOfAFileTakesAsLongAsALookup(t *testing.T) {
+	for takes, want := range map[time.Duration]time.Duration{30 * time.Millisecond: 30 * time.Millisecond, time.Minute: paceMax} {
+		s := &server{takes: takes}
+		underClock(t, s, time.Hour, func(t *testing.T, d *Directory) {
+			begun := time.Now()
+			if err := d.Pace(context.Background(), shop, "of a file"); err != nil {
+				t.Error(err)
+			}
+			expect(t, "time", time.Since(begun), want)
+			begun = time.Now()
+			if err := d.Pace(context.Background(), Source{}, "of a file"); err != nil {
+				t.Error(err)
+			}
+			if takes < paceMax {
+				expect(t, "the second time", time.Since(begun), want)
+			}
+			expect(t, "asked", s.askedFor(), "[of a file]")
+		})
+	}
 }

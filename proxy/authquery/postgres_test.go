@@ -45,7 +45,7 @@ func database(t *testing.T) *pgserver.Database {
 
 // find looks a user up and puts the outcome into a word.
 func find(dir *Directory, user, query, name string) string {
-	a, err := dir.Lookup(context.Background(), Source{Database: "x", User: user, Query: query}, name, false)
+	a, err := dir.Lookup(context.Background(), Source{Database: "x", User: user, Query: query}, name, ForLogin)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -206,5 +206,59 @@ func TestRestartOfTheServerIsNotNoticed(t *testing.T) {
 		if err := server.Restart(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDatabaseThatAnOrdinaryRoleCanChangeAnswersForNobody: where only the client has named the database, a query of the operator's runs
+// only if no ordinary role can have made what it calls.
+func TestDatabaseThatAnOrdinaryRoleCanChangeAnswersForNobody(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create role asker login", "create role mallory login", "create role groups",
+		"create schema pooler", "grant usage on schema pooler to asker", "create table public.as_whom (who text)", "grant all on public.as_whom to public",
+		`create function pooler.lookup(name text, out u text, out p text) language plpgsql as
+		$$ begin insert into public.as_whom values (session_user); u := name; p := 'known'; end $$`)
+	t.Cleanup(func() {
+		d.Exec(t, "alter database "+d.Name+" owner to current_user", "drop owned by asker, mallory, groups", "drop role asker, mallory, groups")
+	})
+	d.Exec(t, "revoke create on schema public from public") // which may create there until PostgreSQL 14
+	// Ran makes an error if the function has run.
+	const ran = "do $$ begin if exists (select from public.as_whom) then raise 'the function has run as auth_user'; end if; end $$"
+	ask := func(guarded bool, query string) string {
+		dir := directory(t, d)
+		a, err := dir.Lookup(context.Background(), Source{Database: d.Name, User: "asker", Query: query, Guarded: guarded}, "app", ForLogin)
+		switch {
+		case err != nil:
+			return err.Error()
+		case a.Why != "":
+			_, why, _ := strings.Cut(a.Why, "where ")
+			role, _, _ := strings.Cut(why, " can")
+			return "open to " + role
+		}
+		return a.Stored.Reveal()
+	}
+	const query = "select u, p from pooler.lookup($1)"
+	for _, c := range []struct{ grant, want, revoke string }{
+		{"select 1", "known", "select 1"},
+		{"alter database " + d.Name + " owner to mallory", "open to mallory", "alter database " + d.Name + " owner to current_user"},
+		{"alter database " + d.Name + " owner to asker", "known", "alter database " + d.Name + " owner to current_user"},
+		{"grant create on database " + d.Name + " to groups", "open to groups", "revoke create on database " + d.Name + " from groups"},
+		{"grant create on database " + d.Name + " to public", "open to public", "revoke create on database " + d.Name + " from public"},
+		{"grant create on schema pooler to mallory", "open to mallory", "revoke create on schema pooler from mallory"},
+		{"grant create on schema public to public", "open to public", "revoke create on schema public from public"},
+		{"create schema hers authorization mallory", "open to mallory", "drop schema hers"},
+		{"alter schema pooler owner to mallory", "open to mallory", "alter schema pooler owner to current_user"},
+	} {
+		d.Exec(t, c.grant)
+		d.Exec(t, "truncate public.as_whom")
+		if got := ask(true, query); got != c.want {
+			t.Errorf("%s: %s, want %s", c.grant, got, c.want)
+		}
+		if c.want != "known" {
+			d.Exec(t, ran)
+		}
+		if got := ask(false, query); got != "known" {
+			t.Errorf("%s, in a database that the configuration names: %s", c.grant, got)
+		}
+		d.Exec(t, c.revoke)
 	}
 }

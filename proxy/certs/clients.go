@@ -71,6 +71,9 @@ func OpenClients(c *config.Config, log *slog.Logger) (*Clients, error) {
 	return s, nil
 }
 
+// Offers reports whether TLS is offered.
+func (s *Clients) Offers() bool { return s.offers }
+
 // Config is for the next handshake; nil if TLS is not offered. It is shared and must not be changed.
 func (s *Clients) Config() *tls.Config {
 	if !s.offers {
@@ -134,13 +137,14 @@ func choose(identities []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Cert
 	return identities[0]
 }
 
-// Demands says what holds for a client that asks for a database, which need not exist.
+// Demands says what holds for a client that asks for a database, which need not exist. It looks at no file, so it may be called on
+// a loop: Config has looked before the handshake.
 func (s *Clients) Demands(database string) Demands {
 	r, ok := s.rules[entry(s.conf, database)]
 	if !ok {
 		r = s.general
 	}
-	return Demands{Mode: r.settings.SSLMode, MinVersion: r.settings.MinVersion.ID(), authorities: r.files.Current().Authorities}
+	return Demands{Mode: r.settings.SSLMode, MinVersion: r.settings.MinVersion.ID(), authorities: r.files.current.Load().Authorities}
 }
 
 // Verified reports whether the client's certificate was issued by one of the database's own authorities. The handshake has

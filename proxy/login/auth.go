@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"weir/config"
@@ -20,16 +21,26 @@ type Account struct {
 	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. One that
 	// is not set lets nobody in.
 	Stored config.Secret
+	// Why is for the log: why no user can be known; or empty.
+	Why string
 }
 
 func (a Account) same(b Account) bool {
 	return a.Known == b.Known && a.Stored.Reveal() == b.Stored.Reveal()
 }
 
-// Lookup finds a user of a database. again says that a proof has just failed against what was found before: where that may be
-// out of date, it is to be looked up anew. It must take as long for users that exist as for those that do not. An error
-// means that nobody can say whether the user exists.
-type Lookup func(ctx context.Context, user, database string, again bool) (Account, error)
+// Claim is what a client says who it is.
+type Claim struct {
+	User, Database string
+	From           string // the client's address without its port; "" on a unix socket
+	// Again says that a proof has just failed against what was found before: where that may be out of date, it is to be looked up
+	// anew.
+	Again bool
+}
+
+// Lookup finds a user of a database. It must take as long for users that exist as for those that do not. An error means that nobody
+// can say whether the user exists.
+type Lookup func(ctx context.Context, c Claim) (Account, error)
 
 // credentials are an Account that has been looked into.
 type credentials struct {
@@ -56,16 +67,25 @@ func (a *attempt) lookUp(again bool) (credentials, *Failure) {
 }
 
 func (a *attempt) findAccount(again bool) (account Account, err error) {
+	claim := Claim{User: a.user, Database: a.database, From: a.from(), Again: again}
 	if !a.opt.LookupWaits {
-		return a.opt.Lookup(a.ctx, a.user, a.database, again)
+		return a.opt.Lookup(a.ctx, claim)
 	}
 	ctx, stop := a.ctx, context.CancelFunc(func() {})
 	if !a.deadline.IsZero() {
 		ctx, stop = context.WithDeadline(a.ctx, a.deadline)
 	}
 	defer stop()
-	a.apart(func() { account, err = a.opt.Lookup(ctx, a.user, a.database, again) })
+	a.apart(func() { account, err = a.opt.Lookup(ctx, claim) })
 	return account, err
+}
+
+// from is where the client comes from.
+func (a *attempt) from() string {
+	if addr, ok := a.under.RemoteAddr().(*net.TCPAddr); ok {
+		return addr.AddrPort().Addr().Unmap().String()
+	}
+	return ""
 }
 
 // authenticate makes the client prove that it is the user it says it is.
@@ -131,19 +151,34 @@ func (a *attempt) byPassword(method Method) *Failure {
 
 // challenge asks the client for its proof.
 func (a *attempt) challenge(method Method, c credentials) (proof, *Failure) {
+	a.opt.Verifiers.prepare(a.apart)
 	switch {
 	case method == MethodPassword:
 		return a.cleartext()
-	case method == MethodMD5 && c.form != formSCRAM:
+	case method == MethodMD5 && a.askedForMD5(c):
 		return a.md5()
 	}
 	return a.scram(method, c)
+}
+
+// askedForMD5 says which question a user gets where the method is md5.
+func (a *attempt) askedForMD5(c credentials) bool {
+	switch c.form {
+	case formClear, formMD5:
+		return true
+	case formSCRAM:
+		return false
+	case formNone:
+	}
+	return a.opt.Verifiers.shape(a.user).md5
 }
 
 // rejected is the one answer to a wrong user and a wrong password. Only the log says which it was.
 func (a *attempt) rejected(c credentials, why string) *Failure {
 	reason := WrongPassword
 	switch {
+	case !c.account.Known && c.account.Why != "":
+		reason, why = NoSuchUser, c.account.Why
 	case !c.account.Known:
 		reason, why = NoSuchUser, "no such user"
 	case c.form == formNone:

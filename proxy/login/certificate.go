@@ -9,24 +9,29 @@ import (
 	"weir/config"
 )
 
-// certificate is the client's, once the handshake has verified it and one of the database's own authorities has issued it; nil
-// otherwise.
-func (a *attempt) certificate() *x509.Certificate {
-	if a.tls == nil || a.opt.TLS == nil || !a.opt.TLS.Demands(a.database).Verified(&a.tls.state) {
-		return nil
+// settleProtection finds out what the database demands of the connection, and whether the client's certificate counts there. Both
+// are found out once a login: an authority that is replaced meanwhile counts from the next login on.
+func (a *attempt) settleProtection() {
+	if a.opt.TLS == nil {
+		return
 	}
-	return a.tls.state.PeerCertificates[0]
+	a.demands = a.opt.TLS.Demands(a.database)
+	if a.tls != nil && a.demands.Verified(&a.tls.state) {
+		a.certificate = a.tls.state.PeerCertificates[0]
+	}
 }
 
 // namedByCertificate reports whether the client's certificate is the user's own.
 func (a *attempt) namedByCertificate() bool {
-	c := a.certificate()
-	return c != nil && slices.Contains(certificateNames(c, a.opt.CertName), a.user)
+	return slices.Contains(certificateNames(a.certificate, a.opt.CertName), a.user)
 }
 
-// certificateNames are what a certificate calls its owner. Names are compared as they are written, as in PostgreSQL: users'
+// certificateNames are what a certificate, which may be nil, calls its owner. Names are compared as they are written, as in PostgreSQL: users'
 // names are, too.
 func certificateNames(c *x509.Certificate, kind config.CertName) []string {
+	if c == nil {
+		return nil
+	}
 	switch kind {
 	case config.CertSAN:
 		names := slices.Concat(c.DNSNames, c.EmailAddresses)
@@ -35,7 +40,11 @@ func certificateNames(c *x509.Certificate, kind config.CertName) []string {
 		}
 		return names
 	case config.CertDN:
-		return []string{c.Subject.String()}
+		name, err := distinguishedName(c.RawSubject)
+		if err != nil || name == "" {
+			return nil
+		}
+		return []string{name}
 	case config.CertCN:
 	}
 	return commonName(c)
@@ -59,7 +68,7 @@ func commonName(c *x509.Certificate) []string {
 
 // certificateText is what the log says of the names that were not the user's.
 func (a *attempt) certificateText(kind config.CertName) string {
-	names := certificateNames(a.certificate(), kind)
+	names := certificateNames(a.certificate, kind)
 	if len(names) == 0 {
 		return "the certificate has no name of this kind: " + kind.String()
 	}

@@ -86,8 +86,8 @@ func (a *attempt) readStartup(first bool) ([]byte, *Failure) {
 		return nil, f
 	}
 	if first && word[0] == tlsRecord {
-		if config := a.offer(); config != nil {
-			if f := a.encryptDirectly(config, word[:]); f != nil {
+		if a.offers() {
+			if f := a.encryptDirectly(word[:]); f != nil {
 				return nil, f
 			}
 			if f := a.read(word[:]); f != nil {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/config"
 	"weir/proxy/pgerror"
 )
 
@@ -133,7 +134,7 @@ func TestFailuresAreAnsweredAtOneTime(t *testing.T) {
 				begin := time.Now()
 				sent := first(v30, "user\x00"+user+"\x00\x00") + message('p', "wrong\x00")
 				_, err := servePipe(context.Background(), sent, Options{
-					Method: method, Verifiers: NewVerifiers(nil),
+					Method: method, Verifiers: NewVerifiers(nil, config.NewSecret(rightPassword)),
 					Lookup: users(map[string]string{"clear": rightPassword, "hashed": md5Hash(rightPassword, "hashed")}),
 				})
 				if f := failureOf(t, err); f == nil || f.Err == nil || f.Err.Code != pgerror.CodeInvalidPassword {
@@ -161,14 +162,14 @@ func TestClosedConnectionIsGone(t *testing.T) {
 
 // TestLookupEndsWithTheLogin: a lookup that does not come to an end is bounded by the one deadline, and by a shutdown.
 func TestLookupEndsWithTheLogin(t *testing.T) {
-	forever := func(ctx context.Context, _, _ string, _ bool) (Account, error) {
+	forever := func(ctx context.Context, _ Claim) (Account, error) {
 		<-ctx.Done()
 		return Account{}, ctx.Err()
 	}
 	for _, again := range []bool{false, true} { // which of the two lookups
-		lookup := func(ctx context.Context, user, database string, second bool) (Account, error) {
-			if second == again {
-				return forever(ctx, user, database, second)
+		lookup := func(ctx context.Context, c Claim) (Account, error) {
+			if c.Again == again {
+				return forever(ctx, c)
 			}
 			return Account{}, nil
 		}

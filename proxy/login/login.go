@@ -12,6 +12,7 @@ package login
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"time"
 
@@ -29,7 +30,7 @@ type Method uint8
 // The methods. MethodSCRAM is the default.
 const (
 	MethodSCRAM     Method = iota // SCRAM-SHA-256 (RFC 7677); from any stored form but an md5 hash; bound to TLS where the client can
-	MethodMD5                     // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL, and so shows that it exists
+	MethodMD5                     // salted md5; a user stored as a SCRAM verifier gets SCRAM, as in PostgreSQL
 	MethodPassword                // the password in clear text, checked against whatever form is stored
 	MethodTrust                   // no proof at all; not even the user needs to be known
 	MethodPeer                    // what the kernel says of the other end of a unix socket; the user need not be known either
@@ -81,6 +82,9 @@ type Options struct {
 	TLS *certs.Clients
 	// CertName says what in a client's certificate is the user's name.
 	CertName config.CertName
+	// NamesDatabase tells whether the configuration has a database of exactly that name, which may be longer than PostgreSQL's
+	// names can be: it is an alias. nil knows none.
+	NamesDatabase func(database string) bool
 	// KnownDatabase is asked only behind authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Admit has the last word, and may count: if the login comes to its end behind its yes all the same, because its time is up,
@@ -105,6 +109,8 @@ type attempt struct {
 	major, minor   uint16
 	user, database string
 	replication    Replication
+	demands        certs.Demands     // of the database; zero without TLS options
+	certificate    *x509.Certificate // the client's; nil: none that an authority of the database has issued
 
 	// Known once the client has been authenticated.
 	rule    *hba.Rule  // that holds for it; nil without rules
@@ -188,6 +194,7 @@ func (a *attempt) run() (Result, *Failure) {
 	if f := a.identify(first); f != nil {
 		return Result{}, f
 	}
+	a.settleProtection()
 	if f := a.checkEncryption(); f != nil {
 		return Result{}, f
 	}
@@ -207,7 +214,7 @@ func (a *attempt) run() (Result, *Failure) {
 	a.out = wire.AppendAuthenticationOk(a.out)
 	return Result{
 		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
-		Minor: a.minor,
+		Minor: a.minor, From: a.from(),
 	}, nil
 }
 

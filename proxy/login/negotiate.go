@@ -46,14 +46,13 @@ func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 
 // answerSSLRequest answers 'S' and does the handshake, or declines.
 func (a *attempt) answerSSLRequest() *Failure {
-	config := a.offer()
-	if config == nil {
+	if !a.offers() {
 		return a.declineEncryption("SSL")
 	}
 	if f := a.answerRequest("SSL", 'S'); f != nil {
 		return f
 	}
-	return a.encrypt(config, nil)
+	return a.encrypt(nil)
 }
 
 func (a *attempt) declineEncryption(request string) *Failure { return a.answerRequest(request, 'N') }
@@ -72,7 +71,7 @@ func (a *attempt) answerRequest(request string, answer byte) *Failure {
 // negotiateVersion agrees on a version of protocol 3, and tells a client that wants more what it can have. 3.1 was never defined;
 // who asks for it gets it, as from PostgreSQL 18, and it is 3.0.
 func (a *attempt) negotiateVersion(s wire.Startup) *Failure {
-	a.greeted, a.major = true, s.Major
+	a.greeted, a.major, a.minor = true, s.Major, s.Minor
 	if s.Major != 3 {
 		return a.fail(Unsupported, pgerror.UnsupportedProtocol(s.Major, s.Minor), "")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
@@ -18,6 +19,9 @@ func (a *attempt) cleartext() (proof, *Failure) {
 		return nil, f
 	}
 	return func(c credentials) (bool, string) {
+		if c.form == formSCRAM && c.verifier.Iterations > iterationsMax {
+			return false, fmt.Sprintf("the stored verifier wants %d iterations; weir computes at most %d", c.verifier.Iterations, iterationsMax)
+		}
 		return a.matches(c, password), "the password differs from the stored one"
 	}, nil
 }
@@ -39,7 +43,10 @@ func (a *attempt) matches(c credentials, password string) bool {
 		}
 		a.keys = keys
 		return true
-	case formNone:
+	case formNone: // does the work of the user that it looks like
+		if s := v.shape(a.user); !s.md5 && s.iterations <= iterationsMax {
+			a.apart(func() { _, _ = v.derive(password, v.salt(a.user, s.saltLen), s.iterations) })
+		}
 	}
 	v.same(password, a.user)
 	return false

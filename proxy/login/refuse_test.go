@@ -16,6 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	stretching = 1
 	pgserver.SharedOptions = pgserver.Options{Auth: "scram-sha-256", Password: rightPassword}
 	pgserver.Main(m)
 }
@@ -59,6 +60,7 @@ var badLogins = []struct {
 	{"length 0", []string{"\x00\x00\x00\x00"}, "", Malformed, ""},
 	{"length 7", []string{"\x00\x00\x00\x07\x00\x03\x00"}, "", Malformed, ""},
 	{"length of 2 GB", []string{"\x7f\xff\xff\xff\x00\x03\x00\x00"}, "", Malformed, ""},
+	{"length of 2 GB and a byte", []string{"\x80\x00\x00\x00\x00\x03\x00\x00"}, "", Malformed, ""},
 	{"length of -1", []string{"\xff\xff\xff\xff\x00\x03\x00\x00"}, "", Malformed, ""},
 	{"one byte too long", []string{first(v30, strings.Repeat("a", 10_005-8))}, "", Malformed, ""},
 	{"HTTP", []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n"}, "", Malformed, ""},
@@ -70,6 +72,16 @@ var badLogins = []struct {
 	{"no user", []string{first(v30, "database\x00a\x00\x00")}, "E FATAL 28000 no PostgreSQL user name specified in startup packet", Malformed, ""},
 	{"empty user", []string{first(v30, "user\x00\x00\x00")}, "E FATAL 28000 no PostgreSQL user name specified in startup packet", Malformed, ""},
 	{"protocol 2", []string{first(2<<16, "x")}, `"EFATAL:  unsupported frontend protocol 2.0: server supports 3.0 to 3.2\n\x00"`, Unsupported, ""},
+	{"protocol 0", []string{first(0, "x")}, "E FATAL 0A000 unsupported frontend protocol 0.0: server supports 3.0 to 3.2", Unsupported, ""},
+	{"protocol 0 and nothing else", []string{first(0, "")}, "E FATAL 0A000 unsupported frontend protocol 0.0: server supports 3.0 to 3.2", Unsupported, ""},
+	{"protocol 0.1", []string{first(1, "x")}, `"EFATAL:  unsupported frontend protocol 0.1: server supports 3.0 to 3.2\n\x00"`, Unsupported, ""},
+	{"protocol 1", []string{first(1<<16, "x")}, `"EFATAL:  unsupported frontend protocol 1.0: server supports 3.0 to 3.2\n\x00"`, Unsupported, ""},
+	{"protocol 1234.0", []string{first(1234<<16, "")}, "E FATAL 0A000 unsupported frontend protocol 1234.0: server supports 3.0 to 3.2", Unsupported, ""},
+	{"protocol 65535.65535", []string{first(1<<32-1, "x")}, "E FATAL 0A000 unsupported frontend protocol 65535.65535: server supports 3.0 to 3.2", Unsupported, ""},
+	{"protocol 3 and nothing else", []string{first(v30, "")}, "E FATAL 08P01 invalid startup packet layout: expected terminator as last byte", Malformed, ""},
+	{"protocol 3 and an end", []string{first(v30, "\x00")}, "E FATAL 28000 no PostgreSQL user name specified in startup packet", Malformed, ""},
+	{"protocol 3.99, then nothing", []string{first(v30|99, "user\x00a\x00\x00")}, "v 196610 []; R SASL [SCRAM-SHA-256]", Gone, ""},
+	{"protocol 3.65535, then nothing", []string{first(v30|65535, "user\x00a\x00\x00")}, "v 196610 []; R SASL [SCRAM-SHA-256]", Gone, ""},
 	{"protocol 4", []string{first(4<<16|1, "x")}, "E FATAL 0A000 unsupported frontend protocol 4.1: server supports 3.0 to 3.2", Unsupported, ""},
 	{"SSLRequest twice", []string{first(sslCode, ""), first(sslCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2", Malformed, ""},
 	{"GSSENCRequest twice", []string{first(gssencCode, ""), first(gssencCode, "")}, "N; E FATAL 0A000 unsupported frontend protocol 1234.5680: server supports 3.0 to 3.2", Malformed, ""},
@@ -86,6 +98,7 @@ var badLogins = []struct {
 		"E FATAL 08P01 received unencrypted data after GSSAPI encryption request", Malformed,
 		"it answers the request first; we would rather not",
 	},
+	{"SSLRequest with a body", []string{first(sslCode, "x")}, "", Malformed, "it does not look at the body"},
 	{"cancel with a short secret", []string{first(cancelCode, "\x00\x00\x00\x01abc")}, "", Malformed, ""},
 	{"replication=perhaps", []string{first(v30, "user\x00a\x00replication\x00perhaps\x00\x00")}, `E FATAL 22023 invalid value for parameter "replication": "perhaps"`, BadSetting, ""},
 	{"newer protocol, then nothing", []string{first(v30|3, "user\x00a\x00\x00")}, "v 196610 []; R SASL [SCRAM-SHA-256]", Gone, ""},
@@ -95,6 +108,14 @@ var badLogins = []struct {
 	{"Terminate instead of an answer", []string{startup + message('X', "")}, "R SASL [SCRAM-SHA-256]", Gone, "it tells a client that does not listen"},
 	{"length 3", []string{startup + "p\x00\x00\x00\x03"}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message length", Malformed, "it only logs it"},
 	{"length of 2 GB", []string{startup + "p\x7f\xff\xff\xff"}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message length", Malformed, "it only logs it"},
+	{"length of -1 in an answer", []string{startup + "p\xff\xff\xff\xff"}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message length", Malformed, "it only logs it"},
+	{"one byte more than 2 GB", []string{startup + "p\x80\x00\x00\x00"}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message length", Malformed, "it only logs it"},
+	{"data of -2 bytes", []string{startup + message('p', "SCRAM-SHA-256\x00\xff\xff\xff\xfen,,")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message format", Malformed, "another text for the same"},
+	{"data of 2 GB", []string{startup + message('p', "SCRAM-SHA-256\x00\x80\x00\x00\x00n,,")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message format", Malformed, "another text for the same"},
+	{"data of -1 bytes that are there", []string{startup + message('p', "SCRAM-SHA-256\x00\xff\xff\xff\xffn,,n=,r=x")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message format", Malformed, ""},
+	{"startup packet instead of an answer", []string{startup + startup}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 expected SASL response, got message type 0", Malformed, ""},
+	{"SSLRequest instead of an answer", []string{startup + first(sslCode, "")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 expected SASL response, got message type 0", Malformed, ""},
+	{"cancel instead of an answer", []string{startup + first(cancelCode, "\x00\x00\x00\x01abcd")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 expected SASL response, got message type 0", Malformed, ""},
 	{"one byte more than SASL may have", []string{startup + message('p', strings.Repeat("x", 1025))}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 invalid message length", Malformed, "it only logs it"},
 	{"unknown mechanism", []string{startup + initial("PLAIN", "n,,n=,r=x")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 client selected an invalid SASL authentication mechanism", Malformed, ""},
 	{"mechanism not offered", []string{startup + initial("SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,n=,r=x")}, "R SASL [SCRAM-SHA-256]; E FATAL 08P01 client selected an invalid SASL authentication mechanism", Malformed, ""},

@@ -38,6 +38,8 @@ type Result struct {
 	// that is a SCRAM verifier. With these weir may log in to servers as the user.
 	Account Account
 	Keys    scram.Keys
+	// From is the client's address without its port; "" on a unix socket.
+	From string
 	// Rule let the client in; nil without rules.
 	Rule *hba.Rule
 	// Minor is the minor version of protocol 3 that was agreed on.
@@ -210,9 +212,10 @@ func (a *attempt) refuse(f *Failure) {
 	if f.Err == nil {
 		return
 	}
-	if a.major < 3 {
+	if a.major < 3 && a.major|a.minor != 0 {
 		// Clients of protocol 2 and 1 know an error as one string: send_message_to_frontend in PostgreSQL's
-		// src/backend/utils/error/elog.c still writes it for them.
+		// src/backend/utils/error/elog.c still writes it for them. Version 0.0 means to it that the client has not said its version,
+		// and gets today's form.
 		a.out = append(a.out, 'E')
 		a.out = append(a.out, f.Err.Severity+":  "+f.Err.Message+"\n\x00"...)
 	} else {

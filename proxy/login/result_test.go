@@ -44,6 +44,10 @@ func TestStartupParametersBecomeSettings(t *testing.T) {
 		{"digit first", "1a\x00on\x00", nil, `E FATAL 42704 unrecognized configuration parameter "1a"`},
 		{"empty part", "a..b\x00on\x00", nil, `E FATAL 42704 unrecognized configuration parameter "a..b"`},
 		{"dot last", "a.\x00on\x00", nil, `E FATAL 42704 unrecognized configuration parameter "a."`},
+		{"no name in options", "options\x00-c=\x00", nil, `E FATAL 42704 unrecognized configuration parameter ""`},
+		{"no name in options, with a blank", "options\x00-c =x\x00", nil, `E FATAL 42704 unrecognized configuration parameter ""`},
+		{"no name behind hyphens", "options\x00--=x\x00", nil, `E FATAL 42704 unrecognized configuration parameter ""`},
+		{"-c at the end", "options\x00-c\x00", nil, `E FATAL 42601 invalid startup parameter "options": -c requires an argument`},
 		{"options that are none", "options\x00-F\x00", nil, `E FATAL 42601 invalid startup parameter "options": "-F" is not a setting`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

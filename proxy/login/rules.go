@@ -3,13 +3,10 @@ package login
 import (
 	"net"
 	"net/netip"
-	"os/user"
-	"strconv"
 
 	"weir/config"
 	"weir/config/hba"
 	"weir/proxy/pgerror"
-	"weir/proxy/socket"
 )
 
 // method finds out how the client is to prove who it is, and refuses those that no rule lets try.
@@ -87,27 +84,6 @@ func (a *attempt) origin() pgerror.Peer {
 	return v
 }
 
-// peer asks the kernel who is at the other end.
-func (a *attempt) peer() *Failure {
-	failed := func(why string) *Failure {
-		return a.fail(WrongIdentity, pgerror.PeerFailed(a.user), why)
-	}
-	uid, err := socket.PeerUID(a.nc)
-	if err != nil {
-		return failed(err.Error())
-	}
-	// The C library is asked where Go was built with it, otherwise /etc/passwd.
-	var account *user.User
-	a.apart(func() { account, err = user.LookupId(strconv.FormatUint(uint64(uid), 10)) })
-	if err != nil {
-		return failed(err.Error())
-	}
-	if !a.allows(account.Username) {
-		return failed("the other end is " + account.Username + a.mapText())
-	}
-	return nil
-}
-
 // allows tells whether somebody whom the system or a certificate calls so may come in as the user.
 func (a *attempt) allows(name string) bool {
 	return a.opt.Maps.Allows(a.mapName(), name, a.user)
@@ -140,7 +116,7 @@ func (a *attempt) certificateDemand(method Method) hba.ClientCert {
 
 // shownCertificate refuses a client without a certificate where it must have one, before it is asked for anything.
 func (a *attempt) shownCertificate(method Method) *Failure {
-	if a.certificateDemand(method) != hba.CertAny && a.certificate() == nil {
+	if a.certificateDemand(method) != hba.CertAny && a.certificate == nil {
 		return a.fail(WrongIdentity, pgerror.CertificateRequired, "")
 	}
 	return nil
@@ -151,14 +127,25 @@ func (a *attempt) ownCertificate(method Method) *Failure {
 	if a.certificateDemand(method) != hba.CertVerifyFull {
 		return nil
 	}
-	kind := a.opt.CertName
-	if a.rule != nil && a.rule.ClientDN {
-		kind = config.CertDN
-	}
-	for _, name := range certificateNames(a.certificate(), kind) {
+	kind := a.certificateName()
+	for _, name := range certificateNames(a.certificate, kind) {
 		if a.allows(name) {
 			return nil
 		}
 	}
 	return a.fail(WrongIdentity, pgerror.CertificateMismatch(a.user), a.certificateText(kind)+a.mapText())
+}
+
+// certificateName says which of a certificate's names counts: what the rule says, or else what cert_name says.
+func (a *attempt) certificateName() config.CertName {
+	if a.rule != nil {
+		switch a.rule.ClientName {
+		case hba.ClientNameCN:
+			return config.CertCN
+		case hba.ClientNameDN:
+			return config.CertDN
+		case hba.ClientNameAny:
+		}
+	}
+	return a.opt.CertName
 }

@@ -301,12 +301,12 @@ type stale struct {
 	again       []bool
 }
 
-func (s *stale) lookup(ctx context.Context, user, database string, again bool) (Account, error) {
-	s.again = append(s.again, again)
-	if again {
+func (s *stale) lookup(ctx context.Context, c Claim) (Account, error) {
+	s.again = append(s.again, c.Again)
+	if c.Again {
 		s.before = s.now
 	}
-	return users(s.before)(ctx, user, database, again)
+	return users(s.before)(ctx, c)
 }
 
 // TestChangedPasswordIsLookedUpAgain: a password that was changed since is taken at once where the method allows it, and at the
@@ -394,7 +394,7 @@ var errNoAnswer = errors.New("the directory does not answer")
 
 func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
-		h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: func(context.Context, string, string, bool) (Account, error) {
+		h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
 			return Account{}, errNoAnswer
 		}})
 		if got := connectPgconn(t, h, "app", rightPassword); got != "57P03" {
@@ -409,11 +409,11 @@ func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 // A lookup that fails behind a wrong proof changes nothing: the answer is the one to a wrong password.
 func TestSecondLookupMayFail(t *testing.T) {
 	table := users(map[string]string{"app": rightPassword})
-	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: func(ctx context.Context, user, database string, again bool) (Account, error) {
-		if again {
+	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: func(ctx context.Context, c Claim) (Account, error) {
+		if c.Again {
 			return Account{}, errNoAnswer
 		}
-		return table(ctx, user, database, again)
+		return table(ctx, c)
 	}})
 	for _, user := range []string{"app", "nobody"} {
 		if got := connectPgconn(t, h, user, "wrong"); got != "28P01" {

@@ -70,10 +70,16 @@ func (a *attempt) scram(method Method, c credentials) (proof, *Failure) {
 // salt says how the client is to salt its password. It needs no verifier: where that must be derived, the challenge
 // comes as fast as it does for a user that has one.
 func (a *attempt) salt(c credentials) (salt []byte, iterations int) {
-	if c.form == formSCRAM {
+	v := a.opt.Verifiers
+	switch c.form {
+	case formSCRAM:
 		return c.verifier.Salt, c.verifier.Iterations
+	case formClear:
+		return v.salt(a.user, scram.SaltLen), scram.DefaultIterations
+	case formMD5, formNone:
 	}
-	return a.opt.Verifiers.salt(a.user), scram.DefaultIterations
+	s := v.shape(a.user)
+	return v.salt(a.user, s.saltLen), s.iterations
 }
 
 // verifier returns what the proof is checked against, whether that can succeed, and what the log says if it does not.

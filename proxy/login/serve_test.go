@@ -116,8 +116,8 @@ func relay(nc net.Conn, owed []byte) {
 
 // users is a Lookup of a fixed table.
 func users(table map[string]string) Lookup {
-	return func(_ context.Context, user, _ string, _ bool) (Account, error) {
-		p, ok := table[user]
+	return func(_ context.Context, c Claim) (Account, error) {
+		p, ok := table[c.User]
 		return Account{Known: ok, Stored: config.NewSecret(p)}, nil
 	}
 }

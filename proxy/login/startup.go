@@ -7,16 +7,20 @@ import (
 	"weir/proxy/wire"
 )
 
-// identify reads who the client says it is and where it wants to go.
+// identify reads who the client says it is and where it wants to go. Names are cut as the server cuts them, before any rule or limit
+// sees them: else a longer name would be another user to weir and the same one to the server.
 func (a *attempt) identify(s wire.Startup) *Failure {
 	user, _ := s.Param("user")
-	database, _ := s.Param("database")
-	a.user, a.database = wire.CutName(user), wire.CutName(database) // before any name is compared or kept
+	a.user = wire.CutName(user)
 	if a.user == "" {
 		return a.fail(Malformed, pgerror.NoUserName, "")
 	}
+	a.database, _ = s.Param("database")
 	if a.database == "" {
 		a.database = a.user
+	}
+	if a.opt.NamesDatabase == nil || !a.opt.NamesDatabase(a.database) {
+		a.database = wire.CutName(a.database)
 	}
 	if v, ok := s.Param("replication"); ok {
 		on, valid := parseBool(v)

@@ -27,21 +27,21 @@ const tlsRecord = 0x16
 // overUnix reports whether the peer is on this machine: there TLS is neither offered nor demanded, as in PostgreSQL.
 func (a *attempt) overUnix() bool { return a.nc.RemoteAddr().Network() == "unix" }
 
-// offer is what a handshake is done with; nil if there is none.
-func (a *attempt) offer() *tls.Config {
-	if a.opt.TLS == nil || a.tls != nil || a.overUnix() {
-		return nil
-	}
-	return a.opt.TLS.Config()
+// offers reports whether the client can have TLS.
+func (a *attempt) offers() bool {
+	return a.opt.TLS != nil && a.opt.TLS.Offers() && a.tls == nil && !a.overUnix()
 }
 
 // encrypt does the handshake and lets TLS carry what comes. ahead are bytes of the handshake that have been read.
-func (a *attempt) encrypt(config *tls.Config, ahead []byte) *Failure {
+func (a *attempt) encrypt(ahead []byte) *Failure {
 	adapter := socket.NewAdapter(a.nc)
-	conn := adapter.Server(config, ahead)
 	ctx, choice := certs.WithChoice()
+	var conn *tls.Conn
 	var err error
-	a.apart(func() { err = conn.HandshakeContext(ctx) })
+	a.apart(func() {
+		conn = adapter.Server(a.opt.TLS.Config(), ahead) // which may read files
+		err = conn.HandshakeContext(ctx)
+	})
 	if err != nil {
 		return a.handshakeFailed(err)
 	}
@@ -64,8 +64,8 @@ func (a *attempt) handshakeFailed(err error) *Failure {
 // encryptDirectly is for a client that begins with TLS at once, without asking (libpq's sslnegotiation=direct). It must say in
 // the handshake that it means to speak PostgreSQL's protocol, as PostgreSQL 17 demands: so a browser that somebody has led here
 // cannot be made to say something that means anything.
-func (a *attempt) encryptDirectly(config *tls.Config, ahead []byte) *Failure {
-	if f := a.encrypt(config, ahead); f != nil {
+func (a *attempt) encryptDirectly(ahead []byte) *Failure {
+	if f := a.encrypt(ahead); f != nil {
 		return f
 	}
 	if a.tls.state.NegotiatedProtocol != certs.ALPN {
@@ -80,15 +80,14 @@ func (a *attempt) checkEncryption() *Failure {
 	if a.opt.TLS == nil || a.overUnix() {
 		return nil
 	}
-	demands := a.opt.TLS.Demands(a.database)
-	switch {
+	switch demands := a.demands; {
 	case a.tls == nil && demands.Mode >= config.SSLRequire:
 		return a.fail(BadTLS, pgerror.EncryptionRequired, "")
 	case a.tls == nil:
 		return nil
 	case a.tls.state.Version < demands.MinVersion:
 		return a.fail(BadTLS, pgerror.TLSTooOld(tls.VersionName(demands.MinVersion)), tls.VersionName(a.tls.state.Version))
-	case demands.Mode >= config.SSLVerifyCA && !demands.Verified(&a.tls.state):
+	case demands.Mode >= config.SSLVerifyCA && a.certificate == nil:
 		return a.fail(BadTLS, pgerror.CertificateRequired, "")
 	case demands.Mode == config.SSLVerifyFull && !a.namedByCertificate():
 		return a.fail(BadTLS, pgerror.CertificateMismatch(a.user), a.certificateText(a.opt.CertName))

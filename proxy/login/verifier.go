@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"weir/config"
 	"weir/proxy/scram"
 )
 
@@ -62,14 +63,15 @@ func md5Response(hash string, salt [4]byte) string {
 // costs one more derivation.
 const derivedMax = 10_000
 
+// iterationsMax bounds what weir itself computes of a password: a quarter of a second. A verifier that asks for more cannot be compared
+// with a password in clear text; with SCRAM the client computes.
+const iterationsMax = 1_000_000
+
 // Verifiers makes SCRAM verifiers: from passwords stored in clear text, once each, and from nothing for users that do not
 // exist. It is made once a process and is safe for concurrent use.
-//
-// Salts come from the user's name and a secret. So an unknown user has the same salt each time, as a known one has; and a
-// verifier that was dropped and derived again is the same one. What an attacker can still see is a user whose stored verifier
-// has another number of iterations or another length of salt than PostgreSQL's defaults, as with PostgreSQL itself.
 type Verifiers struct {
-	secret  []byte
+	*feigner
+	key     []byte        // of this process, for comparisons
 	working chan struct{} // one place for each derivation that may run at a time
 
 	mu      sync.Mutex
@@ -83,29 +85,24 @@ type derivation struct {
 	verifier scram.Verifier
 }
 
-// NewVerifiers takes a secret that strangers must not know. With nil it draws one; then unknown users change their salt when
-// weir starts again, or when another weir answers, and users with a stored verifier do not. A secret that is the same for all
-// weirs of a service hides that, too.
-func NewVerifiers(secret []byte) *Verifiers {
-	if secret == nil {
-		secret = make([]byte, sha256.Size)
-		_, _ = rand.Read(secret) // never fails: crypto/rand, from Go 1.24
-	}
+// NewVerifiers takes a secret that strangers must not know, and what is stored for the users that are known. Weirs with the same of
+// both show strangers the same of users that do not exist. With nil it draws a secret; then that changes when weir starts again, and
+// users with a stored verifier do not.
+func NewVerifiers(secret []byte, known ...config.Secret) *Verifiers {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails: crypto/rand, from Go 1.24
 	return &Verifiers{
-		secret: secret,
+		feigner: newFeigner(secret, known),
+		key:     key,
 		// Half of the processors at most: a flood of logins must not take the event loops' time.
 		working: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		derived: make(map[string]*derivation),
 	}
 }
 
-func (v *Verifiers) salt(user string) []byte {
-	return scram.MAC(v.secret, "salt\x00", user)[:scram.SaltLen]
-}
-
 // ofClear returns the verifier of a user whose password is stored in clear text. If it must be derived first, that is done apart.
 func (v *Verifiers) ofClear(apart func(func()), user, password string) scram.Verifier {
-	digest := scram.MAC(v.secret, "password\x00", password)
+	digest := scram.MAC(v.key, "password\x00", password)
 	v.mu.Lock()
 	d := v.derived[user]
 	if d == nil || subtle.ConstantTimeCompare(d.password, digest) == 0 {
@@ -122,7 +119,7 @@ func (v *Verifiers) ofClear(apart func(func()), user, password string) scram.Ver
 	if !d.done.Load() {
 		apart(func() {
 			d.once.Do(func() {
-				d.verifier, _ = v.derive(password, v.salt(user), scram.DefaultIterations)
+				d.verifier, _ = v.derive(password, v.salt(user, scram.SaltLen), scram.DefaultIterations)
 				d.done.Store(true)
 			})
 		})
@@ -138,15 +135,7 @@ func (v *Verifiers) derive(password string, salt []byte, iterations int) (scram.
 	return scram.Derive(password, salt, iterations)
 }
 
-// feigned is the verifier of a user that has none: well-formed, and matched by no password that anybody knows.
-func (v *Verifiers) feigned(user string) scram.Verifier {
-	f := scram.Verifier{Salt: v.salt(user), Iterations: scram.DefaultIterations}
-	copy(f.StoredKey[:], scram.MAC(v.secret, "stored key\x00", user))
-	copy(f.ServerKey[:], scram.MAC(v.secret, "server key\x00", user))
-	return f
-}
-
 // same compares two secrets of unknown length in a time that tells nothing of either.
 func (v *Verifiers) same(a, b string) bool {
-	return subtle.ConstantTimeCompare(scram.MAC(v.secret, a), scram.MAC(v.secret, b)) == 1
+	return subtle.ConstantTimeCompare(scram.MAC(v.key, a), scram.MAC(v.key, b)) == 1
 }

@@ -172,22 +172,10 @@ func TestSwitchedBackendIsLikeAFreshLogin(t *testing.T) {
 	}
 }
 
-// login is a fresh session with these settings. PostgreSQL overwrites the
-// session_authorization of a startup packet, so a SET stands for it.
+// login is a fresh session with these settings.
 func login(t *testing.T, d *pgserver.Database, settings ...string) *pgconn.PgConn {
 	t.Helper()
-	var startup []string
-	var then string
-	for i := 0; i < len(settings); i += 2 {
-		if settings[i] == authzName {
-			then = "set session authorization " + settings[i+1]
-		} else {
-			startup = append(startup, settings[i:i+2]...)
-		}
-	}
-	conn := mustConnect(t, d, startup...)
-	mustSimple(t, conn, then)
-	return conn
+	return mustConnect(t, d, settings...)
 }
 
 // diff shows the lines of two states that differ, if not too many.

@@ -35,7 +35,6 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 	// client chose, the rest might not be allowed. For the same reason a new role
 	// comes last, even if it is the old one.
 	w.resetIf(old, roleName)
-	w.resetIf(old, authzName)
 
 	for i, j := 0, 0; i < len(old) || j < len(new); {
 		switch {
@@ -63,7 +62,10 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 		}
 	}
 
+	// PostgreSQL checks the session_authorization of a startup packet and then overwrites it with the user who has logged in: it fails
+	// where it may not be set, and has no effect where it may.
 	w.setIf(new, authzName)
+	w.resetIf(new, authzName)
 	w.setIf(new, roleName)
 	return w.dst
 }

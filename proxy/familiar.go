@@ -1,0 +1,36 @@
+package proxy
+
+import "time"
+
+// familiar is a user and where it has logged in from. A login from there is answered at once, whatever the time of a lookup could tell:
+// who is there knows that the user exists, or can see it log in.
+type familiar struct{ user, from string }
+
+const (
+	familiarFor = time.Hour // since the last login
+	familiarMax = 10_000    // beyond it an arbitrary one makes room, about 200 bytes each
+)
+
+// isFamiliar reports whether the user has logged in from there.
+func (a *accounts) isFamiliar(f familiar) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.familiar[f]
+	return ok && time.Since(at) < familiarFor
+}
+
+// becameFamiliar notes a login that has proved who it is.
+func (a *accounts) becameFamiliar(f familiar) {
+	if !a.current.Load().config.LooksUp() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.familiar[f]; !ok && len(a.familiar) >= familiarMax {
+		for other := range a.familiar {
+			delete(a.familiar, other)
+			break
+		}
+	}
+	a.familiar[f] = time.Now()
+}

@@ -17,7 +17,7 @@ import (
 	"weir/internal/pgserver"
 )
 
-func TestMain(m *testing.M) { pgserver.Main(m) }
+func TestMain(m *testing.M) { pgserver.Main(withoutPrograms{m}) }
 
 // output collects what a running command writes.
 type output struct {

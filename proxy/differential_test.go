@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	differentialFlag = flag.Int("differential", 240, "number of random conversations to compare; the i-th has differential-seed + i")
+	differentialFlag = flag.Int("differential", 160, "number of random conversations to compare; the i-th has differential-seed + i")
 	// The default is fixed because weir is known not to agree always: about 2 of 1,000 conversations end without an answer,
 	// where COPY data fails and Syncs and requests were sent ahead. Seed 0 finds them.
 	differentialSeed = flag.Uint64("differential-seed", 1, "of the first conversation; 0 is the clock's choice")

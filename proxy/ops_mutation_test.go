@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	mutationsFlag = flag.Int("mutations", 360, "number of mutated streams of clients, and a third as many of servers; the i-th has mutation-seed + i")
+	mutationsFlag = flag.Int("mutations", 180, "number of mutated streams of clients, and a third as many of servers; the i-th has mutation-seed + i")
 	mutationSeed  = flag.Uint64("mutation-seed", 1, "of the first mutated stream; 0 is the clock's choice")
 )
 
@@ -444,7 +444,7 @@ func mutatedServers(t *testing.T, d *pgserver.Database, seed uint64, streams int
 	honest := &bystander{t: t, w: w, d: d, name: "honest"}
 	for i := 0; i < streams && !t.Failed(); i++ {
 		p := newProgram(seed+uint64(i), careful)
-		box.arm(p.rand)
+		box.arm(rand.New(rand.NewPCG(p.seed, 1))) // of its own: it is drawn from on another goroutine
 		p.sufferFor(t, w.Addr, d, 100*time.Millisecond)
 		box.disarm()
 		honest.insist()

@@ -16,7 +16,7 @@ GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 
 PACKAGES = $(shell $(GO) list ./...)
 
-# Packages that run on several goroutines, the slowest first. They are tested once, with the race detector.
+# Packages that run on several goroutines, which are tested once, with the race detector.
 CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
 
 # Packages that prove nothing without PostgreSQL.
@@ -63,8 +63,7 @@ test-browser: ## what people see, in headless Chromium (apt-get install chromium
 	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/...
 
 race: ## the concurrent packages with the race detector and their invariants checked
-	.ci/compiler
-	CGO_ENABLED=1 $(GO) test -race -tags invariants $(CONCURRENT)
+	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test ./proxy -weirtls

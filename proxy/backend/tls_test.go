@@ -275,12 +275,25 @@ func TestWhatIsLeftAboveTLSIsHandedOver(t *testing.T) {
 	to := withTLS(t, &tls.Config{}, func(nc net.Conn) {
 		readPacket(t, nc, true)
 		send(nc, authOK, keyData, ready)
-		_, _ = io.ReadFull(nc, make([]byte, 1))
+		for {
+			var kind [1]byte
+			if _, err := io.ReadFull(nc, kind[:]); err != nil {
+				return
+			}
+			if kind[0] == 'x' {
+				break
+			}
+			readPacket(t, nc, true) // the rest of pgconn's ping
+			send(nc, message('I', ""), ready)
+		}
 		send(nc, ", then more")
 	})
 	to.TLS = serverTLS(t, config.TLS{SSLMode: config.SSLRequire})
 	l := &link{dial: to.dial, encryption: to.attempts()[0]}
 	pg, err := to.connect(context.Background(), l)
+	if err == nil {
+		err = pg.SyncConn(context.Background()) // on a busy machine pgconn may be reading still
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ compare: programs ## the same on the whole ladder, up to 2,000 clients (COMPARE=
 programs:
 	$(GO) build -o bin/ ./cmd/weir ./cmd/bookstore
 
-test: check-format vet staticcheck arch unit race measure cross ## everything that must hold before a merge
+test: check-format vet staticcheck cross arch unit race measure ## everything that must hold before a merge
 
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy

@@ -40,7 +40,8 @@ func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte) 
 		return false, err
 	}
 	defer func() { _ = nc.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	socket := nc // below TLS, whose connection takes nc's place meanwhile
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
 	if ways[0] != nil {

@@ -43,6 +43,15 @@ func (m withoutPrograms) Run() int {
 	return m.M.Run()
 }
 
+// onlySpeed reports whether all that was not reached is a share of the best speed.
+func onlySpeed(said string) bool {
+	_, missed, found := strings.Cut(said, "bookstore: not reached:\n")
+	for line := range strings.Lines(missed) {
+		found = found && strings.Contains(line, " of the best, ")
+	}
+	return found
+}
+
 // TestCompareEndsWithAReport runs the real programs for seconds.
 func TestCompareEndsWithAReport(t *testing.T) {
 	bin, out := build(t), filepath.Join(t.TempDir(), "out")
@@ -52,8 +61,7 @@ func TestCompareEndsWithAReport(t *testing.T) {
 		"--server-connections", "12", "--pool-size", "3", "--assert",
 	}
 	code, said, errs := command(t, args...)
-	if slow := "bookstore: not reached:\n  "; code == 1 && strings.Contains(errs, slow) && !strings.Contains(errs, "failed") &&
-		!strings.Contains(errs, "memory was") && strings.Contains(errs, "of the best") {
+	if code == 1 && onlySpeed(errs) {
 		t.Log(errs) // on a machine with other things to do, speed proves nothing
 		code, said = 0, said+"\nReached: no error"
 	}

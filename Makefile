@@ -14,20 +14,23 @@ endif
 
 GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 
-# Packages without PostgreSQL in their tests.
-QUICK = ./bookstore ./bookstore/stock ./bookstore/token ./config/... ./internal/arch ./internal/faultnet ./pool/... \
-	./proxy/cancelkey ./proxy/eventloop ./proxy/exchange ./proxy/pgerror ./proxy/session \
-	./proxy/socket ./proxy/sqlscan ./proxy/status ./proxy/telemetry ./proxy/wire
+PACKAGES = $(shell $(GO) list ./...)
 
-# Packages with goroutines, or whose state the loops own.
-CONCURRENT = ./internal/faultnet ./pool/... ./proxy/...
+# Packages that run on several goroutines, which are tested once, with the race detector.
+CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
+
+# Packages that prove nothing without PostgreSQL.
+NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)
+
+# What the race detector and the invariants' checks would falsify: allocations, memory, CPU.
+MEASURING = Budget|CostLittle
 
 # Packages whose tests see a difference between PostgreSQL's versions.
 MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session ./proxy/wire
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls fuzz bench lint fmt docs \
-	cross sizes build clean check-format vet staticcheck arch unit test-drivers test-suites test-matrix
+.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls random fuzz bench lint fmt docs \
+	cross sizes build clean check-format vet staticcheck arch unit measure test-drivers test-suites test-matrix
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +44,7 @@ compare: programs ## the same on the whole ladder, up to 2,000 clients (COMPARE=
 programs:
 	$(GO) build -o bin/ ./cmd/weir ./cmd/bookstore
 
-test: check-format vet staticcheck arch unit race cross ## everything that must hold before a merge
+test: check-format vet staticcheck cross arch unit race measure ## everything that must hold before a merge
 
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
@@ -54,14 +57,13 @@ test-matrix: ## the proxy's tests with PostgreSQL 16, 17 and 18, fetched with np
 		WEIR_PG_VERSION=$$version $(GO) test -count=1 $(MATRIX) || exit 1; done
 
 quick: check-format ## the tests without PostgreSQL, before each commit
-	$(GO) test $(QUICK)
+	$(GO) test -short $(filter-out $(NEEDPOSTGRES),$(PACKAGES))
 
 test-browser: ## what people see, in headless Chromium (apt-get install chromium); skipped where there is none
 	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/...
 
 race: ## the concurrent packages with the race detector and their invariants checked
-	.ci/compiler
-	CGO_ENABLED=1 $(GO) test -race -tags invariants $(CONCURRENT)
+	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test ./proxy -weirtls
@@ -71,6 +73,9 @@ test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheu
 
 test-provision: ## deploy/provision.sh in a clean Debian, booted in a container (root; apt-get install debootstrap systemd-container)
 	.ci/provision
+
+random: ## the random tests with a seed that is drawn, and ten times as many programs
+	.ci/random
 
 fuzz: ## each fuzz target for T (make fuzz T=1m)
 	.ci/fuzz $(T)
@@ -122,4 +127,7 @@ arch:
 	$(GO) test -count=1 ./internal/arch
 
 unit:
-	$(GO) test ./...
+	$(GO) test -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
+
+measure:
+	$(GO) test -run '$(MEASURING)' ./proxy

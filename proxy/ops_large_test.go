@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	largeTimes   = 1_700_000
-	largeValue   = largeTimes * len(largePattern)    // 52.7 MB
+	largeTimes   = 700_000
+	largeValue   = largeTimes * len(largePattern)    // 21.7 MB: more than all buffers on its way hold
 	largeText    = 12 << 20                          // of a statement, which costs the server more
 	largeGrowth  = 6 << 20                           // of the heap, while such a value passes: half of the smallest
 	largeParked  = 512 << 10                         // in all of weir
@@ -121,7 +121,7 @@ func (c *wireClient) largeValueOf(kind byte, skip int) (size int, sum string) {
 	}
 }
 
-// Values of 50 MB pass in both directions, whole and right, and weir's memory does not grow with them.
+// Values of 20 MB pass in both directions, whole and right, and weir's memory does not grow with them.
 func TestLargeValues(t *testing.T) { bothWays(t, largeValues) }
 
 func largeValues(t *testing.T, start starter) {

@@ -22,7 +22,7 @@ func modeConfig(place, mode, database, user string, port int) string {
 		delete(modes, "user")
 	}
 	modes[place] = mode
-	toml := fmt.Sprintf("[pool]\npool_size = 1\nmode = %q\n[timeouts]\nquery_wait_timeout = \"1s\"\n", modes["pool"])
+	toml := fmt.Sprintf("[pool]\npool_size = 1\nmode = %q\n[timeouts]\nquery_wait_timeout = \"100ms\"\n", modes["pool"])
 	toml += fmt.Sprintf("[databases.%s]\nhost = \"127.0.0.1\"\nport = %d\n", database, port)
 	if m := modes["database"]; m != "" {
 		toml += fmt.Sprintf("mode = %q\n", m)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +25,8 @@ import (
 )
 
 var (
-	mutationsFor = flag.Duration("mutations", 4*time.Second, "how long to send mutated streams, of clients and of servers each")
-	mutationSeed = flag.Uint64("mutation-seed", 1, "of the first mutated stream; 0 is the clock's choice")
+	mutationsFlag = flag.Int("mutations", 180, "number of mutated streams of clients, and a third as many of servers; the i-th has mutation-seed + i")
+	mutationSeed  = flag.Uint64("mutation-seed", 1, "of the first mutated stream; 0 is the clock's choice")
 )
 
 func firstMutation(t *testing.T) uint64 {
@@ -229,7 +231,7 @@ func TestMutatedClientStreams(t *testing.T) {
 	d.Exec(t, "create table w (a int)")
 	w := start(t, d, "[pool]\npool_size = 2\n[timeouts]\nserver_login_retry = \"100ms\"")
 	careful := ask(t, direct(t, d), "select current_setting('server_version_num')::int >= 180000") == "t"
-	seed, deadline := firstMutation(t), time.Now().Add(*mutationsFor)
+	seed := firstMutation(t)
 
 	bystanders := []*bystander{{t: t, w: w, d: d, name: "ann"}, {t: t, w: w, d: d, name: "bob"}}
 	var asking, workers sync.WaitGroup
@@ -242,16 +244,14 @@ func TestMutatedClientStreams(t *testing.T) {
 			b.leave()
 		})
 	}
-	var streams atomic.Int64
 	const clients = 3
-	for i := range uint64(clients) {
+	for first := range clients {
 		workers.Go(func() {
-			for n := uint64(0); time.Now().Before(deadline) && !t.Failed(); n++ {
-				p := newProgram(seed+i+n*clients, careful)
+			for i := first; i < *mutationsFlag && !t.Failed(); i += clients {
+				p := newProgram(seed+uint64(i), careful)
 				if err := p.misbehave(t, w.Addr, d); err != nil {
 					t.Errorf("-mutation-seed=%d: %v\n%s", p.seed, err, p)
 				}
-				streams.Add(1)
 			}
 		})
 	}
@@ -268,7 +268,7 @@ func TestMutatedClientStreams(t *testing.T) {
 		}
 	}
 	expectAtRest(t, w)
-	t.Logf("%d streams, %d and %d questions beside them; PostgreSQL crashed: %v", streams.Load(), bystanders[0].asked, bystanders[1].asked, crashed)
+	t.Logf("%d and %d questions beside the streams; PostgreSQL crashed: %v", bystanders[0].asked, bystanders[1].asked, crashed)
 }
 
 // misbehave sends the conversation to weir, mutated, and leaves. Its error is a connection that does not end.
@@ -426,24 +426,25 @@ func TestMutatedServerStreams(t *testing.T) {
 	d := privateServer(t, pgserver.Options{})
 	d.Exec(t, "create table w (a int)")
 	careful := ask(t, direct(t, d), "select current_setting('server_version_num')::int >= 180000") == "t"
-	seed, deadline := firstMutation(t), time.Now().Add(*mutationsFor)
-	for batch := uint64(0); time.Now().Before(deadline) && !t.Failed(); batch++ {
-		t.Run("", func(t *testing.T) { mutatedServers(t, d, seed+batch*serversPerWeir, careful, deadline) })
+	seed, streams := firstMutation(t), *mutationsFlag/3
+	for first := 0; first < streams && !t.Failed(); first += serversPerWeir {
+		t.Run("", func(t *testing.T) {
+			mutatedServers(t, d, seed+uint64(first), min(serversPerWeir, streams-first), careful)
+		})
 	}
 }
 
 // serversPerWeir is how many conversations one weir has, so that its pool has always a backend that makes sense.
 const serversPerWeir = 60
 
-func mutatedServers(t *testing.T, d *pgserver.Database, seed uint64, careful bool, deadline time.Time) {
+func mutatedServers(t *testing.T, d *pgserver.Database, seed uint64, streams int, careful bool) {
 	box := newMutatingBox(t, d.Server.Addr())
 	// Where the last answer to a client that has left is lost, its backend is waited for: there must be others.
 	w := start(t, d, serverAt(box.addr)+inPlainText+"[pool]\npool_size = 80\n[timeouts]\nserver_login_retry = \"50ms\"\nserver_connect_timeout = \"2s\"\n")
 	honest := &bystander{t: t, w: w, d: d, name: "honest"}
-	streams := uint64(0)
-	for ; streams < serversPerWeir && time.Now().Before(deadline) && !t.Failed(); streams++ {
-		p := newProgram(seed+streams, careful)
-		box.arm(p.rand)
+	for i := 0; i < streams && !t.Failed(); i++ {
+		p := newProgram(seed+uint64(i), careful)
+		box.arm(rand.New(rand.NewPCG(p.seed, 1))) // of its own: it is drawn from on another goroutine
 		p.sufferFor(t, w.Addr, d, 100*time.Millisecond)
 		box.disarm()
 		honest.insist()
@@ -459,7 +460,11 @@ func mutatedServers(t *testing.T, d *pgserver.Database, seed uint64, careful boo
 	}
 }
 
-// sufferFor holds the conversation with weir, whatever comes of it: where an answer does not come for so long, the client leaves.
+// atRest finds a ReadyForQuery behind all else.
+var atRest = regexp.MustCompile(`Z\x00\x00\x00\x05[ITE]$`)
+
+// sufferFor holds the conversation with weir, whatever comes of it, up to its last answer. If the server says nothing for so long,
+// the client leaves.
 func (p *program) sufferFor(t *testing.T, addr string, d *pgserver.Database, wait time.Duration) {
 	conn := dialRaw(t, addr)
 	c := newClient(t, conn)
@@ -467,12 +472,16 @@ func (p *program) sufferFor(t *testing.T, addr string, d *pgserver.Database, wai
 	heard := make(chan struct{}, 1)
 	go func() {
 		defer close(heard)
+		last := fmt.Appendf(nil, "end_of_round_%d", len(p.rounds)-1)
+		var came []byte
 		buf := make([]byte, 32<<10)
-		for {
+		for !bytes.Contains(came, last) || !atRest.Match(came) {
 			_ = conn.SetReadDeadline(time.Now().Add(wait))
-			if _, err := conn.Read(buf); err != nil {
+			n, err := conn.Read(buf)
+			if err != nil {
 				return
 			}
+			came = append(came, buf[:n]...)
 		}
 	}()
 	c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{

@@ -159,7 +159,7 @@ func TestCancelOverTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := enter(t, w, d)
 			c.inBackground("SELECT pg_sleep(3600)")
-			expectActive(t, w, 1)
+			expectRunning(t, d, "SELECT pg_sleep(3600)", 1)
 			if err := cancel(c); err != nil {
 				t.Error(err)
 			}
@@ -175,7 +175,7 @@ func TestCancelOverTLS(t *testing.T) {
 		defer func() { _ = c.Close(context.Background()) }()
 		done := make(chan error, 1)
 		go func() { _, err := c.Exec(context.Background(), "SELECT pg_sleep(3600)").ReadAll(); done <- err }()
-		expectActive(t, w, 1)
+		expectRunning(t, d, "SELECT pg_sleep(3600)", 1)
 		if err := c.CancelRequest(context.Background()); err != nil {
 			t.Error(err)
 		}

@@ -212,6 +212,9 @@ func (s *script) command(c *wireClient, td *datadriven.TestData, what string, ar
 		err := c.TrySendBytes([]byte{'X', 0, 0, 0, 4})
 		c.Vanish()
 		delete(s.clients, td.Cmd)
+		if err == nil && !s.through { // what the session held is free when its backend is gone
+			err = s.server(fmt.Sprintf("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %d)", c.pid))
+		}
 		return "", err
 	case "vanish":
 		c.Vanish()

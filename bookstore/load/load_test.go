@@ -137,18 +137,24 @@ func TestSilentServerTimesOut(t *testing.T) {
 }
 
 func TestDurationEndsSendingAndAwaitsAnswers(t *testing.T) {
-	url, _, _ := counting(t, func(http.ResponseWriter, *http.Request) { time.Sleep(150 * time.Millisecond) }) // the target is slow
-	r := run(t, load.Options{Targets: at(url), Concurrency: 3, Duration: 50 * time.Millisecond})
+	const duration = 500 * time.Millisecond
+	done := make(chan struct{})
+	answer := sync.OnceFunc(func() { time.AfterFunc(duration, func() { close(done) }) }) // when it is late
+	url, _, _ := counting(t, func(http.ResponseWriter, *http.Request) {
+		answer()
+		<-done
+	})
+	r := run(t, load.Options{Targets: at(url), Concurrency: 3, Duration: duration})
 	if r.Succeeded.Count() != 3 || r.Failed.Count() != 0 {
 		t.Errorf("%d succeeded, failures %v; want the 3 that were sent in time", r.Succeeded.Count(), r.Kinds)
 	}
-	if r.PerSecond() != 0 || r.Elapsed < 150*time.Millisecond {
+	if r.PerSecond() != 0 || r.Elapsed < duration {
 		t.Errorf("%v a second within %v, although no answer came in time", r.PerSecond(), r.Elapsed)
 	}
 }
 
 func TestLoadThatRunsAlreadyIsCountedFromWhenItIsTold(t *testing.T) {
-	begin, answer := make(chan struct{}), make(chan struct{})
+	begin := make(chan struct{})
 	var n atomic.Int64
 	url, _, _ := counting(t, func(w http.ResponseWriter, _ *http.Request) {
 		switch {
@@ -157,10 +163,9 @@ func TestLoadThatRunsAlreadyIsCountedFromWhenItIsTold(t *testing.T) {
 		case n.Load() == 5:
 			close(begin)
 		case n.Load() == 6:
-			<-answer
+			time.Sleep(500 * time.Millisecond) // the target is slow: until the duration has passed
 		}
 	})
-	time.AfterFunc(150*time.Millisecond, func() { close(answer) })
 	r := run(t, load.Options{Targets: at(url), Concurrency: 1, Duration: 100 * time.Millisecond, Begin: begin})
 	if r.Failed.Count() != 0 || r.Succeeded.Count() < 1 || r.Succeeded.Count() > 2 || r.Elapsed < 100*time.Millisecond {
 		t.Errorf("%d succeeded, failures %v, within %v; want the one or two answers after the beginning", r.Succeeded.Count(), r.Kinds, r.Elapsed)
@@ -276,18 +281,19 @@ func TestOpenLoopCountsTheLatenessThatAStallCauses(t *testing.T) {
 }
 
 func TestOpenLoopCountsWhatNobodyWasFreeToSend(t *testing.T) {
+	const duration = 500 * time.Millisecond
 	done := make(chan struct{})
-	url, _, _ := counting(t, func(http.ResponseWriter, *http.Request) { <-done })
-	go func() {
-		time.Sleep(400 * time.Millisecond) // the target answers nobody until the load's time is over
-		close(done)
-	}()
-	r := run(t, load.Options{Targets: at(url), Concurrency: 2, Rate: 1000, Duration: 200 * time.Millisecond})
+	answer := sync.OnceFunc(func() { time.AfterFunc(duration, func() { close(done) }) }) // when the load's time is over
+	url, _, _ := counting(t, func(http.ResponseWriter, *http.Request) {
+		answer()
+		<-done
+	})
+	r := run(t, load.Options{Targets: at(url), Concurrency: 2, Rate: 400, Duration: duration})
 	if r.Succeeded.Count() != 2 || r.Kinds[load.NotSent] != 198 {
 		t.Errorf("%d succeeded, failures %v; want 2, and 198 not sent", r.Succeeded.Count(), r.Kinds)
 	}
-	if got := r.Failed.Max(); got < 150*time.Millisecond {
-		t.Errorf("the longest of those not sent waited %v, want nearly 200ms", got)
+	if got := r.Failed.Max(); got < duration*9/10 {
+		t.Errorf("the longest of those not sent waited %v, want nearly %v", got, duration)
 	}
 }
 

@@ -33,10 +33,7 @@ type program struct {
 
 func startProgram(t *testing.T, db *pgserver.Database, args ...string) *program {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "bookstore")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	path := filepath.Join(build(t), "bookstore")
 	p := &program{Cmd: exec.Command(path, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), ended: make(chan error, 1)}
 	// The children inherit our end of a file, not of a pipe, so that Wait does not wait for theirs.
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))

@@ -17,7 +17,7 @@ import (
 	"weir/internal/pgserver"
 )
 
-func TestMain(m *testing.M) { pgserver.Main(m) }
+func TestMain(m *testing.M) { pgserver.Main(withoutPrograms{m}) }
 
 // output collects what a running command writes.
 type output struct {
@@ -61,7 +61,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve"}, 2, "--dsn"},
 		{[]string{"serve", "--help"}, 0, "$BOOKSTORE_SYNC_POOL"},
 		{[]string{"serve", "--dsn", "postgres://x@127.0.0.1:1/x", "--processes", "0"}, 2, "at least 1"},
-		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "5s"}, 1, "08001"},
+		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "100ms"}, 1, "08001"},
 		{[]string{"serve", "--dsn", "nonsense"}, 1, "read the DSN"},
 		{[]string{"demo", "--weir", "/nowhere/weir", "--bookstore", "/bin/true"}, 1, "make build makes it"},
 		{[]string{"compare", "--ladder", "ten"}, 2, "Try: bookstore --help"},

@@ -83,7 +83,9 @@ func TestFetchedPostgresRuns(t *testing.T) {
 	if err := os.Chmod(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", cache) // the template of a version that is gone tomorrow, too
+	before := templates
+	templates = cache // that of a version that is gone tomorrow, too
+	t.Cleanup(func() { templates = before })
 	if err := npmFetch(t.Context(), cache, npmDefault, func(string) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,10 @@ func initData(ctx context.Context, progs programs, run runAs, opts Options, dir 
 	return nil
 }
 
+// templates is where templates are kept: the temporary folder as it was when this program began. A test that gives itself another
+// one shares the template all the same.
+var templates = os.TempDir()
+
 // findTemplate returns the template's folder and makes it if there is none.
 func findTemplate(ctx context.Context, progs programs, run runAs, opts Options) (string, error) {
 	args := append([]string{
@@ -41,12 +45,13 @@ func findTemplate(ctx context.Context, progs programs, run runAs, opts Options) 
 		args = append(args, "--locale="+defaultLocale())
 	}
 	sum := sha256.Sum256([]byte(strings.Join(append(args, progs.bin, progs.version, run.name), "\x00")))
-	template := filepath.Join(run.tempDir(), "weir-initdb-"+hex.EncodeToString(sum[:8]))
+	folder := run.enterable(templates)
+	template := filepath.Join(folder, "weir-initdb-"+hex.EncodeToString(sum[:8]))
 	if run.owns(template) {
 		return template, nil
 	}
 
-	work, err := os.MkdirTemp(run.tempDir(), "weir-initdb-new-")
+	work, err := os.MkdirTemp(folder, "weir-initdb-new-")
 	if err != nil {
 		return "", fmt.Errorf("make the template's folder: %w", err)
 	}

@@ -50,9 +50,11 @@ func (r runAs) chown(path string) error {
 	return nil
 }
 
-// tempDir is the temporary folder, or /tmp when the server's user cannot enter that (TMPDIR below root's home).
-func (r runAs) tempDir() string {
-	dir := os.TempDir()
+// tempDir is the temporary folder, where the server's user can enter it.
+func (r runAs) tempDir() string { return r.enterable(os.TempDir()) }
+
+// enterable is dir, or /tmp when the server's user cannot enter dir (TMPDIR below root's home).
+func (r runAs) enterable(dir string) string {
 	if !r.switched {
 		return dir
 	}

@@ -135,6 +135,9 @@ func TestEnvironmentHasNoSay(t *testing.T) {
 }
 
 func TestFailedDialSaysWhatItMeans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	d := pgserver.ForTest(t)
 	d.Exec(t,
 		"create role app login password 'app'", "create role guest login password 'guest' connection limit 0",

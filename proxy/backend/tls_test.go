@@ -60,6 +60,9 @@ func serverTLS(t *testing.T, settings config.TLS) *certs.Server {
 // TestSSLModesAreLibpqs dials with every mode a server that likes both, one that insists on TLS, one that refuses it, and one
 // that has none.
 func TestSSLModesAreLibpqs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	d := pgserver.ForTest(t)
 	for _, role := range []string{"needs_tls", "hates_tls", "certified"} {
 		_ = d.Server.Exec(context.Background(), "postgres", "CREATE ROLE "+role+" LOGIN")

@@ -11,9 +11,7 @@ import (
 // TestTimersAgreeWithModel sets, moves and stops many timers at random and compares with a map. Whenever the clock has moved,
 // exactly those have fired whose tick has passed: none early, none more than a tick behind what was asked for, in order.
 func TestTimersAgreeWithModel(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := rand.New(rand.NewPCG(seedOf(t), 1))
 	const n = 300
 	var heap timers
 	var all [n]Timer

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("seed", 0, "seed of the random programs; 0 draws one")
+	seedFlag     = flag.Uint64("seed", 1, "seed of the random programs; 0 draws one")
 	programsFlag = flag.Int("programs", 20_000, "number of random programs; the i-th has seed + i")
 )
 

@@ -30,6 +30,9 @@ func plusTLS(t *testing.T, subject testca.Subject, ca *testca.Authority) string 
 // TestChannelBindingByHand has clients that do what no driver does, over TLS, with weir and with PostgreSQL, which must answer
 // alike.
 func TestChannelBindingByHand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	const bound = "p=tls-server-end-point,,"
 	ca := testca.New("ca")
 	pair := ca.Localhost()

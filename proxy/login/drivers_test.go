@@ -87,12 +87,21 @@ func connectPsql(t *testing.T, h *house, user, password string) string {
 	return string(out)
 }
 
-// TestDriversLogIn is the matrix of drivers, methods and stored forms: the right password is let in, a wrong one and an
-// unknown user are not, and where the form cannot serve the method nobody is.
-func TestDriversLogIn(t *testing.T) {
+// needPsql skips a test that runs libpq's program many times.
+func needPsql(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL's psql")
+	}
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("no psql in PATH")
 	}
+}
+
+// TestDriversLogIn is the matrix of drivers, methods and stored forms: the right password is let in, a wrong one and an
+// unknown user are not, and where the form cannot serve the method nobody is.
+func TestDriversLogIn(t *testing.T) {
+	needPsql(t)
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
 		for formName, text := range storedForms("app") {
 			cannot := method == MethodSCRAM && formName == "md5"
@@ -171,9 +180,7 @@ func TestDriverGetsProtocol32(t *testing.T) {
 // TestSASLprepIsLibpqs has libpq as the oracle: it prepares the password on its side, weir on the other, and the login
 // succeeds where both agree.
 func TestSASLprepIsLibpqs(t *testing.T) {
-	if _, err := exec.LookPath("psql"); err != nil {
-		t.Skip("no psql in PATH")
-	}
+	needPsql(t)
 	for _, c := range []struct {
 		name, stored, sent string
 		want               bool

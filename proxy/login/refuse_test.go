@@ -154,6 +154,9 @@ var asServersOf18 = strings.NewReplacer("3.0 to 3.0", "3.0 to 3.2", fmt.Sprint("
 
 // TestPostgresRefusesBadLoginsLikewise has PostgreSQL as the oracle for the table above.
 func TestPostgresRefusesBadLoginsLikewise(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	addr := pgserver.ForTest(t).Server.Addr()
 	for _, c := range badLogins {
 		t.Run(c.name, func(t *testing.T) {

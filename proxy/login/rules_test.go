@@ -49,9 +49,7 @@ func withRules(t *testing.T, rules, ident string, lookup Lookup) Options {
 // TestRulesDecideByWhichMethodClientsComeIn goes through the methods with each driver: the right password is let in where one is
 // asked for, a wrong one is not, and the rule that decided is known.
 func TestRulesDecideByWhichMethodClientsComeIn(t *testing.T) {
-	if _, err := exec.LookPath("psql"); err != nil {
-		t.Skip("no psql in PATH")
-	}
+	needPsql(t)
 	const rules = `
 host shop,x trusted  127.0.0.1/32 trust
 host shop   rejected 127.0.0.1/32 reject
@@ -111,6 +109,9 @@ local all   all                   trust
 // TestRefusalsReadAsPostgres says what PostgreSQL itself says where no line fits: here, from an address that its file has none
 // for.
 func TestRefusalsReadAsPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs PostgreSQL")
+	}
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	say := func(addr string) string {
 		nc, err := from.Dial("tcp", addr)
@@ -147,9 +148,7 @@ func unixHouse(t *testing.T, opt Options) (h *house, dir string) {
 
 // TestPeerIsWhoTheKernelSays has psql come over the unix socket as this process's own account.
 func TestPeerIsWhoTheKernelSays(t *testing.T) {
-	if _, err := exec.LookPath("psql"); err != nil {
-		t.Skip("no psql in PATH")
-	}
+	needPsql(t)
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

@@ -447,13 +447,10 @@ func TestPasswordsTravelThroughTLS(t *testing.T) {
 }
 
 func TestPsqlOverTLS(t *testing.T) {
-	psql, err := exec.LookPath("psql")
-	if err != nil {
-		t.Skip("no psql")
-	}
+	needPsql(t)
 	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("verify-full", "ca_file = \"ca.crt\""))
 	run := func(more string) string {
-		cmd := exec.Command(psql, "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop port="+h.portOf()+" "+more)
+		cmd := exec.Command("psql", "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop port="+h.portOf()+" "+more)
 		cmd.Env = append(os.Environ(), "PGPASSWORD=", "HOME=/nowhere")
 		out, err := cmd.CombinedOutput()
 		return fmt.Sprint(strings.TrimSpace(string(out)), " ", err)

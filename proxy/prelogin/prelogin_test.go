@@ -189,14 +189,13 @@ func TestDeadlineEndsAWait(t *testing.T) {
 			}}, runLoop(t))
 			c := connect()
 			say(t, c, "word")
-			time.Sleep(100 * time.Millisecond)
-			say(t, c, "x")
-			_, _ = io.Copy(io.Discard, c)
 			for _, what := range []string{"read", "write"} {
 				if err := <-errs; !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
+			say(t, c, "x")
+			_, _ = io.Copy(io.Discard, c)
 		})
 	}
 }
@@ -339,20 +338,21 @@ func TestLeavingLosesNothing(t *testing.T) {
 			if !sameLoop {
 				to = runLoop(t)
 			}
-			aheads, owners, go1 := make(chan string, 1), make(chan *owner, 1), make(chan struct{})
+			aheads, owners := make(chan string, 1), make(chan *owner, 1)
+			apart, go1 := make(chan struct{}), make(chan struct{})
 			connect := open(t, &host{serve: func(c *Conn) {
 				_ = c.SetDeadline(time.Now().Add(time.Hour))
 				_, _ = io.ReadFull(c, make([]byte, 4))
-				c.Apart(func() { <-go1 }) // what comes meanwhile is reported to nobody
+				c.Apart(func() { close(apart); <-go1 }) // what comes meanwhile is reported to nobody
 				ahead, o := leave(t, c, to)
 				aheads <- ahead
 				owners <- o
 			}}, accepting)
 			c := connect()
 			say(t, c, "wordahead")
-			time.Sleep(20 * time.Millisecond)
+			<-apart
 			say(t, c, "missed")
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // so that the event comes meanwhile; if it does not, it is not missed
 			close(go1)
 			if ahead := <-aheads; ahead != "ahead" {
 				t.Errorf("read ahead: %q", ahead)

@@ -4,4 +4,5 @@ package socket
 var (
 	TLSConfigForTest = tlsConfig
 	NetPairForTest   = netPair
+	SeedForTest      = seedOf
 )

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"flag"
 	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -138,11 +136,7 @@ func (c *choppy) Write(p []byte) (int, error) {
 // pleases chance and their sockets small. Each must get back what it has sent, and the end behind it: an edge that is lost, a
 // record that is mixed up with another connection's or a parked byte out of order shows here.
 func TestRecordsInPieces(t *testing.T) {
-	seed := rand.Uint64()>>1 | 1
-	if given := flag.Lookup("seed").Value.String(); given != "0" {
-		seed, _ = strconv.ParseUint(given, 10, 64)
-	}
-	t.Logf("-seed %d", seed)
+	seed := socket.SeedForTest(t)
 	loop, err := eventloop.New(0)
 	if err != nil {
 		t.Fatal(err)

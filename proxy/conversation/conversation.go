@@ -68,11 +68,12 @@ type Client struct {
 	out   wire.Outlet
 	long  *long // a statement that is longer than InspectLen; nil otherwise
 
-	refusal refusal
-	skip    uint32 // what is still to come of a message whose beginning has been judged
-	drop    bool   // it is thrown away rather than forwarded
-	hold    Hold
-	toSync  bool // what comes before the next Sync is thrown away, as the server would
+	refusal    refusal
+	skip       uint32 // what is still to come of a message whose beginning has been judged
+	drop       bool   // it is thrown away rather than forwarded
+	hold       Hold
+	unprepared bool // a statement that the text executes could not be prepared for it
+	toSync     bool // what comes before the next Sync is thrown away, as the server would
 }
 
 // Hold says what a client waits for whose next message cannot be judged yet.
@@ -90,6 +91,15 @@ const (
 func (h Hold) String() string {
 	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
 }
+
+// ownSync is what weir has put a Sync of its own into the client's stream for.
+type ownSync uint8
+
+const (
+	syncNone    ownSync = iota
+	syncDiscard         // the state of the session is discarded amid a pipeline
+	syncPrepare         // a statement that a text executes is prepared first
+)
 
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
@@ -127,17 +137,17 @@ type Server struct {
 	scope   scope
 
 	errand       *Errand
-	awaited      int    // ReadyForQuerys of the errand that have not come yet
-	refused      []byte // the error that it met; nil while it goes well
-	probing      bool   // a probe is under way
-	reshaped     bool   // a command of the transaction has changed what texts may mean
-	lost         bool   // a statement has been missed that the book says it holds
-	vacates      bool   // a statement has been sent that other sessions may be in the way of
-	fatal        bool   // the server has announced that it ends the connection
-	sent         bool   // bytes of the present client have gone out since the lease began
-	flushed      bool   // a Flush of weir's own was the last that went out
-	ownSync      bool   // a Sync of weir's own is the last that is due
-	failedAhead  bool   // an error came while it was due
+	awaited      int     // ReadyForQuerys of the errand that have not come yet
+	refused      []byte  // the error that it met; nil while it goes well
+	probing      bool    // a probe is under way
+	reshaped     bool    // a command of the transaction has changed what texts may mean
+	lost         bool    // a statement has been missed that the book says it holds
+	vacates      bool    // a statement has been sent that other sessions may be in the way of
+	fatal        bool    // the server has announced that it ends the connection
+	sent         bool    // bytes of the present client have gone out since the lease began
+	flushed      bool    // a Flush of weir's own was the last that went out
+	own          ownSync // a Sync of weir's own is the last that is due
+	failedAhead  bool    // an error came while it was due
 	skip         uint32
 	drop         bool
 	recent       recent
@@ -148,6 +158,7 @@ type Server struct {
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.account.Reset()
+	shared.Statements.Read = readText
 	return s
 }
 

@@ -135,7 +135,9 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		}
 		return NeedAnswer
 	}
-	s.admit(c, f, m)
+	if c.hold = s.admit(c, f, m); c.hold != HoldNone {
+		return NeedAnswer
+	}
 	return NeedBytes
 }
 
@@ -199,18 +201,19 @@ func (s *Server) syncAlone(f *Flow, m *message) {
 	f.out = wire.AppendSync(f.out)
 	s.pass(wire.ClientSync)
 	s.book.Synced()
-	s.ownSync, s.failedAhead = true, false
+	s.own, s.failedAhead = syncDiscard, false
 }
 
-// admit enters one message into the account and into what is known of the session, and changes it where it must not go as it is.
-func (s *Server) admit(c *Client, f *Flow, m *message) {
+// admit enters one message into the account and into what is known of the session, and changes it where it must not go as it is. It
+// returns why the message has to wait, if it has.
+func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	s.recent.note(m.f.Type)
 	switch m.f.Type {
 	case wire.ClientCopyData:
 	case wire.ClientQuery:
-		s.admitQuery(c, f, m)
+		return s.admitQuery(c, f, m)
 	case wire.ClientParse:
-		s.admitParse(c, f, m)
+		return s.admitParse(c, f, m)
 	case wire.ClientBind:
 		s.admitBind(c, f, m)
 	case wire.ClientDescribe, wire.ClientClose:
@@ -228,6 +231,7 @@ func (s *Server) admit(c *Client, f *Flow, m *message) {
 	default:
 		s.pass(m.f.Type)
 	}
+	return HoldNone
 }
 
 // pass enters a message that goes to the server.
@@ -242,25 +246,28 @@ func (s *Server) does(e sqlscan.Effects) {
 	}
 }
 
-// admitQuery sends a Query.
-func (s *Server) admitQuery(c *Client, f *Flow, m *message) {
+// admitQuery sends a Query, unless it has to wait.
+func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	s.shared.Queries++
 	text := wire.PeekQuery(m.body)
-	if s.deallocates(c, f, m, text) {
-		return
-	}
 	if s.account.Skipping() {
 		s.pass(m.f.Type)
-		return
+		return HoldNone
+	}
+	if m.whole {
+		effects := s.read(text)
+		if effects&spokenNames != 0 && s.shared.Shares {
+			return s.queryNames(c, f, m, text, effects)
+		}
+		s.book.Query(&s.account, &c.names)
+		s.does(effects)
+		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
-	if m.whole {
-		s.does(s.read(text))
-		return
-	}
 	s.does(sqlscan.Opaque)
 	c.long = newLong(s.mode, text)
 	c.long.at = s.account.Asked()
+	return HoldNone
 }
 
 // admitExecute sends an Execute.
@@ -277,7 +284,7 @@ func (s *Server) admitExecute(m *message) {
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read
 // in each way that is possible.
 func (s *Server) read(text []byte) sqlscan.Effects {
-	e := sqlscan.Scan(text, s.mode)
+	e := readText(text, s.mode)
 	if s.ledger.all()&alters != 0 {
 		e |= otherwise(text, s.mode)
 	}
@@ -291,5 +298,5 @@ func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 			return sqlscan.Opaque // and in any encoding
 		}
 	}
-	return sqlscan.Scan(text, mode^sqlscan.BackslashStrings)
+	return readText(text, mode^sqlscan.BackslashStrings)
 }

@@ -104,6 +104,9 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
+		swallow = true // the text that the client has sent will say so
+	}
 	if fr.Type == wire.ServerErrorResponse && !swallow {
 		f.upTo(pos)
 		if s.instead(f, message, len(message) == fr.Total()) {
@@ -265,7 +268,7 @@ func (s *Server) noteError(body []byte) {
 	s.missed(code, body)
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
-	s.failedAhead = s.failedAhead || s.ownSync
+	s.failedAhead = s.failedAhead || s.own != syncNone
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
 		s.shared.Statements.Forget()
 	}
@@ -302,12 +305,13 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
 	step.Event = EventReady
-	own := s.ownSync && s.account.Due() == 0
+	own := s.own != syncNone && s.account.Due() == 0
 	if own {
-		s.ownSync = false
-		if s.client != nil {
-			s.client.toSync = s.failedAhead
+		if c := s.client; c != nil {
+			c.toSync = s.own == syncDiscard && s.failedAhead
+			c.unprepared = s.own == syncPrepare
 		}
+		s.own = syncNone
 	}
 	if s.account.Settled() && !s.Doubtful() {
 		s.settled(status)

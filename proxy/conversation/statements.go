@@ -41,8 +41,8 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 	return s.shared.Shares && s.book.Undecided(prepared.Cut(name), uses)
 }
 
-// admitParse sends a Parse.
-func (s *Server) admitParse(c *Client, f *Flow, m *message) {
+// admitParse sends a Parse, unless it has to wait.
+func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 	name, text, err := wire.PeekParse(m.body)
 	switch {
 	case err != nil && m.whole: // the server will refuse it
@@ -53,8 +53,8 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) {
 	case s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
-		if !s.deallocates(c, f, m, text) {
-			s.parseUnnamed(c, m)
+		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
+			return hold
 		}
 	case s.shared.Shares:
 		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
@@ -67,21 +67,22 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) {
 			s.pins |= session.Opaque
 		}
 	}
+	return HoldNone
 }
 
 // hiddenBy is what a statement that is not followed by its name may do whenever it is run.
 func hiddenBy(e sqlscan.Effects) session.Pins { return session.FromEffects(e) }
 
-// parseUnnamed sends a Parse of the unnamed statement.
-func (s *Server) parseUnnamed(c *Client, m *message) {
-	if m.whole {
-		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, m.body[1:])
-		s.readOtherwise(statement, m.body[1:])
+// parseUnnamed enters a Parse of the unnamed statement; body is what stands after the name.
+func (s *Server) parseUnnamed(c *Client, body []byte, whole bool) {
+	if whole {
+		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, body)
+		s.readOtherwise(statement, body)
 		return
 	}
 	own := s.book.ParseUnnamedOwn(&s.account, &c.names, &s.shared.Statements)
 	own.Learn(sqlscan.Opaque)
-	c.long = newLong(s.mode, m.body[1:])
+	c.long = newLong(s.mode, body)
 	c.long.statement = own
 }
 
@@ -103,7 +104,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		if own != nil {
 			own.Learn(sqlscan.Opaque)
 			c.long = newLong(s.mode, m.body[rest:])
-			c.long.statement, c.long.named = own, true
+			c.long.statement = own
 		}
 	}
 	if as != "" {
@@ -255,31 +256,6 @@ const strayName = "a statement of another client"
 
 func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
-}
-
-// deallocates sends a Query, or a Parse of the unnamed statement, whose text deallocates a statement that others share: in its place,
-// one that deallocates a decoy. False: the text does something else.
-func (s *Server) deallocates(c *Client, f *Flow, m *message, text []byte) bool {
-	if c.names.Len() == 0 || !m.whole || !s.shares() {
-		return false
-	}
-	name, ok := sqlscan.Deallocated(text)
-	if !ok || c.names.Statement(prepared.Cut([]byte(name))) == nil {
-		return false
-	}
-	f.upTo(m.at)
-	f.out = s.book.Decoy(f.out, &s.account)
-	if m.f.Type == wire.ClientQuery {
-		f.out = wire.AppendQuery(f.out, prepared.DeallocateDecoy)
-		s.book.Query(&s.account, &c.names)
-		s.does(sqlscan.Deallocate)
-	} else {
-		f.out = wire.AppendParse(f.out, "", prepared.DeallocateDecoy, nil)
-		s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, append([]byte(prepared.DeallocateDecoy), 0, 0, 0))
-	}
-	f.replaced(m.end())
-	s.deallocating = append(s.deallocating, name)
-	return true
 }
 
 // deallocated takes note of a CommandComplete that may be about prepared statements.

@@ -24,6 +24,10 @@ func (c *Client) OnReady(e eventloop.Event) {
 	if e&eventloop.Readable != 0 {
 		c.read()
 	}
+	if c.other == peerGone && c.ending != endNow {
+		// Reading may have found the FIN that came before the reset, and no error.
+		c.broken(errReset)
+	}
 }
 
 // obstacle is why a client is not read: there is no place where its bytes could go.

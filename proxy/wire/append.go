@@ -146,6 +146,13 @@ func AppendQueryBytes(dst, sql []byte) []byte {
 	return end(append(append(dst, sql...), 0), at)
 }
 
+// AppendParseBody is AppendParse with what stands after the name as it is.
+func AppendParseBody(dst []byte, name string, body []byte) []byte {
+	dst, at := begin(dst, ClientParse)
+	dst = appendCString(dst, name)
+	return end(append(dst, body...), at)
+}
+
 // AppendParse prepares a statement. types are those of its first parameters; 0 leaves one to the server.
 func AppendParse(dst []byte, name, sql string, types []uint32) []byte {
 	dst, at := begin(dst, ClientParse)

@@ -129,6 +129,7 @@ type Server struct {
 	ledger  ledger
 	portals portals
 	pins    session.Pins // why it must stay with its client
+	block   block
 	mode    sqlscan.Mode // how it reads text
 
 	set     *session.Set      // the settings that are applied
@@ -151,6 +152,7 @@ type Server struct {
 	skip         uint32
 	drop         bool
 	recent       recent
+	retry        retry
 	deallocating []string // names of the client's that answers under way will end
 }
 
@@ -166,6 +168,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 func (s *Server) Lease(c *Client) {
 	s.client = c
 	s.sent, s.flushed = false, false
+	s.retry.state = retryNever
 	s.book.Lease(&c.names)
 }
 

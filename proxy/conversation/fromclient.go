@@ -70,6 +70,9 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	step.Took = pos
 	f.end = pos
 	if s != nil {
+		if s.retry.state != retryNever {
+			s.keepForRetry(c, f)
+		}
 		c.forwarded(s, f, step.Need)
 		step.Vacate, s.vacates = s.vacates, false
 	}
@@ -169,6 +172,8 @@ func (s *Server) holds(m *message) Hold {
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
 	case s.probing:
 		return HoldProbe
+	case s.retry.state == retryFailed && !s.account.Skipping():
+		return HoldName
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
 		return HoldPipeline
 	case s.account.Skipping():

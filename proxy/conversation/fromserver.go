@@ -16,6 +16,7 @@ const (
 	EventNone     Event = iota // all has been judged that has come
 	EventReady                 // a ReadyForQuery; ask Fate
 	EventErrand                // an errand has ended; Outcome says how
+	EventRetry                 // the client's last batch has to be given to FromClient again: Again
 	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
 )
 
@@ -104,6 +105,10 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	if fr.Type == wire.ServerErrorResponse && !swallow && s.retries(f, message[wire.HeaderLen:], pos) {
+		s.retry.state = retryFailed
+		swallow = true
+	}
 	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
 		swallow = true // the text that the client has sent will say so
 	}
@@ -147,6 +152,9 @@ func (s *Server) forwarded(f *Flow) {
 		return
 	}
 	if f.from < f.end || len(f.out) > 0 {
+		if s.retry.state == retryPossible {
+			s.retry.state = retryNever // it has been answered
+		}
 		lacks := s.skip
 		if s.drop {
 			lacks = 0
@@ -244,6 +252,7 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.scope.altered = unaltered
 		s.apply(nil)
 	}
+	s.block.command(tag, add&^s.pins)
 	s.pins = s.pins&^session.EndedBy(tag) | add
 }
 
@@ -304,6 +313,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
+	s.pins &^= s.block.ready(status)
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {
@@ -315,6 +325,14 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	if s.account.Settled() && !s.Doubtful() {
 		s.settled(status)
+	}
+	if s.retry.state == retryFailed {
+		if c := s.client; c != nil && s.account.Settled() {
+			step.Event = EventRetry
+			c.hold = HoldName
+			return true
+		}
+		s.retry.state = retryNever
 	}
 	return own
 }

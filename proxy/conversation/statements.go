@@ -213,6 +213,9 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	statement = c.names.Statement(name)
 	switch {
 	case statement != nil:
+		if s.account.Free() && m.whole && s.book.Holds(statement) {
+			s.mayRetry(m)
+		}
 		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
 	case prepared.Ours(name):

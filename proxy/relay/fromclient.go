@@ -248,6 +248,15 @@ func (c *Client) resumeHeld() {
 	}
 }
 
+// readAgain puts bytes that the client has sent before in front of what is carried.
+func (c *Client) readAgain(p []byte) {
+	e := c.lane.engine
+	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
+	e.io.Return(c.carry)
+	c.carry = carry
+	e.loop.Later(c, c.resumeHeld)
+}
+
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails
 // like any other statement, and the next one may succeed.
 func (c *Client) waitFailed(err *pgerror.Error) {

@@ -61,8 +61,9 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Set  *session.Set      // the settings that it asked for at login
-	Told []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set      // the settings that it asked for at login
+	Set   *session.Set      // those that it has now; each of the two is a reference
+	Told  []session.Setting // what it believes about the parameters that a server reports; shared
 
 	names prepared.Names
 	out   wire.Outlet
@@ -110,8 +111,15 @@ func (c *Client) Outlet() *wire.Outlet { return &c.out }
 // Amid reports whether a message of the client's has been forwarded in part.
 func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
 
+// NewClient is a client that has logged in with these settings, a reference to which it takes over.
+func NewClient(login *session.Set, table *session.Table) Client {
+	return Client{Login: login, Set: table.Retain(login)}
+}
+
 // Leave gives up what the client has. The conversation must be over.
-func (c *Client) Leave() {
+func (c *Client) Leave(table *session.Table) {
+	table.Release(c.Login)
+	table.Release(c.Set)
 	c.names.Clear()
 	c.long = nil
 }
@@ -130,6 +138,7 @@ type Server struct {
 	portals portals
 	pins    session.Pins // why it must stay with its client
 	block   block
+	follow  follow
 	mode    sqlscan.Mode // how it reads text
 
 	set     *session.Set      // the settings that are applied

@@ -243,9 +243,25 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 func (s *Server) pass(t byte) { s.account.Client(t) }
 
 // does enters what the last message may do to the session. What is thrown away does nothing.
-func (s *Server) does(e sqlscan.Effects) {
+func (s *Server) does(e sqlscan.Effects) { s.enter(e, nil) }
+
+// sets is does for a text whose settings may be followed.
+func (s *Server) sets(text []byte, e sqlscan.Effects) {
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() {
+		uses = settingUses(text, e, s.mode)
+	}
+	s.enter(e, uses)
+}
+
+// follows reports whether settings are followed: in session mode a client keeps its backend.
+func (s *Server) follows() bool {
+	return s.shared.Mode != Session && s.ledger.all()&alters&^benign == 0
+}
+
+func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
 	if e != 0 && !s.account.Skipping() {
-		s.ledger.enter(entry{at: s.account.Asked(), effects: e})
+		s.ledger.enter(entry{at: s.account.Asked(), effects: e, uses: uses})
 		s.noteAlteration(e)
 		s.vacates = s.vacates || e&sqlscan.Databases != 0
 	}
@@ -265,7 +281,7 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 			return s.queryNames(c, f, m, text, effects)
 		}
 		s.book.Query(&s.account, &c.names)
-		s.does(effects)
+		s.sets(text, effects)
 		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
@@ -283,7 +299,7 @@ func (s *Server) admitExecute(m *message) {
 	if err != nil {
 		return // the server will refuse it
 	}
-	s.does(s.portals.effects(portal))
+	s.enter(s.portals.effects(portal), s.portals.settingUses(portal))
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read

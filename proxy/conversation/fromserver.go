@@ -247,13 +247,35 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(s.effects(busy), tag)
+	if s.followed(busy, tag) {
+		add &^= session.SettingChanged
+	}
 	if clearAll { // DISCARD ALL: the session is as it was after the backend's login
-		s.pins = 0
+		s.pins, s.follow = 0, follow{}
+		if c := s.client; c != nil && c.Set != c.Login {
+			s.shared.Settings.Release(c.Set)
+			c.Set = s.shared.Settings.Retain(c.Login)
+		}
 		s.scope.altered = unaltered
 		s.apply(nil)
 	}
 	s.block.command(tag, add&^s.pins)
 	s.pins = s.pins&^session.EndedBy(tag) | add
+}
+
+// followed takes note of a command's settings, if they are followed.
+func (s *Server) followed(busy uint64, tag []byte) bool {
+	if t := string(tag); t != "SET" && t != "RESET" {
+		s.follow.command(tag)
+		return false
+	}
+	e := s.ledger.at(busy)
+	if e == nil || len(e.uses) == 0 || s.Doubtful() {
+		return false
+	}
+	s.follow.set(e.uses[0])
+	e.uses = e.uses[1:]
+	return true
 }
 
 func (s *Server) noteError(body []byte) {
@@ -271,6 +293,7 @@ func (s *Server) noteError(body []byte) {
 		s.refused = append([]byte(nil), body...)
 		return
 	}
+	s.follow.failed = true
 	busy := s.account.Answered() + 1
 	s.pins |= session.FromError(s.effects(busy))
 	s.account.Server(wire.ServerErrorResponse)
@@ -314,6 +337,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
+	s.settle(s.follow.ready(status == wire.TxIdle))
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

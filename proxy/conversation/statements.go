@@ -130,7 +130,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case len(name) == 0:
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+			s.bindPortal(portal, statement)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -147,13 +147,23 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		return
 	}
 	if statement != nil {
-		s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+		s.bindPortal(portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
-		s.portals.bind(prepared.Cut(portal), 0)
+		s.portals.bind(prepared.Cut(portal), 0, nil)
 	}
 	s.pass(m.f.Type)
+}
+
+// bindPortal notes what the portal of a statement would do.
+func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
+	e := statement.Effects(s.mode)
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() && !statement.Own() {
+		uses = settingUses([]byte(statement.Text()), e, s.mode)
+	}
+	s.portals.bind(prepared.Cut(portal), e, uses)
 }
 
 // admitTarget sends a Describe or a Close.

@@ -208,8 +208,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
-	e.env.Settings.Release(c.talk.Set)
-	c.talk.Leave()
+	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)
 }

@@ -132,7 +132,7 @@ var catalogue = []chapter{
 	{"Use and protocol", []entry{
 		{"StatementModeTransaction", StatementModeTransaction, "A client began a transaction block in a statement-mode pool.", "See the hint."},
 		{"MissingTerminator", MissingTerminator, "A startup packet is malformed.", "Something that is not a PostgreSQL driver connects, or the driver has a bug."},
-		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came behind a request for encryption before it was answered.", "Look for a broken driver, or for somebody in between."},
+		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came after a request for encryption, before it was answered.", "Look for a broken driver, or for a machine in between that changes what the client sends."},
 		{"InvalidSASLMechanism", InvalidSASLMechanism, "The client chose an authentication mechanism that it was not offered.", "Report it to the driver."},
 		{"MalformedSASL", MalformedSASL("The message is empty."), "An authentication message breaks the rules of SCRAM.", "Report it to the driver."},
 		{
@@ -141,11 +141,11 @@ var catalogue = []chapter{
 		},
 		{
 			"ChannelBindingDenied", ChannelBindingDenied, "The client says that it was not offered channel binding, but it was.",
-			"Look for somebody in between, or for a broken driver.",
+			"Look for a machine in between that changes what the client sends, or for a broken driver.",
 		},
 		{
 			"ChannelBindingFailed", ChannelBindingFailed, "The login is bound to another TLS connection than the one that it came on.",
-			"Look for somebody in between: a proxy that ends TLS in front of weir, or worse.",
+			"Look for a machine in between: a proxy that ends TLS in front of weir, or an attacker.",
 		},
 		{"UnsupportedChannelBinding", UnsupportedChannelBinding("tls-unique"), "The client binds its login in another way than PostgreSQL knows.", "Report it to the driver."},
 		{"UnsupportedSASL", UnsupportedSASL("authorization identity"), "The client uses a part of SCRAM that PostgreSQL does not have either.", "Turn it off in the driver."},

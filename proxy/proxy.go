@@ -237,7 +237,7 @@ func (p *Proxy) Stop() {
 	<-p.stopped
 }
 
-// endLogins accepts nobody any more and ends the logins that are under way.
+// endLogins accepts no more connections and ends the logins that are under way.
 func (p *Proxy) endLogins() {
 	p.listenersOnce.Do(func() {
 		for _, d := range p.accepting {

@@ -116,7 +116,7 @@ func (a *attempt) conn() *Conn {
 var errDeclined = errors.New("the server offers no TLS, and sslmode in [server_tls] demands it")
 
 // encrypt asks the server on nc for TLS, and does the handshake of top, which is on nc. It reads one byte in clear text: what
-// somebody in between has put in after that is no TLS, and ends the handshake.
+// a machine in between has put in after that is no TLS, and ends the handshake.
 func encrypt(nc net.Conn, top *tls.Conn) error {
 	if _, err := nc.Write(wire.AppendSSLRequest(nil)); err != nil {
 		return err
@@ -131,7 +131,7 @@ func encrypt(nc net.Conn, top *tls.Conn) error {
 	case 'N':
 		return errDeclined
 	case wire.ServerErrorResponse:
-		// Its text could be anybody's, so it is not shown, as in libpq.
+		// A machine in between could have sent its text, so it is not shown, as in libpq.
 		return errors.New("the server answers a request for TLS with an error")
 	}
 	return fmt.Errorf("the server answers %q to a request for TLS", answer[0])

@@ -64,7 +64,7 @@ type Loop struct {
 	posts     list[func()] // what the inbox held
 	later     list[task]
 	condemned list[task]
-	serving   Handler // on whose account code is running; nil where that is not one connection's
+	serving   Handler // whose code is running; nil where that is not one connection's
 	buffer    []byte
 	polled    [eventsPerPoll]readiness
 
@@ -78,7 +78,7 @@ type Loop struct {
 	OnPanic func(h Handler, cause any, stack []byte)
 }
 
-// task is what is done at the end of an iteration, on account of h.
+// task is what is done for h at the end of an iteration.
 type task struct {
 	h Handler
 	f func()
@@ -258,8 +258,8 @@ func (l *Loop) WatchWrite(t Token, on bool) error {
 	return l.poller.watchWrite(int(s.fd), t.id(), on)
 }
 
-// Again gives the registration another turn, as if it had become readable, behind this iteration's events or, when asked for
-// during such a turn or later, the next one's. A handler that stops before its socket is empty asks for it, because an edge
+// Again gives the registration another turn, as if it had become readable: after this iteration's events or, when asked for
+// during such a turn or later, after the next one's. A handler that stops before its socket is empty asks for it, because an edge
 // is reported only once.
 func (l *Loop) Again(t Token) {
 	s := l.at(t)
@@ -333,7 +333,7 @@ func (l *Loop) poll() {
 // A loop that waits for its next event does not tell Go's scheduler that it sleeps, until it has had nothing to do for calmAfter.
 // To tell it costs more than the sleep while events follow each other: the scheduler's monitor takes the processor away, the loop
 // has to ask for one when it wakes up, and that has the monitor look every 20 µs for a while. Meanwhile it sleeps for grasp at
-// most, which is below the 10 ms after which the monitor interrupts whoever holds a processor. Others need a processor of their
+// most, which is below the 10 ms after which the monitor interrupts a goroutine that holds a processor. Others need a processor of their
 // own then, which package proxy sees to.
 const (
 	grasp     = 5 * time.Millisecond

@@ -12,7 +12,7 @@ const Tick = 10 * time.Millisecond
 // Timer is something to be called back once. Its zero value is idle. It belongs to the loop; the loop never allocates for it.
 type Timer struct {
 	Func  func() // set once, before the first use
-	due   int64  // loop time, the first tick behind what was asked for; 0 while idle
+	due   int64  // loop time, the first tick after what was asked for; 0 while idle
 	index int    // in timers.heap
 }
 

@@ -12,14 +12,14 @@ import (
 // failureDelay is when a wrong user or password is answered, counted from the client's last message. An unknown user costs
 // the work that a known one does, save for the derivation of a verifier from a stored password (about a millisecond, the
 // first time only) or, for MethodPassword, from the one that was sent. These end before the delay does, so they do not show.
-// It slows guessing down, too, and nobody who mistypes sees it.
+// It slows guessing down, too, and is too short to be noticed after a typing error.
 const failureDelay = 50 * time.Millisecond
 
 // Account is what is known about a user.
 type Account struct {
 	Known bool
-	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. One that
-	// is not set lets nobody in.
+	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. With one
+	// that is not set no login succeeds.
 	Stored config.Secret
 	// Why is for the log: why no user can be known; or empty.
 	Why string
@@ -29,7 +29,7 @@ func (a Account) same(b Account) bool {
 	return a.Known == b.Known && a.Stored.Reveal() == b.Stored.Reveal()
 }
 
-// Claim is what a client says who it is.
+// Claim is who a client says it is.
 type Claim struct {
 	User, Database string
 	From           string // the client's address without its port; "" on a unix socket
@@ -38,8 +38,8 @@ type Claim struct {
 	Again bool
 }
 
-// Lookup finds a user of a database. It must take as long for users that exist as for those that do not. An error means that nobody
-// can say whether the user exists.
+// Lookup finds a user of a database. It must take as long for users that exist as for those that do not. An error means that it is not
+// known whether the user exists.
 type Lookup func(ctx context.Context, c Claim) (Account, error)
 
 // credentials are an Account that has been looked into.

@@ -111,7 +111,7 @@ func (c *Conn) Drain(shared *IO) error {
 	return nil
 }
 
-// park keeps p behind what is parked already, in a buffer that has room for both.
+// park adds p to what is parked already, in a buffer that has room for both.
 func (c *Conn) park(shared *IO, p []byte) {
 	if cap(c.parked)-len(c.parked) < len(p) {
 		b := append(shared.Borrow(c.ParkedLen()+len(p)), c.parked[c.sent:]...)

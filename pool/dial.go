@@ -51,7 +51,7 @@ func (k FailureKind) String() string {
 	return fmt.Sprintf("failure(%d)", uint8(k))
 }
 
-// Failure is why a dial failed. The error itself stays with the caller.
+// Failure is why a dial failed. The caller keeps the error itself.
 type Failure struct {
 	Kind FailureKind
 }
@@ -161,8 +161,8 @@ func (p *Pool) succeeded(now, started Instant) {
 	}
 }
 
-// hopeless reports whether it is certain, and fresh knowledge, that no backend
-// can be had.
+// hopeless reports whether a fresh failure makes it certain that no backend can
+// be had.
 func (p *Pool) hopeless(now Instant) bool {
 	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
 		return false
@@ -170,8 +170,8 @@ func (p *Pool) hopeless(now Instant) bool {
 	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
 }
 
-// giveUp fails all who wait. They are likely to come back: a probe is to find
-// out whether it pays.
+// giveUp fails all waiters. They are likely to come back, so a probe finds out
+// whether the server is back, too.
 func (p *Pool) giveUp(now Instant) {
 	p.failAll(now, CauseLoginFailed)
 	p.turnedAway = true

@@ -16,7 +16,8 @@ import (
 )
 
 // replicate serves a client that asks for replication: it gets a backend of its own, which is dialled with the client's startup
-// parameters, outside of the pools and within the limits over them, and which ends with it. c is closed or handed over when replicate returns.
+// parameters, outside of the pools and within the limits over them, and which ends with it. c is closed or handed over when replicate
+// returns.
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),

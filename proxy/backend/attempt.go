@@ -49,7 +49,8 @@ func (a *attempt) run(ctx context.Context) (*Conn, error) {
 	return nil, err
 }
 
-// endWith makes what blocks on nc fail as soon as ctx ends. What it returns undoes that, and returns false if it is too late.
+// endWith makes calls that block on nc fail as soon as ctx ends. The function that it returns undoes that, and returns false if it is too
+// late.
 func endWith(ctx context.Context, nc net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 }

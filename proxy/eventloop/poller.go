@@ -1,7 +1,7 @@
 package eventloop
 
-// poller is what a platform owes to the loop; poller_epoll.go and poller_kqueue.go hold one each. All of it is called on the
-// loop's goroutine, save wake.
+// poller is what a platform owes to the loop; poller_epoll.go and poller_kqueue.go hold one each. The loop's goroutine calls all of it
+// but wake.
 //
 //   - newPoller makes one that already watches its own wake-up descriptor.
 //   - add watches fd for readability, hang-up and errors, edge-triggered, and reports id with each event.

@@ -100,8 +100,8 @@ func (a *attempt) authenticate() *Failure {
 	case MethodTrust:
 	case MethodPeer:
 		f = a.peer()
-	case MethodCert: // what the rule says of certificates is all
-	default: // also whatever Method may be one day: never in without a proof
+	case MethodCert: // the certificate, which is checked below, is the only proof
+	default: // a Method that is added later asks for a proof, too
 		f = a.byPassword(method)
 	}
 	if f != nil {
@@ -113,9 +113,8 @@ func (a *attempt) authenticate() *Failure {
 // proof is the client's answer, to be compared with what is stored. It does the same work whatever that is. why is for the log.
 type proof func(c credentials) (ok bool, why string)
 
-// byPassword has the client prove that it knows the password. What was found for it may be out of date; then the answer is
-// held against what is true now, where the method allows that: an answer to SCRAM's challenge fits no other salt, and the
-// client has to come again.
+// byPassword has the client prove that it knows the password. What was looked up may be out of date: after a wrong answer the user is
+// looked up anew, and the answer is compared with that. With SCRAM it cannot fit another salt, so the client has to come again.
 func (a *attempt) byPassword(method Method) *Failure {
 	if f := a.checkBinding(method); f != nil {
 		return f

@@ -14,7 +14,7 @@ import (
 	"weir/proxy/socket"
 )
 
-// peer asks the kernel who is at the other end.
+// peer asks the kernel which account is at the other end.
 func (a *attempt) peer() *Failure {
 	failed := func(why string) *Failure {
 		return a.fail(WrongIdentity, pgerror.PeerFailed(a.user), why)

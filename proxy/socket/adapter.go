@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Adapter is the net.Conn under a tls.Conn, and lives twice. During handshake and login it blocks: it passes everything on to
-// the connection that it was made of, in that login's code. From NewTLS on it belongs to a loop, and does nothing but what
-// the Conn whose call is under way does, without blocking.
+// Adapter is the net.Conn under a tls.Conn, first for a login and then on a loop. During handshake and login it blocks: it passes
+// everything on to the connection that it was made of, in that login's code. From NewTLS on it belongs to a loop, and works only within
+// a call of its Conn, without blocking.
 //
 // crypto/tls allows that, within rules (conn.go: readRecordOrCCS, Write): a read may fail with an error whose Temporary is
 // true, and is taken up where it stopped; an error of Write is final, so a write takes everything.

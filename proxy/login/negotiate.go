@@ -19,7 +19,7 @@ func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 		}
 		s, err := wire.ParseStartup(body)
 		if err != nil {
-			a.major = 3 // ParseStartup fails for packets of this version only
+			a.major = 3 // what is to be sent is about a packet of this version
 			return wire.Startup{}, a.failWith(Malformed, err)
 		}
 		switch {

@@ -82,7 +82,7 @@ func (l *Lab) Slow(ctx context.Context, opts SlowOptions) (Result, error) {
 	}
 	return Result{
 		Suite: "slow",
-		Title: "Memory behind a slow peer",
+		Title: "Memory while a peer is slow",
 		About: fmt.Sprintf("Results are read in small pieces with pauses for %v and then at full speed; COPY in meets a trigger that sleeps "+
 			"for %v. Peak of the proxy's Pss, read every %v, over that before the transfer.", opts.Stall, opts.Stall, pssLook),
 		Table:   table,

@@ -86,7 +86,7 @@ func (l *Lab) prepare(ctx context.Context) error {
 	return l.fillPgbench(ctx)
 }
 
-// certify makes the proxies' certificate, which whoever runs them may read.
+// certify makes the proxies' certificate, which the account that runs them may read.
 func (l *Lab) certify() {
 	ca := testca.New("weirbench")
 	cert, key := ca.Localhost().Write(l.dir, "proxy")

@@ -63,7 +63,7 @@ func transfers() []transfer {
 // rowBytes is the length of a row's text in bulk transfers.
 const rowBytes = 1000
 
-// Slow measures the memory behind a peer that does not keep up. Every turn has a fresh process.
+// Slow measures the memory that a peer costs which does not keep up. Every turn has a fresh process.
 func (l *Lab) Slow(ctx context.Context, opts SlowOptions) (Result, error) {
 	table := Table{Columns: []string{"transfer", "target", "bytes", "took", "Pss before", "growth", "goal"}}
 	all := map[string]map[string][]SlowSample{}

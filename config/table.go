@@ -175,7 +175,7 @@ var poolSettings = []setting{
 		override: func(o *Override) any { return &o.MaxPrepared },
 		meaning: "How many named prepared statements a backend keeps, in transaction and statement mode. Clients share them: what " +
 			"has the same text is prepared once on a backend. It bounds the server's memory, not the clients: each may have as many " +
-			"as it likes, and one that a backend has given up is prepared again when it is used. 0: they are not shared, and a " +
+			"as max_prepared_bytes has room for, and one that a backend has given up is prepared again when it is used. 0: they are not shared, and a " +
 			"client that prepares one keeps its backend.",
 	},
 	{

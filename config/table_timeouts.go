@@ -70,7 +70,8 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "query_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.QueryTimeout },
 		override: func(o *Override) any { return &o.QueryTimeout },
-		meaning: "A query that runs for longer has its client disconnected and its backend closed. Set a little above " +
+		meaning: "weir asks the server to cancel a query that runs for longer; the client gets the server's error and keeps its session. If the " +
+			"query has not ended cancel_wait_timeout later, the client is disconnected and the backend closed. Set a little above " +
 			"PostgreSQL's statement_timeout, it catches what that cannot: a server that does not answer.",
 	},
 	{
@@ -89,7 +90,7 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "cancel_wait_timeout",
 		field: func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
 		meaning: "How long a cancel request may take to reach the server before it is given up. Off, it is not given up. It is also how " +
-			"long a query that was asked to cancel for its query_timeout has to end; off, that is 10 s.",
+			"long a query may go on after its query_timeout, when the server was asked to cancel it; off, that is 10 s.",
 	},
 	{
 		section: "timeouts", name: "drain_timeout",

@@ -10,7 +10,8 @@ import (
 // Pins is a set of reasons why a backend must stay with its client between
 // transactions. While it is empty the backend may be handed on. Each pin ends
 // with DISCARD ALL, and with the client: a pinned backend is reset or closed
-// then, never handed on as it is. What else ends a pin stands beside it.
+// then, never handed on as it is. What else ends a pin stands beside it, but for
+// the rollback of the transaction that made it, which the caller follows.
 type Pins uint32
 
 const (
@@ -20,8 +21,7 @@ const (
 	// SQLPrepare: PREPARE succeeded. Ended by DEALLOCATE ALL.
 	SQLPrepare
 	// SettingChanged: SET, RESET or set_config changed a setting outside what
-	// weir carries. Nothing else ends it: neither ROLLBACK nor RESET is known to
-	// have taken back all of it.
+	// weir carries. RESET does not end it: it may not have taken back all of it.
 	SettingChanged
 	// Listen: LISTEN succeeded. UNLISTEN answers alike for one channel and for
 	// all, so it does not end it.

@@ -64,7 +64,7 @@ var (
 	servedTotal    = metric{"weir_logins_total", counter, poolLabels, "Clients that logged in."}
 	loginsNow      = metric{"weir_logins_in_progress", gauge, nil, "Connections that are not logged in yet."}
 	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}
-	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (nobody could say)."}
+	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (the lookup had no answer)."}
 	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -182,19 +183,31 @@ func serverMessage(line string) ([]byte, error) {
 	return frame(t, ""), nil
 }
 
-// printMessages writes whole messages as lines, with who in front, and the beginning of one that is not whole as what it is.
+// printMessages writes whole messages as lines, with who in front, and the beginning of one that is not whole as what it is. A message
+// that comes several times in a row is written once.
 func printMessages(out *strings.Builder, who string, types map[byte]string, p []byte) {
 	for len(p) >= wire.HeaderLen {
 		f := wire.PeekFrame(p)
 		if len(p) < f.Total() {
 			break
 		}
-		fmt.Fprintf(out, "%s gets %s%s\n", who, types[f.Type], fields(types, f.Type, p[wire.HeaderLen:f.Total()]))
-		p = p[f.Total():]
+		message, times := p[:f.Total()], 0
+		for bytes.HasPrefix(p, message) {
+			p = p[len(message):]
+			times++
+		}
+		fmt.Fprintf(out, "%s gets %s%s%s\n", who, often(times), types[f.Type], fields(types, f.Type, message[wire.HeaderLen:]))
 	}
 	if len(p) > 0 {
 		fmt.Fprintf(out, "%s gets %d bytes of %s\n", who, len(p), types[p[0]])
 	}
+}
+
+func often(times int) string {
+	if times == 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d times ", times)
 }
 
 func short(p []byte) string {

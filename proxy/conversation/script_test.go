@@ -18,7 +18,8 @@ import (
 // the bytes of each stream cut in two at each position, and one by one: how the bytes arrive must not be seen. The dialect:
 //
 //	pool                  a new pool with backends s1 and s2 and clients c1 and c2. Arguments: mode=session, shares=false, max=1
-//	                      (max_prepared_statements), texts=1000 (max_prepared_bytes), reset="..."; below it lines such as
+//	                      (max_prepared_statements), texts=1000 (max_prepared_bytes), reset=DISCARD_ALL; with cuts=client only what
+//	                      clients send is cut, because how many answers come at once matters. Below it lines such as
 //	                      "c3 TimeZone=Asia/Tokyo", clients that asked for settings
 //	client c1             it sends the messages below. A client that needs a backend is given the first idle one, or that of on=s2
 //	server s1             it sends the messages below
@@ -68,6 +69,7 @@ type step struct {
 	on    string
 	last  bool
 	pool  func() *stage
+	cuts  string // whose streams are cut; "" all
 }
 
 // section is a conversation: what begins with a pool.
@@ -123,9 +125,15 @@ func (x *section) replay(c cut) (differs step, got, want string) {
 
 // cuts are the ways in which the section's streams are cut. Of long messages not every position is tried.
 func (x *section) cuts() map[string]cut {
-	cuts := map[string]cut{"single bytes": bytewise}
+	cuts := map[string]cut{}
+	if x.steps[0].cuts == "" {
+		cuts["single bytes"] = bytewise
+	}
 	lengths := map[string]int{}
 	for _, s := range x.steps {
+		if s.cmd != "client" && s.cmd != "server" || x.steps[0].cuts != "" && s.cmd != x.steps[0].cuts {
+			continue
+		}
 		for n := 1; n < len(s.bytes); n++ {
 			if n < 400 || n > len(s.bytes)-40 || n > InspectLen-20 && n < InspectLen+20 || n%1009 == 0 {
 				position := lengths[s.who] + n
@@ -251,7 +259,7 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 	s = step{cmd: d.Cmd, first: -1}
 	lines := strings.Split(d.Input, "\n")
 	if s.cmd == "pool" {
-		s.pool, err = parsePool(d.CmdArgs, d.Input)
+		s.pool, s.cuts, err = parsePool(d.CmdArgs, d.Input)
 		return s, err
 	}
 	for _, arg := range d.CmdArgs {
@@ -295,15 +303,16 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 	return s, err
 }
 
-func parsePool(args []datadriven.CmdArg, input string) (func() *stage, error) {
+func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cuts string, err error) {
 	rules := Rules{Shares: true, MaxStatements: 10}
 	for _, arg := range args {
 		value := ""
 		if len(arg.Vals) > 0 {
 			value = arg.Vals[0]
 		}
-		var err error
 		switch arg.Key {
+		case "cuts":
+			cuts = value
 		case "mode":
 			rules.Mode = map[string]Mode{"transaction": Transaction, "session": Session, "statement": Statement}[value]
 		case "shares":
@@ -318,10 +327,10 @@ func parsePool(args []datadriven.CmdArg, input string) (func() *stage, error) {
 			err = fmt.Errorf("unknown argument %s", arg.Key)
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return func() *stage {
+	begin = func() *stage {
 		x := &stage{
 			rig: newRig(rules), events: map[string][]string{}, states: map[string]string{}, offsets: map[string]int{}, rest: map[string][]byte{},
 		}
@@ -342,5 +351,6 @@ func parsePool(args []datadriven.CmdArg, input string) (func() *stage, error) {
 			x.states[c.name] = c.String()
 		}
 		return x
-	}, nil
+	}
+	return begin, cuts, nil
 }

@@ -154,7 +154,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 // Lease gives the backend to a client.
 func (s *Server) Lease(c *Client) {
 	s.client = c
-	s.sent, s.flushed = false, false
+	s.sent, s.flushed, s.ownSync = false, false, false
 	s.book.Lease(&c.names)
 }
 

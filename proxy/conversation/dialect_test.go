@@ -211,7 +211,7 @@ func often(times int) string {
 }
 
 func short(p []byte) string {
-	if len(p) > 160 {
+	if len(p) > 300 {
 		return fmt.Sprintf("%q... (%d bytes)", p[:24], len(p))
 	}
 	return strconv.Quote(string(p))

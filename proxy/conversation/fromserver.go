@@ -106,7 +106,7 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
 	if fr.Type == wire.ServerErrorResponse && !swallow {
 		f.upTo(pos)
-		if s.instead(f, message, len(message) == fr.Total()) {
+		if s.instead(f, message, fr.Total() <= InspectLen) {
 			f.replaced(pos + len(message))
 			s.drop = len(message) < fr.Total()
 		}

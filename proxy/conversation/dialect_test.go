@@ -183,13 +183,25 @@ func serverMessage(line string) ([]byte, error) {
 	return frame(t, ""), nil
 }
 
-// printMessages writes whole messages as lines, with who in front, and the beginning of one that is not whole as what it is. A message
-// that comes several times in a row is written once.
-func printMessages(out *strings.Builder, who string, types map[byte]string, p []byte) {
+// under is a message of which only the beginning has been printed.
+type under struct {
+	kind  string
+	lacks int
+}
+
+// printMessages writes whole messages as lines, with who in front, and parts of one as what they are. A message that comes several times
+// in a row is written once. It returns the message under way after p.
+func printMessages(out *strings.Builder, who string, types map[byte]string, p []byte, u under) under {
+	if n := min(u.lacks, len(p)); n > 0 {
+		u.lacks -= n
+		fmt.Fprintf(out, "%s gets %d bytes more of %s\n", who, n, u.kind)
+		p = p[n:]
+	}
 	for len(p) >= wire.HeaderLen {
 		f := wire.PeekFrame(p)
 		if len(p) < f.Total() {
-			break
+			fmt.Fprintf(out, "%s gets %d bytes of %s\n", who, len(p), types[f.Type])
+			return under{types[f.Type], f.Total() - len(p)}
 		}
 		message, times := p[:f.Total()], 0
 		for bytes.HasPrefix(p, message) {
@@ -199,8 +211,9 @@ func printMessages(out *strings.Builder, who string, types map[byte]string, p []
 		fmt.Fprintf(out, "%s gets %s%s%s\n", who, often(times), types[f.Type], fields(types, f.Type, message[wire.HeaderLen:]))
 	}
 	if len(p) > 0 {
-		fmt.Fprintf(out, "%s gets %d bytes of %s\n", who, len(p), types[p[0]])
+		fmt.Fprintf(out, "%s gets a part of a header: %q\n", who, p)
 	}
+	return u
 }
 
 func often(times int) string {

@@ -85,9 +85,14 @@ type cut func(who string, offset int, p []byte) [][]byte
 
 func whole(_ string, _ int, p []byte) [][]byte { return [][]byte{p} }
 
+// bytewise gives one byte at a time, but for the middle of what is long.
 func bytewise(_ string, _ int, p []byte) (pieces [][]byte) {
-	for i := range p {
-		pieces = append(pieces, p[i:i+1])
+	for i, n := 0, 0; i < len(p); i += n {
+		n = 1
+		if i > 1000 && i+1300 < len(p) {
+			n = 301
+		}
+		pieces = append(pieces, p[i:i+n])
 	}
 	return pieces
 }
@@ -135,7 +140,7 @@ func (x *section) cuts() map[string]cut {
 			continue
 		}
 		for n := 1; n < len(s.bytes); n++ {
-			if n < 400 || n > len(s.bytes)-40 || n > InspectLen-20 && n < InspectLen+20 || n%1009 == 0 {
+			if n < 200 || n > len(s.bytes)-20 || len(s.bytes) < 1000 || n > InspectLen-8 && n < InspectLen+8 || n%4001 == 0 {
 				position := lengths[s.who] + n
 				cuts[fmt.Sprintf("a cut at byte %d of %s", position, s.who)] = at(s.who, position)
 			}
@@ -160,6 +165,7 @@ type stage struct {
 	states  map[string]string
 	offsets map[string]int
 	rest    map[string][]byte
+	under   map[string]under
 }
 
 func (x *stage) client(name string) *rigClient {
@@ -222,11 +228,11 @@ func (x *stage) bring(s step, c cut) {
 func (x *stage) print() string {
 	var out strings.Builder
 	for _, s := range x.servers {
-		printMessages(&out, s.name, clientTypes, s.got)
+		x.under[s.name] = printMessages(&out, s.name, clientTypes, s.got, x.under[s.name])
 		s.got = nil
 	}
 	for _, c := range x.clients {
-		printMessages(&out, c.name, serverTypes, c.got)
+		x.under[c.name] = printMessages(&out, c.name, serverTypes, c.got, x.under[c.name])
 		c.got = nil
 	}
 	for _, who := range slices.Sorted(maps.Keys(x.events)) {
@@ -332,7 +338,7 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 	}
 	begin = func() *stage {
 		x := &stage{
-			rig: newRig(rules), events: map[string][]string{}, states: map[string]string{}, offsets: map[string]int{}, rest: map[string][]byte{},
+			rig: newRig(rules), events: map[string][]string{}, states: map[string]string{}, offsets: map[string]int{}, rest: map[string][]byte{}, under: map[string]under{},
 		}
 		x.event = func(who, what string) { x.events[who] = append(x.events[who], what) }
 		x.addServer()

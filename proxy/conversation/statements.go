@@ -20,9 +20,11 @@ func (s *Server) undecided(m *message) bool {
 		return false
 	}
 	switch m.f.Type {
+	case wire.ClientQuery:
+		return m.whole && s.undecidedIn(wire.PeekQuery(m.body))
 	case wire.ClientParse:
-		name, _, err := wire.PeekParse(m.body)
-		return err == nil && s.undecidedName(name, false)
+		name, text, err := wire.PeekParse(m.body)
+		return err == nil && (s.undecidedName(name, false) || len(name) == 0 && m.whole && s.undecidedIn(text))
 	case wire.ClientBind:
 		_, name, err := wire.PeekBind(m.body)
 		return err == nil && s.undecidedName(name, true)
@@ -39,6 +41,15 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 		return uses && s.book.UndecidedUnnamed()
 	}
 	return s.shared.Shares && s.book.Undecided(prepared.Cut(name), uses)
+}
+
+// undecidedIn is undecided for the name of a statement that a text deallocates.
+func (s *Server) undecidedIn(text []byte) bool {
+	if !s.shared.Shares {
+		return false
+	}
+	name, ok := sqlscan.Deallocated(text)
+	return ok && s.book.Undecided(prepared.Cut([]byte(name)), false)
 }
 
 // admitParse sends a Parse.

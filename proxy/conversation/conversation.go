@@ -141,7 +141,7 @@ type Server struct {
 	skip         uint32
 	drop         bool
 	recent       recent
-	deallocating []string // names of the client's that answers under way will end
+	deallocating []deallocation // names of the client's that answers under way will end
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.

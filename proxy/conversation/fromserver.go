@@ -230,7 +230,7 @@ func (s *Server) effects(busy uint64) sqlscan.Effects {
 
 // noteTag enters that a statement has succeeded.
 func (s *Server) noteTag(busy uint64, tag []byte) {
-	s.deallocated(tag)
+	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped = true
 		s.shared.Statements.Forget()
@@ -264,6 +264,7 @@ func (s *Server) noteError(body []byte) {
 	s.account.Server(wire.ServerErrorResponse)
 	s.missed(code, body)
 	s.book.Failed(&s.account, busy, s.names())
+	s.undeallocated(busy)
 	s.ledger.settle(s.account.Answered())
 	s.failedAhead = s.failedAhead || s.ownSync && s.account.Due() == 1 // in the run that weir has ended, not in one before
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {

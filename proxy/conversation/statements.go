@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
@@ -289,19 +290,32 @@ func (s *Server) deallocates(c *Client, f *Flow, m *message, text []byte) bool {
 		s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, append([]byte(prepared.DeallocateDecoy), 0, 0, 0))
 	}
 	f.replaced(m.end())
-	s.deallocating = append(s.deallocating, name)
+	s.deallocating = append(s.deallocating, deallocation{s.account.Asked(), name})
 	return true
 }
 
+// deallocation is a name that a message under way deallocates: a Query, or a Parse, when its statement is executed.
+type deallocation struct {
+	at   uint64 // the number of its answer in the account
+	name string
+}
+
+// undeallocated forgets what an error has ended: of the statement that the server was busy with, and of what it throws away.
+func (s *Server) undeallocated(busy uint64) {
+	answered := max(busy, s.account.Answered())
+	s.deallocating = slices.DeleteFunc(s.deallocating, func(d deallocation) bool { return busy <= d.at && d.at <= answered })
+}
+
 // deallocated takes note of a CommandComplete that may be about prepared statements.
-func (s *Server) deallocated(tag []byte) {
+func (s *Server) deallocated(busy uint64, tag []byte) {
 	switch string(tag) {
 	case "DEALLOCATE":
-		if len(s.deallocating) > 0 {
-			if s.client != nil {
-				s.client.names.Drop(string(prepared.Cut([]byte(s.deallocating[0]))))
+		for i := len(s.deallocating) - 1; i >= 0; i-- { // what was parsed last before it is what has been executed
+			if d := s.deallocating[i]; d.at <= busy {
+				s.names().Drop(string(prepared.Cut([]byte(d.name))))
+				s.deallocating = s.deallocating[i+1:]
+				break
 			}
-			s.deallocating = s.deallocating[1:]
 		}
 	case "DEALLOCATE ALL", "DISCARD ALL":
 		s.book.Deallocated(s.names())

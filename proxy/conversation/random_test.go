@@ -170,12 +170,12 @@ func (w *world) rest() error {
 	for busy := true; busy; {
 		busy = false
 		for _, c := range w.clients { // whoever waits for a certain backend may have either now
-			if c.waiting && c.want != nil {
+			if c.waiting {
 				c.want = nil
 				c.retry()
 				c.rig.settle()
 				c.read()
-				busy = true
+				busy = busy || !c.waiting
 			}
 		}
 		for _, s := range w.servers {

@@ -124,14 +124,15 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 // instead puts weir's own words in the place of an error, where it refused the message itself or has to use the client's name for a
 // statement. False: the error goes on as it is.
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
-	if e := s.ledger.at(s.account.Answered() + 1); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+	busy := s.account.Answered() + 1
+	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true
 	}
 	if !whole {
 		return false
 	}
-	out, ok := s.client.translate(f.out, message[wire.HeaderLen:])
+	out, ok := s.client.translate(f.out, message[wire.HeaderLen:], busy)
 	f.out = out
 	return ok
 }

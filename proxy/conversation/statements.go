@@ -331,14 +331,15 @@ func reshapes(tag []byte) bool {
 
 const missingStatement = "26000" // invalid_sql_statement_name
 
-// translate appends an ErrorResponse in which a statement goes by its client's name. False: it mentions none, and nothing is appended.
-func (c *Client) translate(dst, body []byte) ([]byte, bool) {
+// translate appends an ErrorResponse in which a statement goes by its client's name. busy is the number of the answer that it is. False:
+// it mentions none, and nothing is appended.
+func (c *Client) translate(dst, body []byte, busy uint64) ([]byte, bool) {
 	message := wire.PeekErrorField(body, wire.FieldMessage)
 	from, to := prepared.Spoken(message)
 	if from == len(message) {
 		return dst, false
 	}
-	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement)
+	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement, busy)
 	if name == "" {
 		return dst, false
 	}

@@ -53,7 +53,8 @@ type Shared struct {
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
-	privates uint64            // scopes that were given to one client alone
+	verdicts map[verdict]sqlscan.Effects
+	privates uint64 // scopes that were given to one client alone
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -162,7 +163,7 @@ type Server struct {
 	drop         bool
 	recent       recent
 	retry        retry
-	deallocating []string // names of the client's that answers under way will end
+	deallocating []deallocation // names of the client's that answers under way will end
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
@@ -176,7 +177,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 // Lease gives the backend to a client.
 func (s *Server) Lease(c *Client) {
 	s.client = c
-	s.sent, s.flushed = false, false
+	s.sent, s.flushed, s.own = false, false, syncNone
 	s.retry.state = retryNever
 	s.book.Lease(&c.names)
 }

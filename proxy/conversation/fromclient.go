@@ -133,7 +133,7 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 	}
 	c.toSync = false
 	if c.hold = s.holds(m); c.hold != HoldNone {
-		if c.hold == HoldReset && s.account.Unended() && s.ledger.all()&sqlscan.Discard != 0 {
+		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)
 		}
 		return NeedAnswer
@@ -178,7 +178,9 @@ func (s *Server) holds(m *message) Hold {
 		return HoldPipeline
 	case s.account.Skipping():
 		return HoldNone
-	case s.ledger.ending > 0 && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && s.endsMatter(m):
+	case s.own != syncNone: // its ReadyForQuery says whether the run goes on
+		return HoldReset
+	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
 	case s.undecided(m):
 		return HoldName
@@ -305,7 +307,7 @@ func (s *Server) admitExecute(m *message) {
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read
 // in each way that is possible.
 func (s *Server) read(text []byte) sqlscan.Effects {
-	e := readText(text, s.mode)
+	e := s.shared.read(text, s.mode)
 	if s.ledger.illegible() {
 		e |= otherwise(text, s.mode)
 	}

@@ -114,7 +114,7 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 	if fr.Type == wire.ServerErrorResponse && !swallow {
 		f.upTo(pos)
-		if s.instead(f, message, len(message) == fr.Total()) {
+		if s.instead(f, message, fr.Total() <= InspectLen) {
 			f.replaced(pos + len(message))
 			s.drop = len(message) < fr.Total()
 		}
@@ -132,14 +132,15 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 // instead puts weir's own words in the place of an error, where it refused the message itself or has to use the client's name for a
 // statement. False: the error goes on as it is.
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
-	if e := s.ledger.at(s.account.Answered() + 1); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+	busy := s.account.Answered() + 1
+	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true
 	}
 	if !whole {
 		return false
 	}
-	out, ok := s.client.translate(f.out, message[wire.HeaderLen:])
+	out, ok := s.client.translate(f.out, message[wire.HeaderLen:], busy)
 	f.out = out
 	return ok
 }
@@ -241,7 +242,7 @@ func (s *Server) effects(busy uint64) sqlscan.Effects {
 
 // noteTag enters that a statement has succeeded.
 func (s *Server) noteTag(busy uint64, tag []byte) {
-	s.deallocated(tag)
+	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped = true
 		s.shared.Statements.Forget()
@@ -299,8 +300,9 @@ func (s *Server) noteError(body []byte) {
 	s.account.Server(wire.ServerErrorResponse)
 	s.missed(code, body)
 	s.book.Failed(&s.account, busy, s.names())
+	s.undeallocated(busy)
 	s.ledger.settle(s.account.Answered())
-	s.failedAhead = s.failedAhead || s.own != syncNone
+	s.failedAhead = s.failedAhead || s.own != syncNone && s.account.Due() == 1 // in the run that weir has ended, not in one before
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
 		s.shared.Statements.Forget()
 	}

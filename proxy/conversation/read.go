@@ -16,9 +16,42 @@ const (
 // changers are the effects by which a text changes settings that it names.
 const changers = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfig | sqlscan.SetConfigLocal
 
+// verdict names a text as a server in that mode reads it.
+type verdict struct {
+	text string
+	mode sqlscan.Mode
+}
+
+// Limits of what is remembered of texts that change settings: to read the names in them allocates, and the same ones come again.
+const (
+	verdictsMax    = 512
+	verdictTextMax = 512
+)
+
+// read is readText, which remembers what it cost something to find out.
+func (h *Shared) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+	e := sqlscan.Scan(text, mode)
+	if e&alters == 0 || len(text) > verdictTextMax {
+		return named(text, e, mode)
+	}
+	if known, ok := h.verdicts[verdict{string(text), mode}]; ok {
+		return known
+	}
+	if h.verdicts == nil || len(h.verdicts) >= verdictsMax {
+		h.verdicts = map[verdict]sqlscan.Effects{}
+	}
+	e = named(text, e, mode)
+	h.verdicts[verdict{string(text), mode}] = e
+	return e
+}
+
 // readText is sqlscan.Scan, with benign and legible added.
 func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
-	e := sqlscan.Scan(text, mode)
+	return named(text, sqlscan.Scan(text, mode), mode)
+}
+
+// named adds benign and legible to the effects of a text.
+func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&alters == 0 || e&alters&^changers != 0 {
 		return e
 	}

@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
@@ -271,15 +272,32 @@ func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
 }
 
+// deallocation are the names that a message under way deallocates: a Query, or a Parse, when its statement is executed. A name that is
+// not weir's is empty.
+type deallocation struct {
+	at    uint64 // the number of its answer in the account
+	names []string
+}
+
+// undeallocated forgets what an error has ended: of the statement that the server was busy with, and of what it throws away.
+func (s *Server) undeallocated(busy uint64) {
+	answered := max(busy, s.account.Answered())
+	s.deallocating = slices.DeleteFunc(s.deallocating, func(d deallocation) bool { return busy <= d.at && d.at <= answered })
+}
+
 // deallocated takes note of a CommandComplete that may be about prepared statements.
-func (s *Server) deallocated(tag []byte) {
+func (s *Server) deallocated(busy uint64, tag []byte) {
 	switch string(tag) {
 	case "DEALLOCATE":
-		if len(s.deallocating) > 0 {
-			if s.client != nil {
-				s.client.names.Drop(string(prepared.Cut([]byte(s.deallocating[0]))))
+		for i := len(s.deallocating) - 1; i >= 0; i-- { // what was parsed last before it is what has been executed
+			if d := &s.deallocating[i]; d.at <= busy {
+				s.names().Drop(d.names[0])
+				if d.names = d.names[1:]; len(d.names) == 0 {
+					i++
+				}
+				s.deallocating = s.deallocating[i:]
+				break
 			}
-			s.deallocating = s.deallocating[1:]
 		}
 	case "DEALLOCATE ALL", "DISCARD ALL":
 		s.book.Deallocated(s.names())
@@ -295,14 +313,15 @@ func reshapes(tag []byte) bool {
 
 const missingStatement = "26000" // invalid_sql_statement_name
 
-// translate appends an ErrorResponse in which a statement goes by its client's name. False: it mentions none, and nothing is appended.
-func (c *Client) translate(dst, body []byte) ([]byte, bool) {
+// translate appends an ErrorResponse in which a statement goes by its client's name. busy is the number of the answer that it is. False:
+// it mentions none, and nothing is appended.
+func (c *Client) translate(dst, body []byte, busy uint64) ([]byte, bool) {
 	message := wire.PeekErrorField(body, wire.FieldMessage)
 	from, to := prepared.Spoken(message)
 	if from == len(message) {
 		return dst, false
 	}
-	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement)
+	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement, busy)
 	if name == "" {
 		return dst, false
 	}

@@ -235,9 +235,10 @@ func (b *Book) Close(out []byte, a Account, n *Names, name []byte) []byte {
 	if s.Own() {
 		closed = s.name
 	}
-	n.gone = append(n.gone, spoken{string(name), s.name})
+	onBackend := s.name
 	out = wire.AppendClose(out, 'S', closed)
 	b.name(a, wire.ClientClose, forgets, n, string(name), nil)
+	n.gone = append(n.gone, spoken{string(name), onBackend, a.Asked()})
 	return out
 }
 
@@ -362,7 +363,7 @@ func undoName(m *mark, later []mark, n *Names) {
 		return
 	}
 	if m.s != nil {
-		n.gone = append(n.gone, spoken{m.name, m.s.name})
+		n.gone = append(n.gone, spoken{m.name, m.s.name, 0})
 	}
 	for i := range later {
 		if l := &later[i]; l.change.names() && l.name == m.name {

@@ -256,7 +256,7 @@ func (s *Server) sets(text []byte, e sqlscan.Effects) {
 
 // follows reports whether settings are followed: in session mode a client keeps its backend.
 func (s *Server) follows() bool {
-	return s.shared.Mode != Session && s.ledger.all()&alters&^benign == 0
+	return s.shared.Mode != Session && !s.ledger.illegible()
 }
 
 func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
@@ -306,7 +306,7 @@ func (s *Server) admitExecute(m *message) {
 // in each way that is possible.
 func (s *Server) read(text []byte) sqlscan.Effects {
 	e := readText(text, s.mode)
-	if s.ledger.all()&alters != 0 {
+	if s.ledger.illegible() {
 		e |= otherwise(text, s.mode)
 	}
 	return e

@@ -77,6 +77,16 @@ func (l *ledger) settle(answered uint64) {
 // entriesKept is the room for statements under way that a backend keeps.
 const entriesKept = 64
 
+// illegible reports whether something under way may change how the server reads texts.
+func (l *ledger) illegible() bool {
+	for i := l.head; i < len(l.entries); i++ {
+		if e := l.entries[i].effects; e&alters != 0 && e&legible == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // all is the union of the effects of everything under way: what may have happened where the account is in doubt.
 func (l *ledger) all() (e sqlscan.Effects) {
 	for i := l.head; i < len(l.entries); i++ {

@@ -115,7 +115,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 
 // readOtherwise adds to a statement's effects what its text does if something that is under way changes how the server reads it.
 func (s *Server) readOtherwise(statement *prepared.Statement, body []byte) {
-	if s.ledger.all()&alters != 0 {
+	if s.ledger.illegible() {
 		statement.Learn(statement.Effects(s.mode) | otherwise(wire.PeekQuery(body), s.mode))
 	}
 }

@@ -20,8 +20,9 @@ const (
 	PreparedStatement Pins = 1 << iota
 	// SQLPrepare: PREPARE succeeded. Ended by DEALLOCATE ALL.
 	SQLPrepare
-	// SettingChanged: SET, RESET or set_config changed a setting outside what
-	// weir carries. RESET does not end it: it may not have taken back all of it.
+	// SettingChanged: SET, RESET or set_config changed a setting in a way that
+	// weir cannot carry to another backend. RESET does not end it: it may not
+	// have taken back all of it.
 	SettingChanged
 	// Listen: LISTEN succeeded. UNLISTEN answers alike for one channel and for
 	// all, so it does not end it.

@@ -31,7 +31,7 @@ var (
 	clients        = metric{"weir_clients", gauge, pool("state"), "Clients by what they do: idle, waiting for a backend, active with one, login (waiting for their first backend's parameters), closing."}
 	backends       = metric{"weir_backends", gauge, pool("state"), "Backends by what they do: idle, active, dialling, cleaning (their client is gone), held (a cancel request is under way)."}
 	inTransaction  = metric{"weir_backends_idle_in_transaction", gauge, poolLabels, "Active backends whose client is inside a transaction and asks for nothing."}
-	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a SET, SQL's PREPARE, a temporary table, ..."}
+	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a temporary table, LISTEN, SQL's PREPARE, ..."}
 	waiting        = metric{"weir_waiting_clients", gauge, poolLabels, "Clients in the queue for a backend; weir_clients has the same number as a state."}
 	oldestWait     = metric{"weir_oldest_wait_seconds", gauge, poolLabels, "How long the client at the head of the queue has waited."}
 	poolSize       = metric{"weir_pool_size_backends", gauge, poolLabels, "pool_size: how many backends the pool may have, reserve aside."}

@@ -78,10 +78,10 @@ func (r *renaming) deallocate(u sqlscan.NameUse) {
 	var name string
 	switch {
 	case r.c.names.Statement([]byte(u.Name)) != nil:
-		name = u.Name
-		r.f.out, name = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
+		var decoy string
+		r.f.out, decoy = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
 		r.decoys++
-		r.put(u, name)
+		r.put(u, decoy)
 		name = u.Name
 	case prepared.Ours([]byte(u.Name)):
 		r.put(u, strayName)

@@ -12,9 +12,6 @@ import (
 	"weir/proxy/wire"
 )
 
-// shares reports whether the names that messages use are looked up in weir's books. What the server throws away needs no names.
-func (s *Server) shares() bool { return s.shared.Shares && !s.account.Skipping() }
-
 // undecided reports whether what m's name means depends on an answer that has not come yet.
 func (s *Server) undecided(m *message) bool {
 	if !s.book.Pending() {

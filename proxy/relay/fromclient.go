@@ -197,10 +197,7 @@ func (c *Client) forward(p []byte) bool {
 		return !b.doomed
 	}
 	b.begin()
-	if !b.send(p) {
-		return false
-	}
-	return true
+	return b.send(p)
 }
 
 // takeBack carries everything again if nothing of this lease has reached the server: another backend may have it all.

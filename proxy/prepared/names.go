@@ -165,7 +165,7 @@ func (n *Names) remove(i int) {
 	n.list = n.list[:last]
 }
 
-// Bytes is what the statements that have names take of weir's memory, if nobody else has them.
+// Bytes is what the statements that have names would take of weir's memory if no other client had them.
 func (n *Names) Bytes() int {
 	if n == nil {
 		return 0

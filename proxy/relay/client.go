@@ -116,7 +116,7 @@ type Admission struct {
 	TLS      *socket.Adapter // what is on top of it; nil: plain text
 	Here     bool            // the caller is on the lane's loop, which watches FD already
 	Token    eventloop.Token // then; otherwise the zero value
-	Owed     []byte          // what the client is to be sent first; the caller's again behind Admit
+	Owed     []byte          // what the client is to be sent first; the caller's again after Admit
 	Ahead    []byte          // what it has sent already; likewise. Without TLS only
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
@@ -189,7 +189,7 @@ func (c *Client) watch(a Admission) (err error) {
 	return err
 }
 
-// greet ends the login as PostgreSQL does: behind what is owed the parameters, the cancel key, ready.
+// greet ends the login as PostgreSQL does: after what is owed come the parameters, the cancel key and ReadyForQuery.
 func (c *Client) greet(owed []byte, params []session.Setting) {
 	e := c.lane.engine
 	b := append(e.io.Borrow(1024), owed...)

@@ -101,7 +101,7 @@ func (c *Client) broken(error) {
 	c.closeNow()
 }
 
-// terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
+// terminated is for a client that has sent Terminate. What it asked for before is still carried out and answered, as PostgreSQL
 // does.
 func (c *Client) terminated() {
 	if (c.backend == nil || c.backend.talk.Said()) && !c.sock.Parked() {

@@ -260,8 +260,11 @@ func TestClientsOfEveryLoopCanCancel(t *testing.T) {
 	if _, err := config.Parse("test.toml", fmt.Appendf(nil, "[loops]\ncount = %d", loops+1), func(string) (string, bool) { return "", false }); err == nil {
 		t.Error("loops.count may be higher than what is tested here")
 	}
-	w := start(t, d, fmt.Sprintf("[loops]\ncount = %d\n[limits]\nmax_user_connections = 10\n[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n",
-		loops, d.Server.Port(), d.Name))
+	toml := fmt.Sprintf("[loops]\ncount = %d\n[limits]\nmax_user_connections = 10\n", loops)
+	for i := range loops {
+		toml += fmt.Sprintf("[databases.alias%d]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n", i, d.Server.Port(), d.Name)
+	}
+	w := start(t, d, toml)
 	seen := map[uint32]int{}
 	for i := range loops { // a pool on each loop
 		c := dial(t, w.Addr, d.Server.Superuser(), fmt.Sprintf("alias%d", i))

@@ -53,7 +53,8 @@ type Shared struct {
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
-	privates uint64            // scopes that were given to one client alone
+	verdicts map[verdict]sqlscan.Effects
+	privates uint64 // scopes that were given to one client alone
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -61,18 +62,20 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Set  *session.Set      // the settings that it asked for at login
-	Told []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set      // the settings that it asked for at login
+	Set   *session.Set      // those that it has now; each of the two is a reference
+	Told  []session.Setting // what it believes about the parameters that a server reports; shared
 
 	names prepared.Names
 	out   wire.Outlet
 	long  *long // a statement that is longer than InspectLen; nil otherwise
 
-	refusal refusal
-	skip    uint32 // what is still to come of a message whose beginning has been judged
-	drop    bool   // it is thrown away rather than forwarded
-	hold    Hold
-	toSync  bool // what comes before the next Sync is thrown away, as the server would
+	refusal    refusal
+	skip       uint32 // what is still to come of a message whose beginning has been judged
+	drop       bool   // it is thrown away rather than forwarded
+	hold       Hold
+	unprepared bool // a statement that the text executes could not be prepared for it
+	toSync     bool // what comes before the next Sync is thrown away, as the server would
 }
 
 // Hold says what a client waits for whose next message cannot be judged yet.
@@ -91,6 +94,15 @@ func (h Hold) String() string {
 	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
 }
 
+// ownSync is what weir has put a Sync of its own into the client's stream for.
+type ownSync uint8
+
+const (
+	syncNone    ownSync = iota
+	syncDiscard         // the state of the session is discarded amid a pipeline
+	syncPrepare         // a statement that a text executes is prepared first
+)
+
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
 
@@ -100,8 +112,15 @@ func (c *Client) Outlet() *wire.Outlet { return &c.out }
 // Amid reports whether a message of the client's has been forwarded in part.
 func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
 
+// NewClient is a client that has logged in with these settings, a reference to which it takes over.
+func NewClient(login *session.Set, table *session.Table) Client {
+	return Client{Login: login, Set: table.Retain(login)}
+}
+
 // Leave gives up what the client has. The conversation must be over.
-func (c *Client) Leave() {
+func (c *Client) Leave(table *session.Table) {
+	table.Release(c.Login)
+	table.Release(c.Set)
 	c.names.Clear()
 	c.long = nil
 }
@@ -119,6 +138,8 @@ type Server struct {
 	ledger  ledger
 	portals portals
 	pins    session.Pins // why it must stay with its client
+	block   block
+	follow  follow
 	mode    sqlscan.Mode // how it reads text
 
 	set     *session.Set      // the settings that are applied
@@ -127,20 +148,21 @@ type Server struct {
 	scope   scope
 
 	errand       *Errand
-	awaited      int    // ReadyForQuerys of the errand that have not come yet
-	refused      []byte // the error that it met; nil while it goes well
-	probing      bool   // a probe is under way
-	reshaped     bool   // a command of the transaction has changed what texts may mean
-	lost         bool   // a statement has been missed that the book says it holds
-	vacates      bool   // a statement has been sent that other sessions may be in the way of
-	fatal        bool   // the server has announced that it ends the connection
-	sent         bool   // bytes of the present client have gone out since the lease began
-	flushed      bool   // a Flush of weir's own was the last that went out
-	ownSync      bool   // a Sync of weir's own is the last that is due
-	failedAhead  bool   // an error came while it was due
+	awaited      int     // ReadyForQuerys of the errand that have not come yet
+	refused      []byte  // the error that it met; nil while it goes well
+	probing      bool    // a probe is under way
+	reshaped     bool    // a command of the transaction has changed what texts may mean
+	lost         bool    // a statement has been missed that the book says it holds
+	vacates      bool    // a statement has been sent that other sessions may be in the way of
+	fatal        bool    // the server has announced that it ends the connection
+	sent         bool    // bytes of the present client have gone out since the lease began
+	flushed      bool    // a Flush of weir's own was the last that went out
+	own          ownSync // a Sync of weir's own is the last that is due
+	failedAhead  bool    // an error came while it was due
 	skip         uint32
 	drop         bool
 	recent       recent
+	retry        retry
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -148,13 +170,15 @@ type Server struct {
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.account.Reset()
+	shared.Statements.Read = readText
 	return s
 }
 
 // Lease gives the backend to a client.
 func (s *Server) Lease(c *Client) {
 	s.client = c
-	s.sent, s.flushed, s.ownSync = false, false, false
+	s.sent, s.flushed, s.own = false, false, syncNone
+	s.retry.state = retryNever
 	s.book.Lease(&c.names)
 }
 

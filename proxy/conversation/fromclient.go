@@ -70,6 +70,9 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	step.Took = pos
 	f.end = pos
 	if s != nil {
+		if s.retry.state != retryNever {
+			s.keepForRetry(c, f)
+		}
 		c.forwarded(s, f, step.Need)
 		step.Vacate, s.vacates = s.vacates, false
 	}
@@ -135,7 +138,9 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		}
 		return NeedAnswer
 	}
-	s.admit(c, f, m)
+	if c.hold = s.admit(c, f, m); c.hold != HoldNone {
+		return NeedAnswer
+	}
 	return NeedBytes
 }
 
@@ -167,11 +172,13 @@ func (s *Server) holds(m *message) Hold {
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
 	case s.probing:
 		return HoldProbe
+	case s.retry.state == retryFailed && !s.account.Skipping():
+		return HoldName
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
 		return HoldPipeline
 	case s.account.Skipping():
 		return HoldNone
-	case s.ownSync: // its ReadyForQuery says whether the run goes on
+	case s.own != syncNone: // its ReadyForQuery says whether the run goes on
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
@@ -201,18 +208,19 @@ func (s *Server) syncAlone(f *Flow, m *message) {
 	f.out = wire.AppendSync(f.out)
 	s.pass(wire.ClientSync)
 	s.book.Synced()
-	s.ownSync, s.failedAhead = true, false
+	s.own, s.failedAhead = syncDiscard, false
 }
 
-// admit enters one message into the account and into what is known of the session, and changes it where it must not go as it is.
-func (s *Server) admit(c *Client, f *Flow, m *message) {
+// admit enters one message into the account and into what is known of the session, and changes it where it must not go as it is. It
+// returns why the message has to wait, if it has.
+func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	s.recent.note(m.f.Type)
 	switch m.f.Type {
 	case wire.ClientCopyData:
 	case wire.ClientQuery:
-		s.admitQuery(c, f, m)
+		return s.admitQuery(c, f, m)
 	case wire.ClientParse:
-		s.admitParse(c, f, m)
+		return s.admitParse(c, f, m)
 	case wire.ClientBind:
 		s.admitBind(c, f, m)
 	case wire.ClientDescribe, wire.ClientClose:
@@ -230,39 +238,59 @@ func (s *Server) admit(c *Client, f *Flow, m *message) {
 	default:
 		s.pass(m.f.Type)
 	}
+	return HoldNone
 }
 
 // pass enters a message that goes to the server.
 func (s *Server) pass(t byte) { s.account.Client(t) }
 
 // does enters what the last message may do to the session. What is thrown away does nothing.
-func (s *Server) does(e sqlscan.Effects) {
+func (s *Server) does(e sqlscan.Effects) { s.enter(e, nil) }
+
+// sets is does for a text whose settings may be followed.
+func (s *Server) sets(text []byte, e sqlscan.Effects) {
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() {
+		uses = settingUses(text, e, s.mode)
+	}
+	s.enter(e, uses)
+}
+
+// follows reports whether settings are followed: in session mode a client keeps its backend.
+func (s *Server) follows() bool {
+	return s.shared.Mode != Session && !s.ledger.illegible()
+}
+
+func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
 	if e != 0 && !s.account.Skipping() {
-		s.ledger.enter(entry{at: s.account.Asked(), effects: e})
+		s.ledger.enter(entry{at: s.account.Asked(), effects: e, uses: uses})
 		s.noteAlteration(e)
 		s.vacates = s.vacates || e&sqlscan.Databases != 0
 	}
 }
 
-// admitQuery sends a Query.
-func (s *Server) admitQuery(c *Client, f *Flow, m *message) {
+// admitQuery sends a Query, unless it has to wait.
+func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	s.shared.Queries++
 	text := wire.PeekQuery(m.body)
-	if s.deallocates(c, f, m, text) {
-		return
-	}
 	if s.account.Skipping() {
 		s.pass(m.f.Type)
-		return
+		return HoldNone
+	}
+	if m.whole {
+		effects := s.read(text)
+		if effects&spokenNames != 0 && s.shared.Shares {
+			return s.queryNames(c, f, m, text, effects)
+		}
+		s.book.Query(&s.account, &c.names)
+		s.sets(text, effects)
+		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
-	if m.whole {
-		s.does(s.read(text))
-		return
-	}
 	s.does(sqlscan.Opaque)
 	c.long = newLong(s.mode, text)
 	c.long.at = s.account.Asked()
+	return HoldNone
 }
 
 // admitExecute sends an Execute.
@@ -273,14 +301,14 @@ func (s *Server) admitExecute(m *message) {
 	if err != nil {
 		return // the server will refuse it
 	}
-	s.does(s.portals.effects(portal))
+	s.enter(s.portals.effects(portal), s.portals.settingUses(portal))
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read
 // in each way that is possible.
 func (s *Server) read(text []byte) sqlscan.Effects {
-	e := sqlscan.Scan(text, s.mode)
-	if s.ledger.all()&alters != 0 {
+	e := s.shared.read(text, s.mode)
+	if s.ledger.illegible() {
 		e |= otherwise(text, s.mode)
 	}
 	return e
@@ -293,5 +321,5 @@ func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 			return sqlscan.Opaque // and in any encoding
 		}
 	}
-	return sqlscan.Scan(text, mode^sqlscan.BackslashStrings)
+	return readText(text, mode^sqlscan.BackslashStrings)
 }

@@ -5,19 +5,18 @@ import (
 	"weir/proxy/sqlscan"
 )
 
-// long is a Query or a Parse of which more is to come than is looked at at once. Its text is read as it passes; that of an unnamed
-// statement is kept, up to a limit, so that another backend can be given it.
+// long is a Query or a Parse of which more is to come than is looked at at once. Its text is read as it passes; that of a Parse is kept,
+// up to a limit, so that another backend can be given it.
 type long struct {
 	scanner   sqlscan.Scanner
 	text      bool // the text has not ended yet
 	at        uint64
 	statement *prepared.Statement // nil: a Query
-	named     bool
-	kept      []byte // what stands after the name of a Parse; nil: it is not kept
+	kept      []byte              // what stands after the name of a Parse; nil: it is not kept
 }
 
-// keptMax is the length up to which the text of an unnamed statement is kept. The client of a longer one stays on its backend until
-// it has been bound and the transaction is over; after that it is gone.
+// keptMax is the length up to which the text of a Parse is kept. The client of a longer named statement stays on its backend until the
+// statement is closed; that of a longer unnamed one until it has been bound and the transaction is over, and it is gone after that.
 const keptMax = 1 << 20
 
 func newLong(mode sqlscan.Mode, text []byte) *long {
@@ -55,9 +54,9 @@ func (l *long) end(s *Server) {
 	case l.statement == nil:
 		s.ledger.learn(l.at, effects)
 		s.noteAlteration(effects)
-	case l.named || l.kept == nil:
+	case l.kept == nil || s.client == nil:
 		l.statement.Learn(effects)
 	default:
-		l.statement.Keep(l.kept, s.mode, effects)
+		s.client.names.Keep(l.statement, l.kept, s.mode, effects)
 	}
 }

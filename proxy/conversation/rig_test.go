@@ -77,7 +77,8 @@ func (r *rig) addClient(name string, settings ...session.Setting) *rigClient {
 	if err != nil {
 		panic(err)
 	}
-	c := &rigClient{rig: r, name: name, talk: Client{Set: set, Told: rigParams}}
+	c := &rigClient{rig: r, name: name, talk: NewClient(set, &r.settings)}
+	c.talk.Told = rigParams
 	r.clients = append(r.clients, c)
 	return c
 }
@@ -300,7 +301,7 @@ func (c *rigClient) leave() {
 			s.cleanBy(cleaning)
 		}
 	}
-	c.talk.Leave()
+	c.talk.Leave(&c.rig.settings)
 	c.rig.say(c.name, "is gone")
 }
 

@@ -31,7 +31,7 @@ const alters = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfi
 
 // noteAlteration takes note of a text that is about to be sent.
 func (s *Server) noteAlteration(e sqlscan.Effects) {
-	if e&alters != 0 {
+	if e&alters != 0 && e&benign == 0 {
 		s.scope.altered = alteredMore
 	}
 }

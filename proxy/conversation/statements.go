@@ -21,11 +21,9 @@ func (s *Server) undecided(m *message) bool {
 		return false
 	}
 	switch m.f.Type {
-	case wire.ClientQuery:
-		return m.whole && s.undecidedIn(wire.PeekQuery(m.body))
 	case wire.ClientParse:
-		name, text, err := wire.PeekParse(m.body)
-		return err == nil && (s.undecidedName(name, false) || len(name) == 0 && m.whole && s.undecidedIn(text))
+		name, _, err := wire.PeekParse(m.body)
+		return err == nil && s.undecidedName(name, false)
 	case wire.ClientBind:
 		_, name, err := wire.PeekBind(m.body)
 		return err == nil && s.undecidedName(name, true)
@@ -44,17 +42,8 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 	return s.shared.Shares && s.book.Undecided(prepared.Cut(name), uses)
 }
 
-// undecidedIn is undecided for the name of a statement that a text deallocates.
-func (s *Server) undecidedIn(text []byte) bool {
-	if !s.shared.Shares {
-		return false
-	}
-	name, ok := sqlscan.Deallocated(text)
-	return ok && s.book.Undecided(prepared.Cut([]byte(name)), false)
-}
-
-// admitParse sends a Parse.
-func (s *Server) admitParse(c *Client, f *Flow, m *message) {
+// admitParse sends a Parse, unless it has to wait.
+func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 	name, text, err := wire.PeekParse(m.body)
 	switch {
 	case err != nil && m.whole: // the server will refuse it
@@ -65,8 +54,8 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) {
 	case s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
-		if !s.deallocates(c, f, m, text) {
-			s.parseUnnamed(c, m)
+		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
+			return hold
 		}
 	case s.shared.Shares:
 		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
@@ -79,21 +68,22 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) {
 			s.pins |= session.Opaque
 		}
 	}
+	return HoldNone
 }
 
 // hiddenBy is what a statement that is not followed by its name may do whenever it is run.
 func hiddenBy(e sqlscan.Effects) session.Pins { return session.FromEffects(e) }
 
-// parseUnnamed sends a Parse of the unnamed statement.
-func (s *Server) parseUnnamed(c *Client, m *message) {
-	if m.whole {
-		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, m.body[1:])
-		s.readOtherwise(statement, m.body[1:])
+// parseUnnamed enters a Parse of the unnamed statement; body is what stands after the name.
+func (s *Server) parseUnnamed(c *Client, body []byte, whole bool) {
+	if whole {
+		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, body)
+		s.readOtherwise(statement, body)
 		return
 	}
 	own := s.book.ParseUnnamedOwn(&s.account, &c.names, &s.shared.Statements)
 	own.Learn(sqlscan.Opaque)
-	c.long = newLong(s.mode, m.body[1:])
+	c.long = newLong(s.mode, body)
 	c.long.statement = own
 }
 
@@ -115,7 +105,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		if own != nil {
 			own.Learn(sqlscan.Opaque)
 			c.long = newLong(s.mode, m.body[rest:])
-			c.long.statement, c.long.named = own, true
+			c.long.statement = own
 		}
 	}
 	if as != "" {
@@ -126,7 +116,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 
 // readOtherwise adds to a statement's effects what its text does if something that is under way changes how the server reads it.
 func (s *Server) readOtherwise(statement *prepared.Statement, body []byte) {
-	if s.ledger.all()&alters != 0 {
+	if s.ledger.illegible() {
 		statement.Learn(statement.Effects(s.mode) | otherwise(wire.PeekQuery(body), s.mode))
 	}
 }
@@ -141,7 +131,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case len(name) == 0:
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+			s.bindPortal(portal, statement)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -158,13 +148,23 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		return
 	}
 	if statement != nil {
-		s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+		s.bindPortal(portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
-		s.portals.bind(prepared.Cut(portal), 0)
+		s.portals.bind(prepared.Cut(portal), 0, nil)
 	}
 	s.pass(m.f.Type)
+}
+
+// bindPortal notes what the portal of a statement would do.
+func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
+	e := statement.Effects(s.mode)
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() && !statement.Own() {
+		uses = settingUses([]byte(statement.Text()), e, s.mode)
+	}
+	s.portals.bind(prepared.Cut(portal), e, uses)
 }
 
 // admitTarget sends a Describe or a Close.
@@ -224,6 +224,9 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	statement = c.names.Statement(name)
 	switch {
 	case statement != nil:
+		if s.account.Free() && m.whole && s.book.Holds(statement) {
+			s.mayRetry(m)
+		}
 		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
 	case prepared.Ours(name):
@@ -269,35 +272,11 @@ func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
 }
 
-// deallocates sends a Query, or a Parse of the unnamed statement, whose text deallocates a statement that others share: in its place,
-// one that deallocates a decoy. False: the text does something else.
-func (s *Server) deallocates(c *Client, f *Flow, m *message, text []byte) bool {
-	if c.names.Len() == 0 || !m.whole || !s.shares() {
-		return false
-	}
-	name, ok := sqlscan.Deallocated(text)
-	if !ok || c.names.Statement(prepared.Cut([]byte(name))) == nil {
-		return false
-	}
-	f.upTo(m.at)
-	f.out = s.book.Decoy(f.out, &s.account)
-	if m.f.Type == wire.ClientQuery {
-		f.out = wire.AppendQuery(f.out, prepared.DeallocateDecoy)
-		s.book.Query(&s.account, &c.names)
-		s.does(sqlscan.Deallocate)
-	} else {
-		f.out = wire.AppendParse(f.out, "", prepared.DeallocateDecoy, nil)
-		s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, append([]byte(prepared.DeallocateDecoy), 0, 0, 0))
-	}
-	f.replaced(m.end())
-	s.deallocating = append(s.deallocating, deallocation{s.account.Asked(), name})
-	return true
-}
-
-// deallocation is a name that a message under way deallocates: a Query, or a Parse, when its statement is executed.
+// deallocation are the names that a message under way deallocates: a Query, or a Parse, when its statement is executed. A name that is
+// not weir's is empty.
 type deallocation struct {
-	at   uint64 // the number of its answer in the account
-	name string
+	at    uint64 // the number of its answer in the account
+	names []string
 }
 
 // undeallocated forgets what an error has ended: of the statement that the server was busy with, and of what it throws away.
@@ -311,9 +290,12 @@ func (s *Server) deallocated(busy uint64, tag []byte) {
 	switch string(tag) {
 	case "DEALLOCATE":
 		for i := len(s.deallocating) - 1; i >= 0; i-- { // what was parsed last before it is what has been executed
-			if d := s.deallocating[i]; d.at <= busy {
-				s.names().Drop(string(prepared.Cut([]byte(d.name))))
-				s.deallocating = s.deallocating[i+1:]
+			if d := &s.deallocating[i]; d.at <= busy {
+				s.names().Drop(d.names[0])
+				if d.names = d.names[1:]; len(d.names) == 0 {
+					i++
+				}
+				s.deallocating = s.deallocating[i:]
 				break
 			}
 		}

@@ -1,6 +1,8 @@
 package prepared
 
 import (
+	"strconv"
+
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
@@ -134,6 +136,8 @@ func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) 
 		return out, as, nil
 	}
 	s := t.own()
+	out = b.makeRoom(out, a, s, true)
+	b.held.add(s)
 	t.Totals.Passed++
 	b.name(a, wire.ClientParse, defines, n, string(name), s)
 	return out, s.name, s
@@ -196,15 +200,24 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 	return out
 }
 
+// Holds reports whether the backend is sure to hold s where it reads the next message.
+func (b *Book) Holds(s *Statement) bool {
+	last := b.last(s)
+	return s.Own() || (last == nil || last.batch == b.batch) && b.held.has(s)
+}
+
 // makeRoom closes s, unless it is sure that the backend does not hold it, or else the statement used longest ago if there are
 // too many.
 func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
 	if !sure {
 		return b.evict(out, a, s)
 	}
-	if b.held.len() >= max(b.Max, 1) {
+	if b.held.len() < max(b.Max, 1) {
+		return out
+	}
+	if oldest := b.held.oldest(); oldest != nil {
 		s.table.Totals.Closed++
-		return b.evict(out, a, b.held.oldest())
+		return b.evict(out, a, oldest)
 	}
 	return out
 }
@@ -229,20 +242,22 @@ func (b *Book) Close(out []byte, a Account, n *Names, name []byte) []byte {
 	return out
 }
 
-// Decoy prepares a statement that a DEALLOCATE sent behind it can name, in place of one that others share.
-func (b *Book) Decoy(out []byte, a Account) []byte {
-	out = wire.AppendClose(out, 'S', decoy)
+// Decoy prepares a statement that a DEALLOCATE sent after it can name, in place of one that others share, and returns its name. nth
+// tells apart those that one text needs.
+func (b *Book) Decoy(out []byte, a Account, nth int) ([]byte, string) {
+	name := decoy
+	if nth > 0 {
+		name += strconv.Itoa(nth)
+	}
+	out = wire.AppendClose(out, 'S', name)
 	b.mark(a, wire.ClientClose, mark{change: assists})
-	out = wire.AppendParse(out, decoy, "", nil)
+	out = wire.AppendParse(out, name, "", nil)
 	b.mark(a, wire.ClientParse, mark{change: assists})
-	return out
+	return out, name
 }
 
 // decoy is the name of what is prepared for show.
 const decoy = "weir-decoy"
-
-// DeallocateDecoy is the text that deallocates the decoy.
-const DeallocateDecoy = `DEALLOCATE "` + decoy + `"`
 
 // name enters a message that changes what a client's name means. The caller's reference to s is the name's.
 func (b *Book) name(a Account, t byte, c change, n *Names, name string, s *Statement) {

@@ -63,12 +63,17 @@ func (h *held) remove(s *Statement) {
 	s.release()
 }
 
-// oldest is the one used longest ago, nil if there is none.
+// oldest is the one used longest ago of those that can be prepared again, nil if there is none.
 func (h *held) oldest() *Statement {
 	if h.len() == 0 {
 		return nil
 	}
-	return h.entries[h.entries[0].prev].s
+	for i := h.entries[0].prev; i != 0; i = h.entries[i].prev {
+		if s := h.entries[i].s; !s.Own() {
+			return s
+		}
+	}
+	return nil
 }
 
 func (h *held) clear() {

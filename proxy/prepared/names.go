@@ -1,5 +1,7 @@
 package prepared
 
+import "weir/proxy/sqlscan"
+
 // Names are the statements that one client has prepared. The zero value has none.
 type Names struct {
 	list    []named
@@ -187,6 +189,18 @@ func (n *Names) Owns() bool {
 // UseUnnamed notes that the unnamed statement is bound. One that is too long to be kept does not hold its client on a backend after
 // that: drivers bind it once.
 func (n *Names) UseUnnamed() { n.used = true }
+
+// Keep makes a statement of the client's own one that can be prepared on other backends, now that its Parse's body after the name has
+// come whole. Other clients do not share it.
+func (n *Names) Keep(s *Statement, body []byte, mode sqlscan.Mode, e sqlscan.Effects) {
+	for i := range n.list {
+		if n.list[i].s == s {
+			n.count(n.list[i].name, s, -1)
+			defer n.count(n.list[i].name, s, 1)
+		}
+	}
+	s.parse, s.mode, s.effects = string(body), mode, e
+}
 
 // Drop forgets the name, as DEALLOCATE does.
 func (n *Names) Drop(name string) {

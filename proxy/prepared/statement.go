@@ -51,15 +51,7 @@ func (s *Statement) Text() string {
 // endsTransaction reports whether a failed transaction takes the statement (IsTransactionExitStmt in PostgreSQL's
 // src/backend/tcop/postgres.c), or whether there is none in it.
 func (s *Statement) endsTransaction() bool {
-	text, _, _ := strings.Cut(s.parse, "\x00")
-	first, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-	switch strings.ToLower(strings.TrimRight(first, ";")) {
-	case "", "commit", "rollback", "end", "abort":
-		return true
-	case "prepare":
-		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(rest)), "transaction")
-	}
-	return false
+	return sqlscan.ExitsTransaction([]byte(s.Text()), s.mode)
 }
 
 // Effects is what the text may do to its session, as backends read it that were in that mode or in one asked for before: a text is
@@ -67,19 +59,13 @@ func (s *Statement) endsTransaction() bool {
 func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
 	if mode != s.mode && !s.Own() {
 		text, _, _ := bytes.Cut([]byte(s.parse), []byte{0})
-		s.effects, s.mode = s.effects|sqlscan.Scan(text, mode), mode
+		s.effects, s.mode = s.effects|s.table.read(text, mode), mode
 	}
 	return s.effects
 }
 
 // Learn enters the effects of a statement whose text has been read elsewhere.
 func (s *Statement) Learn(e sqlscan.Effects) { s.effects = e }
-
-// Keep makes a statement that was one backend's one that can be prepared on others, now that its Parse's body after the name has come
-// whole. Clients do not share it.
-func (s *Statement) Keep(body []byte, mode sqlscan.Mode, e sqlscan.Effects) {
-	s.parse, s.mode, s.effects = string(body), mode, e
-}
 
 // size is what the statement counts against the limit of a client that has it.
 func (s *Statement) size() int { return len(s.parse) + statementOverhead }
@@ -90,10 +76,18 @@ const statementOverhead = 256
 // Table holds the statements of one pool. Its zero value is empty and ready.
 type Table struct {
 	Totals Totals
+	Read   func(text []byte, mode sqlscan.Mode) sqlscan.Effects // what a text may do; nil: sqlscan.Scan
 
 	statements map[string]*Statement
 	last       uint64
 	resting    resting
+}
+
+func (t *Table) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+	if t.Read != nil {
+		return t.Read(text, mode)
+	}
+	return sqlscan.Scan(text, mode)
 }
 
 // resting are the statements that nobody refers to any more, the one left longest ago at the end. They are kept for those who parse
@@ -179,7 +173,7 @@ func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *
 	text, _, _ := bytes.Cut(body, []byte{0})
 	s := &Statement{
 		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[len(key)-len(body):], key: owned, table: t,
-		effects: sqlscan.Scan(text, mode), mode: mode, refs: 1,
+		effects: t.read(text, mode), mode: mode, refs: 1,
 	}
 	if t.statements == nil {
 		t.statements = map[string]*Statement{}

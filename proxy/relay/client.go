@@ -145,7 +145,7 @@ func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
 		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
-		talk: conversation.Client{Set: a.Settings}, sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
+		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
 	c.id = pool.ClientID(l.clients.add(c))

@@ -97,12 +97,8 @@ func (c *Client) sayQueued() {
 
 // broken is for a connection that the system has given up. What its backend is doing is of no use any more, so that is cancelled.
 func (c *Client) broken(error) {
-	b := c.backend
+	c.other = peerGone
 	c.closeNow()
-	if b == nil || b.talk.Due() == 0 {
-		return
-	}
-	c.lane.engine.loop.Later(b, b.stopWork)
 }
 
 // terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
@@ -164,6 +160,9 @@ func (c *Client) leave() {
 	if b := c.backend; b != nil {
 		c.backend = nil
 		b.orphaned()
+		if c.other == peerGone {
+			b.stopWork()
+		}
 	}
 	if c.ending == endNow {
 		c.close()
@@ -209,8 +208,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
-	e.env.Settings.Release(c.talk.Set)
-	c.talk.Leave()
+	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)
 }

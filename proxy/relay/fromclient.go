@@ -24,6 +24,10 @@ func (c *Client) OnReady(e eventloop.Event) {
 	if e&eventloop.Readable != 0 {
 		c.read()
 	}
+	if c.other == peerGone && c.ending != endNow {
+		// Reading may have found the FIN that came before the reset, and no error.
+		c.broken(errReset)
+	}
 }
 
 // obstacle is why a client is not read: there is no place where its bytes could go.
@@ -242,6 +246,15 @@ func (c *Client) resumeHeld() {
 	if c.backend != nil {
 		c.backend.reconsider() // it was kept, in case there was more to do
 	}
+}
+
+// readAgain puts bytes that the client has sent before in front of what is carried.
+func (c *Client) readAgain(p []byte) {
+	e := c.lane.engine
+	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
+	e.io.Return(c.carry)
+	c.carry = carry
+	e.loop.Later(c, c.resumeHeld)
 }
 
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails

@@ -1,0 +1,151 @@
+package conversation
+
+import (
+	"strconv"
+
+	"weir/proxy/prepared"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// spokenNames are the effects of texts that name prepared statements: SQL's EXECUTE and DEALLOCATE know those that Parse has prepared,
+// too, and on a backend these have names of weir's own.
+const spokenNames = sqlscan.Execute | sqlscan.Deallocate
+
+// renaming is a text whose names are being exchanged for those that the backend knows.
+type renaming struct {
+	s       *Server
+	c       *Client
+	f       *Flow
+	text    []byte
+	out     []byte // the new text, so far
+	at      int    // what stands before has been copied
+	decoys  int
+	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
+	missing *prepared.Statement // must be prepared on the backend first
+	waits   bool                // what a name means depends on an answer that has not come yet
+}
+
+// rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
+// with a statement in missing, not before that has been prepared.
+func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming, changed bool) {
+	r = renaming{s: s, c: c, f: f, text: text}
+	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
+		r.waits = !u.All && s.book.Undecided([]byte(u.Name), false)
+		return !r.waits
+	})
+	if r.waits {
+		return r, false
+	}
+	f.upTo(m.at)
+	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
+		switch {
+		case u.All:
+		case u.Kind == sqlscan.NameExecute:
+			r.execute(u)
+		default:
+			r.deallocate(u)
+		}
+		return r.missing == nil
+	})
+	c.unprepared = false
+	if r.missing != nil || r.at == 0 {
+		return r, false
+	}
+	r.out = append(r.out, text[r.at:]...)
+	return r, true
+}
+
+func (r *renaming) put(u sqlscan.NameUse, name string) {
+	r.out = append(r.out, r.text[r.at:u.From]...)
+	r.out = strconv.AppendQuote(r.out, name) // names of weir's have nothing that Go and SQL would quote otherwise
+	r.at = u.To
+}
+
+func (r *renaming) execute(u sqlscan.NameUse) {
+	statement := r.c.names.Statement([]byte(u.Name))
+	switch {
+	case statement != nil && r.s.book.Holds(statement):
+		r.put(u, statement.Name())
+	case statement != nil && !r.c.unprepared:
+		r.missing = statement
+	case statement != nil || prepared.Ours([]byte(u.Name)):
+		r.put(u, strayName)
+	}
+}
+
+func (r *renaming) deallocate(u sqlscan.NameUse) {
+	var name string
+	switch {
+	case r.c.names.Statement([]byte(u.Name)) != nil:
+		name = u.Name
+		r.f.out, name = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
+		r.decoys++
+		r.put(u, name)
+		name = u.Name
+	case prepared.Ours([]byte(u.Name)):
+		r.put(u, strayName)
+	}
+	r.ending = append(r.ending, name)
+}
+
+// prepareFirst sends a Parse of the statement that a text executes, with a Sync of weir's own: should it fail, the text must still get
+// its answer.
+func (s *Server) prepareFirst(f *Flow, missing *prepared.Statement) Hold {
+	f.out = s.book.Ensure(f.out, &s.account, nil, missing)
+	f.out = wire.AppendSync(f.out)
+	s.pass(wire.ClientSync)
+	s.book.Synced()
+	s.own, s.failedAhead = syncPrepare, false
+	return HoldName
+}
+
+// queryNames sends a Query that names prepared statements.
+func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects sqlscan.Effects) Hold {
+	r, changed := s.rename(c, f, m, text)
+	switch {
+	case r.waits:
+		return HoldName
+	case r.missing != nil:
+		return s.prepareFirst(f, r.missing)
+	}
+	if changed {
+		f.out = wire.AppendQueryBytes(f.out, r.out)
+		f.replaced(m.end())
+	}
+	s.book.Query(&s.account, &c.names)
+	s.ends(r.ending)
+	s.does(effects)
+	return HoldNone
+}
+
+// parseNames sends a Parse of the unnamed statement, whose text may name prepared statements.
+func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
+	if !m.whole || !s.shared.Shares || s.read(text)&spokenNames == 0 {
+		s.parseUnnamed(c, m.body[1:], m.whole)
+		return HoldNone
+	}
+	r, changed := s.rename(c, f, m, text)
+	switch {
+	case r.waits:
+		return HoldName
+	case r.missing != nil:
+		return s.prepareFirst(f, r.missing)
+	}
+	body := m.body[1:]
+	if changed {
+		body = append(append(r.out, 0), body[len(text)+1:]...)
+		f.out = wire.AppendParseBody(f.out, "", body)
+		f.replaced(m.end())
+	}
+	s.parseUnnamed(c, body, true)
+	s.ends(r.ending)
+	return HoldNone
+}
+
+// ends notes the names that the last message deallocates.
+func (s *Server) ends(names []string) {
+	if len(names) > 0 {
+		s.deallocating = append(s.deallocating, deallocation{s.account.Asked(), names})
+	}
+}

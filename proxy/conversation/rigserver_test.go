@@ -36,6 +36,12 @@ func (s *rigServer) consume(p []byte) {
 				s.follow()
 			}
 			continue
+		case EventRetry:
+			s.rig.say(s.name, "is sent the batch again")
+			c := s.client
+			c.carry = append(append([]byte(nil), s.talk.Again()...), c.carry...)
+			s.rig.later = append(s.rig.later, c.resumeHeld)
+			continue
 		case EventErrand:
 			s.errandEnded(step.Outcome)
 			continue

@@ -89,6 +89,9 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		if s.probing && fr.Type == wire.ServerParseComplete && !s.probed(rest[n:]) {
 			break
 		}
+		if s.probing && s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(rest[wire.HeaderLen:n]) {
+			s.errand, s.refused, s.awaited = Probe, nil, 1 // of the Syncs before it none can fail: nothing is left to commit
+		}
 		s.take(f, &step, fr, rest[:n], pos)
 		s.skip = uint32(fr.Total() - n)
 		pos += n

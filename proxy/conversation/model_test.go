@@ -20,6 +20,7 @@ type postgres struct {
 	portals    map[string]statement
 	locks      int
 	listens    int
+	listened   int // as listens was when the transaction began
 
 	block  bool // a transaction block is open
 	failed bool
@@ -124,13 +125,14 @@ func (v *postgres) ready() {
 // enter begins a transaction, if none has begun.
 func (v *postgres) enter() {
 	if v.before == nil {
-		v.before, v.locals = maps.Clone(v.settings), nil
+		v.before, v.locals, v.listened = maps.Clone(v.settings), nil, v.listens
 	}
 }
 
 func (v *postgres) rollback() {
 	if v.before != nil {
 		v.change(v.before)
+		v.listens = v.listened
 	}
 }
 

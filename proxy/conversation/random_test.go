@@ -249,12 +249,15 @@ func (w *world) check() error {
 // TestClientsFindWhatASessionOfTheirOwnWouldHave plays random programs of clients that share two servers, message by message and in
 // pieces of any length, and compares what each client gets with a session of its own.
 func TestClientsFindWhatASessionOfTheirOwnWouldHave(t *testing.T) {
-	seed := *seedFlag
+	seed, programs := *seedFlag, *programsFlag
 	if seed == 0 {
 		seed = rand.Uint64()>>1 | 1
 	}
+	if testing.Short() {
+		programs /= 10
+	}
 	t.Logf("-seed %d", seed)
-	for i := range uint64(*programsFlag) {
+	for i := range uint64(programs) {
 		w := newWorld(rand.New(rand.NewPCG(seed+i, 5)))
 		for range 12 {
 			if err := w.round(); err != nil {

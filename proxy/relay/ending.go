@@ -95,19 +95,16 @@ func (c *Client) sayQueued() {
 	}
 }
 
-// broken is for a connection that the system has given up. What its backend is doing is of no use any more, so that is cancelled.
+// broken is for a connection that the system has given up. What its backend is doing is of no use any more: leave cancels that.
 func (c *Client) broken(error) {
-	b := c.backend
+	c.other = peerGone
 	c.closeNow()
-	if b == nil || b.talk.Due() == 0 {
-		return
-	}
-	c.lane.engine.loop.Later(b, b.stopWork)
 }
 
 // terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
 // does.
 func (c *Client) terminated() {
+	c.polite = true
 	if (c.backend == nil || c.backend.talk.Said()) && !c.sock.Parked() {
 		c.closeNow()
 		return
@@ -164,6 +161,9 @@ func (c *Client) leave() {
 	if b := c.backend; b != nil {
 		c.backend = nil
 		b.orphaned()
+		if c.other == peerGone && !c.polite {
+			b.stopWork()
+		}
 	}
 	if c.ending == endNow {
 		c.close()

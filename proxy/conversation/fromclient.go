@@ -165,6 +165,8 @@ func (s *Server) holds(m *message) Hold {
 	switch {
 	case s.account.Copying() == exchange.CopyIn:
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
+	case s.ownSync:
+		return HoldReset // whether the server throws m away shows with the answer to that Sync only
 	case s.probing:
 		return HoldProbe
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:

@@ -265,7 +265,7 @@ func (s *Server) noteError(body []byte) {
 	s.missed(code, body)
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
-	s.failedAhead = s.failedAhead || s.ownSync
+	s.failedAhead = s.failedAhead || s.ownSync && s.account.Due() == 1 // before that it was another batch
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
 		s.shared.Statements.Forget()
 	}

@@ -20,9 +20,11 @@ func (s *Server) undecided(m *message) bool {
 		return false
 	}
 	switch m.f.Type {
+	case wire.ClientQuery:
+		return s.undecidedDeallocate(m, wire.PeekQuery(m.body))
 	case wire.ClientParse:
-		name, _, err := wire.PeekParse(m.body)
-		return err == nil && s.undecidedName(name, false)
+		name, text, err := wire.PeekParse(m.body)
+		return err == nil && (s.undecidedName(name, false) || len(name) == 0 && s.undecidedDeallocate(m, text))
 	case wire.ClientBind:
 		_, name, err := wire.PeekBind(m.body)
 		return err == nil && s.undecidedName(name, true)
@@ -39,6 +41,15 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 		return uses && s.book.UndecidedUnnamed()
 	}
 	return s.shared.Shares && s.book.Undecided(prepared.Cut(name), uses)
+}
+
+// undecidedDeallocate is undecided for the name that a text deallocates.
+func (s *Server) undecidedDeallocate(m *message, text []byte) bool {
+	if !s.shared.Shares || !m.whole {
+		return false
+	}
+	name, ok := sqlscan.Deallocated(text)
+	return ok && s.book.Undecided(prepared.Cut([]byte(name)), false)
 }
 
 // admitParse sends a Parse.

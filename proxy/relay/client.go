@@ -75,6 +75,7 @@ type Client struct {
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
 	ahead    bool  // carry is what the login had read ahead
+	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8 // backends on which its settings were refused in a row
 	talk     conversation.Client
 	sock     socket.Conn

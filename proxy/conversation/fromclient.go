@@ -79,6 +79,16 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	return step
 }
 
+// Wants reports whether the next bytes of a client without a backend begin with what can only be judged with one. It spares callers a
+// call of FromClient that answers NeedBackend.
+func (c *Client) Wants(p []byte) bool {
+	if c.skip > 0 || len(p) < wire.HeaderLen {
+		return false
+	}
+	fr := wire.PeekFrame(p)
+	return fr.CheckClient() == wire.FrameOK && !unanswered(fr.Type) && fr.Type != wire.ClientTerminate && len(p) >= min(fr.Total(), InspectLen)
+}
+
 // forwarded takes note of what goes to the server. A client that waits for an answer within a pipeline would wait for ever: the server
 // keeps its answers until a Sync or a Flush.
 func (c *Client) forwarded(s *Server, f *Flow, need Need) {

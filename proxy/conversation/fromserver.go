@@ -245,12 +245,17 @@ func (s *Server) effects(busy uint64) sqlscan.Effects {
 
 // noteTag enters that a statement has succeeded.
 func (s *Server) noteTag(busy uint64, tag []byte) {
+	effects := s.effects(busy)
+	if effects == 0 && readsOrWrites(tag) {
+		s.block.rolledBack = false
+		return
+	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped = true
 		s.shared.Statements.Forget()
 	}
-	add, clearAll := session.Combine(s.effects(busy), tag)
+	add, clearAll := session.Combine(effects, tag)
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
@@ -265,6 +270,25 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.block.command(tag, add&^s.pins)
 	s.pins = s.pins&^session.EndedBy(tag) | add
+}
+
+// readsOrWrites reports whether a tag is that of a command which by itself does nothing to the session: SELECT, INSERT, UPDATE, DELETE,
+// FETCH, MOVE, MERGE. Nearly all are.
+func readsOrWrites(tag []byte) bool {
+	if len(tag) < 3 {
+		return false
+	}
+	switch tag[0] {
+	case 'S':
+		return tag[2] == 'L'
+	case 'I', 'U':
+		return tag[1] == 'N' && tag[2] == 'S' || tag[1] == 'P'
+	case 'D':
+		return tag[1] == 'E' && tag[2] == 'L'
+	case 'F', 'M':
+		return true
+	}
+	return false
 }
 
 // followed takes note of a command's settings, if they are followed.

@@ -70,7 +70,7 @@ func (b *Backend) drain() {
 func (b *Backend) consume(p []byte) {
 	e := b.lane.engine
 	released := false
-	for !b.doomed {
+	for first := true; !b.doomed && (first || len(p) > 0); first = false {
 		ours := p
 		if c := b.client; c != nil && c.ending == endBoundary {
 			ours = p[:min(len(p), c.lacks())]

@@ -159,6 +159,10 @@ func (c *Client) consume(p []byte) {
 				return
 			}
 		}
+		if c.backend == nil && c.state == clientIdle && c.talk.Wants(p) && !c.want() {
+			c.keep(p)
+			return
+		}
 		var server *conversation.Server
 		if c.backend != nil {
 			server = &c.backend.talk

@@ -3,7 +3,7 @@
 //
 // One table (settings.go, table.go) names every setting with its section, default, bounds and meaning; decoding,
 // `weir check`, docs/configuration.md and deploy/weir.toml all come from it. Nothing here runs in a goroutine or a
-// loop of its own: a Config is made once and never changes after that, so whoever holds it may read it without a lock.
+// loop of its own: a Config is made once and never changes after that, so any goroutine may read it without a lock.
 //
 // May import the standard library, the TOML parser, the edit distance and, of weir's, config/hba.
 package config

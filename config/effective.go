@@ -61,7 +61,7 @@ type PoolSettings struct {
 
 // PoolSettings returns what holds for a database (by the name that clients ask for) and a user. The order is
 // PgBouncer's: what the user says, else what the database says (of that name, or "*"), else [pool], [limits] and
-// [timeouts]. Unknown names say nothing. MinPoolSize is at most PoolSize, whoever said which.
+// [timeouts]. Unknown names say nothing. MinPoolSize is at most PoolSize, wherever each was set.
 //
 // Where a database has a user of its own for its backends, there are two users: ask with the backends' user for
 // what concerns the pool, with the client's for what concerns the client (its timeouts and its client limits).

@@ -59,7 +59,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 }
 
 // syntaxProblem gives a parser's error our form. The parser quotes what it did not understand, which may be a
-// password that somebody wrote without quotes.
+// password that was written without quotes.
 func syntaxProblem(file, text string, err error) error {
 	var syntax toml.ParseError
 	if !errors.As(err, &syntax) {
@@ -68,7 +68,7 @@ func syntaxProblem(file, text string, err error) error {
 	l := &layout{file: file, text: text}
 	start := syntax.Position.Start
 	if strings.HasPrefix(text, "\ufeff") {
-		start += len("\ufeff") // the parser counts from behind it
+		start += len("\ufeff") // the parser counts from after it
 	}
 	offset := min(max(start, 0), len(text))
 	offset += len(text[offset:]) - len(strings.TrimLeft(text[offset:], " \t")) // it often points before the blanks

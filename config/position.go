@@ -76,7 +76,7 @@ func (l *layout) at(offset int) string {
 	return fmt.Sprintf("%s:%d:%d", l.file, line, column)
 }
 
-// scanner is the walk itself. Each method leaves at behind what its name says.
+// scanner is the walk itself. Each method moves at past what its name says.
 type scanner struct {
 	text   string
 	at     int

@@ -91,7 +91,7 @@ func settingNames(section string) []string {
 	return names
 }
 
-// elsewhere names the sections that have a setting, for somebody who wrote it into the wrong one.
+// elsewhere names the sections that have a setting, for a message to an operator who wrote it into the wrong one.
 func elsewhere(name string) string {
 	var found []string
 	for _, sec := range sections {

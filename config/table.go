@@ -27,10 +27,12 @@ var sections = []section{
 		`"*" (in quotes) stands for every name that has no section of its own.`},
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
 		"in every database. Users without a section may log in, too: those of auth_file, those that auth_query finds, and with " +
-		"type \"trust\" in [auth] everybody."},
+		"type \"trust\" in [auth] all users."},
 	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
 		"0 is no limit where 0 may be written."},
-	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off.`},
+	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
+		"query_timeout, transaction_timeout, idle_transaction_timeout, client_idle_timeout and drain_timeout are checked once a second, " +
+		"so each takes effect up to a second late."},
 	{"log", "What is logged, on standard error."},
 	{"loops", "The event loops that carry the traffic."},
 }
@@ -53,7 +55,7 @@ var listenSettings = []setting{
 		meaning: `Addresses for TCP connections, each host:port. ":6432" is every address of the machine, IPv4 and IPv6; ` +
 			"port 0 takes a free port and logs it.",
 		why: "PgBouncer listens on no TCP address unless told. weir listens where only this machine reaches it, so that " +
-			"it works at once and is open to nobody else.",
+			"it works at once and no other machine can reach it.",
 	},
 	{
 		section: "listen", name: "unix_socket_dir", restart: true,
@@ -104,7 +106,7 @@ var listenSettings = []setting{
 			"Linux would have it replace tcp_keepcnt, so while tcp_keepalive is on it is at most what the probes take: tcp_keepidle " +
 			`and tcp_keepintvl times tcp_keepcnt. "0s" leaves it to the system (a quarter of an hour on Linux, and a client that does ` +
 			`not read may take for ever): right for clients that pause for minutes in the middle of a result. Linux only.`,
-		why: "PgBouncer leaves it to the system, where an answer that nobody takes keeps a backend and its locks for a quarter of an hour.",
+		why: "PgBouncer leaves it to the system, where an answer that the client does not take keeps a backend and its locks for a quarter of an hour.",
 	},
 	{
 		section: "http", name: "address", restart: true,
@@ -162,9 +164,9 @@ var poolSettings = []setting{
 		section: "pool", name: "max_dials", unit: "connections", min: 1, max: dialsMax, in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxDials },
 		override: func(o *Override) any { return &o.MaxDials },
-		meaning: "How many connections to the server a pool may be opening at the same time; clients that replicate, who have no pool, share " +
-			"as many of their own, all of a section of [databases] together. A new backend costs the " +
-			"server a process and, with SCRAM, thousands of hashes: a burst of clients must not become a burst of these.",
+		meaning: "How many connections to the server a pool may be opening at the same time. A new backend costs the " +
+			"server a process and, with SCRAM, thousands of hashes: a burst of clients must not become a burst of these. Clients that " +
+			"replicate have no pool: those of one section of [databases] may open as many connections beside the pools.",
 		why: "PgBouncer opens one at a time, which makes a cold pool slow where the network is.",
 	},
 	{
@@ -173,23 +175,24 @@ var poolSettings = []setting{
 		override: func(o *Override) any { return &o.MaxPrepared },
 		meaning: "How many named prepared statements a backend keeps, in transaction and statement mode. Clients share them: what " +
 			"has the same text is prepared once on a backend. It bounds the server's memory, not the clients: each may have as many " +
-			"as it likes, and one that a backend has given up is prepared again when it is used. 0: they are not shared, and a " +
+			"as max_prepared_bytes has room for, and one that a backend has given up is prepared again when it is used. 0: they are not shared, and a " +
 			"client that prepares one keeps its backend.",
 	},
 	{
 		section: "pool", name: "max_prepared_bytes", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxPreparedBytes },
 		override: func(o *Override) any { return &o.MaxPreparedBytes },
-		meaning: "How much of weir's memory one client's named prepared statements may take, in transaction and statement mode. One " +
-			"more is refused with an error that names this setting (53400). 0B: no limit.",
+		meaning: "How much of weir's memory one client's named prepared statements may take, in transaction and statement mode. A statement " +
+			"beyond that is refused with an error that names this setting (53400), and the session goes on. 0B: no limit.",
 		why: "PgBouncer has no such limit: one client can fill its memory.",
 	},
 	{
 		section: "pool", name: "server_reset_query", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
 		override: func(o *Override) any { return &o.ServerResetQuery },
-		meaning: `Run on a backend when its client has gone, in session mode only, before the next client gets it. "" runs ` +
-			"none, save DISCARD ALL after a client that weir has seen to change the session. DISCARD ALL follows whatever else it is.",
+		meaning: `The query that weir runs on a backend after its client has left and before the next client gets it, in session mode only. If it ` +
+			`is another query than DISCARD ALL, weir runs DISCARD ALL after it. With "" weir runs DISCARD ALL only after a client that it has ` +
+			"seen change the session.",
 	},
 	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
@@ -220,7 +223,7 @@ var databaseSettings = []setting{
 	{
 		section: "databases", name: "user", example: `"shop_app"`,
 		database: func(d *Database) any { return &d.User },
-		meaning: "The user that weir logs in to the server as, whoever the client is; all clients of this database then " +
+		meaning: "The user that weir logs in to the server as, for all clients of this database, which then " +
 			"share one pool. Without it: the client's user, and a pool for each.",
 	},
 	{
@@ -309,7 +312,7 @@ var otherSettings = []setting{
 		section: "log", name: "level",
 		field: func(c *Config) any { return &c.Log.Level },
 		meaning: `"debug" has a line for each connection, "info" for each event in weir's life, "warn" for each user hurt, ` +
-			`"error" for what somebody must act on.`,
+			`"error" for what an operator must act on.`,
 	},
 	{
 		section: "log", name: "format",

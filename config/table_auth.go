@@ -7,9 +7,9 @@ var authSettings = []setting{
 		field: func(c *Config) any { return &c.Auth.Type },
 		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
 			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text ("plain" is accepted, too). ` +
-			`"cert": a certificate that names the user (cert_name), of an authority in ca_file of [client_tls]. "trust": everybody is ` +
-			`believed, whatever name they give. "hba": as the rules in hba_file say. With TLS scram-sha-256 is bound to the connection by clients ` +
-			`that can, so that somebody in between learns nothing that he could use; "scram-sha-256-plus" admits no others over TCP.`,
+			`"cert": a certificate that names the user (cert_name), of an authority in ca_file of [client_tls]. "trust": clients ` +
+			`prove nothing. "hba": as the rules in hba_file say. With TLS, clients that can do it bind scram-sha-256 to the connection, so that a ` +
+			`machine between them and weir learns nothing that it could use; "scram-sha-256-plus" admits no others over TCP.`,
 		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
 	},
 	{
@@ -29,15 +29,15 @@ var authSettings = []setting{
 	{
 		section: "auth", name: "hba_file", alias: "auth_hba_file",
 		field: func(c *Config) any { return &c.Auth.HBAFile },
-		meaning: `Rules in the format of PostgreSQL's pg_hba.conf, for type "hba": who may come from where, and how they prove who ` +
-			"they are. The first line that fits holds; who fits none is refused. Methods are trust, reject, password, md5, scram-sha-256, " +
+		meaning: `Rules in the format of PostgreSQL's pg_hba.conf, for type "hba": which users may log in from where, and how they prove who ` +
+			"they are. The first line that fits holds; a client that no line fits is refused. Methods are trust, reject, password, md5, scram-sha-256, " +
 			"peer and cert.",
 	},
 	{
 		section: "auth", name: "ident_file", alias: "auth_ident_file",
 		field: func(c *Config) any { return &c.Auth.IdentFile },
 		meaning: "Maps in the format of PostgreSQL's pg_ident.conf, for rules with map=: which name of the operating system or of a " +
-			"certificate may come in as which user.",
+			"certificate may log in as which user.",
 	},
 	{
 		section: "auth", name: "cert_name",
@@ -51,14 +51,14 @@ var authSettings = []setting{
 		field:    func(c *Config) any { return &c.Auth.AuthUser },
 		override: func(o *Override) any { return &o.AuthUser },
 		meaning: `The user that weir logs in to the server as to look up users whom neither [users] nor auth_file knows, with ` +
-			`auth_query. Its own password is one of those, in clear text. "": nobody is looked up.`,
+			`auth_query. Its own password is one of those, in clear text. "": no user is looked up.`,
 	},
 	{
 		section: "auth", name: "auth_query", in: inDatabases,
 		field:    func(c *Config) any { return &c.Auth.AuthQuery },
 		override: func(o *Override) any { return &o.AuthQuery },
-		meaning: "Looks a user up: $1 is the name, the answer one row with the name and what is stored as its password (NULL: none, " +
-			"and nobody gets in), or no row. pg_authid is for superusers only; a function of yours with SECURITY DEFINER lets an ordinary " +
+		meaning: "Looks a user up: $1 is the name, the answer one row with the name and what is stored as its password (NULL: the " +
+			"user has none and cannot log in), or no row. pg_authid is for superusers only; a function of yours with SECURITY DEFINER lets an ordinary " +
 			"auth_user read what it needs. Name it with its schema: the query runs with search_path = pg_catalog, pg_temp.",
 		why: "PgBouncer's default means the same. Here all of its names are qualified, and so is the session's search_path fixed.",
 	},

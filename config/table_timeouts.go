@@ -5,8 +5,8 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "query_wait_timeout", in: inDatabases | inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.QueryWaitTimeout },
 		override: func(o *Override) any { return &o.QueryWaitTimeout },
-		meaning: "How long a client waits for a backend before it gets an error. Off, a client of a busy pool waits for as " +
-			"long as it takes.",
+		meaning: "How long a client waits for a backend before its request fails with an error (53300); its session goes on. Off, a client of a " +
+			"busy pool waits for as long as it takes. docs/compatibility.md says what becomes of a pipeline.",
 	},
 	{
 		section: "timeouts", name: "server_lifetime", in: inDatabases,
@@ -29,7 +29,7 @@ var timeoutSettings = []setting{
 		meaning: "A pool that has had no client for this long closes its idle backends and is forgotten, with its metrics. min_pool_size " +
 			"keeps them only where the database has a user of its own. Off, they stay for server_idle_timeout. Backends in the way of a " +
 			"CREATE, ALTER or DROP DATABASE that a client sends through weir are closed at once, if their pool has no client.",
-		why: "PgBouncer keeps idle backends of databases that nobody uses any more for server_idle_timeout, and the pools themselves for " +
+		why: "PgBouncer keeps idle backends of databases that are no longer used for server_idle_timeout, and the pools themselves for " +
 			"ever; a DROP DATABASE fails for as long.",
 	},
 	{
@@ -41,7 +41,7 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "server_tcp_timeout", max: secondsMax,
 		field: func(c *Config) any { return &c.Timeouts.ServerTCPTimeout },
 		meaning: "How long a server's kernel may acknowledge nothing, neither what was sent nor a probe of keep-alive, before the " +
-			"connection counts as lost: the server's machine has vanished. Slow queries are no matter, a live machine " +
+			"connection counts as lost: the server's machine has vanished. A slow query does not count, since the kernel of a live machine " +
 			`acknowledges at once. It takes effect with new backends. "0s" leaves it to weir's own kernel, which waits for 15 ` +
 			"minutes to two hours.",
 		why: "PgBouncer has tcp_user_timeout and tcp_keepidle, tcp_keepintvl and tcp_keepcnt for this, and leaves all four to the kernel.",
@@ -49,10 +49,10 @@ var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "server_login_retry",
 		field: func(c *Config) any { return &c.Timeouts.ServerLoginRetry },
-		meaning: "What is done while a server cannot be connected to or refuses the login. Attempts go on, with pauses that " +
-			"grow up to this; clients have patience for as long, then get the server's own error; and for as long " +
-			`after a failure new clients get it at once. "0s": the first failure is told to all who wait, and attempts are ` +
-			"100 ms apart.",
+		meaning: "How long weir has patience with a server that cannot be reached, while the pool has no backend. weir tries again, with pauses " +
+			"that grow up to this. Clients wait until the server has failed for this long, and then get its own error; where the server " +
+			"refuses the login (a wrong password, no such database) they get it at once, and so do clients that come within this time after " +
+			`the failure. "0s": all clients that wait get the first failure, and attempts are 100 ms apart.`,
 	},
 	{
 		section: "timeouts", name: "client_login_timeout",
@@ -70,7 +70,8 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "query_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.QueryTimeout },
 		override: func(o *Override) any { return &o.QueryTimeout },
-		meaning: "A query that runs for longer has its client disconnected and its backend closed. Set a little above " +
+		meaning: "weir asks the server to cancel a query that runs for longer; the client gets the server's error and keeps its session. If the " +
+			"query has not ended cancel_wait_timeout later, the client is disconnected and the backend closed. Set a little above " +
 			"PostgreSQL's statement_timeout, it catches what that cannot: a server that does not answer.",
 	},
 	{
@@ -89,7 +90,7 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "cancel_wait_timeout",
 		field: func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
 		meaning: "How long a cancel request may take to reach the server before it is given up. Off, it is not given up. It is also how " +
-			"long a query that was asked to cancel for its query_timeout has to end; off, that is 10 s.",
+			"long a query may go on after its query_timeout, when the server was asked to cancel it; off, that is 10 s.",
 	},
 	{
 		section: "timeouts", name: "drain_timeout",

@@ -12,7 +12,7 @@ var tlsSettings = []setting{
 			`certificate that an authority in ca_file has issued. "verify-full": and it must be the user's own: its common ` +
 			"name is the user's name. In a database the first three demand nothing; whether TLS is offered is settled before a client " +
 			"has said its database.",
-		why: `PgBouncer's "disable" leaves a certificate that somebody has configured unused. Its "verify-full" for clients is ` +
+		why: `PgBouncer's "disable" leaves a configured certificate unused. Its "verify-full" for clients is ` +
 			`the same as "verify-ca"; here it means what PostgreSQL's clientcert=verify-full does.`,
 	},
 	{

@@ -128,7 +128,7 @@ func (t TLS) Identity() (*tls.Certificate, error) {
 		return nil, err
 	}
 	if block, _ := pem.Decode(key); block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")) {
-		return nil, fmt.Errorf("%s: the key is encrypted, and weir has nobody to ask for its password", t.KeyFile)
+		return nil, fmt.Errorf("%s: the key is encrypted, and weir cannot ask for its password", t.KeyFile)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {

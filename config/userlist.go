@@ -11,7 +11,7 @@ const userlistMax = 32 << 20
 
 // userlist reads PgBouncer's userlist.txt: a line for each user, "name" "password", both in double quotes, which are doubled
 // inside of them; whatever follows is ignored. A line that begins with ; is a comment. A password is one in clear text, md5 and
-// 32 digits, or a SCRAM verifier; an empty one is none, and lets nobody in who is asked for one.
+// 32 digits, or a SCRAM verifier; an empty one is none, and no login that needs one succeeds.
 //
 // PgBouncer stops at the first line that it does not understand, and looks for the password on later lines if need be. Here
 // both are problems.

@@ -78,7 +78,7 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 		return
 	}
 	if len(c.Users)+len(c.Accounts) == 0 && !c.LooksUp() {
-		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so nobody can log in", c.Auth.Type)
+		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so no user can log in", c.Auth.Type)
 	}
 	unfit := func(form PasswordForm) bool {
 		return form == FormNone || form == FormMD5 && (c.Auth.Type == AuthSCRAM || c.Auth.Type == AuthSCRAMPlus)

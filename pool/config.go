@@ -28,7 +28,7 @@ type Config struct {
 	// ServerLifetime is the age at which a backend is closed when it is not
 	// leased. Each backend draws its own, up to a tenth shorter, so that those
 	// dialled together do not end together. 0 is never. (PgBouncer's 0 closes
-	// a backend after each use, which nobody wants from a pool.)
+	// a backend after each use, which defeats a pool.)
 	ServerLifetime time.Duration
 	// ServerIdleTimeout is how long a backend above MinSize may stay unused.
 	ServerIdleTimeout time.Duration
@@ -38,7 +38,7 @@ type Config struct {
 	// ServerLoginRetry bounds the back-off after failed dials, the patience of
 	// waiters with a server that is away, and the time for which its last error
 	// is told to new clients at once. With 0 a first failure fails the waiters,
-	// nobody is failed without an attempt, and attempts are 100 ms apart.
+	// no client is failed without an attempt, and attempts are 100 ms apart.
 	ServerLoginRetry time.Duration
 }
 

@@ -70,7 +70,7 @@ type Counts struct {
 	Leased   int
 	Dialling int
 	Waiting  int
-	Oldest   Instant // since when the oldest waiter waits; Never if nobody does
+	Oldest   Instant // since when the oldest waiter waits; Never if there is none
 	Bound    Limit   // what holds back a dial that is wanted; NoLimit if none is
 	Failures int     // dials that failed in a row because the server was away or refused
 }

@@ -11,14 +11,14 @@ type DecisionKind uint8
 const (
 	// NoDecision is the zero value and never decided.
 	NoDecision DecisionKind = iota
-	// Lease hands Backend to Client, who waited for Waited.
+	// Lease hands Backend to Client, which waited for Waited.
 	Lease
 	// Dial asks for a new backend, to be known as Backend. Answered by Dialled
 	// or DialFailed.
 	Dial
 	// Close ends Backend, which is idle, just freed or just dialled.
 	Close
-	// Fail turns Client away, who waited for Waited.
+	// Fail turns Client away, which waited for Waited.
 	Fail
 )
 

@@ -7,7 +7,7 @@ import (
 
 const (
 	// backoffFirst is long enough for a login that failed for want of a moment
-	// (a restart's last step), short enough that nobody notices.
+	// (a restart's last step), too short for a client to notice.
 	backoffFirst = 100 * time.Millisecond
 	// fullRetryMost bounds the wait for a place at a full server: each probe
 	// costs the server a fork, and each second without costs the waiters.
@@ -15,8 +15,7 @@ const (
 	// fullMemory is how long after its last 53300 a server is grown into one
 	// backend at a time.
 	fullMemory = time.Minute
-	// limitedRetry covers a missing Nudge, and limits whose room nobody
-	// announces.
+	// limitedRetry covers a missing Nudge, and limits for which no Nudge comes.
 	limitedRetry = time.Second
 )
 
@@ -25,10 +24,10 @@ type FailureKind uint8
 
 const (
 	// Unreachable: no connection, or one that broke, or the server is starting
-	// or shutting down (57P03). Another attempt may succeed without anybody's
-	// doing. The zero value: in doubt, try again.
+	// or shutting down (57P03). Another attempt may succeed although nothing was
+	// changed. The zero value: in doubt, try again.
 	Unreachable FailureKind = iota
-	// Refused: the server said no, and will until somebody changes something
+	// Refused: the server said no, and will until something is changed
 	// (class 28, 3D000, a certificate that does not fit).
 	Refused
 	// Full: the server has no place left (53300).
@@ -52,7 +51,7 @@ func (k FailureKind) String() string {
 	return fmt.Sprintf("failure(%d)", uint8(k))
 }
 
-// Failure is why a dial failed. The error itself stays with the caller.
+// Failure is why a dial failed. The caller keeps the error itself.
 type Failure struct {
 	Kind FailureKind
 }
@@ -126,7 +125,7 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 		if f.Kind == Refused && started <= p.pardoned {
 			return
 		}
-		// A trouble that nobody looked at for so long is over: the next one
+		// A trouble that no dial has met for so long is over: the next one
 		// gets its own grace. Twice: a probe that comes late by its timer must
 		// not count as a pause.
 		if started > p.trouble.last.plus(p.cfg.ServerLoginRetry).plus(p.cfg.ServerLoginRetry) {
@@ -162,8 +161,8 @@ func (p *Pool) succeeded(now, started Instant) {
 	}
 }
 
-// hopeless reports whether it is certain, and fresh knowledge, that no backend
-// can be had.
+// hopeless reports whether a fresh failure makes it certain that no backend can
+// be had.
 func (p *Pool) hopeless(now Instant) bool {
 	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
 		return false
@@ -171,8 +170,8 @@ func (p *Pool) hopeless(now Instant) bool {
 	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
 }
 
-// giveUp fails all who wait. They are likely to come back: a probe is to find
-// out whether it pays.
+// giveUp fails all waiters. They are likely to come back, so a probe finds out
+// whether the server is back, too.
 func (p *Pool) giveUp(now Instant) {
 	p.failAll(now, CauseLoginFailed)
 	p.turnedAway = true

@@ -27,7 +27,7 @@
 //
 // # Who is served
 //
-// Waiters are served first come, first served, without exception; nobody waits
+// Waiters are served first come, first served, without exception; no client waits
 // while a backend is idle, so a new client cannot overtake. Among idle backends
 // the most recently used goes first: its caches are warm, and those at the
 // bottom get old enough for server_idle_timeout. A backend that already has the
@@ -35,13 +35,12 @@
 //
 // # When a backend is dialled
 //
-// One dial for each waiter that no dial under way will serve, and for what
-// lacks of MinSize (while there are clients; with KeepMin always, from the first
-// Tick until Close). Never
-// more than MaxDials at once, never more than Size backends, and up to
-// ReserveSize more when the first waiter that no dial will serve has waited for
-// ReserveTimeout. When nobody waits, backends above Size are closed as they
-// come free.
+// The pool dials once for each waiter that no dial under way will serve, and to
+// fill up to MinSize (while there are clients; with KeepMin always, from the
+// first Tick until Close). It dials never more than MaxDials at once, never more
+// than Size backends, and up to ReserveSize more after the first waiter that no
+// dial will serve has waited for ReserveTimeout. When no client waits, backends
+// above Size are closed as they come free.
 //
 // # When the clients are gone
 //
@@ -64,11 +63,11 @@
 // dials have failed for ServerLoginRetry, counted from the start of the first
 // failed dial, so that a server that swallows packets is not granted a second
 // dial's timeout. From then on new clients are failed at once, too, but only
-// while the last failure is younger than ServerLoginRetry: who comes after a
-// quiet weekend gets an attempt of his own and not Friday's error. As long as
-// clients are turned away a probe goes out by back-off, without anybody having
-// to wait for it, and its success ends the trouble. With one live backend left
-// nobody is failed: the queue moves. (PgBouncer instead lets waiters wait for
+// while the last failure is younger than ServerLoginRetry: a client that comes
+// after a quiet weekend gets an attempt of its own and not Friday's error. As
+// long as clients are turned away a probe goes out by back-off, for which no
+// client waits, and its success ends the trouble. With one live backend left
+// no client is failed: the queue moves. (PgBouncer instead lets waiters wait for
 // query_wait_timeout, 120 s, or dial again only once per server_login_retry.)
 //
 // Full: PostgreSQL answered 53300. That is not a failure but a size: the pool

@@ -145,8 +145,8 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 		held := p.waiting > p.count[Dialling]
 		p.enqueue(now, c)
 		if held && !back && now < p.next {
-			// Somebody before c is held back already: what he may hope for,
-			// and when, is planned, and c's own turn and deadline come later.
+			// A client before c is held back already: the pool knows when to act
+			// for it, and c's own turn and deadline come later.
 			p.check()
 			return
 		}
@@ -270,7 +270,7 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 	p.settle(now)
 }
 
-// Close drains the pool: waiters and whoever comes after are failed, idle
+// Close drains the pool: waiters and clients that come later are failed, idle
 // backends are closed now, leased ones when they are freed, and those being
 // dialled when they arrive. The pool is empty when Counts says so. There is no
 // way back.

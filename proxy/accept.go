@@ -86,7 +86,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 	closeKindly(nc)
 }
 
-// closeKindly closes a connection that was just told something. Bytes of the peer's that nobody has read would make the system
+// closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system
 // reset the connection and take the message back, so what is there is read first.
 func closeKindly(nc net.Conn) {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -59,8 +59,8 @@ func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, e
 	return authquery.Session(asker), nil
 }
 
-// named reports whether a database where users are looked up is whichever a client has named. That it need not exist is then
-// nobody's mistake.
+// named reports whether users are looked up in the database that the client names. If that does not exist, the configuration is not at
+// fault.
 func (g *generation) named(database string) bool {
 	c := g.config
 	_, configured := c.Databases[database]

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// descriptorsMin is what weir needs to serve anybody: 3 for standard streams, 2 for each loop and for Go's poller, a listener or
+	// descriptorsMin is what weir needs to serve one client: 3 for standard streams, 2 for each loop and for Go's poller, a listener or
 	// two, a client, a backend, and a few for files, metrics and cancel requests.
 	descriptorsMin = 32
 	// descriptorsSpare are kept for cancel requests on their way to a server, metrics, files, and the logins that are refused for

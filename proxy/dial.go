@@ -103,7 +103,7 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() backend.T
 	return conn, nil
 }
 
-// ofPassword reports whether a dial failed for what weir has shown in place of a password, or for want of it.
+// ofPassword reports whether a dial failed because the server did not take what weir logs in with, or because weir has nothing.
 func ofPassword(err error) bool {
 	failure, ok := errors.AsType[*backend.DialError](err)
 	return ok && (failure.SQLState() == pgerror.CodeInvalidPassword || failure.Lacking() != nil)

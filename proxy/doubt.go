@@ -10,16 +10,16 @@ import (
 	"weir/proxy/wire"
 )
 
-// A load balancer's check logs in as far as it is let in and hangs up. It must not cost a pool, a process of the server, and a line of
-// the log, for a user or a database that may not even exist. So the first client of a pool is looked at for a moment.
+// A load balancer's check logs in as far as it can and hangs up. It must not cost a pool, a process of the server, and a line of the
+// log, for a user or a database that may not even exist. So weir watches the first client of a pool for a moment before it opens the pool.
 const (
-	// doubtTime is how long a client is in doubt that names a database: each driver does.
+	// doubtTime is how long a client is watched that names a database, as each driver does.
 	doubtTime = 30 * time.Millisecond
-	// longDoubtTime is how long one is in doubt that names no database and no setting, as HAProxy's pgsql-check.
+	// longDoubtTime is how long a client is watched that names neither a database nor a setting, as HAProxy's pgsql-check.
 	longDoubtTime = 250 * time.Millisecond
 )
 
-// stays reports whether a client whose pool is not open yet is still there a moment after its login, which it has been told of.
+// stays tells a client whose pool is not open yet that its login has succeeded, and reports whether it is still there a moment later.
 func (p *Proxy) stays(c *prelogin.Conn, result *login.Result) bool {
 	if p.router.knows(result.Database, result.User) {
 		return true

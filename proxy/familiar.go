@@ -2,8 +2,8 @@ package proxy
 
 import "time"
 
-// familiar is a user and where it has logged in from. A login from there is answered at once, whatever the time of a lookup could tell:
-// who is there knows that the user exists, or can see it log in.
+// familiar is a user and an address that it has logged in from. A login from there is answered at once, although the time then tells that
+// the user exists: a stranger at that address can see it log in anyway.
 type familiar struct{ user, from string }
 
 const (

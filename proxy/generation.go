@@ -14,8 +14,8 @@ import (
 	"weir/proxy/relay"
 )
 
-// generation is all that one configuration decides. It does not change, and is swapped whole: who asks for the present one twice may
-// get two, so what belongs together is asked of one. Its methods may be called on any goroutine.
+// generation is all that one configuration decides. It does not change, and is swapped whole. A caller that loads the present one twice
+// may get two different ones, so it loads one and asks that for everything that belongs together. Its methods may be called on any goroutine.
 type generation struct {
 	config    *config.Config
 	clientTLS *certs.Clients
@@ -46,8 +46,8 @@ type poolKey struct{ database, user string }
 
 func (k poolKey) String() string { return k.database + "/" + k.user }
 
-// databaseName is what a database is known by that a client has named. Where [databases."*"] leads every name to one database, all
-// these names are one: pools must not be as many as the names that clients think of.
+// databaseName is the name under which weir knows a database that a client has named. Where [databases."*"] leads every name to one
+// database, all these names are one: there must not be a pool for each name that a client makes up.
 func (g *generation) databaseName(name string) string {
 	if _, own := g.config.Databases[name]; !own && g.config.Databases[config.AnyDatabase].DBName != "" {
 		return config.AnyDatabase
@@ -64,7 +64,7 @@ func (g *generation) poolOf(database, user string) poolKey {
 	return key
 }
 
-// ownUser reports whether a pool is that of a database with a user of its own: the configuration alone says that it is to be there.
+// ownUser reports whether a pool is that of a database with a user of its own: the configuration alone asks for such a pool.
 func (g *generation) ownUser(key poolKey) bool {
 	d, own := g.config.Databases[key.database]
 	return own && key.database != config.AnyDatabase && d.User == key.user

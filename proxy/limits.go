@@ -27,9 +27,9 @@ func (g *generation) clientLimits(database, user string) *relay.Limits {
 	return shared
 }
 
-// scope names all that counts together against a limit on a database. A limit that the database's own section sets counts what that
-// section leads to; one of [limits] counts what leads to one database of one server, whatever the names: a second name for a database
-// is no way past its limit.
+// scope names what counts together against a limit on a database. A limit of the database's own section counts what that section leads
+// to. A limit of [limits] counts what leads to one database of one server, under any name: a second name for a database does not get
+// past its limit.
 func (g *generation) scope(setting, database string) string {
 	d, _ := g.config.Database(database)
 	if section := g.config.SetIn(setting, database, ""); strings.HasPrefix(section, "[databases.") {

@@ -11,12 +11,13 @@ import (
 	"weir/proxy/status"
 )
 
-// logins keeps the connections that are not clients yet within max_logins. When it is full, one that makes no progress makes room
-// for the next: a connection that means to log in goes on with it at once, so thousands that do not cannot keep the others out.
+// logins keeps the connections that are not clients yet within max_logins. When there are as many, one that makes no progress makes
+// room for the next. A client that means to log in goes on with its login at once, so thousands of connections that do not cannot
+// keep it out.
 //
-// Progress is a step that weir has answered. Until its first answer, which takes a whole packet, a connection makes room as soon as
-// one is needed, the oldest first; after that, once it has not gone on for stallGrace. A connection that has sent something that
-// weir has not read yet, or that waits for weir, makes none, and counts as one that has just gone on.
+// Progress is a step that weir has answered. A connection without an answer makes room as soon as room is needed, the oldest first;
+// an answer takes a whole packet. A connection with an answer makes room after it has not gone on for stallGrace. A connection that
+// has sent something that weir has not read yet, or that waits for weir, makes no room, and counts as one that has just gone on.
 type logins struct {
 	max int
 
@@ -102,8 +103,8 @@ func (e *pendingLogin) forget() {
 	}
 }
 
-// makeRoom ends the login of the connection that has made no progress for longest, if there is one that makes none. Where it is
-// not urgent, those that have just come are spared.
+// makeRoom ends the login of the connection that has made no progress for longest. It returns false if all make progress. Unless it
+// is urgent, connections that have just come are spared.
 func (s *logins) makeRoom(now time.Time, urgent bool) bool {
 	late := now.Add(-stallGrace)
 	freshLate := late

@@ -57,6 +57,44 @@ func TestClientDiesInQuery(t *testing.T) {
 	}
 }
 
+// A client that is killed in a long query gives its backend back in seconds: the query is cancelled, and what is pipelined after it. The
+// queries here outlast the test.
+func TestQueriesOfAKilledClientAreCancelled(t *testing.T) {
+	killed := map[string]func(*wireClient){
+		"FIN": func(c *wireClient) { _ = c.netConn().Close() },
+		"RST": (*wireClient).reset,
+	}
+	const slow = "SELECT pg_sleep(3000)"
+	bothWays(t, func(t *testing.T, start starter) {
+		d := database(t)
+		w := start(t, d, "[pool]\npool_size = 1")
+		for way, kill := range killed {
+			t.Run(way, func(t *testing.T) {
+				c, next := enter(t, w, d), enter(t, w, d)
+				c.SendBytes(append(queryBytes(slow), queryBytes(slow)...))
+				expectActive(t, w, 1)
+				kill(c)
+				next.Query("SELECT 1")
+			})
+		}
+	})
+}
+
+// What a client asked for before it said goodbye is carried out, even if it does not wait for the answer.
+func TestQueryBeforeAGoodbyeIsCarriedOut(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE TABLE book (title text)")
+	w := start(t, d, "[pool]\npool_size = 1")
+	c, next := enter(t, w, d), enter(t, w, d)
+	// Longer than it takes to find out that the client is not there any more.
+	c.SendBytes(append(queryBytes("INSERT INTO book SELECT 'kept' FROM pg_sleep(3)"), encode(t, &pgproto3.Terminate{})...))
+	expectActive(t, w, 1)
+	c.Vanish()
+	if got := next.Query("SELECT count(*) FROM book"); got != "1" {
+		t.Errorf("%s rows, want 1", got)
+	}
+}
+
 func TestClientThatDiesWhileItWaitsLeavesTheQueueAtOnce(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 1")

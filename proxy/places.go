@@ -8,10 +8,9 @@ import (
 	"weir/proxy/relay"
 )
 
-// places counts backends over all pools against max_db_connections and max_user_connections. A pool that is refused a place does
-// not wait for another's idle timeout, as with PgBouncer: an idle backend of a rival is closed at once, and where all are busy
-// the rival that has the most gives up one when it is next released. A place that comes free is kept for the pool that has
-// waited longest.
+// places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
+// backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
+// gives up the one that is released next. A place that comes free is kept for the pool that has waited longest.
 type places struct {
 	mu      sync.Mutex
 	holders map[holder]*claim
@@ -21,7 +20,7 @@ type places struct {
 	waiting []holder // refused, oldest first
 }
 
-// holder is who may hold places: a *relay.Lane, or a *ownPlace. Its methods may be called on any goroutine and do not block.
+// holder may hold places: a *relay.Lane, or a *ownPlace. Its methods may be called on any goroutine and do not block.
 type holder interface {
 	// Nudge says that there is a place, after one was refused.
 	Nudge()

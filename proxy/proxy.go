@@ -1,5 +1,5 @@
-// Package proxy is weir as a whole: it listens, logs clients in, finds each one's pool and hands it to the event loop on which
-// that pool lives; it counts what spans pools, answers for the state of all of them, and ends in good order.
+// Package proxy is weir as a whole. It listens, logs clients in, finds the pool of each and hands the client to the event loop on which
+// that pool lives. It counts what spans pools, tells the state of all of them, and ends in good order.
 //
 // Connections are accepted and logged in on the loops, as coroutines (package prelogin); then they belong to an engine (package
 // relay). Dials and HTTP are ordinary goroutines. It may import everything below proxy, and nothing outside of weir but the
@@ -120,7 +120,7 @@ func loopCount(configured, cores int) int {
 	}
 }
 
-// follow makes a generation the present one, for all parts: who comes from now on is served as it says.
+// follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
 	g.login = p.loginOptions(g)
 	p.current.Store(g)
@@ -237,7 +237,7 @@ func (p *Proxy) Stop() {
 	<-p.stopped
 }
 
-// endLogins accepts nobody any more and ends the logins that are under way.
+// endLogins accepts no more connections and ends the logins that are under way.
 func (p *Proxy) endLogins() {
 	p.listenersOnce.Do(func() {
 		for _, d := range p.accepting {
@@ -251,7 +251,7 @@ func (p *Proxy) endLogins() {
 	})
 }
 
-// waitedForEvery is how often a drain tells whom it waits for.
+// waitedForEvery is how often a drain logs which clients it waits for.
 const waitedForEvery = time.Minute
 
 // Drain stops accepting and lets clients go on for drain_timeout; then each is sent away with 57P01 as soon as it is in no

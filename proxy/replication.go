@@ -16,7 +16,8 @@ import (
 )
 
 // replicate serves a client that asks for replication: it gets a backend of its own, which is dialled with the client's startup
-// parameters, outside of the pools and within the limits over them, and which ends with it. c is in nobody's hands behind it.
+// parameters, outside of the pools and within the limits over them, and which ends with it. c is closed or handed over when replicate
+// returns.
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
@@ -67,7 +68,7 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
 
-// dialReplication waits for a place, and for its turn among those who dial, and logs in to the server as the client wants it. On a
+// dialReplication waits for a place, and for its turn to dial, and logs in to the server as the client wants it. On a
 // goroutine of its own.
 func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings []session.Setting, hungUp func() bool) (*backend.Conn, *pgerror.Error) {
 	g := p.current.Load()

@@ -40,7 +40,7 @@ type replications struct {
 	bySlot map[uint32]*replication
 	next   uint32
 	totals map[poolKey]*replicationTotals
-	gone   chan struct{} // closed when the last one is, while somebody waits for that
+	gone   chan struct{} // closed when the last one ends; nil while no caller waits for that
 }
 
 // replicationTotals are of connections that have ended, by the names that clients gave.
@@ -57,8 +57,8 @@ func newReplications(index int, secrets *cancelkey.Stretcher) *replications {
 	return &replications{index: index, secrets: secrets, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
 }
 
-// enter counts a new one in, and returns what its client is greeted with: behind what is owed from the login what the server has
-// said at its own, with weir's key in place of the server's.
+// enter counts a new one in, and returns what its client is greeted with: what is owed from the login, and after it what the server has
+// said at weir's login, with weir's key in place of the server's.
 func (s *replications) enter(r *replication, owed []byte) []byte {
 	s.mu.Lock()
 	for s.bySlot[s.next] != nil {
@@ -139,7 +139,7 @@ func (s *replications) leave(r *replication) {
 const cancelTimeout = 10 * time.Second
 
 // cancel asks the server to cancel what the backend of the client with that key is doing, and returns when the server has had the
-// request. A backend has one client only, so a request that comes late hits nobody else.
+// request. A backend has one client only, so a request that comes late hits no other client.
 func (s *replications) cancel(ctx context.Context, slot uint32, secret []byte) {
 	r := s.byKey(slot, secret)
 	if r == nil {

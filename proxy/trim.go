@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// trimAfter is how many logins leave behind enough to be worth a collection: each some 20 KiB of stacks, buffers and
+	// trimAfter is how many logins leave enough garbage to be worth a collection: each some 20 KiB of stacks, buffers and
 	// connections that the client does not need once it is on its loop.
 	trimAfter = 100
 	// trimDelay is how long there must have been no login: the collection of a storm waits for its end.

@@ -13,7 +13,7 @@ type turns struct {
 	open map[string]*dialling // by section; those in use
 }
 
-// dialling is who dials for one section, or waits to.
+// dialling are the dials for one section, under way and waiting.
 type dialling struct {
 	free  chan struct{} // one for each dial that may begin
 	users int           // guarded by turns.mu

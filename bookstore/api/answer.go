@@ -17,7 +17,7 @@ import (
 	"weir/bookstore"
 )
 
-// retryAfter is what a caller is told to wait when the database is busy: a full house empties within a request's time.
+// retryAfter is what a caller is told to wait when the database is busy: a full pool empties within a request's time.
 const retryAfter = time.Second
 
 // reply is an answer that is not simply JSON with status 200.

@@ -125,7 +125,7 @@ func (r *Report) sections() []section {
 	all := []section{
 		{"Over the number of clients", []figure{
 			newFigure("Failed requests", "", r.errorsChart()),
-			newFigure("Answered requests", "Successes only. A pooler adds no CPU; it must not lose any.", r.throughputChart()),
+			newFigure("Answered requests", "Successes only. A pooler makes no core faster, and takes a part of them; it must not lose requests.", r.throughputChart()),
 			newFigure("Latency", "Of answered requests; failures are left out, for they would flatter.", r.latencyChart()),
 			newFigure("Sessions", "Backends of clients, the most that were seen.", r.sessionsChart()),
 			newFigure("Memory", "All of the server's processes, page tables included, at most.", r.memoryChart()),

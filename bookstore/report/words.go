@@ -126,7 +126,7 @@ func (r *Report) proxiedErrors(rows []Row) string {
 		return fmt.Sprintf("Through %s, %s of %s requests failed: %s.", name, count(failed), count(requests), kinds)
 	}
 	top := rows[len(rows)-1]
-	text := fmt.Sprintf("Through %s, none of %s requests failed: no more than %s served up to %s, and whoever found all of them busy "+
+	text := fmt.Sprintf("Through %s, none of %s requests failed: no more than %s served up to %s, and a client that found all of them busy "+
 		"waited for the next free one", name, count(requests), plural(int(peak(rows, backends)), "backend"), plural(top.Clients, "client"))
 	if top.Wait != nil && top.Wait.Count > 0 {
 		text += fmt.Sprintf(", with %s on average %s", plural(top.Clients, "client"), latency(top.Wait.Mean))
@@ -134,7 +134,7 @@ func (r *Report) proxiedErrors(rows []Row) string {
 	return text + "."
 }
 
-// observers is how many places whoever counts the sessions takes, besides those counted.
+// observers is how many places the program that counts the sessions takes itself.
 const observers = 1
 
 func (r *Report) connections(direct []Row) string {
@@ -217,7 +217,7 @@ func (r *Report) limits() string {
 	if !r.Setup.Private {
 		cores = "the cores are as many as before"
 	}
-	return fmt.Sprintf("A pooler adds no CPU: %s, so with more clients each waits longer, whichever way it goes, and a slow query stays slow. "+
+	return fmt.Sprintf("A pooler makes no core faster: %s, so with more clients each waits longer, whichever way it goes, and a slow query stays slow. "+
 		"It takes away the refusals, the memory, and the work of opening backends and switching between them.", cores)
 }
 

@@ -114,7 +114,7 @@ func (s *Store) Ready(ctx context.Context) error {
 }
 
 // Superuser says whether the shop's role is one. It should not be: superusers take the places that PostgreSQL reserves
-// for whoever has to look into a full house.
+// for administrators who look into a full server.
 func (s *Store) Superuser(ctx context.Context) (yes bool, err error) {
 	err = s.sync.QueryRowContext(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&yes)
 	return yes, classify(err)

@@ -52,7 +52,7 @@ func (d *database) prepare(ctx context.Context, log *slog.Logger, seeding *store
 		}
 	}
 	if yes, err := books.Superuser(ctx); err == nil && yes {
-		log.Warn("the shop's role is a superuser: it takes the places that PostgreSQL keeps for whoever must look into a full house")
+		log.Warn("the shop's role is a superuser: it takes the places that PostgreSQL keeps for administrators")
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	}
 	if c.Secret == "" {
 		c.Secret = token.RandomSecret()
-		log.Info("no secret is set: whoever is logged in will not be after a restart")
+		log.Info("no secret is set: a restart logs all readers out")
 	}
 	if _, err := token.New(c.Secret); err != nil {
 		return err

@@ -12,7 +12,7 @@ type commandLine struct {
 	CPU      cpuFlags      `cmd:"" name:"cpu" help:"CPU time of the proxy per transaction, under pgbench -S."`
 	Idle     idleFlags     `cmd:"" help:"Memory of idle logged-in clients."`
 	Fair     fairFlags     `cmd:"" help:"Waits of many clients on few backends."`
-	Slow     slowFlags     `cmd:"" help:"Memory behind a slow client, and in front of a slow server."`
+	Slow     slowFlags     `cmd:"" help:"Memory while a client, or the server, is slow."`
 	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
 	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
 

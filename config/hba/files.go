@@ -35,7 +35,7 @@ const (
 	depthMax = 10
 	// bytesMax bounds all files that one names, together: a file that is named in a hundred rules is read a hundred times.
 	bytesMax = 4 << 20
-	// problemsMax bounds what one file, most likely the wrong one, makes somebody read.
+	// problemsMax bounds what one file, most likely the wrong one, makes an operator read.
 	problemsMax = 50
 )
 

@@ -79,8 +79,8 @@ func (p *lineParser) mapping() (name string, m mapping, ok bool) {
 	return first.text, m, true
 }
 
-// Allows tells whether somebody whom the system or a certificate calls so may come in as user. Without a map's name everybody
-// may as himself only.
+// Allows reports whether a client that the system or a certificate calls system may log in as user. Without a map's name the two must be
+// the same.
 func (m *Maps) Allows(name, system, user string) bool {
 	if name == "" {
 		return system == user

@@ -27,7 +27,7 @@ func compile(text string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// sameEscapes are the letters and digits that mean the same behind a backslash.
+// sameEscapes are the letters and digits that mean the same after a backslash.
 const sameEscapes = "dDsSwWafnrtvA"
 
 // common refuses what only one of the two dialects has, or what they disagree on.

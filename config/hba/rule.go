@@ -11,7 +11,7 @@ import (
 // Method is how a rule has its clients prove who they are.
 type Method uint8
 
-// The methods of PostgreSQL that weir has. Reject is the zero value: what nobody has allowed is refused.
+// The methods of PostgreSQL that weir has. Reject is the zero value: what no rule allows is refused.
 const (
 	Reject   Method = iota
 	Trust           // no proof
@@ -59,7 +59,7 @@ type Rule struct {
 	File   string // where it stands: the file that has it, which need not be the first one
 	Line   int
 	Method Method
-	// Map is the map of pg_ident.conf that says who may be whom; "" is everybody as himself. For Peer and certificates.
+	// Map is the map of pg_ident.conf that says who may log in as which user; "" is each as itself. For Peer and certificates.
 	Map        string
 	ClientCert ClientCert
 	ClientName ClientName
@@ -129,7 +129,7 @@ func (p *lineParser) one(what string) (token, bool) {
 func (p *lineParser) several(what string) (field, bool) {
 	if p.next == len(p.line) {
 		last := p.line[len(p.line)-1]
-		p.problem(last[len(last)-1].at, "the line ends behind %q; want a %s", last[len(last)-1].text, what)
+		p.problem(last[len(last)-1].at, "the line ends after %q; want a %s", last[len(last)-1].text, what)
 		return nil, false
 	}
 	p.next++
@@ -210,7 +210,7 @@ func (p *lineParser) method(r *Rule, t token) bool {
 	return true
 }
 
-// options reads what stands behind the method: name=value.
+// options reads what follows the method: name=value.
 func (p *lineParser) options(r *Rule) bool {
 	ok := true
 	for ; p.next < len(p.line); p.next++ {

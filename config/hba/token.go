@@ -115,7 +115,7 @@ func (s *scanner) split(l logicalLine, depth int) line {
 }
 
 // wordScanner takes a line apart: next_token of PostgreSQL's src/backend/libpq/hba.c, save that a comma may stand
-// behind blanks, as PgBouncer's users write it.
+// after blanks, as PgBouncer's users write it.
 type wordScanner struct {
 	text string
 	i    int

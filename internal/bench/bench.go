@@ -1,5 +1,5 @@
 // Package bench measures weir beside PgBouncer: CPU time per transaction, memory per idle client, fairness of the
-// queue, memory behind a slow reader, and the price of a connect.
+// queue, memory while a peer is slow, and the price of a connect.
 //
 // A Lab owns a private PostgreSQL and starts targets (proxies in front of it). A suite runs its targets in
 // interleaved rounds (A B, B A, ...), so that a noisy neighbour hits all of them, and reports medians and ratios of
@@ -86,7 +86,7 @@ func (l *Lab) prepare(ctx context.Context) error {
 	return l.fillPgbench(ctx)
 }
 
-// certify makes the proxies' certificate, which whoever runs them may read.
+// certify makes the proxies' certificate, which the account that runs them may read.
 func (l *Lab) certify() {
 	ca := testca.New("weirbench")
 	cert, key := ca.Localhost().Write(l.dir, "proxy")

@@ -141,7 +141,7 @@ func fairTurn(ctx context.Context, t *target, opts FairOptions) (FairSample, err
 			turns[i] = c.loop(ctx, request, end)
 		})
 	}
-	end = time.Now().Add(opts.Duration) // read behind the gate only
+	end = time.Now().Add(opts.Duration) // read after the gate has opened only
 	close(gate)
 	wg.Wait()
 	if err := ctx.Err(); err != nil {

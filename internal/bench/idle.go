@@ -29,10 +29,10 @@ type IdleSample struct {
 // perClient is growth over Before, in bytes per client.
 func (s IdleSample) perClient(now int64) float64 { return float64(now-s.Before) / float64(s.Clients) }
 
-// idleGoal: a struct, a descriptor and nothing else. A socket's own memory is the kernel's and in nobody's Pss.
+// idleGoal: a struct, a descriptor and nothing else. A socket's own memory is the kernel's and in no process's Pss.
 var idleGoal = &goal{bound: 1024, format: "%.0f"}
 
-// idleTLSGoal: with TLS there are keys and what the handshake leaves behind.
+// idleTLSGoal: with TLS there are keys and what the handshake leaves.
 var idleTLSGoal = &goal{bound: 24 << 10, format: "%.0f"}
 
 // Idle measures the memory that idle clients cost. Every turn has a fresh process, for memory once grown stays.

@@ -22,7 +22,7 @@ func parseCPU(stat string) (time.Duration, error) {
 	fields := strings.Fields(stat[end+1:])
 	const utime, stime = 14 - 3, 15 - 3 // numbered from 1 in proc(5); the first one here is field 3
 	if len(fields) <= stime {
-		return 0, fmt.Errorf("stat has %d fields behind the command", len(fields))
+		return 0, fmt.Errorf("stat has %d fields after the command", len(fields))
 	}
 	var ticks int64
 	for _, field := range fields[utime : stime+1] {

@@ -63,7 +63,7 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%d cores, %s, %s, %s; %s", m.Cores, m.CPU, m.Kernel, m.Go, strings.Join(m.Versions, ", "))
 }
 
-// CommandLine is how a reader repeats the run. Paths are cut to their last part: those of this machine help nobody.
+// CommandLine is how a reader repeats the run. Paths are cut to their last part: those of this machine help no reader.
 func CommandLine(args []string) string {
 	words := []string{"go", "run", "./cmd/weirbench"}
 	for _, arg := range args {

@@ -63,7 +63,7 @@ func transfers() []transfer {
 // rowBytes is the length of a row's text in bulk transfers.
 const rowBytes = 1000
 
-// Slow measures the memory behind a peer that does not keep up. Every turn has a fresh process.
+// Slow measures the memory that a peer costs which does not keep up. Every turn has a fresh process.
 func (l *Lab) Slow(ctx context.Context, opts SlowOptions) (Result, error) {
 	table := Table{Columns: []string{"transfer", "target", "bytes", "took", "Pss before", "growth", "goal"}}
 	all := map[string]map[string][]SlowSample{}
@@ -82,7 +82,7 @@ func (l *Lab) Slow(ctx context.Context, opts SlowOptions) (Result, error) {
 	}
 	return Result{
 		Suite: "slow",
-		Title: "Memory behind a slow peer",
+		Title: "Memory while a peer is slow",
 		About: fmt.Sprintf("Results are read in small pieces with pauses for %v and then at full speed; COPY in meets a trigger that sleeps "+
 			"for %v. Peak of the proxy's Pss, read every %v, over that before the transfer.", opts.Stall, opts.Stall, pssLook),
 		Table:   table,

@@ -29,7 +29,7 @@ func percentile[T ~int64 | ~float64](sorted []T, p float64) float64 {
 }
 
 // jain is Jain's fairness index, (Σx)² / (n Σx²): 1 when all got the same, 1/n when one got everything. NaN of none;
-// 1 when nobody got anything, for then nobody was preferred.
+// 1 when none got anything, for then none was preferred.
 func jain(shares []float64) float64 {
 	if len(shares) == 0 {
 		return math.NaN()

@@ -123,7 +123,7 @@ const (
 // start runs a program in front of the lab's PostgreSQL and returns when it has answered a query.
 func (l *Lab) start(ctx context.Context, p Program, opts targetOptions) (*target, error) {
 	var err error
-	for range portTries { // somebody may take the port between our look and the target's bind
+	for range portTries { // another process may take the port between our look and the target's bind
 		var t *target
 		if t, err = l.tryStart(ctx, p, opts); err == nil {
 			return t, nil
@@ -249,7 +249,7 @@ func (t *target) waitReady(ctx context.Context, scram bool) error {
 }
 
 // stop ends the process: SIGINT is PgBouncer's fast shutdown in one version and a slow one in another, SIGTERM weir's
-// drain, and nobody waits for their clients here. Calling it again does nothing.
+// drain, and this package does not wait for their clients. Calling it again does nothing.
 func (t *target) stop() {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		_ = syscall.Kill(t.pid, signal)

@@ -9,8 +9,8 @@ import (
 
 // door is the address that the proxy listens at, open or refusing. While it
 // refuses, a TCP port is held by a socket that is bound but does not listen:
-// the kernel answers a connect with a reset, and nobody else can take the
-// port. For a unix socket the file stays behind without a listener, as after
+// the kernel answers a connect with a reset, and no other process can take
+// the port. For a unix socket the file stays there without a listener, as after
 // a crash of its server. Under the proxy's lock.
 type door struct {
 	addr     net.Addr

@@ -16,7 +16,7 @@ import (
 )
 
 // aptInstall installs Debian's or Ubuntu's package. The package would also create and start a server for the whole
-// machine, which nobody asked for here: a drop-in, removed afterwards, tells it not to.
+// machine, which is not wanted here: a drop-in, removed afterwards, tells it not to.
 func aptInstall(ctx context.Context, progress func(string)) error {
 	apt, err := exec.LookPath("apt-get")
 	if err != nil {

@@ -113,7 +113,7 @@ func writeSettings(data string, settings map[string]string) error {
 }
 
 // owns says whether path is a private folder of the server's user. Temporary folders are open to all, so a folder of
-// the right name may be somebody else's.
+// the right name may be another account's.
 func (r runAs) owns(path string) bool {
 	st, err := os.Lstat(path)
 	if err != nil || !st.IsDir() || st.Mode().Perm() != 0o700 {

@@ -4,7 +4,7 @@
 // (initdb.go), starts the server on a free loopback port and on a unix socket in its own folder, and takes all of it
 // away again, also when the program that started it is killed (process.go).
 //
-// Owner: whoever called Start; methods may be called from any goroutine, Stop and Restart one at a time. It is
+// Owner: the caller of Start; methods may be called from any goroutine, Stop and Restart one at a time. It is
 // support code: pool, config and proxy never import it, and it imports nothing of weir.
 package pgserver
 
@@ -51,7 +51,7 @@ type Options struct {
 	Progress func(string)
 }
 
-// defaultSettings make a server that is quick to change and may lose everything: nobody wants its data back.
+// defaultSettings make a server that is quick to change and may lose everything: its data is thrown away.
 func defaultSettings() map[string]string {
 	return map[string]string{
 		"fsync":              "off",
@@ -83,7 +83,7 @@ const (
 	portTries     = 5
 )
 
-// errPortTaken means that somebody took the port between our look and the server's bind. Another port may do.
+// errPortTaken means that another process took the port between our look and the server's bind. Another port may do.
 var errPortTaken = errors.New("port was taken")
 
 // Start finds or gets PostgreSQL, makes a fresh data folder and runs a server in it. It returns when the server takes

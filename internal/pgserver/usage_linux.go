@@ -14,7 +14,7 @@ import (
 
 // UsageOf adds up what a process and all its descendants use (proc(5)): memory as proportional set size, in which
 // private pages count in full and shared pages by the share of each process that maps them. Processes that end while
-// it looks count nothing; a root that is gone is an error, and so is one that belongs to somebody else.
+// it looks count nothing; a root that is gone is an error, and so is one of another account.
 func UsageOf(pid int) (Usage, error) {
 	sum, err := processUsage(pid)
 	if err != nil {
@@ -109,7 +109,7 @@ func parseCPU(stat string) (time.Duration, error) {
 	fields := strings.Fields(stat[end+1:])
 	const utime, cstime = 14 - 3, 17 - 3 // numbered from 1 in proc(5); the first one here is field 3
 	if len(fields) <= cstime {
-		return 0, fmt.Errorf("stat has %d fields behind the command", len(fields))
+		return 0, fmt.Errorf("stat has %d fields after the command", len(fields))
 	}
 	var ticks int64
 	for _, field := range fields[utime : cstime+1] {

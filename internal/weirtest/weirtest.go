@@ -179,7 +179,7 @@ query_wait_timeout = %q
 	return <-started
 }
 
-// free is an address for weir; whoever takes it in between makes the start fail.
+// free is an address for weir; if another process takes it in between, the start fails.
 func free() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

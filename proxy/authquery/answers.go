@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// How many answers are kept. Names that do not exist have room of their own: whoever tries many must not push out the answers
-// of those that do.
+// How many answers are kept. Names that do not exist have room of their own: a client that tries many must not push out the
+// answers of those that do.
 const (
 	knownMax   = 10_000
 	unknownMax = 1_000

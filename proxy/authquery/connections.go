@@ -12,7 +12,7 @@ const (
 	// connectionsMax bounds the connections to all sources together, and with them the lookups at a time. Each takes one of
 	// the server's max_connections.
 	connectionsMax = 4
-	// idleTimeout is when a connection that nobody needs is given back to the server.
+	// idleTimeout is when a connection that no lookup needs is closed.
 	idleTimeout = time.Minute
 	// ageMax ends a connection although it is needed, so that one that leads to a former primary does not live for ever.
 	ageMax = 10 * time.Minute

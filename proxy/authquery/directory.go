@@ -22,7 +22,7 @@ const (
 	// refreshAfter is how old an answer must be before a failed login makes it out of date: guessing passwords must not cost
 	// the server a query a guess.
 	refreshAfter = time.Second
-	// troublePause is how long nobody tries again after a connection could not be had; all who come meanwhile get its error.
+	// troublePause is how long no connection is tried after one could not be had; lookups in that time get its error.
 	troublePause = time.Second
 	// userBytesMax bounds a name. PostgreSQL's own end after 63 bytes.
 	userBytesMax = 255
@@ -51,15 +51,15 @@ type Reason uint8
 
 // The reasons.
 const (
-	ForLogin    Reason = iota // somebody claims to be the user
+	ForLogin    Reason = iota // a client claims to be the user
 	ForFailure                // a login has just failed against the last answer: unless that is fresh, the user is looked up anew
-	ForFamiliar               // somebody claims to be the user from where the user has logged in: a kept answer need not take its time
+	ForFamiliar               // a client claims to be the user from where the user has logged in: a kept answer need not take its time
 )
 
 // Answer is what was found.
 type Answer struct {
 	Known  bool
-	Stored config.Secret // not set: there is no password, so nobody gets in with one
+	Stored config.Secret // not set: there is no password, so no login with one succeeds
 	Why    string        // for the log: why no user can be known here; or empty
 }
 
@@ -93,7 +93,7 @@ type Totals struct {
 	Kept    uint64 // answered from memory
 	Found   uint64 // asked of a server, which knows the user
 	Unknown uint64 // asked of a server, which does not, or which has no such database
-	Failed  uint64 // nobody could say, now or just before
+	Failed  uint64 // the lookup had no answer, now or just before
 }
 
 // Totals are those since the start.

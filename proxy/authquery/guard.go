@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Where the configuration names the database of the lookups, its operator has chosen whom to believe. Where only a client has named it
-// ([databases."*"] without auth_dbname), that may be anybody's database: whoever can create a function in it that the query calls would
-// answer for every user, and act as auth_user. So there a query that names something outside of pg_catalog runs only if no ordinary role
-// can create anything. What pg_catalog has is the same everywhere.
+// Where the configuration names the database of the lookups, its operator has chosen which database to believe. Where only a client has
+// named it ([databases."*"] without auth_dbname), any role may own that database. A role that can create a function in it that the
+// query calls would answer for every user, and act as auth_user. So there a query that names something outside of pg_catalog runs only
+// if no ordinary role can create anything. What pg_catalog has is the same everywhere.
 
 // openQuery finds a role that is neither a superuser nor the one that asks, $1, and can create something in the database: as its owner,
 // or in one of its schemas. PostgreSQL 15 and later give the schema public to pg_database_owner, which stands for the owner.
@@ -34,7 +34,7 @@ const openQuery = `SELECT $1::pg_catalog.text, (
 type openToOthers struct{ database, role string }
 
 func (e *openToOthers) Error() string {
-	return fmt.Sprintf("nobody is looked up in database %q, which only the client has named and where %s can create what auth_query names; "+
+	return fmt.Sprintf("no user is looked up in database %q, which only the client has named and where %s can create what auth_query names; "+
 		"set auth_dbname, or name the database in [databases]", e.database, e.role)
 }
 
@@ -50,7 +50,7 @@ func guard(ctx context.Context, c Conn, s Source) error {
 	case answer.Stored.IsSet():
 		return &openToOthers{s.Database, answer.Stored.Reveal()}
 	case !answer.Known: // never: the row is there
-		return &openToOthers{s.Database, "somebody"}
+		return &openToOthers{s.Database, "an unknown role"}
 	}
 	return nil
 }

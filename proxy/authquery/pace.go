@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// pace makes an answer that is at hand take as long as one that must be looked up. Else whoever measures a login's first answer
-// could tell users who log in often, and those of files, from others and from names that do not exist: he would see whether
-// their answers were kept, by himself or by the users' own logins.
+// pace makes an answer that is at hand take as long as one that must be looked up. Otherwise a client that measures a login's first
+// answer could tell users who log in often, and those of files, from others and from names that do not exist: it would see whether
+// their answers were kept, for its own logins or for the users'.
 //
 // It draws from what the last lookups took, so that not only the mean is the same. Logins get no slower by it than they would be
-// without a cache. Only who has logged in as the user from the same address before is answered at once (ForFamiliar): what a stranger
-// there can learn is that.
+// without a cache. Only a client that comes from an address from which the user has logged in before is answered at once (ForFamiliar): a
+// stranger there can learn that.
 type pace struct {
 	last [16]time.Duration
 	n    int // noted so far

@@ -48,7 +48,7 @@ func (asking) failed(err error) (Answer, error) {
 		return Answer{}, fmt.Errorf("auth_query: %w", err)
 	}
 	switch server.Code {
-	case "22021", "22P05": // the name is none in the database's encoding, so nobody has it
+	case "22021", "22P05": // the name is none in the database's encoding, so no user has it
 		return Answer{}, nil
 	case "42P01", "42883", "42704": // no such table, function or type
 		if !strings.Contains(server.Message, ".") {

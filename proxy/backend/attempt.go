@@ -49,7 +49,8 @@ func (a *attempt) run(ctx context.Context) (*Conn, error) {
 	return nil, err
 }
 
-// endWith makes what blocks on nc fail as soon as ctx ends. What it returns undoes that, and returns false if it is too late.
+// endWith makes calls that block on nc fail as soon as ctx ends. The function that it returns undoes that, and returns false if it is too
+// late.
 func endWith(ctx context.Context, nc net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 }
@@ -116,7 +117,7 @@ func (a *attempt) conn() *Conn {
 var errDeclined = errors.New("the server offers no TLS, and sslmode in [server_tls] demands it")
 
 // encrypt asks the server on nc for TLS, and does the handshake of top, which is on nc. It reads one byte in clear text: what
-// somebody in between has put in after that is no TLS, and ends the handshake.
+// a machine in between has put in after that is no TLS, and ends the handshake.
 func encrypt(nc net.Conn, top *tls.Conn) error {
 	if _, err := nc.Write(wire.AppendSSLRequest(nil)); err != nil {
 		return err
@@ -131,7 +132,7 @@ func encrypt(nc net.Conn, top *tls.Conn) error {
 	case 'N':
 		return errDeclined
 	case wire.ServerErrorResponse:
-		// Its text could be anybody's, so it is not shown, as in libpq.
+		// A machine in between could have sent its text, so it is not shown, as in libpq.
 		return errors.New("the server answers a request for TLS with an error")
 	}
 	return fmt.Errorf("the server answers %q to a request for TLS", answer[0])

@@ -12,8 +12,8 @@ import (
 	"weir/proxy/wire"
 )
 
-// auth answers the server's questions for a password, with one or with what there is in place of one. It is asked once: a server
-// that has an answer and asks again wants what it should not have.
+// auth answers the server's question for a password, with the password or with a substitute. It answers once: a server that has an
+// answer and asks again wants what it must not get.
 type auth struct {
 	target      *Target
 	certificate *x509.Certificate // the server's; nil without TLS

@@ -183,10 +183,10 @@ func TestServerMustProveItself(t *testing.T) {
 		want   string // of the cause; "" is a login
 	}{
 		"right":             {saslServer{v: v}, ""},
-		"another verifier":  {saslServer{v: wrong}, "somebody in between"},
+		"another verifier":  {saslServer{v: wrong}, "a machine in between"},
 		"no proof":          {saslServer{v: v, final: func(string) string { return "" }}, "before it had proved"},
 		"an error":          {saslServer{v: v, final: func(string) string { return "e=invalid-proof" }}, "invalid-proof"},
-		"nonsense at last":  {saslServer{v: v, final: func(string) string { return "v=" }}, "somebody in between"},
+		"nonsense at last":  {saslServer{v: v, final: func(string) string { return "v=" }}, "a machine in between"},
 		"nonsense at first": {saslServer{v: v, first: func(string) string { return "r=x" }}, "malformed"},
 		"another nonce":     {saslServer{v: v, first: func(s string) string { return "r=x" + s[2:] }}, "nonce"},
 	} {

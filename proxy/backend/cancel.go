@@ -15,7 +15,7 @@ import (
 // returns once the server has closed the request's connection: by then the
 // signal has been sent, though the backend may not have acted on it yet. Until
 // then the backend must not go to another client, whose query the signal could
-// hit. An error means that nobody knows whether the signal was sent or will be.
+// hit. After an error it is not known whether the signal was sent or will be.
 // All of it ends with ctx; the target's ConnectTimeout does not count.
 func Cancel(ctx context.Context, t Target, pid uint32, secret []byte) error {
 	ways, request := t.ways(), wire.AppendCancelRequest(nil, pid, secret)

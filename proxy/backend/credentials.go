@@ -10,7 +10,7 @@ import (
 	"weir/proxy/scram"
 )
 
-// Substitutes are what weir may log in with where nobody has told it the password.
+// Substitutes are what weir may log in with where it was not told the password.
 type Substitutes struct {
 	MD5      config.Secret // "md5" and 32 digits, as stored; serves a server that asks for md5
 	Keys     []scram.Keys  // from proofs of clients; the one of the server's own verifier serves
@@ -18,8 +18,8 @@ type Substitutes struct {
 }
 
 // CredentialError is a login that ended because the server asks for what weir does not
-// have. Another try is of no use until a client has logged in, or somebody has changed
-// something.
+// have. Another try is of no use until a client has logged in, or the configuration or
+// the server's password has changed.
 type CredentialError struct {
 	User  string
 	Asked string // the method

@@ -1,10 +1,10 @@
-// Package backend connects to PostgreSQL, logs in, and gives what is then a connection at rest between two messages. It also
-// sends cancel requests, and asks a server questions of weir's own.
+// Package backend connects to PostgreSQL, logs in, and returns a connection at rest between two messages. It also sends cancel
+// requests, and asks a server questions of weir's own.
 //
 // It is ordinary blocking code for a goroutine per dial, and knows neither loops nor pools. Steps of a login, a file each:
 // dial.go (which attempts), attempt.go (connect, encrypt), login.go (startup, parameters, key), auth.go (passwords),
-// messages.go (what the server sends). It may import wire, socket, certs, scram, pgerror, cancelkey, config and session (for
-// the name and value of a setting).
+// messages.go (what the server sends). It may import wire, socket, certs, scram, config and session (for the name and
+// value of a setting).
 package backend
 
 import (
@@ -87,7 +87,7 @@ func (t Target) minor() uint16 {
 }
 
 // Conn is a backend that has logged in, outside a transaction. It was read up to the ReadyForQuery of its login and not one
-// byte further: Net has the rest still, or TLS.
+// byte further: the rest is still in Net, or in TLS.
 type Conn struct {
 	Net        net.Conn          // *net.TCPConn or *net.UnixConn, without a deadline
 	TLS        *socket.Adapter   // what is on top of Net; nil: plain text

@@ -17,10 +17,10 @@ import (
 type Kind uint8
 
 const (
-	// Unreachable: no connection, no PostgreSQL behind it, or a server that is
+	// Unreachable: no connection, no PostgreSQL at its end, or a server that is
 	// starting, stopping or short of something. It may work in a moment.
 	Unreachable Kind = iota
-	// Refused: the server said no, and will until somebody changes something: a
+	// Refused: the server said no, and will until something is changed: a
 	// password, a database, a right.
 	Refused
 	// Full: the server has no place left (53300), or the database or the role.
@@ -115,8 +115,8 @@ func (t Target) fail(err error) *DialError {
 	return e
 }
 
-// ofEncryption tells whether one side does not want the other as its TLS is, which
-// lasts until somebody changes something.
+// ofEncryption reports whether one side refuses the TLS of the other, which
+// lasts until a certificate or a setting is changed.
 func ofEncryption(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true

@@ -123,7 +123,7 @@ func TestAnswerToTheRequestForTLS(t *testing.T) {
 		errorOf("SFATAL", "C08P01", "Msend money"): "answers a request for TLS with an error",
 		"X": "answers 'X' to a request for TLS",
 		"":  "the server closed the connection",
-		// In clear after the yes: somebody in between would have his bytes taken for the server's (CVE-2021-23222).
+		// In clear after the yes: a machine in between would have its bytes taken for the server's (CVE-2021-23222).
 		"S" + authOK + keyData + ready: "first record does not look like a TLS handshake",
 	} {
 		to := serve(t, func(nc net.Conn) {
@@ -147,7 +147,7 @@ func TestLiarGetsNoSecondTry(t *testing.T) {
 		s.run(t, nc)
 	})
 	to.TLS, to.Password = serverTLS(t, config.TLS{SSLMode: config.SSLPrefer}), appPassword
-	expectFailure(t, to, Unreachable, "somebody in between")
+	expectFailure(t, to, Unreachable, "a machine in between")
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}

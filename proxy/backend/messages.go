@@ -74,7 +74,7 @@ func (m *messages) oldError(first []byte) error {
 	return &said
 }
 
-// isText tells whether somebody could have written that to be read.
+// isText reports whether a text is fit to be shown to people.
 func isText(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == utf8.RuneError })
 }

@@ -5,7 +5,7 @@
 // its client without a shared map. The secret says whether the sender may. PostgreSQL's own process IDs and secrets never
 // leave weir.
 //
-// Several weirs may stand side by side behind one address, and may restart: a key that unpacks well may be another weir's,
+// Several weirs may share one address, and may restart: a key that unpacks well may be another weir's,
 // or that of a client long gone. So a slot that is empty, or a secret that differs, is an ordinary miss: nothing is
 // cancelled, nothing is answered, and only a counter tells.
 //
@@ -64,8 +64,8 @@ func NewSecret(r io.Reader) uint32 {
 // src/include/storage/procsignal.h).
 const LongLen = 32
 
-// Stretcher makes long secrets of short ones, so that a client costs no more memory for it. Whoever does not know its key cannot
-// tell them from random ones. It is made once a process and never changes.
+// Stretcher makes long secrets of short ones, so that a client costs no more memory for it. Without its key they cannot be
+// told from random ones. It is made once a process and never changes.
 type Stretcher struct{ key [32]byte }
 
 // NewStretcher draws a key; r as for NewSecret.

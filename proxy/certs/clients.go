@@ -13,7 +13,7 @@ import (
 	"weir/config"
 )
 
-// ALPN is the name of PostgreSQL's protocol in TLS. Direct TLS demands it, so that nobody can make a browser or mail program
+// ALPN is the name of PostgreSQL's protocol in TLS. Direct TLS demands it, so that no web page can make a browser or mail program
 // talk to a database (PostgreSQL 17, "sslnegotiation").
 const ALPN = "postgresql"
 
@@ -43,7 +43,7 @@ type Demands struct {
 	authorities []*x509.Certificate
 }
 
-// OpenClients reads all files. Without a certificate, or where nobody wants TLS, none is offered.
+// OpenClients reads all files. Without a certificate, or where sslmode is "disable" everywhere, TLS is not offered.
 func OpenClients(c *config.Config, log *slog.Logger) (*Clients, error) {
 	general, err := Open("[client_tls]", c.ClientTLS, log)
 	if err != nil {

@@ -53,7 +53,8 @@ type Shared struct {
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
-	privates uint64            // scopes that were given to one client alone
+	verdicts map[verdict]sqlscan.Effects
+	privates uint64 // scopes that were given to one client alone
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -61,8 +62,9 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Set  *session.Set      // the settings that it asked for at login
-	Told []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set      // the settings that it asked for at login
+	Set   *session.Set      // those that it has now; each of the two is a reference
+	Told  []session.Setting // what it believes about the parameters that a server reports; shared
 
 	names prepared.Names
 	out   wire.Outlet
@@ -110,8 +112,15 @@ func (c *Client) Outlet() *wire.Outlet { return &c.out }
 // Amid reports whether a message of the client's has been forwarded in part.
 func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
 
+// NewClient is a client that has logged in with these settings, a reference to which it takes over.
+func NewClient(login *session.Set, table *session.Table) Client {
+	return Client{Login: login, Set: table.Retain(login)}
+}
+
 // Leave gives up what the client has. The conversation must be over.
-func (c *Client) Leave() {
+func (c *Client) Leave(table *session.Table) {
+	table.Release(c.Login)
+	table.Release(c.Set)
 	c.names.Clear()
 	c.long = nil
 }
@@ -129,6 +138,8 @@ type Server struct {
 	ledger  ledger
 	portals portals
 	pins    session.Pins // why it must stay with its client
+	block   block
+	follow  follow
 	mode    sqlscan.Mode // how it reads text
 
 	set     *session.Set      // the settings that are applied
@@ -151,7 +162,8 @@ type Server struct {
 	skip         uint32
 	drop         bool
 	recent       recent
-	deallocating []string // names of the client's that answers under way will end
+	retry        retry
+	deallocating []deallocation // names of the client's that answers under way will end
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
@@ -165,7 +177,8 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 // Lease gives the backend to a client.
 func (s *Server) Lease(c *Client) {
 	s.client = c
-	s.sent, s.flushed = false, false
+	s.sent, s.flushed, s.own = false, false, syncNone
+	s.retry.state = retryNever
 	s.book.Lease(&c.names)
 }
 

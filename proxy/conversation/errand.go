@@ -248,7 +248,7 @@ func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	if refused {
 		return OutcomeBroken
 	}
-	s.probing = false
+	s.probing, s.own = false, syncNone
 	s.pins |= session.FromError(s.ledger.all())
 	s.ledger.clear()
 	s.book.Abandon(s.names()) // what was still expected was thrown away

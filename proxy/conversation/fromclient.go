@@ -70,6 +70,9 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	step.Took = pos
 	f.end = pos
 	if s != nil {
+		if s.retry.state != retryNever {
+			s.keepForRetry(c, f)
+		}
 		c.forwarded(s, f, step.Need)
 		step.Vacate, s.vacates = s.vacates, false
 	}
@@ -130,7 +133,7 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 	}
 	c.toSync = false
 	if c.hold = s.holds(m); c.hold != HoldNone {
-		if c.hold == HoldReset && s.account.Unended() && s.ledger.all()&sqlscan.Discard != 0 {
+		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)
 		}
 		return NeedAnswer
@@ -169,11 +172,15 @@ func (s *Server) holds(m *message) Hold {
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
 	case s.probing:
 		return HoldProbe
+	case s.retry.state == retryFailed && !s.account.Skipping():
+		return HoldName
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
 		return HoldPipeline
 	case s.account.Skipping():
 		return HoldNone
-	case s.ledger.ending > 0 && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && s.endsMatter(m):
+	case s.own != syncNone: // its ReadyForQuery says whether the run goes on
+		return HoldReset
+	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
 	case s.undecided(m):
 		return HoldName
@@ -238,9 +245,25 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 func (s *Server) pass(t byte) { s.account.Client(t) }
 
 // does enters what the last message may do to the session. What is thrown away does nothing.
-func (s *Server) does(e sqlscan.Effects) {
+func (s *Server) does(e sqlscan.Effects) { s.enter(e, nil) }
+
+// sets is does for a text whose settings may be followed.
+func (s *Server) sets(text []byte, e sqlscan.Effects) {
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() {
+		uses = settingUses(text, e, s.mode)
+	}
+	s.enter(e, uses)
+}
+
+// follows reports whether settings are followed: in session mode a client keeps its backend.
+func (s *Server) follows() bool {
+	return s.shared.Mode != Session && !s.ledger.illegible()
+}
+
+func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
 	if e != 0 && !s.account.Skipping() {
-		s.ledger.enter(entry{at: s.account.Asked(), effects: e})
+		s.ledger.enter(entry{at: s.account.Asked(), effects: e, uses: uses})
 		s.noteAlteration(e)
 		s.vacates = s.vacates || e&sqlscan.Databases != 0
 	}
@@ -260,7 +283,7 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 			return s.queryNames(c, f, m, text, effects)
 		}
 		s.book.Query(&s.account, &c.names)
-		s.does(effects)
+		s.sets(text, effects)
 		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
@@ -278,14 +301,14 @@ func (s *Server) admitExecute(m *message) {
 	if err != nil {
 		return // the server will refuse it
 	}
-	s.does(s.portals.effects(portal))
+	s.enter(s.portals.effects(portal), s.portals.settingUses(portal))
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read
 // in each way that is possible.
 func (s *Server) read(text []byte) sqlscan.Effects {
-	e := readText(text, s.mode)
-	if s.ledger.all()&alters != 0 {
+	e := s.shared.read(text, s.mode)
+	if s.ledger.illegible() {
 		e |= otherwise(text, s.mode)
 	}
 	return e

@@ -16,6 +16,7 @@ const (
 	EventNone     Event = iota // all has been judged that has come
 	EventReady                 // a ReadyForQuery; ask Fate
 	EventErrand                // an errand has ended; Outcome says how
+	EventRetry                 // the client's last batch has to be given to FromClient again: Again
 	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
 )
 
@@ -88,6 +89,9 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		if s.probing && fr.Type == wire.ServerParseComplete && !s.probed(rest[n:]) {
 			break
 		}
+		if s.probing && s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(rest[wire.HeaderLen:n]) {
+			s.errand, s.refused, s.awaited = Probe, nil, 1 // of the Syncs before it none can fail: nothing is left to commit
+		}
 		s.take(f, &step, fr, rest[:n], pos)
 		s.skip = uint32(fr.Total() - n)
 		pos += n
@@ -104,12 +108,16 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	if fr.Type == wire.ServerErrorResponse && !swallow && s.retries(f, message[wire.HeaderLen:], pos) {
+		s.retry.state = retryFailed
+		swallow = true
+	}
 	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
 		swallow = true // the text that the client has sent will say so
 	}
 	if fr.Type == wire.ServerErrorResponse && !swallow {
 		f.upTo(pos)
-		if s.instead(f, message, len(message) == fr.Total()) {
+		if s.instead(f, message, fr.Total() <= InspectLen) {
 			f.replaced(pos + len(message))
 			s.drop = len(message) < fr.Total()
 		}
@@ -127,14 +135,15 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 // instead puts weir's own words in the place of an error, where it refused the message itself or has to use the client's name for a
 // statement. False: the error goes on as it is.
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
-	if e := s.ledger.at(s.account.Answered() + 1); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+	busy := s.account.Answered() + 1
+	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true
 	}
 	if !whole {
 		return false
 	}
-	out, ok := s.client.translate(f.out, message[wire.HeaderLen:])
+	out, ok := s.client.translate(f.out, message[wire.HeaderLen:], busy)
 	f.out = out
 	return ok
 }
@@ -147,6 +156,9 @@ func (s *Server) forwarded(f *Flow) {
 		return
 	}
 	if f.from < f.end || len(f.out) > 0 {
+		if s.retry.state == retryPossible {
+			s.retry.state = retryNever // it has been answered
+		}
 		lacks := s.skip
 		if s.drop {
 			lacks = 0
@@ -233,18 +245,41 @@ func (s *Server) effects(busy uint64) sqlscan.Effects {
 
 // noteTag enters that a statement has succeeded.
 func (s *Server) noteTag(busy uint64, tag []byte) {
-	s.deallocated(tag)
+	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped = true
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(s.effects(busy), tag)
+	if s.followed(busy, tag) {
+		add &^= session.SettingChanged
+	}
 	if clearAll { // DISCARD ALL: the session is as it was after the backend's login
-		s.pins = 0
+		s.pins, s.follow = 0, follow{}
+		if c := s.client; c != nil && c.Set != c.Login {
+			s.shared.Settings.Release(c.Set)
+			c.Set = s.shared.Settings.Retain(c.Login)
+		}
 		s.scope.altered = unaltered
 		s.apply(nil)
 	}
+	s.block.command(tag, add&^s.pins)
 	s.pins = s.pins&^session.EndedBy(tag) | add
+}
+
+// followed takes note of a command's settings, if they are followed.
+func (s *Server) followed(busy uint64, tag []byte) bool {
+	if t := string(tag); t != "SET" && t != "RESET" {
+		s.follow.command(tag)
+		return false
+	}
+	e := s.ledger.at(busy)
+	if e == nil || len(e.uses) == 0 || s.Doubtful() {
+		return false
+	}
+	s.follow.set(e.uses[0])
+	e.uses = e.uses[1:]
+	return true
 }
 
 func (s *Server) noteError(body []byte) {
@@ -262,13 +297,15 @@ func (s *Server) noteError(body []byte) {
 		s.refused = append([]byte(nil), body...)
 		return
 	}
+	s.follow.failed = true
 	busy := s.account.Answered() + 1
 	s.pins |= session.FromError(s.effects(busy))
 	s.account.Server(wire.ServerErrorResponse)
 	s.missed(code, body)
 	s.book.Failed(&s.account, busy, s.names())
+	s.undeallocated(busy)
 	s.ledger.settle(s.account.Answered())
-	s.failedAhead = s.failedAhead || s.own != syncNone
+	s.failedAhead = s.failedAhead || s.own != syncNone && s.account.Due() == 1 // in the run that weir has ended, not in one before
 	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
 		s.shared.Statements.Forget()
 	}
@@ -304,6 +341,8 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	s.book.Failed(&s.account, busy, s.names())
 	s.ledger.settle(s.account.Answered())
+	s.pins &^= s.block.ready(status)
+	s.settle(s.follow.ready(status == wire.TxIdle))
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {
@@ -315,6 +354,14 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	if s.account.Settled() && !s.Doubtful() {
 		s.settled(status)
+	}
+	if s.retry.state == retryFailed {
+		if c := s.client; c != nil && s.account.Settled() {
+			step.Event = EventRetry
+			c.hold = HoldName
+			return true
+		}
+		s.retry.state = retryNever
 	}
 	return own
 }

@@ -9,7 +9,8 @@ import (
 type entry struct {
 	at      uint64 // the number of its answer in the account
 	effects sqlscan.Effects
-	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
+	uses    []sqlscan.SettingUse // its SETs and RESETs that have not been answered yet, where they can be followed
+	refusal *pgerror.Error       // what the client gets in place of the server's error; nil: nothing is refused
 }
 
 // ledger has the statements under way, the oldest first. A statement is entered when it is sent and settled by the answer that belongs
@@ -76,6 +77,16 @@ func (l *ledger) settle(answered uint64) {
 // entriesKept is the room for statements under way that a backend keeps.
 const entriesKept = 64
 
+// illegible reports whether something under way may change how the server reads texts.
+func (l *ledger) illegible() bool {
+	for i := l.head; i < len(l.entries); i++ {
+		if e := l.entries[i].effects; e&alters != 0 && e&legible == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // all is the union of the effects of everything under way: what may have happened where the account is in doubt.
 func (l *ledger) all() (e sqlscan.Effects) {
 	for i := l.head; i < len(l.entries); i++ {
@@ -89,6 +100,7 @@ func (l *ledger) clear() { l.settle(^uint64(0)) }
 // portals are what the portals of a transaction would do when they are run. Most do nothing and are not kept.
 type portals struct {
 	unnamed sqlscan.Effects
+	uses    []sqlscan.SettingUse // of the unnamed one
 	named   []portal
 	many    sqlscan.Effects // of those that were too many to keep apart
 }
@@ -101,9 +113,9 @@ type portal struct {
 // portalsMax bounds the named portals whose effects are kept apart.
 const portalsMax = 64
 
-func (p *portals) bind(name []byte, e sqlscan.Effects) {
+func (p *portals) bind(name []byte, e sqlscan.Effects, uses []sqlscan.SettingUse) {
 	if len(name) == 0 {
-		p.unnamed = e
+		p.unnamed, p.uses = e, uses
 		return
 	}
 	for i := range p.named {
@@ -133,9 +145,17 @@ func (p *portals) effects(name []byte) sqlscan.Effects {
 	return p.many
 }
 
+// settingUses are those of a portal, where they can be followed.
+func (p *portals) settingUses(name []byte) []sqlscan.SettingUse {
+	if len(name) > 0 {
+		return nil
+	}
+	return p.uses
+}
+
 // end forgets all portals, at the end of the transaction.
 func (p *portals) end() {
-	p.unnamed, p.many = 0, 0
+	p.unnamed, p.uses, p.many = 0, nil, 0
 	if p.named != nil {
 		p.named = nil
 	}

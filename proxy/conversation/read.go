@@ -7,33 +7,82 @@ import (
 	"weir/proxy/sqlscan"
 )
 
-// benign is an effect of conversation's own: the text changes settings, and only such that cannot change what texts mean.
-const benign sqlscan.Effects = 1 << 31
+// Effects of conversation's own, of texts that change settings.
+const (
+	benign  sqlscan.Effects = 1 << 31 // none that can change what texts mean
+	legible sqlscan.Effects = 1 << 30 // none that changes how texts are read
+)
 
 // changers are the effects by which a text changes settings that it names.
 const changers = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfig | sqlscan.SetConfigLocal
 
-// readText is sqlscan.Scan, with benign added.
-func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+// verdict names a text as a server in that mode reads it.
+type verdict struct {
+	text string
+	mode sqlscan.Mode
+}
+
+// Limits of what is remembered of texts that change settings: to read the names in them allocates, and the same ones come again.
+const (
+	verdictsMax    = 512
+	verdictTextMax = 512
+)
+
+// read is readText, which remembers what it cost something to find out.
+func (h *Shared) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	e := sqlscan.Scan(text, mode)
+	if e&alters == 0 || len(text) > verdictTextMax {
+		return named(text, e, mode)
+	}
+	if known, ok := h.verdicts[verdict{string(text), mode}]; ok {
+		return known
+	}
+	if h.verdicts == nil || len(h.verdicts) >= verdictsMax {
+		h.verdicts = map[verdict]sqlscan.Effects{}
+	}
+	e = named(text, e, mode)
+	h.verdicts[verdict{string(text), mode}] = e
+	return e
+}
+
+// readText is sqlscan.Scan, with benign and legible added.
+func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+	return named(text, sqlscan.Scan(text, mode), mode)
+}
+
+// named adds benign and legible to the effects of a text.
+func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&alters == 0 || e&alters&^changers != 0 {
 		return e
 	}
-	if e&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && !configsBenign(text) {
-		return e
+	if namesOnly(text, e, mode, func(name string) bool { return !session.Meaningful(name) }) {
+		return e | benign | legible
 	}
-	if e&(sqlscan.Set|sqlscan.SetLocal|sqlscan.Reset) != 0 && !setsBenign(text, mode) {
-		return e
+	if namesOnly(text, e, mode, func(name string) bool { return !decidesReading(name) }) {
+		return e | legible
 	}
-	return e | benign
+	return e
 }
 
-// setsBenign reports whether the text's SETs and RESETs name nothing that changes what texts mean.
-func setsBenign(text []byte, mode sqlscan.Mode) bool {
+// decidesReading reports whether a setting decides how a server reads texts.
+func decidesReading(name string) bool {
+	return name == "standard_conforming_strings" || name == "client_encoding" || name == "backslash_quote"
+}
+
+// namesOnly reports whether all settings that the text changes are known, and harmless.
+func namesOnly(text []byte, e sqlscan.Effects, mode sqlscan.Mode, harmless func(name string) bool) bool {
+	if e&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && !configsOnly(text, harmless) {
+		return false
+	}
+	return e&(sqlscan.Set|sqlscan.SetLocal|sqlscan.Reset) == 0 || setsOnly(text, mode, harmless)
+}
+
+// setsOnly is namesOnly for SETs and RESETs.
+func setsOnly(text []byte, mode sqlscan.Mode, harmless func(name string) bool) bool {
 	return sqlscan.Settings(text, mode, func(u sqlscan.SettingUse) bool {
 		switch u.Kind {
 		case sqlscan.SetValue, sqlscan.SetDefault:
-			return !session.Meaningful(u.Name)
+			return harmless(u.Name)
 		case sqlscan.ResetAll, sqlscan.DiscardAll:
 			return false
 		default:
@@ -42,9 +91,9 @@ func setsBenign(text []byte, mode sqlscan.Mode) bool {
 	})
 }
 
-// configsBenign reports whether each call of set_config names, as a plain literal, a setting that does not change what texts mean. It
-// looks at the bare bytes: what stands in a comment or a string can only make it say no.
-func configsBenign(text []byte) bool {
+// configsOnly is namesOnly for set_config: each call must name its setting as a plain literal. It looks at the bare bytes: what stands in
+// a comment or a string can only make it say no.
+func configsOnly(text []byte, harmless func(name string) bool) bool {
 	const call = "set_config"
 	lower := bytes.ToLower(text)
 	for {
@@ -59,7 +108,7 @@ func configsBenign(text []byte) bool {
 		}
 		name, ok = bytes.CutPrefix(bytes.TrimLeft(name, " \t\r\n"), []byte("'"))
 		end := bytes.IndexByte(name, '\'')
-		if !ok || end < 0 || !plainSetting(name[:end]) || session.Meaningful(string(name[:end])) {
+		if !ok || end < 0 || !plainSetting(name[:end]) || !harmless(string(name[:end])) {
 			return false
 		}
 		if after := bytes.TrimLeft(name[end+1:], " \t\r\n"); len(after) == 0 || after[0] != ',' {

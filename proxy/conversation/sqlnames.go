@@ -23,12 +23,20 @@ type renaming struct {
 	decoys  int
 	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
 	missing *prepared.Statement // must be prepared on the backend first
+	waits   bool                // what a name means depends on an answer that has not come yet
 }
 
 // rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
 // with a statement in missing, not before that has been prepared.
 func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming, changed bool) {
 	r = renaming{s: s, c: c, f: f, text: text}
+	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
+		r.waits = !u.All && s.book.Undecided([]byte(u.Name), false)
+		return !r.waits
+	})
+	if r.waits {
+		return r, false
+	}
 	f.upTo(m.at)
 	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
 		switch {
@@ -70,10 +78,10 @@ func (r *renaming) deallocate(u sqlscan.NameUse) {
 	var name string
 	switch {
 	case r.c.names.Statement([]byte(u.Name)) != nil:
-		name = u.Name
-		r.f.out, name = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
+		var decoy string
+		r.f.out, decoy = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
 		r.decoys++
-		r.put(u, name)
+		r.put(u, decoy)
 		name = u.Name
 	case prepared.Ours([]byte(u.Name)):
 		r.put(u, strayName)
@@ -95,15 +103,18 @@ func (s *Server) prepareFirst(f *Flow, missing *prepared.Statement) Hold {
 // queryNames sends a Query that names prepared statements.
 func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects sqlscan.Effects) Hold {
 	r, changed := s.rename(c, f, m, text)
-	if r.missing != nil {
+	switch {
+	case r.waits:
+		return HoldName
+	case r.missing != nil:
 		return s.prepareFirst(f, r.missing)
 	}
-	s.deallocating = append(s.deallocating, r.ending...)
 	if changed {
 		f.out = wire.AppendQueryBytes(f.out, r.out)
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
+	s.ends(r.ending)
 	s.does(effects)
 	return HoldNone
 }
@@ -115,10 +126,12 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		return HoldNone
 	}
 	r, changed := s.rename(c, f, m, text)
-	if r.missing != nil {
+	switch {
+	case r.waits:
+		return HoldName
+	case r.missing != nil:
 		return s.prepareFirst(f, r.missing)
 	}
-	s.deallocating = append(s.deallocating, r.ending...)
 	body := m.body[1:]
 	if changed {
 		body = append(append(r.out, 0), body[len(text)+1:]...)
@@ -126,5 +139,13 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.parseUnnamed(c, body, true)
+	s.ends(r.ending)
 	return HoldNone
+}
+
+// ends notes the names that the last message deallocates.
+func (s *Server) ends(names []string) {
+	if len(names) > 0 {
+		s.deallocating = append(s.deallocating, deallocation{s.account.Asked(), names})
+	}
 }

@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
@@ -10,9 +11,6 @@ import (
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
-
-// shares reports whether the names that messages use are looked up in weir's books. What the server throws away needs no names.
-func (s *Server) shares() bool { return s.shared.Shares && !s.account.Skipping() }
 
 // undecided reports whether what m's name means depends on an answer that has not come yet.
 func (s *Server) undecided(m *message) bool {
@@ -115,7 +113,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 
 // readOtherwise adds to a statement's effects what its text does if something that is under way changes how the server reads it.
 func (s *Server) readOtherwise(statement *prepared.Statement, body []byte) {
-	if s.ledger.all()&alters != 0 {
+	if s.ledger.illegible() {
 		statement.Learn(statement.Effects(s.mode) | otherwise(wire.PeekQuery(body), s.mode))
 	}
 }
@@ -130,7 +128,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case len(name) == 0:
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+			s.bindPortal(portal, statement)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -147,13 +145,23 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		return
 	}
 	if statement != nil {
-		s.portals.bind(prepared.Cut(portal), statement.Effects(s.mode))
+		s.bindPortal(portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
-		s.portals.bind(prepared.Cut(portal), 0)
+		s.portals.bind(prepared.Cut(portal), 0, nil)
 	}
 	s.pass(m.f.Type)
+}
+
+// bindPortal notes what the portal of a statement would do.
+func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
+	e := statement.Effects(s.mode)
+	var uses []sqlscan.SettingUse
+	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() && !statement.Own() {
+		uses = settingUses([]byte(statement.Text()), e, s.mode)
+	}
+	s.portals.bind(prepared.Cut(portal), e, uses)
 }
 
 // admitTarget sends a Describe or a Close.
@@ -213,6 +221,9 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	statement = c.names.Statement(name)
 	switch {
 	case statement != nil:
+		if s.account.Free() && m.whole && s.book.Holds(statement) {
+			s.mayRetry(m)
+		}
 		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
 	case prepared.Ours(name):
@@ -258,15 +269,32 @@ func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)
 }
 
+// deallocation are the names that a message under way deallocates: a Query, or a Parse, when its statement is executed. A name that is
+// not weir's is empty.
+type deallocation struct {
+	at    uint64 // the number of its answer in the account
+	names []string
+}
+
+// undeallocated forgets what an error has ended: of the statement that the server was busy with, and of what it throws away.
+func (s *Server) undeallocated(busy uint64) {
+	answered := max(busy, s.account.Answered())
+	s.deallocating = slices.DeleteFunc(s.deallocating, func(d deallocation) bool { return busy <= d.at && d.at <= answered })
+}
+
 // deallocated takes note of a CommandComplete that may be about prepared statements.
-func (s *Server) deallocated(tag []byte) {
+func (s *Server) deallocated(busy uint64, tag []byte) {
 	switch string(tag) {
 	case "DEALLOCATE":
-		if len(s.deallocating) > 0 {
-			if s.client != nil {
-				s.client.names.Drop(string(prepared.Cut([]byte(s.deallocating[0]))))
+		for i := len(s.deallocating) - 1; i >= 0; i-- { // what was parsed last before it is what has been executed
+			if d := &s.deallocating[i]; d.at <= busy {
+				s.names().Drop(d.names[0])
+				if d.names = d.names[1:]; len(d.names) == 0 {
+					i++
+				}
+				s.deallocating = s.deallocating[i:]
+				break
 			}
-			s.deallocating = s.deallocating[1:]
 		}
 	case "DEALLOCATE ALL", "DISCARD ALL":
 		s.book.Deallocated(s.names())
@@ -282,14 +310,15 @@ func reshapes(tag []byte) bool {
 
 const missingStatement = "26000" // invalid_sql_statement_name
 
-// translate appends an ErrorResponse in which a statement goes by its client's name. False: it mentions none, and nothing is appended.
-func (c *Client) translate(dst, body []byte) ([]byte, bool) {
+// translate appends an ErrorResponse in which a statement goes by its client's name. busy is the number of the answer that it is. False:
+// it mentions none, and nothing is appended.
+func (c *Client) translate(dst, body []byte, busy uint64) ([]byte, bool) {
 	message := wire.PeekErrorField(body, wire.FieldMessage)
 	from, to := prepared.Spoken(message)
 	if from == len(message) {
 		return dst, false
 	}
-	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement)
+	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement, busy)
 	if name == "" {
 		return dst, false
 	}

@@ -3,8 +3,8 @@ package eventloop
 import "sync"
 
 // inbox carries functions from other goroutines to the loop. It is a slice swapped under a lock; only the push that finds it
-// empty wakes the poller, so a burst costs one system call. The wake-up is written under the lock, too: behind it the loop may
-// end, and the number of the poller's descriptor may belong to somebody else's connection.
+// empty wakes the poller, so a burst costs one system call. The wake-up is written under the lock, too: after it the loop may
+// end, and the number of the poller's descriptor may belong to another connection.
 type inbox struct {
 	wake func() // set once, before the first push
 
@@ -45,7 +45,7 @@ func (b *inbox) swap(spare []func()) []func() {
 	return posts
 }
 
-// close refuses what is pushed from now on, wakes nobody any more, and returns what had been accepted.
+// close refuses what is pushed from now on, no longer wakes the loop, and returns what had been accepted.
 func (b *inbox) close() []func() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

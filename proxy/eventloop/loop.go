@@ -47,7 +47,7 @@ type slot struct {
 	ended      Event // HangUp and Broken, once they were reported: they hold for every turn from then on
 }
 
-// Loop is one event loop. Run runs it; Post and Stop may be called on any goroutine, everything else on the loop's own.
+// Loop is one event loop. Run runs it; Post, Call and Stop may be called on any goroutine, everything else on the loop's own.
 type Loop struct {
 	poller *poller
 	inbox  inbox
@@ -64,7 +64,7 @@ type Loop struct {
 	posts     list[func()] // what the inbox held
 	later     list[task]
 	condemned list[task]
-	serving   Handler // on whose account code is running; nil where that is not one connection's
+	serving   Handler // whose code is running; nil where that is not one connection's
 	buffer    []byte
 	polled    [eventsPerPoll]readiness
 
@@ -73,12 +73,12 @@ type Loop struct {
 
 	Polls uint64 // calls of the kernel's poll since the start
 
-	// OnPanic is called on the loop after code that ran for h has panicked; it is to end h, and the loop goes on. Nil, or a panic that
-	// is not one connection's: the process ends. Set it before Run.
+	// OnPanic is called on the loop after code that ran for h has panicked. It is to end h, and the loop goes on. If it is nil, or the
+	// code was not one connection's, the process ends. Set it before Run.
 	OnPanic func(h Handler, cause any, stack []byte)
 }
 
-// task is what is done at the end of an iteration, on account of h.
+// task is what is done for h at the end of an iteration.
 type task struct {
 	h Handler
 	f func()
@@ -106,7 +106,7 @@ func (q *list[T]) take() (x T, ok bool) {
 
 func (q *list[T]) empty() bool { return q.next == len(q.items) }
 
-// New makes a loop that waits for Run. headroom bytes precede the part of the buffer that Read hands out, so that what a
+// New makes a loop that waits for Run. headroom bytes precede the part of the buffer that reads fill, so that what a
 // connection had left over can stand in front of what is read next.
 func New(headroom int) (*Loop, error) {
 	p, err := newPoller()
@@ -145,7 +145,7 @@ func (l *Loop) serve() {
 	}
 }
 
-// caught is the border that no connection's panic crosses.
+// caught recovers from a panic of one connection's code and has OnPanic end that connection.
 func (l *Loop) caught() {
 	h := l.serving
 	if h == nil || l.OnPanic == nil {
@@ -258,8 +258,8 @@ func (l *Loop) WatchWrite(t Token, on bool) error {
 	return l.poller.watchWrite(int(s.fd), t.id(), on)
 }
 
-// Again gives the registration another turn, as if it had become readable, behind this iteration's events or, when asked for
-// during such a turn or later, the next one's. A handler that stops before its socket is empty asks for it, because an edge
+// Again gives the registration another turn, as if it had become readable: after this iteration's events or, when asked for
+// during such a turn or later, after the next one's. A handler that stops before its socket is empty asks for it, because an edge
 // is reported only once.
 func (l *Loop) Again(t Token) {
 	s := l.at(t)
@@ -331,16 +331,16 @@ func (l *Loop) poll() {
 }
 
 // A loop that waits for its next event does not tell Go's scheduler that it sleeps, until it has had nothing to do for calmAfter.
-// To tell it costs more than the sleep while events follow each other: the scheduler's monitor takes the processor away, the loop
-// has to ask for one when it wakes up, and that has the monitor look every 20 µs for a while. Meanwhile it sleeps for grasp at
-// most, which is below the 10 ms after which the monitor interrupts whoever holds a processor. Others need a processor of their
-// own then, which package proxy sees to.
+// While events follow each other, telling it would cost more than the sleep: the scheduler's monitor takes the processor away, the loop
+// has to ask for one when it wakes up, and after that the monitor looks every 20 µs for a while. Until then the loop sleeps for grasp at
+// most, which is below the 10 ms after which the monitor interrupts a goroutine that holds a processor. Other goroutines
+// need a processor of their own in that time, which package proxy provides.
 const (
 	grasp     = 5 * time.Millisecond
 	calmAfter = 100 * time.Millisecond
 )
 
-// wait polls for as long as timeout, negative until something comes, or less: a loop that was woken up by nothing comes again.
+// wait polls for timeout at most; negative is until something comes. It may return earlier with nothing: the next iteration waits again.
 func (l *Loop) wait(timeout time.Duration) int {
 	calm := l.now-l.busy >= int64(calmAfter)
 	if !calm && (timeout < 0 || timeout > grasp) {
@@ -391,8 +391,8 @@ func (l *Loop) call(h Handler, e Event) {
 	poison(l.buffer)
 }
 
-// serveAgain repeats that the peer has hung up: a handler that left its socket unread then would learn of no end otherwise, because
-// no edge comes after that one.
+// serveAgain gives the turns that Again has asked for. It repeats that the peer has hung up: a handler that left its socket unread then
+// would not learn of the end otherwise, because no edge comes after that one.
 func (l *Loop) serveAgain() {
 	if l.turn.empty() {
 		l.turn.items, l.again = l.again, l.turn.items[:0]

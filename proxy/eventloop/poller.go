@@ -1,7 +1,7 @@
 package eventloop
 
-// poller is what a platform owes to the loop; poller_epoll.go and poller_kqueue.go hold one each. All of it is called on the
-// loop's goroutine, save wake.
+// poller is what a platform owes to the loop; poller_epoll.go and poller_kqueue.go hold one each. The loop's goroutine calls all of it
+// but wake.
 //
 //   - newPoller makes one that already watches its own wake-up descriptor.
 //   - add watches fd for readability, hang-up and errors, edge-triggered, and reports id with each event.
@@ -12,7 +12,7 @@ package eventloop
 //     wake-up counts as no event. announce tells Go's scheduler that it may sleep for long; where that cannot be chosen it is
 //     always told.
 //   - wake ends a wait, now or the next one; any goroutine may call it.
-//   - Closing a descriptor ends its watch: both kernels do that by themselves as long as nobody duplicated it.
+//   - Closing a descriptor ends its watch: both kernels do that by themselves as long as it was not duplicated.
 type readiness struct {
 	id    uint64
 	event Event
@@ -29,5 +29,5 @@ const (
 	Broken                     // nothing goes either way any more: the peer has reset the connection, or both have ended it
 )
 
-// eventsPerPoll bounds how much one poll returns, and with it how long a new event can wait behind a batch.
+// eventsPerPoll bounds how much one poll returns, and with it how long a new event can wait for a batch.
 const eventsPerPoll = 256

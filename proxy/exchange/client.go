@@ -72,7 +72,7 @@ func (x *Exchange) inData() bool {
 }
 
 // copyEnd notes where the client's COPY data ended. A client may say so before the server has announced the COPY, and after
-// the COPY has failed; then nobody waits for it, and trim forgets it.
+// the COPY has failed; then nothing depends on it, and trim forgets it.
 func (x *Exchange) copyEnd() {
 	switch {
 	case x.inData():

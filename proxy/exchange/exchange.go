@@ -1,8 +1,8 @@
 // Package exchange keeps the account of one backend: what its client's messages made due, and what its answers have settled.
-// It alone decides when a backend owes nothing, the most dangerous rule of a pooler: one ReadyForQuery too early and the next
-// client reads this one's rows.
+// It alone decides when a backend owes nothing. That is the most dangerous rule of a pooler: if a backend is freed one ReadyForQuery
+// too early, the next client reads this one's rows.
 //
-// It is pure: messages in, verdicts out; no I/O, no clock. One Exchange belongs to one backend and is touched by that
+// It is pure: messages in, answers to questions out; no I/O, no clock. One Exchange belongs to one backend and is touched by that
 // backend's loop only. It may import proxy/wire and the standard library.
 //
 // The account is a queue of segments. A segment is a run of extended-protocol messages, each of which is answered by exactly
@@ -66,7 +66,7 @@ type Exchange struct {
 	head  uint32
 	count uint32
 
-	open     uint32 // completions due for messages behind the last end
+	open     uint32 // completions due for messages after the last end
 	opened   bool   // there was such a message: the server waits for a Sync, whatever is due
 	executed bool   // one of them was an Execute
 
@@ -154,8 +154,8 @@ func (x *Exchange) Reset() {
 	*x = Exchange{ring: ring, status: wire.TxIdle}
 }
 
-// Certain makes the account that of a backend that owes nothing, whatever it was, because somebody has made sure of it. status is
-// that of its last ReadyForQuery.
+// Certain makes the account that of a backend that owes nothing, whatever it was before: the caller has made sure of it. status is
+// that of the backend's last ReadyForQuery.
 func (x *Exchange) Certain(status wire.TxStatus) {
 	x.Reset()
 	x.status = status

@@ -54,7 +54,7 @@ func (x *Exchange) trim() {
 }
 
 // copyIn takes note that the server now reads COPY data. Syncs that the client had sent ahead of its CopyDone are part of
-// that stream: the server swallows them, so they make nothing due, and what they had ended goes on behind them. The walk
+// that stream: the server swallows them, so they make nothing due, and what they had ended goes on after them. The walk
 // ends where something else was sent, which is fatal amid COPY data unless the COPY has failed before.
 func (x *Exchange) copyIn() {
 	x.copying = CopyIn
@@ -110,7 +110,7 @@ func (x *Exchange) prepend(s segment, i uint32) {
 // or of the commit at a Sync is followed by that message's own ReadyForQuery.
 func (x *Exchange) fail() {
 	if x.inCopy > 0 {
-		// Nobody can tell whether the server read those Syncs before the error, as COPY data, or after it, as Syncs.
+		// The stream does not tell whether the server read those Syncs before the error, as COPY data, or after it, as Syncs.
 		x.taint |= Doubt
 		x.inCopy = 0
 	}
@@ -145,7 +145,7 @@ func (x *Exchange) Ready(status wire.TxStatus) {
 	x.copying, x.inCopy = CopyNone, 0
 	f := x.front()
 	if f != nil && x.taint&Doubt != 0 && (f.due > 0 || f.end != endSync && !begun) {
-		return // it answers one of the Syncs of which nobody could tell whether they were swallowed
+		return // it answers one of the Syncs that may have been swallowed
 	}
 	for x.count > 0 && x.at(0).end == endCopy { // trim left it because of what is due in front of it
 		x.taint |= Doubt

@@ -12,14 +12,14 @@ import (
 // failureDelay is when a wrong user or password is answered, counted from the client's last message. An unknown user costs
 // the work that a known one does, save for the derivation of a verifier from a stored password (about a millisecond, the
 // first time only) or, for MethodPassword, from the one that was sent. These end before the delay does, so they do not show.
-// It slows guessing down, too, and nobody who mistypes sees it.
+// It slows guessing down, too, and is too short to be noticed after a typing error.
 const failureDelay = 50 * time.Millisecond
 
 // Account is what is known about a user.
 type Account struct {
 	Known bool
-	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. One that
-	// is not set lets nobody in.
+	// Stored is a password in clear text, "md5" and 32 hexadecimal digits, or a SCRAM verifier as PostgreSQL stores it. With one
+	// that is not set no login succeeds.
 	Stored config.Secret
 	// Why is for the log: why no user can be known; or empty.
 	Why string
@@ -29,7 +29,7 @@ func (a Account) same(b Account) bool {
 	return a.Known == b.Known && a.Stored.Reveal() == b.Stored.Reveal()
 }
 
-// Claim is what a client says who it is.
+// Claim is who a client says it is.
 type Claim struct {
 	User, Database string
 	From           string // the client's address without its port; "" on a unix socket
@@ -38,8 +38,8 @@ type Claim struct {
 	Again bool
 }
 
-// Lookup finds a user of a database. It must take as long for users that exist as for those that do not. An error means that nobody
-// can say whether the user exists.
+// Lookup finds a user of a database. It must take as long for users that exist as for those that do not. An error means that it is not
+// known whether the user exists.
 type Lookup func(ctx context.Context, c Claim) (Account, error)
 
 // credentials are an Account that has been looked into.
@@ -100,8 +100,8 @@ func (a *attempt) authenticate() *Failure {
 	case MethodTrust:
 	case MethodPeer:
 		f = a.peer()
-	case MethodCert: // what the rule says of certificates is all
-	default: // also whatever Method may be one day: never in without a proof
+	case MethodCert: // the certificate, which is checked below, is the only proof
+	default: // a Method that is added later asks for a proof, too
 		f = a.byPassword(method)
 	}
 	if f != nil {
@@ -113,9 +113,8 @@ func (a *attempt) authenticate() *Failure {
 // proof is the client's answer, to be compared with what is stored. It does the same work whatever that is. why is for the log.
 type proof func(c credentials) (ok bool, why string)
 
-// byPassword has the client prove that it knows the password. What was found for it may be out of date; then the answer is
-// held against what is true now, where the method allows that: an answer to SCRAM's challenge fits no other salt, and the
-// client has to come again.
+// byPassword has the client prove that it knows the password. What was looked up may be out of date: after a wrong answer the user is
+// looked up anew, and the answer is compared with that. With SCRAM it cannot fit another salt, so the client has to come again.
 func (a *attempt) byPassword(method Method) *Failure {
 	if f := a.checkBinding(method); f != nil {
 		return f

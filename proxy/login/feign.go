@@ -14,7 +14,7 @@ import (
 )
 
 // feigner says how users that do not exist look to strangers. One rule holds for all that they are shown before they have proved
-// anything: a name that nobody has is asked as one of the users that exist is, the method, the iterations and the length of its salt
+// anything: a name that no user has is asked as one of the users that exist is, the method, the iterations and the length of its salt
 // included. Which user that is, and the salt, come from the name and a secret; so they are the same each time, after a restart and
 // on another weir with the same secret.
 type feigner struct {
@@ -127,7 +127,7 @@ func (f *feigner) salt(user string, length int) []byte {
 	return salt[:length]
 }
 
-// feigned is the verifier of a user that has none: well-formed, and matched by no password that anybody knows.
+// feigned is the verifier of a user that has none: well-formed, and matched by no known password.
 func (f *feigner) feigned(user string) scram.Verifier {
 	s := f.shape(user)
 	v := scram.Verifier{Salt: f.salt(user, s.saltLen), Iterations: s.iterations}

@@ -1,11 +1,11 @@
 // Package login takes a client from accept to AuthenticationOk: encryption requests, the startup packet, protocol
-// negotiation, authentication and the last questions of whether it may come in.
+// negotiation, authentication, and the last questions of whether the client is admitted.
 //
-// It is ordinary blocking code under one deadline. It asks for not one byte more than the messages of the login have, because
-// what follows is for the event loop that serves the client afterwards, and it knows neither loop nor pool: Result is a value. Errors are sent to the client here and returned as *Failure; logging and counting are the
-// caller's, and so is closing the connection.
+// It is ordinary blocking code under one deadline. It reads no byte beyond the messages of the login, because
+// what follows is for the event loop that serves the client afterwards. It knows neither loop nor pool: Result is a value. Errors
+// are sent to the client here and returned as *Failure; the caller logs and counts them, and closes the connection.
 //
-// Everything behind AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
+// Everything after AuthenticationOk (ParameterStatus, BackendKeyData, ReadyForQuery) is the relay's, which has a backend to
 // ask. The package may import proxy/wire, proxy/pgerror, proxy/scram, proxy/socket and proxy/certs (for TLS), config (for its
 // words) and config/hba.
 package login
@@ -35,7 +35,7 @@ const (
 	MethodTrust                   // no proof at all; not even the user needs to be known
 	MethodPeer                    // what the kernel says of the other end of a unix socket; the user need not be known either
 	MethodCert                    // a certificate that names the user, who need not be known
-	MethodReject                  // nobody
+	MethodReject                  // no client is admitted
 	MethodHBA                     // what the first rule that fits says
 	MethodSCRAMPlus               // SCRAM-SHA-256 bound to the TLS connection, and nothing less; on a unix socket MethodSCRAM
 )
@@ -70,7 +70,7 @@ type Options struct {
 	// Timeout bounds the whole login: client_login_timeout. 0 is no bound.
 	Timeout time.Duration
 	Method  Method
-	// Rules are those of MethodHBA, Maps what they may name. nil is none: then nobody gets in.
+	// Rules are those of MethodHBA, Maps what they may name. nil is none: then every client is refused.
 	Rules *hba.Rules
 	Maps  *hba.Maps
 	// Verifiers is made once a process. It and Lookup are needed where a method asks for passwords.
@@ -85,9 +85,9 @@ type Options struct {
 	// NamesDatabase tells whether the configuration has a database of exactly that name, which may be longer than PostgreSQL's
 	// names can be: it is an alias. nil knows none.
 	NamesDatabase func(database string) bool
-	// KnownDatabase is asked only behind authentication, so that strangers learn nothing. nil knows all.
+	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
-	// Admit has the last word, and may count: if the login comes to its end behind its yes all the same, because its time is up,
+	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,
 	// Failure.Admitted is set. nil admits all.
 	Admit func(user, database string) *pgerror.Error
 }
@@ -121,14 +121,14 @@ type attempt struct {
 }
 
 // Serve carries out one login over a connection that was accepted at that time. The error is a *Failure. The connection is never
-// closed here; once Serve has returned without an error it has no deadline, and what the client sent behind its login is still to
+// closed here; once Serve has returned without an error it has no deadline, and what the client sent after its login is still to
 // be read.
 //
 // When ctx ends, the login ends with pgerror.ShuttingDown.
 //
 // A connection may have Apart, as those of package prelogin have: then it is served on a loop's goroutine, and what takes the
 // processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
-// SyscallConn: without it bytes behind a request for encryption are not seen.
+// SyscallConn: without it bytes that came after a request for encryption are not seen.
 func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt Options) (Result, error) {
 	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: &opt}
 	if opt.Timeout > 0 {
@@ -142,7 +142,7 @@ func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt Options) (R
 	})
 	res, f := a.run()
 	if !stop() {
-		<-fired // else the deadline could still be set behind our back, after the hand-over
+		<-fired // else the deadline could still be set after the hand-over
 		if f == nil {
 			f = a.interrupted()
 		}

@@ -19,7 +19,7 @@ func (a *attempt) firstPacket() (wire.Startup, *Failure) {
 		}
 		s, err := wire.ParseStartup(body)
 		if err != nil {
-			a.major = 3 // only packets of this version are read so far that there is something to say
+			a.major = 3 // what is to be sent is about a packet of this version
 			return wire.Startup{}, a.failWith(Malformed, err)
 		}
 		switch {
@@ -57,8 +57,8 @@ func (a *attempt) answerSSLRequest() *Failure {
 
 func (a *attempt) declineEncryption(request string) *Failure { return a.answerRequest(request, 'N') }
 
-// answerRequest answers, unless bytes follow that a client, which must wait for the answer, cannot have sent. With TLS they could
-// not be taken for what came through it, because nothing has been read ahead; but they are a sign that something is wrong.
+// answerRequest answers a request for encryption. It fails if bytes follow the request, since a client must wait for the answer. These
+// bytes could not be taken for what comes through TLS, because nothing was read ahead, but they show that something is wrong.
 func (a *attempt) answerRequest(request string, answer byte) *Failure {
 	if unread(a.nc) {
 		a.major = 3
@@ -69,7 +69,7 @@ func (a *attempt) answerRequest(request string, answer byte) *Failure {
 }
 
 // negotiateVersion agrees on a version of protocol 3, and tells a client that wants more what it can have. 3.1 was never defined;
-// who asks for it gets it, as from PostgreSQL 18, and it is 3.0.
+// a client that asks for it gets it, as from PostgreSQL 18, and it means 3.0.
 func (a *attempt) negotiateVersion(s wire.Startup) *Failure {
 	a.greeted, a.major, a.minor = true, s.Major, s.Minor
 	if s.Major != 3 {

@@ -14,7 +14,7 @@ import (
 	"weir/proxy/socket"
 )
 
-// peer asks the kernel who is at the other end.
+// peer asks the kernel which account is at the other end.
 func (a *attempt) peer() *Failure {
 	failed := func(why string) *Failure {
 		return a.fail(WrongIdentity, pgerror.PeerFailed(a.user), why)
@@ -44,7 +44,7 @@ const (
 	overflowUIDFile = "/proc/sys/kernel/overflowuid"
 )
 
-// nameable reports whether a user ID that the kernel has given is somebody's. In a user namespace (PrivateUsers= of systemd, a
+// nameable reports whether a user ID that the kernel has given stands for one account. In a user namespace (PrivateUsers= of systemd, a
 // rootless container) all accounts that are not mapped into it look like one, the overflow ID, which is mostly called nobody. Where
 // every ID is mapped no account looks so.
 func nameable(uid uint32, read func(name string) (string, error)) bool {

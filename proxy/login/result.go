@@ -12,7 +12,7 @@ import (
 	"weir/proxy/wire"
 )
 
-// Result is a login that succeeded, or a connection that came to cancel somebody's query.
+// Result is a login that succeeded, or a connection that brought a cancel request.
 type Result struct {
 	// Cancel is set where the connection brought a CancelRequest. Save for TLS and Conn nothing else is set then, nothing was answered, and
 	// nothing is to be: the connection is closed once the request has been dealt with.
@@ -80,7 +80,7 @@ const (
 	WrongPassword                     // wrong, or what is stored cannot serve the method
 	NotAllowed                        // a rule rejects it, or none lets it in
 	WrongIdentity                     // neither the kernel nor a certificate says that it is the user
-	LookupFailed                      // nobody could say whether there is such a user
+	LookupFailed                      // it could not be found out whether there is such a user
 	UnknownDatabase                   // an authenticated client named a database that weir does not have
 	BadSetting                        // a startup parameter that no server would take
 	Full                              // Admit said 53300
@@ -203,7 +203,7 @@ func (a *attempt) interrupted() *Failure {
 	return a.fail(reason, err, "")
 }
 
-// refusalGrace bounds the write of an error to a client, which must be possible behind the deadline, too. It fits into an
+// refusalGrace bounds the write of an error to a client, which must be possible after the deadline, too. It fits into an
 // empty socket buffer, so it takes no time unless the peer misbehaves.
 const refusalGrace = time.Second
 

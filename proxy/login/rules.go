@@ -84,7 +84,7 @@ func (a *attempt) origin() pgerror.Peer {
 	return v
 }
 
-// allows tells whether somebody whom the system or a certificate calls so may come in as the user.
+// allows reports whether a client that the system or a certificate calls name may log in as the user.
 func (a *attempt) allows(name string) bool {
 	return a.opt.Maps.Allows(a.mapName(), name, a.user)
 }

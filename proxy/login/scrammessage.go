@@ -32,7 +32,7 @@ func parseClientFirst(message string, b binding) (clientFirst, *pgerror.Error) {
 	}
 	rest := message[flagLen:]
 	if !strings.HasPrefix(rest, ",") {
-		return m, pgerror.MalformedSASL("Comma expected behind the channel-binding flag.")
+		return m, pgerror.MalformedSASL("Comma expected after the channel-binding flag.")
 	}
 	switch {
 	case strings.HasPrefix(rest, ",a"):
@@ -64,7 +64,7 @@ func checkBindingFlag(message string, b binding) (int, *pgerror.Error) {
 	case (flag == 'n' || flag == 'y') && b.inUse:
 		return 0, pgerror.MalformedSASL("The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.")
 	case flag == 'y' && b.hash != nil:
-		return 0, pgerror.ChannelBindingDenied // somebody in between may have taken the offer away
+		return 0, pgerror.ChannelBindingDenied // a machine in between may have taken the offer away
 	case flag == 'n', flag == 'y':
 		return 1, nil
 	case flag != 'p':

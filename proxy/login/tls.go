@@ -62,8 +62,8 @@ func (a *attempt) handshakeFailed(err error) *Failure {
 }
 
 // encryptDirectly is for a client that begins with TLS at once, without asking (libpq's sslnegotiation=direct). It must say in
-// the handshake that it means to speak PostgreSQL's protocol, as PostgreSQL 17 demands: so a browser that somebody has led here
-// cannot be made to say something that means anything.
+// the handshake that it means to speak PostgreSQL's protocol, as PostgreSQL 17 demands: so a browser that a web page has led here
+// cannot be made to send anything that is obeyed.
 func (a *attempt) encryptDirectly(ahead []byte) *Failure {
 	if f := a.encrypt(ahead); f != nil {
 		return f

@@ -102,7 +102,7 @@ var catalogue = []chapter{
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
-		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`.", "Find out who holds the backends, and for how long; raise the setting that the hint names."},
+		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
 	}},
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},
@@ -115,7 +115,7 @@ var catalogue = []chapter{
 			"The server asks weir for a password, or for a key, that weir does not have.", "See docs/authentication.md.",
 		},
 		{
-			"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke.",
+			"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke. If that was in the middle of a row, the connection ends without this error, so that no part of a row can be taken for a whole one.",
 			"Connect again. Repeat the transaction only if repeating it does no harm.",
 		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
@@ -126,13 +126,13 @@ var catalogue = []chapter{
 	{"Time limits", []entry{
 		{"IdleTransactionTimeout", IdleTransactionTimeout(time.Minute), "The client did nothing inside a transaction.", "End transactions soon; raise the setting."},
 		{"TransactionTimeout", TransactionTimeout(time.Minute), "A transaction lasted too long.", "Make it shorter; raise the setting."},
-		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran too long.", "Make it faster; raise the setting."},
+		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
 		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
 	}},
 	{"Use and protocol", []entry{
 		{"StatementModeTransaction", StatementModeTransaction, "A client began a transaction block in a statement-mode pool.", "See the hint."},
 		{"MissingTerminator", MissingTerminator, "A startup packet is malformed.", "Something that is not a PostgreSQL driver connects, or the driver has a bug."},
-		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came behind a request for encryption before it was answered.", "Look for a broken driver, or for somebody in between."},
+		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came after a request for encryption, before it was answered.", "Look for a broken driver, or for a machine in between that changes what the client sends."},
 		{"InvalidSASLMechanism", InvalidSASLMechanism, "The client chose an authentication mechanism that it was not offered.", "Report it to the driver."},
 		{"MalformedSASL", MalformedSASL("The message is empty."), "An authentication message breaks the rules of SCRAM.", "Report it to the driver."},
 		{
@@ -141,11 +141,11 @@ var catalogue = []chapter{
 		},
 		{
 			"ChannelBindingDenied", ChannelBindingDenied, "The client says that it was not offered channel binding, but it was.",
-			"Look for somebody in between, or for a broken driver.",
+			"Look for a machine in between that changes what the client sends, or for a broken driver.",
 		},
 		{
 			"ChannelBindingFailed", ChannelBindingFailed, "The login is bound to another TLS connection than the one that it came on.",
-			"Look for somebody in between: a proxy that ends TLS in front of weir, or worse.",
+			"Look for a machine in between: a proxy that ends TLS in front of weir, or an attacker.",
 		},
 		{"UnsupportedChannelBinding", UnsupportedChannelBinding("tls-unique"), "The client binds its login in another way than PostgreSQL knows.", "Report it to the driver."},
 		{"UnsupportedSASL", UnsupportedSASL("authorization identity"), "The client uses a part of SCRAM that PostgreSQL does not have either.", "Turn it off in the driver."},

@@ -37,8 +37,8 @@ var ShuttingDown = &Error{
 	Hint:    "Connect again: another weir, or this one once it is back, will answer.",
 }
 
-// UnencryptedData answers bytes that came behind a request for encryption before it was answered. request is "SSL" or
-// "GSSAPI encryption". Somebody in between may have put them there (CVE-2021-23222), so none of them is looked at.
+// UnencryptedData answers bytes that came after a request for encryption, before it was answered. request is "SSL" or
+// "GSSAPI encryption". A machine in between may have put them there (CVE-2021-23222), so none of them is looked at.
 func UnencryptedData(request string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeProtocolViolation,
@@ -70,7 +70,7 @@ var CertificateRequired = &Error{
 	Message: "connection requires a valid client certificate",
 }
 
-// CertificateMismatch answers a client whose certificate is somebody else's. The text is PostgreSQL's.
+// CertificateMismatch answers a client whose certificate is another user's. The text is PostgreSQL's.
 func CertificateMismatch(user string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
@@ -86,7 +86,7 @@ func UnsupportedProtocol(major, minor uint16) *Error {
 	}
 }
 
-// AuthenticationUnavailable answers a client of whose user nobody can say whether it exists: the database where users are looked
+// AuthenticationUnavailable answers a client whose user cannot be looked up: the database where users are looked
 // up does not answer, or not in a way that can be understood. Why is for the log, not for strangers.
 var AuthenticationUnavailable = &Error{
 	Severity: SeverityFatal, Code: CodeCannotConnectNow,
@@ -166,7 +166,7 @@ var ChannelBindingDenied = &Error{
 var ChannelBindingFailed = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
 	Message: "SCRAM channel binding check failed",
-	Detail:  "The client has seen another certificate than this server's. Somebody in between may have shown it.",
+	Detail:  "The client has seen another certificate than this server's. A machine in between may have shown it.",
 }
 
 // UnsupportedChannelBinding answers another kind of binding than tls-server-end-point. The text is PostgreSQL's.

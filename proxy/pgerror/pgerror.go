@@ -12,7 +12,7 @@ package pgerror
 // The severities that weir uses: the first word of what psql prints, never localised.
 const (
 	SeverityError = "ERROR" // the statement, and its transaction, failed; the connection lives on
-	SeverityFatal = "FATAL" // the connection ends behind this message
+	SeverityFatal = "FATAL" // the connection ends after this message
 )
 
 // Error is an ErrorResponse before it becomes bytes. Treat it as immutable.
@@ -27,7 +27,7 @@ type Error struct {
 // Error gives the primary message and the SQLSTATE, for logs and for wrapping.
 func (e *Error) Error() string { return e.Message + " (" + e.Code + ")" }
 
-// Fatal reports whether the connection must end behind this error.
+// Fatal reports whether the connection must end after this error.
 func (e *Error) Fatal() bool { return e.Severity == SeverityFatal }
 
 // WithSeverity returns e itself where it has that severity, otherwise a changed copy: the same refusal ends the connection

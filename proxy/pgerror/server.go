@@ -19,7 +19,7 @@ var BackendLostInCopy = &Error{
 }
 
 // InDoubt ends a client whose backend answered what weir does not expect: rather one lost connection than an answer that
-// belongs to somebody else.
+// belongs to another client.
 var InDoubt = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
 	Message: "the backend answered out of turn and was closed",

@@ -25,7 +25,7 @@ const (
 	reading              // it waits until there is something to read, or the deadline → running
 	writing              // it waits until the socket takes more, or the deadline → running
 	apart                // it runs a function on a goroutine of its own → running
-	left                 // the connection is closed, or somebody else's
+	left                 // the connection is closed, or handed over
 	states
 )
 
@@ -48,8 +48,8 @@ const (
 // readAhead is how much is read where less is asked for, in bytes: a login's messages are short and are asked for in pieces.
 const readAhead = 512
 
-// Conn is a connection in the lobby, and a net.Conn for the code that serves it. Its methods are that code's own, in Serve or
-// apart, unless they say otherwise.
+// Conn is a connection that is no client yet, and a net.Conn for the code that serves it. That code alone calls its methods, in Serve
+// or apart, unless they say otherwise.
 type Conn struct {
 	Entry any // the host's
 
@@ -235,7 +235,7 @@ func (c *Conn) recv(p []byte) (int, error) {
 	}
 }
 
-// received notes whether the socket has been read empty. Apart nobody notes: what comes there is told by edges.
+// received notes whether the socket has been read empty. Apart it notes nothing: edges tell what comes there.
 func (c *Conn) received(all bool) {
 	if c.state != apart {
 		c.dry, c.missed = all, c.missed || !all

@@ -14,14 +14,14 @@ import (
 
 // Host receives the connections. All methods are called on the loop's goroutine, unless they say otherwise.
 type Host interface {
-	// Arrive is told of a connection that has just been accepted. False turns it away. It must not block.
+	// Arrive is called with a connection that has just been accepted. If it returns false, the connection is closed. It must not block.
 	Arrive(c *Conn) bool
 	// Serve begins once the connection has said something, was closed by its peer, or has met its deadline. It may block on c, and
 	// in Conn.Apart. Before it returns it closes c or takes it away with Leave.
 	Serve(c *Conn)
-	// Answered is told that the code has written to c, before Write returns. Apart that is not the loop's goroutine.
+	// Answered is called after the code has written to c and before Write returns. Apart that is not on the loop's goroutine.
 	Answered(c *Conn)
-	// AcceptFailed is told that the system could give no descriptor. Accepting goes on after a pause.
+	// AcceptFailed is called when the system could give no descriptor. Accepting goes on after a pause.
 	AcceptFailed(err error)
 }
 

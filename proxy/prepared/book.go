@@ -19,7 +19,7 @@ type Account interface {
 // Verdict is what becomes of a ParseComplete or a CloseComplete.
 type Verdict uint8
 
-// The verdicts.
+// What a Verdict may be.
 const (
 	Unknown         Verdict = iota // it answers a message that the Book has not written
 	Pass                           // to the client as it is
@@ -28,8 +28,8 @@ const (
 	Impossible                     // the server has accepted what it must refuse
 )
 
-// change is what a message that is under way will have changed once it is answered. Its effect on Names and on the statements held
-// is entered when it is sent, so that what the client sends behind it finds it, and taken back if the server throws it away.
+// change is what a message under way changes in Names and in the statements held. It is entered when the message is sent, so that the
+// client's next messages find it, and taken back if the server throws the message away.
 type change uint8
 
 const (
@@ -65,7 +65,7 @@ type mark struct {
 	unsure  bool       // the slot was not synced, for all that was known, when the message was sent
 }
 
-// nobody is a name that nothing on a backend has.
+// nobody is a name that no statement on a backend has.
 const nobody = "weir-nobody"
 
 // Book is one backend's: the statements that it holds, and the messages about them that are under way. Its methods append
@@ -87,10 +87,10 @@ func (b *Book) Len() int { return b.held.len() }
 // Pending reports whether answers are under way that change something.
 func (b *Book) Pending() bool { return b.head < len(b.marks) }
 
-// Synced notes that a Sync has been sent: an error in front of it does not touch what comes behind it.
+// Synced notes that a Sync has been sent: an error before it does not touch what comes after it.
 func (b *Book) Synced() { b.batch++ }
 
-// Parse is for a client's Parse of a name. body is what stands behind the name, mode how its text is read for effects. The caller
+// Parse is for a client's Parse of a name. body is what follows the name, mode how its text is read for effects. The caller
 // sends the Parse under the name that is returned; there is none if what had to be sent has been appended.
 func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
 	if old := n.Statement(name); old != nil {
@@ -153,7 +153,7 @@ func (b *Book) duplicate(out []byte, a Account, name []byte, old *Statement) ([]
 }
 
 // Undecided reports whether an answer that is still under way decides what the name means, so that the message at hand must wait for it.
-// uses: the message is a Bind or a Describe; it may go at once behind its statement's Parse, because the server refuses it if that
+// uses: the message is a Bind or a Describe; it may go at once after its statement's Parse, because the server refuses it if that
 // has failed.
 func (b *Book) Undecided(name []byte, uses bool) bool {
 	var last *mark
@@ -235,9 +235,10 @@ func (b *Book) Close(out []byte, a Account, n *Names, name []byte) []byte {
 	if s.Own() {
 		closed = s.name
 	}
-	n.gone = append(n.gone, spoken{string(name), s.name})
+	onBackend := s.name
 	out = wire.AppendClose(out, 'S', closed)
 	b.name(a, wire.ClientClose, forgets, n, string(name), nil)
+	n.gone = append(n.gone, spoken{string(name), onBackend, a.Asked()})
 	return out
 }
 
@@ -362,7 +363,7 @@ func undoName(m *mark, later []mark, n *Names) {
 		return
 	}
 	if m.s != nil {
-		n.gone = append(n.gone, spoken{m.name, m.s.name})
+		n.gone = append(n.gone, spoken{m.name, m.s.name, 0})
 	}
 	for i := range later {
 		if l := &later[i]; l.change.names() && l.name == m.name {

@@ -13,8 +13,11 @@ type Names struct {
 	used    bool             // it has been bound
 }
 
-// spoken is how a client calls what a backend calls otherwise.
-type spoken struct{ name, onBackend string }
+// spoken is how a client called what a backend calls otherwise.
+type spoken struct {
+	name, onBackend string
+	closed          uint64 // the number of the answer of the Close that has ended it; 0: it was ended otherwise
+}
 
 type named struct {
 	name string
@@ -53,11 +56,17 @@ func (n *Names) means(s *Statement) bool {
 	return false
 }
 
-// Name is the client's own name for a statement, or "" if it has none. missing: the server has not found it, so it is a name
-// that means nothing any more, if there is one.
-func (n *Names) Name(onBackend []byte, missing bool) string {
+// Name is the client's own name for a statement, or "" if it has none. busy is the number of the answer in which it is spoken of: what
+// the client has closed after that still had its name. missing: the server has not found it, so it is a name that means nothing any
+// more, if there is one.
+func (n *Names) Name(onBackend []byte, missing bool, busy uint64) string {
 	if n == nil {
 		return ""
+	}
+	for i := range n.gone {
+		if g := &n.gone[i]; g.closed > busy && g.onBackend == string(onBackend) {
+			return g.name
+		}
 	}
 	if name := n.goneName(onBackend); missing && name != "" {
 		return name
@@ -156,7 +165,7 @@ func (n *Names) remove(i int) {
 	n.list = n.list[:last]
 }
 
-// Bytes is what the statements that have names take of weir's memory, if nobody else has them.
+// Bytes is what the statements that have names would take of weir's memory if no other client had them.
 func (n *Names) Bytes() int {
 	if n == nil {
 		return 0

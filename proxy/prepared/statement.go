@@ -3,7 +3,7 @@
 //
 // A client's name means a Statement, which is one for all clients of a pool whose Parse had the same text and parameter types.
 // On backends it goes by a name of weir's own. It is prepared on a backend when it is first needed there and stays, up to a
-// bound, whoever the backend serves.
+// bound, whichever client the backend serves.
 //
 // It is pure: no I/O, no clock. A Table and all that refers to it belong to one loop. It may import proxy/sqlscan,
 // proxy/wire and the standard library.
@@ -33,7 +33,7 @@ type Statement struct {
 	table   *Table
 	refs    int
 
-	next, prev *Statement // in Table.resting, while nobody refers to it
+	next, prev *Statement // in Table.resting, while there is no reference to it
 }
 
 // Name is what the statement is called on backends.
@@ -90,7 +90,7 @@ func (t *Table) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	return sqlscan.Scan(text, mode)
 }
 
-// resting are the statements that nobody refers to any more, the one left longest ago at the end. They are kept for those who parse
+// resting are the statements without a reference, the one left longest ago at the end. They are kept for clients that parse
 // the same text next: most drivers parse the unnamed statement for each query, of a few different ones.
 type resting struct {
 	first, last *Statement
@@ -98,7 +98,7 @@ type resting struct {
 	bytes       int
 }
 
-// The limits of what a table keeps that nobody refers to.
+// The limits of what a table keeps without a reference.
 const (
 	restingMax      = 512
 	restingBytesMax = 256 << 10
@@ -138,7 +138,7 @@ type Totals struct {
 	Saved     uint64 // Parses of clients that a server was not sent, because the backend held the statement already
 	Repeated  uint64 // Parses of weir's own, because a client uses on one backend what was prepared on another
 	Closed    uint64 // statements that made room on a backend
-	Forgotten uint64 // statements that nobody shares any more, because the schema has changed
+	Forgotten uint64 // statements that are no longer shared, because the schema has changed
 }
 
 // Len is the number of statements that clients have and that a new Parse may share.
@@ -190,7 +190,7 @@ func appendParse(out []byte, name, rest string) []byte {
 	return append(out, rest...)
 }
 
-// own makes a statement that nobody shares and that cannot be prepared a second time.
+// own makes a statement that is not shared and cannot be prepared a second time.
 func (t *Table) own() *Statement {
 	t.last++
 	return &Statement{name: prefix + strconv.FormatUint(t.last, 36), table: t, refs: 1}
@@ -214,7 +214,7 @@ func (s *Statement) retain() *Statement {
 	return s
 }
 
-// release gives up a reference. What nobody refers to any more rests.
+// release gives up a reference. A statement without one rests.
 func (s *Statement) release() {
 	if s == nil {
 		return

@@ -12,7 +12,7 @@ import (
 // has had the request. Any goroutine.
 //
 // A cancel request reaches the query that its client is running and nothing else: the backend must be leased and owe an answer,
-// and it is not given to anybody else until the server has closed the cancel connection, by which time the signal was sent.
+// and it is given to no other client until the server has closed the cancel connection, by which time the signal was sent.
 func (e *Engine) Cancel(slot uint32, secret []byte, done func()) {
 	if !e.loop.Post(func() { e.cancel(slot, secret, done) }) {
 		done()
@@ -89,8 +89,8 @@ func (l *Lane) cancelContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(l.ctx, l.config.CancelWaitTimeout)
 }
 
-// cancelled lets b go on once the server has had the cancel request. If nobody knows whether it has, the signal may come at any
-// time: b serves its present client only.
+// cancelled lets b go on once the server has had the cancel request. If it is not known whether it has, the signal may come at any
+// time, and b serves its present client only.
 func (b *Backend) cancelled(err error) {
 	b.cancels--
 	if b.state == backendGone || b.doomed {

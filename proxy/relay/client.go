@@ -75,6 +75,7 @@ type Client struct {
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
 	ahead    bool  // carry is what the login had read ahead
+	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8 // backends on which its settings were refused in a row
 	talk     conversation.Client
 	sock     socket.Conn
@@ -116,7 +117,7 @@ type Admission struct {
 	TLS      *socket.Adapter // what is on top of it; nil: plain text
 	Here     bool            // the caller is on the lane's loop, which watches FD already
 	Token    eventloop.Token // then; otherwise the zero value
-	Owed     []byte          // what the client is to be sent first; the caller's again behind Admit
+	Owed     []byte          // what the client is to be sent first; the caller's again after Admit
 	Ahead    []byte          // what it has sent already; likewise. Without TLS only
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
@@ -145,7 +146,7 @@ func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
 		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
-		talk: conversation.Client{Set: a.Settings}, sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
+		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
 	c.id = pool.ClientID(l.clients.add(c))
@@ -189,7 +190,7 @@ func (c *Client) watch(a Admission) (err error) {
 	return err
 }
 
-// greet ends the login as PostgreSQL does: behind what is owed the parameters, the cancel key, ready.
+// greet ends the login as PostgreSQL does: after what is owed come the parameters, the cancel key and ReadyForQuery.
 func (c *Client) greet(owed []byte, params []session.Setting) {
 	e := c.lane.engine
 	b := append(e.io.Borrow(1024), owed...)

@@ -38,7 +38,7 @@ func (e *Engine) Drain(grace time.Duration, empty func()) {
 	}
 }
 
-// sweep sends away who may go.
+// sweep sends away the clients that are in no transaction.
 func (d *drain) sweep(e *Engine) {
 	if d.phase == draining && e.loop.Now() >= d.deadline {
 		d.phase = sendingAway

@@ -95,15 +95,16 @@ func (c *Client) sayQueued() {
 	}
 }
 
-// broken is for a connection that the system has given up. What its backend is doing is of no use any more, so that is cancelled.
+// broken is for a connection that the system has given up. What its backend is doing is of no use any more: leave cancels that.
 func (c *Client) broken(error) {
 	c.other = peerGone
 	c.closeNow()
 }
 
-// terminated is for a client that has said goodbye. What it asked for before is still carried out and answered, as PostgreSQL
+// terminated is for a client that has sent Terminate. What it asked for before is still carried out and answered, as PostgreSQL
 // does.
 func (c *Client) terminated() {
+	c.polite = true
 	if (c.backend == nil || c.backend.talk.Said()) && !c.sock.Parked() {
 		c.closeNow()
 		return
@@ -160,7 +161,7 @@ func (c *Client) leave() {
 	if b := c.backend; b != nil {
 		c.backend = nil
 		b.orphaned()
-		if c.other == peerGone {
+		if c.other == peerGone && !c.polite {
 			b.stopWork()
 		}
 	}
@@ -208,8 +209,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
-	e.env.Settings.Release(c.talk.Set)
-	c.talk.Leave()
+	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)
 }

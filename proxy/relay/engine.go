@@ -107,8 +107,8 @@ func (e *Engine) mayLog() bool {
 	return true
 }
 
-// receive reads once into the lent buffer, behind what was carried of the same stream, whose buffer it gives back. n is what came
-// now.
+// receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
+// came now.
 func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err error) {
 	buf := e.loop.Buffer()
 	n, err = s.Read(&e.io, buf[inspectLen:])
@@ -133,7 +133,7 @@ func (e *Engine) carried(carry *[]byte) []byte {
 	return p
 }
 
-// closeFD closes a descriptor that has not become anybody's connection.
+// closeFD closes a descriptor that has not become a connection.
 func closeFD(fd int) {
 	var unshared socket.IO
 	s := socket.New(fd)

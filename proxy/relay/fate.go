@@ -236,9 +236,10 @@ func (b *Backend) release() {
 	}
 }
 
-// stopWork cancels what a backend is doing for a client that has gone.
+// stopWork cancels what a backend is doing for a client that has gone. The sweeper repeats it, because more may be pipelined.
 func (b *Backend) stopWork() {
-	if b.state == backendSettling {
+	if b.state == backendSettling && !b.doomed {
+		b.until = b.lane.engine.loop.Now()
 		b.cancel(func() {})
 	}
 }

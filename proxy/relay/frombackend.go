@@ -85,6 +85,10 @@ func (b *Backend) consume(p []byte) {
 		case conversation.EventReady:
 			released = b.ready() || released
 			continue
+		case conversation.EventRetry:
+			b.measure(b.talk.Status())
+			b.client.readAgain(b.talk.Again())
+			continue
 		case conversation.EventErrand:
 			released = b.errandEnded(step.Outcome) || released
 			continue
@@ -121,7 +125,7 @@ func (b *Backend) consumed(released bool) {
 		if b.state == backendIdle {
 			b.compareParams()
 		}
-	case c.ending == endAnswered && b.talk.Said():
+	case c.ending == endAnswered && b.talk.Said() && len(c.carry) == 0:
 		c.part()
 	default:
 		c.readOn()

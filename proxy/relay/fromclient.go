@@ -24,7 +24,7 @@ func (c *Client) OnReady(e eventloop.Event) {
 	if e&eventloop.Readable != 0 {
 		c.read()
 	}
-	if c.other == peerGone && c.ending != endNow {
+	if c.other == peerGone && !c.polite && c.ending != endNow {
 		// Reading may have found the FIN that came before the reset, and no error.
 		c.broken(errReset)
 	}
@@ -101,7 +101,7 @@ func (c *Client) read() {
 // missed is for a client that cannot be read now: it may have gone.
 func (c *Client) missed() {
 	switch {
-	case c.other == peerGone:
+	case c.other == peerGone && !c.polite:
 		c.broken(errReset)
 	case c.other == peerEnded && c.state == clientWaiting:
 		c.closeNow()
@@ -113,7 +113,7 @@ var errReset = errors.New("the client has reset the connection")
 func (c *Client) readFailed(err error) {
 	switch {
 	case errors.Is(err, socket.ErrWouldBlock):
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && (c.other != peerGone || c.polite): // a reset that comes after the FIN reads as one more end
 		c.other = max(c.other, peerEnded)
 		c.sentLast()
 	default:
@@ -197,10 +197,7 @@ func (c *Client) forward(p []byte) bool {
 		return !b.doomed
 	}
 	b.begin()
-	if !b.send(p) {
-		return false
-	}
-	return true
+	return b.send(p)
 }
 
 // takeBack carries everything again if nothing of this lease has reached the server: another backend may have it all.
@@ -246,6 +243,15 @@ func (c *Client) resumeHeld() {
 	if c.backend != nil {
 		c.backend.reconsider() // it was kept, in case there was more to do
 	}
+}
+
+// readAgain puts bytes that the client has sent before in front of what is carried.
+func (c *Client) readAgain(p []byte) {
+	e := c.lane.engine
+	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
+	e.io.Return(c.carry)
+	c.carry = carry
+	e.loop.Later(c, c.resumeHeld)
 }
 
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails

@@ -25,7 +25,7 @@ func (l *Lane) want(c *Client) {
 }
 
 // decided takes the pool's decisions and carries them out, in order. Carrying one out may bring about new events; their
-// decisions queue up behind the others instead of overtaking them.
+// decisions are carried out after the others.
 func (l *Lane) decided() {
 	l.work = append(l.work, l.pool.Decisions()...)
 	if l.working {

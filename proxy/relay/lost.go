@@ -52,14 +52,14 @@ func (b *Backend) dismiss() {
 	b.gone()
 }
 
-// goodbye says Terminate where that can still be understood.
+// goodbye sends Terminate where the server can still understand it.
 func (b *Backend) goodbye() {
 	if !b.talk.Owes() && b.talk.Errand() == nil {
 		_ = b.sock.Write(&b.lane.engine.io, wire.AppendTerminate(nil))
 	}
 }
 
-// bury takes a doomed backend from the pool and tells its client.
+// bury takes a doomed backend out of the pool, closes it, and tells its client.
 func (b *Backend) bury(cause error) {
 	if b.state == backendGone {
 		return

@@ -23,11 +23,14 @@ func (b *Backend) compareParams() {
 	if !b.talk.Changed() {
 		return
 	}
-	if known, ok := b.lane.known[b.talk.Set()]; ok && slices.Equal(known, b.talk.Params()) {
+	known, ok := b.lane.known[b.talk.Set()]
+	switch {
+	case ok && slices.Equal(known, b.talk.Params()):
 		b.talk.Adopt(known)
 		return
+	case ok:
+		b.lane.forgetKnown()
 	}
-	b.lane.forgetKnown()
 	b.lane.learn(b.talk.Set(), b.talk.Params())
 }
 

@@ -2,7 +2,7 @@ package relay
 
 // slots gives things small numbers and reuses what is given back, so that a table indexed by them is not much longer than there were
 // things at once. What was given back first is reused first, and not before slotsRested others are free: cancel keys hold such a
-// number, and whoever looks at them should not take a new client for one that has just left.
+// number, and a request with an old key should not meet a new client.
 type slots[T any] struct {
 	items []*T     // nil where free
 	free  []uint32 // a queue, from head on

@@ -64,7 +64,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	}
 }
 
-// describeWait says what a client waited for in vain: how many backends there are, and who has had one for longest.
+// describeWait says what a client waited for in vain: how many backends there are, and which client has had one for longest.
 func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 	w := pgerror.Wait{
 		After: waited.Round(time.Millisecond), Pool: l.Name(),

@@ -30,7 +30,7 @@ func (e *Engine) over(t int64, limit time.Duration) bool {
 
 var errTooLong = errors.New("it took too long to become free again")
 
-// cancelGrace is how long behind its time a backend is asked to cancel what its client has left, before it is given up.
+// cancelGrace is for how long after its time a backend is asked to cancel what its client has left, before it is closed.
 const cancelGrace = time.Minute
 
 // queryGrace is how long a query that was asked to cancel has to end where cancel_wait_timeout is off: query_timeout holds all the same.
@@ -108,7 +108,7 @@ const lookEvery = 10 * time.Second
 // more what it knows.
 func (b *Backend) lookForPeer(c *Client) {
 	e := b.lane.engine
-	if c.other != peerEnded || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
+	if c.other != peerEnded || c.polite || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
 		return
 	}
 	if b.looked != 0 && e.since(b.looked) < lookEvery {

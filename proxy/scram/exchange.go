@@ -56,7 +56,7 @@ func NewPasswordExchange(password, nonce string, binding []byte) *Exchange {
 }
 
 // CouldBind is for an exchange without a binding, before First, where only the server's offer lacked: a server that did make the
-// offer learns from it that somebody in between has taken it away (RFC 5802, section 6).
+// offer learns from it that a machine in between has taken it away (RFC 5802, section 6).
 func (x *Exchange) CouldBind() { x.gs2 = "y,," }
 
 // Mechanism is the one that the first message chooses.
@@ -113,7 +113,7 @@ func (x *Exchange) choose(salt []byte, iterations int) (Keys, error) {
 	return Keys{}, ErrNoKey
 }
 
-// Verify checks the server's last message: that it knows the verifier, too, and is not somebody in between.
+// Verify checks the server's last message: that it knows the verifier, too, and is no machine in between.
 func (x *Exchange) Verify(serverFinal string) error {
 	if why, failed := strings.CutPrefix(serverFinal, "e="); failed {
 		return fmt.Errorf("the server ended the exchange: %q", why)
@@ -124,12 +124,12 @@ func (x *Exchange) Verify(serverFinal string) error {
 		return errors.New("the server's last message is malformed")
 	}
 	if subtle.ConstantTimeCompare(signature, MAC(x.keys.k.serverKey[:], x.auth)) != 1 {
-		return errors.New("the server does not know the password's verifier: it may be somebody in between")
+		return errors.New("the server does not know the password's verifier: it may be a machine in between")
 	}
 	return nil
 }
 
-// parseServerFirst reads r=nonce,s=salt,i=iterations, perhaps with extensions behind, which are ignored.
+// parseServerFirst reads r=nonce,s=salt,i=iterations, perhaps followed by extensions, which are ignored.
 func parseServerFirst(message string) (nonce string, salt []byte, iterations int, err error) {
 	malformed := errors.New("the server's first message is malformed")
 	r, rest, ok := strings.Cut(message, ",")

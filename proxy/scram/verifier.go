@@ -40,8 +40,8 @@ const (
 // KeyLen is the length of every key, in bytes.
 const KeyLen = sha256.Size
 
-// Verifier is what the server's side needs to know of a password (RFC 5802, section 3). It is no secret that opens a door, but
-// one that lets its holder try passwords as fast as he can compute.
+// Verifier is what the server's side needs to know of a password (RFC 5802, section 3). It logs in nowhere, but its holder can try
+// passwords as fast as it can compute.
 type Verifier struct {
 	Salt       []byte
 	Iterations int

@@ -10,8 +10,8 @@ import (
 // one Table are equal if and only if their pointers are. The nil *Set is the
 // empty one, the state of a backend after its login; its methods work.
 //
-// Whoever stores a Set holds a reference: a client, and each backend that is in
-// this set. See Table.
+// Each place that stores a Set holds a reference: a client, and each backend
+// that is in this set. See Table.
 type Set struct {
 	id       uint32
 	refs     atomic.Int64
@@ -20,7 +20,7 @@ type Set struct {
 }
 
 // ID is a small number for the set, 0 for the empty one. Another set may get it
-// once nobody holds a reference to this one any more, not before.
+// once there is no reference to this one any more, not before.
 func (s *Set) ID() uint32 {
 	if s == nil {
 		return 0
@@ -67,8 +67,8 @@ func (s *Set) Without(name string) []Setting {
 }
 
 // Table interns sets and counts the references to them, so that sets which
-// nobody uses any more, such as those with an application_name of their own,
-// are forgotten. It is bounded by its users: each client holds one set and each
+// are no longer used, such as those with an application_name of their own, are
+// forgotten. It is bounded by its users: each client holds one set and each
 // backend one. The zero value is an empty Table.
 type Table struct {
 	mu    sync.Mutex
@@ -149,14 +149,14 @@ func (t *Table) forget(s *Set) {
 	}
 }
 
-// Len is the number of sets that somebody holds, the empty one not counted.
+// Len is the number of sets that are held, the empty one not counted.
 func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byKey)
 }
 
-// keyOf joins normalized settings, each part behind its length, so that no value
+// keyOf joins normalized settings, each part after its length, so that no value
 // can look like the border to the next setting.
 func keyOf(settings []Setting) string {
 	var key []byte

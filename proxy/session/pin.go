@@ -10,7 +10,8 @@ import (
 // Pins is a set of reasons why a backend must stay with its client between
 // transactions. While it is empty the backend may be handed on. Each pin ends
 // with DISCARD ALL, and with the client: a pinned backend is reset or closed
-// then, never handed on as it is. What else ends a pin stands beside it.
+// then, never handed on as it is. What else ends a pin stands beside it, but for
+// the rollback of the transaction that made it, which the caller follows.
 type Pins uint32
 
 const (
@@ -19,8 +20,8 @@ const (
 	PreparedStatement Pins = 1 << iota
 	// SQLPrepare: PREPARE succeeded. Ended by DEALLOCATE ALL.
 	SQLPrepare
-	// SettingChanged: SET, RESET or set_config changed a setting outside what
-	// weir carries. Nothing else ends it: neither ROLLBACK nor RESET is known to
+	// SettingChanged: SET, RESET or set_config changed a setting in a way that
+	// weir cannot carry to another backend. RESET does not end it: it may not
 	// have taken back all of it.
 	SettingChanged
 	// Listen: LISTEN succeeded. UNLISTEN answers alike for one channel and for
@@ -44,7 +45,7 @@ const (
 	// have done any of the above.
 	Opaque
 	// ProtocolDoubt: the conversation took a turn after which the backend's state
-	// is not sure, such as a Query behind an unsynced Execute. The caller sets
+	// is not sure, such as a Query after an unsynced Execute. The caller sets
 	// and ends it.
 	ProtocolDoubt
 )
@@ -152,9 +153,9 @@ func pick(e, of sqlscan.Effects, p Pins) Pins {
 // hidden are the effects that no tag of their own shows.
 const hidden = sqlscan.SetConfig | sqlscan.Temp | sqlscan.AdvisoryLock | sqlscan.Setseed | sqlscan.Opaque
 
-// Combine tells what a statement that has succeeded pins, by the verdict on the
+// Combine tells what a statement that has succeeded pins, by the effects of the
 // text it came with and by its tag. The tag is trusted where it speaks, also
-// against the text: a LISTEN that failed has none. e is the verdict on the whole
+// against the text: a LISTEN that failed has none. e is the effects of the whole
 // text, or of several texts, of which this statement may be one of many.
 func Combine(e sqlscan.Effects, tag []byte) (add Pins, clearAll bool) {
 	add, clearAll = FromTag(tag)

@@ -18,7 +18,7 @@ const (
 // set_config is used because SET reads a list where a startup packet has one
 // text (search_path a, b); with NULL it resets to the value of the backend's
 // login. One difference to a fresh session remains, which PostgreSQL itself
-// does not take back either: a setting of a class that nobody defined (app.x)
+// does not take back either: a setting of a class that is not defined (app.x)
 // is the empty string after a reset, not absent.
 //
 // The text is ASCII in all cases and needs no setting to be read rightly:
@@ -50,7 +50,7 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 			j++
 		default:
 			if old[i].Value != new[j].Value && !isIdentity(new[j].Name) {
-				// DateStyle keeps the half that a value does not name: ISO behind
+				// DateStyle keeps the half that a value does not name: ISO after
 				// "SQL, DMY" is "ISO, DMY", at login it is "ISO, MDY".
 				if new[j].Name == "datestyle" {
 					w.reset(old[i].Name)

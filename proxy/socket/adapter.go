@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Adapter is the net.Conn under a tls.Conn, and lives twice. During handshake and login it blocks: it passes everything on to
-// the connection that it was made of, in that login's code. From NewTLS on it belongs to a loop, and does nothing but what
-// the Conn whose call is under way does, without blocking.
+// Adapter is the net.Conn under a tls.Conn, first for a login and then on a loop. During handshake and login it blocks: it passes
+// everything on to the connection that it was made of, in that login's code. From NewTLS on it belongs to a loop, and works only within
+// a call of its Conn, without blocking.
 //
 // crypto/tls allows that, within rules (conn.go: readRecordOrCCS, Write): a read may fail with an error whose Temporary is
 // true, and is taken up where it stopped; an error of Write is final, so a write takes everything.
@@ -51,7 +51,7 @@ func (a *Adapter) Client(config *tls.Config) *tls.Conn {
 	return a.conn
 }
 
-// NetConn is what the adapter was made of, nil behind the take-over.
+// NetConn is what the adapter was made of, nil after the take-over.
 func (a *Adapter) NetConn() net.Conn { return a.blocking }
 
 // TLS is what is on top of the adapter.

@@ -6,7 +6,7 @@ import "bytes"
 
 var poisonous = bytes.Repeat([]byte{0xDB}, 4096)
 
-// returned poisons a buffer that is given back, so that whoever goes on using it sees rubbish, and refuses one that is given
+// returned poisons a buffer that is given back, so that code that goes on using it sees rubbish, and refuses one that is given
 // back twice: two connections would park in it.
 func (o *IO) returned(class int, b []byte) {
 	for _, spare := range o.spare[class] {

@@ -16,7 +16,7 @@ import (
 )
 
 // Listener is a listening socket that never blocks. A loop watches FD and then accepts until ErrWouldBlock. Accept and FD may
-// be used on any goroutine, Close by its owner once nobody watches it any more.
+// be used on any goroutine, Close by its owner once no loop watches it any more.
 type Listener struct {
 	fd   int
 	addr net.Addr
@@ -82,7 +82,7 @@ func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepA
 	})
 }
 
-// ListenUnix listens in dir under the name that libpq derives from port. A socket file that nobody serves any more is
+// ListenUnix listens in dir under the name that libpq derives from port. A socket file that no process serves any more is
 // replaced; one that is served is an error. The file gets mode and is removed when the listener is closed.
 func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (*Listener, error) {
 	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))

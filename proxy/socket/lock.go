@@ -12,8 +12,8 @@ import (
 // lockWait is how long another start may hold the lock: what it does within takes milliseconds.
 const lockWait = 5 * time.Second
 
-// lock keeps others who would listen under the same name waiting until unlock: between the finding that a socket's file is stale
-// and its removal it may have become another one's, who would never hear of it.
+// lock keeps other processes that would listen under the same name waiting until unlock: after one has found that a socket's file is
+// stale and before it removes that, another process may have made the file its own, and would lose it.
 //
 // The lock is on a file of its own. One on the folder could be held by each account that may read it, for ever. Where that file
 // cannot be made, or is another account's, nothing is locked.
@@ -29,7 +29,7 @@ func lock(path string, wait time.Duration) (unlock func(), err error) {
 		}
 		if locked(f, path) {
 			return func() {
-				_ = os.Remove(path) // while it is locked: who waits for it looks whether it is still there
+				_ = os.Remove(path) // while it is locked: a process that waits for it looks whether it is still there
 				_ = f.Close()
 			}, nil
 		}

@@ -1,6 +1,6 @@
 // Package socket is a connection as the event loop wants it: a non-blocking descriptor that reads what is there, writes what
 // fits and parks the rest. It also opens listeners with the options that net hides, and takes descriptors out of net.Conns.
-// With TLS it is crypto/tls over an Adapter that has learnt not to block.
+// With TLS it is crypto/tls over an Adapter that does not block.
 //
 // A Conn belongs to one loop. Listen and Detach are for goroutines. The package knows no protocol and may import the
 // standard library and golang.org/x/sys/unix only.
@@ -111,7 +111,7 @@ func (c *Conn) Drain(shared *IO) error {
 	return nil
 }
 
-// park keeps p behind what is parked already, in a buffer that has room for both.
+// park adds p to what is parked already, in a buffer that has room for both.
 func (c *Conn) park(shared *IO, p []byte) {
 	if cap(c.parked)-len(c.parked) < len(p) {
 		b := append(shared.Borrow(c.ParkedLen()+len(p)), c.parked[c.sent:]...)

@@ -28,8 +28,8 @@ func NewTLS(fd int, a *Adapter) Conn {
 	return Conn{fd: int32(fd), tls: a}
 }
 
-// Pending reports whether there may be more to read that no event will tell: TLS has it already, or has not looked. Ask behind
-// a read that was not full, and behind a take-over.
+// Pending reports whether there may be more to read that no event will tell: TLS has it already, or has not looked. Ask after
+// a read that was not full, and after a take-over.
 func (c *Conn) Pending() bool { return c.tls != nil && !c.tls.rested }
 
 // readTLS reads the socket once and decrypts what came, as far as there is room for whole records in p.
@@ -72,7 +72,7 @@ func (a *Adapter) decrypt(p []byte) (n int) {
 }
 
 // outcome is what Read says at its end, and whether it is worth another try: not where the socket was read empty, and all of that
-// decrypted. An error behind bytes waits for the next read.
+// decrypted. An error that comes after bytes waits for the next read.
 func (a *Adapter) outcome(n int) (int, error) {
 	a.rested = a.empty && !a.holds && (a.err == nil || n == 0)
 	switch {
@@ -116,7 +116,7 @@ func (c *Conn) writeTLS(shared *IO, p []byte) error {
 }
 
 // sendUnsent sends what TLS itself had to say in a read, answers to new keys and alerts, if that is possible now. It is not
-// parked, for nobody would watch the socket on its account: what is left goes with the next read or write.
+// parked, since no handler would watch the socket for it: what is left goes with the next read or write.
 func (c *Conn) sendUnsent(shared *IO) {
 	a := c.tls
 	if len(a.out) == 0 || len(c.parked) > 0 {
@@ -124,7 +124,7 @@ func (c *Conn) sendUnsent(shared *IO) {
 	}
 	n, err := c.send(shared, a.out)
 	if err != nil {
-		n = len(a.out) // nobody will hear it; the next read or write says why
+		n = len(a.out) // the peer will not read it; the next read or write says why
 	}
 	a.out = a.out[:copy(a.out, a.out[n:])]
 	if len(a.out) == 0 {

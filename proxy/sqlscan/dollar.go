@@ -1,6 +1,6 @@
 package sqlscan
 
-// tag reads behind a $: the tag of a dollar quote, a parameter, or neither.
+// tag reads after a $: the tag of a dollar quote, a parameter, or neither.
 func (s *Scanner) tag(c byte, i int) int {
 	switch {
 	case s.lex == inDollar && c == '$':

@@ -5,12 +5,12 @@
 // It answers with Effects, never with syntax. A false alarm pins a backend for
 // longer than need be; a miss leaks one client's state to another. So in doubt
 // an effect is reported, and text that cannot be read with certainty is Opaque:
-// unknown never means clean. What hides inside functions, procedures and views
-// is out of reach of any text; command tags and the audit cover that.
+// unknown never means clean. What functions, procedures and views do shows in
+// no text, and this package cannot see it.
 //
 // The package is pure and allocation-free: no net, os, sync or log/slog, no
-// clock. A Scanner belongs to whoever feeds it (a loop); Scan may be called
-// from anywhere.
+// clock. A Scanner belongs to the loop that feeds it; Scan may be called on any
+// goroutine.
 package sqlscan
 
 import "strings"

@@ -12,7 +12,7 @@ const (
 	oneLeft                    // one byte of a character is still to come
 	twoLeft                    // two
 	gbSecond                   // the second byte of GB18030, which says if it has two or four
-	jisRow81                   // the second byte behind 0x81 in SHIFT_JIS_2004
+	jisRow81                   // the second byte after 0x81 in SHIFT_JIS_2004
 )
 
 // next takes a byte. It reports whether the byte is a character of ASCII, and

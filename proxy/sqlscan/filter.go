@@ -26,7 +26,7 @@ const (
 	kwAlter
 	kwDrop
 
-	// Words that matter behind certain others.
+	// Words that matter after certain others.
 	kwLocal
 	kwGlobal
 	kwTransaction

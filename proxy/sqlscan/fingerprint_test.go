@@ -150,7 +150,7 @@ func FuzzLexer(f *testing.F) {
 		if tok.kind == tokenUnread && effects&Opaque == 0 {
 			t.Errorf("%q cannot be read, and Scan says %s", text, effects)
 		}
-		// A statement behind is seen by both, or by neither.
+		// A statement after it is seen by both, or by neither.
 		behind := append(text[:len(text):len(text)], "\n;execute weir_x"...)
 		seen := false
 		StatementNames(behind, m, func(u NameUse) bool {

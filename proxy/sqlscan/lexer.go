@@ -31,7 +31,7 @@ type lexer struct {
 	text []byte // as the client sent it
 	safe []byte // the same length: no byte below 0x80 is half a character
 	mode Mode
-	at   int // behind the last token
+	at   int // after the last token
 }
 
 // newLexer allocates only in the modes in which characters must be told apart,
@@ -142,7 +142,7 @@ func lineCommentEnds(p []byte, i int) int {
 	return len(p)
 }
 
-// blockEnds returns the index behind a block comment that begins at i, or -1.
+// blockEnds returns the index after a block comment that begins at i, or -1.
 func blockEnds(p []byte, i int) int {
 	nesting := 0
 	for i+1 < len(p) {
@@ -162,7 +162,7 @@ func blockEnds(p []byte, i int) int {
 	return -1
 }
 
-// quotedEnds returns the index behind the closing quote, or -1. A doubled quote
+// quotedEnds returns the index after the closing quote, or -1. A doubled quote
 // is content.
 func quotedEnds(p []byte, i int, quote byte) int {
 	for {
@@ -174,7 +174,7 @@ func quotedEnds(p []byte, i int, quote byte) int {
 	}
 }
 
-// find returns the index behind the first of these bytes from i, or -1.
+// find returns the index after the first of these bytes from i, or -1.
 func find(p []byte, i int, c byte) int {
 	n := bytes.IndexByte(p[i:], c)
 	if n < 0 {
@@ -256,7 +256,7 @@ func (l *lexer) string(kind tokenKind, from, i int, escapes bool) token {
 }
 
 // continues returns where the quote is that continues a string which ended
-// before i, behind white space with a line break, or -1.
+// before i, after white space with a line break, or -1.
 func (l *lexer) continues(i int) int {
 	line := false
 	for p := l.safe; i < len(p); {
@@ -307,7 +307,7 @@ func (l *lexer) dollar(i int) token {
 
 func (l *lexer) digit(i int) bool { return i < len(l.safe) && class[l.safe[i]] == classDigit }
 
-// numberEnds returns the index behind a number that begins at i.
+// numberEnds returns the index after a number that begins at i.
 func (l *lexer) numberEnds(i int) int {
 	digits := func() {
 		for l.digit(i) {

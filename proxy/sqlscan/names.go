@@ -85,7 +85,7 @@ func (p *parser) createTableAs() (u NameUse, ok bool) {
 	return p.execute()
 }
 
-// execute reads EXECUTE name, and the token behind it, without which the name
+// execute reads EXECUTE name, and the token after it, without which the name
 // might be another: EXECUTE a.b.
 func (p *parser) execute() (u NameUse, ok bool) {
 	if !p.accept("execute") || !p.isIdentifier() {

@@ -1,6 +1,6 @@
 package sqlscan
 
-// number reads a byte behind the digits that begin a number. A PostgreSQL before
+// number reads a byte after the digits that begin a number. A PostgreSQL before
 // 15 reads what follows a number without a space as a token of its own: 1into,
 // 1e5into; and in 1einto the e is the word's. Later ones refuse the whole text.
 func (s *Scanner) number(c byte, i int) int {

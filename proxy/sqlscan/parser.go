@@ -8,7 +8,7 @@ import "unicode/utf8"
 type parser struct {
 	lexer
 	tok  token // the present one
-	then token // the one behind it
+	then token // the one after it
 }
 
 func newParser(text []byte, mode Mode) parser {

@@ -167,7 +167,7 @@ func TestPostgreSQLReadsStringsAsScanDoes(t *testing.T) {
 }
 
 // TestPostgreSQLReadsNumbersAsScanDoes makes texts of numbers with words and
-// dollar quotes directly behind them. PostgreSQL 14 takes many of them, later
+// dollar quotes directly after them. PostgreSQL 14 takes many of them, later
 // ones few.
 func TestPostgreSQLReadsNumbersAsScanDoes(t *testing.T) {
 	s := connect(t, database(t).DSN(), "UTF8", "on")

@@ -45,28 +45,28 @@ const (
 	inWordRest                      // inside a word whose beginning is held
 	inString                        // '...' without escapes
 	inEscape                        // E'...'
-	inBackslash                     // behind a backslash in E'...'
-	inEscapeEnd                     // behind a quote in E'...': its end, or half of a doubled one
+	inBackslash                     // after a backslash in E'...'
+	inEscapeEnd                     // after a quote in E'...': its end, or half of a doubled one
 	inName                          // "...", its content held
-	inUnicode                       // behind the & of U&
-	inDash                          // behind one -
-	inSlash                         // behind one /
+	inUnicode                       // after the & of U&
+	inDash                          // after one -
+	inSlash                         // after one /
 	inLine                          // -- comment
 	inBlock                         // /* comment
-	inBlockStar                     // behind a * in it
-	inBlockSlash                    // behind a / in it
-	inNumber                        // behind the digits that begin a number
-	inPoint                         // behind digits and a point
-	inFraction                      // behind digits, a point and digits
-	inExponent                      // behind a number and an e, which may begin a word
-	inExponentPlus                  // behind a number, e and +
-	inExponentMinus                 // behind a number, e and -
+	inBlockStar                     // after a * in it
+	inBlockSlash                    // after a / in it
+	inNumber                        // after the digits that begin a number
+	inPoint                         // after digits and a point
+	inFraction                      // after digits, a point and digits
+	inExponent                      // after a number and an e, which may begin a word
+	inExponentPlus                  // after a number, e and +
+	inExponentMinus                 // after a number, e and -
 	inExponentRest                  // in an exponent's digits
 	inParameter                     // in the digits of $1
-	inDollar                        // behind a $ that may begin a dollar quote
+	inDollar                        // after a $ that may begin a dollar quote
 	inTagRest                       // inside a dollar quote's opening tag, held
 	inDollarBody                    // $tag$..., the tag held
-	inDollarEnd                     // behind a $ in it, comparing with the tag
+	inDollarEnd                     // after a $ in it, comparing with the tag
 	inDoubt                         // final: Opaque, nothing more is read
 )
 
@@ -99,7 +99,7 @@ func (s *Scanner) feed(p []byte) {
 	}
 }
 
-// Effects is the verdict if the text ended here. An open quote or comment makes
+// Effects are those of the text if it ended here. An open quote or comment makes
 // it Opaque. Feeding may go on afterwards.
 func (s *Scanner) Effects() Effects {
 	ended := *s
@@ -199,7 +199,7 @@ func (s *Scanner) wordRest(p []byte, i int) int {
 	return end
 }
 
-// wordEnds takes a whole word and the byte behind it, which makes some words of
+// wordEnds takes a whole word and the byte after it, which makes some words of
 // one letter the prefix of a string or name. It tells whether it has used that
 // byte.
 func (s *Scanner) wordEnds(w []byte, next byte) (used bool) {
@@ -300,7 +300,7 @@ func (s *Scanner) one(p []byte, i int) int {
 		}
 		s.lex, s.nesting = inBlock, 1
 		if s.prev >= prevEscape {
-			s.prev = prevAny // a string does not go on behind a block comment
+			s.prev = prevAny // a string does not go on after a block comment
 		}
 	case inBlock, inBlockStar, inBlockSlash:
 		s.block(c)

@@ -150,7 +150,7 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 		// A clean text stays clean with a comment in front, and one that is not
-		// stays what it is with a statement behind.
+		// stays what it is with a statement after it.
 		if got := Scan(append([]byte("/* ' */"), text...), m); got != want {
 			t.Errorf("%q with a comment in front: %s, want %s", text, got, want)
 		}

@@ -67,7 +67,7 @@ func (p *parser) settings(yield func(u SettingUse) bool) bool {
 	return !known || ok && ends(p.tok) && yield(u)
 }
 
-// set reads behind SET. A word that a value, or a point, follows is a setting's
+// set reads after SET. A word that a value, or a point, follows is a setting's
 // name, even if it has a meaning of its own: SET local.x = 1.
 func (p *parser) set(u SettingUse, yield func(u SettingUse) bool) bool {
 	if p.is("constraints") && !p.namesSetting() {
@@ -179,7 +179,7 @@ func (p *parser) special(u *SettingUse) bool {
 	return false
 }
 
-// timeZone reads behind SET TIME ZONE.
+// timeZone reads after SET TIME ZONE.
 func (p *parser) timeZone(u *SettingUse) bool {
 	u.Name = "timezone"
 	switch {
@@ -207,7 +207,7 @@ func (p *parser) characteristics(u SettingUse, yield func(u SettingUse) bool) bo
 	return read && goesOn && some
 }
 
-// reset reads behind RESET.
+// reset reads after RESET.
 func (p *parser) reset(u *SettingUse) bool {
 	u.Kind = SetDefault
 	switch {

@@ -23,7 +23,7 @@ type prev uint8
 const (
 	prevAny    prev = iota
 	prevInsert      // INSERT or MERGE: the INTO that follows names a table
-	prevTemp        // CREATE, CREATE OR REPLACE, INTO, and LOCAL or GLOBAL behind: TEMP may follow
+	prevTemp        // CREATE, CREATE OR REPLACE, INTO, and LOCAL or GLOBAL after them: TEMP may follow
 	prevWith        // WITH in a DECLARE
 
 	// Strings that the next one may continue; all that follow are such.
@@ -305,7 +305,7 @@ func (s *Scanner) argument(isTrue bool, c byte) {
 	}
 }
 
-// callEnds gives the verdict on a call of set_config.
+// callEnds decides on a call of set_config.
 func (s *Scanner) callEnds() {
 	if s.third == thirdTrue {
 		s.effects |= SetConfigLocal

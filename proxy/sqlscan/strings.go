@@ -1,6 +1,6 @@
 package sqlscan
 
-// quote takes a quote that has no prefix. A string goes on behind white space
+// quote takes a quote that has no prefix. A string goes on after white space
 // with a line break, and stays of its kind: E'a' <newline> 'b\” is one string,
 // and B'1' <newline> '\' another, whatever standard_conforming_strings is.
 func (s *Scanner) quote() {

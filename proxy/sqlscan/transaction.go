@@ -77,7 +77,7 @@ func (p *parser) transaction(u *SettingUse, names bool) (known, ok bool) {
 	return false, true
 }
 
-// rollback reads behind ROLLBACK or ABORT.
+// rollback reads after ROLLBACK or ABORT.
 func (p *parser) rollback(u *SettingUse, aborts, names bool) (known, ok bool) {
 	if !p.isWord(p.then, "to") && !p.is("to") || aborts {
 		return true, p.chain(u)

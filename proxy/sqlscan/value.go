@@ -34,7 +34,7 @@ func (p *parser) numberValue(u *SettingUse) bool {
 		p.advance()
 	}
 	if p.tok.kind != tokenNumber || p.then.kind == tokenWord {
-		return false // a word behind it may be its rest: 1_000 and 0x1f, since PostgreSQL 16
+		return false // a word after it may be its rest: 1_000 and 0x1f, since PostgreSQL 16
 	}
 	u.Value = string(p.text[p.tok.from:p.tok.to])
 	if n, err := strconv.ParseInt(u.Value, 10, 32); err == nil {
@@ -112,10 +112,10 @@ func (p *parser) appendPart(out []byte, i int, t token) ([]byte, int, bool) {
 	}
 }
 
-// escapedItself stands for the byte behind the backslash.
+// escapedItself stands for the byte after the backslash.
 const escapedItself = 0xff
 
-// escape reads behind a backslash and returns the byte that is meant and how
+// escape reads after a backslash and returns the byte that is meant and how
 // many bytes say so; none if that is not ASCII (src/backend/parser/scan.l).
 func escape(p []byte) (value byte, n int) {
 	digits := func(from, most, base int) (byte, int) {

@@ -1,7 +1,7 @@
 // Package status holds plain snapshots of what weir is doing: who is connected, who waits, which backend does what, and what
 // has been counted since the start. The loops fill them on request; the console, the metrics and the page only read them.
 //
-// A snapshot is a value: whoever asked for it owns it, on any goroutine. The package may import the standard library only.
+// A snapshot is a value: the caller that asked for it owns it, on any goroutine. The package may import the standard library only.
 package status
 
 import "time"
@@ -48,7 +48,7 @@ type Lookups struct {
 	Kept    uint64 // answered from memory
 	Found   uint64 // the server knows the user
 	Unknown uint64 // it does not
-	Failed  uint64 // nobody could say
+	Failed  uint64 // the lookup had no answer
 }
 
 // Limits are the bounds over all pools, and what they hold now.

@@ -31,7 +31,7 @@ var (
 	clients        = metric{"weir_clients", gauge, pool("state"), "Clients by what they do: idle, waiting for a backend, active with one, login (waiting for their first backend's parameters), closing."}
 	backends       = metric{"weir_backends", gauge, pool("state"), "Backends by what they do: idle, active, dialling, cleaning (their client is gone), held (a cancel request is under way)."}
 	inTransaction  = metric{"weir_backends_idle_in_transaction", gauge, poolLabels, "Active backends whose client is inside a transaction and asks for nothing."}
-	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a SET, SQL's PREPARE, a temporary table, ..."}
+	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a temporary table, LISTEN, SQL's PREPARE, ..."}
 	waiting        = metric{"weir_waiting_clients", gauge, poolLabels, "Clients in the queue for a backend; weir_clients has the same number as a state."}
 	oldestWait     = metric{"weir_oldest_wait_seconds", gauge, poolLabels, "How long the client at the head of the queue has waited."}
 	poolSize       = metric{"weir_pool_size_backends", gauge, poolLabels, "pool_size: how many backends the pool may have, reserve aside."}
@@ -64,7 +64,7 @@ var (
 	servedTotal    = metric{"weir_logins_total", counter, poolLabels, "Clients that logged in."}
 	loginsNow      = metric{"weir_logins_in_progress", gauge, nil, "Connections that are not logged in yet."}
 	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}
-	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (nobody could say)."}
+	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (the lookup had no answer)."}
 	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}

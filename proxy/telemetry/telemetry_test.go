@@ -95,7 +95,7 @@ weir_prepared_closed_total{database="shop",user="app"} 16
 # HELP weir_prepared_forgotten_total Texts that are shared no longer, because the schema has changed.
 # TYPE weir_prepared_forgotten_total counter
 weir_prepared_forgotten_total{database="shop",user="app"} 17
-# HELP weir_auth_lookups_total Users looked up with auth_query: kept (answered from memory), found, unknown, failed (nobody could say).
+# HELP weir_auth_lookups_total Users looked up with auth_query: kept (answered from memory), found, unknown, failed (the lookup had no answer).
 # TYPE weir_auth_lookups_total counter
 weir_auth_lookups_total{outcome="kept"} 21
 weir_auth_lookups_total{outcome="found"} 22

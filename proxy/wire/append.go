@@ -2,9 +2,9 @@ package wire
 
 import "encoding/binary"
 
-// The appenders of this file write one whole message behind dst and return the longer slice, as append does. They allocate
+// The appenders of this file append one whole message to dst and return the longer slice, as append does. They allocate
 // only where dst has no room. Strings that travel NUL-terminated are cut at a NUL of their own: such a string could
-// otherwise smuggle a field, or a message, past whoever checked it.
+// otherwise smuggle a field, or a message, past the code that checked it.
 
 // begin writes a message's type byte and leaves room for its length, which end fills in.
 func begin(dst []byte, kind byte) (out []byte, at int) {

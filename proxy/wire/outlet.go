@@ -35,7 +35,7 @@ func (o *Outlet) Take() (now []byte, last bool) {
 	return now, o.last
 }
 
-// Walk follows a stream of messages whose headers nobody has looked at.
+// Walk follows a stream of messages whose headers have not been looked at.
 type Walk struct {
 	left uint32 // of the body of the message under way
 	have int    // of its header

@@ -123,7 +123,7 @@ func Fatal(body []byte) bool {
 }
 
 // CallsLargeObject reports whether a FunctionCall is one of those by which drivers work on large objects: lo_open and its kin,
-// by their fixed numbers in PostgreSQL's pg_proc.dat. They leave nothing behind their transaction.
+// by their fixed numbers in PostgreSQL's pg_proc.dat. They leave nothing that outlives their transaction.
 func CallsLargeObject(body []byte) bool {
 	if len(body) < 4 {
 		return false

@@ -151,7 +151,7 @@ func parseParams(s Startup, rest []byte) (Startup, error) {
 
 // SplitOptions reads the startup parameter "options" (PGOPTIONS) as the command line that it is to PostgreSQL, and returns
 // the settings that it holds: -c name=value, -cname=value and --name=value. PostgreSQL takes further switches there (-e, -S,
-// ...), which are settings under old names; nobody writes them any more, and they are an error here, as is anything else.
+// ...), which are settings under old names; no driver writes them any more, and they are an error here, as is anything else.
 //
 // Words are split as pg_split_opts does, at white space that no backslash precedes; names have their hyphens turned to
 // underscores, as ParseLongOption does (src/backend/utils/init/postinit.c and misc/guc.c). The error is a *pgerror.Error.
@@ -170,7 +170,7 @@ func SplitOptions(options string) ([]Param, error) {
 		case strings.HasPrefix(word, "-c"):
 			setting = word[2:]
 		case word == "--" && i+1 == len(words):
-			continue // getopt's end of options, and nothing behind it
+			continue // getopt's end of options, and nothing after it
 		case strings.HasPrefix(word, "--") && word != "--":
 			setting = word[2:]
 		default:

@@ -1,0 +1,180 @@
+package conversation
+
+import (
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+)
+
+// followable are the effects of a text whose settings can be followed by reading it: all that it does to the session is to set and reset
+// settings, and to begin and end transactions.
+const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Unlisten | benign | legible
+
+// settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order. It returns nil where they
+// cannot all be followed.
+func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) []sqlscan.SettingUse {
+	if e&(sqlscan.Set|sqlscan.Reset) == 0 || e&^followable != 0 {
+		return nil
+	}
+	var uses []sqlscan.SettingUse
+	read := sqlscan.Settings(text, mode, func(u sqlscan.SettingUse) bool {
+		switch u.Kind {
+		case sqlscan.SetValue, sqlscan.SetDefault:
+			if u.NotLiteral && !u.Local || u.Name == "session_authorization" || !ascii(u.Value) {
+				return false // a value is carried in the database's encoding, and read in the client's
+			}
+			uses = append(uses, u)
+		case sqlscan.ResetAll, sqlscan.SetForTransaction:
+			uses = append(uses, u)
+		case sqlscan.DiscardAll:
+			return false
+		default: // transactions are followed by their tags
+		}
+		return true
+	})
+	if !read || sessionCharacteristics(uses) {
+		return nil
+	}
+	return uses
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] > 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS may be among them: it is one command with several settings.
+func sessionCharacteristics(uses []sqlscan.SettingUse) bool {
+	for _, u := range uses {
+		switch u.Name {
+		case "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable":
+			if len(uses) > 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// follow is what a transaction has set that is to follow the client once it is over.
+type follow struct {
+	done      []sqlscan.SettingUse // what lasts
+	pending   []sqlscan.SettingUse // what lasts if its transaction is committed
+	savepoint bool                 // the transaction has savepoints: a ROLLBACK may be one to them
+	failed    bool                 // an error came since the last ReadyForQuery
+	unsure    bool                 // nobody can tell what lasts
+}
+
+// set takes note of a SET or RESET that has succeeded.
+func (f *follow) set(u sqlscan.SettingUse) {
+	if !u.Local && u.Kind != sqlscan.SetForTransaction {
+		f.pending = append(f.pending, u)
+	}
+}
+
+// command takes note of another command that has succeeded.
+func (f *follow) command(tag []byte) {
+	if len(f.pending) == 0 && len(tag) > 0 && tag[0] != 'S' {
+		return
+	}
+	switch string(tag) {
+	case "SAVEPOINT":
+		f.savepoint = true
+	case "COMMIT", "PREPARE TRANSACTION":
+		f.done = append(f.done, f.pending...)
+		f.pending, f.savepoint = f.pending[:0], false
+	case "ROLLBACK":
+		f.unsure = f.unsure || f.savepoint && len(f.pending) > 0
+		f.pending = f.pending[:0]
+	}
+}
+
+// ready takes note of a ReadyForQuery. Outside of a block it returns what lasts, and whether that is sure.
+func (f *follow) ready(idle bool) (lasting []sqlscan.SettingUse, sure bool) {
+	failed := f.failed
+	f.failed = false
+	if !idle {
+		return nil, true
+	}
+	if !failed { // else the error has undone what its implicit transaction had set
+		f.done = append(f.done, f.pending...)
+	} else if f.savepoint && len(f.pending) > 0 {
+		f.unsure = true
+	}
+	lasting, sure = f.done, !f.unsure
+	f.done, f.pending, f.savepoint, f.unsure = f.done[:0], f.pending[:0], false, false
+	return lasting, sure
+}
+
+// settle has the client's settings follow what a transaction has set.
+func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
+	c := s.client
+	if len(lasting) == 0 && sure {
+		return
+	}
+	if c == nil || !sure || s.pins&session.SettingChanged != 0 || s.set != c.Set || !s.adopt(c, lasting) {
+		s.pins |= session.SettingChanged
+	}
+}
+
+// adopt gives the client, and the backend that is in them, the settings with what was set. False: they cannot be carried.
+func (s *Server) adopt(c *Client, lasting []sqlscan.SettingUse) bool {
+	settings := append([]session.Setting(nil), c.Set.Settings()...)
+	for _, u := range lasting {
+		switch u.Kind {
+		case sqlscan.ResetAll:
+			role, has := valueOf(settings, "role") // which RESET ALL leaves alone
+			settings = without(append([]session.Setting(nil), c.Login.Settings()...), "role")
+			if has {
+				settings = append(settings, session.Setting{Name: "role", Value: role})
+			}
+		case sqlscan.SetDefault:
+			settings = without(settings, u.Name)
+			if value, ok := c.Login.Value(u.Name); ok {
+				settings = append(settings, session.Setting{Name: u.Name, Value: value})
+			}
+		default:
+			settings = append(without(settings, u.Name), session.Setting{Name: u.Name, Value: s.reportedOr(u.Name, u.Value)})
+		}
+	}
+	set, err := s.shared.Settings.Intern(settings)
+	if err != nil {
+		return false
+	}
+	s.apply(set)
+	s.shared.Settings.Release(c.Set)
+	c.Set = set
+	return true
+}
+
+// reportedOr is a setting's value in the server's own words, where it reports the setting: a value may name a part only (DateStyle).
+func (s *Server) reportedOr(name, value string) string {
+	for _, p := range s.params {
+		if session.SameName(p.Name, name) {
+			return p.Value
+		}
+	}
+	return value
+}
+
+func valueOf(settings []session.Setting, name string) (string, bool) {
+	for _, o := range settings {
+		if session.SameName(o.Name, name) {
+			return o.Value, true
+		}
+	}
+	return "", false
+}
+
+func without(settings []session.Setting, name string) []session.Setting {
+	kept := settings[:0]
+	for _, o := range settings {
+		if !session.SameName(o.Name, name) {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}

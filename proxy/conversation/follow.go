@@ -68,9 +68,16 @@ type follow struct {
 	unsure    bool                 // nobody can tell what lasts
 }
 
+// usesMax bounds what is kept of one transaction. A client that sets more keeps its backend.
+const usesMax = 256
+
 // set takes note of a SET or RESET that has succeeded.
 func (f *follow) set(u sqlscan.SettingUse) {
-	if !u.Local && u.Kind != sqlscan.SetForTransaction {
+	switch {
+	case u.Local || u.Kind == sqlscan.SetForTransaction:
+	case len(f.done)+len(f.pending) >= usesMax:
+		f.unsure = true
+	default:
 		f.pending = append(f.pending, u)
 	}
 }
@@ -115,39 +122,51 @@ func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
 	if len(lasting) == 0 && sure {
 		return
 	}
-	if c == nil || !sure || s.pins&session.SettingChanged != 0 || s.set != c.Set || !s.adopt(c, lasting) {
+	if c == nil || !sure || s.pins&session.SettingChanged != 0 || !s.adopt(c, lasting) {
 		s.pins |= session.SettingChanged
 	}
 }
 
-// adopt gives the client, and the backend that is in them, the settings with what was set. False: they cannot be carried.
+// adopt gives the client and the backend the settings with what was set. The two differ in what a RESET leaves: the backend has that of its
+// own login then, and Fate has it brought to that of the client's. False: they cannot be carried.
 func (s *Server) adopt(c *Client, lasting []sqlscan.SettingUse) bool {
-	settings := append([]session.Setting(nil), c.Set.Settings()...)
-	for _, u := range lasting {
+	wanted, err := s.shared.Settings.Intern(s.after(c.Set, c.Login, lasting))
+	if err != nil {
+		return false
+	}
+	applied, err := s.shared.Settings.Intern(s.after(s.set, nil, lasting))
+	if err != nil {
+		s.shared.Settings.Release(wanted)
+		return false
+	}
+	s.apply(applied)
+	s.shared.Settings.Release(applied)
+	s.shared.Settings.Release(c.Set)
+	c.Set = wanted
+	return true
+}
+
+// after is what becomes of settings by what was set, in a session that was logged in with login.
+func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []session.Setting {
+	settings := append([]session.Setting(nil), set.Settings()...)
+	for _, u := range uses {
 		switch u.Kind {
 		case sqlscan.ResetAll:
 			role, has := valueOf(settings, "role") // which RESET ALL leaves alone
-			settings = without(append([]session.Setting(nil), c.Login.Settings()...), "role")
+			settings = without(append([]session.Setting(nil), login.Settings()...), "role")
 			if has {
 				settings = append(settings, session.Setting{Name: "role", Value: role})
 			}
 		case sqlscan.SetDefault:
 			settings = without(settings, u.Name)
-			if value, ok := c.Login.Value(u.Name); ok {
+			if value, ok := login.Value(u.Name); ok {
 				settings = append(settings, session.Setting{Name: u.Name, Value: value})
 			}
 		default:
 			settings = append(without(settings, u.Name), session.Setting{Name: u.Name, Value: s.reportedOr(u.Name, u.Value)})
 		}
 	}
-	set, err := s.shared.Settings.Intern(settings)
-	if err != nil {
-		return false
-	}
-	s.apply(set)
-	s.shared.Settings.Release(c.Set)
-	c.Set = set
-	return true
+	return settings
 }
 
 // reportedOr is a setting's value in the server's own words, where it reports the setting: a value may name a part only (DateStyle).

@@ -108,9 +108,14 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
-	if fr.Type == wire.ServerErrorResponse && !swallow && s.retries(f, message[wire.HeaderLen:], pos) {
-		s.retry.state = retryFailed
+	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
+		s.misses(message)
 		swallow = true
+	}
+	if fr.Type == wire.ServerReadyForQuery && s.retry.state == retryTold && client != nil {
+		f.upTo(pos)
+		f.out = append(f.out, s.retry.told...)
+		s.retry.state = retryNever
 	}
 	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
 		swallow = true // the text that the client has sent will say so

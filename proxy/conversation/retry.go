@@ -12,6 +12,7 @@ type retry struct {
 	state retryState
 	from  int    // where the batch begins in the client's read at hand
 	kept  []byte // what has come of it
+	told  []byte // the error, as the client gets it if the batch cannot be sent again
 }
 
 type retryState uint8
@@ -19,7 +20,8 @@ type retryState uint8
 const (
 	retryNever    retryState = iota // → retryPossible
 	retryPossible                   // its bytes are kept → retryNever, retryFailed
-	retryFailed                     // the server has missed the statement: the batch ends, and is sent again → retryNever
+	retryFailed                     // the server has missed the statement: the batch ends, and is sent again → retryNever, retryTold
+	retryTold                       // it has become too long: its error is told before its ReadyForQuery → retryNever
 )
 
 // retryMax bounds the bytes that are kept. A longer batch gets its error.
@@ -28,6 +30,7 @@ const retryMax = 64 << 10
 // mayRetry notes that the message at hand begins a batch, and uses a statement that the backend should hold.
 func (s *Server) mayRetry(m *message) {
 	s.retry.state, s.retry.from, s.retry.kept = retryPossible, m.at, s.retry.kept[:0]
+	s.retry.told = s.retry.told[:0]
 }
 
 // keepForRetry keeps what has been judged of the batch.
@@ -36,10 +39,22 @@ func (s *Server) keepForRetry(c *Client, f *Flow) {
 	judged := f.p[r.from:f.end]
 	r.from = 0
 	if len(r.kept)+len(judged) > retryMax || c.drop {
-		r.state = retryNever
+		if r.state = retryNever; len(r.told) > 0 {
+			r.state = retryTold
+		}
 		return
 	}
 	r.kept = append(r.kept, judged...)
+}
+
+// misses takes note of the error that ends the batch.
+func (s *Server) misses(message []byte) {
+	s.retry.state = retryFailed
+	told, ok := s.client.translate(s.retry.told[:0], message[wire.HeaderLen:], s.account.Answered()+1)
+	if !ok {
+		told = append(told, message...)
+	}
+	s.retry.told = told
 }
 
 // retries reports whether an error, the message at pos in the server's read, is the first answer to a batch that can be sent again, and

@@ -14,12 +14,12 @@ import (
 func withClerk(t *testing.T) *pgserver.Database {
 	t.Helper()
 	d := database(t)
-	d.Exec(t, "DROP ROLE IF EXISTS clerk", "CREATE ROLE clerk")
+	d.Exec(t, "DROP ROLE IF EXISTS switched", "CREATE ROLE switched")
 	return d
 }
 
 const (
-	asClerk   = "-c role=clerk -c search_path=a -c statement_timeout=1234567"
+	asClerk   = "-c role=switched -c search_path=a -c statement_timeout=1234567"
 	whoAndHow = "SELECT current_user || ' ' || current_setting('search_path') || ' ' || current_setting('statement_timeout')"
 )
 
@@ -33,7 +33,7 @@ func TestNextClientHasItsOwnSettingsWhateverTheResetQuery(t *testing.T) {
 				expectNoTrace(t, w, d, whoAndHow+" || current_setting('work_mem') || coalesce(to_regclass('pg_temp.mine')::text, '')",
 					[]string{"options", "-c search_path=a"}, queries(left))
 				c := enter(t, w, d, "options", asClerk)
-				if got := c.Query(whoAndHow); got != "clerk a 1234567ms" {
+				if got := c.Query(whoAndHow); got != "switched a 1234567ms" {
 					t.Errorf("the third is %s", got)
 				}
 				c.Terminate()
@@ -110,7 +110,7 @@ func TestSwitchOfSettingsDoesNotRunUnderTheLastClientsLimits(t *testing.T) {
 		"jit":          "-c statement_timeout=1 -c jit=on -c jit_above_cost=0 -c jit_inline_above_cost=0 -c jit_optimize_above_cost=0",
 		"deferrable":   deferrable,
 		"with a limit": deferrable + " -c statement_timeout=1 -c lock_timeout=1",
-		"role":         "-c role=clerk -c statement_timeout=1",
+		"role":         "-c role=switched -c statement_timeout=1",
 		"idle":         "-c idle_session_timeout=1 -c idle_in_transaction_session_timeout=1",
 		"search_path":  "-c search_path=nowhere",
 	} {

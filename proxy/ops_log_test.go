@@ -128,9 +128,12 @@ func fewDescriptors(t *testing.T, path string) {
 	d := database(t)
 	const backends = 20
 	p := launch(t, path, d, fmt.Sprintf("[pool]\npool_size = %d", backends), fewFiles)
-	if !p.Log.Contains("descriptors are short", "limit=64", "need=", "clients=") {
-		t.Error("the start does not say so")
-	}
+	eventually(t, func() string { // the line comes after the one that launch waits for
+		if !p.Log.Contains("descriptors are short", "limit=64", "need=", "clients=") {
+			return "the start does not say so"
+		}
+		return ""
+	})
 	var clients []*wireClient
 	for refusedYet := false; !refusedYet; {
 		c, err := tryDial(t, p.Addr, d.Server.Superuser(), d.Name)

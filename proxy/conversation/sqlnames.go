@@ -21,6 +21,7 @@ type renaming struct {
 	out     []byte // the new text, so far
 	at      int    // what stands before has been copied
 	decoys  int
+	effects sqlscan.Effects     // of the statements that it executes
 	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
 	missing *prepared.Statement // must be prepared on the backend first
 	waits   bool                // what a name means depends on an answer that has not come yet
@@ -66,6 +67,7 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 	statement := r.c.names.Statement([]byte(u.Name))
 	switch {
 	case statement != nil && r.s.book.Holds(statement):
+		r.effects |= statement.Effects(r.s.mode)
 		r.put(u, statement.Name())
 	case statement != nil && !r.c.unprepared:
 		r.missing = statement
@@ -115,7 +117,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	}
 	s.book.Query(&s.account, &c.names)
 	s.ends(r.ending)
-	s.does(effects)
+	s.does(effects | r.effects)
 	return HoldNone
 }
 
@@ -139,6 +141,9 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.parseUnnamed(c, body, true)
+	if unnamed := c.names.Unnamed(); r.effects != 0 {
+		unnamed.Learn(unnamed.Effects(s.mode) | r.effects)
+	}
 	s.ends(r.ending)
 	return HoldNone
 }

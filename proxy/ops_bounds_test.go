@@ -62,7 +62,10 @@ func TestPreparedTextsOfOneClientAreBounded(t *testing.T) {
 
 // A client that sends more than can be answered is not read, and what it sends is not gone through again and again.
 func TestPipelineOfManyParsesHoldsUpNobody(t *testing.T) {
-	const many = 150_000
+	many := 150_000
+	if instrumented {
+		many = 30_000
+	}
 	d := database(t)
 	d.Exec(t, "CREATE TABLE book ()")
 	w := start(t, d, "[loops]\ncount = 1\n[pool]\npool_size = 2\nmax_prepared_bytes = \"0B\"")
@@ -111,7 +114,7 @@ func TestPipelineOfManyParsesHoldsUpNobody(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
-	if served < 20 {
+	if served < many/7500 { // where the loop stood still it was once, or twice
 		t.Errorf("another client was served %d times meanwhile", served)
 	}
 	t.Logf("another client was served %d times meanwhile", served)

@@ -311,11 +311,11 @@ func sameList(a, b []session.Setting) bool {
 	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
+// Knows reports whether the client was told this very list last.
+func (c *Client) Knows(params []session.Setting) bool { return sameList(c.Told, params) }
+
 // AppendNews appends what the backend reports as far as that is not what the client was told last.
 func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
-	if sameList(c.Told, params) {
-		return dst
-	}
 	for _, now := range params {
 		if !slices.Contains(c.Told, now) {
 			dst = wire.AppendParameterStatus(dst, now.Name, now.Value)

@@ -36,7 +36,7 @@ func (b *Backend) compareParams() {
 
 // tell reports to a client what holds on the backend that it gets, as far as that is not what it was told last.
 func (c *Client) tell(params []session.Setting) {
-	if !c.greeted {
+	if !c.greeted || c.talk.Knows(params) {
 		return
 	}
 	io := &c.lane.engine.io

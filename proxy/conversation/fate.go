@@ -2,7 +2,6 @@ package conversation
 
 import (
 	"weir/proxy/exchange"
-	"weir/proxy/session"
 	"weir/proxy/wire"
 )
 
@@ -93,16 +92,13 @@ func (s *Server) Cleaning() Cleaning {
 		return CleanAnswers
 	case s.account.Status() != wire.TxIdle:
 		return CleanRollback
-	case s.pins != 0 || s.unclean():
+	case s.pins != 0:
 		return CleanReset
 	case s.shared.Mode == Session && s.sent && s.shared.ResetQuery != "":
 		return CleanReset
 	}
 	return CleanNothing
 }
-
-// unclean reports whether statements of one client alone are left on the backend.
-func (s *Server) unclean() bool { return s.pins&session.PreparedStatement != 0 }
 
 // wantsData reports that the server waits for COPY data, which only its client could send.
 func (s *Server) wantsData() bool {

@@ -330,7 +330,7 @@ func (s *Server) noteError(body []byte) {
 	busy := s.account.Answered() + 1
 	s.pins |= session.FromError(s.effects(busy))
 	s.account.Server(wire.ServerErrorResponse)
-	s.missed(code, body)
+	s.lost = s.lost || s.missed(body)
 	s.book.Failed(&s.account, busy, s.names())
 	s.undeallocated(busy)
 	s.ledger.settle(s.account.Answered())
@@ -344,16 +344,15 @@ func (s *Server) noteError(body []byte) {
 // plan must not change result type"). The drivers prepare it again then.
 const staleRoutine = "RevalidateCachedQuery"
 
-// missed takes note that the server does not have a statement that the book says it holds: something in the session has deallocated it
-// unseen.
-func (s *Server) missed(code, body []byte) {
-	if string(code) != missingStatement {
-		return
+// missed reports whether an error says that the server does not have a statement that the book says it holds: something in the session
+// has deallocated it unseen.
+func (s *Server) missed(body []byte) bool {
+	if string(wire.PeekErrorField(body, wire.FieldCode)) != missingStatement {
+		return false
 	}
 	message := wire.PeekErrorField(body, wire.FieldMessage)
-	if from, to := prepared.Spoken(message); from < to && s.book.HoldsNamed(message[from:to]) {
-		s.lost = true
-	}
+	from, to := prepared.Spoken(message)
+	return from < to && s.book.HoldsNamed(message[from:to])
 }
 
 // ready takes note of a ReadyForQuery. True: the client does not get it.

@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"weir/proxy/prepared"
 	"weir/proxy/wire"
 )
 
@@ -60,13 +59,10 @@ func (s *Server) misses(message []byte) {
 // retries reports whether an error, the message at pos in the server's read, is the first answer to a batch that can be sent again, and
 // says that the statement is missing.
 func (s *Server) retries(f *Flow, body []byte, pos int) bool {
-	if s.retry.state != retryPossible || f.from < pos || len(f.out) > 0 || s.account.Due() > 1 ||
-		string(wire.PeekErrorField(body, wire.FieldCode)) != missingStatement {
+	if s.retry.state != retryPossible || f.from < pos || len(f.out) > 0 || s.account.Due() > 1 {
 		return false
 	}
-	message := wire.PeekErrorField(body, wire.FieldMessage)
-	from, to := prepared.Spoken(message)
-	return from < to && s.book.HoldsNamed(message[from:to])
+	return s.missed(body)
 }
 
 // Again returns what the client has to be read once more, before anything else: valid until the next call.

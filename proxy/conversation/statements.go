@@ -60,16 +60,13 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 		s.pins |= session.PreparedStatement
 		if m.whole {
-			s.pins |= hiddenBy(sqlscan.Scan(text, s.mode))
+			s.pins |= session.FromEffects(sqlscan.Scan(text, s.mode)) // whenever it is run, which is not followed
 		} else {
 			s.pins |= session.Opaque
 		}
 	}
 	return HoldNone
 }
-
-// hiddenBy is what a statement that is not followed by its name may do whenever it is run.
-func hiddenBy(e sqlscan.Effects) session.Pins { return session.FromEffects(e) }
 
 // parseUnnamed enters a Parse of the unnamed statement; body is what stands after the name.
 func (s *Server) parseUnnamed(c *Client, body []byte, whole bool) {

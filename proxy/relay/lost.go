@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 
+	"weir/pool"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -39,17 +40,19 @@ func (b *Backend) doom(cause error) {
 		return
 	}
 	b.doomed = true
+	end := b.endOf(cause)
 	if cause != nil {
 		b.lane.totals.BackendsLost++
+		b.lost(end, cause, b.client)
 	}
-	b.lane.engine.loop.Condemn(b, func() { b.bury(cause) })
+	b.lane.engine.loop.Condemn(b, func() { b.bury(cause, end) })
 }
 
 // dismiss carries out the pool's wish to close an idle backend.
-func (b *Backend) dismiss() {
+func (b *Backend) dismiss(why pool.Cause) {
 	b.doomed = true
 	b.goodbye()
-	b.gone()
+	b.gone(dismissal(why))
 }
 
 // goodbye sends Terminate where the server can still understand it.
@@ -60,7 +63,7 @@ func (b *Backend) goodbye() {
 }
 
 // bury takes a doomed backend out of the pool, closes it, and tells its client.
-func (b *Backend) bury(cause error) {
+func (b *Backend) bury(cause error, end status.BackendEnd) {
 	if b.state == backendGone {
 		return
 	}
@@ -70,7 +73,7 @@ func (b *Backend) bury(cause error) {
 	}
 	copying := b.talk.Copying()
 	b.client = nil
-	b.gone()
+	b.gone(end)
 	l.pool.Lost(l.now(), b.id)
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
@@ -80,14 +83,14 @@ func (b *Backend) bury(cause error) {
 }
 
 // gone closes the connection and forgets the backend.
-func (b *Backend) gone() {
+func (b *Backend) gone(end status.BackendEnd) {
 	l, e := b.lane, b.lane.engine
 	e.loop.Close(b.token)
 	b.sock.Close(&e.io)
 	e.io.Return(b.carry)
 	b.carry = nil
 	b.talk.Lose()
-	l.totals.BackendsClosed++
+	b.closed(end)
 	b.forget()
 	l.config.Places.Give(l)
 }
@@ -106,6 +109,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 	case !b.reached:
 		c.wantAgain()
 	case b.talk.Fatal():
+		c.because(status.ClientBackendLost)
 		c.closeFlushed() // it has the server's own words
 	case copying:
 		c.failWith(pgerror.BackendLostInCopy)

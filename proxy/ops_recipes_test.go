@@ -29,6 +29,7 @@ func TestWhatFrameworksSendAtConnectPinsNothing(t *testing.T) {
 			setting: "statement_timeout", want: "5s",
 		},
 		"django": {queries: []string{"SET TIME ZONE 'UTC'"}, setting: "timezone", want: "UTC"},
+		"laravel": {queries: []string{"set names 'utf8'", "set time zone 'Europe/Berlin'"}, setting: "timezone", want: "Europe/Berlin"},
 		"jdbc": {
 			startup: []string{"DateStyle", "ISO", "TimeZone", "Europe/Berlin", "extra_float_digits", "2"},
 			extended: []string{"SET extra_float_digits = 3", "SET application_name = 'PostgreSQL JDBC Driver'",

@@ -34,8 +34,8 @@ type record struct {
 const (
 	cleanEnough  = 3    // clean runs after which a statement is trusted
 	failedEnough = 8    // failed runs after which another failed one is no reason to ask
-	recordsMax    = 4096 // statements that are known of a pool; of more, some are forgotten and learnt anew
-	recordText    = 200  // bytes of a statement that are kept for the log
+	recordsMax   = 4096 // statements that are known of a pool; of more, some are forgotten and learnt anew
+	recordText   = 200  // bytes of a statement that are kept for the log
 	suspectsMax  = 8    // statements of one transaction that are told apart
 	sampleEvery  = 4096 // transactions between two samples
 )
@@ -105,7 +105,7 @@ func (h *records) makeRoom() {
 // audit is what a backend's client has run that it may have to be asked about.
 type audit struct {
 	suspects []*record  // that are not trusted
-	many     bool      // there were more
+	many     bool       // there were more
 	ran      [4]*record // the last that are trusted, for samples
 	next     uint8
 	some     bool // anything was run at all

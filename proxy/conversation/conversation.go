@@ -57,7 +57,7 @@ type Shared struct {
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
 	privates uint64 // scopes that were given to one client alone
-	records   records
+	records  records
 	customs  customs
 }
 

@@ -262,7 +262,9 @@ func TestSwitchChangesWhoTheSessionIs(t *testing.T) {
 	mustSimple(t, backend, "create role r_who; create role r_other; grant r_other to r_who")
 	var table Table
 	now := (*Set)(nil)
-	who := func() string { return mustSimple(t, backend, "select session_user || ' ' || current_user || ' ' || current_setting('log_min_messages')") }
+	who := func() string {
+		return mustSimple(t, backend, "select session_user || ' ' || current_user || ' ' || current_setting('log_min_messages')")
+	}
 	own := who()
 	for _, step := range []struct {
 		set  []string

@@ -40,7 +40,7 @@ const (
 @media (prefers-color-scheme: dark) {
   html, body { background: #16191d !important; }
   .shop-back a { color: #6cb2ff; }
-  .swagger-ui { filter: invert(.9) hue-rotate(180deg); }
+  #swagger-ui { filter: invert(.9) hue-rotate(180deg); }
   .swagger-ui .highlight-code, .swagger-ui img { filter: invert(1) hue-rotate(180deg); }
 }
 </style>`

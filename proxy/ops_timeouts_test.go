@@ -60,6 +60,7 @@ func TestQueryTimeoutOfAServerThatHangs(t *testing.T) {
 	w := start(t, d, behind(n)+"[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"\ncancel_wait_timeout = \"300ms\"")
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
+	expectPool(t, w, "with a free backend", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 }) // and asked what it has to be asked
 	n.Pause(faultnet.ToTarget)
 	c.inBackground("SELECT 2")
 	c.expectLastError("57014")

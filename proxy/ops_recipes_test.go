@@ -28,7 +28,7 @@ func TestWhatFrameworksSendAtConnectPinsNothing(t *testing.T) {
 			queries: []string{"SET SESSION statement_timeout TO 5000", "SET SESSION lock_timeout TO '2s'", "SET search_path TO app,public"},
 			setting: "statement_timeout", want: "5s",
 		},
-		"django": {queries: []string{"SET TIME ZONE 'UTC'"}, setting: "timezone", want: "UTC"},
+		"django":  {queries: []string{"SET TIME ZONE 'UTC'"}, setting: "timezone", want: "UTC"},
 		"laravel": {queries: []string{"set names 'utf8'", "set time zone 'Europe/Berlin'"}, setting: "timezone", want: "Europe/Berlin"},
 		"jdbc": {
 			startup: []string{"DateStyle", "ISO", "TimeZone", "Europe/Berlin", "extra_float_digits", "2"},

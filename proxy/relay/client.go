@@ -71,6 +71,7 @@ type Client struct {
 	// Owned by the loop.
 	state    clientState
 	ending   ending
+	end      status.ClientEnd // why it ends, as soon as that is known
 	other    peer
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
@@ -152,6 +153,7 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
+	c.arrived()
 	if a.Renewed {
 		l.pardon()
 	}

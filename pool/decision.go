@@ -54,6 +54,8 @@ const (
 	CausePoolIdle
 	// CauseVacated closes them because the caller needs them gone.
 	CauseVacated
+	// CauseOutdated closes a backend that was dialled before Renew.
+	CauseOutdated
 	// CauseSurplus closes a backend above Size: a reserve backend that is no
 	// longer needed, or one too many since Configure.
 	CauseSurplus
@@ -82,6 +84,8 @@ func (c Cause) String() string {
 		return "pool_idle_timeout"
 	case CauseVacated:
 		return "vacated"
+	case CauseOutdated:
+		return "outdated"
 	case CauseSurplus:
 		return "surplus"
 	case CauseReclaimed:

@@ -154,6 +154,7 @@ type Server struct {
 	reshaped     bool    // a command of the transaction has changed what texts may mean
 	lost         bool    // a statement has been missed that the book says it holds
 	vacates      bool    // a statement has been sent that other sessions may be in the way of
+	redefines    bool    // a command of the transaction has changed what logins get
 	fatal        bool    // the server has announced that it ends the connection
 	sent         bool    // bytes of the present client have gone out since the lease began
 	flushed      bool    // a Flush of weir's own was the last that went out
@@ -163,6 +164,7 @@ type Server struct {
 	drop         bool
 	recent       recent
 	retry        retry
+	defaults     Defaults
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 

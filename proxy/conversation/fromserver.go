@@ -257,7 +257,7 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
-		s.reshaped = true
+		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(effects, tag)

@@ -110,6 +110,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		if b.client != nil {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
+	case conversation.OutcomeTold:
+		b.lane.engine.loop.Later(b, b.answered)
 	case conversation.OutcomeBroken:
 		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(b.talk.Refused(), wire.FieldMessage))))
 	}
@@ -227,6 +229,7 @@ func (b *Backend) release() {
 	case b.lane.yields:
 		b.lane.yields = false
 		b.retire()
+	case b.asksFirst():
 	default:
 		b.until = 0
 		b.compareParams()

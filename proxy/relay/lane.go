@@ -120,6 +120,8 @@ type Lane struct {
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
+	defaults defaults
+
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 

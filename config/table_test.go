@@ -104,6 +104,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"one"`, `"two"`, `"three"`
 	case *PoolMode:
 		return `"statement"`, `"session"`, `"transaction"`
+	case *SessionState:
+		return `"reject"`, `"ignore"`, `"follow"`
 	case *ProtocolVersion:
 		return `"3.2"`, `"3.0"`, "" // no user has one
 	}

@@ -37,10 +37,12 @@ func (m Mode) String() string { return [...]string{"transaction", "session", "st
 // Rules are a pool's settings. They may be changed between two calls, but for Shares and from or to session mode.
 type Rules struct {
 	Mode          Mode
-	Shares        bool   // the clients' named statements, by way of Shared.Statements
-	MaxStatements int    // that a backend keeps for the clients that share them
-	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
-	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
+	Shares        bool // the clients' named statements, by way of Shared.Statements
+	MaxStatements int  // that a backend keeps for the clients that share them
+	TextsMax      int  // bytes of prepared statements that one client may have; 0: no limit
+	State         SessionState
+	Functions     *Functions // that the operator has named; nil: none
+	ResetQuery    string     // sent after each client in session mode; empty: none, unless state must be taken back
 }
 
 // Shared is what the conversations of one pool have in common. Loop only.
@@ -50,6 +52,7 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Full       func() Full        // not nil: no more backends may be pinned
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
@@ -165,6 +168,7 @@ type Server struct {
 	recent       recent
 	retry        retry
 	defaults     Defaults
+	suspicion    suspicion
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -172,7 +176,7 @@ type Server struct {
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.account.Reset()
-	shared.Statements.Read = readText
+	shared.Statements.Read = shared.readText
 	return s
 }
 
@@ -181,6 +185,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	s.sent, s.flushed, s.own = false, false, syncNone
 	s.retry.state = retryNever
+	s.suspicion.by = ""
 	s.book.Lease(&c.names)
 }
 

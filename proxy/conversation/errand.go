@@ -31,9 +31,9 @@ const (
 	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
 	OutcomeApplied                 // it is in its client's settings
 	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
-	OutcomeTold                    // a question of the pool's has been answered
 	OutcomeAnswered                // nothing is in doubt any more: ask Fate
 	OutcomeBroken                  // nobody can say what state the backend is in
+	OutcomeTold                    // a question of the pool's has been answered
 )
 
 // The errands.

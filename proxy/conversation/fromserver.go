@@ -261,6 +261,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(effects, tag)
+	if vouched(effects, tag) {
+		add = 0
+	}
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
@@ -272,6 +275,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		}
 		s.scope.altered = unaltered
 		s.apply(nil)
+	}
+	if add != 0 {
+		s.caught(busy)
 	}
 	s.block.command(tag, add&^s.pins)
 	s.pins = s.pins&^session.EndedBy(tag) | add
@@ -371,6 +377,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
+	if status == wire.TxIdle && s.account.Settled() {
+		s.cleared()
+	}
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

@@ -50,6 +50,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pins |= session.PreparedStatement | session.Opaque
 	case s.account.Skipping():
 		s.pass(m.f.Type)
+	case s.choosy() && s.objects(f, m, name, text):
 	case len(name) == 0:
 		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
 			return hold
@@ -60,7 +61,8 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 		s.pins |= session.PreparedStatement
 		if m.whole {
-			s.pins |= session.FromEffects(sqlscan.Scan(text, s.mode)) // whenever it is run, which is not followed
+			s.suspects(text, sqlscan.Prepare)
+			s.pins |= session.FromEffects(s.shared.readText(text, s.mode)) // whenever it is run, which is not followed
 		} else {
 			s.pins |= session.Opaque
 		}
@@ -154,6 +156,9 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 // bindPortal notes what the portal of a statement would do.
 func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
 	e := statement.Effects(s.mode)
+	if session.FromEffects(e) != 0 {
+		s.suspects([]byte(statement.Text()), e)
+	}
 	var uses []sqlscan.SettingUse
 	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() && !statement.Own() {
 		uses = settingUses([]byte(statement.Text()), e, s.mode)

@@ -63,6 +63,16 @@ func ServerRefused(server, code, text string) *Error {
 	return e
 }
 
+// ConnectQueryFailed answers a client for whom weir got no backend because the connect_query failed on it.
+func ConnectQueryFailed(server, why string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnectNow,
+		Message: "connect_query failed on a new backend at " + server,
+		Detail:  "The reason: " + sentence(why),
+		Hint:    "See connect_query in weir's configuration.",
+	}
+}
+
 // NothingToLogInWith answers a client for whom weir could not log in to the server, because it has nothing that the server would
 // take. why says what is lacking.
 func NothingToLogInWith(server, why string) *Error {

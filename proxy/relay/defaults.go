@@ -151,15 +151,20 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 		return false
 	case found.Altered != was.Altered:
 		l.defaults.found.Reported = "" // that was before
-		l.forgetKnown()
 		l.engine.env.Log.Info("defaults of logins have changed: backends are replaced", "pool", l.Name())
-		l.pool.Renew(l.now())
-		l.decided()
+		l.renew()
 		return true
 	case found.Reported != was.Reported && was.Reported != "":
 		l.forgetKnown()
 	}
 	return false
+}
+
+// renew has all backends replaced as soon as they are free, because logins get something else.
+func (l *Lane) renew() {
+	l.forgetKnown()
+	l.pool.Renew(l.now())
+	l.decided()
 }
 
 // asked lets clients go on that waited for b's answer, which has come or will not come.

@@ -43,6 +43,7 @@ func (b *Backend) follow() bool {
 	case conversation.Forbidden:
 		b.client.failWith(pgerror.StatementModeTransaction)
 	case conversation.Stays:
+		b.notePins()
 	}
 	return false
 }
@@ -60,6 +61,7 @@ func (b *Backend) reconsider() {
 
 // detach parts a backend that owes nothing from its client, which becomes idle.
 func (b *Backend) detach() {
+	b.unpinned()
 	c := b.client
 	b.talk.Part()
 	b.client, c.backend = nil, nil
@@ -171,6 +173,7 @@ func settingsRefused(body []byte) *pgerror.Error {
 
 // orphaned is for a backend whose client has left.
 func (b *Backend) orphaned() {
+	b.unpinned()
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()

@@ -82,6 +82,13 @@ type LaneSettings struct {
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
+	State          conversation.SessionState
+	MaxPinned      int           // backends that may be pinned; 0: no limit
+	PinIdleTimeout time.Duration // for a pinned backend's client between transactions; 0: none
+
+	Functions *conversation.Functions // that the operator has named; nil: none
+	Login     string                  // stands for what backends of the pool begin with: where it changes, they are replaced
+
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
 }
@@ -89,7 +96,7 @@ type LaneSettings struct {
 // rules are the settings as conversations know them.
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
-		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery, State: s.State, Functions: s.Functions,
 	}
 }
 
@@ -122,6 +129,7 @@ type Lane struct {
 
 	defaults defaults
 
+	pinned int  // backends that state of a session keeps
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 

@@ -83,6 +83,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 
 // join begins the conversation of a client and its backend.
 func (l *Lane) join(c *Client, b *Backend) {
+	b.unpinned()
 	b.talk.Lease(&c.talk)
 	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
 		c.move(clientLeased)

@@ -81,6 +81,7 @@ func (b *Backend) bury(cause error) {
 
 // gone closes the connection and forgets the backend.
 func (b *Backend) gone() {
+	b.unpinned()
 	l, e := b.lane, b.lane.engine
 	e.loop.Close(b.token)
 	b.sock.Close(&e.io)

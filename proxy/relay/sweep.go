@@ -59,6 +59,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits
 	switch {
 	case c.ending >= endBoundary:
+	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):
 		c.failWith(pgerror.TransactionTimeout(limits.Transaction))
 	case e.over(b.rested, limits.IdleTransaction):

@@ -57,22 +57,25 @@ var pinNames = [...]string{
 	"held cursor", "load", "seed", "opaque", "protocol doubt",
 }
 
+// PinNames are all reasons, by the names that logs, metrics and the console give them.
+func PinNames() []string { return pinNames[:] }
+
+// Names lists the reasons.
+func (p Pins) Names() (names []string) {
+	for i, name := range pinNames {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // String lists the reasons, parted by commas; "none" for the empty set.
 func (p Pins) String() string {
 	if p == 0 {
 		return "none"
 	}
-	var b strings.Builder
-	for i, name := range pinNames {
-		if p&(1<<i) == 0 {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(name)
-	}
-	return b.String()
+	return strings.Join(p.Names(), ", ")
 }
 
 // FromTag tells what a statement pins by the tag of its CommandComplete alone,

@@ -1,5 +1,7 @@
 package status
 
+import "maps"
+
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
 	p.Size += o.Size
@@ -14,6 +16,8 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
+	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
 	if p.ServerError == "" {
 		p.ServerError = o.ServerError
@@ -25,6 +29,18 @@ func (p *Pool) Add(o *Pool) {
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+}
+
+// sum adds two counts by name up, and changes neither.
+func sum(a, b map[string]int) map[string]int {
+	if len(b) == 0 {
+		return a
+	}
+	all := maps.Clone(b)
+	for name, n := range a {
+		all[name] += n
+	}
+	return all
 }
 
 func (p *Prepared) add(o *Prepared) {

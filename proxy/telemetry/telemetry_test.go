@@ -33,6 +33,7 @@ func (sample) Snapshot() status.Snapshot {
 	p.Wait.Observe(40 * time.Microsecond)
 	p.Wait.Observe(time.Hour)
 	p.Prepared = status.Prepared{Texts: 11, OnBackends: 12, Passed: 13, Saved: 14, Repeated: 15, Closed: 16, Forgotten: 17}
+	p.Pinned, p.PinnedBy = 2, map[string]int{"listen": 1, "temporary object": 2}
 	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},

@@ -79,7 +79,7 @@ var tagAlterRole, tagAlterDatabase, tagAlterSystem = []byte("ALTER ROLE"), []byt
 
 // Redefined reports, once, whether a transaction has ended in which a command has changed what logins get.
 func (s *Server) Redefined() bool {
-	if !s.redefines || s.account.Status() != wire.TxIdle {
+	if !s.redefines || !s.account.Free() {
 		return false
 	}
 	s.redefines = false

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"weir/proxy/conversation"
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
 )
 
 // What a server gives each login changes: by ALTER ROLE and ALTER DATABASE for sessions that begin after it, by a reload for all. A
@@ -20,6 +22,9 @@ const (
 	askForWork = 2 * time.Second
 	// askInVain is for how long a server is left alone that did not answer: it is not PostgreSQL's, or does not let this user ask.
 	askInVain = time.Minute
+	// askInDoubt is how old an answer must be where a backend has reported what nothing explains: it is the server's configuration, or a
+	// client's doing, which may come with each transaction.
+	askInDoubt = 100 * time.Millisecond
 )
 
 // defaults is what a lane knows of them.
@@ -117,7 +122,7 @@ func (b *Backend) answered() {
 		return
 	}
 	l := b.lane
-	l.defaults.vain = !b.talk.Defaults().Known
+	l.defaults.vain = !b.talk.Defaults().Known && string(wire.PeekErrorField(b.talk.Refused(), wire.FieldCode)) != pgerror.CodeQueryCanceled
 	b.compareParams()
 	changed := l.hear(b.talk.Defaults())
 	c := b.client
@@ -177,7 +182,11 @@ func (l *Lane) asked(b *Backend) {
 	d.asking, d.waiting = nil, nil
 	for _, c := range waiting {
 		l.engine.loop.Later(c, func() {
-			if c.state == clientLogin && !c.ending.decided() {
+			switch {
+			case c.state != clientLogin || c.ending.decided():
+			case d.since == 0: // something has been changed since the question
+				l.arrive(c, nil)
+			default:
 				l.welcome(c, nil)
 			}
 		})
@@ -191,6 +200,11 @@ func (e *Engine) Recheck() {
 			l.defaults.since, l.defaults.vain = 0, false
 		}
 	})
+}
+
+// doubtDefaults has the lane ask soon: before it greets the next client, or when a backend comes free.
+func (l *Lane) doubtDefaults() {
+	l.defaults.since = min(l.defaults.since, max(l.engine.loop.Now()-int64(askForWork-askInDoubt), 1))
 }
 
 // redefined is for a backend on which a command may have changed what logins get, also those of other pools.

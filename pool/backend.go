@@ -61,7 +61,6 @@ type backend struct {
 	next     BackendID
 	settings SettingsID
 	state    BackendState
-	outdated bool // it was dialled before Renew
 }
 
 // move is the only place where a backend's state changes; the counts and the

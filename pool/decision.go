@@ -54,8 +54,6 @@ const (
 	CausePoolIdle
 	// CauseVacated closes them because the caller needs them gone.
 	CauseVacated
-	// CauseOutdated closes a backend that was dialled before Renew.
-	CauseOutdated
 	// CauseSurplus closes a backend above Size: a reserve backend that is no
 	// longer needed, or one too many since Configure.
 	CauseSurplus
@@ -84,8 +82,6 @@ func (c Cause) String() string {
 		return "pool_idle_timeout"
 	case CauseVacated:
 		return "vacated"
-	case CauseOutdated:
-		return "outdated"
 	case CauseSurplus:
 		return "surplus"
 	case CauseReclaimed:

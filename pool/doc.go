@@ -50,11 +50,6 @@
 // not asked for again without a client. So a pool comes to its end by itself;
 // Deserted says so, and the caller forgets it.
 //
-// # When a login gives something else
-//
-// Renew closes idle backends at once, whatever MinSize says, and each other one
-// when it comes free: what comes after it is a new login.
-//
 // # When a dial fails
 //
 // Three obstacles are told apart. While one stands, dials go out one at a time,

@@ -43,7 +43,6 @@ type modelBackend struct {
 	b                    BackendID
 	s                    SettingsID
 	since, born, expires Instant
-	outdated             bool
 }
 
 type modelObstacle struct {
@@ -180,8 +179,6 @@ func (m *model) use(e modelBackend) {
 	switch {
 	case m.closed:
 		m.close(e.b, CauseDrain)
-	case e.outdated:
-		m.close(e.b, CauseOutdated)
 	case m.now >= e.expires:
 		m.close(e.b, CauseLifetime)
 	case m.live()+1 > room:
@@ -250,15 +247,6 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 	case "vacate":
 		if m.empty {
 			m.vacate(CauseVacated)
-		}
-	case "renew":
-		for _, list := range [][]modelBackend{m.dials, m.lent} {
-			for i := range list {
-				list[i].outdated = true
-			}
-		}
-		for len(m.idle) > 0 {
-			m.close(take(&m.idle, m.idle[0].b).b, CauseOutdated)
 		}
 	case "configure":
 		m.configure(o.cfg)

@@ -300,8 +300,8 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	case p.draining:
 		p.close(b, CauseDrain)
 		return false
-	case p.over(now, b) != NoCause:
-		p.close(b, p.over(now, b))
+	case now >= be.expires:
+		p.close(b, CauseLifetime)
 		return false
 	case live > room:
 		p.close(b, CauseSurplus)

@@ -127,7 +127,7 @@ func (r *run) next() op {
 		case n == 82 && len(m.wait) == 0:
 			return op{verb: "no-clients"}
 		case n == 83 && r.rand.IntN(3) == 0:
-			return op{verb: pick(r.rand, "clients", "vacate", "renew")}
+			return op{verb: pick(r.rand, "clients", "vacate")}
 		case n < 85:
 			return op{verb: "tick"}
 		case n < 88:

@@ -187,8 +187,6 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Populated(now, false)
 	case "vacate":
 		p.Vacate(now)
-	case "renew":
-		p.Renew(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "close":

@@ -155,9 +155,11 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 	case !was.Known:
 		return false
 	case found.Altered != was.Altered:
-		l.defaults.found.Reported = "" // that was before
 		l.engine.env.Log.Info("defaults of logins have changed: backends are replaced", "pool", l.Name())
+		since := l.defaults.since
 		l.renew()
+		found.Reported = "" // that was before
+		l.defaults.found, l.defaults.since = found, since
 		return true
 	case found.Reported != was.Reported && was.Reported != "":
 		l.forgetKnown()
@@ -168,6 +170,7 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 // renew has all backends replaced as soon as they are free, because logins get something else.
 func (l *Lane) renew() {
 	l.forgetKnown()
+	l.defaults.found, l.defaults.since = conversation.Defaults{}, 0
 	l.pool.Renew(l.now())
 	l.decided()
 }

@@ -13,8 +13,8 @@ type Defaults struct {
 	Reported string // the defaults of the settings that servers report, which a reload changes in all sessions
 }
 
-// Ask asks for the Defaults. The backend has no client, though one may wait for it.
-var Ask = &Errand{Name: "ask", text: appendAsk, onRow: defaultsTold, onEnd: asked}
+// AskDefaults asks for the Defaults. The backend has no client, though one may wait for it.
+var AskDefaults = &Errand{Name: "ask defaults", text: appendAsk, onRow: defaultsTold, onEnd: defaultsAsked}
 
 // defaultsQuestion names everything in full: the session may have any search_path. It answers with hashes, so that the answer is short,
 // and to any role: pg_db_role_setting and pg_settings can be read by all. Settings from files that act at a login only, such as
@@ -57,7 +57,7 @@ func defaultsTold(s *Server, row []byte) {
 	}
 }
 
-func asked(s *Server, status wire.TxStatus, refused bool) Outcome {
+func defaultsAsked(s *Server, status wire.TxStatus, refused bool) Outcome {
 	if status != wire.TxIdle {
 		return OutcomeBroken
 	}
@@ -67,7 +67,7 @@ func asked(s *Server, status wire.TxStatus, refused bool) Outcome {
 	return OutcomeTold
 }
 
-// Defaults are what the last Ask has found; not Known if the server has not said.
+// Defaults are what the last AskDefaults has found; not Known if the server has not said.
 func (s *Server) Defaults() Defaults { return s.defaults }
 
 // redefines reports whether a command may change what logins get.

@@ -56,7 +56,7 @@ func (l *Lane) arrive(c *Client, owed []byte) {
 		switch b := l.idleBackend(); {
 		case b != nil:
 			b.spare = true
-			b.ask()
+			b.askDefaults()
 		case d.since == 0: // what is known is doubtful, and a backend that comes free is asked before the client gets it
 			c.write(owed)
 			c.want()
@@ -92,12 +92,12 @@ func (l *Lane) idleBackend() *Backend {
 	return nil
 }
 
-// ask asks the backend, which has no client. If it is spare, the pool may lease it meanwhile.
-func (b *Backend) ask() {
+// askDefaults asks the backend, which has no client. If it is spare, the pool may lease it meanwhile.
+func (b *Backend) askDefaults() {
 	d := &b.lane.defaults
 	d.asking, d.since, d.wanted = b, max(b.lane.engine.loop.Now(), 1), false
 	b.reached = false
-	b.start(conversation.Ask)
+	b.start(conversation.AskDefaults)
 }
 
 // asksFirst has a backend that comes free asked, if it is time.
@@ -112,12 +112,12 @@ func (b *Backend) asksFirst() bool {
 	if !b.lane.askingDue(age) {
 		return false
 	}
-	b.ask()
+	b.askDefaults()
 	return true
 }
 
-// answered goes on after the answer. Not amid a handler: the pool may close the backend.
-func (b *Backend) answered() {
+// defaultsAnswered goes on after the answer. Not amid a handler: the pool may close the backend.
+func (b *Backend) defaultsAnswered() {
 	if b.doomed {
 		return
 	}
@@ -141,7 +141,7 @@ func (b *Backend) answered() {
 		b.move(backendLeased)
 		l.join(c, b)
 	}
-	l.asked(b)
+	l.defaultsAsked(b)
 }
 
 // hear compares an answer with what was known. True: logins give something else now.
@@ -175,8 +175,8 @@ func (l *Lane) renew() {
 	l.decided()
 }
 
-// asked lets clients go on that waited for b's answer, which has come or will not come.
-func (l *Lane) asked(b *Backend) {
+// defaultsAsked lets clients go on that waited for b's answer, which has come or will not come.
+func (l *Lane) defaultsAsked(b *Backend) {
 	d := &l.defaults
 	if d.asking != b {
 		return

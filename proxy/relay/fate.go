@@ -113,7 +113,7 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
 	case conversation.OutcomeTold:
-		b.lane.engine.loop.Later(b, b.answered)
+		b.lane.engine.loop.Later(b, b.defaultsAnswered)
 	case conversation.OutcomeBroken:
 		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(b.talk.Refused(), wire.FieldMessage))))
 	}

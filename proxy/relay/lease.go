@@ -177,7 +177,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	b.move(backendIdle)
 	if !l.defaults.found.Known && l.askingDue(askForLogin) {
 		b.spare = true
-		b.ask()
+		b.askDefaults()
 	}
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()

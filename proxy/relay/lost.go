@@ -98,7 +98,7 @@ func (b *Backend) forget() {
 	b.move(backendGone)
 	b.lane.counts.backends[backendGone]--
 	b.lane.backends[b.id] = nil
-	b.lane.asked(b)
+	b.lane.defaultsAsked(b)
 }
 
 // lostBackend tells a client that its backend is gone. A client of whose request nothing has been sent does not hear of it.

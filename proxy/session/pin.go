@@ -60,7 +60,7 @@ var pinNames = [...]string{
 // PinNames are all reasons, by the names that logs, metrics and the console give them.
 func PinNames() []string { return pinNames[:] }
 
-// Names lists the reasons.
+// Names are the reasons' names, in the order of their declaration.
 func (p Pins) Names() (names []string) {
 	for i, name := range pinNames {
 		if p&(1<<i) != 0 {

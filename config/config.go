@@ -70,8 +70,9 @@ type Pool struct {
 	MaxPreparedBytes   Size   // that one client's prepared statements may take; 0: no limit
 	ConnectQuery       string // run on each new backend; empty: none
 	SessionState       SessionState
-	MaxPinned          int             // 0: no limit
-	PinIdleTimeout     Duration        // 0: none
+	MaxPinned          int      // 0: no limit
+	PinIdleTimeout     Duration // 0: none
+	SessionAudit       SessionAudit
 	ServerResetQuery   string          // session mode only; empty: none
 	MaxProtocol        ProtocolVersion // that servers are asked for
 }

@@ -16,6 +16,7 @@ type Override struct {
 	MaxPinned          *int
 	PinIdleTimeout     *Duration
 	ServerResetQuery   *string
+	SessionAudit       *SessionAudit
 	MaxProtocol        *ProtocolVersion
 
 	MaxDBConnections         *int
@@ -93,6 +94,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPinned:          first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
 			PinIdleTimeout:     first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			SessionAudit:       first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),

@@ -217,8 +217,9 @@ var poolSettings = []setting{
 		field:    func(c *Config) any { return &c.Pool.ConnectQuery },
 		override: func(o *Override) any { return &o.ConnectQuery },
 		meaning: "A query that weir runs on each new backend after the login, before any client gets it. If it fails, the backend is closed, and " +
-			"the attempt counts as failed. It may be several statements. What it sets with SET is taken back when a client resets its session: for defaults use " +
-			"[databases.NAME.settings].",
+			"the attempt counts as failed. It may be several statements. It should leave nothing in the session: what it sets with SET is taken back " +
+			"when a client resets its session (for defaults use [databases.NAME.settings]), and a temporary table or a lock of its making keeps the backend " +
+			"with the first client whose session weir looks at.",
 	},
 	{
 		section: "pool", name: "server_reset_query", in: inDatabases,
@@ -227,6 +228,17 @@ var poolSettings = []setting{
 		meaning: `The query that weir runs on a backend after its client has left and before the next client gets it, in session mode only. If it ` +
 			`is another query than DISCARD ALL, weir runs DISCARD ALL after it. With "" weir runs DISCARD ALL only after a client that it has ` +
 			"seen change the session.",
+	},
+	{
+		section: "pool", name: "session_audit", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.SessionAudit },
+		override: func(o *Override) any { return &o.SessionAudit },
+		meaning: `After which statements weir asks a backend what state its session is in before another client gets it, where the text ` +
+			`says nothing: functions, views and triggers may change settings, take locks and so on, too. "learn": after the first runs of each ` +
+			`statement, after those that were found to leave state, and now and then, which takes at most one percent of the backends' time. ` +
+			`"always": after each transaction, which takes a server about two milliseconds each time. "off": never. What a text itself says is ` +
+			"followed in any case. Session mode needs none of it.",
+		why: "PgBouncer has nothing like it: what a function sets in the session, the next client has.",
 	},
 	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,

@@ -103,6 +103,8 @@ func readWord(place any, text string) error {
 		return readEnum(p, poolModeNames, text)
 	case *SessionState:
 		return readEnum(p, sessionStateNames, text)
+	case *SessionAudit:
+		return readEnum(p, sessionAuditNames, text)
 	case *ProtocolVersion:
 		return readEnum(p, protocolVersionNames, text)
 	case *AuthType:

@@ -90,6 +90,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		State: sessionState(s.SessionState), MaxPinned: s.MaxPinned, PinIdleTimeout: time.Duration(s.PinIdleTimeout),
 		Functions: g.functions, Login: fmt.Sprint(s.ConnectQuery, "\x00", s.Settings),
+		Audit:             relayAudit(s.SessionAudit),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
 }
@@ -113,6 +114,17 @@ func sessionState(s config.SessionState) conversation.SessionState {
 		return conversation.StateIgnored
 	default:
 		return conversation.StateFollows
+	}
+}
+
+func relayAudit(a config.SessionAudit) conversation.Audit {
+	switch a {
+	case config.AuditAlways:
+		return conversation.AuditAlways
+	case config.AuditOff:
+		return conversation.AuditOff
+	default:
+		return conversation.AuditLearn
 	}
 }
 

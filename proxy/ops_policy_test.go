@@ -235,8 +235,8 @@ func TestIdlePinsEnd(t *testing.T) {
 // TestNamedFunctions: what the operator says of functions counts as if their texts showed it.
 func TestNamedFunctions(t *testing.T) {
 	d := database(t)
-	d.Exec(t, "CREATE SCHEMA app", "CREATE FUNCTION app.hides() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE PROCEDURE app.cleans() LANGUAGE sql AS 'SELECT 1'")
-	w := start(t, d, "[pool]\npool_size = 2\n[session]\nopaque_functions = [\"app.hides\"]\nclean_functions = [\"app.cleans\"]\n")
+	d.Exec(t, "CREATE SCHEMA app", "CREATE FUNCTION app.hides() RETURNS int LANGUAGE plpgsql AS 'begin execute ''create temp table made (x int)''; return 1; end'", "CREATE PROCEDURE app.cleans() LANGUAGE sql AS 'SELECT 1'")
+	w := start(t, d, "[pool]\npool_size = 2\nsession_audit = \"off\"\n[session]\nopaque_functions = [\"app.hides\"]\nclean_functions = [\"app.cleans\"]\n")
 	c := enter(t, w, d)
 	c.Query("call app.cleans()")
 	c.Query("select hides from (select 1 as hides) x")
@@ -252,7 +252,7 @@ func TestBackendsBeginAsConfigured(t *testing.T) {
 	d.Exec(t, "CREATE ROLE greta LOGIN")
 	t.Cleanup(func() { d.Exec(t, "DROP OWNED BY greta", "DROP ROLE greta") })
 	toml := func(workMem int) string {
-		return "[pool]\npool_size = 2\nconnect_query = \"create temp table made as select 42 as answer; set TimeZone = 'Asia/Tokyo'\"\n" +
+		return "[pool]\npool_size = 2\nconnect_query = \"select set_config('app.made', '42', false); set TimeZone = 'Asia/Tokyo'\"\n" +
 			serverAt(net.JoinHostPort("127.0.0.1", strconv.Itoa(d.Server.Port()))) + "[databases.\"*\".settings]\nstatement_timeout = \"31s\"\nwork_mem = " +
 			strconv.Itoa(workMem) + "\n\"app.tenant\" = \"none\"\n[users.greta.settings]\nwork_mem = \"8MB\"\n"
 	}
@@ -261,10 +261,13 @@ func TestBackendsBeginAsConfigured(t *testing.T) {
 	if c.params["TimeZone"] != "Asia/Tokyo" {
 		t.Errorf("the client is told TimeZone %s", c.params["TimeZone"])
 	}
+	if got := c.Query("show app.made"); got != "42" {
+		t.Errorf("the connect_query has made %s", got)
+	}
 	c.Query("set statement_timeout = '5s'; set work_mem = '1MB'")
 	c.Query("reset all")
 	for what, want := range map[string]string{
-		"show statement_timeout": "31s", "show work_mem": "7777kB", "show app.tenant": "none", "select answer from made": "42",
+		"show statement_timeout": "31s", "show work_mem": "7777kB", "show app.tenant": "none",
 	} {
 		if got := c.Query(what); got != want {
 			t.Errorf("%s is %s, want %s", what, got, want)

@@ -75,7 +75,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
 	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)
 	p.logins = newLogins(p.descriptors.logins(c))
-	p.env.Vacate, p.env.Recheck = p.vacate, p.recheck
+	p.env.Vacate = p.vacate
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.openEngines(loops); err != nil {
@@ -133,13 +133,6 @@ func (p *Proxy) vacate() {
 	p.accounts.directory.Vacate()
 	for _, e := range p.engines {
 		e.Vacate()
-	}
-}
-
-// recheck has all pools look whether logins get something else now.
-func (p *Proxy) recheck() {
-	for _, e := range p.engines {
-		e.Recheck()
 	}
 }
 

@@ -135,14 +135,15 @@ type suspect struct {
 	text string
 }
 
-// suspectsMax bounds what is remembered of a pipeline.
-const suspectsMax = 16
+// suspicionMax bounds what is remembered of a pipeline.
+const suspicionMax = 16
 
 // suspects takes note of a text that is about to be run. Those that pin nothing cost nothing.
 func (s *Server) suspects(text []byte, e sqlscan.Effects) {
-	if len(text) == 0 || session.FromEffects(e) == 0 || s.suspicion.by != "" || len(s.suspicion.sent) >= suspectsMax {
+	if len(text) == 0 || session.FromEffects(e) == 0 || s.pins != 0 && s.suspicion.by != "" || len(s.suspicion.sent) >= suspicionMax {
 		return
 	}
+	s.suspicion.by = ""
 	s.suspicion.sent = append(s.suspicion.sent, suspect{s.account.Asked(), string(begins(text))})
 }
 
@@ -158,10 +159,18 @@ func (s *Server) caught(at uint64) {
 	}
 }
 
+// blames notes which statement has been found to leave what pins the backend, where no text has shown it.
+func (s *Server) blames(found *record) {
+	if s.suspicion.by == "" {
+		s.suspicion.by = string(begins([]byte(found.text)))
+	}
+}
+
 // cleared ends the suspicions, when nothing is due and no transaction is open.
 func (s *Server) cleared() {
 	if s.ignored() {
-		s.pins = 0
+		s.unquestioned()
+		s.worn = false
 	}
 	switch {
 	case s.pins == 0:

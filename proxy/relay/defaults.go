@@ -29,17 +29,21 @@ const (
 
 // defaults is what a lane knows of them.
 type defaults struct {
-	found   conversation.Defaults
-	asking  *Backend  // has been asked; nil: none
-	since   int64     // when one was asked last; 0: it is time to ask
-	vain    bool      // and did not answer
-	wanted  bool      // a client has logged in and found no idle backend that could have been asked
-	waiting []*Client // have logged in and wait for the answer
+	found         conversation.Defaults
+	asking        *Backend  // has been asked; nil: none
+	since         int64     // when one was asked last; 0: it is time to ask
+	redefinitions uint64    // that were known then
+	vain          bool      // and did not answer
+	wanted        bool      // a client has logged in and found no idle backend that could have been asked
+	waiting       []*Client // have logged in and wait for the answer
 }
 
-// due reports whether it is time to ask, where an answer may be that old.
+// askingDue reports whether it is time to ask, where an answer may be that old.
 func (l *Lane) askingDue(age time.Duration) bool {
 	d := &l.defaults
+	if n := l.engine.env.redefinitions.Load(); d.redefinitions != n {
+		d.redefinitions, d.since, d.vain = n, 0, false
+	}
 	switch {
 	case d.asking != nil:
 		return false
@@ -187,7 +191,7 @@ func (l *Lane) defaultsAsked(b *Backend) {
 		l.engine.loop.Later(c, func() {
 			switch {
 			case c.state != clientLogin || c.ending.decided():
-			case d.since == 0: // something has been changed since the question
+			case l.askingDue(askInVain): // something has been changed since the question
 				l.arrive(c, nil)
 			default:
 				l.welcome(c, nil)
@@ -196,25 +200,11 @@ func (l *Lane) defaultsAsked(b *Backend) {
 	}
 }
 
-// Recheck has each lane ask, before it greets the next client, what logins give now. Any goroutine.
-func (e *Engine) Recheck() {
-	e.loop.Post(func() {
-		for _, l := range e.lanes {
-			l.defaults.since, l.defaults.vain = 0, false
-		}
-	})
-}
-
 // doubtDefaults has the lane ask soon: before it greets the next client, or when a backend comes free.
 func (l *Lane) doubtDefaults() {
 	l.defaults.since = min(l.defaults.since, max(l.engine.loop.Now()-int64(askForWork-askInDoubt), 1))
 }
 
-// redefined is for a backend on which a command may have changed what logins get, also those of other pools.
-func (b *Backend) redefined() {
-	l := b.lane
-	l.defaults.since, l.defaults.vain = 0, false
-	if recheck := l.engine.env.Recheck; recheck != nil {
-		recheck()
-	}
-}
+// redefined is for a backend on which a command may have changed what logins get, also those of other pools. The client does not know of
+// its success yet.
+func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }

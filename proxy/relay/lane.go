@@ -88,6 +88,7 @@ type LaneSettings struct {
 
 	Functions *conversation.Functions // that the operator has named; nil: none
 	Login     string                  // stands for what backends of the pool begin with: where it changes, they are replaced
+	Audit     conversation.Audit
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -97,6 +98,7 @@ type LaneSettings struct {
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
 		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery, State: s.State, Functions: s.Functions,
+		Audit: s.Audit,
 	}
 }
 

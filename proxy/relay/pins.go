@@ -7,6 +7,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
+	"weir/proxy/session"
 	"weir/proxy/status"
 )
 
@@ -16,27 +17,39 @@ type pinning struct {
 	quiet int64 // when the client was last answered outside of a transaction
 }
 
-// notePins is for a backend that stays with its client: it looks whether state of the session keeps it.
+// notePins is for a backend that stays with its client: it looks whether state of the session keeps it. Within a transaction that is
+// not certain.
 func (b *Backend) notePins() {
 	l := b.lane
-	if b.talk.Pins() == 0 {
+	switch {
+	case !b.talk.Free():
+		return
+	case b.talk.Pins() == 0:
 		b.unpinned()
 		return
 	}
-	now := l.engine.loop.Now()
-	if b.pinning.since == 0 {
-		b.pinning.since = max(now, 1)
-		l.pinned++
-		l.boundPins()
-	}
-	if !b.talk.Free() {
-		return
-	}
-	b.pinning.quiet = now
+	b.pinning.quiet = l.engine.loop.Now()
+	b.pinnedNow()
 	if limit := l.config.MaxPinned; limit > 0 && l.pinned > limit && l.config.Mode != Session && b.client != nil {
 		// Its text did not say that it would.
 		l.logPin("client ended: too many backends are pinned", b)
 		b.client.failWith(pgerror.TooManyPinned(l.Name(), limit, b.talk.PinnedBy(), l.longestPinned()).WithSeverity(pgerror.SeverityFatal))
+	}
+}
+
+// suspectPins is for a backend that is about to be asked whether a pin is one: until then it counts, or two clients could pin the last
+// backend that may be pinned.
+func (b *Backend) suspectPins() {
+	if b.talk.Pins()&^(session.Opaque|session.SettingChanged) != 0 {
+		b.pinnedNow()
+	}
+}
+
+func (b *Backend) pinnedNow() {
+	if b.pinning.since == 0 {
+		b.pinning.since = max(b.lane.engine.loop.Now(), 1)
+		b.lane.pinned++
+		b.lane.boundPins()
 	}
 }
 

@@ -133,6 +133,22 @@ func EndedBy(tag []byte) Pins {
 	return 0
 }
 
+// Touched tells which pins a statement that has succeeded may have ended: only
+// the server knows whether it was the last such thing.
+func Touched(e sqlscan.Effects, tag []byte) (p Pins) {
+	switch {
+	case bytes.HasPrefix(tag, []byte("DROP ")), bytes.HasPrefix(tag, []byte("DISCARD ")), string(tag) == "COMMIT":
+		p = TempObject
+	case bytes.HasPrefix(tag, []byte("CLOSE ")):
+		p = HeldCursor
+	case string(tag) == "UNLISTEN":
+		p = Listen
+	case bytes.HasPrefix(tag, []byte("DEALLOCATE")):
+		p = SQLPrepare
+	}
+	return p | pick(e, sqlscan.AdvisoryUnlock, AdvisoryLock)
+}
+
 // FromEffects tells what a text would pin if all its statements succeeded.
 func FromEffects(e sqlscan.Effects) Pins {
 	return pick(e, sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig, SettingChanged) |

@@ -113,7 +113,8 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	}
 	s.pins = s.pins&^(a.pins&askable) | q.found
 	q.sure = q.sure&^a.pins | q.found
-	if change == settingsUncarried {
+	q.blind = q.blind && change == settingsSame
+	if change == settingsUncarried || q.blind { // what cannot be seen cannot be carried
 		s.pins |= session.SettingChanged
 		q.sure |= session.SettingChanged
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"weir/proxy/session"
+	"weir/proxy/wire"
 )
 
 // customs are the names of custom settings (app.x) that a pool has ever seen. PostgreSQL lists them nowhere, so they must be asked for by
@@ -57,6 +58,23 @@ func (h *Shared) addCustomOf(set *session.Set) {
 // unlisted are the settings that no list has: the custom ones, and the role.
 func (h *Shared) unlisted() []string {
 	return append(slices.Sorted(maps.Keys(h.customs.names)), "role")
+}
+
+// boundNames are the parameters of a Bind that may be names of settings, for a text that has set_config($1, ...). nil: none, or too many.
+func boundNames(body []byte) (names []string) {
+	values, err := wire.PeekParameters(body)
+	if err != nil {
+		return nil
+	}
+	for _, v := range values {
+		switch lower := bytes.ToLower(v); {
+		case len(names) == askedNamesMax:
+			return nil
+		case len(v) <= 63 && plainSetting(lower):
+			names = append(names, string(lower))
+		}
+	}
+	return names
 }
 
 // configs are the settings that a text gives to set_config, nil if it does not name all of them. What it cost to find out is remembered.

@@ -71,6 +71,11 @@ func (s *Server) Start(e *Errand, dst []byte) []byte {
 // reads reports whether the errand looks at a message of that type, which must be collected for it.
 func (e *Errand) reads(t byte) bool { return e != nil && e.onRow != nil && t == wire.ServerDataRow }
 
+// passes reports whether a message that comes during the errand is the client's all the same.
+func (e *Errand) passes(t byte) bool {
+	return t == wire.ServerNotification || e.Tells && t == wire.ServerParameterStatus
+}
+
 func (e *Errand) row(s *Server, t byte, body []byte) {
 	if e.onRow != nil && t == wire.ServerDataRow {
 		e.onRow(s, body)

@@ -98,10 +98,10 @@ func (s *Server) Cleaning() Cleaning {
 		return CleanAnswers
 	case s.account.Status() != wire.TxIdle:
 		return CleanRollback
-	case s.pins != 0:
-		return CleanReset
 	case s.shared.Mode != Session && s.audits():
 		return CleanAsk
+	case s.pins != 0:
+		return CleanReset
 	case s.question.unnamed && s.shared.Mode != Session:
 		return CleanReset
 	case s.shared.Mode == Session && s.sent && s.shared.ResetQuery != "":

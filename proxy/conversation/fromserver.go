@@ -107,7 +107,7 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
-	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	swallow := client == nil || s.errand != nil && !s.errand.passes(fr.Type)
 	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
 		s.misses(message)
 		swallow = true
@@ -197,6 +197,7 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
 		}
+	case wire.ServerNotification:
 	default:
 		if s.errand != nil {
 			s.errand.row(s, fr.Type, body)
@@ -282,7 +283,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.touch(session.Touched(effects, tag))
 	if add&session.SettingChanged != 0 {
-		s.doubtSettings(s.asks(busy))
+		asks := s.asks(busy)
+		s.doubtSettings(asks)
+		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
 		add &^= session.SettingChanged
 	}
 	s.doubt(add)

@@ -17,6 +17,7 @@ type question struct {
 	settings []string     // that may have been changed, by name
 	any      bool         // any setting may have been changed
 	guard    bool         // the question was cancelled: the session has a short time limit
+	blind    bool         // set_config was given a name that the text does not say
 	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
 
 	pause  uint8 // transactions until a pin is asked about again

@@ -127,7 +127,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case len(name) == 0:
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.bindPortal(portal, statement)
+			s.bindPortal(m, portal, statement)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -144,7 +144,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		return
 	}
 	if statement != nil {
-		s.bindPortal(portal, statement)
+		s.bindPortal(m, portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
@@ -154,13 +154,17 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 }
 
 // bindPortal notes what the portal of a statement would do.
-func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
+func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.Statement) {
 	b := bound{effects: statement.Effects(s.mode), statement: statement}
 	if session.FromEffects(b.effects) != 0 {
 		s.suspects([]byte(statement.Text()), b.effects)
 	}
 	if b.effects&(sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig) != 0 && !statement.Own() {
 		b.uses, b.asks = s.settings([]byte(statement.Text()), b.effects)
+		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {
+			b.asks = boundNames(m.body)
+			s.shared.addCustom(b.asks)
+		}
 	}
 	s.portals.bind(prepared.Cut(portal), b)
 }

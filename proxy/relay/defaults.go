@@ -104,6 +104,25 @@ func (b *Backend) askDefaults() {
 	b.start(conversation.AskDefaults)
 }
 
+// leaseAsks is for the lease of b to a client that is to be greeted with what b reports: that may be what logins gave once. True: the
+// client goes on after an answer.
+func (l *Lane) leaseAsks(c *Client, b *Backend) bool {
+	d := &l.defaults
+	switch {
+	case d.asking != nil:
+		b.move(backendLeased)
+		l.engine.loop.Later(b, b.reconsider)
+		d.waiting = append(d.waiting, c)
+	case l.askingDue(askInVain):
+		b.client, c.backend = c, b
+		c.move(clientSwitching)
+		b.askDefaults()
+	default:
+		return false
+	}
+	return true
+}
+
 // asksFirst has a backend that comes free asked, if it is time.
 func (b *Backend) asksFirst() bool {
 	if b.state == backendHeld {
@@ -189,8 +208,13 @@ func (l *Lane) defaultsAsked(b *Backend) {
 	d.asking, d.waiting = nil, nil
 	for _, c := range waiting {
 		l.engine.loop.Later(c, func() {
+			if c.state == clientWaiting && !c.ending.decided() {
+				c.move(clientIdle) // it is in no queue
+			} else if c.state != clientLogin {
+				return
+			}
 			switch {
-			case c.state != clientLogin || c.ending.decided():
+			case c.ending.decided():
 			case l.askingDue(askInVain): // something has been changed since the question
 				l.arrive(c, nil)
 			default:

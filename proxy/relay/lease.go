@@ -72,6 +72,9 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		}
 		return
 	}
+	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
+		return
+	}
 	b.move(backendLeased)
 	if c.ending.decided() {
 		l.engine.loop.Later(b, b.reconsider)

@@ -23,6 +23,7 @@ func (p *Pool) Add(o *Pool) {
 		p.ServerError = o.ServerError
 	}
 	p.Prepared.add(&o.Prepared)
+	p.Questions.add(&o.Questions)
 	p.Totals.add(&o.Totals)
 	p.Wait.add(&o.Wait)
 	p.Query.add(&o.Query)
@@ -41,6 +42,21 @@ func sum(a, b map[string]int) map[string]int {
 		all[name] += n
 	}
 	return all
+}
+
+func (q *Questions) add(o *Questions) {
+	q.Asked += o.Asked
+	q.Refused += o.Refused
+	q.Unasked += o.Unasked
+	q.Learnt += o.Learnt
+	leaks := maps.Clone(q.Leaks)
+	for kind, n := range o.Leaks {
+		if leaks == nil {
+			leaks = map[string]uint64{}
+		}
+		leaks[kind] += n
+	}
+	q.Leaks = leaks
 }
 
 func (p *Prepared) add(o *Prepared) {

@@ -263,15 +263,21 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
-		s.reshaped = true
+		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(effects, tag)
+	if vouched(effects, tag) {
+		add = 0
+	}
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
 	if clearAll {
 		s.discarded()
+	}
+	if add != 0 {
+		s.caught(busy)
 	}
 	s.block.command(tag, add&^s.pins)
 	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
@@ -405,6 +411,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
 	s.explain(status)
+	if status == wire.TxIdle && s.account.Settled() {
+		s.cleared()
+	}
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

@@ -315,7 +315,7 @@ var otherSettings = []setting{
 			`"error" for what an operator must act on.`,
 	},
 	{
-		section: "log", name: "format",
+		section: "log", name: "format", restart: true,
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,
 	},

@@ -32,6 +32,7 @@ import (
 // Proxy is a running weir. Its methods may be called on any goroutine.
 type Proxy struct {
 	current current
+	options Options
 	log     *slog.Logger
 	started time.Time
 
@@ -42,8 +43,6 @@ type Proxy struct {
 	clients  *clientCounts
 	accounts *accounts
 	logins   *logins
-
-	descriptors descriptors
 
 	listeners []*socket.Listener
 	accepting []*prelogin.Listener
@@ -57,28 +56,38 @@ type Proxy struct {
 	stop                    context.CancelFunc
 	tasks                   sync.WaitGroup // logins
 	draining                atomic.Bool
+	reloading               sync.Mutex
 	listenersOnce, stopOnce sync.Once
 	stopped                 chan struct{}
 }
 
+// Options are what a weir is told beside its configuration.
+type Options struct {
+	// Load reads the configuration anew, for Reload. nil: there is nothing to read.
+	Load func() (*config.Config, error)
+	// Level is that of the log, which follows the configuration. nil: it does not.
+	Level *slog.LevelVar
+
+	sweepEvery time.Duration // see relay.Env
+}
+
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
-func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, error) {
+func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (*Proxy, error) {
 	g, err := newGeneration(c, log)
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
-		log: log, started: time.Now(),
-		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
-		stopped: make(chan struct{}),
+		options: o, log: log, started: time.Now(),
+		env: &relay.Env{
+			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+		},
+		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
 	}
-	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
-	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)
-	p.logins = newLogins(p.descriptors.logins(c))
 	p.env.Vacate = p.vacate
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := p.openEngines(loops); err != nil {
+	if err := p.openEngines(loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -103,7 +112,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", g.clientTLS.Config() != nil)
-	p.descriptors.warn(log, c)
+	g.descriptors.warn(log, c)
 	return p, nil
 }
 
@@ -122,10 +131,18 @@ func loopCount(configured, cores int) int {
 
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
-	g.login = p.loginOptions(g)
+	c := g.config
+	g.login, g.descriptors = p.loginOptions(g), shareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
+	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.router.renew(g)
+	for _, e := range p.engines {
+		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
+	}
+	if p.options.Level != nil {
+		p.options.Level.Set(c.Log.Level)
+	}
 }
 
 // vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
@@ -148,7 +165,6 @@ func (p *Proxy) openEngines(loops int) error {
 		e := relay.NewEngine(p.env, i, loop)
 		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
-		e.TendSilence(time.Duration(p.current.Load().config.Timeouts.ServerTCPTimeout))
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Listen struct {
 	UnixSocketDir  string   // empty: no unix socket
 	UnixSocketMode FileMode
 	Backlog        int
+	ReusePort      bool
 	TCPKeepalive   bool
 	TCPKeepidle    Duration // 0: the system's
 	TCPKeepintvl   Duration // 0: the system's
@@ -113,6 +114,7 @@ type Timeouts struct {
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
 	CancelWaitTimeout      Duration
+	ShutdownGrace          Duration
 	DrainTimeout           Duration // 0: idle clients are sent away at once
 }
 

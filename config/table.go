@@ -78,6 +78,13 @@ var listenSettings = []setting{
 		why: "PgBouncer's 128 overflows when a thousand clients reconnect at once, as they do after a restart.",
 	},
 	{
+		section: "listen", name: "reuse_port", restart: true,
+		field: func(c *Config) any { return &c.Listen.ReusePort },
+		meaning: "Lets another weir of the same account listen at the same addresses beside this one, that of [http] included, if it wants that, " +
+			"too (SO_REUSEPORT): the next one can be started before this one is told to stop. The kernel gives a new client to one of the two. " +
+			"Without it, too, a weir that has been told to stop leaves its addresses to the next one, on Linux.",
+	},
+	{
 		section: "listen", name: "tcp_keepalive", restart: true,
 		field: func(c *Config) any { return &c.Listen.TCPKeepalive },
 		meaning: "Lets the kernel probe idle TCP clients, so that those whose machine has gone do not stay for ever, with their " +

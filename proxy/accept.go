@@ -15,8 +15,6 @@ import (
 	"weir/proxy/wire"
 )
 
-var errDraining = errors.New("draining")
-
 // acceptHandler serves connections until they are clients.
 type acceptHandler struct{ *Proxy }
 
@@ -54,7 +52,11 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	if entry.beyond {
 		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
 	}
-	result, err := login.Serve(r.ctx, c, entry.arrived, options)
+	ctx := r.admitting
+	if r.closed() {
+		ctx, options.Closed = r.ctx, true
+	}
+	result, err := login.Serve(ctx, c, entry.arrived, options)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return

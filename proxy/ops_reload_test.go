@@ -165,7 +165,7 @@ func TestReloadCorrectsAnAddress(t *testing.T) {
 	d := database(t)
 	w := startReloadable(t, d, serverAt("127.0.0.1:1")+"[timeouts]\nquery_wait_timeout = \"1m\"\n")
 	waiter := newClient(t, dialRaw(t, w.Addr))
-	waiter.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "postgres", "database": d.Name}})
+	waiter.Send(startupOf(d.Name))
 	expectWaiting(t, w.weirUnderTest, 1)
 	eventually(t, func() string {
 		if !w.Log.Contains("no backend: dial failed") {
@@ -178,6 +178,12 @@ func TestReloadCorrectsAnAddress(t *testing.T) {
 		t.Error(err)
 	}
 	waiter.Query("SELECT 1")
+}
+
+func startupOf(database string) *pgproto3.StartupMessage {
+	return &pgproto3.StartupMessage{
+		ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "postgres", "database": database},
+	}
 }
 
 // Users come and go, passwords change: in the configuration, and in the file that it names.

@@ -16,7 +16,9 @@ var errNothingToRead = errors.New("weir was started without a configuration that
 func (p *Proxy) Reload() error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
+	p.tell(Reloading)
 	err := p.reload()
+	p.tell(Serving)
 	if err != nil {
 		p.tellNotReloaded(err)
 	}
@@ -27,7 +29,7 @@ func (p *Proxy) reload() error {
 	switch {
 	case p.options.Load == nil:
 		return errNothingToRead
-	case p.draining.Load():
+	case p.leaving.Load():
 		return errDraining
 	}
 	c, err := p.options.Load()

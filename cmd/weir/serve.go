@@ -57,10 +57,12 @@ func serve(conf *config.Config, logger *slog.Logger, options proxy.Options) erro
 	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	defer signal.Stop(hangUps)
+	supervisor := supervise(&options)
 	p, err := proxy.Start(context.Background(), conf, logger, options)
 	if err != nil {
 		return err
 	}
+	go supervisor.watch(p)
 	go func() { // so that a signal that stops does not wait for a reload
 		for {
 			select {

@@ -167,9 +167,9 @@ func underSystemd(t *testing.T, path string) {
 	p.signal(syscall.SIGTERM)
 	expectNote("STOPPING=1")
 	p.expectExit()
-	_ = os.Remove(noted) // a supervisor that listens no more harms nothing
+	_ = os.Remove(noted)                                   // a supervisor that listens no more harms nothing
 	between := newClient(t, dialRaw(t, l.Addr().String())) // waits in the backlog
-	p = run()
+	run()
 	between.Send(startupOf(d.Name))
 	if _, err := between.TryAnswer(); err != nil {
 		t.Error(err)

@@ -41,6 +41,7 @@ func (l *Lane) configure(s LaneSettings) {
 // soon as it is free. Any goroutine.
 func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
+		l.talk.Renew()
 		l.pool.Renew(l.now())
 		l.decided()
 	})

@@ -30,6 +30,9 @@ type Config struct {
 	Timeouts  Timeouts
 	Log       Log
 	Loops     Loops
+	Reload    Reload
+
+	Files []string // those that it was read from
 
 	// What the files that [auth] names have. Treat them as the rest: they never change.
 	Accounts   map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
@@ -128,6 +131,11 @@ type Log struct {
 // Loops says how many event loops there are.
 type Loops struct {
 	Count int // 0: weir chooses
+}
+
+// Reload says when the configuration is read anew, beside when weir is told to.
+type Reload struct {
+	Watch bool // when a file has changed
 }
 
 // Default returns what holds when nothing is said: no database, no user, and clients must authenticate.

@@ -35,6 +35,7 @@ var sections = []section{
 		"so each takes effect up to a second late."},
 	{"log", "What is logged, on standard error."},
 	{"loops", "The event loops that carry the traffic."},
+	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
 // settings is the table. The order within a section is that of the file.
@@ -342,5 +343,11 @@ var otherSettings = []setting{
 		field: func(c *Config) any { return &c.Loops.Count },
 		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, " +
 			"more on larger machines.",
+	},
+	{
+		section: "reload", name: "watch",
+		field: func(c *Config) any { return &c.Reload.Watch },
+		meaning: "Looks once a second at the configuration file and the files that it names, and reads all of them anew when one has changed and " +
+			"they have stayed as they are for a second. Otherwise that is done on SIGHUP only. Certificates are looked at in any case.",
 	},
 }

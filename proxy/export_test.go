@@ -9,6 +9,9 @@ import (
 // SweepEvery has timeouts looked at more often than once a second.
 func (o *Options) SweepEvery(d time.Duration) { o.sweepEvery = d }
 
+// WatchEvery has files looked at more often than once a second.
+func (o *Options) WatchEvery(d time.Duration) { o.watchEvery = d }
+
 // Follow has p follow another configuration, as a reload does.
 func (p *Proxy) Follow(c *config.Config) error {
 	p.reloading.Lock()

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -372,6 +373,54 @@ func TestReloadOfTheLogsLevel(t *testing.T) {
 	w.reload("[log]\nlevel = \"error\"\n[pool]\npool_size = 3\n")
 	if now := w.Log.String(); now != before {
 		t.Errorf("at level error it says %s", now[len(before):])
+	}
+}
+
+// Where the configuration wants it, a change of one of its files is enough. A fault is told once, and the next change is seen.
+func TestChangedFilesAreReadAnew(t *testing.T) {
+	d := database(t)
+	folder := t.TempDir()
+	file, list := filepath.Join(folder, "weir.toml"), filepath.Join(folder, "users")
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	toml := func(size string) string {
+		return complete(d, fmt.Sprintf("[reload]\nwatch = true\n[auth]\ntype = \"trust\"\nauth_file = %q\n[pool]\npool_size = %s\n", list, size))
+	}
+	write(list, "")
+	write(file, toml("1"))
+	options := proxy.Options{Load: func() (*config.Config, error) { return config.Load(file) }}
+	options.WatchEvery(10 * time.Millisecond)
+	w := startWith(t, d, toml("1"), options)
+	if err := w.Proxy.Reload(); err != nil { // the harness has parsed a text, not the file
+		t.Fatal(err)
+	}
+	enter(t, w, d).Query("SELECT 1")
+	size := func(n int) {
+		t.Helper()
+		expectPool(t, w, fmt.Sprintf("of size %d", n), func(p status.Pool) bool { return p.Size == n })
+	}
+	logged := func(line string, n int) {
+		t.Helper()
+		eventually(t, func() string {
+			if got := strings.Count(w.Log.String(), line); got < n {
+				return fmt.Sprintf("%d lines %s", got, line)
+			}
+			return ""
+		})
+	}
+	write(file, toml("22"))
+	size(22)
+	write(file, toml("two"))
+	logged("configuration not reloaded", 1)
+	write(file, toml("333"))
+	size(333)
+	write(list, "\"app\" \"secret\"\n")
+	logged("users: 1 added", 1)
+	if n := strings.Count(w.Log.String(), "configuration not reloaded"); n != 1 {
+		t.Errorf("a fault is told %d times", n)
 	}
 }
 

@@ -73,6 +73,7 @@ type Options struct {
 	Tell func(Event)
 
 	sweepEvery time.Duration // see relay.Env
+	watchEvery time.Duration // see watch
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
@@ -116,6 +117,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		return nil, err
 	}
 	p.tell(Serving)
+	if o.Load != nil {
+		go p.watch()
+	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", g.clientTLS.Config() != nil)
 	g.descriptors.warn(log, c)

@@ -176,3 +176,43 @@ func underSystemd(t *testing.T, path string) {
 	}
 	between.Query("SELECT 1")
 }
+
+// What the console's SHUTDOWN asks for: clients stay for as long as they like, or those in no transaction go at once.
+func TestDrainsOfTheConsole(t *testing.T) {
+	d := database(t)
+	for name, c := range map[string]struct {
+		drain func(w *weirUnderTest)
+		stay  bool
+	}{
+		"WAIT_FOR_CLIENTS": {func(w *weirUnderTest) { w.Proxy.DrainClients() }, true},
+		"WAIT_FOR_SERVERS": {func(w *weirUnderTest) { w.Proxy.DrainServers() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, d, "[timeouts]\nshutdown_grace = \"1h\"\n")
+			idle, busy := enter(t, w, d), enter(t, w, d)
+			busy.Query("BEGIN")
+			c.drain(w)
+			eventually(t, func() string {
+				if _, err := tryDial(t, w.Addr, "postgres", d.Name); !isCode(err, "57P03") {
+					return fmt.Sprintf("a login: %v", err)
+				}
+				return ""
+			})
+			if w.Proxy.Ready() == nil || w.Proxy.Reload() == nil {
+				t.Error("it is ready, or reloads")
+			}
+			if !c.stay {
+				idle.expectLastError("57P01")
+				busy.Query("COMMIT")
+				busy.expectLastError("57P01")
+			} else {
+				busy.Query("COMMIT")
+				for _, c := range []*wireClient{idle, busy} {
+					c.Query("SELECT 1")
+					c.Terminate()
+				}
+			}
+			<-w.Proxy.Stopped()
+		})
+	}
+}

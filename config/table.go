@@ -276,13 +276,29 @@ var sessionSettings = []setting{
 var databaseSettings = []setting{
 	{
 		section: "databases", name: "host", example: `"localhost"`,
-		database: func(d *Database) any { return &d.Host },
-		meaning:  "Where the server is: a name, an address, or the folder of its unix socket (/run/postgresql). Required.",
+		database: func(d *Database) any { return hostsOf{d} },
+		meaning: "Where the server is: a name, an address, or the folder of its unix socket (/run/postgresql). Several, with commas " +
+			`("db1,db2") or as a list (["db1", "db2"]), are tried one after the other; each address of a name counts. Names are looked up ` +
+			"anew for each backend. See docs/failover.md. Required.",
 	},
 	{
 		section: "databases", name: "port", min: 1, max: 65535,
-		database: func(d *Database) any { return &d.Port },
-		meaning:  "The server's port; with a folder, the number in the socket's name.",
+		database: func(d *Database) any { return portsOf{d} },
+		meaning: "The server's port; with a folder, the number in the socket's name. Several hosts have one port, or one each, in the " +
+			`same order: "5432,5433" or [5432, 5433].`,
+	},
+	{
+		section: "databases", name: "target_session_attrs",
+		database: func(d *Database) any { return &d.TargetSession },
+		meaning: `Which servers may serve this database, as in libpq: "any", "read-write", "read-only", "primary", "standby" or ` +
+			`"prefer-standby" (any, if there is no standby). Unless it is "any", clients wait while there is no such server, for as long as ` +
+			"query_wait_timeout, and server_login_retry does not end their wait. See docs/failover.md.",
+	},
+	{
+		section: "databases", name: "load_balance_hosts",
+		database: func(d *Database) any { return &d.LoadBalance },
+		meaning: `The order in which several hosts, and the addresses of their names, are tried: "disable", as they stand; "random", drawn ` +
+			"anew for each backend.",
 	},
 	{
 		section: "databases", name: "dbname", example: `"shop"`,

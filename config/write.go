@@ -69,6 +69,14 @@ func writeOwn(b io.Writer, section string, c *Config, place func(*setting) any) 
 		at := place(s)
 		switch p := at.(type) {
 		case fromFile, fromEnv: // what they named is in password
+		case hostsOf:
+			fmt.Fprintf(b, "%s = %s\n", s.name, show(p))
+		case portsOf:
+			fmt.Fprintf(b, "%s = %s\n", s.name, show(p))
+		case *TargetSession, *LoadBalance:
+			if show(p) != s.defaultText() {
+				fmt.Fprintf(b, "%s = %s\n", s.name, show(p))
+			}
 		case *string:
 			if *p != "" {
 				fmt.Fprintf(b, "%s = %s\n", s.name, show(p))

@@ -98,9 +98,9 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		return nil, err
 	}
 	p.clients = newClientCounts(g)
-	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}}
+	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
-	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
+	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts, hosts: targets.hosts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {

@@ -47,6 +47,7 @@ type Backend struct {
 	token       eventloop.Token
 	pid         uint32
 	askToCancel func(context.Context) error
+	left        func() // Dialled.Gone
 	addr        string
 	born        int64
 

@@ -149,6 +149,7 @@ func (l *Lane) dial(id pool.BackendID) {
 func (l *Lane) abandonDialled(d *Dialled) {
 	if d != nil {
 		closeFD(d.FD)
+		d.gone()
 	}
 	l.config.Places.Give(l)
 }
@@ -164,10 +165,11 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	l.dialling.Observe(l.engine.since(b.born))
-	b.sock, b.pid, b.askToCancel, b.addr = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr
+	b.sock, b.pid, b.askToCancel, b.addr, b.left = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr, d.Gone
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
 	if err != nil {
 		b.sock.Close(&l.engine.io)
+		d.gone()
 		l.dialFailed(b, &DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Client: pgerror.Unreachable(d.Addr, err.Error()), Err: err})
 		return
 	}
@@ -218,6 +220,8 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
+	case l.config.Pool.Patient && l.dialError != nil && l.serving() == 0:
+		return l.dialError.Client
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
 }

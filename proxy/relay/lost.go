@@ -101,6 +101,9 @@ func (b *Backend) gone(end status.BackendEnd) {
 	b.carry = nil
 	b.talk.Lose()
 	b.closed(end)
+	if b.left != nil {
+		b.left()
+	}
 	b.forget()
 	l.config.Places.Give(l)
 }

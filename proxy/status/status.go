@@ -23,6 +23,19 @@ type Snapshot struct {
 	Dropped uint64 // lines of the log that were dropped
 
 	Replications []Replication // sorted by database, then user
+	Hosts        []Host        // sorted by name, then address
+}
+
+// Host is a server that pools are led to, at one of its addresses: how it was when it was tried last.
+type Host struct {
+	Name     string // host:port, as the configuration has it
+	Address  string // the address that was tried, if the name may have several and each is tried for itself; else empty
+	Role     string // "primary", "standby", "read-only" or "unknown", at the last login
+	Up       bool
+	Since    time.Time // when it has been up, or down
+	Tried    time.Time
+	Failure  string // what the last attempt that failed met; stays when the server is back
+	Backends int
 }
 
 // Replication is what there is of connections for replication, by the names that their clients gave; all but Clients are totals.

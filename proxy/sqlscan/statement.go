@@ -195,6 +195,8 @@ func (s *Scanner) first(kw keyword) {
 		s.effects |= Listen
 	case kwUnlisten:
 		s.effects |= Unlisten
+	case kwNotify:
+		s.effects |= Notify
 	case kwDeallocate:
 		s.effects |= Deallocate
 	case kwDiscard:
@@ -263,6 +265,8 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= AdvisoryLock
 	case kwPgTemp:
 		s.effects |= Temp
+	case kwNotifies:
+		s.effects |= Notify
 	case kwOpaque:
 		s.effects |= Opaque
 	default: // no name that matters

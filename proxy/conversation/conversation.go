@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"weir/proxy/exchange"
+	"weir/proxy/notify"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
@@ -52,6 +53,11 @@ type Shared struct {
 	Queries    uint64
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
+	Marker           string                     // the channel of the marks of package notify; empty: the pool has no listener connection
+	ListenerEncoding string                     // client_encoding of the listener connection; empty: not known
+	Pid              func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
+	Notifications    uint64                     // that backends have sent to clients that have them
+
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
 	privates uint64 // scopes that were given to one client alone
@@ -62,9 +68,10 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Login *session.Set      // the settings that it asked for at login
-	Set   *session.Set      // those that it has now; each of the two is a reference
-	Told  []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set       // the settings that it asked for at login
+	Set   *session.Set       // those that it has now; each of the two is a reference
+	Told  []session.Setting  // what it believes about the parameters that a server reports; shared
+	Sub   *notify.Subscriber // nil: nothing has listened for it but its own backends
 
 	names prepared.Names
 	out   wire.Outlet
@@ -88,10 +95,11 @@ const (
 	HoldReset         // the session's state is being discarded: names and settings mean something else after it
 	HoldPipeline      // too many answers are due
 	HoldProbe         // the server has been asked whether anything is due
+	HoldListen        // it needs a backend that listens for it
 )
 
 func (h Hold) String() string {
-	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
+	return [...]string{"none", "name", "reset", "pipeline", "probe", "listen"}[h]
 }
 
 // ownSync is what weir has put a Sync of its own into the client's stream for.
@@ -146,6 +154,7 @@ type Server struct {
 	params  []session.Setting // what it last reported; shared, replaced when a value changes
 	changed bool              // params has values that others do not know of
 	scope   scope
+	listen  listening
 
 	errand       *Errand
 	awaited      int     // ReadyForQuerys of the errand that have not come yet
@@ -179,6 +188,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	s.sent, s.flushed, s.own = false, false, syncNone
 	s.retry.state = retryNever
+	s.listen = listening{}
 	s.book.Lease(&c.names)
 }
 
@@ -242,6 +252,9 @@ func (s *Server) Pins() session.Pins {
 	pins := s.pins
 	if c := s.client; c != nil && c.names.Owns() {
 		pins |= session.PreparedStatement
+	}
+	if s.client != nil && s.client.Sub.Native() {
+		pins |= session.Listen
 	}
 	return pins
 }

@@ -28,11 +28,12 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
-	OutcomeApplied                 // it is in its client's settings
-	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
-	OutcomeAnswered                // nothing is in doubt any more: ask Fate
-	OutcomeBroken                  // nobody can say what state the backend is in
+	OutcomeClean     Outcome = iota // the backend has been cleaned, so far: ask Cleaning
+	OutcomeApplied                  // it is in its client's settings
+	OutcomeRefused                  // the server has refused the client's settings; Refused says why. The backend is as it was
+	OutcomeAnswered                 // nothing is in doubt any more: ask Fate
+	OutcomeBroken                   // nobody can say what state the backend is in
+	OutcomeListening                // an errand about listening is over: ask Fate
 )
 
 // The errands.

@@ -142,6 +142,10 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedBytes
 	}
 	c.toSync = false
+	if c.Sub != nil && s.mustTakeOn(c, f, m) {
+		c.hold = HoldListen
+		return NeedAnswer
+	}
 	if c.hold = s.holds(m); c.hold != HoldNone {
 		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)

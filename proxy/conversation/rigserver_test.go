@@ -26,6 +26,7 @@ func (s *rigServer) consume(p []byte) {
 		}
 		step := s.talk.FromServer(ours, &s.rig.toClient)
 		s.toClient(s.rig.toClient.Bytes())
+		s.rig.listenerActs()
 		p = p[step.Took:]
 		if c := s.client; step.Resume && c != nil {
 			s.rig.later = append(s.rig.later, c.resumeHeld)
@@ -98,6 +99,15 @@ func (s *rigServer) follow() {
 		s.start(Restore)
 	case Forbidden:
 		s.client.tell(wire.AppendErrorResponse(nil, pgerror.StatementModeTransaction), true)
+	case TakesOn:
+		s.rig.hub.Begin(s.client.talk.Sub, 1)
+		s.start(TakeOn)
+	case AsksChannels:
+		s.start(Channels)
+	case HandsOver:
+		s.handOver()
+	case Unlistens:
+		s.start(Unlisten)
 	case Stays:
 	}
 }
@@ -125,7 +135,7 @@ func (s *rigServer) start(e *Errand) { s.send(s.talk.Start(e, nil)) }
 
 func (s *rigServer) errandEnded(o Outcome) {
 	c := s.client
-	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "is lost: broken"}[o])
+	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "is lost: broken", "has been asked to listen"}[o])
 	switch o {
 	case OutcomeClean:
 	case OutcomeApplied:
@@ -140,6 +150,13 @@ func (s *rigServer) errandEnded(o Outcome) {
 	case OutcomeAnswered:
 		if s.client == nil {
 			break
+		}
+		if s.follow(); s.client != nil {
+			s.rig.later = append(s.rig.later, s.client.resumeHeld)
+		}
+	case OutcomeListening:
+		if s.talk.ListenRefused() && !c.talk.Sub.Settled() {
+			s.rig.hub.Cancel(c.talk.Sub)
 		}
 		if s.follow(); s.client != nil {
 			s.rig.later = append(s.rig.later, s.client.resumeHeld)

@@ -26,6 +26,7 @@ import (
 //	rest c1, rest s1      what first=N, an argument of the two before, has held back but for N bytes
 //	leave c1, lose s1     its connection ends
 //	deny, allow           clients that need a backend are refused; are served again
+//	notify a "x"          the listener connection is sent a notification; lose-listener: it is lost, and made again
 //	tell c1               weir says something of its own to the client; with "last" it closes the client
 //
 // Messages are as dialect_test.go has them. What each step brings about is printed by connection, then what happened, then the states
@@ -186,6 +187,10 @@ func (x *stage) play(s step, c cut) string {
 		x.bring(s, c)
 	case "server", "rest":
 		x.bring(s, c)
+	case "notify":
+		x.listenerHears(s.bytes)
+	case "lose-listener":
+		x.loseListener()
 	case "leave":
 		x.client(s.who).leave()
 	case "lose":
@@ -285,7 +290,11 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 	case "server":
 		message = serverMessage
 	case "client":
-	case "rest", "leave", "lose", "deny", "allow", "tell":
+	case "notify":
+		w, _ := words(d.Input)
+		s.bytes = wire.AppendNotification(nil, 7, w[0], w[1])
+		return s, nil
+	case "rest", "lose-listener", "leave", "lose", "deny", "allow", "tell":
 		return s, err
 	default:
 		return s, fmt.Errorf("unknown command %s", s.cmd)

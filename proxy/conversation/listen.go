@@ -89,7 +89,7 @@ func (s *Server) listenFate(c *Client) Fate {
 	if s.pins&session.Listen == 0 && c.Sub == nil {
 		return Stays
 	}
-	if s.shared.Mode == Session || c.skip > 0 || c.toSync || s.listen.failed == s.moment() || !c.Sub.Settled() && !s.listen.over {
+	if s.shared.Marker == "" || s.shared.Mode == Session || c.skip > 0 || c.toSync || s.listen.failed == s.moment() || !c.Sub.Settled() && !s.listen.over {
 		return Stays
 	}
 	pins := s.Pins()

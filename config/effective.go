@@ -3,16 +3,18 @@ package config
 // Override holds what a database or a user says for itself. nil: nothing, so the next in order decides. Which of
 // them may stand where is in the table of settings; what may not is always nil.
 type Override struct {
-	Mode               *PoolMode
-	PoolSize           *int
-	MinPoolSize        *int
-	ReservePoolSize    *int
-	ReservePoolTimeout *Duration
-	MaxDials           *int
-	MaxPrepared        *int
-	MaxPreparedBytes   *Size
-	ServerResetQuery   *string
-	MaxProtocol        *ProtocolVersion
+	Mode                 *PoolMode
+	PoolSize             *int
+	MinPoolSize          *int
+	ReservePoolSize      *int
+	ReservePoolTimeout   *Duration
+	MaxDials             *int
+	MaxPrepared          *int
+	MaxPreparedBytes     *Size
+	ServerResetQuery     *string
+	ListenLostChannel    *string
+	MaxNotificationBytes *Size
+	MaxProtocol          *ProtocolVersion
 
 	MaxDBConnections         *int
 	MaxUserConnections       *int
@@ -73,16 +75,18 @@ func (c *Config) PoolSettings(database, user string) PoolSettings {
 func (c *Config) effective(d, u Override) PoolSettings {
 	s := PoolSettings{
 		Pool: Pool{
-			Mode:               first(u.Mode, d.Mode, c.Pool.Mode),
-			PoolSize:           first(u.PoolSize, d.PoolSize, c.Pool.PoolSize),
-			MinPoolSize:        first(u.MinPoolSize, d.MinPoolSize, c.Pool.MinPoolSize),
-			ReservePoolSize:    first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
-			ReservePoolTimeout: first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
-			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
-			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
-			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
-			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
-			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
+			Mode:                 first(u.Mode, d.Mode, c.Pool.Mode),
+			PoolSize:             first(u.PoolSize, d.PoolSize, c.Pool.PoolSize),
+			MinPoolSize:          first(u.MinPoolSize, d.MinPoolSize, c.Pool.MinPoolSize),
+			ReservePoolSize:      first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
+			ReservePoolTimeout:   first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
+			MaxDials:             first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
+			MaxPrepared:          first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
+			MaxPreparedBytes:     first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
+			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
+			MaxNotificationBytes: first(u.MaxNotificationBytes, d.MaxNotificationBytes, c.Pool.MaxNotificationBytes),
+			MaxProtocol:          first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),
 		MaxUserConnections:       first(u.MaxUserConnections, d.MaxUserConnections, c.Limits.MaxUserConnections),

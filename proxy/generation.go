@@ -82,6 +82,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
+		ListenLostChannel: s.ListenLostChannel, MaxNotificationBytes: int(s.MaxNotificationBytes),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
 }

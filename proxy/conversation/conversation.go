@@ -162,6 +162,7 @@ type Server struct {
 	probing      bool    // a probe is under way
 	reshaped     bool    // a command of the transaction has changed what texts may mean
 	lost         bool    // a statement has been missed that the book says it holds
+	notifies     bool    // a statement has been sent that may notify
 	vacates      bool    // a statement has been sent that other sessions may be in the way of
 	fatal        bool    // the server has announced that it ends the connection
 	sent         bool    // bytes of the present client have gone out since the lease began

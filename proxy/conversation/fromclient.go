@@ -279,6 +279,7 @@ func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
 	if e != 0 && !s.account.Skipping() {
 		s.ledger.enter(entry{at: s.account.Asked(), effects: e, uses: uses})
 		s.noteAlteration(e)
+		s.notifies = s.notifies || e&sqlscan.Notify != 0
 		s.vacates = s.vacates || e&sqlscan.Databases != 0
 	}
 }

@@ -127,9 +127,6 @@ func (s *Server) Channels() []string { return s.listen.channels }
 // Unlistened notes that the backend has been found to listen to nothing.
 func (s *Server) Unlistened() { s.pins &^= session.Listen }
 
-// ListenFailed notes that the listener connection cannot listen for the client just now.
-func (s *Server) ListenFailed() { s.listen.failed = s.moment() }
-
 // The errands about listening.
 var (
 	// Channels asks what the backend listens to.
@@ -234,12 +231,19 @@ func takenOn(s *Server, status wire.TxStatus, refused bool) Outcome {
 	return s.listenEnds(status)
 }
 
+// Notifies reports, once, whether a statement has been judged whose text speaks of NOTIFY.
+func (s *Server) Notifies() bool {
+	was := s.notifies
+	s.notifies = false
+	return was
+}
+
 // ListenRefused reports whether the last errand about listening has failed.
 func (s *Server) ListenRefused() bool { return s.listen.failed == s.moment() }
 
 // notification judges a NotificationResponse, the message at pos in the read. The process that it names becomes the one that clients know.
 func (s *Server) notification(f *Flow, message []byte, total, pos int) {
-	passes := s.client != nil && s.notifies(message, total)
+	passes := s.client != nil && s.reaches(message, total)
 	if !passes {
 		f.upTo(pos)
 		f.replaced(pos + len(message))
@@ -247,7 +251,7 @@ func (s *Server) notification(f *Flow, message []byte, total, pos int) {
 	}
 }
 
-func (s *Server) notifies(message []byte, total int) bool {
+func (s *Server) reaches(message []byte, total int) bool {
 	if len(message) < total {
 		return s.errand == nil // longer than any that PostgreSQL sends
 	}

@@ -262,6 +262,9 @@ func (h *Hub) deliver(s *Subscriber, messages []byte) {
 	s.due = append(s.due, messages...)
 }
 
+// Pending reports whether TakeDue or TakeStirred have something.
+func (h *Hub) Pending() bool { return len(h.due) > 0 || len(h.stirred) > 0 }
+
 // TakeDue returns the clients that are to be sent what their TakeDue returns; valid until the next call of a method.
 func (h *Hub) TakeDue() []*Subscriber {
 	due := h.due
@@ -289,11 +292,11 @@ func (h *Hub) Clients() (n int) {
 // Channels is how many channels they listen to.
 func (h *Hub) Channels() int { return h.wanted }
 
-// EachChannel gives yield each channel and how many clients listen to it.
-func (h *Hub) EachChannel(yield func(name string, clients int)) {
+// EachChannel gives yield each channel and how many clients listen to it, until yield returns false.
+func (h *Hub) EachChannel(yield func(name string, clients int) bool) {
 	for _, c := range h.channels {
-		if len(c.subscribers) > 0 {
-			yield(c.name, len(c.subscribers))
+		if len(c.subscribers) > 0 && !yield(c.name, len(c.subscribers)) {
+			return
 		}
 	}
 }

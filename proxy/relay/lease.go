@@ -69,6 +69,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
+	b.notifier.lease(c.pid(), b.leased)
 	b.client, c.backend = c, b
 	b.talk.Lease(&c.talk)
 	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
@@ -154,6 +155,8 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	l.addr = d.Addr
+	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}

@@ -25,6 +25,7 @@ func (l *Lane) Reconfigure(s LaneSettings) {
 	l.engine.loop.Post(func() {
 		l.config.LaneSettings = s
 		l.talk.Rules = s.rules()
+		l.listener.hub.LostChannel = s.ListenLostChannel
 		l.pool.Configure(l.now(), s.Pool)
 		l.decided()
 	})
@@ -73,6 +74,9 @@ func (e *Engine) eachLane(f func(*Lane)) {
 
 func (l *Lane) vacate() {
 	l.populated()
+	if l.clients.empty() {
+		l.listener.shut()
+	}
 	l.pool.Vacate(l.now())
 	l.decided()
 }
@@ -94,7 +98,7 @@ func (e *Engine) sweepLanes() {
 // over ends the lane if its time is over, and reports that.
 func (l *Lane) over() bool {
 	l.populated()
-	if !l.clients.empty() || !l.pool.Deserted() {
+	if !l.clients.empty() || !l.pool.Deserted() || !l.listener.shut() {
 		l.empty = 0
 		return false
 	}
@@ -102,6 +106,7 @@ func (l *Lane) over() bool {
 		return false
 	}
 	l.engine.loop.Unset(&l.timer)
+	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()
 	l.forgetKnown()
 	return true

@@ -75,6 +75,8 @@ func (b *Backend) bury(cause error) {
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend = nil
+		l.listener.hub.Abandon(c.talk.Sub)
+		l.listener.act()
 		c.lostBackend(b, copying)
 	}
 }
@@ -88,6 +90,7 @@ func (b *Backend) gone() {
 	b.carry = nil
 	b.talk.Lose()
 	l.totals.BackendsClosed++
+	l.engine.env.Notifiers.remove(process{b.addr, b.pid})
 	b.forget()
 	l.config.Places.Give(l)
 }

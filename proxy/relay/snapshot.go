@@ -26,6 +26,8 @@ func (l *Lane) snapshot() status.Pool {
 	s.Prepared = status.Prepared{
 		Texts: l.talk.Statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
 	}
+	s.Listen = l.listener.snapshot()
+	s.Listen.Delivered += l.talk.Notifications
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}

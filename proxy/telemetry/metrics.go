@@ -57,6 +57,11 @@ var (
 	statements     = metric{"weir_prepared_statements", gauge, poolLabels, "Named prepared statements that backends hold, each counted on each."}
 	parsesTotal    = metric{"weir_prepared_parses_total", counter, pool("by"), "Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend."}
 	preparedClosed = metric{"weir_prepared_closed_total", counter, poolLabels, "Named statements that weir closed on a backend to make room (max_prepared_statements)."}
+	listenUp       = metric{"weir_listen_connections", gauge, poolLabels, "Connections that listen for the pool's clients: 0 or 1."}
+	listenClients  = metric{"weir_listen_clients", gauge, poolLabels, "Clients that listen by way of that connection, and need no backend for it."}
+	listenChannels = metric{"weir_listen_channels", gauge, poolLabels, "Channels that they listen to."}
+	listenTotal    = metric{"weir_notifications_total", counter, poolLabels, "Notifications that clients were sent, each counted for each client."}
+	listenAgain    = metric{"weir_listen_reconnections_total", counter, poolLabels, "How often the connection that listens was lost and made again; its clients were told."}
 	preparedStale  = metric{"weir_prepared_forgotten_total", counter, poolLabels, "Texts that are shared no longer, because the schema has changed."}
 	cancelsTotal   = metric{"weir_cancels_total", counter, poolLabels, "Cancel requests that reached a query of this pool."}
 	resetsTotal    = metric{"weir_backend_resets_total", counter, poolLabels, "Backends whose session state was reset after a client."}
@@ -83,6 +88,7 @@ var families = []*metric{
 	&clients, &waiting, &oldestWait, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale,
+	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,

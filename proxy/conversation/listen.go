@@ -30,9 +30,10 @@ type listening struct {
 const stirring = sqlscan.Listen | sqlscan.Unlisten | sqlscan.Notify | sqlscan.Discard | sqlscan.TransactionBlock | sqlscan.Execute |
 	sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 
-// mustTakeOn reports whether the client, to which the backend does not listen, needs that for the requests that begin with m.
+// mustTakeOn reports whether the client, for which the backend does not listen yet, needs that for the requests that begin with m. The
+// backend must be the source before they are sent: what the client itself notifies comes before the end of its answer.
 func (s *Server) mustTakeOn(c *Client, f *Flow, m *message) bool {
-	if !c.Sub.Listens() || c.Sub.Native() || s.listen.failed == s.moment() || s.account.Unended() || s.account.Skipping() ||
+	if !c.Sub.Listens() || c.Sub.Native() && c.Sub.Settled() || s.listen.failed == s.moment() || s.account.Unended() || s.account.Skipping() ||
 		s.account.Copying() != exchange.CopyNone || s.account.Status() != wire.TxIdle {
 		return false
 	}

@@ -64,7 +64,7 @@ func (r *rig) listenerDelivers() {
 	}
 	for _, sub := range r.hub.TakeStirred() {
 		if s := r.clients[sub.Client].server; s != nil {
-			r.later = append(r.later, s.reconsider)
+			r.later = append(r.later, s.reconsider, s.client.resumeHeld)
 		}
 	}
 }

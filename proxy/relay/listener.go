@@ -163,6 +163,7 @@ func (x *listener) deliver() {
 	for _, sub := range x.hub.TakeStirred() {
 		if c := x.client(sub); c != nil && c.backend != nil {
 			x.lane.engine.loop.Later(c.backend, c.backend.reconsider)
+			x.lane.engine.loop.Later(c, c.resumeHeld)
 		}
 	}
 }

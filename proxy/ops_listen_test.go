@@ -325,3 +325,43 @@ func TestPgxWaitsForNotifications(t *testing.T) {
 		_ = conn.Close(t.Context())
 	}
 }
+
+// Many clients listen, notify and cease to listen at once, with two backends, beside others that only work.
+func TestListenersAndOthersShareTwoBackends(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2")
+	together(t, 30, func(ctx context.Context, client int) error {
+		conn, err := pgx.Connect(ctx, w.DSN(d))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close(ctx) }()
+		for round := range 5 {
+			if client%3 == 0 {
+				var n int
+				if err := conn.QueryRow(ctx, "SELECT $1::int", round).Scan(&n); err != nil || n != round {
+					return fmt.Errorf("got %d: %w", n, err)
+				}
+				continue
+			}
+			channel := fmt.Sprint("channel_", client)
+			if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+				return err
+			}
+			for n := range 3 {
+				if _, err := conn.Exec(ctx, "SELECT pg_notify($1, $2)", channel, fmt.Sprint(n)); err != nil {
+					return err
+				}
+				heard, err := conn.WaitForNotification(ctx)
+				if err != nil || heard.Channel != channel || heard.Payload != fmt.Sprint(n) || heard.PID != conn.PgConn().PID() {
+					return fmt.Errorf("heard %v: %w", heard, err)
+				}
+			}
+			if _, err := conn.Exec(ctx, "UNLISTEN *"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.listening(t, 0)
+}

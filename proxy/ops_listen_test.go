@@ -365,3 +365,82 @@ func TestListenersAndOthersShareTwoBackends(t *testing.T) {
 	})
 	w.listening(t, 0)
 }
+
+// A client whose encoding is not that of the connection that listens is not handed over, and one that changes its own is taken back.
+func TestClientsThatListenHearInTheirOwnEncoding(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 3")
+	latin, changes, other := connectListener(t, w, d, "client_encoding", "LATIN1"), connectListener(t, w, d), connectListener(t, w, d)
+	for _, l := range []*listener{changes, latin} {
+		l.do("LISTEN a")
+	}
+	changes.do("SET client_encoding = 'LATIN1'")
+	other.do("NOTIFY a, 'é'")
+	for _, l := range []*listener{changes, latin} {
+		l.hears("a:\xe9")
+	}
+	changes.do("SET client_encoding = 'UTF8'")
+	eventually(t, func() string {
+		if p := w.pool(); p.Listen.Clients != 1 || p.Pinned != 1 {
+			return fmt.Sprintf("%d clients listen without a backend, %d are pinned", p.Listen.Clients, p.Pinned)
+		}
+		return ""
+	})
+	other.do("NOTIFY a, 'é'")
+	changes.hears("a:é")
+	latin.hears("a:\xe9")
+}
+
+// The connection that listens counts under the limits over pools. An idle backend makes room for it; where there is none, the backend of
+// the client that listens goes on to.
+func TestTheConnectionThatListensCountsUnderTheLimits(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2\n[limits]\nmax_db_connections = 2")
+	l, holder := connectListener(t, w, d), connectListener(t, w, d)
+	holder.do("BEGIN")
+	l.do("LISTEN a")
+	l.do("NOTIFY a, 'by its backend'")
+	l.hears("a:by its backend")
+	if w.pool().Listen.Connected {
+		t.Fatal("three connections where two may be")
+	}
+	holder.do("COMMIT")
+	w.listening(t, 1)
+	holder.do("NOTIFY a, 'by the other'")
+	l.hears("a:by the other")
+	if n := len(backendsOf(d)); n > 2 {
+		t.Errorf("%d connections where two may be", n)
+	}
+}
+
+func TestListenInStatementMode(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\nmode = \"statement\"\npool_size = 1")
+	a, b := connectListener(t, w, d), connectListener(t, w, d)
+	a.do("LISTEN x")
+	b.do("LISTEN x")
+	a.do("NOTIFY x, '1'")
+	a.hears("x:1")
+	b.hears("x:1")
+}
+
+// A client whose backend ends goes on listening, whether it is its own backend or not.
+func TestClientsGoOnListeningWhenIdleBackendsEnd(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2")
+	l, other := connectListener(t, w, d), connectListener(t, w, d)
+	l.do("LISTEN a")
+	w.listening(t, 1)
+	killed := ask(t, direct(t, d), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query NOT LIKE 'LISTEN%' AND pid <> pg_backend_pid()")
+	eventually(t, func() string {
+		if n := fmt.Sprint(w.pool().Totals.BackendsLost); n != killed {
+			return n + " backends are lost, want " + killed
+		}
+		return ""
+	})
+	other.do("NOTIFY a, 'still'")
+	l.hears("a:still")
+	if len(l.notices) > 0 {
+		t.Errorf("it was told that %v", l.notices)
+	}
+}

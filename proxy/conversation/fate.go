@@ -55,7 +55,7 @@ func (s *Server) Fate() Fate {
 
 // mayLeave reports whether a backend that owes nothing may leave its client.
 func (s *Server) mayLeave(c *Client) bool {
-	return s.Pins() == 0 && !s.listen.over && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
+	return s.Pins() == 0 && s.listenLets(c) && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
 }
 
 // Said reports whether a client that sends no more has had all that it can get, as far as that is known.

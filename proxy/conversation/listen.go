@@ -30,6 +30,9 @@ type listening struct {
 const stirring = sqlscan.Listen | sqlscan.Unlisten | sqlscan.Notify | sqlscan.Discard | sqlscan.TransactionBlock | sqlscan.Execute |
 	sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 
+// stirs reports whether a text with these effects stirs, or may change the encoding in which the client is to be sent notifications.
+func stirs(e sqlscan.Effects) bool { return e&stirring != 0 || e&alters != 0 && e&legible == 0 }
+
 // mustTakeOn reports whether the client, for which the backend does not listen yet, needs that for the requests that begin with m. The
 // backend must be the source before they are sent: what the client itself notifies comes before the end of its answer.
 func (s *Server) mustTakeOn(c *Client, f *Flow, m *message) bool {
@@ -52,15 +55,15 @@ func (s *Server) calm(c *Client, p []byte) bool {
 		case wire.ClientSync, wire.ClientTerminate:
 			return true
 		case wire.ClientQuery:
-			return s.read(wire.PeekQuery(body))&stirring == 0
+			return !stirs(s.read(wire.PeekQuery(body)))
 		case wire.ClientFunctionCall:
 			return wire.CallsLargeObject(body)
 		case wire.ClientParse:
-			if _, text, err := wire.PeekParse(body); err != nil || s.read(text)&stirring != 0 {
+			if _, text, err := wire.PeekParse(body); err != nil || stirs(s.read(text)) {
 				return false
 			}
 		case wire.ClientBind:
-			if _, name, err := wire.PeekBind(body); err != nil || s.stirs(c, name) {
+			if _, name, err := wire.PeekBind(body); err != nil || s.runsStirring(c, name) {
 				return false
 			}
 		}
@@ -69,8 +72,8 @@ func (s *Server) calm(c *Client, p []byte) bool {
 	return false
 }
 
-// stirs reports whether a statement that was prepared before may stir.
-func (s *Server) stirs(c *Client, name []byte) bool {
+// runsStirring reports whether a statement that was prepared before may stir.
+func (s *Server) runsStirring(c *Client, name []byte) bool {
 	statement := c.names.Unnamed()
 	if len(name) > 0 {
 		if !s.shared.Shares {
@@ -78,7 +81,7 @@ func (s *Server) stirs(c *Client, name []byte) bool {
 		}
 		statement = c.names.Statement(prepared.Cut(name))
 	}
-	return statement != nil && statement.Effects(s.mode)&stirring != 0
+	return statement != nil && stirs(statement.Effects(s.mode))
 }
 
 // moment is now, as listening counts.
@@ -105,6 +108,12 @@ func (s *Server) listenFate(c *Client) Fate {
 		return AsksChannels
 	}
 	return HandsOver
+}
+
+// listenLets reports whether the backend may leave its client, as far as listening goes: one whose encoding has changed is taken on first,
+// which waits for a switch under way.
+func (s *Server) listenLets(c *Client) bool {
+	return c.Sub == nil || !s.listen.over && (c.Sub.Settled() || s.fits(c))
 }
 
 // fits reports whether the listener connection is sent texts in the client's encoding.

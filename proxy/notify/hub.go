@@ -279,10 +279,10 @@ func (h *Hub) TakeStirred() []*Subscriber {
 	return stirred
 }
 
-// Clients is how many clients listen by way of the connection.
+// Clients is how many clients listen by way of the connection, and not by their backends.
 func (h *Hub) Clients() (n int) {
 	for s := range h.subscribers {
-		if s.Listens() {
+		if s.Listens() && !s.Native() {
 			n++
 		}
 	}

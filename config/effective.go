@@ -12,6 +12,7 @@ type Override struct {
 	MaxPrepared          *int
 	MaxPreparedBytes     *Size
 	ServerResetQuery     *string
+	SessionAudit         *SessionAudit
 	ListenLostChannel    *string
 	MaxNotificationBytes *Size
 	MaxProtocol          *ProtocolVersion
@@ -84,6 +85,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPrepared:          first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
 			MaxPreparedBytes:     first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
 			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			SessionAudit:         first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
 			MaxNotificationBytes: first(u.MaxNotificationBytes, d.MaxNotificationBytes, c.Pool.MaxNotificationBytes),
 			MaxProtocol:          first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),

@@ -10,6 +10,7 @@ import (
 	"weir/config"
 	"weir/pool"
 	"weir/proxy/certs"
+	"weir/proxy/conversation"
 	"weir/proxy/login"
 	"weir/proxy/relay"
 )
@@ -83,6 +84,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		ListenLostChannel: s.ListenLostChannel, MaxNotificationBytes: int(s.MaxNotificationBytes),
+		Audit:             relayAudit(s.SessionAudit),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
 }
@@ -95,6 +97,17 @@ func relayMode(m config.PoolMode) relay.Mode {
 		return relay.Statement
 	default:
 		return relay.Transaction
+	}
+}
+
+func relayAudit(a config.SessionAudit) conversation.Audit {
+	switch a {
+	case config.AuditAlways:
+		return conversation.AuditAlways
+	case config.AuditOff:
+		return conversation.AuditOff
+	default:
+		return conversation.AuditLearn
 	}
 }
 

@@ -110,6 +110,12 @@ func (s *Server) listenFate(c *Client) Fate {
 	return HandsOver
 }
 
+// mayHandOver reports whether nothing but listening keeps the backend with its client, and the listener connection may do that.
+func (s *Server) mayHandOver() bool {
+	c := s.client
+	return c != nil && s.shared.Marker != "" && s.shared.Mode != Session && s.Pins() == session.Listen && s.listen.failed != s.moment() && s.fits(c)
+}
+
 // listenLets reports whether the backend may leave its client, as far as listening goes: one whose encoding has changed is taken on first,
 // which waits for a switch under way.
 func (s *Server) listenLets(c *Client) bool {
@@ -185,7 +191,7 @@ func (s *Server) listenEnds(status wire.TxStatus) Outcome {
 	case status != wire.TxIdle:
 		return OutcomeBroken
 	case s.client == nil:
-		s.pins |= session.Listen
+		s.doubt(session.Listen)
 		return OutcomeClean
 	}
 	return OutcomeListening
@@ -236,7 +242,7 @@ func takenOn(s *Server, status wire.TxStatus, refused bool) Outcome {
 	if s.client != nil && (refused || !s.client.Sub.Native()) {
 		s.listen.failed = s.moment()
 	} else {
-		s.pins |= session.Listen
+		s.doubt(session.Listen)
 	}
 	return s.listenEnds(status)
 }

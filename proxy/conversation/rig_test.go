@@ -18,6 +18,7 @@ type rig struct {
 	clients  []*rigClient
 	servers  []*rigServer
 	hub      *notify.Hub
+	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	deny     bool // a client that needs a backend is refused
 	later    []func()
 	toServer Flow

@@ -35,8 +35,11 @@ func (b *Backend) follow() bool {
 	case conversation.Leaves:
 		b.detach()
 		return true
-	case conversation.Asked:
+	case conversation.Probed:
 		b.probe()
+	case conversation.Questioned:
+		b.client.move(clientSwitching)
+		b.start(conversation.Ask)
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
@@ -82,7 +85,8 @@ func (b *Backend) detach() {
 // start sends an errand.
 func (b *Backend) start(e *conversation.Errand) {
 	b.move(backendInternal)
-	b.until = b.lane.engine.loop.Now() + errandTimeout
+	b.started = b.lane.engine.loop.Now()
+	b.until, b.asking = b.started+errandTimeout, e == conversation.Ask
 	io := &b.lane.engine.io
 	p := b.talk.Start(e, io.Borrow(512))
 	was := b.reached
@@ -104,6 +108,9 @@ func (b *Backend) probe() {
 func (b *Backend) errandEnded(o conversation.Outcome) bool {
 	b.until = 0
 	c := b.client
+	if o == conversation.OutcomeAsked || o == conversation.OutcomeClean && b.asking {
+		b.lane.talk.Spend(b.lane.engine.since(b.started))
+	}
 	switch o {
 	case conversation.OutcomeClean:
 		return true
@@ -120,6 +127,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		}
 	case conversation.OutcomeListening:
 		return b.listenErrandEnded()
+	case conversation.OutcomeAsked:
+		return b.answered(c)
 	case conversation.OutcomeBroken:
 		b.doom(errors.New("a command of weir's own was refused: " + refusedText(b.talk.Refused())))
 	}
@@ -140,6 +149,21 @@ func (b *Backend) applied(c *Client) {
 	b.lane.engine.loop.Later(b, b.reconsider)
 }
 
+// answered goes on with a client whose backend has been asked for the state of its session. True: the backend has left it, and is to be
+// cleaned.
+func (b *Backend) answered(c *Client) bool {
+	b.move(backendLeased)
+	c.move(clientLeased)
+	if b.follow() {
+		return true
+	}
+	if b.talk.Errand() == nil && b.client != nil {
+		c.proceed()
+		b.lane.engine.loop.Later(b, b.reconsider)
+	}
+	return false
+}
+
 // settingsRefused is for a client whose settings the server does not take. What may be the backend's fault, or the moment's, is
 // tried once more on another backend; what the client asked for in vain it is told.
 func (b *Backend) settingsRefused(c *Client) bool {
@@ -148,7 +172,7 @@ func (b *Backend) settingsRefused(c *Client) bool {
 	}
 	b.talk.Part()
 	b.client, c.backend = nil, nil
-	if c.refused == 0 && !clientsMistake(b.talk.Refused()) {
+	if c.refused == 0 && (!clientsMistake(b.talk.Refused()) || hasTempBuffers(c)) {
 		c.refused++
 		b.retire()
 		c.wantAgain()
@@ -157,6 +181,12 @@ func (b *Backend) settingsRefused(c *Client) bool {
 	c.refused = 0
 	c.failWith(settingsRefused(b.talk.Refused()))
 	return true
+}
+
+// hasTempBuffers reports whether the client has set temp_buffers, which a backend takes only before it has used a temporary table.
+func hasTempBuffers(c *Client) bool {
+	_, has := c.talk.Set.Value("temp_buffers")
+	return has
 }
 
 // clientsMistake reports whether an error says that a setting cannot have its value, whichever backend is asked: the classes of data
@@ -216,6 +246,8 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		io.Return(p)
 	case conversation.CleanRollback:
 		b.start(conversation.Rollback)
+	case conversation.CleanAsk:
+		b.start(conversation.Ask)
 	case conversation.CleanReset:
 		b.lane.totals.Resets++
 		b.start(conversation.Reset)

@@ -82,6 +82,8 @@ type LaneSettings struct {
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
+	Audit conversation.Audit
+
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
 	// ListenLostChannel is where clients that listen are notified that they may have missed notifications; empty: nowhere.
@@ -94,6 +96,7 @@ type LaneSettings struct {
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
 		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+		Audit: s.Audit,
 	}
 }
 

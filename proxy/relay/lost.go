@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -28,6 +29,10 @@ func (b *Backend) doubt(kind status.Doubt, what string, f wire.Frame) {
 func (b *Backend) retire() {
 	if b.talk.Tainted() {
 		b.lane.totals.Doubts[doubtAccount]++
+	}
+	if leak := b.talk.Leak(); leak != nil && b.lane.engine.mayLog() {
+		b.lane.engine.env.Log.Warn("session state was found that may have been seen by other clients; the backend is closed",
+			"pool", b.lane.Name(), "backend", b.pid, "state", leak.Pins, "statement", leak.Text)
 	}
 	b.doom(nil)
 }
@@ -68,7 +73,7 @@ func (b *Backend) bury(cause error) {
 	if cause == nil {
 		b.goodbye()
 	}
-	copying := b.talk.Copying()
+	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
 	b.client = nil
 	b.gone()
 	l.pool.Lost(l.now(), b.id)
@@ -77,6 +82,10 @@ func (b *Backend) bury(cause error) {
 		c.backend = nil
 		l.listener.hub.Abandon(c.talk.Sub)
 		l.listener.act()
+		if idle { // it had been answered, and has left nothing there that is known of
+			c.wantAgain()
+			return
+		}
 		c.lostBackend(b, copying)
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"sort"
 	"time"
 
@@ -28,6 +29,8 @@ func (l *Lane) snapshot() status.Pool {
 	}
 	s.Listen = l.listener.snapshot()
 	s.Listen.Delivered += l.talk.Notifications
+	q := l.talk.Asked
+	s.Questions = status.Questions{Asked: q.Questions, Refused: q.Refused, Unasked: q.Unasked, Learnt: q.Left, Leaks: maps.Clone(q.Leaks)}
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}

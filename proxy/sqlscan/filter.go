@@ -49,6 +49,7 @@ const (
 	kwSetConfig
 	kwSetseed
 	kwAdvisoryLock
+	kwAdvisoryUnlock
 	kwPgTemp
 	kwNotifies
 	kwOpaque
@@ -89,6 +90,7 @@ var words = map[string]keyword{
 var prefixes = []entry{
 	{"pg_advisory_lock", kwAdvisoryLock},     // and _shared
 	{"pg_try_advisory_lock", kwAdvisoryLock}, // and _shared
+	{"pg_advisory_unlock", kwAdvisoryUnlock}, // and _shared, _all
 	{"pg_temp_", kwPgTemp},                   // the schema's real name, pg_temp_3
 }
 

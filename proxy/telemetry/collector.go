@@ -108,6 +108,7 @@ func (e emitter) pool(p *status.Pool) {
 	e.totals(&p.Totals, db, user)
 	e.prepared(&p.Prepared, db, user)
 	e.listen(&p.Listen, db, user)
+	e.questions(&p.Questions, db, user)
 	for class, n := range byClass(p.Errors) {
 		e.count(&errorsTotal, n, db, user, class)
 	}
@@ -150,6 +151,16 @@ func (e emitter) listen(l *status.Listen, db, user string) {
 	e.value(&listenChannels, float64(len(l.Channels)+l.More), db, user)
 	e.count(&listenTotal, l.Delivered, db, user)
 	e.count(&listenAgain, l.Reconnections, db, user)
+}
+
+func (e emitter) questions(q *status.Questions, db, user string) {
+	e.count(&questionsTotal, q.Asked-q.Refused, db, user, "answered")
+	e.count(&questionsTotal, q.Refused, db, user, "refused")
+	e.count(&unaskedTotal, q.Unasked, db, user)
+	e.count(&learntTotal, q.Learnt, db, user)
+	for kind, n := range q.Leaks {
+		e.count(&leaksTotal, n, db, user, kind)
+	}
 }
 
 func (e emitter) loop(name string, l status.Loop) {

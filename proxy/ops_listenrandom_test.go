@@ -105,7 +105,7 @@ func listenStep(random *rand.Rand, step int, status byte) string {
 	case status == 'T' && random.IntN(3) == 0:
 		return []string{"COMMIT", "ROLLBACK", "COMMIT"}[random.IntN(3)]
 	}
-	switch random.IntN(13) {
+	switch random.IntN(14) {
 	case 0, 1:
 		return "LISTEN " + channel
 	case 2:
@@ -128,6 +128,8 @@ func listenStep(random *rand.Rand, step int, status byte) string {
 			return "SELECT 1/0"
 		}
 		return "BEGIN"
+	case 11:
+		return "DO $$BEGIN EXECUTE 'LISTEN " + channel + "'; END$$"
 	default:
 		return "SELECT 1"
 	}

@@ -70,6 +70,7 @@ type Client struct {
 	// Owned by the loop.
 	state    clientState
 	ending   ending
+	end      status.ClientEnd // why it ends, as soon as that is known
 	other    peer
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
@@ -151,6 +152,7 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
+	c.arrived()
 	if a.Renewed {
 		l.pardon()
 	}

@@ -188,11 +188,7 @@ func (x *listener) forget(c *Client) {
 func (c *Client) notified(p []byte) {
 	limit := c.lane.config.MaxNotificationBytes
 	if waits := c.sock.ParkedLen() + c.talk.Outlet().Queued(); limit > 0 && waits > 0 && waits+len(p) > limit && c.ending < endBoundary {
-		if e := c.lane.engine; e.mayLog() {
-			e.env.Log.Warn("client closed: it does not read its notifications", "peer", c.peer, "pool", c.lane.Name(),
-				"bytes", waits, "lines_left_out", e.leftOut)
-			e.leftOut = 0
-		}
+		c.lane.engine.warn("client closed: it does not read its notifications", "peer", c.peer, "pool", c.lane.Name(), "bytes", waits)
 		c.failWith(pgerror.NotificationsNotTaken(limit))
 		return
 	}
@@ -274,11 +270,8 @@ func (x *listener) lost(c *listening, cause error) {
 	if x.conn != c {
 		return
 	}
-	if e := x.lane.engine; e.mayLog() {
-		e.env.Log.Warn("listener connection lost: clients may miss notifications", "pool", x.lane.Name(), "backend", c.pid,
-			"channels", x.hub.Channels(), "clients", x.hub.Clients(), "error", cause, "lines_left_out", e.leftOut)
-		e.leftOut = 0
-	}
+	x.lane.engine.warn("listener connection lost: clients may miss notifications", "pool", x.lane.Name(), "backend", c.pid,
+		"channels", x.hub.Channels(), "clients", x.hub.Clients(), "error", cause)
 	x.close()
 	x.hub.Lost(x.now())
 	x.act()

@@ -50,10 +50,8 @@ func (b *Backend) listenErrandEnded() bool {
 		if !c.talk.Sub.Settled() {
 			l.listener.hub.Cancel(c.talk.Sub)
 		}
-		if l.engine.mayLog() {
-			l.engine.env.Log.Warn("backend stays with a client that listens: the server has refused to hand it over", "pool", l.Name(),
-				"backend", b.pid, "error", refusedText(b.talk.Refused()))
-		}
+		l.engine.warn("backend stays with a client that listens: the server has refused to hand it over", "pool", l.Name(),
+			"backend", b.pid, "error", refusedText(b.talk.Refused()))
 	}
 	if b.follow() {
 		return true

@@ -2,9 +2,11 @@ package relay
 
 import (
 	"maps"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -43,13 +45,19 @@ func (l *Lane) snapshot() status.Pool {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
-		s.ServerError = l.dialError.Err.Error()
+		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
 	}
-	for class, n := range l.talk.Errors {
-		s.Errors = append(s.Errors, status.ErrorClass{Class: string(class[:]), Count: n})
-	}
-	sort.Slice(s.Errors, func(i, j int) bool { return s.Errors[i].Class < s.Errors[j].Class })
+	s.Errors, s.Own = errorCodes(l.talk.Errors), errorCodes(l.own)
 	return s
+}
+
+func errorCodes(codes conversation.Codes) []status.ErrorCode {
+	all := make([]status.ErrorCode, 0, len(codes))
+	for code, n := range codes {
+		all = append(all, status.ErrorCode{Code: string(code[:]), Count: n})
+	}
+	slices.SortFunc(all, func(a, b status.ErrorCode) int { return strings.Compare(a.Code, b.Code) })
+	return all
 }
 
 func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
@@ -61,6 +69,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.state != backendLeased {
 		return
 	}
+	s.OldestLease = max(s.OldestLease, l.engine.since(b.leased))
 	if b.rested != 0 {
 		s.InTx++
 	}

@@ -17,6 +17,8 @@ func (p *Pool) Add(o *Pool) {
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
+	p.OldestLease = max(p.OldestLease, o.OldestLease)
+	p.ServerDown = p.ServerDown || o.ServerDown
 	if p.ServerError == "" {
 		p.ServerError = o.ServerError
 	}
@@ -29,6 +31,7 @@ func (p *Pool) Add(o *Pool) {
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
 }
 
 func (q *Questions) add(o *Questions) {
@@ -77,13 +80,22 @@ func (t *Totals) add(o *Totals) {
 	t.BackendsClosed += o.BackendsClosed
 	t.BackendsLost += o.BackendsLost
 	t.ClientsServed += o.ClientsServed
+	addAll(t.DialsBy[:], o.DialsBy[:])
+	addAll(t.BackendsBy[:], o.BackendsBy[:])
+	addAll(t.ClientsBy[:], o.ClientsBy[:])
+	addAll(t.Timeouts[:], o.Timeouts[:])
 	t.WaitsFailed += o.WaitsFailed
+	t.WaitsRefused += o.WaitsRefused
 	t.Cancels += o.Cancels
-	for kind, n := range o.Doubts {
-		t.Doubts[kind] += n
-	}
+	addAll(t.Doubts[:], o.Doubts[:])
 	t.Resets += o.Resets
 	t.WeirErrors += o.WeirErrors
+}
+
+func addAll(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
 }
 
 func (h *Histogram) add(o *Histogram) {

@@ -23,6 +23,19 @@ create table triggering (sql text);
 create function triggered() returns trigger language plpgsql as $$ begin execute new.sql; return null; end $$;
 create trigger triggers before insert on triggering for each row execute function triggered();
 create domain checked as text check (run(value) = 'ran');
+create view everything as
+	select 'user' as what, current_user || ' ' || session_user as is union all
+	select 'schemas', array_to_string(current_schemas(TRUE), ' ') union all
+	(select 'temporary', relname from pg_class where relnamespace = pg_my_temp_schema() order by 2) union all
+	(select 'temporary function', proname from pg_proc where pronamespace = pg_my_temp_schema() order by 2) union all
+	(select 'cursor', name from pg_cursors where is_holdable order by 2) union all
+	(select 'prepared', name from pg_prepared_statements where from_sql order by 2) union all
+	(select 'channel', c from pg_listening_channels() c order by 2) union all
+	(select 'lock', row(classid, objid, objsubid, mode)::text from pg_locks where pid = pg_backend_pid() and locktype = 'advisory' order by 2) union all
+	select 'app.x', nullif(current_setting('app.x', true), '') union all
+	select 'seeded', (random() = 0.9851677175347999)::text union all
+	(select name, setting from pg_settings where context in ('user', 'superuser') and name not like 'plpgsql.%' order by 1);
+grant select on everything to public;
 create function sets_and_reads() returns text language sql volatile set work_mem = '7MB' as $$ select current_setting('work_mem') $$;
 `
 
@@ -173,7 +186,8 @@ func (g *stateGenerator) shown(sql string) []string {
 }
 
 // notYet are statements after which weir is known to differ.
-var notYet = regexp.MustCompile("temp_buffers|current_schemas.true|pg_temp") // the temporary schema outlives DISCARD ALL
+var notYet = regexp.MustCompile("temp_buffers|current_schemas.true|pg_temp" + // the temporary schema outlives DISCARD ALL
+	"")
 
 // drawn draws until there is a statement that weir can be held to.
 func drawn(draw func() string) string {
@@ -224,34 +238,51 @@ func (g *stateGenerator) pipeline() []string {
 
 // concealed is a statement that something else runs.
 func (g *stateGenerator) concealed(sql string) []string {
-	quoted := "'" + strings.ReplaceAll(sql, "'", "''") + "'"
-	switch g.IntN(16) {
-	case 0, 1:
-		return g.simple("select run(" + quoted + ")")
-	case 2, 3:
-		return append(extended("select run($1)", sql), "Sync")
-	case 4:
-		return g.simple("select run_undone(" + quoted + ")")
-	case 5:
-		return g.simple("do $do$ begin " + "execute " + quoted + "; end $do$")
-	case 6:
-		return append(extended("call called($1)", sql), "Sync")
-	case 7:
-		return g.simple("call called_and_committed(" + quoted + ")")
-	case 8:
-		return g.simple("begin; insert into texts values (" + quoted + "); select r from seen; rollback")
-	case 9:
-		return append(extended("insert into triggering values ($1)", sql), "Sync")
-	case 10:
-		return g.simple("select " + quoted + "::checked is null")
-	case 11:
-		return g.simple("copy (select run(" + quoted + ")) to stdout")
-	case 12:
-		return g.simple("explain (analyze, costs off, timing off, summary off) select run(" + quoted + ")")
-	case 13:
-		return g.simple("select query_to_xml(" + "'select run('" + "||quote_literal(" + quoted + ")||')', true, true, '') is null")
-	case 14:
-		return g.simple("begin; declare fetched cursor for select run(" + quoted + "); fetch fetched; " + g.pick("commit", "rollback"))
+	return concealing[g.IntN(len(concealing))].lines(sql)
+}
+
+// way is how a statement comes to the server.
+type way struct {
+	name  string
+	lines func(sql string) []string
+}
+
+func quoted(sql string) string { return "'" + strings.ReplaceAll(sql, "'", "''") + "'" }
+
+// around is a simple query with the statement as a literal in place of %s.
+func around(query string) func(string) []string {
+	return func(sql string) []string {
+		return []string{fmt.Sprintf(`Query {"String":%q}`, strings.ReplaceAll(query, "%s", quoted(sql)))}
 	}
-	return g.simple("prepare hidden as select run(" + quoted + "); execute hidden; deallocate hidden")
+}
+
+// plainly are the ways in which a statement comes as what it is.
+var plainly = []way{
+	{"simple", func(sql string) []string { return []string{query(sql)} }},
+	{"multi-statement", func(sql string) []string { return []string{query("select 1; " + sql + "; select 2")} }},
+	{"extended", func(sql string) []string { return append(extended(sql), "Sync") }},
+	{"prepared", func(sql string) []string {
+		return append(append([]string{`Close {"ObjectType":"S","Name":"a"}`, parsed("a", sql), `Describe {"ObjectType":"S","Name":"a"}`, "Sync"}, bound("a")...), "Sync")
+	}},
+	{"pipelined", func(sql string) []string {
+		return append(append(append(extended("select 1"), extended(sql)...), extended("select 2")...), "Sync")
+	}},
+}
+
+// concealing are the ways in which something else runs a statement.
+var concealing = []way{
+	{"function", around("select run(%s)")},
+	{"function of a parameter", func(sql string) []string { return append(extended("select run($1)", sql), "Sync") }},
+	{"function that undoes it", around("select run_undone(%s)")},
+	{"DO", around("do $do$ begin execute %s; end $do$")},
+	{"CALL", func(sql string) []string { return append(extended("call called($1)", sql), "Sync") }},
+	{"CALL with COMMIT", around("call called_and_committed(%s)")},
+	{"view", around("delete from texts; insert into texts values (%s); select r from seen; truncate texts")},
+	{"trigger", func(sql string) []string { return append(extended("insert into triggering values ($1)", sql), "Sync") }},
+	{"domain", around("select %s::checked is null")},
+	{"COPY", around("copy (select run(%s)) to stdout")},
+	{"EXPLAIN ANALYZE", around("explain (analyze, costs off, timing off, summary off) select run(%s)")},
+	{"query_to_xml", around("select query_to_xml('select run('||quote_literal(%s)||')', true, true, '') is null")},
+	{"cursor", around("declare fetched cursor for select run(%s); fetch fetched; close fetched")},
+	{"EXECUTE", around("prepare hidden as select run(%s); execute hidden; deallocate hidden")},
 }

@@ -101,6 +101,7 @@ type stateLane struct {
 	watch          *pgconn.PgConn
 	clients        [stateClients]*statePair
 	taken, skipped int
+	failures       int
 	next           int           // program
 	before         [][]stateStep // what has run through this weir
 	failed         error         // the last of them
@@ -152,6 +153,9 @@ func (l *stateLane) run(steps []stateStep) (taken int, err error) {
 
 func (l *stateLane) step(s stateStep) error {
 	c := l.clients[s.client]
+	if s.what == "lose" {
+		return l.lose()
+	}
 	if c == nil && s.what != "" && s.what != "connect" {
 		return nil // the shrinker has taken the client away
 	}
@@ -356,7 +360,7 @@ func firstDifference(want, got []string) int {
 // excerpt is what stands around a place of a conversation.
 func excerpt(lines []string, at int) string {
 	at = max(at, 0)
-	return strings.Join(tail(lines[:min(at+2, len(lines))]), "\n")
+	return strings.Join(tail(lines[max(0, min(at-3, len(lines))):min(at+2, len(lines))]), "\n")
 }
 
 func programText(steps []stateStep) string {

@@ -79,7 +79,7 @@ var stateEnds = []struct{ name, begin, end string }{
 func TestStateStaysWithItsClient(t *testing.T) {
 	l := newStateLane(t)
 	withRoles(t, l.own)
-	l.w = start(t, l.pooled, stateConfig)
+	l.w = start(t, l.pooled, stateConfig())
 	ways := plainly
 	if *stateHidden {
 		ways = slices.Concat(plainly, concealing)
@@ -102,7 +102,7 @@ func TestStateStaysWithItsClient(t *testing.T) {
 				return
 			}
 			l.w.Stop()
-			l.w = start(t, l.pooled, stateConfig)
+			l.w = start(t, l.pooled, stateConfig())
 		}
 	}
 	t.Logf("%d of %d cells", tried, all)

@@ -24,7 +24,8 @@ var (
 	statePrograms   = flag.Int("state-programs", 45, "number of random programs of stateful statements; the i-th has state-seed + i")
 	stateSeed       = flag.Uint64("state-seed", 1, "of the first of them; 0 is the clock's choice")
 	stateFailures   = flag.Int("state-failures", 1, "after how many programs that fail the test gives up")
-	stateHidden     = flag.Bool("state-hidden", false, "also statements that functions, views and triggers run")
+	stateAudit      = flag.String("state-audit", "always", "weir's session_audit")
+	stateHidden     = flag.Bool("state-hidden", true, "also statements that functions, views and triggers run")
 	stateEverything = flag.Bool("state-everything", false, "also statements after which weir is known to differ")
 	stateShrink     = flag.Duration("state-shrink", time.Minute, "for how long a program that fails is made smaller")
 )
@@ -47,7 +48,7 @@ func TestRandomSessionsAgree(t *testing.T) {
 	}
 	withRoles(t, lanes[0].own)
 	for failures := 0; failures < *stateFailures && slices.ContainsFunc(lanes[:], (*stateLane).unfinished); {
-		w := start(t, lanes[0].pooled, stateConfig)
+		w := start(t, lanes[0].pooled, stateConfig())
 		var workers sync.WaitGroup
 		for _, l := range lanes {
 			workers.Go(func() { l.programs(w, seed) })
@@ -88,7 +89,9 @@ func (l *stateLane) programs(w *weirUnderTest, seed uint64) {
 	}
 }
 
-const stateConfig = "[pool]\npool_size = 2\n[timeouts]\nquery_wait_timeout = \"50ms\""
+func stateConfig() string {
+	return fmt.Sprintf("[pool]\npool_size = 2\nsession_audit = %q\n[timeouts]\nquery_wait_timeout = \"50ms\"", *stateAudit)
+}
 
 // stateLanes is how many programs run at a time, each with databases of its own.
 const stateLanes = 3
@@ -376,7 +379,7 @@ func programText(steps []stateStep) string {
 func (l *stateLane) shrink(t *testing.T) (shortest []stateStep, cause error) {
 	fails := func(steps []stateStep) (failed error) {
 		t.Run("attempt", func(t *testing.T) {
-			l.t, l.w = t, start(t, l.pooled, stateConfig)
+			l.t, l.w = t, start(t, l.pooled, stateConfig())
 			_, failed = l.run(steps)
 		})
 		return failed

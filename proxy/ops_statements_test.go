@@ -77,7 +77,7 @@ func (g *stateGenerator) setting() string {
 }
 
 // stateful is a statement that leaves something in its session, or takes it away.
-func (g *stateGenerator) stateful() string { return drawn(g.anyStateful) }
+func (g *stateGenerator) stateful() string { return g.drawn(g.anyStateful) }
 
 func (g *stateGenerator) anyStateful() string {
 	own := 100 + g.client
@@ -112,7 +112,7 @@ func (g *stateGenerator) anyStateful() string {
 }
 
 // look is a question about what the session has.
-func (g *stateGenerator) look() string { return drawn(g.anyLook) }
+func (g *stateGenerator) look() string { return g.drawn(g.anyLook) }
 
 func (g *stateGenerator) anyLook() string {
 	if g.one(25) {

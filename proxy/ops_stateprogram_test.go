@@ -25,7 +25,7 @@ create trigger triggers before insert on triggering for each row execute functio
 create domain checked as text check (run(value) = 'ran');
 create view everything as
 	select 'user' as what, current_user || ' ' || session_user as is union all
-	select 'schemas', array_to_string(current_schemas(TRUE), ' ') union all
+	select 'schemas', array_to_string(current_schemas(false), ' ') union all
 	(select 'temporary', relname from pg_class where relnamespace = pg_my_temp_schema() order by 2) union all
 	(select 'temporary function', proname from pg_proc where pronamespace = pg_my_temp_schema() order by 2) union all
 	(select 'cursor', name from pg_cursors where is_holdable order by 2) union all
@@ -34,8 +34,10 @@ create view everything as
 	(select 'lock', row(classid, objid, objsubid, mode)::text from pg_locks where pid = pg_backend_pid() and locktype = 'advisory' order by 2) union all
 	select 'app.x', nullif(current_setting('app.x', true), '') union all
 	select 'seeded', (random() = 0.9851677175347999)::text union all
-	(select name, setting from pg_settings where context in ('user', 'superuser') and name not like 'plpgsql.%' order by 1);
+	(select name, setting from pg_settings where context in ('user', 'superuser') and name not like 'plpgsql.%'
+		and (setting is distinct from reset_val or name like 'auto_explain.%') order by 1);
 grant select on everything to public;
+create function names_them() returns text language plpgsql as $$ begin set app.x = 'x'; set app.y = 'y'; return 'set'; end $$; -- else no list has them
 create function sets_and_reads() returns text language sql volatile set work_mem = '7MB' as $$ select current_setting('work_mem') $$;
 `
 
@@ -63,6 +65,7 @@ func (s stateStep) String() string {
 // stateGenerator draws programs of statements that leave state in a session, or look at it.
 type stateGenerator struct {
 	*rand.Rand
+	given  bool // settings in startup packets
 	hidden bool // statements that no text shows, too
 	client int  // whose step is drawn
 	inTx   [stateClients]bool
@@ -71,6 +74,7 @@ type stateGenerator struct {
 // newStateProgram draws a program: a list of steps in the order in which they are taken.
 func newStateProgram(seed uint64, hidden bool) []stateStep {
 	g := &stateGenerator{Rand: rand.New(rand.NewPCG(seed, 1)), hidden: hidden}
+	g.given = g.one(2)
 	var steps []stateStep
 	for c := range stateClients {
 		steps = append(steps, stateStep{client: c, what: "connect", params: g.startup()})
@@ -103,8 +107,8 @@ func (g *stateGenerator) one(in int) bool { return g.IntN(in) == 0 }
 
 func (g *stateGenerator) startup() []string {
 	var params []string
-	if !*stateEverything {
-		return nil // RESET gives the server's default within a transaction, and is reported so
+	if !g.given {
+		return nil
 	}
 	if g.one(3) {
 		params = append(params, "application_name", g.pick("job one", "job two"))
@@ -142,11 +146,8 @@ func (g *stateGenerator) step() []stateStep {
 		return send(g.simple(g.pick("savepoint s", "savepoint s", "savepoint r", "rollback to s", "rollback to s", "release s", "rollback to r", "savepoint s; "+g.stateful()+"; rollback to s")))
 	case n == 18:
 		return send(g.simple(g.pick("select 1/0", "selec 1", "select * from missing")))
-	case n == 20, n == 21: // what keeps a backend goes, one by one or all at once
-		return send(g.simple(g.pick("discard all", "close all; deallocate all; unlisten *; select pg_advisory_unlock_all(); discard temp; reset all", "select pg_advisory_unlock_all()", "unlisten *", "close all", "deallocate all")))
-	case n == 19:
-		return send(g.simple(g.pick("discard all", "reset all", "discard all", "discard temp", "discard plans", "discard sequences", "deallocate all", "close all", "unlisten *",
-			"select pg_advisory_unlock_all()", "reset session authorization", "reset role")))
+	case n < 22:
+		return send(g.simple(g.drawn(g.tidying)))
 	case n < 28:
 		return send(g.shown(g.look()))
 	}
@@ -154,6 +155,12 @@ func (g *stateGenerator) step() []stateStep {
 		return send(g.pipeline())
 	}
 	return send(g.carried(g.stateful()))
+}
+
+// tidying takes away what keeps a backend, all at once or one by one.
+func (g *stateGenerator) tidying() string {
+	return g.pick("discard all", "discard all", "discard all", "close all; deallocate all; unlisten *; select pg_advisory_unlock_all(); discard temp", "reset all", "discard temp", "discard plans",
+		"discard sequences", "deallocate all", "close all", "unlisten *", "select pg_advisory_unlock_all()", "reset session authorization", "reset role")
 }
 
 func query(sql string) string { return fmt.Sprintf(`Query {"String":%q}`, sql) }
@@ -185,14 +192,19 @@ func (g *stateGenerator) shown(sql string) []string {
 	return append(extended(sql), "Sync")
 }
 
-// notYet are statements after which weir is known to differ.
-var notYet = regexp.MustCompile("temp_buffers|current_schemas.true|pg_temp" + // the temporary schema outlives DISCARD ALL
-	"")
+// Statements after which weir is known to differ.
+var (
+	notYet = regexp.MustCompile("temp_buffers|current_schemas.true|pg_temp") // the temporary schema outlives its client on a backend
+
+	// Of a setting that the client's login gave, RESET gives the server's default until the transaction is over, and reports it.
+	notAfterLogin = regexp.MustCompile("(?i)reset|default|discard all|zone local")
+)
 
 // drawn draws until there is a statement that weir can be held to.
-func drawn(draw func() string) string {
+func (g *stateGenerator) drawn(draw func() string) string {
 	for {
-		if sql := draw(); *stateEverything || !notYet.MatchString(sql) {
+		sql := draw()
+		if *stateEverything || !notYet.MatchString(sql) && !(g.given && notAfterLogin.MatchString(sql)) {
 			return sql
 		}
 	}

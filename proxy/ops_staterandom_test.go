@@ -24,8 +24,7 @@ var (
 	statePrograms   = flag.Int("state-programs", 45, "number of random programs of stateful statements; the i-th has state-seed + i")
 	stateSeed       = flag.Uint64("state-seed", 1, "of the first of them; 0 is the clock's choice")
 	stateFailures   = flag.Int("state-failures", 1, "after how many programs that fail the test gives up")
-	stateAudit      = flag.String("state-audit", "always", "weir's session_audit")
-	stateHidden     = flag.Bool("state-hidden", true, "also statements that functions, views and triggers run")
+	stateAudit      = flag.String("state-audit", "always", "weir's session_audit; with always also statements that functions, views and triggers run")
 	stateEverything = flag.Bool("state-everything", false, "also statements after which weir is known to differ")
 	stateShrink     = flag.Duration("state-shrink", time.Minute, "for how long a program that fails is made smaller")
 )
@@ -48,7 +47,7 @@ func TestRandomSessionsAgree(t *testing.T) {
 	}
 	withRoles(t, lanes[0].own)
 	for failures := 0; failures < *stateFailures && slices.ContainsFunc(lanes[:], (*stateLane).unfinished); {
-		w := start(t, lanes[0].pooled, stateConfig())
+		w := start(t, lanes[0].pooled, stateConfig(*stateAudit))
 		var workers sync.WaitGroup
 		for _, l := range lanes {
 			workers.Go(func() { l.programs(w, seed) })
@@ -82,15 +81,15 @@ func (l *stateLane) unfinished() bool { return l.next < *statePrograms }
 func (l *stateLane) programs(w *weirUnderTest, seed uint64) {
 	l.w, l.failed, l.before = w, nil, nil
 	for ; l.unfinished() && l.failed == nil; l.next += stateLanes {
-		steps := newStateProgram(seed+uint64(l.next), *stateHidden)
+		steps := newStateProgram(seed+uint64(l.next), *stateAudit == "always")
 		var taken int
 		taken, l.failed = l.run(steps)
 		l.before = append(l.before, steps[:taken])
 	}
 }
 
-func stateConfig() string {
-	return fmt.Sprintf("[pool]\npool_size = 2\nsession_audit = %q\n[timeouts]\nquery_wait_timeout = \"50ms\"", *stateAudit)
+func stateConfig(audit string) string {
+	return fmt.Sprintf("[pool]\npool_size = 2\nsession_audit = %q\n[timeouts]\nquery_wait_timeout = \"50ms\"", audit)
 }
 
 // stateLanes is how many programs run at a time, each with databases of its own.
@@ -105,6 +104,7 @@ type stateLane struct {
 	clients        [stateClients]*statePair
 	taken, skipped int
 	failures       int
+	stay           bool          // clients that are there at the end of a program are there for the next one
 	next           int           // program
 	before         [][]stateStep // what has run through this weir
 	failed         error         // the last of them
@@ -132,7 +132,7 @@ type stateSide struct {
 func (l *stateLane) run(steps []stateStep) (taken int, err error) {
 	defer func() {
 		for i, c := range l.clients {
-			if c != nil {
+			if c != nil && (err != nil || !l.stay) {
 				c.weir.Vanish()
 				c.own.Vanish()
 				l.clients[i] = nil
@@ -379,7 +379,7 @@ func programText(steps []stateStep) string {
 func (l *stateLane) shrink(t *testing.T) (shortest []stateStep, cause error) {
 	fails := func(steps []stateStep) (failed error) {
 		t.Run("attempt", func(t *testing.T) {
-			l.t, l.w = t, start(t, l.pooled, stateConfig())
+			l.t, l.w = t, start(t, l.pooled, stateConfig(*stateAudit))
 			_, failed = l.run(steps)
 		})
 		return failed

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	stateCells = flag.Int("state-cells", 80, "about how many cells of each matrix of session state to try; 0 is all")
+	stateCells = flag.Int("state-cells", 40, "about how many cells of each matrix of session state to try; 0 is all")
 	stateFrom  = flag.Int("state-from", 0, "number of the first cell")
 )
 

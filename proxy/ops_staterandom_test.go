@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	statePrograms   = flag.Int("state-programs", 45, "number of random programs of stateful statements; the i-th has state-seed + i")
+	statePrograms   = flag.Int("state-programs", 30, "number of random programs of stateful statements; the i-th has state-seed + i")
 	stateSeed       = flag.Uint64("state-seed", 1, "of the first of them; 0 is the clock's choice")
 	stateFailures   = flag.Int("state-failures", 1, "after how many programs that fail the test gives up")
 	stateAudit      = flag.String("state-audit", "always", "weir's session_audit; with always also statements that functions, views and triggers run")

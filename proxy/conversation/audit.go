@@ -71,6 +71,12 @@ type Asked struct {
 	Leaks     map[string]uint64
 }
 
+// Renew forgets what is known of statements and of the database's functions: the same texts mean others from now on.
+func (h *Shared) Renew() {
+	clear(h.records.known)
+	h.customs.known = false
+}
+
 // Earn adds the time of a transaction to the budget for asking.
 func (h *Shared) Earn(d time.Duration) {
 	h.records.spent = max(h.records.spent-int64(d)/budgetShare, budgetStart-budgetMax)
@@ -155,7 +161,7 @@ func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects)
 }
 
 func (s *Server) learns(e sqlscan.Effects) bool {
-	return s.shared.Audit != AuditOff && s.shared.Mode != Session && e&anything == 0 && !s.account.Skipping()
+	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
 }
 
 func (s *Server) runs(b *record) {
@@ -293,6 +299,7 @@ func (s *Server) learnLeaving(pins session.Pins, wide bool, names []string) {
 	a := &s.audit
 	news := len(a.suspects) == 0
 	for _, b := range a.suspects {
+		s.blames(b)
 		if b.leaveMore(pins, wide, names) {
 			s.shared.Asked.Left++
 			news = true

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"weir/pool"
@@ -59,7 +60,7 @@ const (
 type Client struct {
 	// Fixed after login.
 	lane    *Lane
-	limits  *Limits
+	limits  *LiveLimits
 	onGone  func()
 	peer    string
 	secret  uint32
@@ -71,6 +72,7 @@ type Client struct {
 	// Owned by the loop.
 	state    clientState
 	ending   ending
+	end      status.ClientEnd // why it ends, as soon as that is known
 	other    peer
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
@@ -111,6 +113,9 @@ type Limits struct {
 	Idle            time.Duration // between transactions
 }
 
+// LiveLimits are limits that may be changed while clients have them. Any goroutine.
+type LiveLimits = atomic.Pointer[Limits]
+
 // Admission is a client that has just logged in.
 type Admission struct {
 	FD       int             // non-blocking; the engine owns it from now on
@@ -121,11 +126,11 @@ type Admission struct {
 	Ahead    []byte          // what it has sent already; likewise. Without TLS only
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
-	Limits   *Limits // shared among clients
-	Peer     string  // address, for logs
-	Secret   uint32  // of its cancel key
-	LongKey  bool    // it speaks protocol 3.2, and gets a long secret
-	OnGone   func()  // called once, on the loop, when the client is gone; must not block
+	Limits   *LiveLimits // shared among clients
+	Peer     string      // address, for logs
+	Secret   uint32      // of its cancel key
+	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
+	OnGone   func()      // called once, on the loop, when the client is gone; must not block
 }
 
 // Admit takes over a logged-in client: it is greeted as soon as the parameters that a backend reports under its settings are
@@ -152,6 +157,7 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
+	c.arrived()
 	if a.Renewed {
 		l.pardon()
 	}
@@ -170,12 +176,12 @@ func (l *Lane) admit(a Admission) {
 		c.failWith(pgerror.ShuttingDown)
 		return
 	}
-	if params, ok := l.expected(a.Settings); ok {
-		c.greet(a.Owed, params)
+	if l.farewell != nil {
+		c.write(a.Owed)
+		c.failWith(l.farewell)
 		return
 	}
-	c.write(a.Owed)
-	c.want()
+	l.arrive(c, a.Owed)
 }
 
 // watch has the client's descriptor watched by the loop.

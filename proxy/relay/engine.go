@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"cmp"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -29,6 +31,10 @@ type Env struct {
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
+	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
+	SweepEvery time.Duration
+
+	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
@@ -44,16 +50,17 @@ type Engine struct {
 	lanes    []*Lane
 	clients  slots[Client] // by cancel slot
 	sweeper  eventloop.Timer
-	closing  []*Client // their last bytes are under way, or the peer's are awaited
-	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
+	tender   eventloop.Timer // see TendSilence
+	closing  []*Client       // their last bytes are under way, or the peer's are awaited
+	vacating int64           // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
 
-	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
+	lines lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
 	return e
@@ -64,9 +71,11 @@ func NewLoop() (*eventloop.Loop, error) { return eventloop.New(inspectLen) }
 
 // Run serves until Stop.
 func (e *Engine) Run() {
-	e.loop.Post(func() { e.loop.Set(&e.sweeper, sweepEvery) })
+	e.loop.Post(func() { e.loop.Set(&e.sweeper, e.env.sweepEvery()) })
 	e.loop.Run()
 }
+
+func (v *Env) sweepEvery() time.Duration { return cmp.Or(v.SweepEvery, sweepEvery) }
 
 // Done is closed when Run has returned.
 func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
@@ -92,19 +101,6 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 		}
 	})
 	return pools, loop, ok
-}
-
-// linesPerSweep bounds what clients can make an engine write into the log between two sweeps, about a second.
-const linesPerSweep = 10
-
-// mayLog reports whether one more line that a client has caused may be written, and counts it otherwise.
-func (e *Engine) mayLog() bool {
-	if e.lines >= linesPerSweep {
-		e.leftOut++
-		return false
-	}
-	e.lines++
-	return true
 }
 
 // receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much

@@ -17,7 +17,7 @@ import (
 var regressDifferences = map[string]string{
 	"constraints": ofBackend,
 	"sequence":    ofBackend,
-	"guc":         "it resets a setting of the startup packet, and wants plpgsql not to be loaded yet",
+	"guc":         "it wants plpgsql not to be loaded yet",
 	"stats":       "a backend reports only its own statistics at once",
 	"temp":        "the temporary schema may be there already",
 }

@@ -55,6 +55,17 @@ func (h *Shared) addCustomOf(set *session.Set) {
 	}
 }
 
+// unlisted are those of the pool, and those that the backend is in: what is not asked for counts as taken back.
+func (s *Server) unlisted() []string {
+	names := s.shared.unlisted()
+	for _, o := range s.set.Settings() {
+		if custom(o.Name) && !slices.ContainsFunc(names, func(name string) bool { return session.SameName(name, o.Name) }) {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
 // unlisted are the settings that no list has: the custom ones, and the role.
 func (h *Shared) unlisted() []string {
 	return append(slices.Sorted(maps.Keys(h.customs.names)), "role")

@@ -177,7 +177,18 @@ func rolledBack(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.account.Reset()
 	s.portals.end()
 	s.settleScope()
+	s.ended()
 	return OutcomeClean
+}
+
+// ended forgets what the transaction has set, now that it is rolled back, so that no other client is taken for the one that has set it.
+// What lasts of it (COMMIT AND CHAIN) is no client's any more.
+func (s *Server) ended() {
+	s.follow.command([]byte("ROLLBACK"))
+	if len(s.follow.done) > 0 || s.follow.unsure {
+		s.pins |= session.SettingChanged
+	}
+	s.follow, s.block = follow{}, block{}
 }
 
 // discardAll is the only command that takes back all that a client can have changed (manual, "DISCARD").

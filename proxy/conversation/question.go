@@ -109,7 +109,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	a.read = a.pins
 	if a.any {
 		a.pins = askable
-		a.settings = s.shared.unlisted()
+		a.settings = s.unlisted()
 	} else {
 		a.settings = q.settings
 	}

@@ -271,6 +271,9 @@ func (s *Server) sets(text []byte, e sqlscan.Effects) {
 // settings reads which settings a text sets: those that can be followed, or those that have to be asked for.
 func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.SettingUse, asks []string) {
 	const sets = sqlscan.Set | sqlscan.Reset
+	if e&anything != 0 {
+		s.shared.addSpoken(text)
+	}
 	switch {
 	case e&(sets|sqlscan.SetConfig) == 0 || !s.follows():
 	case e&sqlscan.SetConfig == 0:

@@ -66,7 +66,7 @@ func (s *Server) doubtSettings(names []string) {
 	q := &s.question
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
-	if len(names) == 0 || len(q.settings)+len(names) > askedNamesMax {
+	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
 		q.any, q.unnamed = true, true
 		return
 	}

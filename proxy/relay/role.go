@@ -68,6 +68,7 @@ func (l *Lane) askWritable(was string) {
 			if writable {
 				l.engine.warn("a new connection leads to a primary, and backends are on a standby: all are replaced", "pool", l.Name(), "server", was)
 				l.renew()
+				l.listener.move()
 			}
 		})
 	}()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/config"
 	"weir/proxy/backend"
 	"weir/proxy/status"
 )
@@ -27,6 +28,7 @@ type host struct {
 	since    time.Time
 	tried    time.Time
 	strikes  int
+	failures uint64
 	retry    time.Time // not before, unless there is no other
 	role     backend.Role
 	failure  string // what the last attempt met; stays when the server is back
@@ -76,6 +78,7 @@ func (h *hosts) tell(t backend.Target, role backend.Role, err error) {
 		s.role, s.strikes, s.retry = role, 0, time.Time{}
 		return
 	}
+	s.failures++
 	s.failure = err.Error()
 	if failure != nil {
 		s.failure = failure.Cause()
@@ -124,8 +127,14 @@ func (h *hosts) enter(t backend.Target) (leave func()) {
 	}
 }
 
-// keep forgets the servers that no configuration names any more.
-func (h *hosts) keep(named map[string]bool) {
+// keep forgets the servers that a configuration does not name any more.
+func (h *hosts) keep(c *config.Config) {
+	named := map[string]bool{}
+	for _, d := range c.Databases {
+		for _, s := range d.Servers() {
+			named[backend.Target{Host: s.Host, Port: s.Port}.Address()] = true
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool { return s.backends == 0 && !named[key.name] })
@@ -138,7 +147,8 @@ func (h *hosts) snapshot() []status.Host {
 	all := make([]status.Host, 0, len(h.known))
 	for key, s := range h.known {
 		all = append(all, status.Host{
-			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Tried: s.tried, Failure: s.failure, Backends: s.backends,
+			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Tried: s.tried, Failures: s.failures, Failure: s.failure,
+			Backends: s.backends,
 		})
 	}
 	slices.SortFunc(all, func(a, b status.Host) int {

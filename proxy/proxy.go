@@ -147,6 +147,7 @@ func (p *Proxy) follow(g *generation) {
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.router.renew(g)
+	p.router.dialer.hosts.keep(c)
 	for _, e := range p.engines {
 		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
 	}

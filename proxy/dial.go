@@ -157,7 +157,7 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() destinati
 
 // writable reports whether a new connection would lead to a server that is no standby.
 func (d *dialer) writable(ctx context.Context, key poolKey) bool {
-	if !d.targets.know(key) {
+	if !d.targets.know(key) || d.targets.of(key).balance == config.BalanceRandom { // a pool that is spread over servers on purpose
 		return false
 	}
 	conn, at, failure := d.connect(ctx, key, func() destination { return d.targets.of(key) })

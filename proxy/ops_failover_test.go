@@ -113,6 +113,19 @@ func rolesAreTold(t *testing.T, primary, standby *pgserver.Database) {
 	if e := refused(t, err, "08001"); !strings.Contains(e.Detail, "is a standby") {
 		t.Errorf("no primary: %+v", e)
 	}
+	for name, refused := range map[string]string{"any": "INSERT INTO book VALUES ('x')", "main": "BEGIN READ ONLY; INSERT INTO book VALUES ('x')"} {
+		c := as(t, w, primary, name)
+		pid := c.Query("SELECT pg_backend_pid()")
+		for range 20 {
+			if code := c.Run(refused).code(); code != "25006" {
+				t.Fatalf("%s: %s", name, code)
+			}
+			c.Run("ROLLBACK")
+		}
+		if now := c.Query("SELECT pg_backend_pid()"); now != pid {
+			t.Errorf("%s: what refuses to write for a reason that lasts was left for another backend", name)
+		}
+	}
 	for d, role := range map[*pgserver.Database]string{primary: "primary", standby: "standby"} {
 		if h := hostAt(w, d); h.Role != role || !h.Up || h.Backends == 0 || h.Since.IsZero() {
 			t.Errorf("%s: %+v", role, h)

@@ -7,13 +7,19 @@ import "time"
 // server fits, and the one that refuses to write is a standby, its address may lead to another by now: that is tried, with a
 // connection of its own, and if it does, all backends are replaced.
 
-// roleEvery bounds what a client that keeps writing on a standby costs: a connection in so long.
-const roleEvery = int64(time.Second)
+const (
+	// roleEvery bounds what a client that keeps writing on a standby costs: a connection in so long.
+	roleEvery = int64(time.Second)
+	// roleEveryMost bounds roles.every, and is for how long one replacement counts when the next comes.
+	roleEveryMost = int64(time.Minute)
+)
 
 // roles is what a lane does about its servers' roles.
 type roles struct {
-	asked  int64 // when it was last found out where a new connection leads; 0: never
-	asking bool
+	asked   int64 // when it was last found out where a new connection leads; 0: never
+	asking  bool
+	every   int64 // how long that is left alone: longer where one name leads to a primary and standbys by turns
+	renewed int64 // when all backends were last replaced; 0: never
 }
 
 // fits reports whether a server of that role may serve the pool.
@@ -43,7 +49,7 @@ func (b *Backend) hearRole() {
 // roleDue reports whether the lane may look for its server's role again.
 func (l *Lane) roleDue() bool {
 	now := l.engine.loop.Now()
-	if l.roles.asking || l.roles.asked != 0 && now-l.roles.asked < roleEvery {
+	if l.roles.asking || l.roles.asked != 0 && now-l.roles.asked < max(l.roles.every, roleEvery) {
 		return false
 	}
 	l.roles.asked = max(now, 1)
@@ -67,11 +73,21 @@ func (l *Lane) askWritable(was string) {
 			l.roles.asking = false
 			if writable {
 				l.engine.warn("a new connection leads to a primary, and backends are on a standby: all are replaced", "pool", l.Name(), "server", was)
+				l.roles.replaced(l.engine.loop.Now())
 				l.renew()
 				l.listener.move()
 			}
 		})
 	}()
+}
+
+// replaced notes that all backends are replaced. Where that has happened a moment ago, the next time may wait.
+func (r *roles) replaced(now int64) {
+	every := roleEvery
+	if r.renewed != 0 && now-r.renewed < roleEveryMost {
+		every = min(2*max(r.every, roleEvery), roleEveryMost)
+	}
+	r.every, r.renewed = every, max(now, 1)
 }
 
 // serving is how many backends are logged in.

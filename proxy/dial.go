@@ -107,7 +107,7 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	}
 	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
 	return &relay.Dialled{
-		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Address(), Gone: d.hosts.enter(at),
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.hosts.enter(at),
 		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
 }

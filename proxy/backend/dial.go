@@ -63,6 +63,14 @@ func (t Target) Address() string {
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
+// Place is Address with the address that was meant, where the name has several.
+func (t Target) Place() string {
+	if t.IP != "" && t.IP != t.Host {
+		return t.Address() + " (" + t.IP + ")"
+	}
+	return t.Address()
+}
+
 // dialAddress is the address for net.Dial.
 func (t Target) dialAddress() string {
 	if t.IP != "" {

@@ -175,7 +175,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
-	l.addr = d.Addr
+	if l.listener.conn == nil {
+		l.addr = d.Addr
+	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event

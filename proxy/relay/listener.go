@@ -126,6 +126,7 @@ func (x *listener) dialled(d *Dialled, failure *DialError) {
 	if c.token, x.conn = token, c; c.sock.Pending() {
 		l.engine.loop.Again(token)
 	}
+	l.addr = d.Addr
 	l.talk.ListenerEncoding = conversation.EncodingOf(d.Params)
 	x.hub.Dialled()
 	x.act()

@@ -59,6 +59,10 @@ const (
 	CauseSurplus
 	// CauseReclaimed closes an idle backend for the sake of another pool.
 	CauseReclaimed
+	// CausePaused closes a backend because the pool is paused.
+	CausePaused
+	// CauseReconnect closes a backend that was there before Reconnect.
+	CauseReconnect
 	// CauseDrain closes backends and fails clients after Close.
 	CauseDrain
 	// CauseQueryWaitTimeout fails a client that waited for QueryWaitTimeout.
@@ -86,6 +90,10 @@ func (c Cause) String() string {
 		return "surplus"
 	case CauseReclaimed:
 		return "reclaimed"
+	case CausePaused:
+		return "paused"
+	case CauseReconnect:
+		return "reconnect"
 	case CauseDrain:
 		return "drain"
 	case CauseQueryWaitTimeout:

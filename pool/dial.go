@@ -162,9 +162,9 @@ func (p *Pool) succeeded(now, started Instant) {
 }
 
 // hopeless reports whether a fresh failure makes it certain that no backend can
-// be had.
+// be had. A pause says nothing of that.
 func (p *Pool) hopeless(now Instant) bool {
-	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
+	if p.paused || p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
 		return false
 	}
 	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
@@ -193,7 +193,7 @@ func (p *Pool) dialMore(now Instant) {
 	for p.need() && p.limit(now) == NoLimit {
 		b := p.newBackend()
 		p.move(b, Dialling)
-		p.backends[b].since = now
+		p.backends[b].since, p.backends[b].stale = now, false
 		p.turnedAway = false
 		p.decide(Decision{Kind: Dial, Backend: b})
 	}
@@ -202,7 +202,7 @@ func (p *Pool) dialMore(now Instant) {
 // dialDue returns when a dial that is wanted may go out, or when waiting for it
 // becomes hopeless.
 func (p *Pool) dialDue(now Instant) Instant {
-	if p.draining || !p.need() {
+	if p.draining || p.paused || !p.need() {
 		return Never
 	}
 	trouble := p.trouble.strikes > 0

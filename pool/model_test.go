@@ -14,6 +14,7 @@ type model struct {
 	now     Instant
 	random  rand.PCG
 	closed  bool
+	paused  bool
 	probe   bool
 	refused bool
 	since   Instant
@@ -43,6 +44,7 @@ type modelBackend struct {
 	b                    BackendID
 	s                    SettingsID
 	since, born, expires Instant
+	stale                bool
 }
 
 type modelObstacle struct {
@@ -76,7 +78,7 @@ func (m *model) failFirst(why Cause) {
 
 func (m *model) certain() bool {
 	retry := Instant(m.cfg.ServerLoginRetry)
-	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+retry && (m.refused || m.now >= m.since+retry)
+	return !m.paused && m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+retry && (m.refused || m.now >= m.since+retry)
 }
 
 func (m *model) wanted() bool {
@@ -110,7 +112,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.closed && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.closed && !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -179,6 +181,10 @@ func (m *model) use(e modelBackend) {
 	switch {
 	case m.closed:
 		m.close(e.b, CauseDrain)
+	case m.paused:
+		m.close(e.b, CausePaused)
+	case e.stale:
+		m.close(e.b, CauseReconnect)
 	case m.now >= e.expires:
 		m.close(e.b, CauseLifetime)
 	case m.live()+1 > room:
@@ -248,6 +254,19 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		if m.empty {
 			m.vacate(CauseVacated)
 		}
+	case "pause":
+		m.paused = true
+		m.closeIdle(CausePaused)
+	case "resume":
+		m.paused = false
+	case "reconnect":
+		m.closeIdle(CauseReconnect)
+		for i := range m.lent {
+			m.lent[i].stale = true
+		}
+		for i := range m.dials {
+			m.dials[i].stale = true
+		}
 	case "configure":
 		m.configure(o.cfg)
 	case "close":
@@ -255,14 +274,18 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		for len(m.wait) > 0 {
 			m.failFirst(CauseDrain)
 		}
-		for len(m.idle) > 0 {
-			m.close(take(&m.idle, m.idle[0].b).b, CauseDrain)
-		}
+		m.closeIdle(CauseDrain)
 	case "tick":
 		m.tick()
 	}
 	m.settle()
 	return m.out
+}
+
+func (m *model) closeIdle(why Cause) {
+	for len(m.idle) > 0 {
+		m.close(take(&m.idle, m.idle[0].b).b, why)
+	}
 }
 
 // want reports whether an idle backend answered it.

@@ -187,6 +187,12 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Populated(now, false)
 	case "vacate":
 		p.Vacate(now)
+	case "pause":
+		p.Pause(now)
+	case "resume":
+		p.Resume(now)
+	case "reconnect":
+		p.Reconnect(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "close":
@@ -270,6 +276,9 @@ func (m *machine) counts() string {
 	s := fmt.Sprintf("idle=%d leased=%d dialling=%d waiting=%d", c.Idle, c.Leased, c.Dialling, c.Waiting)
 	if c.Waiting > 0 {
 		s += fmt.Sprintf(" oldest=%s", time.Duration(m.now-c.Oldest))
+	}
+	if c.Stale > 0 {
+		s += fmt.Sprintf(" stale=%d", c.Stale)
 	}
 	if c.Bound != NoLimit {
 		s += fmt.Sprintf(" bound=%s", c.Bound)

@@ -46,3 +46,7 @@ func (p *Pool) staleOnes() (n int) {
 	}
 	return n
 }
+
+// Stale reports whether a backend is to be closed when it comes free, since
+// Reconnect.
+func (p *Pool) Stale(b BackendID) bool { return p.backends[b].stale }

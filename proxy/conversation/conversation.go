@@ -50,6 +50,7 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Binds      uint64             // of named statements
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
@@ -105,6 +106,9 @@ const (
 
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
+
+// Prepared is the number of statements that the client has prepared and named.
+func (c *Client) Prepared() int { return c.names.Len() }
 
 // Outlet is the owner of what the client is sent.
 func (c *Client) Outlet() *wire.Outlet { return &c.out }

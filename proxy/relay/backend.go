@@ -49,6 +49,7 @@ type Backend struct {
 	askToCancel func(context.Context) error
 	addr        string
 	born        int64
+	number      uint32 // of the process's clients and backends
 
 	// Owned by the loop.
 	state    backendState

@@ -58,6 +58,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 		return
 	}
 	c.lane.totals.WeirErrors++
+	c.failed(err.Code, err.Message, true)
 	io := &c.lane.engine.io
 	p := wire.AppendErrorResponse(io.Borrow(512), err)
 	if c.talk.Outlet().Inside() && c.backend != nil {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -29,7 +30,12 @@ type Env struct {
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
+
+	numbers atomic.Uint32 // of clients and backends, in the order in which they come
 }
+
+// Number is the next number of a client or a backend. Any goroutine.
+func (e *Env) Number() uint32 { return e.numbers.Add(1) }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
 // otherwise.
@@ -47,6 +53,7 @@ type Engine struct {
 	closing  []*Client // their last bytes are under way, or the peer's are awaited
 	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
+	failures failures
 
 	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
 }

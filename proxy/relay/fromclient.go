@@ -274,6 +274,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
 	c.lane.totals.WeirErrors++
+	c.failed(cause.Code, cause.Message, true)
 	c.move(clientIdle)
 	p := c.carry
 	c.carry = nil

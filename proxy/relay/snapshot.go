@@ -4,6 +4,7 @@ import (
 	"sort"
 	"time"
 
+	"weir/pool"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -34,7 +35,13 @@ func (l *Lane) snapshot() status.Pool {
 			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
 		}
 	}
-	if counts := l.pool.Counts(); counts.Waiting > 0 {
+	s.Prepared.Binds = l.talk.Binds
+	counts := l.pool.Counts()
+	s.Paused, s.Stale = counts.Paused, counts.Stale
+	if counts.Bound != pool.NoLimit {
+		s.Bound = counts.Bound.String()
+	}
+	if counts.Waiting > 0 {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
@@ -53,6 +60,9 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	}
 	s.ParkedBytes += b.sock.ParkedLen()
 	s.Prepared.OnBackends += b.talk.Statements()
+	if b.cancels > 0 {
+		s.BeingCancelled++
+	}
 	if b.state != backendLeased {
 		return
 	}

@@ -1,5 +1,7 @@
 package status
 
+import "cmp"
+
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
 	p.Size += o.Size
@@ -14,6 +16,10 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.BeingCancelled += o.BeingCancelled
+	p.Stale += o.Stale
+	p.Paused = p.Paused || o.Paused
+	p.Bound = cmp.Or(p.Bound, o.Bound)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
 	if p.ServerError == "" {
 		p.ServerError = o.ServerError
@@ -30,6 +36,7 @@ func (p *Pool) Add(o *Pool) {
 func (p *Prepared) add(o *Prepared) {
 	p.Texts += o.Texts
 	p.OnBackends += o.OnBackends
+	p.Binds += o.Binds
 	p.Passed += o.Passed
 	p.Saved += o.Saved
 	p.Repeated += o.Repeated

@@ -61,7 +61,6 @@ type backend struct {
 	next     BackendID
 	settings SettingsID
 	state    BackendState
-	stale    bool // Reconnect came after its dial: it is closed when it comes free
 }
 
 // move is the only place where a backend's state changes; the counts and the

@@ -76,7 +76,7 @@ type Counts struct {
 	Leased   int
 	Dialling int
 	Waiting  int
-	Stale    int // leased or being dialled, and to be closed since Reconnect
+	Stale    int // leased or being dialled, and to be closed since Renew
 	Paused   bool
 	Oldest   Instant // since when the oldest waiter waits; Never if there is none
 	Bound    Limit   // what holds back a dial that is wanted; NoLimit if none is

@@ -61,8 +61,6 @@ const (
 	CauseReclaimed
 	// CausePaused closes a backend because the pool is paused.
 	CausePaused
-	// CauseReconnect closes a backend that was there before Reconnect.
-	CauseReconnect
 	// CauseDrain closes backends and fails clients after Close.
 	CauseDrain
 	// CauseQueryWaitTimeout fails a client that waited for QueryWaitTimeout.
@@ -92,8 +90,6 @@ func (c Cause) String() string {
 		return "reclaimed"
 	case CausePaused:
 		return "paused"
-	case CauseReconnect:
-		return "reconnect"
 	case CauseDrain:
 		return "drain"
 	case CauseQueryWaitTimeout:

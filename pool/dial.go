@@ -193,7 +193,7 @@ func (p *Pool) dialMore(now Instant) {
 	for p.need() && p.limit(now) == NoLimit {
 		b := p.newBackend()
 		p.move(b, Dialling)
-		p.backends[b].since, p.backends[b].stale = now, false
+		p.backends[b].since = now
 		p.turnedAway = false
 		p.decide(Decision{Kind: Dial, Backend: b})
 	}

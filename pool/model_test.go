@@ -44,7 +44,6 @@ type modelBackend struct {
 	b                    BackendID
 	s                    SettingsID
 	since, born, expires Instant
-	stale                bool
 }
 
 type modelObstacle struct {
@@ -183,8 +182,6 @@ func (m *model) use(e modelBackend) {
 		m.close(e.b, CauseDrain)
 	case m.paused:
 		m.close(e.b, CausePaused)
-	case e.stale:
-		m.close(e.b, CauseReconnect)
 	case m.now >= e.expires:
 		m.close(e.b, CauseLifetime)
 	case m.live()+1 > room:
@@ -259,14 +256,6 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		m.closeIdle(CausePaused)
 	case "resume":
 		m.paused = false
-	case "reconnect":
-		m.closeIdle(CauseReconnect)
-		for i := range m.lent {
-			m.lent[i].stale = true
-		}
-		for i := range m.dials {
-			m.dials[i].stale = true
-		}
 	case "configure":
 		m.configure(o.cfg)
 	case "close":

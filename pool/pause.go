@@ -17,19 +17,6 @@ func (p *Pool) Resume(now Instant) {
 	p.settle(now)
 }
 
-// Reconnect has every backend that is there replaced: idle ones are closed now,
-// leased ones when they are freed, and those being dialled when they arrive.
-func (p *Pool) Reconnect(now Instant) {
-	now = p.begin(now)
-	p.closeAllIdle(CauseReconnect)
-	for b := range p.backends {
-		if be := &p.backends[b]; be.state == Leased || be.state == Dialling {
-			be.stale = true
-		}
-	}
-	p.settle(now)
-}
-
 // closeAllIdle closes the idle backends, those that MinSize keeps included.
 func (p *Pool) closeAllIdle(why Cause) {
 	for p.count[Idle] > 0 {
@@ -37,7 +24,7 @@ func (p *Pool) closeAllIdle(why Cause) {
 	}
 }
 
-// staleOnes is how many of the backends of before Reconnect are still there.
+// staleOnes is how many of the backends of before Renew are still there.
 func (p *Pool) staleOnes() (n int) {
 	for b := range p.backends {
 		if be := &p.backends[b]; be.stale && (be.state == Leased || be.state == Dialling) {
@@ -48,5 +35,5 @@ func (p *Pool) staleOnes() (n int) {
 }
 
 // Stale reports whether a backend is to be closed when it comes free, since
-// Reconnect.
+// Renew.
 func (p *Pool) Stale(b BackendID) bool { return p.backends[b].stale }

@@ -302,9 +302,6 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	case p.paused:
 		p.close(b, CausePaused)
 		return false
-	case be.stale:
-		p.close(b, CauseReconnect)
-		return false
 	case now >= be.expires:
 		p.close(b, CauseLifetime)
 		return false

@@ -129,7 +129,7 @@ func (r *run) next() op {
 		case n == 83 && r.rand.IntN(3) == 0:
 			return op{verb: pick(r.rand, "clients", "vacate")}
 		case n == 84 && r.rand.IntN(2) == 0:
-			return op{verb: pick(r.rand, "pause", "resume", "resume", "reconnect")}
+			return op{verb: pick(r.rand, "pause", "resume", "resume")}
 		case n < 85:
 			return op{verb: "tick"}
 		case n < 88:

@@ -191,8 +191,6 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Pause(now)
 	case "resume":
 		p.Resume(now)
-	case "reconnect":
-		p.Reconnect(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "close":

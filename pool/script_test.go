@@ -22,6 +22,7 @@ import (
 //	oversleep 5s         lets time pass without a tick
 //	next                 prints how far away the next Tick is
 //	counts               prints Counts
+//	stale                prints how many backends of before Renew are left
 //
 // advance lets time pass and ticks exactly when the pool asks for it. A client
 // that has to wait although it has no dial prints what binds: wait c2 (size).
@@ -193,6 +194,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Resume(now)
 	case "configure":
 		p.Configure(now, o.cfg)
+	case "renew":
+		p.Renew(now)
 	case "close":
 		p.Close(now)
 	case "tick":
@@ -218,6 +221,9 @@ func (m *machine) line(out *strings.Builder, line string) (err error) {
 		}
 	}()
 	switch line {
+	case "stale":
+		fmt.Fprintln(out, "stale", m.pool.Counts().Stale)
+		return nil
 	case "counts":
 		fmt.Fprintln(out, m.counts())
 		return nil
@@ -274,9 +280,6 @@ func (m *machine) counts() string {
 	s := fmt.Sprintf("idle=%d leased=%d dialling=%d waiting=%d", c.Idle, c.Leased, c.Dialling, c.Waiting)
 	if c.Waiting > 0 {
 		s += fmt.Sprintf(" oldest=%s", time.Duration(m.now-c.Oldest))
-	}
-	if c.Stale > 0 {
-		s += fmt.Sprintf(" stale=%d", c.Stale)
 	}
 	if c.Bound != NoLimit {
 		s += fmt.Sprintf(" bound=%s", c.Bound)

@@ -48,6 +48,8 @@ type Proxy struct {
 	listeners []*socket.Listener
 	accepting []*prelogin.Listener
 
+	consoles     *consoles
+	setting      sync.Mutex // held while one setting is changed
 	replications *replications
 	dials        turns // of connections for replication
 	web          *telemetry.Server
@@ -58,6 +60,8 @@ type Proxy struct {
 	tasks                   sync.WaitGroup // logins
 	draining                atomic.Bool
 	listenersOnce, stopOnce sync.Once
+	closing                 sync.Mutex // of closed
+	closed                  map[*socket.Listener]bool
 	stopped                 chan struct{}
 }
 
@@ -87,6 +91,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()
@@ -220,6 +225,9 @@ func (p *Proxy) Stop() {
 		p.draining.Store(true)
 		p.endLogins()
 		p.tasks.Wait()
+		if p.consoles != nil {
+			p.consoles.close()
+		}
 		if p.replications != nil {
 			p.replications.close()
 		}
@@ -240,12 +248,7 @@ func (p *Proxy) Stop() {
 // endLogins accepts no more connections and ends the logins that are under way.
 func (p *Proxy) endLogins() {
 	p.listenersOnce.Do(func() {
-		for _, d := range p.accepting {
-			d.Close()
-		}
-		for _, l := range p.listeners {
-			_ = l.Close()
-		}
+		p.endAccepting(func(string) bool { return true })
 		p.stop()
 		p.logins.sendAway()
 	})
@@ -300,7 +303,7 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 
 // Ready reports why weir should get no new clients, or nil.
 func (p *Proxy) Ready() error {
-	if p.draining.Load() {
+	if p.draining.Load() || p.State().ShuttingDown {
 		return errDraining
 	}
 	return nil

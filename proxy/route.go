@@ -20,6 +20,7 @@ type router struct {
 	pools  map[poolKey]*livePool
 	loads  []int // pools on each engine
 	opened uint64
+	orders orders
 }
 
 // livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
@@ -94,7 +95,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	r.opened++
 	p.lane = r.engines[p.engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     key.database, User: key.user, Number: r.opened, Seed: seed(),
+		Database:     key.database, User: key.user, Number: r.opened, Seed: seed(), Paused: r.orders.pauses(key.database),
 		Places: r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, key)

@@ -328,3 +328,6 @@ func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
 	c.Told = params
 	return dst
 }
+
+// EachStatement calls f with each statement that the backend holds for clients.
+func (s *Server) EachStatement(f func(*prepared.Statement)) { s.book.Each(f) }

@@ -54,7 +54,7 @@ func (c *Config) Shown() []Shown {
 		}
 		for _, s := range ofSection(sec.name) {
 			all = append(all, Shown{
-				Section: sec.name, Name: s.name, Value: plain(s.field(c)), Default: plain(s.field(standard)), Restart: s.restart,
+				Section: sec.name, Name: s.name, Value: plain(s.field(c)), Default: plainDefault(s.field(standard)), Restart: s.restart,
 			})
 		}
 	}
@@ -79,12 +79,22 @@ func plain(place any) string {
 		return string(*p)
 	case *Duration:
 		return strconv.FormatFloat(float64(*p)/float64(second), 'f', -1, 64)
+	case *FileMode:
+		return strconv.Itoa(int(*p))
 	case *slog.Level:
 		return nameOf(logLevelNames, int(*p-slog.LevelDebug)/4)
 	case fmt.Stringer:
 		return p.String()
 	}
 	panic(fmt.Sprintf("config: a row of the table points to a %T", place))
+}
+
+// plainDefault is plain for a default: PgBouncer shows that of a file's mode as it is written.
+func plainDefault(place any) string {
+	if mode, ok := place.(*FileMode); ok {
+		return mode.String()
+	}
+	return plain(place)
 }
 
 // WithSetting is c with one setting changed, which is written as SHOW CONFIG shows it or as in the file. The error is for the caller; c

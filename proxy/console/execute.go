@@ -192,7 +192,7 @@ func (s *Session) shutdown(c Command) (result, *pgerror.Error) {
 func (s *Session) set(c Command) (result, *pgerror.Error) {
 	setting, ok := settingOf(s.o.Source.Settings(), c.Arg)
 	if !ok {
-		return result{}, pgerror.ConsoleSetFailed("There is no setting " + c.Arg + ": see SHOW CONFIG.")
+		return result{}, pgerror.ConsoleSetFailed("there is no setting " + c.Arg + ", see SHOW CONFIG")
 	}
 	if !setting.Restart {
 		if err := s.o.Operator.Set(setting.Section, setting.Name, c.Value); err != nil {

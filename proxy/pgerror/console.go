@@ -47,14 +47,14 @@ func Console(message string) *Error {
 // ConsoleReloadFailed answers RELOAD; why is what is wrong.
 func ConsoleReloadFailed(why string) *Error {
 	return &Error{
-		Severity: SeverityError, Code: CodeConfigFile, Message: "RELOAD failed, see logs for additional details", Detail: why,
+		Severity: SeverityError, Code: CodeConfigFile, Message: "RELOAD failed, see logs for additional details", Detail: "Reason: " + why + ".",
 		Hint: "Nothing has changed.",
 	}
 }
 
 // ConsoleSetFailed answers SET of what is no setting, or has no such value.
 func ConsoleSetFailed(why string) *Error {
-	return &Error{Severity: SeverityError, Code: CodeProtocolViolation, Message: "SET failed", Detail: why}
+	return &Error{Severity: SeverityError, Code: CodeProtocolViolation, Message: "SET failed", Detail: "Reason: " + why + "."}
 }
 
 // ConsoleSyntax is for what the extended protocol does not allow. The texts of this and the next two are PostgreSQL's.

@@ -17,7 +17,7 @@ func (e *Engine) Clients() (rows []status.Client) {
 		e.loop.Call(func() {
 			end := min(next+rowsPerVisit, len(e.clients.items))
 			for _, c := range e.clients.items[min(next, end):end] {
-				if c != nil && c.state != clientClosed {
+				if c != nil && c.here() {
 					rows = append(rows, c.detail())
 				}
 			}

@@ -22,7 +22,7 @@ func (e *Engine) Reconnect(which func(database string) bool) {
 	e.eachOf(which, func(l *Lane) { l.pool.Renew(l.now()) })
 }
 
-// eachOf reports an event to pools.
+// eachOf reports an event to pools, and has what they decide carried out.
 func (e *Engine) eachOf(which func(database string) bool, event func(*Lane)) {
 	e.loop.Call(func() {
 		for _, l := range e.lanes {
@@ -67,20 +67,29 @@ func (e *Engine) Kill(which func(database string) bool, why *pgerror.Error) {
 			next, more = end, end < len(e.clients.items)
 		})
 	}
-	e.eachOf(which, func(l *Lane) {
-		for _, b := range l.backends {
-			if b != nil && b.state != backendDialling && b.state != backendIdle {
-				b.doom(nil)
+	e.loop.Call(func() {
+		for _, l := range e.lanes {
+			if which(l.config.Database) {
+				l.doomWorking()
 			}
 		}
 	})
+}
+
+// doomWorking closes the backends that are not idle; those are the pool's to close.
+func (l *Lane) doomWorking() {
+	for _, b := range l.backends {
+		if b != nil && b.state != backendDialling && b.state != backendIdle {
+			b.doom(nil)
+		}
+	}
 }
 
 // KillClient ends the client with that number, and reports whether there is one.
 func (e *Engine) KillClient(number uint32, why *pgerror.Error) (found bool) {
 	e.loop.Call(func() {
 		for _, c := range e.clients.items {
-			if c != nil && c.number == number && c.state != clientClosed {
+			if c != nil && c.number == number && c.here() {
 				c.kill(why)
 				found = true
 				return
@@ -90,9 +99,14 @@ func (e *Engine) KillClient(number uint32, why *pgerror.Error) (found bool) {
 	return found
 }
 
+// here reports whether the client is served still.
+func (c *Client) here() bool {
+	return c.state != clientClosing && c.state != clientClosed && !c.ending.decided()
+}
+
 // kill ends a client now. It is told why, unless a message is under way to it, and what its backend is doing is cancelled.
 func (c *Client) kill(why *pgerror.Error) {
-	if c.state == clientClosing || c.state == clientClosed {
+	if !c.here() {
 		return
 	}
 	c.failWith(why)

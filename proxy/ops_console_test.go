@@ -185,7 +185,7 @@ func TestConsoleIsThereWhenAllElseIsFull(t *testing.T) {
 	if _, err := pgconn.Connect(context.Background(), w.unixDSN(t, dir, d.Name)); err == nil {
 		t.Error("the account needs no password for another database either")
 	}
-	if _, err := tryDial(t, w.Addr, "boss", "pgbouncer"); err == nil {
+	if _, err := pgconn.Connect(context.Background(), "postgres://boss@"+w.Addr+"/pgbouncer?sslmode=disable"); err == nil {
 		t.Error("an administrator needs no password over TCP")
 	}
 }
@@ -566,8 +566,10 @@ func TestConsoleShutsDown(t *testing.T) {
 		busy.Query("BEGIN")
 		ask(t, w.console(t, "boss"), "SHUTDOWN WAIT_FOR_SERVERS")
 		idle.expectLastError("57P01")
+		idle.Vanish()
 		busy.Query("COMMIT")
 		busy.expectLastError("57P01")
+		busy.Vanish()
 		<-w.Proxy.Stopped()
 	})
 	t.Run("and then at once", func(t *testing.T) {

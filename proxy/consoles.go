@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
+	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 const (
@@ -46,6 +50,9 @@ type consoleClient struct {
 	session *console.Session
 	conn    *prelogin.Conn
 	secret  []byte
+	ends    context.CancelFunc
+	shown   status.Client // but for its times
+	began   time.Time
 }
 
 func newConsoles(p *Proxy, index int) *consoles {
@@ -108,7 +115,9 @@ func (s *consoles) release(own bool) {
 // serve speaks with a client until it leaves. It is called in the code of the connection.
 func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 	defer s.release(result.Own)
-	client := &consoleClient{conn: c}
+	ctx, ends := context.WithCancel(s.ctx)
+	defer ends()
+	client := &consoleClient{conn: c, ends: ends, shown: s.shown(c, result), began: time.Now()}
 	slot, ok := s.enter(client)
 	if !ok {
 		s.proxy.refuse(result, pgerror.ShuttingDown)
@@ -126,7 +135,7 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 	s.mu.Lock()
 	client.session, client.secret = session, key
 	s.mu.Unlock()
-	c.Apart(func() { session.Serve(s.ctx) })
+	c.Apart(func() { session.Serve(ctx) })
 	closeKindly(result.Conn)
 }
 
@@ -162,6 +171,52 @@ func (s *consoles) leave(slot uint32) {
 	defer s.mu.Unlock()
 	delete(s.bySlot, slot)
 	s.served.Done()
+}
+
+// shown is a client as SHOW CLIENTS shows it.
+func (s *consoles) shown(c *prelogin.Conn, result login.Result) status.Client {
+	d := status.Client{
+		ID: s.proxy.env.Number(), Database: result.Database, User: result.User, PoolDatabase: config.ConsolePgBouncer, PoolUser: config.ConsolePgBouncer,
+		State: status.ClientActive,
+	}
+	d.Remote, _ = netip.ParseAddrPort(c.RemoteAddr().String())
+	d.Local, _ = netip.ParseAddrPort(c.LocalAddr().String())
+	if result.TLS != nil {
+		d.TLS = socket.Protection(result.TLS.TLS().ConnectionState())
+	}
+	for _, p := range result.Settings {
+		if p.Name == "application_name" {
+			d.App = p.Value
+		}
+	}
+	return d
+}
+
+// clients are those that are served.
+func (s *consoles) clients() (all []status.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.bySlot {
+		d := c.shown
+		d.Age, d.Since = time.Since(c.began), time.Since(c.began)
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b status.Client) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// kill ends the client with that number, and reports whether there is one.
+func (s *consoles) kill(number uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.bySlot {
+		if c.shown.ID == number {
+			c.ends()
+			_ = c.conn.SetDeadline(time.Unix(1, 0)) // whatever blocks returns
+			return true
+		}
+	}
+	return false
 }
 
 // cancel ends what the client with that key waits for.

@@ -271,6 +271,9 @@ func (o operator) KillClient(id uint32) error {
 	if o.replications.kill(func(r *replication) bool { return r.number == id }, pgerror.ClientKilled) > 0 {
 		return nil
 	}
+	if o.consoles.kill(id) {
+		return nil
+	}
 	return errClientNotHad
 }
 

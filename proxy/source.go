@@ -28,7 +28,7 @@ func (s source) Clients() (all []status.Client) {
 	for _, e := range s.engines {
 		all = append(all, e.Clients()...)
 	}
-	return append(all, s.replications.clients()...)
+	return slices.Concat(all, s.replications.clients(), s.consoles.clients())
 }
 
 // Backends implements console.Source.

@@ -33,39 +33,42 @@ const (
 	formatBinary = 1
 )
 
-// encode is a value in one of the formats; nil is NULL.
-func encode(k Kind, v any, format int16) []byte {
-	if v == nil {
-		return nil
-	}
+// appendValue appends a value, which is not NULL, in one of the formats.
+func appendValue(b []byte, k Kind, v any, format int16) []byte {
 	if k == Text {
-		return []byte(asText(v))
+		if at, ok := v.(time.Time); ok {
+			return at.AppendFormat(b, timeLayout)
+		}
+		return append(b, asText(v)...)
 	}
 	n := asInt(v)
 	switch {
 	case k == Bool && format == formatText:
-		return []byte{"ft"[n]}
+		return append(b, "ft"[n])
 	case k == Bool:
-		return []byte{byte(n)}
+		return append(b, byte(n))
 	case format == formatText:
-		return strconv.AppendInt(nil, n, 10)
+		return strconv.AppendInt(b, n, 10)
 	}
 	switch k {
 	case Int:
-		return binary.BigEndian.AppendUint32(nil, uint32(int32(n))) //nolint:gosec // G115: clamped where it was made
+		return binary.BigEndian.AppendUint32(b, uint32(int32(n))) //nolint:gosec // G115: clamped where it was made
 	case Big:
-		return binary.BigEndian.AppendUint64(nil, uint64(n)) //nolint:gosec // G115: two's complement is what is sent
+		return binary.BigEndian.AppendUint64(b, uint64(n)) //nolint:gosec // G115: two's complement is what is sent
 	default:
-		return numeric(n)
+		return append(b, numeric(n)...)
 	}
 }
+
+// timeLayout is how PgBouncer writes a time; those that are shown are local.
+const timeLayout = "2006-01-02 15:04:05 MST"
 
 func asText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
 	case time.Time:
-		return v.Local().Format("2006-01-02 15:04:05 MST")
+		return v.Format(timeLayout)
 	}
 	return fmt.Sprint(v)
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/jackc/pgproto3/v2"
@@ -258,6 +259,23 @@ func (s *Session) describe(columns []Column, formats []int16) {
 	s.encode(&pgproto3.RowDescription{Fields: fields})
 }
 
+// appendRow appends a DataRow. There may be thousands, so it is not made by way of pgproto3, which would make a slice for each value.
+func appendRow(b []byte, columns []Column, values []any, formats []int16) []byte {
+	b = append(b, wire.ServerDataRow, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(values))) //nolint:gosec // G115: tables have tens of columns
+	for i, v := range values {
+		at := len(b)
+		b = append(b, 0xFF, 0xFF, 0xFF, 0xFF) // NULL
+		if v == nil {
+			continue
+		}
+		b = appendValue(b, columns[i].Kind, v, formatOf(formats, i))
+		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // G115: far below 2^32
+	}
+	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1)) //nolint:gosec // G115: likewise
+	return b
+}
+
 // answer sends a result from a row on, at most that many rows where most is not 0, and says whether it is complete. It returns how many
 // rows it has sent.
 func (s *Session) answer(r *result, formats []int16, from, most int) (sent int) {
@@ -270,16 +288,13 @@ func (s *Session) answer(r *result, formats []int16, from, most int) (sent int) 
 		s.encode(&pgproto3.EmptyQueryResponse{})
 		return 0
 	}
-	row := pgproto3.DataRow{Values: make([][]byte, len(r.columns))}
 	for _, values := range r.rows[from:] {
 		if most > 0 && sent == most {
 			s.encode(&pgproto3.PortalSuspended{})
 			return sent
 		}
-		for i, v := range values {
-			row.Values[i] = encode(r.columns[i].Kind, v, formatOf(formats, i))
-		}
-		s.encode(&row)
+		s.row = appendRow(s.row[:0], r.columns, values, formats)
+		s.send(s.row)
 		sent++
 	}
 	s.send(wire.AppendCommandComplete(nil, r.tag))

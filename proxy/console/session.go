@@ -78,6 +78,8 @@ type Session struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  *bufio.Writer
+	row  []byte    // under way into out
+	late time.Time // the deadline; zero: none
 
 	inTransaction bool // a driver has said BEGIN
 	failed        bool // what comes before the next Sync is thrown away
@@ -92,7 +94,7 @@ type Session struct {
 func NewSession(conn net.Conn, o Options) *Session {
 	s := &Session{o: o, conn: conn, statements: map[string]Command{}, portals: map[string]*portal{}}
 	s.in = bufio.NewReaderSize(counting{conn, s}, 4<<10)
-	s.out = bufio.NewWriterSize(written{s}, 32<<10)
+	s.out = bufio.NewWriterSize(written{s}, 64<<10)
 	return s
 }
 
@@ -109,7 +111,10 @@ func (s *Session) Cancel() {
 type written struct{ s *Session }
 
 func (w written) Write(p []byte) (int, error) {
-	_ = w.s.conn.SetDeadline(time.Now().Add(writeMax))
+	if now := time.Now(); w.s.late.Sub(now) < writeMax/2 {
+		w.s.late = now.Add(writeMax)
+		_ = w.s.conn.SetDeadline(w.s.late)
+	}
 	n, err := w.s.conn.Write(p)
 	w.s.o.Usage.Add(func(u *Usage) { u.Sent += uint64(n) }) //nolint:gosec // G115: not negative
 	return n, err
@@ -138,7 +143,8 @@ func (s *Session) Serve(ctx context.Context) {
 			if s.out.Flush() != nil {
 				return
 			}
-			_ = s.conn.SetDeadline(time.Time{})
+			s.late = time.Time{}
+			_ = s.conn.SetDeadline(s.late)
 		}
 		if ctx.Err() != nil {
 			s.farewell()

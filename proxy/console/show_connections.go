@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"net/netip"
 
 	"weir/proxy/status"
@@ -90,7 +89,14 @@ func host(a netip.AddrPort) string {
 }
 
 // pointer is what stands for an address in PgBouncer: it is the same as long as the connection lives, and no other's.
-func pointer(id uint32) string { return fmt.Sprintf("0x%012x", uint64(id)<<8) }
+func pointer(id uint32) string {
+	const digits = "0123456789abcdef"
+	b := []byte("0x000000000000")
+	for n, i := uint64(id)<<8, len(b)-1; n > 0; n, i = n>>4, i-1 {
+		b[i] = digits[n&15]
+	}
+	return string(b)
+}
 
 func link(id uint32) string {
 	if id == 0 {

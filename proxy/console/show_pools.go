@@ -17,7 +17,7 @@ var poolTables = []Table{
 			{"database", Text, func(p status.Pool) any { return p.Database }},
 			{"user", Text, func(p status.Pool) any { return p.User }},
 			{"cl_active", Int, func(p status.Pool) any {
-				return p.Clients[status.ClientIdle] + p.Clients[status.ClientActive] + p.Clients[status.ClientClosing]
+				return p.Clients[status.ClientIdle] + p.Clients[status.ClientActive]
 			}},
 			{"cl_waiting", Int, func(p status.Pool) any { return p.Clients[status.ClientWaiting] + p.Clients[status.ClientLogin] }},
 			{"cl_active_cancel_req", Int, zero[status.Pool]},

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"time"
 
 	"weir/proxy/status"
@@ -68,7 +69,8 @@ func (c *Client) detail() status.Client {
 	if c.state == clientLogin {
 		d.State = status.ClientLogin
 	}
-	d.Local, d.Remote = c.sock.Endpoints()
+	d.Remote, _ = netip.ParseAddrPort(c.peer)
+	d.Local = c.sock.LocalEndpoint()
 	if !d.Remote.IsValid() {
 		d.PID = c.sock.PeerPID()
 	}

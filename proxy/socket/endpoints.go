@@ -13,13 +13,22 @@ func (c *Conn) Endpoints() (local, remote netip.AddrPort) {
 	if c.fd < 0 {
 		return local, remote
 	}
-	if sa, err := unix.Getsockname(int(c.fd)); err == nil {
-		local = addrPort(sa)
-	}
+	local = c.LocalEndpoint()
 	if sa, err := unix.Getpeername(int(c.fd)); err == nil {
 		remote = addrPort(sa)
 	}
 	return local, remote
+}
+
+// LocalEndpoint is the address of this end.
+func (c *Conn) LocalEndpoint() (local netip.AddrPort) {
+	if c.fd < 0 {
+		return local
+	}
+	if sa, err := unix.Getsockname(int(c.fd)); err == nil {
+		local = addrPort(sa)
+	}
+	return local
 }
 
 func addrPort(sa unix.Sockaddr) netip.AddrPort {

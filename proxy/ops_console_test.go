@@ -465,6 +465,17 @@ func TestConsoleKills(t *testing.T) {
 			t.Errorf("after RESUME: %q", got)
 		}
 	})
+	t.Run("a client of the console", func(t *testing.T) {
+		c, err := pgconn.Connect(context.Background(), fmt.Sprintf("postgres://watcher@%s/pgbouncer?sslmode=disable&application_name=gone", w.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, boss, "KILL_CLIENT "+one(t, boss, "SHOW CLIENTS", "id", is("application_name", "gone")))
+		if _, err := tryAsk(c, "SHOW STATE"); err == nil {
+			t.Error("it is served still")
+		}
+		ask(t, boss, "SHOW STATE")
+	})
 	t.Run("everything", func(t *testing.T) {
 		c := enter(t, w, d)
 		ask(t, boss, "KILL")
@@ -520,6 +531,19 @@ func TestConsoleShowsWhoWaitsWhoIsPinnedAndWhatFailed(t *testing.T) {
 	}
 	if got := one(t, watcher, "SHOW CLIENTS", "prepared_statements", is("application_name", "till")); got != "1" {
 		t.Errorf("the client has %s statements", got)
+	}
+	waiter.Send(&pgproto3.Bind{PreparedStatement: "s1", Parameters: [][]byte{[]byte("1")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	waiter.Answer()
+	for name, want := range map[string]string{
+		"bind_count": "1", "client_parse_count": "1", "server_parse_count": "1", "client_login_count": "2", "xact_count": "6", "query_count": "5",
+	} {
+		if got := one(t, watcher, "SHOW STATS_TOTALS", name, is("database", d.Name)); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	holder.Query("LISTEN news")
+	if got := column(t, watcher, "SHOW LISTENERS", "database", nil); len(got) != 1 || got[0] != d.Name {
+		t.Errorf("those that listen are %q", got)
 	}
 	port := strconv.Itoa(d.Server.Port())
 	if got := one(t, watcher, "SHOW HOSTS", "state", is("port", port)); got != "up" {

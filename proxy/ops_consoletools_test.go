@@ -17,7 +17,7 @@ import (
 
 // shows are all words that SHOW knows.
 var shows = strings.Fields("CLIENTS SERVERS SOCKETS ACTIVE_SOCKETS POOLS PEER_POOLS PEERS DATABASES USERS LISTS STATS STATS_TOTALS STATS_AVERAGES " +
-	"TOTALS CONFIG MEM DNS_HOSTS DNS_ZONES STATE VERSION PINS WAITS STATEMENTS ERRORS HOSTS")
+	"TOTALS CONFIG MEM DNS_HOSTS DNS_ZONES STATE VERSION PINS WAITS STATEMENTS ERRORS LISTENERS HOSTS")
 
 // Whatever a driver does to read a table, it gets the same: by the simple protocol, and by the extended one in text and in binary.
 func TestConsoleSpeaksBothProtocols(t *testing.T) {

@@ -68,6 +68,17 @@ var ownTables = []Table{
 			{"server_pid", Int, func(f status.Failure) any { return orNil(clamp(int64(f.Backend))) }},
 			{"message", Text, func(f status.Failure) any { return f.Text }},
 		})),
+	own(newTable("LISTENERS", "A row for each backend that listens for its client, which LISTEN keeps it with. Which channels these are the server knows: "+
+		"pg_listening_channels() of that session.", listeners, []column[status.Backend]{
+		{"database", Text, func(b status.Backend) any { return b.Database }},
+		{"user", Text, func(b status.Backend) any { return b.User }},
+		{"channel", Text, func(b status.Backend) any { return nil }},
+		{"clients", Int, func(b status.Backend) any { return 1 }},
+		{"application_name", Text, func(b status.Backend) any { return b.ClientApp }},
+		{"client", Text, func(b status.Backend) any { return b.ClientPeer }},
+		{"client_id", Int, func(b status.Backend) any { return clamp(int64(b.Client)) }},
+		{"server_pid", Int, func(b status.Backend) any { return clamp(int64(b.PID)) }},
+	})),
 	own(newTable("HOSTS", "A row for each server of the configuration.", (*View).Hosts, []column[status.Host]{
 		{"database", Text, func(h status.Host) any { return h.Database }},
 		{"host", Text, func(h status.Host) any { return h.Host }},
@@ -112,6 +123,10 @@ func pins(v *View) []status.Backend {
 	all := slices.DeleteFunc(v.Backends(), func(b status.Backend) bool { return b.Pins == "" })
 	slices.SortStableFunc(all, func(a, b status.Backend) int { return cmp.Compare(b.Held, a.Held) })
 	return all
+}
+
+func listeners(v *View) []status.Backend {
+	return slices.DeleteFunc(pins(v), func(b status.Backend) bool { return !slices.Contains(strings.Split(b.Pins, ", "), "listen") })
 }
 
 // wait is a waiting client.

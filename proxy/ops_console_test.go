@@ -251,9 +251,12 @@ func TestConsolePausesAndResumes(t *testing.T) {
 		}
 		other.inBackground("SELECT 'served'")
 		expectWaiting(t, w, 1)
-		if got := one(t, second, "SHOW WAITS", "bound_by", nil); got != "paused" {
-			t.Errorf("the client waits because of %q", got)
-		}
+		eventually(t, func() string { // a dial may have been under way
+			if got := one(t, second, "SHOW WAITS", "bound_by", nil); got != "paused" {
+				return fmt.Sprintf("the client waits because of %q", got)
+			}
+			return ""
+		})
 		select {
 		case err := <-done:
 			t.Fatalf("PAUSE is answered while a transaction is open: %v", err)

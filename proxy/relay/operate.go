@@ -76,10 +76,14 @@ func (e *Engine) Kill(which func(database string) bool, why *pgerror.Error) {
 	})
 }
 
-// doomWorking closes the backends that are not idle; those are the pool's to close.
+// doomWorking closes the backends that are not idle; those are the pool's to close. What they are doing is cancelled: a server notices only
+// at the end of a query that its client is gone.
 func (l *Lane) doomWorking() {
 	for _, b := range l.backends {
 		if b != nil && b.state != backendDialling && b.state != backendIdle {
+			if b.talk.Due() > 0 && b.cancels == 0 {
+				b.cancel(func() {})
+			}
 			b.doom(nil)
 		}
 	}

@@ -119,11 +119,11 @@ type Pool struct {
 	Prepared  Prepared
 	Questions Questions
 	Totals    Totals
-	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
-	Query    Histogram // from the request's forwarding to its ReadyForQuery
-	Transact Histogram // from the lease's first request to the end of its transaction
-	Dial     Histogram // connecting and logging in
-	Errors   []ErrorClass
+	Wait      Histogram // from asking for a backend until it was leased, or the wait failed
+	Query     Histogram // from the request's forwarding to its ReadyForQuery
+	Transact  Histogram // from the lease's first request to the end of its transaction
+	Dial      Histogram // connecting and logging in
+	Errors    []ErrorClass
 }
 
 // Prepared is what there is of the named statements that clients share; all but the first two are totals.

@@ -20,6 +20,7 @@ type (
 type reader struct {
 	folder string                      // that relative file names begin at
 	env    func(string) (string, bool) // looks up an environment variable
+	files  []string                    // that were read
 }
 
 // secretMax is how long a password may be, in bytes. A SCRAM verifier has about 140; tokens of cloud services, used as
@@ -231,6 +232,7 @@ func (r *reader) readFile(place *Secret, v any) error {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(r.folder, name)
 	}
+	r.files = append(r.files, name)
 	text, err := readBounded(name, secretMax+2)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)

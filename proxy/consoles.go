@@ -77,7 +77,7 @@ func (s *consoles) sample() {
 	}
 }
 
-func place(own bool) (at, most int) {
+func seatOf(own bool) (at, most int) {
 	if own {
 		return 1, ownConsolesMax
 	}
@@ -89,7 +89,7 @@ func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error
 	if !own && !slices.Contains(c.Admin.AdminUsers, user) && !slices.Contains(c.Admin.StatsUsers, user) {
 		return pgerror.ConsoleNotAllowed
 	}
-	at, most := place(own)
+	at, most := seatOf(own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -105,7 +105,7 @@ func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error
 
 // release gives a place up.
 func (s *consoles) release(own bool) {
-	at, _ := place(own)
+	at, _ := seatOf(own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken[at]--

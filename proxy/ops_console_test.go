@@ -7,13 +7,16 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"weir/config"
 	"weir/internal/pgserver"
+	"weir/proxy"
 	"weir/proxy/status"
 )
 
@@ -569,9 +572,15 @@ func TestConsoleShutsDown(t *testing.T) {
 		w, dir := consoleWeir(t, d, "")
 		c := enter(t, w, d)
 		ask(t, w.console(t, "boss"), "SHUTDOWN WAIT_FOR_CLIENTS")
-		if nc, err := net.Dial("tcp", w.Addr); err == nil {
-			_ = nc.Close()
-			t.Error("the TCP listener is open")
+		eventually(t, func() string {
+			if late, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name); err == nil {
+				late.Vanish()
+				return "a client is admitted over TCP"
+			}
+			return ""
+		})
+		if _, err := tryDial(t, w.Addr, "boss", "pgbouncer"); err == nil {
+			t.Error("the console is reached over TCP")
 		}
 		if got := c.Query("SELECT 1"); got != "1" {
 			t.Errorf("the client gets %q", got)
@@ -604,4 +613,35 @@ func TestConsoleShutsDown(t *testing.T) {
 		enter(t, w, d)
 		ask(t, w.console(t, "boss"), "SHUTDOWN WAIT_FOR_CLIENTS")
 	})
+}
+
+// RELOAD reads the file anew, which ends what SET has changed; a file with a mistake changes nothing, and the console says why.
+func TestConsoleReloads(t *testing.T) {
+	d := database(t)
+	const good = "[admin]\nadmin_users = [\"boss\"]\n[pool]\npool_size = 3\n"
+	var file atomic.Value // of string
+	file.Store(good)
+	w := startWith(t, d, good, proxy.Options{Load: func() (*config.Config, error) {
+		return config.Parse("test.toml", []byte(complete(d, file.Load().(string))), func(string) (string, bool) { return "", false })
+	}})
+	boss := w.console(t, "boss")
+	size := func() string { return one(t, boss, "SHOW CONFIG", "value", is("key", "default_pool_size")) }
+	ask(t, boss, "SET default_pool_size = 5")
+	if got := size(); got != "5" {
+		t.Errorf("after SET it is %s", got)
+	}
+	file.Store(good + "pool_sise = 4\n")
+	_, err := tryAsk(boss, "RELOAD")
+	var e *pgconn.PgError
+	if err == nil || !asError(err, &e) || e.Code != "F0000" || e.Message != "RELOAD failed, see logs for additional details" || !strings.Contains(e.Detail, "pool_sise") {
+		t.Errorf("RELOAD of a file with a mistake: %v", err)
+	}
+	if got := size(); got != "5" {
+		t.Errorf("after a RELOAD that failed it is %s", got)
+	}
+	file.Store(good)
+	ask(t, boss, "RELOAD")
+	if got := size(); got != "3" {
+		t.Errorf("after RELOAD it is %s", got)
+	}
 }

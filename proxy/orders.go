@@ -17,7 +17,6 @@ type orders struct {
 	paused    bool // all databases
 	pausedDBs map[string]bool
 	disabled  map[string]bool
-	ending    bool // SHUTDOWN: no client is admitted
 }
 
 // pauses reports whether pools of a database get no backends.
@@ -38,10 +37,7 @@ func (r *router) turnsAway(database string) *pgerror.Error {
 	key := r.current.Load().databaseName(database)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.orders.ending:
-		return pgerror.ShuttingDown
-	case r.orders.disabled[key]:
+	if r.orders.disabled[key] {
 		return pgerror.DatabaseDisabled(database)
 	}
 	return nil
@@ -147,14 +143,15 @@ func (o operator) remaining(which func(string) bool) (all, stale int) {
 // Resume implements console.Operator.
 func (o operator) Resume(name string) error {
 	key, which, err := o.database(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case name == "" && o.leaving.Load():
+		return errEnding
 	}
 	var rest orders
 	err = o.router.order(func(s *orders) error {
 		switch {
-		case s.ending:
-			return errEnding
 		case key == "" && !s.paused:
 			return errNotPaused
 		case key != "" && !s.pausedDBs[key]:
@@ -279,8 +276,8 @@ func (o operator) KillClient(id uint32) error {
 
 // Set implements console.Operator.
 func (o operator) Set(section, name, value string) error {
-	o.setting.Lock() // two at once would each forget the other's
-	defer o.setting.Unlock()
+	o.reloading.Lock() // two at once would each forget the other's
+	defer o.reloading.Unlock()
 	c, err := o.current.Load().config.WithSetting(section, name, value)
 	if err != nil {
 		return err
@@ -295,7 +292,7 @@ func (o operator) Set(section, name, value string) error {
 
 // Reload implements console.Operator.
 func (o operator) Reload(context.Context) error {
-	return errors.New("weir cannot reload its configuration yet")
+	return o.Proxy.Reload()
 }
 
 // Shutdown implements console.Operator.
@@ -304,7 +301,7 @@ func (o operator) Shutdown(how console.Shutdown) error { return o.shutdown(how) 
 // State is what operators have asked of the whole.
 func (p *Proxy) State() (s status.State) {
 	_ = p.router.order(func(o *orders) error {
-		s = status.State{Paused: o.paused, ShuttingDown: o.ending}
+		s = status.State{Paused: o.paused, ShuttingDown: p.leaving.Load()}
 		return nil
 	})
 	return s

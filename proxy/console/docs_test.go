@@ -46,8 +46,8 @@ All but SHOW need ` + "`admin_users`" + `. NAME may also be a database that only
 | ` + "`SET key = value`" + ` | changes a setting of SHOW CONFIG until the next RELOAD | at once |
 | ` + "`RELOAD`" + ` | reads the configuration anew: all of it, or nothing where there is a mistake | at once |
 | ` + "`SHUTDOWN`" + ` | ends weir | the connection ends |
-| ` + "`SHUTDOWN WAIT_FOR_SERVERS`" + ` | closes the TCP listeners, sends clients away as soon as they are in no transaction, ends with the last | at once |
-| ` + "`SHUTDOWN WAIT_FOR_CLIENTS`" + ` | closes the TCP listeners and ends when the last client has left | at once |
+| ` + "`SHUTDOWN WAIT_FOR_SERVERS`" + ` | admits no client over TCP, sends clients away as soon as they are in no transaction, ends with the last | at once |
+| ` + "`SHUTDOWN WAIT_FOR_CLIENTS`" + ` | admits no client over TCP and ends when the last client has left | at once |
 
 After the last two the console is reachable on the unix socket until weir ends. A planned switchover that no client notices:
 PAUSE, promote the standby and let the address lead to it, RESUME.

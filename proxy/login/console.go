@@ -10,8 +10,7 @@ import (
 // provedByAccount reports whether a client of the admin console needs no further proof: the kernel says that it is the account that weir
 // runs as, or root. Either may do to weir what it wants anyway.
 func (a *attempt) provedByAccount() bool {
-	a.console = a.opt.Console != nil && a.opt.Console(a.database)
-	if !a.console || a.under.RemoteAddr().Network() != "unix" {
+	if !a.console || !a.overUnix() {
 		return false
 	}
 	uid, err := socket.PeerUID(a.under)

@@ -92,6 +92,8 @@ type Options struct {
 	// other proof there. nil: there is no console.
 	Console      func(database string) bool
 	AdmitConsole func(user string, own bool) *pgerror.Error
+	// Closed says that no client is admitted: weir stops. Cancel requests are served all the same, and the console over a unix socket.
+	Closed bool
 	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,
 	// Failure.Admitted is set. nil admits all.
 	Admit func(user, database string) *pgerror.Error
@@ -200,6 +202,10 @@ func (a *attempt) run() (Result, *Failure) {
 	}
 	if f := a.identify(first); f != nil {
 		return Result{}, f
+	}
+	a.console = a.opt.Console != nil && a.opt.Console(a.database)
+	if a.opt.Closed && !(a.console && a.overUnix()) {
+		return Result{}, a.fail(ShutDown, pgerror.ShuttingDown, "")
 	}
 	a.settleProtection()
 	if f := a.checkEncryption(); f != nil {

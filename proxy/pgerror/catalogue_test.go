@@ -121,6 +121,8 @@ var catalogue = []chapter{
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
+		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
+		{"DatabaseChanged", DatabaseChanged("shop"), "A reload of the configuration has changed as whom weir logs in for the database. Clients are told when they are in no transaction.", "Connect again."},
 		{"Canceled", Canceled, "The statement was cancelled while it waited for a backend.", "Nothing: the client asked for it."},
 	}},
 	{"Time limits", []entry{

@@ -46,6 +46,9 @@ func (b *Backend) follow() bool {
 	case conversation.Forbidden:
 		b.client.failWith(pgerror.StatementModeTransaction)
 	case conversation.Stays:
+		if c := b.client; c != nil && c.lane.farewell != nil && c.dispensable() {
+			c.failWith(c.lane.farewell)
+		}
 	}
 	return false
 }
@@ -69,6 +72,10 @@ func (b *Backend) detach() {
 	c.move(clientIdle)
 	if c.ending == endAnswered {
 		c.part()
+		return
+	}
+	if l := c.lane; l.farewell != nil {
+		c.failWith(l.farewell)
 		return
 	}
 	c.readOn()

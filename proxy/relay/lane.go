@@ -60,10 +60,10 @@ type DialError struct {
 type LaneConfig struct {
 	LaneSettings
 
-	Database, User string
-	Paused         bool   // from the beginning
-	Number         uint64 // pools are numbered as they are opened
-	Seed           uint64 // for the pool's jitter
+	Database string
+	Paused   bool   // from the beginning
+	Number   uint64 // pools are numbered as they are opened
+	Seed     uint64 // for the pool's jitter
 
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
@@ -75,6 +75,7 @@ type LaneConfig struct {
 
 // LaneSettings is what Reconfigure may change.
 type LaneSettings struct {
+	User          string // as whom its backends log in
 	Mode          Mode
 	Pool          pool.Config
 	SizeSection   string // of the configuration, where pool_size is set; for hints
@@ -124,6 +125,9 @@ type Lane struct {
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
+	closed   bool           // no client is admitted any more, save those that were announced before
+	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
+
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 
@@ -166,7 +170,7 @@ func (l *Lane) Open() {
 // Loop is the loop on which the lane lives. Any goroutine.
 func (l *Lane) Loop() *eventloop.Loop { return l.engine.loop }
 
-// Name is how messages call the pool: database/user. Any goroutine.
+// Name is how messages call the pool: database/user.
 func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
 
 // Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.

@@ -27,6 +27,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	for name, d := range c.Databases {
 		checkDatabase(name, d, report)
 	}
+	checkFunctions(c, report)
 	checkAllTLS(c, report)
 	checkConsole(c, report)
 	for name := range c.Users {

@@ -71,6 +71,15 @@ func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	return startWith(t, d, toml, o)
 }
 
+// startAtLevel is start with a log at that level.
+func startAtLevel(t *testing.T, d *pgserver.Database, toml string, level slog.Level) *weirUnderTest {
+	t.Helper()
+	o := proxy.Options{Level: new(slog.LevelVar)}
+	o.Level.Set(level)
+	o.SweepEvery(sweepEvery)
+	return startWith(t, d, toml, o)
+}
+
 // startAsUsual runs one that looks at timeouts once a second, as weir does.
 func startAsUsual(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	t.Helper()

@@ -82,6 +82,7 @@ func TestReloadOfABadConfigurationChangesNothing(t *testing.T) {
 	}
 	c.Query("SELECT 1")
 	expectPool(t, w.weirUnderTest, "as it was", func(p status.Pool) bool { return p.Size == 1 })
+	w.reload(good) // which the harness had changed
 	w.reload(good)
 	w.expectLogged(`msg="configuration reloaded" changes=0`)
 }

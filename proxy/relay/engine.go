@@ -34,7 +34,8 @@ type Env struct {
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 
-	numbers atomic.Uint32 // of clients and backends, in the order in which they come
+	numbers       atomic.Uint32 // of clients and backends, in the order in which they come
+	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
 
 // Number is the next number of a client or a backend. Any goroutine.
@@ -59,12 +60,12 @@ type Engine struct {
 	drain    drain
 	failures failures
 
-	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
+	lines lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
 	return e
@@ -105,19 +106,6 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 		}
 	})
 	return pools, loop, ok
-}
-
-// linesPerSweep bounds what clients can make an engine write into the log between two sweeps, about a second.
-const linesPerSweep = 10
-
-// mayLog reports whether one more line that a client has caused may be written, and counts it otherwise.
-func (e *Engine) mayLog() bool {
-	if e.lines >= linesPerSweep {
-		e.leftOut++
-		return false
-	}
-	e.lines++
-	return true
 }
 
 // receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much

@@ -31,10 +31,15 @@ func (l *Lane) configure(s LaneSettings) {
 	if l.closed {
 		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
 	}
+	renew := s.Login != l.config.Login
 	l.config.LaneSettings = s
-	l.talk.Rules = s.rules()
+	l.talk.Reconfigure(s.rules())
+	l.boundPins()
 	l.pool.Configure(l.now(), s.Pool)
 	l.decided()
+	if renew {
+		l.renew()
+	}
 }
 
 // Renew has clients served by backends that are dialled from now on: those there are lead to another server than Dial does. Each goes as
@@ -42,8 +47,7 @@ func (l *Lane) configure(s LaneSettings) {
 func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
 		l.talk.Renew()
-		l.pool.Renew(l.now())
-		l.decided()
+		l.renew()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -78,6 +79,23 @@ func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepA
 	return takeListener(l, func(fd int) error {
 		return errors.Join(setBacklog(fd, backlog), keepAlive.set(fd))
 	})
+}
+
+// family is the network of an address. Go would listen for IPv6 as well where 0.0.0.0 is asked for, and the other way round; an address
+// without a host is both.
+func family(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "tcp"
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "tcp"
+	case ip.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // Inherit takes over a socket that another process has made, which listens already and stays open there. f is closed.

@@ -17,11 +17,11 @@ func Listen(ctx context.Context, address string, shared bool) (net.Listener, err
 	sharing := config
 	sharing.Control = func(_, _ string, raw syscall.RawConn) error { return control(raw, Share) }
 	if shared {
-		return sharing.Listen(ctx, "tcp", address)
+		return sharing.Listen(ctx, family(address), address)
 	}
-	l, err := config.Listen(ctx, "tcp", address)
+	l, err := config.Listen(ctx, family(address), address)
 	if errors.Is(err, unix.EADDRINUSE) && canShare {
-		if l, err := sharing.Listen(ctx, "tcp", address); err == nil {
+		if l, err := sharing.Listen(ctx, family(address), address); err == nil {
 			return l, nil
 		}
 	}

@@ -41,7 +41,7 @@ All but SHOW need ` + "`admin_users`" + `. NAME may also be a database that only
 | ` + "`DISABLE NAME`, `ENABLE NAME`" + ` | new clients are refused; those that are connected go on | at once |
 | ` + "`RECONNECT [NAME]`" + ` | replaces all backends: each is closed when it is free, and what the server was known for is forgotten | at once |
 | ` + "`WAIT_CLOSE [NAME]`" + ` | | when the backends of before RECONNECT, or of before a change of the configuration, are gone |
-| ` + "`KILL [NAME]`" + ` | ends all clients and backends, whatever they do; the databases are paused then | at once |
+| ` + "`KILL [NAME]`" + ` | ends all clients, cancels what they do and closes the backends; the databases are paused then | at once |
 | ` + "`KILL_CLIENT ID`" + ` | ends one client, by its id in SHOW CLIENTS, and cancels its query | at once |
 | ` + "`SET key = value`" + ` | changes a setting of SHOW CONFIG until the next RELOAD | at once |
 | ` + "`RELOAD`" + ` | reads the configuration anew: all of it, or nothing where there is a mistake | at once |

@@ -10,16 +10,23 @@ import (
 )
 
 var ownTables = []Table{
-	own(newTable("PINS", "A row for each backend that session state keeps with its client between transactions.", pins, []column[status.Backend]{
-		{"database", Text, func(b status.Backend) any { return b.Database }},
-		{"user", Text, func(b status.Backend) any { return b.User }},
-		{"reason", Text, func(b status.Backend) any { return b.Pins }},
-		{"held_ms", Big, func(b status.Backend) any { return b.Held.Milliseconds() }},
-		{"state", Text, func(b status.Backend) any { return doing(b) }},
-		{"application_name", Text, func(b status.Backend) any { return b.ClientApp }},
-		{"client", Text, func(b status.Backend) any { return b.ClientPeer }},
-		{"client_id", Int, func(b status.Backend) any { return clamp(int64(b.Client)) }},
-		{"server_pid", Int, func(b status.Backend) any { return clamp(int64(b.PID)) }},
+	own(newTable("PINS", "A row for each backend that session state keeps with its client between transactions.", pins, []column[pin]{
+		{"database", Text, func(b pin) any { return b.Database }},
+		{"user", Text, func(b pin) any { return b.User }},
+		{"reason", Text, func(b pin) any { return cmp.Or(strings.Join(b.why.Reasons, ", "), b.Pins) }},
+		{"held_ms", Big, func(b pin) any { return b.Held.Milliseconds() }},
+		{"pinned_ms", Big, func(b pin) any {
+			if b.why.Since.IsZero() {
+				return nil
+			}
+			return b.now.Sub(b.why.Since).Milliseconds()
+		}},
+		{"state", Text, func(b pin) any { return doing(b.Backend) }},
+		{"application_name", Text, func(b pin) any { return b.ClientApp }},
+		{"client", Text, func(b pin) any { return b.ClientPeer }},
+		{"client_id", Int, func(b pin) any { return clamp(int64(b.Client)) }},
+		{"server_pid", Int, func(b pin) any { return clamp(int64(b.PID)) }},
+		{"statement", Text, func(b pin) any { return orNil(b.why.Statement) }},
 	})),
 	own(newTable("WAITS", "A row for each client that waits for a backend, with the client that has had one of its pool for longest. bound_by is what keeps "+
 		"the pool from opening one more: size, dials (as many are being opened as may be), shared_limit, server_full, server_trouble, paused.",
@@ -119,14 +126,31 @@ func doing(b status.Backend) string {
 	return "idle"
 }
 
-func pins(v *View) []status.Backend {
-	all := slices.DeleteFunc(v.Backends(), func(b status.Backend) bool { return b.Pins == "" })
-	slices.SortStableFunc(all, func(a, b status.Backend) int { return cmp.Compare(b.Held, a.Held) })
+// pin is a backend that stays with its client, and what its pool knows of why.
+type pin struct {
+	status.Backend
+	why status.Pin
+	now time.Time
+}
+
+func pins(v *View) (all []pin) {
+	known := map[uint32]status.Pin{}
+	for _, p := range v.look().Pools {
+		for _, why := range p.Pins {
+			known[why.Backend] = why
+		}
+	}
+	for _, b := range v.Backends() {
+		if b.Pins != "" {
+			all = append(all, pin{b, known[b.PID], v.now})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pin) int { return cmp.Compare(b.Held, a.Held) })
 	return all
 }
 
 func listeners(v *View) []status.Backend {
-	return slices.DeleteFunc(pins(v), func(b status.Backend) bool { return !slices.Contains(strings.Split(b.Pins, ", "), "listen") })
+	return slices.DeleteFunc(v.Backends(), func(b status.Backend) bool { return !slices.Contains(strings.Split(b.Pins, ", "), "listen") })
 }
 
 // wait is a waiting client.

@@ -53,7 +53,7 @@ func (e *Engine) Remaining(which func(database string) bool) (all, stale int) {
 // killsPerVisit bounds how many clients one visit to the loop ends.
 const killsPerVisit = 256
 
-// Kill ends the clients of these pools, who are told why, and closes the backends, whatever they are doing. Pools stay.
+// Kill ends the clients of these pools, who are told why, and cancels what the backends are doing. Paused pools close them then.
 func (e *Engine) Kill(which func(database string) bool, why *pgerror.Error) {
 	for next, more := 0, true; more; {
 		more = false
@@ -70,21 +70,19 @@ func (e *Engine) Kill(which func(database string) bool, why *pgerror.Error) {
 	e.loop.Call(func() {
 		for _, l := range e.lanes {
 			if which(l.config.Database) {
-				l.doomWorking()
+				l.stopAll()
 			}
 		}
 	})
 }
 
-// doomWorking closes the backends that are not idle; those are the pool's to close. What they are doing is cancelled: a server notices only
-// at the end of a query that its client is gone.
-func (l *Lane) doomWorking() {
+// stopAll has the backends that are at work close as soon as that is cancelled. Until then weir keeps the connection and asks again: a request
+// may come before the query that it is to cancel has begun, and a server notices only at the end of a query that its client is gone.
+func (l *Lane) stopAll() {
 	for _, b := range l.backends {
 		if b != nil && b.state != backendDialling && b.state != backendIdle {
-			if b.talk.Due() > 0 && b.cancels == 0 {
-				b.cancel(func() {})
-			}
-			b.doom(nil)
+			b.killed = true
+			b.stopWork()
 		}
 	}
 }

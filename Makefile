@@ -99,6 +99,7 @@ docs: ## write the generated pages anew
 	$(GO) test ./config -run Docs -update
 	$(GO) test ./proxy/pgerror -update
 	$(GO) test ./proxy/telemetry -run Document -update
+	$(GO) test ./proxy/console -update
 
 cross: ## what compiles here must compile for macOS and for arm64
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...

@@ -55,6 +55,7 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Binds      uint64      // of named statements
 	Full       func() Full // not nil: no more backends may be pinned
 	Asked      Asked
 	Errors     Codes // of servers
@@ -121,6 +122,9 @@ const (
 
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
+
+// Prepared is the number of statements that the client has prepared and named.
+func (c *Client) Prepared() int { return c.names.Len() }
 
 // Outlet is the owner of what the client is sent.
 func (c *Client) Outlet() *wire.Outlet { return &c.out }
@@ -370,3 +374,6 @@ func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
 	c.Told = params
 	return dst
 }
+
+// EachStatement calls f with each statement that the backend holds for clients.
+func (s *Server) EachStatement(f func(*prepared.Statement)) { s.book.Each(f) }

@@ -27,7 +27,8 @@ type ServerStep struct {
 	Outcome Outcome // with EventErrand
 	Doubt   string  // with EventNonsense
 	Frame   wire.Frame
-	Resume  bool // the client waited for an answer and may be read again
+	Resume  bool   // the client waited for an answer and may be read again
+	Failed  []byte // the body of the last error that the client is sent, of the read; nil if there is none
 }
 
 // How much of a server's message is looked at.
@@ -203,6 +204,9 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		return s.ready(step, status)
 	case wire.ServerErrorResponse:
 		s.noteError(body)
+		if s.errand == nil && s.client != nil {
+			step.Failed = body
+		}
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))

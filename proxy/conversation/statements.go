@@ -143,6 +143,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 	if strayed {
 		return
 	}
+	s.shared.Binds++
 	if statement != nil {
 		s.bindPortal(m, portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")

@@ -40,6 +40,12 @@ const (
 	CodeAdminShutdown = "57P01"
 	// CodeCannotConnectNow: not now, but soon: starting up or shutting down. libpq and drivers try the next host.
 	CodeCannotConnectNow = "57P03"
+	// CodeUnknownStatement, CodeUnknownCursor and CodeDuplicateStatement are PostgreSQL's for names of the extended protocol.
+	CodeUnknownStatement   = "26000"
+	CodeUnknownCursor      = "34000"
+	CodeDuplicateStatement = "42P05"
+	// CodeConfigFile is config_file_error, PgBouncer's code for a RELOAD that fails.
+	CodeConfigFile = "F0000"
 	// CodeIdleSessionTimeout: PostgreSQL's own code for idle_session_timeout.
 	CodeIdleSessionTimeout = "57P05"
 )

@@ -60,6 +60,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 	}
 	c.because(c.endBecause(err))
 	c.lane.totals.WeirErrors++
+	c.failed(err.Code, err.Message, true)
 	c.lane.own.Count(err.Code)
 	io := &c.lane.engine.io
 	p := wire.AppendErrorResponse(io.Borrow(512), err)

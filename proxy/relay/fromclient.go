@@ -282,6 +282,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
 	c.lane.totals.WeirErrors++
+	c.failed(cause.Code, cause.Message, true)
 	c.lane.own.Count(cause.Code)
 	c.move(clientIdle)
 	p := c.carry

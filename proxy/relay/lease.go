@@ -127,7 +127,7 @@ func (l *Lane) dial(id pool.BackendID) {
 	for int(id) >= len(l.backends) {
 		l.backends = append(l.backends, nil)
 	}
-	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
+	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
 	l.limited = !l.config.Places.Take(l)

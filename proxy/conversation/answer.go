@@ -19,6 +19,7 @@ const (
 	rowStatement  = "p"
 	rowTemporary  = "t"
 	rowCustomName = "n"
+	rowSequences  = "q"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -43,6 +44,8 @@ func (s *Server) answer(row []byte) {
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
 		q.names = append(q.names, name)
+	case rowSequences:
+		s.shared.recalls = s.shared.Mode != Session
 	default:
 		q.found |= pinsOfRows[kind]
 	}

@@ -15,11 +15,12 @@ const (
 	Probed                 // whether anything is due
 	Questioned             // what state its session is in, with Ask
 	Restored               // to its client's settings, which a DISCARD ALL has taken back
+	Recalled               // whose values of sequences it has, with Recall
 	Forbidden              // the client has opened a transaction where the pool's mode has none
 )
 
 func (f Fate) String() string {
-	return [...]string{"stays", "leaves", "probed", "questioned", "restored", "forbidden"}[f]
+	return [...]string{"stays", "leaves", "probed", "questioned", "restored", "recalled", "forbidden"}[f]
 }
 
 // Fate says what becomes of the backend, which has a client.
@@ -39,6 +40,8 @@ func (s *Server) Fate() Fate {
 		return Restored
 	case s.account.Free() && s.mayLeave(c):
 		return Leaves
+	case s.recallDue():
+		return Recalled
 	case s.shared.Mode == Statement && s.account.Status() != wire.TxIdle:
 		return Forbidden
 	}

@@ -261,6 +261,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.reshaped = true
 		s.shared.Statements.Forget()
 	}
+	if makesRoutine(tag) {
+		s.shared.customs.known = false // a function may set or ask for what no text shows
+	}
 	add, clearAll := session.Combine(effects, tag)
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
@@ -285,6 +288,10 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	s.doubt(add)
 }
 
+func makesRoutine(tag []byte) bool {
+	return string(tag) == "CREATE FUNCTION" || string(tag) == "CREATE PROCEDURE"
+}
+
 // discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.
 func (s *Server) discarded() {
 	s.unquestioned()
@@ -296,6 +303,7 @@ func (s *Server) discarded() {
 	}
 	s.scope.altered = unaltered
 	s.apply(nil)
+	s.ownsValues()
 }
 
 // asks are the settings that the statement at hand has set to values that its text does not say; nil: any.
@@ -402,6 +410,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
 	s.explain(status)
+	if status == wire.TxIdle {
+		s.recall.endClaim()
+	}
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

@@ -188,7 +188,11 @@ func (c *rigClient) consume(p []byte) {
 			c.rig.say(c.name, "sends what no client sends: %q", step.Frame.Type)
 			c.leave()
 			return
-		case NeedAnswer, NeedBytes:
+		case NeedAnswer:
+			if c.talk.Hold() == HoldRecall {
+				c.rig.later = append(c.rig.later, c.server.reconsider)
+			}
+		case NeedBytes:
 		}
 		c.keep(p)
 		return
@@ -230,7 +234,7 @@ func (c *rigClient) getBackend() bool {
 	c.waiting = false
 	s.busy, s.client, c.server = true, c, s
 	s.talk.Lease(&c.talk)
-	if s.talk.Set() != c.talk.Set {
+	if !s.talk.Fits() {
 		s.start(Switch)
 		return false
 	}

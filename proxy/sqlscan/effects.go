@@ -65,6 +65,9 @@ const (
 	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
 	// session, but other sessions may be in its way.
 	Databases
+	// Sequences is a mention of currval or lastval: what they give is the session's.
+	// It leaves nothing.
+	Sequences
 	// Opaque is text that could not be read with certainty (an unterminated
 	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
 	// above 0x7f in an encoding that is not known) or that calls a function of
@@ -77,7 +80,7 @@ const (
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Opaque",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.

@@ -47,6 +47,7 @@ const (
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
 	kwSetseed
+	kwSequence
 	kwAdvisoryLock
 	kwAdvisoryUnlock
 	kwPgTemp
@@ -70,7 +71,7 @@ var words = map[string]keyword{
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,
-	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp,
+	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp, "currval": kwSequence, "lastval": kwSequence,
 
 	// They run text that is given as a string.
 	"query_to_xml": kwOpaque, "query_to_xmlschema": kwOpaque, "query_to_xml_and_xmlschema": kwOpaque,

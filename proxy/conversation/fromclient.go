@@ -200,6 +200,8 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case s.undecided(m):
 		return HoldName
+	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
+		return HoldRecall
 	}
 	return HoldNone
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"weir/internal/pgserver"
+	"weir/proxy/status"
 )
 
 // makeSequences makes what the tests of this file draw from: book, a table with a serial column, and ticket, a sequence.
@@ -64,6 +65,9 @@ func TestFirstUseOfSequencesFindsNoValueOfOthers(t *testing.T) {
 		"prepare":  queries("PREPARE p AS SELECT lastval(); EXECUTE p"),
 		"block":    queries("BEGIN", recalls),
 		"currval":  queries("BEGIN", draws, "SELECT currval('ticket')"),
+		"another":  queries("BEGIN", draws, "SELECT currval('book_id_seq'), currval('ticket')"),
+		"column":   queries("BEGIN", draws, "SELECT currval(name::regclass) FROM (VALUES ('ticket')) AS n(name)"),
+		"missing":  queries("BEGIN", draws, "SELECT lastval(), currval(oid) FROM pg_class WHERE relname = 'ticket'"),
 		"call":     {encode(t, &pgproto3.FunctionCall{Function: 2559}), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,9 +121,12 @@ func TestTransactionIsToldWhatItHasDrawn(t *testing.T) {
 			w := mixed(t, d, "")
 			c := enter(t, w, d)
 			drawn := c.first(queries("BEGIN", "SAVEPOINT a", "INSERT INTO book (title) VALUES ('a') RETURNING id", "ROLLBACK TO a"))
-			for range 2 {
-				if got := c.first(ask(recalls)); got != drawn {
-					t.Errorf("lastval gives %s, the transaction has drawn %s", got, drawn)
+			for _, sql := range []string{
+				recalls, recallsS, "SELECT lastval()::int4", `SELECT lastval() WHERE CurrVal ( 'public."book_id_seq"' :: regclass ) > 0`,
+				"SELECT currval(pg_get_serial_sequence('public.book', 'id'))",
+			} {
+				if got := c.first(ask(sql)); got != drawn {
+					t.Errorf("%s gives %s, the transaction has drawn %s", sql, got, drawn)
 				}
 			}
 			c.Query("COMMIT")
@@ -178,7 +185,10 @@ func TestValuesOfSequencesEndWithTheirBackend(t *testing.T) {
 	if got := c.Query(recalls); got != drawn {
 		t.Errorf("lastval gives %s, drawn was %s", got, drawn)
 	}
-	killBackend(t, d, c.Query("SELECT pg_backend_pid()"))
+	pid := c.Query("SELECT pg_backend_pid()")
+	expectPool(t, w, "idle", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 })
+	killBackend(t, d, pid)
+	expectPool(t, w, "without a backend", func(p status.Pool) bool { return backendCount(p) == 0 })
 	if got := c.Run(recalls); got.code() != undrawn {
 		t.Errorf("after the backend's end: %+v", got)
 	}

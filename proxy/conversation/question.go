@@ -166,8 +166,8 @@ const (
 
 // partSequences looks for currval and lastval: by name in the functions of the database, and by their fixed numbers in what keeps no text, such
 // as views and defaults.
-const partSequences = "SELECT 'q', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE prosrc OPERATOR(pg_catalog.~*) '(currval|lastval)'" +
-	" AND prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[]))" +
+const partSequences = "SELECT 'q', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[])" +
+	" AND prosrc OPERATOR(pg_catalog.~*) '(currval|lastval)')" +
 	" OR EXISTS (SELECT FROM (SELECT ev_action::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE ev_class OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid" +
 	" UNION ALL SELECT adbin::pg_catalog.text FROM pg_catalog.pg_attrdef UNION ALL SELECT conbin::pg_catalog.text FROM pg_catalog.pg_constraint" +
 	" UNION ALL SELECT polqual::pg_catalog.text FROM pg_catalog.pg_policy UNION ALL SELECT polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy" +

@@ -2,6 +2,8 @@ package conversation
 
 import (
 	"bytes"
+	"regexp"
+	"strings"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/sqlscan"
@@ -18,6 +20,7 @@ type recall struct {
 	discarding bool   // the errand under way discards them
 	tries      uint8  // errands that have been refused
 	claim      claim
+	about      string // the sequences that the claim is about, as SQL: see currvals
 }
 
 // Owners that are no client.
@@ -31,7 +34,7 @@ type claim uint8
 
 const (
 	claimNone  claim = iota // nothing has been asked → claimOwn, claimNever
-	claimOwn                // lastval gives a value that the client's own transaction has drawn → claimNone with the next lease
+	claimOwn                // they are such as the transaction has drawn itself → claimNone with the next lease
 	claimNever              // nobody can say whose values they are → claimNone at the end of the transaction
 )
 
@@ -104,15 +107,22 @@ func (s *Server) recallsLong(at uint64) bool {
 
 // recalls decides on a message that asks for values of sequences: it passes, waits, or is refused. text is nil where it is not known. later:
 // what it prepares is decided on again when it is run.
+//
+// Amid a transaction the values cannot be discarded, but those that it has drawn itself are right.
 func (s *Server) recalls(f *Flow, m *message, text []byte, later bool) (hold Hold, refused bool) {
 	r := &s.recall
+	if s.recallsOwn() {
+		return HoldNone, false
+	}
 	idle := !s.account.Unended()
+	about, known := currvals(text)
 	switch {
-	case s.recallsOwn(), idle && s.account.Due() == 0 && s.account.Status() == wire.TxFailed:
+	case idle && s.account.Due() == 0 && s.account.Status() == wire.TxFailed:
 		return HoldNone, false
-	case r.claim == claimOwn && text != nil && !mentions(text, "currval"):
+	case r.claim == claimOwn && known && about == r.about:
 		return HoldNone, false
-	case r.claim == claimNone && idle:
+	case idle && (r.claim == claimNone || r.claim == claimOwn && known):
+		r.claim, r.about = claimNone, about
 		return HoldRecall, false
 	case later:
 		return HoldNone, false
@@ -147,19 +157,44 @@ func (s *Server) recallDue() bool {
 // Recall is the errand that has a backend forget the values of others, or amid a transaction find out whether that has drawn one itself.
 var Recall = &Errand{Name: "recall", text: appendRecall, onRow: (*Server).recalled, onEnd: hasRecalled}
 
-// drawn asks for the sequences from which the transaction has drawn: nextval takes a lock on its sequence that lasts as long as the
-// transaction (lock_and_open_sequence in src/backend/commands/sequence.c).
-const drawn = "SELECT 1 FROM pg_catalog.pg_lock_status() AS l, pg_catalog.pg_class AS c WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()" +
+// drawn are the sequences from which the transaction has drawn: nextval takes a lock on its sequence that lasts as long as the transaction
+// (lock_and_open_sequence in src/backend/commands/sequence.c).
+const drawn = "SELECT c.oid FROM pg_catalog.pg_lock_status() AS l, pg_catalog.pg_class AS c WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()" +
 	" AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock'" +
-	" AND c.oid OPERATOR(pg_catalog.=) l.relation AND c.relkind OPERATOR(pg_catalog.=) 'S' LIMIT 1"
+	" AND c.oid OPERATOR(pg_catalog.=) l.relation AND c.relkind OPERATOR(pg_catalog.=) 'S'"
 
 func appendRecall(s *Server, dst []byte) []byte {
 	if s.recall.discarding = s.account.Free(); s.recall.discarding {
 		return wire.AppendQuery(dst, discardSequences)
 	}
 	s.recall.claim = claimNever
-	return wire.AppendQuery(dst, drawn)
+	sql := "SELECT 1 WHERE EXISTS (" + drawn + ")"
+	if s.recall.about != "" {
+		sql += " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[" + s.recall.about + "]) AS t(seq)" +
+			" WHERE t.seq IS NULL OR t.seq OPERATOR(pg_catalog.<>) ALL (ARRAY(" + drawn + ")))"
+	}
+	return wire.AppendQuery(dst, sql)
 }
+
+// currvals are the sequences that a text names to currval, as a list of SQL expressions. known: all of them are named plainly.
+func currvals(text []byte) (list string, known bool) {
+	var all []string
+	for _, m := range currvalCalls.FindAllSubmatch(text, -1) {
+		sequence := "'" + string(m[1]) + "'"
+		switch {
+		case m[2] != nil:
+			sequence = "pg_catalog.pg_get_serial_sequence('" + string(m[2]) + "','" + string(m[3]) + "')"
+		case m[1] == nil:
+			return "", false
+		}
+		all = append(all, "pg_catalog.to_regclass("+sequence+")::pg_catalog.oid")
+	}
+	return strings.Join(all, ","), text != nil
+}
+
+// currvalCalls finds each mention of currval, and its argument where that is plain. It looks at the bare bytes: what stands in a comment
+// or a string can only make it find more.
+var currvalCalls = regexp.MustCompile(`(?i)currval(?:"?\s*\(\s*(?:'([\w."]+)'|pg_get_serial_sequence\s*\(\s*'([\w."]+)'\s*,\s*'(\w+)'\s*\))\s*(?:::\s*regclass\s*)?\))?`)
 
 // recalled takes the row that tells of a sequence.
 func (s *Server) recalled([]byte) { s.recall.claim = claimOwn }

@@ -36,6 +36,8 @@ type Config struct {
 	HBA        *hba.Rules        // of hba_file; nil without one
 	Ident      *hba.Maps         // of ident_file; nil without one
 	SaltSecret Secret            // of salt_file; not set without one
+
+	exposed []string // warnings: files with passwords that every account of the machine may read
 }
 
 // Listen says where clients are accepted.

@@ -51,6 +51,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 		p.section(name, v)
 	}
 	p.loadAuth()
+	p.config.exposed = p.reader.exposed(file)
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {
 		return nil, err

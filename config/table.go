@@ -53,7 +53,7 @@ var listenSettings = []setting{
 		section: "listen", name: "addresses", restart: true,
 		field: func(c *Config) any { return &c.Listen.Addresses },
 		meaning: `Addresses for TCP connections, each host:port. ":6432" is every address of the machine, IPv4 and IPv6; ` +
-			"port 0 takes a free port and logs it.",
+			"\"0.0.0.0:6432\" is every IPv4 address only, \"[::]:6432\" every IPv6 address only. Port 0 takes a free port and logs it.",
 		why: "PgBouncer listens on no TCP address unless told. weir listens where only this machine reaches it, so that " +
 			"it works at once and no other machine can reach it.",
 	},

@@ -20,6 +20,8 @@ type (
 type reader struct {
 	folder string                      // that relative file names begin at
 	env    func(string) (string, bool) // looks up an environment variable
+	files  []string                    // that passwords were read from
+	inline bool                        // the configuration itself has one in clear
 }
 
 // secretMax is how long a password may be, in bytes. A SCRAM verifier has about 140; tokens of cloud services, used as
@@ -34,7 +36,9 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	case *[]string:
 		return readStrings(p, v)
 	case *Secret:
-		return -1, readSecret(p, v)
+		err := readSecret(p, v)
+		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
+		return -1, err
 	case fromFile:
 		return -1, r.readFile(p.to, v)
 	case fromEnv:
@@ -235,6 +239,7 @@ func (r *reader) readFile(place *Secret, v any) error {
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
+	r.files = append(r.files, name)
 	// One line end, as an editor or echo leaves it; a password may begin or end with other blanks.
 	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	return setSecret(place, line, fmt.Sprintf("names %s, whose text is", name))

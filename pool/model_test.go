@@ -76,7 +76,11 @@ func (m *model) failFirst(why Cause) {
 
 func (m *model) certain() bool {
 	retry := Instant(m.cfg.ServerLoginRetry)
-	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+retry && (m.refused || m.now >= m.since+retry)
+	fresh := retry
+	if !m.refused && len(m.dials) == 0 {
+		fresh = min(retry, Instant(2*time.Second))
+	}
+	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || m.now >= m.since+retry)
 }
 
 func (m *model) wanted() bool {
@@ -323,7 +327,11 @@ func (m *model) failed(started Instant, kind FailureKind) {
 		if m.away.n == 0 {
 			m.since = started
 		}
-		m.strike(&m.away, started, m.cfg.ServerLoginRetry)
+		most := m.cfg.ServerLoginRetry
+		if kind == Unreachable {
+			most = min(most, time.Second)
+		}
+		m.strike(&m.away, started, most)
 		m.refused = kind == Refused
 		if m.certain() {
 			m.failCertain()

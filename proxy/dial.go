@@ -125,12 +125,15 @@ func dialError(target backend.Target, err error) *relay.DialError {
 	default: // unreachable, for whatever reason
 	}
 	if lacking := failure.Lacking(); lacking != nil {
-		e.Client = pgerror.NothingToLogInWith(failure.Addr, lacking.Error())
+		e.Client, e.Clients = pgerror.NothingToLogInWith(failure.Addr, lacking.Error()), true
 		return e
 	}
-	if failure.Server != nil {
+	switch {
+	case failure.Server != nil && pgerror.IsWrongTarget(failure.Server.Code):
+		e.Client, e.Clients = pgerror.WrongTarget(failure.Addr, failure.Server.Code, failure.Server.Message), true
+	case failure.Server != nil:
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
-	} else {
+	default:
 		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
 	}
 	return e

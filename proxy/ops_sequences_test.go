@@ -115,7 +115,9 @@ func TestTransactionIsToldWhatItHasDrawn(t *testing.T) {
 	for name, ask := range map[string]func(sql string) step{
 		"simple":  func(sql string) step { return queries(sql) },
 		"unnamed": func(sql string) step { return parsesAndRuns(t, "", sql) },
-		"named":   func(sql string) step { return inOneWrite(parsesAndRuns(t, "s", sql), synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"})) },
+		"named": func(sql string) step {
+			return inOneWrite(parsesAndRuns(t, "s", sql), synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := mixed(t, d, "")

@@ -111,6 +111,10 @@ var catalogue = []chapter{
 			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
 		},
 		{
+			"WrongTarget", WrongTarget("db:5432", "3D000", `database "shpo" does not exist`),
+			"The server has no such database or role, or lets it not in. SQLSTATE and message are the server's.", "Correct the name in the connection string; for class 28 see the hint.",
+		},
+		{
 			"NothingToLogInWith", NothingToLogInWith("db:5432", `the server asks for md5, and weir has no password of user "app"`),
 			"The server asks weir for a password, or for a key, that weir does not have.", "See docs/authentication.md.",
 		},
@@ -131,7 +135,8 @@ var catalogue = []chapter{
 	{"Time limits", []entry{
 		{"IdleTransactionTimeout", IdleTransactionTimeout(time.Minute), "The client did nothing inside a transaction.", "End transactions soon; raise the setting."},
 		{"TransactionTimeout", TransactionTimeout(time.Minute), "A transaction lasted too long.", "Make it shorter; raise the setting."},
-		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
+		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and the server has cancelled it at weir's wish. The session lives on. weir's log has the user, the backend and how long it ran.", "Make it faster; raise the setting."},
+		{"QueryNotCanceled", QueryNotCanceled(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
 		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
 	}},
 	{"Use and protocol", []entry{

@@ -161,6 +161,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 		b.lane.query.Observe(time.Duration(now - b.asked))
 	}
 	b.asked, b.warned = 0, false
+	if b.cancels == 0 {
+		b.talk.Blame(nil)
+	}
 	if b.talk.Due() > 0 {
 		b.asked = now
 	}

@@ -53,7 +53,19 @@ type Dialled struct {
 type DialError struct {
 	Failure pool.Failure
 	Client  *pgerror.Error // what the clients that wait for it are told
+	Clients bool           // it is for what the client named: the server is well
 	Err     error          // for the log
+}
+
+// end is the failure as it is counted.
+func (d *DialError) end() status.DialEnd {
+	switch {
+	case d.Clients:
+		return status.DialRefused
+	case d.Failure.Kind == pool.Full:
+		return status.DialFull
+	}
+	return status.DialFailed
 }
 
 // LaneConfig describes a pool to its lane. All but LaneSettings is fixed when the lane is made.
@@ -119,7 +131,8 @@ type Lane struct {
 	known     map[*session.Set][]session.Setting // what a backend reports under each set of settings that was applied
 	dialError *DialError                         // of the last dial, nil since one succeeded
 	limited   bool                               // the last dial met a limit over pools
-	warned    int64                              // when the last failed dial was logged
+	troubled  int64                              // since when dials have failed; 0: the last one has not
+	warned    int64                              // when the last failed dial was logged; 0: none since one succeeded
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
@@ -128,6 +141,7 @@ type Lane struct {
 
 	counts   counts
 	totals   status.Totals
+	own      conversation.Codes // of errors that weir itself has sent
 	wait     status.Histogram
 	query    status.Histogram
 	transact status.Histogram

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"slices"
-	"time"
 
 	"weir/pool"
 	"weir/proxy/conversation"
@@ -10,6 +9,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // want asks the pool for a backend. True: the client has one, ready for its bytes. False: it waits, or has been failed.
@@ -50,13 +50,13 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:
-		l.backends[d.Backend].dismiss()
+		l.backends[d.Backend].dismiss(d.Why)
 	case pool.Fail:
 		l.wait.Observe(d.Waited)
-		l.totals.WaitsFailed++
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
 		// the iteration.
 		c, err := l.clients.at(uint32(d.Client)), l.waitError(d)
+		l.waitedInVain(c, d, err)
 		l.engine.loop.Later(c, func() { c.waitFailed(err) })
 	}
 }
@@ -145,7 +145,6 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	l.dialling.Observe(l.engine.since(b.born))
-	l.dialError = nil
 	b.sock, b.pid, b.askToCancel, b.addr = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
 	if err != nil {
@@ -159,6 +158,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	}
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
 	b.move(backendIdle)
+	l.dialError = nil
+	l.totals.DialsBy[status.DialOK]++
+	b.opened()
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()
 }
@@ -179,6 +181,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.config.Places.Give(l)
 	b.forget()
 	l.totals.DialsFailed++
+	l.totals.DialsBy[failure.end()]++
 	l.dialError = failure
 	l.warnDial(failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
@@ -194,16 +197,4 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return pgerror.ShuttingDown
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
-}
-
-// warnEvery bounds how often one pool logs that its server cannot be had.
-const warnEvery = int64(10 * time.Second)
-
-func (l *Lane) warnDial(failure *DialError) {
-	now := l.engine.loop.Now()
-	if l.warned != 0 && now-l.warned < warnEvery || !l.engine.mayLog() { // any name that a client thinks of has a pool
-		return
-	}
-	l.warned = now
-	l.engine.env.Log.Warn("no backend: dial failed", "pool", l.Name(), "error", failure.Err)
 }

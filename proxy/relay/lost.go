@@ -3,6 +3,8 @@ package relay
 import (
 	"errors"
 
+	"weir/pool"
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -29,8 +31,8 @@ func (b *Backend) retire() {
 	if b.talk.Tainted() {
 		b.lane.totals.Doubts[doubtAccount]++
 	}
-	if leak := b.talk.Leak(); leak != nil && b.lane.engine.mayLog() {
-		b.lane.engine.env.Log.Warn("session state was found that may have been seen by other clients; the backend is closed",
+	if leak := b.talk.Leak(); leak != nil {
+		b.lane.engine.warn("session state was found that may have been seen by other clients; the backend is closed",
 			"pool", b.lane.Name(), "backend", b.pid, "state", leak.Pins, "statement", leak.Text)
 	}
 	b.doom(nil)
@@ -43,17 +45,19 @@ func (b *Backend) doom(cause error) {
 		return
 	}
 	b.doomed = true
+	end := b.endOf(cause)
 	if cause != nil {
 		b.lane.totals.BackendsLost++
+		b.lost(end, cause, b.client)
 	}
-	b.lane.engine.loop.Condemn(b, func() { b.bury(cause) })
+	b.lane.engine.loop.Condemn(b, func() { b.bury(cause, end) })
 }
 
 // dismiss carries out the pool's wish to close an idle backend.
-func (b *Backend) dismiss() {
+func (b *Backend) dismiss(why pool.Cause) {
 	b.doomed = true
 	b.goodbye()
-	b.gone()
+	b.gone(dismissal(why))
 }
 
 // goodbye sends Terminate where the server can still understand it.
@@ -64,7 +68,7 @@ func (b *Backend) goodbye() {
 }
 
 // bury takes a doomed backend out of the pool, closes it, and tells its client.
-func (b *Backend) bury(cause error) {
+func (b *Backend) bury(cause error, end status.BackendEnd) {
 	if b.state == backendGone {
 		return
 	}
@@ -72,26 +76,30 @@ func (b *Backend) bury(cause error) {
 	if cause == nil {
 		b.goodbye()
 	}
-	copying := b.talk.Copying()
+	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
 	b.client = nil
-	b.gone()
+	b.gone(end)
 	l.pool.Lost(l.now(), b.id)
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend = nil
+		if idle { // it had been answered, and has left nothing there that is known of
+			c.wantAgain()
+			return
+		}
 		c.lostBackend(b, copying)
 	}
 }
 
 // gone closes the connection and forgets the backend.
-func (b *Backend) gone() {
+func (b *Backend) gone(end status.BackendEnd) {
 	l, e := b.lane, b.lane.engine
 	e.loop.Close(b.token)
 	b.sock.Close(&e.io)
 	e.io.Return(b.carry)
 	b.carry = nil
 	b.talk.Lose()
-	l.totals.BackendsClosed++
+	b.closed(end)
 	b.forget()
 	l.config.Places.Give(l)
 }
@@ -110,6 +118,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 	case !b.reached:
 		c.wantAgain()
 	case b.talk.Fatal() && c.state != clientSwitching: // else an errand's answers were thrown away, and the server's last words with them
+		c.because(status.ClientBackendLost)
 		c.closeFlushed() // it has the server's own words
 	case copying:
 		c.failWith(pgerror.BackendLostInCopy)

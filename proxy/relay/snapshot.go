@@ -1,9 +1,12 @@
 package relay
 
 import (
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -26,6 +29,8 @@ func (l *Lane) snapshot() status.Pool {
 	s.Prepared = status.Prepared{
 		Texts: l.talk.Statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
 	}
+	q := l.talk.Asked
+	s.Questions = status.Questions{Asked: q.Questions, Refused: q.Refused, Unasked: q.Unasked, Learnt: q.Left, Leaks: maps.Clone(q.Leaks)}
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}
@@ -38,13 +43,19 @@ func (l *Lane) snapshot() status.Pool {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
-		s.ServerError = l.dialError.Err.Error()
+		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
 	}
-	for class, n := range l.talk.Errors {
-		s.Errors = append(s.Errors, status.ErrorClass{Class: string(class[:]), Count: n})
-	}
-	sort.Slice(s.Errors, func(i, j int) bool { return s.Errors[i].Class < s.Errors[j].Class })
+	s.Errors, s.Own = errorCodes(l.talk.Errors), errorCodes(l.own)
 	return s
+}
+
+func errorCodes(codes conversation.Codes) []status.ErrorCode {
+	all := make([]status.ErrorCode, 0, len(codes))
+	for code, n := range codes {
+		all = append(all, status.ErrorCode{Code: string(code[:]), Count: n})
+	}
+	slices.SortFunc(all, func(a, b status.ErrorCode) int { return strings.Compare(a.Code, b.Code) })
+	return all
 }
 
 func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
@@ -56,6 +67,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.state != backendLeased {
 		return
 	}
+	s.OldestLease = max(s.OldestLease, l.engine.since(b.leased))
 	if b.rested != 0 {
 		s.InTx++
 	}

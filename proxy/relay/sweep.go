@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
 // sweep looks for what has taken too long. It runs about once a second, so every timeout is met up to a second late.
 func (e *Engine) sweep() {
-	e.lines = 0
+	e.lines.swept()
 	for _, l := range e.lanes {
 		l.sweepBackends()
 		l.sweepClients()
@@ -60,15 +61,21 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	switch {
 	case c.ending >= endBoundary:
 	case e.over(b.began, limits.Transaction):
+		c.timedOut(status.TransactionTimeout, limits.Transaction, e.since(b.began))
 		c.failWith(pgerror.TransactionTimeout(limits.Transaction))
 	case e.over(b.rested, limits.IdleTransaction):
+		c.timedOut(status.IdleTransactionTimeout, limits.IdleTransaction, e.since(b.rested))
 		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
+		c.timedOut(status.QueryTimeout, limits.Query, e.since(b.asked))
+		b.talk.Blame(pgerror.QueryTimeout(limits.Query))
 		b.cancel(func() {})
 	case e.over(b.asked, limits.Query+cmp.Or(l.config.CancelWaitTimeout, queryGrace)) && limits.Query > 0:
-		c.failWith(pgerror.QueryTimeout(limits.Query))
+		e.warn("timeout: server did not cancel, client disconnected", "setting", "query_timeout", "limit", limits.Query,
+			"lasted", rounded(e.since(b.asked)), "pool", l.Name(), "peer", c.peer, "app", c.app(), "backend", b.pid, "server", b.addr)
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	}
 }
 
@@ -79,6 +86,7 @@ func (l *Lane) sweepClients() {
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
 		case c.state == clientIdle && l.engine.over(c.active, c.limits.Idle):
+			c.timedOut(status.IdleClientTimeout, c.limits.Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Idle))
 		}
 	}

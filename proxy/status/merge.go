@@ -1,5 +1,7 @@
 package status
 
+import "maps"
+
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
 	p.Size += o.Size
@@ -15,16 +17,35 @@ func (p *Pool) Add(o *Pool) {
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
+	p.OldestLease = max(p.OldestLease, o.OldestLease)
+	p.ServerDown = p.ServerDown || o.ServerDown
 	if p.ServerError == "" {
 		p.ServerError = o.ServerError
 	}
 	p.Prepared.add(&o.Prepared)
+	p.Questions.add(&o.Questions)
 	p.Totals.add(&o.Totals)
 	p.Wait.add(&o.Wait)
 	p.Query.add(&o.Query)
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
+}
+
+func (q *Questions) add(o *Questions) {
+	q.Asked += o.Asked
+	q.Refused += o.Refused
+	q.Unasked += o.Unasked
+	q.Learnt += o.Learnt
+	leaks := maps.Clone(q.Leaks)
+	for kind, n := range o.Leaks {
+		if leaks == nil {
+			leaks = map[string]uint64{}
+		}
+		leaks[kind] += n
+	}
+	q.Leaks = leaks
 }
 
 func (p *Prepared) add(o *Prepared) {
@@ -49,13 +70,22 @@ func (t *Totals) add(o *Totals) {
 	t.BackendsClosed += o.BackendsClosed
 	t.BackendsLost += o.BackendsLost
 	t.ClientsServed += o.ClientsServed
+	addAll(t.DialsBy[:], o.DialsBy[:])
+	addAll(t.BackendsBy[:], o.BackendsBy[:])
+	addAll(t.ClientsBy[:], o.ClientsBy[:])
+	addAll(t.Timeouts[:], o.Timeouts[:])
 	t.WaitsFailed += o.WaitsFailed
+	t.WaitsRefused += o.WaitsRefused
 	t.Cancels += o.Cancels
-	for kind, n := range o.Doubts {
-		t.Doubts[kind] += n
-	}
+	addAll(t.Doubts[:], o.Doubts[:])
 	t.Resets += o.Resets
 	t.WeirErrors += o.WeirErrors
+}
+
+func addAll(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
 }
 
 func (h *Histogram) add(o *Histogram) {

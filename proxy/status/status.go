@@ -33,9 +33,10 @@ type Replication struct {
 	BytesIn, BytesOut uint64 // from clients, and to clients
 }
 
-// Logins counts connections before they become clients; all but Now are totals.
+// Logins counts connections before they become clients; all but the first two are totals.
 type Logins struct {
 	Now       int    // connections that are not logged in yet
+	Max       int    // how many there may be
 	Accepted  uint64 // connections taken from the listeners
 	Succeeded uint64
 	Cancels   uint64            // cancel requests taken
@@ -110,15 +111,19 @@ type Pool struct {
 	ParkedBytes int           // that wait for slow sockets or for a backend
 	Pinned      int           // backends that session state keeps with their client
 	OldestWait  time.Duration // of the client that has waited longest now
+	OldestLease time.Duration // of the backend that a client has had longest now
 	ServerError string        // why the last dial failed; empty since one succeeded
+	ServerDown  bool          // it failed, and not because the client named what is not there, nor because the server is full
 
-	Prepared Prepared
-	Totals   Totals
-	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
-	Query    Histogram // from the request's forwarding to its ReadyForQuery
-	Transact Histogram // from the lease's first request to the end of its transaction
-	Dial     Histogram // connecting and logging in
-	Errors   []ErrorClass
+	Prepared  Prepared
+	Questions Questions
+	Totals    Totals
+	Wait      Histogram   // from asking for a backend until it was leased, or the wait failed
+	Query     Histogram   // from the request's forwarding to its ReadyForQuery
+	Transact  Histogram   // from the lease's first request to the end of its transaction
+	Dial      Histogram   // connecting and logging in
+	Errors    []ErrorCode // that servers have sent
+	Own       []ErrorCode // that weir has sent to clients that were logged in
 }
 
 // Prepared is what there is of the named statements that clients share; all but the first two are totals.
@@ -133,6 +138,15 @@ type Prepared struct {
 	Forgotten uint64 // texts that are not shared any more, because the schema has changed
 }
 
+// Questions count what backends were asked about the state of their sessions, and what came of it; all are totals.
+type Questions struct {
+	Asked   uint64            // questions that were answered or refused
+	Refused uint64            // that the server refused to answer
+	Unasked uint64            // transactions with statements that are not known yet after which there was no budget to ask
+	Learnt  uint64            // statements that were found to leave state
+	Leaks   map[string]uint64 // state that was found too late, by kind
+}
+
 // Totals are a pool's counters.
 type Totals struct {
 	Transactions, Queries uint64
@@ -141,10 +155,15 @@ type Totals struct {
 	ClientBytesIn         uint64 // from clients
 	ClientBytesOut        uint64 // to clients
 	Dials, DialsFailed    uint64
+	DialsBy               [DialEnds]uint64
 	BackendsClosed        uint64
-	BackendsLost          uint64      // gone without weir's doing
+	BackendsLost          uint64 // gone without weir's doing
+	BackendsBy            [BackendEnds]uint64
+	ClientsBy             [ClientEnds]uint64
+	Timeouts              [Timeouts]uint64
 	ClientsServed         uint64      // logged in
 	WaitsFailed           uint64      // waits that ended in an error
+	WaitsRefused          uint64      // of these, for what the client named
 	Cancels               uint64      // cancel requests passed on
 	Doubts                DoubtCounts // backends closed because something impossible had happened
 	Resets                uint64      // backends whose state was reset after a client
@@ -175,8 +194,8 @@ func (c DoubtCounts) Sum() (n uint64) {
 
 func (d Doubt) String() string { return [...]string{"stream", "account", "panic"}[d] }
 
-// ErrorClass counts errors that servers sent, by the first two characters of their SQLSTATE.
-type ErrorClass struct {
-	Class string
+// ErrorCode counts errors by their SQLSTATE; "other" stands for those that are not told apart.
+type ErrorCode struct {
+	Code  string
 	Count uint64
 }

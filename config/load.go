@@ -169,6 +169,7 @@ func (p *parser) databases(table map[string]any) {
 		for _, table := range tablesOf() {
 			p.table(path, table, entry, &d)
 		}
+		d.Settings = p.sessionDefaults(path, entry)
 		p.settings(path, "databases", entry, func(s *setting) any { return s.inDatabase(&d) })
 		p.config.Databases[name] = d
 	}
@@ -199,6 +200,7 @@ func (p *parser) users(table map[string]any) {
 			continue
 		}
 		var u User
+		u.Settings = p.sessionDefaults(path, entry)
 		p.settings(path, "users", entry, func(s *setting) any { return s.inUser(&u) })
 		p.config.Users[name] = u
 	}

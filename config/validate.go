@@ -27,6 +27,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	for name, d := range c.Databases {
 		checkDatabase(name, d, report)
 	}
+	checkFunctions(c, report)
 	checkAllTLS(c, report)
 	for name := range c.Users {
 		if err := checkUserName(name); err != nil {

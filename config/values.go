@@ -105,6 +105,8 @@ func readWord(place any, text string) error {
 		*p = m
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
+	case *SessionState:
+		return readEnum(p, sessionStateNames, text)
 	case *SessionAudit:
 		return readEnum(p, sessionAuditNames, text)
 	case *ProtocolVersion:

@@ -36,11 +36,13 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		for _, table := range tablesOf() {
 			writeTable(b, name, table, c, &d)
 		}
+		d.Settings.write(b, "databases", name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]
 		fmt.Fprintf(b, "\n[users.%s]\n", quoteKey(name))
 		writeOwn(b, "users", c, func(s *setting) any { return s.inUser(&u) })
+		u.Settings.write(b, "users", name)
 	}
 	return b.Flush()
 }

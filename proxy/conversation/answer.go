@@ -45,7 +45,7 @@ func (s *Server) answer(row []byte) {
 	case rowCustomName:
 		q.names = append(q.names, name)
 	case rowSequences:
-		s.shared.recalls = s.shared.Mode != Session
+		s.shared.recalls = true
 	default:
 		q.found |= pinsOfRows[kind]
 	}

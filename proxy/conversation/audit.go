@@ -155,7 +155,7 @@ func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects)
 }
 
 func (s *Server) learns(e sqlscan.Effects) bool {
-	return s.shared.Audit != AuditOff && s.shared.Mode != Session && e&anything == 0 && !s.account.Skipping()
+	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
 }
 
 func (s *Server) runs(b *record) {
@@ -293,6 +293,7 @@ func (s *Server) learnLeaving(pins session.Pins, wide bool, names []string) {
 	a := &s.audit
 	news := len(a.suspects) == 0
 	for _, b := range a.suspects {
+		s.blames(b)
 		if b.leaveMore(pins, wide, names) {
 			s.shared.Asked.Left++
 			news = true

@@ -38,10 +38,12 @@ func (m Mode) String() string { return [...]string{"transaction", "session", "st
 // Rules are a pool's settings. They may be changed between two calls, but for Shares and from or to session mode.
 type Rules struct {
 	Mode          Mode
-	Shares        bool   // the clients' named statements, by way of Shared.Statements
-	MaxStatements int    // that a backend keeps for the clients that share them
-	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
-	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
+	Shares        bool // the clients' named statements, by way of Shared.Statements
+	MaxStatements int  // that a backend keeps for the clients that share them
+	TextsMax      int  // bytes of prepared statements that one client may have; 0: no limit
+	State         SessionState
+	Functions     *Functions // that the operator has named; nil: none
+	ResetQuery    string     // sent after each client in session mode; empty: none, unless state must be taken back
 	Audit         Audit
 }
 
@@ -52,6 +54,7 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Full       func() Full // not nil: no more backends may be pinned
 	Asked      Asked
 	Errors     Codes // of servers
 
@@ -174,6 +177,7 @@ type Server struct {
 	reshaped     bool           // a command of the transaction has changed what texts may mean
 	lost         bool           // a statement has been missed that the book says it holds
 	vacates      bool           // a statement has been sent that other sessions may be in the way of
+	redefines    bool           // a command of the transaction has changed what logins get
 	fatal        bool           // the server has announced that it ends the connection
 	lastWords    string         // with which it did so
 	blame        *pgerror.Error // why weir has had a statement cancelled
@@ -185,6 +189,8 @@ type Server struct {
 	drop         bool
 	recent       recent
 	retry        retry
+	defaults     Defaults
+	suspicion    suspicion
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -193,7 +199,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.recall.number = shared.nextNumber()
 	s.account.Reset()
-	shared.Statements.Read = readText
+	shared.Statements.Read = shared.readText
 	return s
 }
 
@@ -204,6 +210,7 @@ func (s *Server) Lease(c *Client) {
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state = retryNever
 	s.leaseSequences(c)
+	s.suspicion.by = ""
 	s.book.Lease(&c.names)
 }
 

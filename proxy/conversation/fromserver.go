@@ -263,18 +263,24 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
-		s.reshaped = true
+		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
 	if makesRoutine(tag) {
 		s.shared.customs.known = false // a function may set or ask for what no text shows
 	}
 	add, clearAll := session.Combine(effects, tag)
+	if vouched(effects, tag) {
+		add = 0
+	}
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
 	if clearAll {
 		s.discarded()
+	}
+	if add != 0 {
+		s.caught(busy)
 	}
 	s.block.command(tag, add&^s.pins)
 	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
@@ -415,6 +421,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.explain(status)
 	if status == wire.TxIdle {
 		s.recall.endClaim()
+	}
+	if status == wire.TxIdle && s.account.Settled() {
+		s.cleared()
 	}
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0

@@ -88,7 +88,7 @@ func (s *Server) forgotten() {
 
 // recallsOwn reports, for a message that asks for values of sequences, whether it can only find its client's.
 func (s *Server) recallsOwn() bool {
-	if s.shared.Mode == Session {
+	if s.shared.Mode == Session || s.ignored() {
 		return true
 	}
 	s.shared.recalls = true

@@ -90,6 +90,16 @@ func IsWrongTarget(code string) bool {
 const howToLogIn = "What weir logs in with stands in [databases] and [users]; without a file it is PGPASSWORD in weir's environment, or " +
 	"--to postgres://user:password@host. See docs/authentication.md for how weir can do without."
 
+// ConnectQueryFailed answers a client for whom weir got no backend because the connect_query failed on it.
+func ConnectQueryFailed(server, why string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnectNow,
+		Message: "connect_query failed on a new backend at " + server,
+		Detail:  "The reason: " + sentence(why),
+		Hint:    "See connect_query in weir's configuration.",
+	}
+}
+
 // NothingToLogInWith answers a client for whom weir could not log in to the server, because it has nothing that the server would
 // take. why says what is lacking.
 func NothingToLogInWith(server, why string) *Error {

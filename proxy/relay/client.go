@@ -172,12 +172,7 @@ func (l *Lane) admit(a Admission) {
 		c.failWith(pgerror.ShuttingDown)
 		return
 	}
-	if params, ok := l.expected(a.Settings); ok {
-		c.greet(a.Owed, params)
-		return
-	}
-	c.write(a.Owed)
-	c.want()
+	l.arrive(c, a.Owed)
 }
 
 // watch has the client's descriptor watched by the loop.

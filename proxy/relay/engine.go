@@ -2,6 +2,7 @@ package relay
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -29,6 +30,8 @@ type Env struct {
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
+
+	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say

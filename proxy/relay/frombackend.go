@@ -76,6 +76,9 @@ func (b *Backend) consume(p []byte) {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
+		if b.talk.Redefined() { // before the client knows: its next login is after that
+			b.redefined()
+		}
 		b.toClient(e.toClient.Bytes())
 		p = p[step.Took:]
 		if step.Resume && b.client != nil {

@@ -94,7 +94,13 @@ type LaneSettings struct {
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
-	Audit conversation.Audit
+	State          conversation.SessionState
+	MaxPinned      int           // backends that may be pinned; 0: no limit
+	PinIdleTimeout time.Duration // for a pinned backend's client between transactions; 0: none
+
+	Functions *conversation.Functions // that the operator has named; nil: none
+	Login     string                  // stands for what backends of the pool begin with: where it changes, they are replaced
+	Audit     conversation.Audit
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -103,7 +109,7 @@ type LaneSettings struct {
 // rules are the settings as conversations know them.
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
-		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery, State: s.State, Functions: s.Functions,
 		Audit: s.Audit,
 	}
 }
@@ -136,6 +142,9 @@ type Lane struct {
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
+	defaults defaults
+
+	pinned int  // backends that state of a session keeps
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 

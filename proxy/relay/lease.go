@@ -63,13 +63,30 @@ func (l *Lane) carryOut(d pool.Decision) {
 
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
-	b.move(backendLeased)
 	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
+	if b.spare { // it is being asked something, and goes on after its answer
+		b.spare = false
+		if !c.ending.decided() {
+			b.client, c.backend = c, b
+			c.move(clientSwitching)
+		}
+		return
+	}
+	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
+		return
+	}
+	b.move(backendLeased)
 	if c.ending.decided() {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
 	b.client, c.backend = c, b
+	l.join(c, b)
+}
+
+// join begins the conversation of a client and its backend.
+func (l *Lane) join(c *Client, b *Backend) {
+	b.unpinned()
 	b.talk.Lease(&c.talk)
 	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
 		c.move(clientLeased)
@@ -84,7 +101,9 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	// The client's bytes wait until that is confirmed. Sending both at once would save a round trip, but should
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
-	c.move(clientSwitching)
+	if c.state != clientSwitching {
+		c.move(clientSwitching)
+	}
 	b.start(conversation.Switch)
 }
 
@@ -161,6 +180,10 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	l.dialError = nil
 	l.totals.DialsBy[status.DialOK]++
 	b.opened()
+	if !l.defaults.found.Known && l.askingDue(askForLogin) {
+		b.spare = true
+		b.askDefaults()
+	}
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()
 }

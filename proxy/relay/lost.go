@@ -93,6 +93,7 @@ func (b *Backend) bury(cause error, end status.BackendEnd) {
 
 // gone closes the connection and forgets the backend.
 func (b *Backend) gone(end status.BackendEnd) {
+	b.unpinned()
 	l, e := b.lane, b.lane.engine
 	e.loop.Close(b.token)
 	b.sock.Close(&e.io)
@@ -109,6 +110,7 @@ func (b *Backend) forget() {
 	b.move(backendGone)
 	b.lane.counts.backends[backendGone]--
 	b.lane.backends[b.id] = nil
+	b.lane.defaultsAsked(b)
 }
 
 // lostBackend tells a client that its backend is gone. A client of whose request nothing has been sent does not hear of it.

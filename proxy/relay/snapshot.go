@@ -71,9 +71,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.rested != 0 {
 		s.InTx++
 	}
-	if b.talk.Pins() != 0 {
-		s.Pinned++
-	}
+	l.snapshotPin(s, b)
 }
 
 // describeWait says what a client waited for in vain: how many backends there are, and which client has had one for longest.
@@ -83,6 +81,7 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 		Setting: "pool_size", Value: l.config.Pool.Size, Section: l.config.SizeSection,
 		Dialing: l.counts.backends[backendDialling],
 	}
+	w.Oldest = l.longestPinned()
 	if l.limited {
 		w.Setting, w.Value, w.Section = l.config.Places.Bound(l)
 	}
@@ -91,6 +90,9 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 			continue
 		}
 		w.Leased++
+		if b.talk.Pins() != 0 {
+			w.Pinned++
+		}
 		if held := l.engine.since(b.leased); held > w.Longest {
 			w.Longest = held
 			w.Holder, _ = b.client.talk.Set.Value(applicationName)

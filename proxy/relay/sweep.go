@@ -60,6 +60,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits
 	switch {
 	case c.ending >= endBoundary:
+	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):
 		c.timedOut(status.TransactionTimeout, limits.Transaction, e.since(b.began))
 		c.failWith(pgerror.TransactionTimeout(limits.Transaction))

@@ -16,6 +16,8 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
+	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
 	p.OldestLease = max(p.OldestLease, o.OldestLease)
 	p.ServerDown = p.ServerDown || o.ServerDown
@@ -31,6 +33,18 @@ func (p *Pool) Add(o *Pool) {
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
 	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
+}
+
+// sum adds two counts by name up, and changes neither.
+func sum(a, b map[string]int) map[string]int {
+	if len(b) == 0 {
+		return a
+	}
+	all := maps.Clone(b)
+	for name, n := range a {
+		all[name] += n
+	}
+	return all
 }
 
 func (q *Questions) add(o *Questions) {

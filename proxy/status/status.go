@@ -107,13 +107,15 @@ type Pool struct {
 
 	Clients     [ClientStates]int
 	Backends    [BackendStates]int
-	InTx        int           // backends leased in a transaction that are waiting for their client
-	ParkedBytes int           // that wait for slow sockets or for a backend
-	Pinned      int           // backends that session state keeps with their client
-	OldestWait  time.Duration // of the client that has waited longest now
-	OldestLease time.Duration // of the backend that a client has had longest now
-	ServerError string        // why the last dial failed; empty since one succeeded
-	ServerDown  bool          // it failed, and not because the client named what is not there, nor because the server is full
+	InTx        int            // backends leased in a transaction that are waiting for their client
+	ParkedBytes int            // that wait for slow sockets or for a backend
+	Pinned      int            // backends that session state keeps with their client
+	Pins        []Pin          // these backends
+	PinnedBy    map[string]int // how many of them by reason; a backend may have several
+	OldestWait  time.Duration  // of the client that has waited longest now
+	OldestLease time.Duration  // of the backend that a client has had longest now
+	ServerError string         // why the last dial failed; empty since one succeeded
+	ServerDown  bool           // it failed, and not because the client named what is not there, nor because the server is full
 
 	Prepared  Prepared
 	Questions Questions
@@ -124,6 +126,17 @@ type Pool struct {
 	Dial      Histogram   // connecting and logging in
 	Errors    []ErrorCode // that servers have sent
 	Own       []ErrorCode // that weir has sent to clients that were logged in
+}
+
+// Pin is a backend that session state keeps with its client.
+type Pin struct {
+	Client      uint32 // the process ID that the client was given
+	Peer        string // its address
+	Application string // its application_name
+	Backend     uint32 // the server's process
+	Reasons     []string
+	Since       time.Time // zero if that is not known
+	Statement   string    // the first 80 bytes of the one that pinned it; empty if that is not known
 }
 
 // Prepared is what there is of the named statements that clients share; all but the first two are totals.

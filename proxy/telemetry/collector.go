@@ -97,6 +97,9 @@ func (e emitter) pool(p *status.Pool) {
 	e.value(&oldestLease, p.OldestLease.Seconds(), db, user)
 	e.value(&inTransaction, float64(p.InTx), db, user)
 	e.value(&pinned, float64(p.Pinned), db, user)
+	for reason, n := range p.PinnedBy {
+		e.value(&pinnedBy, float64(n), db, user, reason)
+	}
 	e.value(&poolSize, float64(p.Size), db, user)
 	e.value(&minPoolSize, float64(p.MinSize), db, user)
 	e.value(&reserveSize, float64(p.ReserveSize), db, user)

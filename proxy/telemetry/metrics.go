@@ -32,6 +32,7 @@ var (
 	backends       = metric{"weir_backends", gauge, pool("state"), "Backends by what they do: idle, active, dialling, cleaning (their client is gone), held (a cancel request is under way)."}
 	inTransaction  = metric{"weir_backends_idle_in_transaction", gauge, poolLabels, "Active backends whose client is inside a transaction and asks for nothing."}
 	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a temporary table, LISTEN, SQL's PREPARE, ..."}
+	pinnedBy       = metric{"weir_backends_pinned_by", gauge, pool("reason"), "Pinned backends by what pins them; one may count for several reasons. SHOW PINS names their clients."}
 	waiting        = metric{"weir_waiting_clients", gauge, poolLabels, "Clients in the queue for a backend; weir_clients has the same number as a state."}
 	oldestWait     = metric{"weir_oldest_wait_seconds", gauge, poolLabels, "How long the client at the head of the queue has waited."}
 	oldestLease    = metric{"weir_oldest_lease_seconds", gauge, poolLabels, "How long the client that has had its backend longest has had it."}
@@ -88,7 +89,7 @@ var (
 
 // families is all of them, in the order of the documentation.
 var families = []*metric{
-	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
+	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &pinnedBy, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,

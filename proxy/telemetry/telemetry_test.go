@@ -37,6 +37,7 @@ func (sample) Snapshot() status.Snapshot {
 	p.Prepared = status.Prepared{Texts: 11, OnBackends: 12, Passed: 13, Saved: 14, Repeated: 15, Closed: 16, Forgotten: 17}
 	p.Errors = []status.ErrorCode{{Code: "42P01", Count: 3}, {Code: "other", Count: 1}}
 	p.Own = []status.ErrorCode{{Code: "53300", Count: 5}}
+	p.Pinned, p.PinnedBy = 2, map[string]int{"listen": 1, "temporary object": 2}
 	p.Questions = status.Questions{Asked: 20, Refused: 1, Unasked: 2, Learnt: 3, Leaks: map[string]uint64{"setting": 4}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},

@@ -71,7 +71,7 @@ func TestFirstUseOfSequencesFindsNoValueOfOthers(t *testing.T) {
 		"call":     {encode(t, &pgproto3.FunctionCall{Function: 2559}), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := mixed(t, d, "session_audit = \"off\"")
+			w := mixed(t, d, "")
 			c := enter(t, w, d)
 			c.SendBytes(ask.send)
 			var last answer
@@ -150,7 +150,7 @@ func TestHiddenUseOfSequencesIsFound(t *testing.T) {
 			d := database(t)
 			makeSequences(t, d)
 			d.Exec(t, object.make)
-			w := mixed(t, d, "")
+			w := mixed(t, d, `session_audit = "learn"`)
 			c := enter(t, w, d)
 			if got := c.Run(object.ask); got.code() != undrawn {
 				t.Errorf("another client's value: %+v", got)
@@ -165,7 +165,7 @@ func TestHiddenUseOfSequencesIsFound(t *testing.T) {
 	t.Run("made by a client", func(t *testing.T) {
 		d := database(t)
 		makeSequences(t, d)
-		w := mixed(t, d, "")
+		w := mixed(t, d, `session_audit = "learn"`)
 		c := enter(t, w, d)
 		c.Query("CREATE FUNCTION f() RETURNS int8 LANGUAGE plpgsql AS $$BEGIN RETURN lastval(); END$$")
 		other := enter(t, w, d)
@@ -176,6 +176,30 @@ func TestHiddenUseOfSequencesIsFound(t *testing.T) {
 		other.Terminate()
 		c.Terminate()
 	})
+}
+
+func TestStatementModeRecallsNoValueOfOthers(t *testing.T) {
+	d := database(t)
+	makeSequences(t, d)
+	w := mixed(t, d, "mode = \"statement\"")
+	c, other := enter(t, w, d), enter(t, w, d)
+	if got := c.Run(recalls); got.code() != undrawn {
+		t.Errorf("another client's value: %+v", got)
+	}
+	drawn := c.Query("INSERT INTO book (title) VALUES ('a') RETURNING id")
+	if got := c.first(parsesAndRuns(t, "s", recallsS)); got != drawn {
+		t.Errorf("currval gives %s, drawn was %s", got, drawn)
+	}
+	other.Query("SELECT nextval('book_id_seq')")
+	if got := c.first(queries("SELECT 1")); got != "1" {
+		t.Error(got)
+	}
+	c.SendBytes(runs(t, "s").send)
+	if got := c.Answer(); got.code() != undrawn {
+		t.Errorf("after another client: %+v", got)
+	}
+	other.Terminate()
+	c.Terminate()
 }
 
 func TestValuesOfSequencesEndWithTheirBackend(t *testing.T) {
@@ -204,7 +228,7 @@ func TestRecalledValuesAreAsDirectly(t *testing.T) {
 	through, control := database(t), database(t)
 	makeSequences(t, through)
 	makeSequences(t, control)
-	w := start(t, through, "[pool]\npool_size = 2")
+	w := start(t, through, "[pool]\npool_size = 2\nsession_audit = \"learn\"")
 	const clients = 3
 	var own, weirs [clients]*wireClient
 	for i := range clients {

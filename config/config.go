@@ -31,6 +31,9 @@ type Config struct {
 	Timeouts  Timeouts
 	Log       Log
 	Loops     Loops
+	Reload    Reload
+
+	Files []string // those that it was read from
 
 	// What the files that [auth] names have. Treat them as the rest: they never change.
 	Accounts   map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
@@ -47,6 +50,7 @@ type Listen struct {
 	UnixSocketDir  string   // empty: no unix socket
 	UnixSocketMode FileMode
 	Backlog        int
+	ReusePort      bool
 	TCPKeepalive   bool
 	TCPKeepidle    Duration // 0: the system's
 	TCPKeepintvl   Duration // 0: the system's
@@ -129,6 +133,7 @@ type Timeouts struct {
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
 	CancelWaitTimeout      Duration
+	ShutdownGrace          Duration
 	DrainTimeout           Duration // 0: idle clients are sent away at once
 }
 
@@ -141,6 +146,11 @@ type Log struct {
 // Loops says how many event loops there are.
 type Loops struct {
 	Count int // 0: weir chooses
+}
+
+// Reload says when the configuration is read anew, beside when weir is told to.
+type Reload struct {
+	Watch bool // when a file has changed
 }
 
 // Default returns what holds when nothing is said: no database, no user, and clients must authenticate.

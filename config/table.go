@@ -37,6 +37,7 @@ var sections = []section{
 		"so each takes effect up to a second late."},
 	{"log", "What is logged, on standard error."},
 	{"loops", "The event loops that carry the traffic."},
+	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
 // settings is the table. The order within a section is that of the file.
@@ -78,6 +79,13 @@ var listenSettings = []setting{
 		meaning: "How many connections may wait to be accepted. The kernel takes no more than net.core.somaxconn " +
 			"(4096 on Linux since 5.4); beyond that a client's connect is retried after a second.",
 		why: "PgBouncer's 128 overflows when a thousand clients reconnect at once, as they do after a restart.",
+	},
+	{
+		section: "listen", name: "reuse_port", restart: true,
+		field: func(c *Config) any { return &c.Listen.ReusePort },
+		meaning: "Lets another weir of the same account listen at the same addresses beside this one, that of [http] included, if it wants that, " +
+			"too (SO_REUSEPORT): the next one can be started before this one is told to stop. The kernel gives a new client to one of the two. " +
+			"Without it, too, a weir that has been told to stop leaves its addresses to the next one, on Linux.",
 	},
 	{
 		section: "listen", name: "tcp_keepalive", restart: true,
@@ -376,7 +384,7 @@ var otherSettings = []setting{
 			`"error" for what an operator must act on.`,
 	},
 	{
-		section: "log", name: "format",
+		section: "log", name: "format", restart: true,
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,
 	},
@@ -385,5 +393,11 @@ var otherSettings = []setting{
 		field: func(c *Config) any { return &c.Loops.Count },
 		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, " +
 			"more on larger machines.",
+	},
+	{
+		section: "reload", name: "watch",
+		field: func(c *Config) any { return &c.Reload.Watch },
+		meaning: "Looks once a second at the configuration file and the files that it names, and reads all of them anew when one has changed and " +
+			"they have stayed as they are for a second. Otherwise that is done on SIGHUP only. Certificates are looked at in any case.",
 	},
 }

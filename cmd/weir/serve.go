@@ -22,7 +22,8 @@ type serveCmd struct {
 	LogLevel string   `placeholder:"LEVEL" help:"debug, info, warn or error. Replaces the level in the file."`
 }
 
-// Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once.
+// Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once. SIGHUP has the configuration read
+// anew.
 func (c *serveCmd) Run(s streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has ended does not end weir
 	conf, err := c.load(s)
@@ -32,13 +33,15 @@ func (c *serveCmd) Run(s streams) error {
 		}
 		return err
 	}
-	logger, lines := logline.New(s.err, logline.Options{Level: conf.Log.Level, JSON: conf.Log.Format == config.FormatJSON})
+	level := new(slog.LevelVar)
+	level.Set(conf.Log.Level)
+	logger, lines := logline.New(s.err, logline.Options{Level: level, JSON: conf.Log.Format == config.FormatJSON})
 	defer lines.Close(lastLinesWait)
 	for _, w := range conf.Warnings() {
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = proxy.EnoughDescriptors(); err == nil {
-		err = serve(conf, logger)
+		err = serve(conf, logger, proxy.Options{Level: level, Load: func() (*config.Config, error) { return c.load(s) }})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
@@ -61,26 +64,36 @@ func refuseAsJSON(s streams, err error) error {
 const lastLinesWait = time.Second
 
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger) error {
-	signals := make(chan os.Signal, 2)
+func serve(conf *config.Config, logger *slog.Logger, options proxy.Options) error {
+	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	signal.Ignore(syscall.SIGHUP) // reserved for a reload of the configuration
+	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	p, err := proxy.Start(context.Background(), conf, logger)
+	defer signal.Stop(hangUps)
+	supervisor := supervise(&options)
+	p, err := proxy.Start(context.Background(), conf, logger, options)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-signals:
-		p.Drain()
-	case <-p.Stopped():
+	go supervisor.watch(p)
+	go func() { // so that a signal that stops does not wait for a reload
+		for {
+			select {
+			case <-hangUps:
+				_ = p.Reload() // the log says why not
+			case <-p.Stopped():
+				return
+			}
+		}
+	}()
+	for stop := p.Drain; ; stop = p.Stop {
+		select {
+		case <-signals:
+			stop()
+		case <-p.Stopped():
+			return nil
+		}
 	}
-	select {
-	case <-signals:
-		p.Stop()
-	case <-p.Stopped():
-	}
-	return nil
 }
 
 // load makes the Config of the file or the environment, and of the flags.

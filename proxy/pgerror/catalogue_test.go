@@ -141,6 +141,8 @@ var catalogue = []chapter{
 			"Run the transaction again.",
 		},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
+		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
+		{"DatabaseChanged", DatabaseChanged("shop"), "A reload of the configuration has changed as whom weir logs in for the database. Clients are told when they are in no transaction.", "Connect again."},
 		{"Canceled", Canceled, "The statement was cancelled while it waited for a backend.", "Nothing: the client asked for it."},
 	}},
 	{"Time limits", []entry{

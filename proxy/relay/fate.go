@@ -51,6 +51,9 @@ func (b *Backend) follow() bool {
 		b.client.failWith(pgerror.StatementModeTransaction)
 	case conversation.Stays:
 		b.notePins()
+		if c := b.client; c != nil && c.lane.farewell != nil && c.dispensable() {
+			c.failWith(c.lane.farewell)
+		}
 	}
 	return false
 }
@@ -75,6 +78,10 @@ func (b *Backend) detach() {
 	c.move(clientIdle)
 	if c.ending == endAnswered {
 		c.part()
+		return
+	}
+	if l := c.lane; l.farewell != nil {
+		c.failWith(l.farewell)
 		return
 	}
 	c.readOn()

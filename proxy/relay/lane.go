@@ -72,9 +72,9 @@ func (d *DialError) end() status.DialEnd {
 type LaneConfig struct {
 	LaneSettings
 
-	Database, User string
-	Number         uint64 // pools are numbered as they are opened
-	Seed           uint64 // for the pool's jitter
+	Database string
+	Number   uint64 // pools are numbered as they are opened
+	Seed     uint64 // for the pool's jitter
 
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
@@ -86,6 +86,7 @@ type LaneConfig struct {
 
 // LaneSettings is what Reconfigure may change.
 type LaneSettings struct {
+	User          string // as whom its backends log in
 	Mode          Mode
 	Pool          pool.Config
 	SizeSection   string // of the configuration, where pool_size is set; for hints
@@ -144,7 +145,10 @@ type Lane struct {
 
 	defaults defaults
 
-	pinned int  // backends that state of a session keeps
+	pinned   int            // backends that state of a session keeps
+	closed   bool           // no client is admitted any more, save those that were announced before
+	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
+
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 
@@ -185,7 +189,7 @@ func (l *Lane) Open() {
 // Loop is the loop on which the lane lives. Any goroutine.
 func (l *Lane) Loop() *eventloop.Loop { return l.engine.loop }
 
-// Name is how messages call the pool: database/user. Any goroutine.
+// Name is how messages call the pool: database/user.
 func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
 
 // Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.

@@ -3,6 +3,8 @@ package relay
 import (
 	"slices"
 	"time"
+
+	"weir/proxy/pgerror"
 )
 
 // The life of a lane: NewLane and Open begin it; Reconfigure changes its settings; Close lets its clients go on and admits no more.
@@ -22,16 +24,30 @@ const (
 // Reconfigure gives the lane other settings. Backends and clients stay; what is under way goes on as it began. A lane cannot begin or
 // cease to share prepared statements, nor go from or to session mode: see Reconfigurable. Any goroutine.
 func (l *Lane) Reconfigure(s LaneSettings) {
+	l.engine.loop.Post(func() { l.configure(s) })
+}
+
+func (l *Lane) configure(s LaneSettings) {
+	if l.closed {
+		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
+	}
+	renew := s.Login != l.config.Login
+	l.config.LaneSettings = s
+	l.talk.Reconfigure(s.rules())
+	l.boundPins()
+	l.pool.Configure(l.now(), s.Pool)
+	l.decided()
+	if renew {
+		l.renew()
+	}
+}
+
+// Renew has clients served by backends that are dialled from now on: those there are lead to another server than Dial does. Each goes as
+// soon as it is free. Any goroutine.
+func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
-		renew := s.Login != l.config.Login
-		l.config.LaneSettings = s
-		l.talk.Reconfigure(s.rules())
-		l.boundPins()
-		l.pool.Configure(l.now(), s.Pool)
-		l.decided()
-		if renew {
-			l.renew()
-		}
+		l.talk.Renew()
+		l.renew()
 	})
 }
 
@@ -43,12 +59,30 @@ func (s LaneSettings) Reconfigurable(to LaneSettings) bool {
 // Close has the lane end with its last client. No client may be admitted that has not been announced to the lane's owner before.
 // Any goroutine.
 func (l *Lane) Close() {
+	l.engine.loop.Post(l.close)
+}
+
+func (l *Lane) close() {
+	l.closed = true
+	l.configure(l.config.LaneSettings)
+}
+
+// Dismiss is Close that does not wait for the clients: each gets err as soon as it is in no transaction. Any goroutine.
+func (l *Lane) Dismiss(err *pgerror.Error) {
 	l.engine.loop.Post(func() {
-		s := &l.config.LaneSettings
-		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
-		l.pool.Configure(l.now(), s.Pool)
-		l.decided()
+		l.close()
+		l.dismiss(err)
 	})
+}
+
+// dismiss sends away the clients that are in no transaction. The others go when theirs has ended: see Backend.follow.
+func (l *Lane) dismiss(err *pgerror.Error) {
+	l.farewell = err
+	for _, c := range l.clients.items {
+		if c != nil && c.dispensable() {
+			c.failWith(err)
+		}
+	}
 }
 
 // Vacate closes the idle backends of pools that have no client, now and for as long as PostgreSQL waits for them to go. Any goroutine.

@@ -87,6 +87,9 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	q := &s.question
 	a := q.asked
 	s.shared.Asked.Questions++
+	if a.functions {
+		s.shared.lookedThrough()
+	}
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken

@@ -35,6 +35,8 @@ type asked struct {
 	settings []string // by name, with any all the custom ones that are known
 	any      bool
 	read     session.Pins // what reading has suspected
+
+	functions bool // what the database's functions do
 }
 
 // askable are the pins that a server can be asked about. It cannot say whether setseed was called, and LOAD leaves code behind.
@@ -200,6 +202,7 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	part(a.pins&session.SQLPrepare != 0, partStatements)
 	part(a.pins&session.TempObject != 0, partTemporary)
 	functions := a.any && s.shared.namesDue()
+	s.question.asked.functions = functions
 	part(functions, partNames)
 	part(functions && !s.shared.recalls, partSequences)
 	return sql

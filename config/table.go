@@ -249,6 +249,21 @@ var poolSettings = []setting{
 		why: "PgBouncer has nothing like it: what a function sets in the session, the next client has.",
 	},
 	{
+		section: "pool", name: "listen_lost_channel", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ListenLostChannel },
+		override: func(o *Override) any { return &o.ListenLostChannel },
+		meaning: "In transaction and statement mode one connection listens for all clients of a pool that have said LISTEN. When it was " +
+			"lost and has been made again, these clients get a notice that they may have missed notifications, and, if a channel is " +
+			`named here, a notification on it, whether they listen to that channel or not. Few programs look at notices. With "" there is only the notice.`,
+	},
+	{
+		section: "pool", name: "max_notification_bytes", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxNotificationBytes },
+		override: func(o *Override) any { return &o.MaxNotificationBytes },
+		meaning: "How many bytes of notifications may wait in weir's memory for a client that listens and does not read its connection, in " +
+			"transaction and statement mode. A client that has more is closed with an error that names this setting (53400). 0B: no limit.",
+	},
+	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
 		override: func(o *Override) any { return &o.MaxProtocol },

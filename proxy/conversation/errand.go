@@ -28,13 +28,14 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
-	OutcomeApplied                 // it is in its client's settings
-	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
-	OutcomeAnswered                // nothing is in doubt any more: ask Fate
-	OutcomeAsked                   // it is known what state its session is in: ask Fate
-	OutcomeBroken                  // nobody can say what state the backend is in
-	OutcomeTold                    // a question of the pool's has been answered
+	OutcomeClean     Outcome = iota // the backend has been cleaned, so far: ask Cleaning
+	OutcomeApplied                  // it is in its client's settings
+	OutcomeRefused                  // the server has refused the client's settings; Refused says why. The backend is as it was
+	OutcomeAnswered                 // nothing is in doubt any more: ask Fate
+	OutcomeAsked                    // it is known what state its session is in: ask Fate
+	OutcomeListening                // an errand about listening is over: ask Fate
+	OutcomeBroken                   // nobody can say what state the backend is in
+	OutcomeTold                     // a question of the pool's has been answered
 )
 
 // The errands.
@@ -177,7 +178,18 @@ func rolledBack(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.account.Reset()
 	s.portals.end()
 	s.settleScope()
+	s.ended()
 	return OutcomeClean
+}
+
+// ended forgets what the transaction has set, now that it is rolled back, so that no other client is taken for the one that has set it.
+// What lasts of it (COMMIT AND CHAIN) is no client's any more.
+func (s *Server) ended() {
+	s.follow.command([]byte("ROLLBACK"))
+	if len(s.follow.done) > 0 || s.follow.unsure {
+		s.pins |= session.SettingChanged
+	}
+	s.follow, s.block = follow{}, block{}
 }
 
 // discardAll is the only command that takes back all that a client can have changed (manual, "DISCARD").

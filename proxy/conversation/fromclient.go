@@ -148,6 +148,10 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedBytes
 	}
 	c.toSync = false
+	if c.Sub != nil && s.mustTakeOn(c, f, m) {
+		c.hold = HoldListen
+		return NeedAnswer
+	}
 	if c.hold = s.holds(m); c.hold != HoldNone {
 		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)
@@ -279,6 +283,9 @@ func (s *Server) sets(text []byte, e sqlscan.Effects) {
 // settings reads which settings a text sets: those that can be followed, or those that have to be asked for.
 func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.SettingUse, asks []string) {
 	const sets = sqlscan.Set | sqlscan.Reset
+	if e&anything != 0 {
+		s.shared.addSpoken(text)
+	}
 	switch {
 	case e&(sets|sqlscan.SetConfig) == 0 || !s.follows():
 	case e&sqlscan.SetConfig == 0:
@@ -299,6 +306,7 @@ func (s *Server) enter(e entry) {
 		e.at = s.account.Asked()
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
+		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
 		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}
 }

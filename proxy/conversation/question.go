@@ -68,7 +68,7 @@ func (s *Server) doubtSettings(names []string) {
 	q := &s.question
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
-	if len(names) == 0 || len(q.settings)+len(names) > askedNamesMax {
+	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
 		q.any, q.unnamed = true, true
 		return
 	}
@@ -88,7 +88,8 @@ func (s *Server) questioned() bool {
 		return false
 	}
 	audits := s.audits()
-	return audits || s.doubtful() != 0
+	doubtful := s.doubtful()
+	return audits || doubtful != 0 && !(doubtful == session.Listen && s.mayHandOver()) // which asks for the channels themselves
 }
 
 // unquestioned is for a backend that is as after its login.
@@ -110,7 +111,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	a.read = a.pins
 	if a.any {
 		a.pins = askable
-		a.settings = s.shared.unlisted()
+		a.settings = s.unlisted()
 	} else {
 		a.settings = q.settings
 	}

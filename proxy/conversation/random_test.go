@@ -37,6 +37,7 @@ func newWorld(rnd *rand.Rand) *world {
 	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{},
 		recalled: map[string]*[2][]string{}}
 	w.shared.recalls = true // the first use of a pool may be refused
+	w.shared.Marker = ""    // there is no listener connection: LISTEN pins
 	w.deliver = func(to string, p []byte) {
 		if v := w.models[to]; v != nil {
 			v.in = append(v.in, p...)

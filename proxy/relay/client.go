@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weir/pool"
-	"weir/proxy/cancelkey"
 	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
@@ -217,7 +216,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 // appendKey appends the client's cancel key.
 func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
-	pid, _ := cancelkey.Pack(e.index, c.slot)
+	pid := c.pid()
 	if c.longKey {
 		long := e.env.Secrets.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])

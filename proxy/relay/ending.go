@@ -168,6 +168,7 @@ func (c *Client) leave() {
 			b.stopWork()
 		}
 	}
+	l.listener.forget(c)
 	if c.ending == endNow {
 		c.close()
 		return
@@ -213,6 +214,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
+	l.listener.forget(c)
 	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)

@@ -196,6 +196,9 @@ func (c *Client) consume(p []byte) {
 		case conversation.NeedBytes:
 		}
 		c.keep(p)
+		if c.talk.Hold() == conversation.HoldListen {
+			e.loop.Later(c.backend, c.backend.reconsider)
+		}
 		return
 	}
 }
@@ -207,6 +210,9 @@ func (c *Client) forward(p []byte) bool {
 		return !b.doomed
 	}
 	b.begin()
+	if b.talk.Notifies() {
+		b.notifier.mark()
+	}
 	return b.send(p)
 }
 

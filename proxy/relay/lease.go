@@ -80,6 +80,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
+	b.notifier.lease(c.pid(), b.leased)
 	b.client, c.backend = c, b
 	l.join(c, b)
 }
@@ -172,6 +173,8 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	l.addr = d.Addr
+	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}

@@ -43,8 +43,10 @@ func (l *Lane) sweepBackends() {
 		switch {
 		case b == nil || b.doomed:
 		case b.until != 0 && now > b.until:
-			if b.state == backendSettling && b.cancels == 0 && l.engine.since(b.until) < cancelGrace {
-				b.cancel(func() {})
+			if b.state == backendSettling && l.engine.since(b.until) < cancelGrace {
+				if b.cancels == 0 {
+					b.cancel(func() {})
+				}
 				continue
 			}
 			b.doom(errTooLong)

@@ -136,6 +136,11 @@ var catalogue = []chapter{
 		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
+		{
+			"SequencesMixed", SequencesMixed,
+			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
+			"Run the transaction again.",
+		},
 		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},

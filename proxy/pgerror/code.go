@@ -34,6 +34,8 @@ const (
 	CodeTooManyConnections = "53300"
 	// CodeConfigurationLimit is configuration_limit_exceeded.
 	CodeConfigurationLimit = "53400"
+	// CodeNotInPrerequisiteState: what PostgreSQL answers for currval and lastval in a session that has drawn no value.
+	CodeNotInPrerequisiteState = "55000"
 	// CodeQueryCanceled: a statement, or a login, was ended on request or because its time was up.
 	CodeQueryCanceled = "57014"
 	// CodeAdminShutdown: weir ends the connection on its operator's behalf. Poolers in applications reconnect on it.

@@ -93,13 +93,13 @@ func (l *Lane) join(c *Client, b *Backend) {
 		c.move(clientLeased)
 		return
 	}
-	if b.talk.Set() == c.talk.Set {
+	if b.talk.Fits() {
 		c.move(clientLeased)
 		c.tell(b.talk.Params())
 		c.proceed()
 		return
 	}
-	// The client's bytes wait until the settings are confirmed. Sending both at once would save a round trip, but should
+	// The client's bytes wait until that is confirmed. Sending both at once would save a round trip, but should
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
 	if c.state != clientSwitching {

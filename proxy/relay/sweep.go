@@ -125,6 +125,9 @@ func (e *Engine) sweepClosing() {
 	e.closing = kept
 }
 
+// lookAfter is for how long a query lasts before that.
+const lookAfter = time.Second
+
 // lookEvery is how often a client that has sent its FIN amid a query is told something, to find out whether it is still there.
 const lookEvery = 10 * time.Second
 
@@ -136,7 +139,7 @@ func (b *Backend) lookForPeer(c *Client) {
 	if c.other != peerEnded || c.polite || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
 		return
 	}
-	if b.looked != 0 && e.since(b.looked) < lookEvery {
+	if e.since(b.asked) < lookAfter || b.looked != 0 && e.since(b.looked) < lookEvery {
 		return
 	}
 	b.looked = e.loop.Now()

@@ -79,6 +79,15 @@ func (p *parser) loadAuth() {
 	}
 }
 
+// Complete reads the files that [auth] names into a Config that was made otherwise than by Load or Parse, and checks all of it. where
+// gives the place of a setting, as Problem has it. The error is Problems.
+func (c *Config) Complete(where func(path []string) string) error {
+	p := &parser{config: c, layout: &layout{}, where: where}
+	p.loadAuth()
+	validate(c, p.problem)
+	return p.problems.err()
+}
+
 // inFile reports problems of a file that a setting names: among those of the configuration they stand at the setting.
 func (p *parser) inFile(setting string) func(where, format string, args ...any) {
 	offset := p.layout.key([]string{"auth", setting})

@@ -30,6 +30,11 @@ type Config struct {
 	Timeouts  Timeouts
 	Log       Log
 	Loops     Loops
+	Process   Process
+
+	// PgBouncer is set where a file of PgBouncer's is served as it is: clients and the log are then told what PgBouncer tells them. No
+	// setting of weir.toml says so.
+	PgBouncer bool
 
 	// What the files that [auth] names have. Treat them as the rest: they never change.
 	Accounts   map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
@@ -40,15 +45,17 @@ type Config struct {
 
 // Listen says where clients are accepted.
 type Listen struct {
-	Addresses      []string // host:port; an empty host is every address, port 0 any free port
-	UnixSocketDir  string   // empty: no unix socket
-	UnixSocketMode FileMode
-	Backlog        int
-	TCPKeepalive   bool
-	TCPKeepidle    Duration // 0: the system's
-	TCPKeepintvl   Duration // 0: the system's
-	TCPKeepcnt     int      // 0: the system's
-	TCPUserTimeout Duration // 0: the system's
+	Addresses       []string // host:port; an empty host is every address, port 0 any free port
+	UnixSocketDir   string   // empty: no unix socket
+	UnixSocketMode  FileMode
+	UnixSocketGroup string // a name or a number; empty: that of the process
+	UnixSocketPort  int    // in the socket's name; 0: see SocketPort
+	Backlog         int
+	TCPKeepalive    bool
+	TCPKeepidle     Duration // 0: the system's
+	TCPKeepintvl    Duration // 0: the system's
+	TCPKeepcnt      int      // 0: the system's
+	TCPUserTimeout  Duration // 0: the system's
 }
 
 // HTTP says where metrics, health and profiles are served.
@@ -120,6 +127,18 @@ type Timeouts struct {
 type Log struct {
 	Level  slog.Level // one of slog's four
 	Format LogFormat
+
+	Stderr         bool
+	File           Path // empty: none
+	Syslog         bool
+	SyslogFacility string // one of syslogFacilities
+	SyslogIdent    string
+}
+
+// Process says what weir does to its own process when it starts.
+type Process struct {
+	User    string // to change to, when started as root; empty: none
+	PIDFile Path   // empty: none
 }
 
 // Loops says how many event loops there are.
@@ -168,7 +187,7 @@ func Default() *Config {
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: FormatText},
+		Log: Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
 	}
 }
 
@@ -189,9 +208,9 @@ func (c *Config) Database(name string) (Database, bool) {
 	return d, ok
 }
 
-// UnixSocketPort is the number in the unix socket's name, .s.PGSQL.PORT: the port of the first address that has one,
-// or 6432.
-func (l Listen) UnixSocketPort() int {
+// SocketPort is the number in the unix socket's name, .s.PGSQL.PORT, where UnixSocketPort is 0: the port of the first address that
+// has one, or 6432.
+func (l Listen) SocketPort() int {
 	for _, a := range l.Addresses {
 		if _, port, err := splitAddress(a); err == nil && port != "0" {
 			n, _ := strconv.Atoi(port) // checked by splitAddress

@@ -33,8 +33,9 @@ var sections = []section{
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
 		"query_timeout, transaction_timeout, idle_transaction_timeout, client_idle_timeout and drain_timeout are checked once a second, " +
 		"so each takes effect up to a second late."},
-	{"log", "What is logged, on standard error."},
+	{"log", "What is logged, and where."},
 	{"loops", "The event loops that carry the traffic."},
+	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
 }
 
 // settings is the table. The order within a section is that of the file.
@@ -69,6 +70,16 @@ var listenSettings = []setting{
 		section: "listen", name: "unix_socket_mode", restart: true,
 		field:   func(c *Config) any { return &c.Listen.UnixSocketMode },
 		meaning: "Permission bits of the unix socket, octal, in quotes. Connecting needs the right to write.",
+	},
+	{
+		section: "listen", name: "unix_socket_group", restart: true,
+		field:   func(c *Config) any { return &c.Listen.UnixSocketGroup },
+		meaning: `The group of the unix socket, a name or a number. "": that of the process.`,
+	},
+	{
+		section: "listen", name: "unix_socket_port", unit: "port", max: 65535, restart: true,
+		field:   func(c *Config) any { return &c.Listen.UnixSocketPort },
+		meaning: "The number in the unix socket's name. 0: the port of the first of addresses, or 6432.",
 	},
 	{
 		section: "listen", name: "backlog", unit: "connections", min: 1, max: backlogMax, restart: true,
@@ -318,6 +329,44 @@ var otherSettings = []setting{
 		section: "log", name: "format",
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,
+	},
+	{
+		section: "log", name: "stderr", restart: true,
+		field:   func(c *Config) any { return &c.Log.Stderr },
+		meaning: "Logs on standard error.",
+	},
+	{
+		section: "log", name: "file", alias: "logfile", restart: true,
+		field: func(c *Config) any { return &c.Log.File },
+		meaning: "A file that the log is appended to. It is opened anew on SIGHUP, so that it can be moved away before. A file that cannot be " +
+			`opened keeps weir from starting; one that cannot be opened anew leaves the former in use. "": none.`,
+	},
+	{
+		section: "log", name: "syslog", restart: true,
+		field:   func(c *Config) any { return &c.Log.Syslog },
+		meaning: "Logs to the machine's syslog as well.",
+	},
+	{
+		section: "log", name: "syslog_facility", restart: true,
+		field:   func(c *Config) any { return &c.Log.SyslogFacility },
+		meaning: `The facility of lines in syslog: "daemon", "user", "auth", "authpriv" or "local0" to "local7".`,
+	},
+	{
+		section: "log", name: "syslog_ident", restart: true,
+		field:   func(c *Config) any { return &c.Log.SyslogIdent },
+		meaning: "The name of the program in syslog.",
+	},
+	{
+		section: "process", name: "user", restart: true,
+		field: func(c *Config) any { return &c.Process.User },
+		meaning: "The account that weir changes to when it was started as root, before it opens anything but its configuration. " +
+			`"": none. Any other account can only stay what it is: then this must be its name.`,
+	},
+	{
+		section: "process", name: "pidfile", restart: true,
+		field: func(c *Config) any { return &c.Process.PIDFile },
+		meaning: "A file for the number of weir's process, removed at the end. If it is there and names a process that lives, weir does not " +
+			`start. "": none.`,
 	},
 	{
 		section: "loops", name: "count", unit: "loops", max: loopsMax, restart: true,

@@ -14,7 +14,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os/user"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -183,7 +185,11 @@ func (p *Proxy) listen(ctx context.Context) error {
 	if c.UnixSocketDir == "" {
 		return nil
 	}
-	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), c.Backlog)
+	group, err := groupID(c.UnixSocketGroup)
+	if err != nil {
+		return fmt.Errorf("unix_socket_group: %w", err)
+	}
+	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), group, c.Backlog)
 	if err != nil {
 		return fmt.Errorf("listen in %s: %w", c.UnixSocketDir, err)
 	}
@@ -191,15 +197,33 @@ func (p *Proxy) listen(ctx context.Context) error {
 	return nil
 }
 
+// groupID looks a group up by its name or number; -1 is none.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(id), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
+}
+
 // unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also
 // where the system chose it.
 func (p *Proxy) unixPort() int {
+	if port := p.current.Load().config.Listen.UnixSocketPort; port != 0 {
+		return port
+	}
 	for _, l := range p.listeners {
 		if a, ok := l.Addr().(*net.TCPAddr); ok {
 			return a.Port
 		}
 	}
-	return p.current.Load().config.Listen.UnixSocketPort()
+	return p.current.Load().config.Listen.SocketPort()
 }
 
 // Addresses are where weir listens, with the ports that the system chose.

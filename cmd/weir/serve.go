@@ -6,11 +6,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"weir/config"
 	"weir/proxy"
-	"weir/proxy/logline"
 )
 
 type serveCmd struct {
@@ -31,12 +29,28 @@ func (c *serveCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	logger, lines := logline.New(s.err, logline.Options{Level: conf.Log.Level, JSON: conf.Log.Format == config.FormatJSON})
-	defer lines.Close(lastLinesWait)
+	return serveConfig(conf, s)
+}
+
+// serveConfig is Run with what was read.
+func serveConfig(conf *config.Config, s streams) error {
+	if err := becomeUser(conf.Process.User); err != nil {
+		return err
+	}
+	removePIDFile, err := writePIDFile(conf.Process.PIDFile)
+	if err != nil {
+		return err
+	}
+	defer removePIDFile()
+	logger, outputs, err := openLogs(conf.Log, s.err)
+	if err != nil {
+		return err
+	}
+	defer outputs.close()
 	for _, w := range conf.Warnings() {
 		logger.Warn("configuration", "warning", w)
 	}
-	err = serve(conf, logger)
+	err = serve(conf, logger, outputs)
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
 		return errLogged
@@ -44,18 +58,18 @@ func (c *serveCmd) Run(s streams) error {
 	return err
 }
 
-// lastLinesWait is how long the end waits for a reader of the log that is slow.
-const lastLinesWait = time.Second
-
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger) error {
+func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	signal.Ignore(syscall.SIGHUP) // reserved for a reload of the configuration
 	defer signal.Stop(signals)
+	defer reopenOnHangup(logger, outputs)()
 	p, err := proxy.Start(context.Background(), conf, logger)
 	if err != nil {
 		return err
+	}
+	if conf.PgBouncer {
+		defer stopOnQuit(p)()
 	}
 	select {
 	case <-signals:
@@ -68,6 +82,38 @@ func serve(conf *config.Config, logger *slog.Logger) error {
 	case <-p.Stopped():
 	}
 	return nil
+}
+
+// reopenOnHangup opens the log's file anew on SIGHUP, until the function is called.
+func reopenOnHangup(logger *slog.Logger, outputs *logOutputs) (end func()) {
+	return onSignal(syscall.SIGHUP, func() {
+		if err := outputs.reopen(); err != nil {
+			logger.Error("the log's file cannot be opened anew; the former stays in use", "error", err)
+		}
+	})
+}
+
+// stopOnQuit ends weir at once on SIGQUIT, as PgBouncer does.
+func stopOnQuit(p *proxy.Proxy) (end func()) { return onSignal(syscall.SIGQUIT, p.Stop) }
+
+// onSignal calls do for each signal that comes, until the function is called.
+func onSignal(s os.Signal, do func()) (end func()) {
+	signals, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, s)
+	go func() {
+		for {
+			select {
+			case <-signals:
+				do()
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(over)
+	}
 }
 
 // load makes the Config of the file or the environment, and of the flags.

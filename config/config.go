@@ -31,6 +31,7 @@ type Config struct {
 	Log       Log
 	Loops     Loops
 	Process   Process
+	Clients   Clients
 
 	// PgBouncer is set where a file of PgBouncer's is served as it is: clients and the log are then told what PgBouncer tells them. No
 	// setting of weir.toml says so.
@@ -135,6 +136,14 @@ type Log struct {
 	SyslogIdent    string
 }
 
+// Clients says what clients may say, and are told.
+type Clients struct {
+	IgnoreStartupParameters []string
+	ApplicationNameAddHost  bool
+	LoginNotice             string   // empty: none
+	QueryWaitNotify         Duration // 0: never
+}
+
 // Process says what weir does to its own process when it starts.
 type Process struct {
 	User    string // to change to, when started as root; empty: none
@@ -187,6 +196,7 @@ func Default() *Config {
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
+		Clients: Clients{QueryWaitNotify: 5 * second},
 		Log: Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
 	}
 }

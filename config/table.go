@@ -28,6 +28,7 @@ var sections = []section{
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
 		"in every database. Users without a section may log in, too: those of auth_file, those that auth_query finds, and with " +
 		"type \"trust\" in [auth] all users."},
+	{"clients", "What clients may say when they log in, and what they are told beside the server's answers."},
 	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
 		"0 is no limit where 0 may be written."},
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
@@ -319,6 +320,28 @@ var limitSettings = []setting{
 }
 
 var otherSettings = []setting{
+	{
+		section: "clients", name: "ignore_startup_parameters",
+		field: func(c *Config) any { return &c.Clients.IgnoreStartupParameters },
+		meaning: "Startup parameters that are accepted and have no effect, also those in options, in any letter case. weir sets all others " +
+			"on the server: these are for parameters that the server does not know, or that clients are not to choose.",
+	},
+	{
+		section: "clients", name: "application_name_add_host",
+		field: func(c *Config) any { return &c.Clients.ApplicationNameAddHost },
+		meaning: "Adds the client's address to the application_name that it logs in with: NAME - HOST:PORT, and app - HOST:PORT where it gives no " +
+			"name. Each client then has settings of its own, which costs a SET whenever a backend changes hands.",
+	},
+	{
+		section: "clients", name: "login_notify_message",
+		field:   func(c *Config) any { return &c.Clients.LoginNotice },
+		meaning: `A NOTICE that each client gets when it has logged in. "": none.`,
+	},
+	{
+		section: "clients", name: "query_wait_notify",
+		field: func(c *Config) any { return &c.Clients.QueryWaitNotify },
+		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
+	},
 	{
 		section: "log", name: "level",
 		field: func(c *Config) any { return &c.Log.Level },

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
 	"weir/proxy/session"
+	"weir/proxy/wire"
 )
 
 // accounts finds what is stored for users: in the configuration, or in the databases where auth_query finds them. Its methods may be
@@ -153,13 +155,39 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 			_, ok := c.Database(database)
 			return ok
 		},
-		Admit: func(user, database string) *pgerror.Error { return p.clients.admit(user, database) },
+		Ignored: lowered(c.Clients.IgnoreStartupParameters),
+		AddHost: c.Clients.ApplicationNameAddHost,
+		Notice:  loginNotice(c.Clients.LoginNotice),
+		Admit: func(user, database string) *pgerror.Error {
+			if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
+				return pgerror.NoUserOfItsOwn(database)
+			}
+			return p.clients.admit(user, database)
+		},
+		PgBouncer: c.PgBouncer,
+		KnownOnly: c.PgBouncer && c.Auth.Type != config.AuthAny,
 	}
+}
+
+// lowered makes a set of names that are compared without regard to letter case.
+func lowered(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+func loginNotice(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return wire.AppendNotice(nil, pgerror.CodeSuccess, text)
 }
 
 func methodOf(t config.AuthType) login.Method {
 	switch t {
-	case config.AuthTrust:
+	case config.AuthTrust, config.AuthAny:
 		return login.MethodTrust
 	case config.AuthPassword:
 		return login.MethodPassword

@@ -18,7 +18,8 @@ import (
 const lastLinesWait = time.Second
 
 // openLogs opens all that [log] names. The logger writes to all of them; close is for the end.
-func openLogs(c config.Log, stderr io.Writer) (logger *slog.Logger, outputs *logOutputs, err error) {
+func openLogs(conf *config.Config, stderr io.Writer) (logger *slog.Logger, outputs *logOutputs, err error) {
+	c := conf.Log
 	outputs = &logOutputs{path: string(c.File)}
 	if c.Stderr {
 		outputs.writers = append(outputs.writers, stderr)
@@ -35,7 +36,7 @@ func openLogs(c config.Log, stderr io.Writer) (logger *slog.Logger, outputs *log
 		}
 		outputs.writers = append(outputs.writers, syslogWriter{w})
 	}
-	logger, outputs.lines = logline.New(outputs, logline.Options{Level: c.Level, JSON: c.Format == config.FormatJSON})
+	logger, outputs.lines = logline.New(outputs, logline.Options{Level: c.Level, JSON: c.Format == config.FormatJSON, PgBouncer: conf.PgBouncer})
 	return logger, outputs, nil
 }
 

@@ -42,7 +42,7 @@ func serveConfig(conf *config.Config, s streams) error {
 		return err
 	}
 	defer removePIDFile()
-	logger, outputs, err := openLogs(conf.Log, s.err)
+	logger, outputs, err := openLogs(conf, s.err)
 	if err != nil {
 		return err
 	}

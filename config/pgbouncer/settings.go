@@ -41,7 +41,7 @@ const (
 // settings are all keys of [pgbouncer], in the order of PgBouncer's SHOW CONFIG.
 var settings = []setting{
 	{name: "admin_users", lacks: lacksConsole},
-	{name: "application_name_add_host", standard: "0", kind: kindInt, lacks: "the server sees the application_name that the client says"},
+	{name: "application_name_add_host", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Clients.ApplicationNameAddHost = v.on() }},
 	{name: "auth_dbname", unset: true, apply: func(t *translation, v value) {
 		if v.text == reserved {
 			t.fail(v.line, "cannot use the reserved %q database as an auth_dbname", reserved)
@@ -79,7 +79,7 @@ var settings = []setting{
 	{name: "dns_nxdomain_ttl", standard: "15", kind: kindSeconds, lacks: lacksResolver},
 	{name: "dns_zone_check_period", standard: "0", kind: kindSeconds, lacks: lacksResolver},
 	{name: "idle_transaction_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.IdleTransactionTimeout })},
-	{name: "ignore_startup_parameters", lacks: "weir accepts every startup parameter and lets it follow its client, so none needs to be ignored"},
+	{name: "ignore_startup_parameters", apply: func(t *translation, v value) { t.conf.Clients.IgnoreStartupParameters = list(v.text) }},
 	{name: "job_name", standard: "pgbouncer", fixed: true},
 	{name: "listen_addr", fixed: true, apply: func(t *translation, v value) { t.addresses = list(v.text) }},
 	{name: "listen_backlog", standard: "128", kind: kindInt, fixed: true, apply: func(t *translation, v value) {
@@ -93,7 +93,7 @@ var settings = []setting{
 	{name: "log_pooler_errors", standard: "1", kind: kindInt},
 	{name: "log_stats", standard: "1", kind: kindInt},
 	{name: "logfile", apply: func(t *translation, v value) { t.conf.Log.File = t.path(v.text) }},
-	{name: "login_notify_message", lacks: "clients get no notice when they log in"},
+	{name: "login_notify_message", apply: func(t *translation, v value) { t.conf.Clients.LoginNotice = v.text }},
 	{name: "max_client_conn", standard: "100", kind: kindInt, apply: func(t *translation, v value) { t.conf.Limits.MaxClientConn = max(1, min(v.number, clientsMax)) }},
 	{name: "max_db_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBClientConnections }, clientsMax)},
 	{name: "max_db_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBConnections }, backendsMax)},
@@ -108,7 +108,9 @@ var settings = []setting{
 	{name: "pool_mode", standard: "session", kind: kindEnum, words: modeWords, apply: func(t *translation, v value) { t.conf.Pool.Mode = modes[v.number] }},
 	{name: "pool_idle_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.PoolIdleTimeout })},
 	{name: "query_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.QueryTimeout })},
-	{name: "query_wait_notify", standard: "5", kind: kindInt},
+	{name: "query_wait_notify", standard: "5", kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Clients.QueryWaitNotify = seconds(float64(max(0, v.number)))
+	}},
 	{name: "query_wait_timeout", standard: "120", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.QueryWaitTimeout })},
 	{name: "reserve_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.ReservePoolSize }, backendsMax)},
 	{name: "reserve_pool_timeout", standard: "5", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Pool.ReservePoolTimeout })},

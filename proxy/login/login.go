@@ -85,6 +85,16 @@ type Options struct {
 	// NamesDatabase tells whether the configuration has a database of exactly that name, which may be longer than PostgreSQL's
 	// names can be: it is an alias. nil knows none.
 	NamesDatabase func(database string) bool
+	// Ignored are the startup parameters that have no effect, in lower case.
+	Ignored map[string]bool
+	// AddHost adds the client's address to its application_name.
+	AddHost bool
+	// Notice is a NoticeResponse, or nothing, that each client gets once it has logged in.
+	Notice []byte
+	// KnownOnly has MethodTrust refuse users that Lookup does not know, as PgBouncer does.
+	KnownOnly bool
+	// PgBouncer has errors told in PgBouncer's words.
+	PgBouncer bool
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,
@@ -117,6 +127,7 @@ type attempt struct {
 	account Account    // that it has proved to be its own
 	keys    scram.Keys // that its proof gave away
 
+	sasl     bool // it was asked for SCRAM
 	admitted bool // Admit said yes
 }
 
@@ -211,7 +222,7 @@ func (a *attempt) run() (Result, *Failure) {
 	if a.over() {
 		return Result{}, a.interrupted()
 	}
-	a.out = wire.AppendAuthenticationOk(a.out)
+	a.out = append(wire.AppendAuthenticationOk(a.out), a.opt.Notice...)
 	return Result{
 		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
 		Minor: a.minor, From: a.from(),

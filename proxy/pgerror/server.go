@@ -5,17 +5,19 @@ import "strings"
 // BackendLost ends the client whose backend broke while it owed answers or was in a transaction.
 var BackendLost = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly",
-	Detail:  "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
-	Hint:    "Connect again; repeat the transaction only if that is safe.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly",
+	Detail:    "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
+	Hint:      "Connect again; repeat the transaction only if that is safe.",
 }
 
 // BackendLostInCopy is BackendLost while a COPY was under way.
 var BackendLostInCopy = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly during COPY",
-	Detail:  "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
-	Hint:    "Connect again and repeat the COPY.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly during COPY",
+	Detail:    "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
+	Hint:      "Connect again and repeat the COPY.",
 }
 
 // InDoubt ends a client whose backend answered what weir does not expect: rather one lost connection than an answer that
@@ -44,8 +46,9 @@ var Canceled = &Error{
 func Unreachable(server, cause string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeCannotConnect,
-		Message: "could not connect to the server at " + server,
-		Detail:  "The last attempt said: " + sentence(cause),
+		pgbouncer: "server login has been failing, cached error: connect failed (server_login_retry)",
+		Message:   "could not connect to the server at " + server,
+		Detail:    "The last attempt said: " + sentence(cause),
 	}
 }
 
@@ -54,6 +57,7 @@ func Unreachable(server, cause string) *Error {
 func ServerRefused(server, code, text string) *Error {
 	e := &Error{
 		Severity: SeverityFatal, Code: code,
+		pgbouncer: text, pgbouncerCode: code,
 		Message: "the server at " + server + " refused weir's login",
 		Detail:  "The server said: " + sentence(text),
 	}

@@ -68,6 +68,7 @@ type Backend struct {
 	asked  int64 // when the oldest unanswered request was sent; 0 while nothing is due
 	began  int64 // when the present transaction's first request was sent; 0 outside
 	rested int64 // when it was last settled in a transaction; 0 otherwise
+	kept   int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
 	until  int64 // when its errand or settling must be over; 0 otherwise
 	looked int64 // when it was last found out whether the client, which has sent its FIN, is there
 }

@@ -75,6 +75,7 @@ type Client struct {
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
 	ahead    bool  // carry is what the login had read ahead
+	noticed  bool  // the present wait has been told
 	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8 // backends on which its settings were refused in a row
 	talk     conversation.Client
@@ -82,6 +83,7 @@ type Client struct {
 	backend  *Backend
 	lastWord *pgerror.Error // what it is told at its end, when it sends no more
 	carry    []byte         // what was read and not yet judged or forwarded
+	born     int64          // when it had logged in
 	active   int64          // when its state or its ending last changed
 }
 
@@ -94,6 +96,7 @@ func (c *Client) move(to clientState) {
 	counts[c.state]--
 	counts[to]++
 	c.state = to
+	c.noticed = false
 	c.active = c.lane.engine.loop.Now()
 }
 
@@ -109,6 +112,8 @@ type Limits struct {
 	Transaction     time.Duration // from a transaction's first request to its end
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
+	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 
 // Admission is a client that has just logged in.
@@ -145,7 +150,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		lane: l, limits: a.Limits, born: e.loop.Now(), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)

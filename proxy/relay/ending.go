@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -58,6 +59,10 @@ func (c *Client) failWith(err *pgerror.Error) {
 		return
 	}
 	c.lane.totals.WeirErrors++
+	if c.limits.PgBouncer {
+		err = err.InPgBouncersWords()
+		c.logClosing(err.Message)
+	}
 	io := &c.lane.engine.io
 	p := wire.AppendErrorResponse(io.Borrow(512), err)
 	if c.talk.Outlet().Inside() && c.backend != nil {
@@ -72,6 +77,13 @@ func (c *Client) failWith(err *pgerror.Error) {
 		c.closeFlushed()
 	}
 	io.Return(p)
+}
+
+// logClosing tells the log in PgBouncer's words why a client is disconnected.
+func (c *Client) logClosing(reason string) {
+	if e := c.lane.engine; e.mayLog() {
+		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.since(c.born)/time.Second), "peer", c.peer, "pool", c.lane.Name())
+	}
 }
 
 // say sends the client a message of weir's own, as soon as no other is under way.

@@ -169,9 +169,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 			b.lane.totals.Transactions++
 			b.lane.transact.Observe(time.Duration(now - b.began))
 		}
-		b.began, b.rested = 0, 0
+		b.began, b.rested, b.kept = 0, 0, now
 		if b.asked != 0 {
-			b.began = now
+			b.began, b.kept = now, 0
 		}
 		return
 	}

@@ -22,9 +22,9 @@ type reader struct {
 	env    func(string) (string, bool) // looks up an environment variable
 }
 
-// secretMax is how long a password may be, in bytes. A SCRAM verifier has about 140; tokens of cloud services, used as
-// passwords, have up to about 2,000.
-const secretMax = 2048
+// secretMax is how long a password may be, in bytes: as long as a client's message with one, PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL's
+// src/include/libpq/auth.h. Tokens of cloud services, used as passwords, have thousands.
+const secretMax = 65535
 
 // read stores the TOML value v in the place that a row of the table points to. The error is the rest of a sentence
 // that begins with the setting's name; it never repeats a secret. element is the number of an array's element that

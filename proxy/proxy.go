@@ -71,7 +71,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 	}
 	p := &Proxy{
 		log: log, started: time.Now(),
-		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)},
+		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), PgBouncer: c.PgBouncer},
 		stopped: make(chan struct{}),
 	}
 	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))

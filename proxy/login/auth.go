@@ -182,6 +182,9 @@ func (a *attempt) askedForMD5(c credentials) bool {
 	case formSCRAM:
 		return false
 	case formNone:
+		if a.opt.PgBouncer { // it asks all others so
+			return true
+		}
 	}
 	return a.opt.Verifiers.shape(a.user).md5
 }

@@ -29,6 +29,8 @@ type Env struct {
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
+	// PgBouncer has backends' logins logged in PgBouncer's words, too.
+	PgBouncer bool
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say

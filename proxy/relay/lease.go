@@ -154,6 +154,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	if e := l.engine; e.env.PgBouncer && e.mayLog() {
+		e.env.Log.Info("new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
+	}
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
@@ -205,5 +208,8 @@ func (l *Lane) warnDial(failure *DialError) {
 		return
 	}
 	l.warned = now
+	if l.engine.env.PgBouncer && failure.Client != nil {
+		l.engine.env.Log.Warn("server login failed: FATAL "+failure.Client.InPgBouncersWords().Message, "pool", l.Name())
+	}
 	l.engine.env.Log.Warn("no backend: dial failed", "pool", l.Name(), "error", failure.Err)
 }

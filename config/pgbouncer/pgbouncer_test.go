@@ -274,3 +274,16 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
+
+// docs/moving-from-pgbouncer.md says of each setting without a meaning why it has none.
+func TestDocsNameWhatHasNoEquivalent(t *testing.T) {
+	text, err := os.ReadFile("../../docs/moving-from-pgbouncer.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings {
+		if s.apply == nil && !strings.Contains(string(text), "`"+s.name+"`") {
+			t.Errorf("%s is not on the page", s.name)
+		}
+	}
+}

@@ -30,6 +30,8 @@ type Auth struct {
 	IdentFile Path     // pg_ident.conf; its maps are Config.Ident
 	SaltFile  Path     // its text is Config.SaltSecret
 
+	SCRAMIterations int // for users whose password is stored in clear text
+
 	// Users that neither [users] nor AuthFile knows are looked up in a database, where AuthUser is set.
 	AuthUser          string
 	AuthQuery         string   // $1 is the user's name; gives the name and what is stored as its password

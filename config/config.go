@@ -76,6 +76,7 @@ type Pool struct {
 	MaxPrepared        int             // statements that a backend keeps for the clients that share them; 0: they are not shared
 	MaxPreparedBytes   Size            // that one client's prepared statements may take; 0: no limit
 	ServerResetQuery   string          // session mode only; empty: none
+	ServerRoundRobin   bool            // the backend that has been idle longest is used next
 	MaxProtocol        ProtocolVersion // that servers are asked for
 }
 
@@ -169,7 +170,7 @@ func Default() *Config {
 			TCPUserTimeout: 300 * second,
 		},
 		HTTP:      HTTP{Address: "127.0.0.1:9127"},
-		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second},
+		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second, SCRAMIterations: 4096},
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{
@@ -197,7 +198,7 @@ func Default() *Config {
 			DrainTimeout:         30 * second,
 		},
 		Clients: Clients{QueryWaitNotify: 5 * second},
-		Log: Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
+		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
 	}
 }
 

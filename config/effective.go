@@ -82,6 +82,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
 			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			ServerRoundRobin:   c.Pool.ServerRoundRobin,
 			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),

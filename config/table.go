@@ -9,8 +9,10 @@ const (
 	preparedMax = 1_000_000
 	backlogMax  = 65535 // far above any net.core.somaxconn
 	loopsMax    = 256
-	secondsMax  = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
-	probesMax   = 127   // MAX_TCP_KEEPCNT, there
+	// iterationsMax is a quarter of a second of a processor.
+	iterationsMax = 1_000_000
+	secondsMax    = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
+	probesMax     = 127   // MAX_TCP_KEEPCNT, there
 )
 
 // sections in the order of the file.
@@ -207,6 +209,12 @@ var poolSettings = []setting{
 			"seen change the session.",
 	},
 	{
+		section: "pool", name: "server_round_robin",
+		field: func(c *Config) any { return &c.Pool.ServerRoundRobin },
+		meaning: "Gives clients the backend that has been idle longest, so that all are used alike, and not the one that was used last and fits the " +
+			"client best. For servers behind a balancer. None is idle for long enough to be closed then, and settings are applied more often.",
+	},
+	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
 		override: func(o *Override) any { return &o.MaxProtocol },
@@ -339,7 +347,7 @@ var otherSettings = []setting{
 	},
 	{
 		section: "clients", name: "query_wait_notify",
-		field: func(c *Config) any { return &c.Clients.QueryWaitNotify },
+		field:   func(c *Config) any { return &c.Clients.QueryWaitNotify },
 		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
 	},
 	{

@@ -27,6 +27,12 @@ var authSettings = []setting{
 			"together, and change when one of them does. See docs/authentication.md.",
 	},
 	{
+		section: "auth", name: "scram_iterations", unit: "iterations", min: 1, max: iterationsMax,
+		field: func(c *Config) any { return &c.Auth.SCRAMIterations },
+		meaning: "How often users whose password is stored in clear text have to hash it for scram-sha-256. The verifiers of others say it " +
+			"themselves. More make a stolen exchange harder to guess from, and each client's login slower.",
+	},
+	{
 		section: "auth", name: "hba_file", alias: "auth_hba_file",
 		field: func(c *Config) any { return &c.Auth.HBAFile },
 		meaning: `Rules in the format of PostgreSQL's pg_hba.conf, for type "hba": which users may log in from where, and how they prove who ` +

@@ -213,7 +213,7 @@ func (g *generation) verifiers() *login.Verifiers {
 		known = nil
 	}
 	if material := g.config.SaltMaterial(); material.IsSet() {
-		return login.NewVerifiers([]byte(material.Reveal()), known...)
+		return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
 	}
-	return login.NewVerifiers(nil, known...)
+	return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, nil, known...)
 }

@@ -220,3 +220,31 @@ func TestUnixSocketHasTheGroupAndPortOfTheConfiguration(t *testing.T) {
 		t.Errorf("got %v, %v", info, err)
 	}
 }
+
+// Clients whose password is stored in clear text hash it as often as is configured, and strangers see the same number.
+func TestSCRAMIterationsAreThoseOfTheConfiguration(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[auth]\ntype = \"scram-sha-256\"\nscram_iterations = 7777\n[users.someone]\npassword = \"secret\"")
+	for _, user := range []string{"someone", "stranger"} {
+		c := newClient(t, dialRaw(t, w.Addr))
+		c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": user, "database": d.Name}})
+		c.Receive()
+		c.Send(&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("n,,n=,r=abcdefgh")})
+		if m, ok := c.Receive().(*pgproto3.AuthenticationSASLContinue); !ok || !strings.HasSuffix(string(m.Data), ",i=7777") {
+			t.Errorf("%s: got %v", user, m)
+		}
+	}
+}
+
+func TestRoundRobinUsesAllBackendsAlike(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2\nmin_pool_size = 2\nserver_round_robin = true")
+	first, second := enter(t, w, d), enter(t, w, d)
+	first.Query("BEGIN")
+	second.Query("BEGIN")
+	first.Query("COMMIT")
+	second.Query("COMMIT")
+	if a, b := first.Query(pidQuery), first.Query(pidQuery); a == b {
+		t.Errorf("%s served twice in a row", a)
+	}
+}

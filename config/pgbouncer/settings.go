@@ -116,7 +116,7 @@ var settings = []setting{
 	{name: "reserve_pool_timeout", standard: "5", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Pool.ReservePoolTimeout })},
 	{name: "resolv_conf", fixed: true, lacks: lacksResolver},
 	{name: "sbuf_loopcnt", standard: "5", kind: kindInt},
-	{name: "scram_iterations", standard: "4096", kind: kindInt, lacks: "passwords in clear text are asked for with 4096 iterations"},
+	{name: "scram_iterations", standard: "4096", kind: kindInt, apply: func(t *translation, v value) { t.conf.Auth.SCRAMIterations = max(1, min(v.number, clientsMax)) }},
 	{name: "server_check_delay", standard: "30", kind: kindSeconds},
 	{name: "server_check_query", standard: "<empty>", apply: func(t *translation, v value) {
 		if v.text != "" && v.text != "<empty>" {
@@ -130,7 +130,7 @@ var settings = []setting{
 	{name: "server_login_retry", standard: "15", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ServerLoginRetry })},
 	{name: "server_reset_query", standard: "DISCARD ALL", apply: func(t *translation, v value) { t.conf.Pool.ServerResetQuery = v.text }},
 	{name: "server_reset_query_always", standard: "0", kind: kindInt, lacks: "server_reset_query is run in session mode only; in the other modes weir sets back what the last client has changed"},
-	{name: "server_round_robin", standard: "0", kind: kindInt, lacks: "the backend that was used last is used next"},
+	{name: "server_round_robin", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerRoundRobin = v.on() }},
 	{name: "server_tls13_ciphers", unset: true, lacks: lacksCiphers},
 	{name: "server_tls_ca_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CAFile = t.path(v.text) }},
 	{name: "server_tls_cert_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CertFile = t.path(v.text) }},

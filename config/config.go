@@ -73,8 +73,9 @@ type Pool struct {
 	ReservePoolSize    int
 	ReservePoolTimeout Duration // 0: the reserve is never used
 	MaxDials           int
-	MaxPrepared        int             // statements that a backend keeps for the clients that share them; 0: they are not shared
-	MaxPreparedBytes   Size            // that one client's prepared statements may take; 0: no limit
+	MaxPrepared        int  // statements that a backend keeps for the clients that share them; 0: they are not shared
+	MaxPreparedBytes   Size // that one client's prepared statements may take; 0: no limit
+	SessionAudit       SessionAudit
 	ServerResetQuery   string          // session mode only; empty: none
 	ServerRoundRobin   bool            // the backend that has been idle longest is used next
 	MaxProtocol        ProtocolVersion // that servers are asked for

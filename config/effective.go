@@ -12,6 +12,7 @@ type Override struct {
 	MaxPrepared        *int
 	MaxPreparedBytes   *Size
 	ServerResetQuery   *string
+	SessionAudit       *SessionAudit
 	MaxProtocol        *ProtocolVersion
 
 	MaxDBConnections         *int
@@ -83,6 +84,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
 			ServerRoundRobin:   c.Pool.ServerRoundRobin,
+			SessionAudit:       first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),

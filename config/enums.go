@@ -18,6 +18,22 @@ var poolModeNames = []string{ModeTransaction: "transaction", ModeSession: "sessi
 
 func (m PoolMode) String() string { return nameOf(poolModeNames, int(m)) }
 
+// SessionAudit says after which statements a backend is asked what state its session is in.
+type SessionAudit uint8
+
+const (
+	// AuditLearn asks after the first runs of each statement, after those that were found to leave state, and now and then.
+	AuditLearn SessionAudit = iota
+	// AuditAlways asks after each transaction.
+	AuditAlways
+	// AuditOff asks only where the text of a statement says that it may leave state.
+	AuditOff
+)
+
+var sessionAuditNames = []string{AuditLearn: "learn", AuditAlways: "always", AuditOff: "off"}
+
+func (a SessionAudit) String() string { return nameOf(sessionAuditNames, int(a)) }
+
 // ProtocolVersion is a version of PostgreSQL's protocol.
 type ProtocolVersion uint8
 

@@ -215,6 +215,17 @@ var poolSettings = []setting{
 			"client best. For servers behind a balancer. None is idle for long enough to be closed then, and settings are applied more often.",
 	},
 	{
+		section: "pool", name: "session_audit", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.SessionAudit },
+		override: func(o *Override) any { return &o.SessionAudit },
+		meaning: `After which statements weir asks a backend what state its session is in before another client gets it, where the text ` +
+			`says nothing: functions, views and triggers may change settings, take locks and so on, too. "learn": after the first runs of each ` +
+			`statement, after those that were found to leave state, and now and then, which takes at most one percent of the backends' time. ` +
+			`"always": after each transaction, which takes a server about two milliseconds each time. "off": never. What a text itself says is ` +
+			"followed in any case. Session mode needs none of it.",
+		why: "PgBouncer has nothing like it: what a function sets in the session, the next client has.",
+	},
+	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
 		override: func(o *Override) any { return &o.MaxProtocol },

@@ -102,6 +102,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"11s"`, `"12s"`, `"13s"`
 	case *string:
 		return `"one"`, `"two"`, `"three"`
+	case *SessionAudit:
+		return `"always"`, `"off"`, "" // no user has one
 	case *PoolMode:
 		return `"statement"`, `"session"`, `"transaction"`
 	case *ProtocolVersion:

@@ -101,6 +101,8 @@ func readWord(place any, text string) error {
 		*p = m
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
+	case *SessionAudit:
+		return readEnum(p, sessionAuditNames, text)
 	case *ProtocolVersion:
 		return readEnum(p, protocolVersionNames, text)
 	case *AuthType:

@@ -10,6 +10,7 @@ import (
 	"weir/config"
 	"weir/pool"
 	"weir/proxy/certs"
+	"weir/proxy/conversation"
 	"weir/proxy/login"
 	"weir/proxy/relay"
 )
@@ -82,6 +83,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
+		Audit:             relayAudit(s.SessionAudit),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
 }
@@ -94,6 +96,17 @@ func relayMode(m config.PoolMode) relay.Mode {
 		return relay.Statement
 	default:
 		return relay.Transaction
+	}
+}
+
+func relayAudit(a config.SessionAudit) conversation.Audit {
+	switch a {
+	case config.AuditAlways:
+		return conversation.AuditAlways
+	case config.AuditOff:
+		return conversation.AuditOff
+	default:
+		return conversation.AuditLearn
 	}
 }
 

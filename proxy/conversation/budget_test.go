@@ -67,7 +67,7 @@ type pair struct {
 
 func newPair() *pair {
 	p := &pair{}
-	p.shared = newRig(Rules{Shares: true, MaxStatements: 10}).shared
+	p.shared = newRig(Rules{Shares: true, MaxStatements: 10, Audit: AuditLearn}).shared
 	p.server = NewServer(&p.shared, rigParams)
 	p.client.Told = rigParams
 	return p
@@ -92,15 +92,36 @@ func (p *pair) answer(bytes []byte) bool {
 			return false
 		}
 		bytes = bytes[step.Took:]
-		if step.Event == EventReady && p.server.Fate() == Leaves {
-			p.server.Part()
-			p.leased = false
-			if p.server.Cleaning() != CleanNothing {
-				return false
-			}
+		if step.Event == EventReady && !p.settle() {
+			return false
 		}
 	}
 	return true
+}
+
+// settle does what becomes of the backend, and has it answer what weir asks.
+func (p *pair) settle() bool {
+	fate := p.server.Fate()
+	if fate == Questioned {
+		p.errand(Ask)
+		fate = p.server.Fate()
+	}
+	if fate != Leaves {
+		return true
+	}
+	p.server.Part()
+	p.leased = false
+	if p.server.Cleaning() == CleanReset {
+		p.errand(Reset)
+	}
+	return p.server.Cleaning() == CleanNothing
+}
+
+func (p *pair) errand(e *Errand) {
+	p.server.Start(e, nil)
+	for p.server.Errand() != nil {
+		p.server.FromServer(wire.AppendReadyForQuery(nil, wire.TxIdle), &p.toClient)
+	}
 }
 
 // round plays a habit once, with bytes that are made anew in the same space: what comes from a socket may be changed.
@@ -115,6 +136,9 @@ func (p *pair) round(requests, answers [][]byte, space []byte) bool {
 
 func (h *habit) begin(t testing.TB) (p *pair, requests, answers [][]byte, messages int) {
 	p = newPair()
+	if h.name == "Rebound" {
+		p.shared.Audit = AuditOff // after a question the server would have to be given the unnamed statement again
+	}
 	if h.once != "" {
 		request, _ := encode(t, h.once, clientMessage)
 		if !p.ask(request) || !p.answer(append(frame(wire.ServerParseComplete, ""), frame(wire.ServerReadyForQuery, "I")...)) {
@@ -148,6 +172,9 @@ func TestMessagesCostNoAllocations(t *testing.T) {
 			p, requests, answers, _ := h.begin(t)
 			space := make([]byte, 0, 4096)
 			ok := true
+			for range cleanEnough {
+				ok = ok && p.round(requests, answers, space)
+			}
 			if n := testing.AllocsPerRun(200, func() { ok = ok && p.round(requests, answers, space) }); n != 0 {
 				t.Errorf("%v allocations a round", n)
 			}

@@ -41,6 +41,7 @@ type Rules struct {
 	MaxStatements int    // that a backend keeps for the clients that share them
 	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
 	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
+	Audit         Audit
 }
 
 // Shared is what the conversations of one pool have in common. Loop only.
@@ -50,11 +51,14 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Asked      Asked
 	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
 	privates uint64 // scopes that were given to one client alone
+	records  records
+	customs  customs
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -114,7 +118,9 @@ func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
 
 // NewClient is a client that has logged in with these settings, a reference to which it takes over.
 func NewClient(login *session.Set, table *session.Table) Client {
-	return Client{Login: login, Set: table.Retain(login)}
+	c := Client{Login: login, Set: table.Retain(login)}
+	c.shown(table)
+	return c
 }
 
 // Leave gives up what the client has. The conversation must be over.
@@ -133,23 +139,30 @@ type Server struct {
 	shared *Shared
 	client *Client // nil while no client has it
 
-	account exchange.Exchange
-	book    prepared.Book
-	ledger  ledger
-	portals portals
-	pins    session.Pins // why it must stay with its client
-	block   block
-	follow  follow
-	mode    sqlscan.Mode // how it reads text
+	account  exchange.Exchange
+	book     prepared.Book
+	ledger   ledger
+	portals  portals
+	pins     session.Pins // why it must stay with its client, or may have to
+	worn     bool         // something has been done to its process that only its end undoes
+	leak     *Leak
+	block    block
+	follow   follow
+	question question
+	audit    audit
+	mode     sqlscan.Mode // how it reads text
 
-	set     *session.Set      // the settings that are applied
-	params  []session.Setting // what it last reported; shared, replaced when a value changes
-	changed bool              // params has values that others do not know of
-	scope   scope
+	set      *session.Set      // the settings that are applied
+	login    []session.Setting // what it reported at its login, or what has become of that
+	params   []session.Setting // what it last reported; shared, replaced when a value changes
+	changed  bool              // params has values that others do not know of
+	reported bool              // one of them has changed while a client had the backend
+	scope    scope
 
 	errand       *Errand
 	awaited      int     // ReadyForQuerys of the errand that have not come yet
 	refused      []byte  // the error that it met; nil while it goes well
+	row          []byte  // the body of a DataRow that it was answered with
 	probing      bool    // a probe is under way
 	reshaped     bool    // a command of the transaction has changed what texts may mean
 	lost         bool    // a statement has been missed that the book says it holds
@@ -168,7 +181,7 @@ type Server struct {
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
-	s := Server{shared: shared, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
+	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.account.Reset()
 	shared.Statements.Read = readText
 	return s
@@ -177,6 +190,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 // Lease gives the backend to a client.
 func (s *Server) Lease(c *Client) {
 	s.client = c
+	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own = false, false, syncNone
 	s.retry.state = retryNever
 	s.book.Lease(&c.names)
@@ -286,6 +300,7 @@ func (s *Server) report(name, value string) {
 			s.params[i].Value = value
 		}
 		s.changed = true
+		s.reported = s.reported || s.client != nil && s.errand == nil
 		s.mode = scanMode(s.params)
 	}
 	if s.client != nil && (s.errand == nil || s.errand.Tells) {

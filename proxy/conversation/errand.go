@@ -32,16 +32,17 @@ const (
 	OutcomeApplied                 // it is in its client's settings
 	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
 	OutcomeAnswered                // nothing is in doubt any more: ask Fate
+	OutcomeAsked                   // it is known what state its session is in: ask Fate
 	OutcomeBroken                  // nobody can say what state the backend is in
 )
 
 // The errands.
 var (
 	// Switch applies the settings of the client that waits for it.
-	Switch = &Errand{Name: "switch", text: appendSwitch, onEnd: switched}
+	Switch = &Errand{Name: "switch", text: appendSwitch, onRow: (*Server).switchedTo, onEnd: switched}
 	// Restore does so for a client whose DISCARD ALL has taken them back. In a session of its own it would have taken everything else
 	// back to them.
-	Restore = &Errand{Name: "restore", Tells: true, text: appendSwitch, onEnd: switched}
+	Restore = &Errand{Name: "restore", Tells: true, text: appendSwitch, onRow: (*Server).switchedTo, onEnd: switched}
 	// Rollback ends the transaction that a client left open.
 	Rollback = &Errand{Name: "rollback", text: appendRollback, onEnd: rolledBack}
 	// Reset makes the session as after a login.
@@ -68,6 +69,11 @@ func (s *Server) Start(e *Errand, dst []byte) []byte {
 
 // reads reports whether the errand looks at a message of that type, which must be collected for it.
 func (e *Errand) reads(t byte) bool { return e != nil && e.onRow != nil && t == wire.ServerDataRow }
+
+// passes reports whether a message that comes during the errand is the client's all the same.
+func (e *Errand) passes(t byte) bool {
+	return t == wire.ServerNotification || e.Tells && t == wire.ServerParameterStatus
+}
 
 func (e *Errand) row(s *Server, t byte, body []byte) {
 	if e.onRow != nil && t == wire.ServerDataRow {
@@ -98,10 +104,9 @@ var guards = [...]struct{ name, neutral string }{
 // appendSwitch appends the Query that brings the backend from the settings that it is in to its client's. Where those that it is in could
 // be in the way, it runs in a transaction of its own, whose modes are not the session's.
 func appendSwitch(s *Server, dst []byte) []byte {
-	guarded := false
-	for _, setting := range s.set.Settings() {
-		guarded = guarded || guarding(setting.Name)
-	}
+	guarded := s.guarded()
+	s.row = nil
+	s.shared.addCustomOf(s.client.Set)
 	var space [1024]byte
 	sql := space[:0]
 	if guarded {
@@ -117,6 +122,16 @@ func appendSwitch(s *Server, dst []byte) []byte {
 		sql = append(sql, ";COMMIT"...)
 	}
 	return wire.AppendQueryBytes(dst, sql)
+}
+
+// guarded reports whether the backend is in settings under which a command of weir's own must not run.
+func (s *Server) guarded() bool {
+	for _, setting := range s.set.Settings() {
+		if guarding(setting.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func guarding(name string) bool {
@@ -146,6 +161,7 @@ func switched(s *Server, status wire.TxStatus, refused bool) Outcome {
 		s.pins |= session.SettingChanged
 		return OutcomeClean
 	}
+	s.shows()
 	s.apply(s.client.Set)
 	return OutcomeApplied
 }
@@ -172,7 +188,33 @@ func appendReset(s *Server, dst []byte) []byte {
 	if own := s.shared.ResetQuery; s.shared.Mode == Session && own != "" && !isDiscardAll(own) {
 		dst = wire.AppendQuery(dst, own)
 	}
-	return wire.AppendQuery(dst, discardAll)
+	if s.resetsAll() {
+		return wire.AppendQuery(dst, discardAll)
+	}
+	sql := "SET SESSION AUTHORIZATION DEFAULT;RESET ALL"
+	for _, r := range resets {
+		if s.pins&r.pins != 0 {
+			sql += r.sql
+		}
+	}
+	return wire.AppendQuery(dst, sql)
+}
+
+// resets are the parts of DISCARD ALL that each pin needs. The others leave to the backend the statements that clients share.
+var resets = [...]struct {
+	pins session.Pins
+	sql  string
+}{
+	{session.HeldCursor, ";CLOSE ALL"},
+	{session.Listen, ";UNLISTEN *"},
+	{session.AdvisoryLock, ";SELECT pg_catalog.pg_advisory_unlock_all()"},
+	{session.TempObject, ";DISCARD TEMP"},
+}
+
+// resetsAll reports whether nothing less than DISCARD ALL makes the session new.
+func (s *Server) resetsAll() bool {
+	const parts = session.SettingChanged | session.HeldCursor | session.Listen | session.AdvisoryLock | session.TempObject
+	return s.shared.Mode == Session || s.pins&^parts != 0
 }
 
 func isDiscardAll(sql string) bool {
@@ -184,8 +226,11 @@ func hasReset(s *Server, status wire.TxStatus, refused bool) Outcome {
 		return OutcomeBroken
 	}
 	s.account.Reset()
-	s.pins, s.sent, s.scope.altered, s.scope.private = 0, false, unaltered, ""
-	s.book.Deallocated(nil)
+	if s.resetsAll() {
+		s.book.Deallocated(nil)
+	}
+	s.unquestioned()
+	s.sent, s.scope.altered, s.scope.private = false, unaltered, ""
 	s.apply(nil)
 	return OutcomeClean
 }
@@ -249,7 +294,7 @@ func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		return OutcomeBroken
 	}
 	s.probing, s.own = false, syncNone
-	s.pins |= session.FromError(s.ledger.all())
+	s.doubt(session.FromError(s.ledger.all()))
 	s.ledger.clear()
 	s.book.Abandon(s.names()) // what was still expected was thrown away
 	s.account.Certain(status)

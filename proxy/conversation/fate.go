@@ -10,15 +10,16 @@ type Fate uint8
 
 // The fates of a backend that a client has.
 const (
-	Stays     Fate = iota // with its client
-	Leaves                // its client: nothing is due, and nothing of the session must stay
-	Asked                 // whether anything is due, with a Probe
-	Restored              // to its client's settings, which a DISCARD ALL has taken back
-	Forbidden             // the client has opened a transaction where the pool's mode has none
+	Stays      Fate = iota // with its client
+	Leaves                 // its client: nothing is due, and nothing of the session must stay
+	Probed                 // whether anything is due
+	Questioned             // what state its session is in, with Ask
+	Restored               // to its client's settings, which a DISCARD ALL has taken back
+	Forbidden              // the client has opened a transaction where the pool's mode has none
 )
 
 func (f Fate) String() string {
-	return [...]string{"stays", "leaves", "asked", "restored", "forbidden"}[f]
+	return [...]string{"stays", "leaves", "probed", "questioned", "restored", "forbidden"}[f]
 }
 
 // Fate says what becomes of the backend, which has a client.
@@ -31,7 +32,9 @@ func (s *Server) Fate() Fate {
 		if s.probing || c.skip > 0 || s.account.Taint() != exchange.Doubt {
 			return Stays // a PostgreSQL 18 with a Query after an Execute would fail at a question, whatever it is
 		}
-		return Asked
+		return Probed
+	case s.account.Free() && c.skip == 0 && s.leak == nil && s.questioned():
+		return Questioned
 	case s.set != c.Set && s.account.Free() && c.skip == 0:
 		return Restored
 	case s.account.Free() && s.mayLeave(c):
@@ -62,11 +65,12 @@ const (
 	CleanSync                     // the same, once it has been sent a Sync, which AppendSync does
 	CleanRollback                 // an Errand: the transaction is ended
 	CleanReset                    // an Errand: the session is made as after a login
+	CleanAsk                      // an Errand: what state its session is in
 	CleanRetire                   // nothing helps: it must be closed
 )
 
 func (c Cleaning) String() string {
-	return [...]string{"nothing", "answers", "sync", "rollback", "reset", "retire"}[c]
+	return [...]string{"nothing", "answers", "sync", "rollback", "reset", "ask", "retire"}[c]
 }
 
 // Orphan is Part for a client that leaves with things due, and says what the backend needs then.
@@ -86,13 +90,19 @@ func (s *Server) Cleaning() Cleaning {
 		return CleanAnswers
 	case s.account.Taint() != 0, s.wantsData(), s.account.Unended():
 		return CleanRetire // a COPY waits for data that only its client could send, or has swallowed the Sync
+	case s.worn, s.leak != nil:
+		return CleanRetire // what it has got nothing takes back, or nobody knows what it has
 	case s.account.Skipping():
 		return CleanSync
 	case !s.account.Settled():
 		return CleanAnswers
 	case s.account.Status() != wire.TxIdle:
 		return CleanRollback
+	case s.shared.Mode != Session && s.audits():
+		return CleanAsk
 	case s.pins != 0:
+		return CleanReset
+	case s.question.unnamed && s.shared.Mode != Session:
 		return CleanReset
 	case s.shared.Mode == Session && s.sent && s.shared.ResetQuery != "":
 		return CleanReset

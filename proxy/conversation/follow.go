@@ -19,7 +19,7 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) []sqlscan.Se
 	read := sqlscan.Settings(text, mode, func(u sqlscan.SettingUse) bool {
 		switch u.Kind {
 		case sqlscan.SetValue, sqlscan.SetDefault:
-			if u.NotLiteral && !u.Local || u.Name == "session_authorization" || !ascii(u.Value) {
+			if u.NotLiteral && !u.Local || !ascii(u.Value) {
 				return false // a value is carried in the database's encoding, and read in the client's
 			}
 			uses = append(uses, u)
@@ -122,8 +122,8 @@ func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
 	if len(lasting) == 0 && sure {
 		return
 	}
-	if c == nil || !sure || s.pins&session.SettingChanged != 0 || !s.adopt(c, lasting) {
-		s.pins |= session.SettingChanged
+	if c == nil || !sure || s.doubtful()&(session.SettingChanged|session.Opaque) != 0 || !s.adopt(c, lasting) {
+		s.doubtSettings(nil)
 	}
 }
 
@@ -152,11 +152,7 @@ func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []ses
 	for _, u := range uses {
 		switch u.Kind {
 		case sqlscan.ResetAll:
-			role, has := valueOf(settings, "role") // which RESET ALL leaves alone
-			settings = without(append([]session.Setting(nil), login.Settings()...), "role")
-			if has {
-				settings = append(settings, session.Setting{Name: "role", Value: role})
-			}
+			settings = resetAll(settings, login)
 		case sqlscan.SetDefault:
 			settings = without(settings, u.Name)
 			if value, ok := login.Value(u.Name); ok {
@@ -165,8 +161,22 @@ func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []ses
 		default:
 			settings = append(without(settings, u.Name), session.Setting{Name: u.Name, Value: s.reportedOr(u.Name, u.Value)})
 		}
+		if u.Name == authorization {
+			settings = without(settings, "role") // which it ends
+		}
 	}
 	return settings
+}
+
+// resetAll is what RESET ALL leaves: it does not change who the session is (GUC_NO_RESET_ALL in guc_tables.c).
+func resetAll(settings []session.Setting, login *session.Set) []session.Setting {
+	var kept []session.Setting
+	for _, name := range []string{authorization, "role"} {
+		if value, has := valueOf(settings, name); has {
+			kept = append(kept, session.Setting{Name: name, Value: value})
+		}
+	}
+	return append(without(append([]session.Setting(nil), login.Settings()...), "role"), kept...)
 }
 
 // reportedOr is a setting's value in the server's own words, where it reports the setting: a value may name a part only (DateStyle).

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"weir/proxy/exchange"
+	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
@@ -255,15 +256,25 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 func (s *Server) pass(t byte) { s.account.Client(t) }
 
 // does enters what the last message may do to the session. What is thrown away does nothing.
-func (s *Server) does(e sqlscan.Effects) { s.enter(e, nil) }
+func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 
 // sets is does for a text whose settings may be followed.
 func (s *Server) sets(text []byte, e sqlscan.Effects) {
-	var uses []sqlscan.SettingUse
-	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() {
+	uses, asks := s.settings(text, e)
+	s.enter(entry{effects: e, uses: uses, asks: asks})
+}
+
+// settings reads which settings a text sets: those that can be followed, or those that have to be asked for.
+func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.SettingUse, asks []string) {
+	const sets = sqlscan.Set | sqlscan.Reset
+	switch {
+	case e&(sets|sqlscan.SetConfig) == 0 || !s.follows():
+	case e&sqlscan.SetConfig == 0:
 		uses = settingUses(text, e, s.mode)
+	case e&sets == 0:
+		asks = s.shared.configs(text)
 	}
-	s.enter(e, uses)
+	return uses, asks
 }
 
 // follows reports whether settings are followed: in session mode a client keeps its backend.
@@ -271,11 +282,12 @@ func (s *Server) follows() bool {
 	return s.shared.Mode != Session && !s.ledger.illegible()
 }
 
-func (s *Server) enter(e sqlscan.Effects, uses []sqlscan.SettingUse) {
-	if e != 0 && !s.account.Skipping() {
-		s.ledger.enter(entry{at: s.account.Asked(), effects: e, uses: uses})
-		s.noteAlteration(e)
-		s.vacates = s.vacates || e&sqlscan.Databases != 0
+func (s *Server) enter(e entry) {
+	if e.effects != 0 && !s.account.Skipping() {
+		e.at = s.account.Asked()
+		s.ledger.enter(e)
+		s.noteAlteration(e.effects)
+		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}
 }
 
@@ -294,6 +306,7 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 		}
 		s.book.Query(&s.account, &c.names)
 		s.sets(text, effects)
+		s.runsText(text, effects)
 		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
@@ -311,7 +324,11 @@ func (s *Server) admitExecute(m *message) {
 	if err != nil {
 		return // the server will refuse it
 	}
-	s.enter(s.portals.effects(portal), s.portals.settingUses(portal))
+	b := s.portals.at(prepared.Cut(portal))
+	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
+	if b.statement != nil {
+		s.runsStatement(b.statement, b.effects)
+	}
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read

@@ -107,7 +107,7 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
-	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	swallow := client == nil || s.errand != nil && !s.errand.passes(fr.Type)
 	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
 		s.misses(message)
 		swallow = true
@@ -197,6 +197,7 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
 		}
+	case wire.ServerNotification:
 	default:
 		if s.errand != nil {
 			s.errand.row(s, fr.Type, body)
@@ -221,7 +222,7 @@ func (s *Server) noteAnswer(step *ServerStep, fr wire.Frame, body, message []byt
 	case wire.ServerPortalSuspended:
 		s.noteTag(busy, nil) // it has run, if not to its end
 	case wire.ServerFunctionCallResult:
-		s.pins |= session.FromEffects(s.effects(busy))
+		s.doubt(session.FromEffects(s.effects(busy)))
 	case wire.ServerParseComplete, wire.ServerCloseComplete:
 		switch s.book.Complete(&s.account, fr.Type, s.names()) {
 		case prepared.Swallow:
@@ -264,17 +265,45 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
-	if clearAll { // DISCARD ALL: the session is as it was after the backend's login
-		s.pins, s.follow = 0, follow{}
-		if c := s.client; c != nil && c.Set != c.Login {
-			s.shared.Settings.Release(c.Set)
-			c.Set = s.shared.Settings.Retain(c.Login)
-		}
-		s.scope.altered = unaltered
-		s.apply(nil)
+	if clearAll {
+		s.discarded()
 	}
 	s.block.command(tag, add&^s.pins)
-	s.pins = s.pins&^session.EndedBy(tag) | add
+	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
+		s.pins &^= ended
+		if ended&session.PreparedStatement != 0 {
+			add |= session.Opaque // what they have done when they were run was not followed
+		}
+	}
+	s.touch(session.Touched(effects, tag))
+	if add&session.SettingChanged != 0 {
+		asks := s.asks(busy)
+		s.doubtSettings(asks)
+		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
+		add &^= session.SettingChanged
+	}
+	s.doubt(add)
+}
+
+// discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.
+func (s *Server) discarded() {
+	s.unquestioned()
+	s.follow = follow{}
+	if c := s.client; c != nil && c.Set != c.Login {
+		s.shared.Settings.Release(c.Set)
+		c.Set = s.shared.Settings.Retain(c.Login)
+		c.shown(s.shared.Settings)
+	}
+	s.scope.altered = unaltered
+	s.apply(nil)
+}
+
+// asks are the settings that the statement at hand has set to values that its text does not say; nil: any.
+func (s *Server) asks(busy uint64) []string {
+	if e := s.ledger.at(busy); e != nil && !s.Doubtful() {
+		return e.asks
+	}
+	return nil
 }
 
 // readsOrWrites reports whether a tag is that of a command which by itself does nothing to the session: SELECT, INSERT, UPDATE, DELETE,
@@ -328,7 +357,8 @@ func (s *Server) noteError(body []byte) {
 	}
 	s.follow.failed = true
 	busy := s.account.Answered() + 1
-	s.pins |= session.FromError(s.effects(busy))
+	s.audit.failed = true
+	s.doubt(session.FromError(s.effects(busy)))
 	s.account.Server(wire.ServerErrorResponse)
 	s.lost = s.lost || s.missed(body)
 	s.book.Failed(&s.account, busy, s.names())
@@ -371,6 +401,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
+	s.explain(status)
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
 )
 
@@ -10,6 +11,7 @@ type entry struct {
 	at      uint64 // the number of its answer in the account
 	effects sqlscan.Effects
 	uses    []sqlscan.SettingUse // its SETs and RESETs that have not been answered yet, where they can be followed
+	asks    []string             // the settings that it gives values that the text does not say; nil: any
 	refusal *pgerror.Error       // what the client gets in place of the server's error; nil: nothing is refused
 }
 
@@ -99,64 +101,63 @@ func (l *ledger) clear() { l.settle(^uint64(0)) }
 
 // portals are what the portals of a transaction would do when they are run. Most do nothing and are not kept.
 type portals struct {
-	unnamed sqlscan.Effects
-	uses    []sqlscan.SettingUse // of the unnamed one
+	unnamed bound
 	named   []portal
 	many    sqlscan.Effects // of those that were too many to keep apart
 }
 
 type portal struct {
-	name    string
-	effects sqlscan.Effects
+	name string
+	bound
+}
+
+// bound is what running a portal would do.
+type bound struct {
+	effects   sqlscan.Effects
+	uses      []sqlscan.SettingUse // where they can be followed
+	asks      []string
+	statement *prepared.Statement // for what is known of it; nil: nothing. It is not a reference
 }
 
 // portalsMax bounds the named portals whose effects are kept apart.
 const portalsMax = 64
 
-func (p *portals) bind(name []byte, e sqlscan.Effects, uses []sqlscan.SettingUse) {
+func (p *portals) bind(name []byte, b bound) {
 	if len(name) == 0 {
-		p.unnamed, p.uses = e, uses
+		p.unnamed = b
 		return
 	}
+	b.uses, b.asks = nil, nil
 	for i := range p.named {
 		if p.named[i].name == string(name) {
-			p.named[i].effects |= e // one of the two Binds may fail
+			b.effects |= p.named[i].effects // one of the two Binds may fail
+			p.named[i].bound = b
 			return
 		}
 	}
-	switch {
-	case e == 0:
-	case len(p.named) < portalsMax:
-		p.named = append(p.named, portal{string(name), e})
-	default:
-		p.many |= e
+	if len(p.named) < portalsMax {
+		p.named = append(p.named, portal{string(name), b})
+	} else {
+		p.many |= b.effects | sqlscan.Opaque
 	}
 }
 
-func (p *portals) effects(name []byte) sqlscan.Effects {
+// at is what running a portal would do.
+func (p *portals) at(name []byte) bound {
 	if len(name) == 0 {
 		return p.unnamed
 	}
 	for i := range p.named {
 		if p.named[i].name == string(name) {
-			return p.named[i].effects | p.many
+			b := p.named[i].bound
+			b.effects |= p.many
+			return b
 		}
 	}
-	return p.many
-}
-
-// settingUses are those of a portal, where they can be followed.
-func (p *portals) settingUses(name []byte) []sqlscan.SettingUse {
-	if len(name) > 0 {
-		return nil
-	}
-	return p.uses
+	return bound{effects: p.many}
 }
 
 // end forgets all portals, at the end of the transaction.
 func (p *portals) end() {
-	p.unnamed, p.uses, p.many = 0, nil, 0
-	if p.named != nil {
-		p.named = nil
-	}
+	*p = portals{}
 }

@@ -287,6 +287,20 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 		}
 		v.change(settings)
 		tag = "SELECT 1"
+	case strings.HasPrefix(s.text, "SELECT 's', ") || strings.HasPrefix(s.text, "SELECT 'a', ") || strings.HasPrefix(s.text, "SELECT 'l', "): // Ask
+		v.out = append(v.out, v.state(s.text)...)
+		tag = "SELECT 1"
+	case strings.HasPrefix(s.text, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL"): // weir's own, too
+		v.reset(s.text)
+		tag = "RESET"
+	case s.text == "select hides": // a function
+		settings := maps.Clone(v.settings)
+		settings["timezone"], v.locals = "H", nil
+		v.change(settings)
+		tag = v.row("hidden")
+	case s.text == "select locks": // another
+		v.locks++
+		tag = v.row("locked")
 	case s.text == "select fails":
 		return "22012", "division by zero"
 	case s.text == "select pg_advisory_lock(1)":
@@ -336,6 +350,32 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 	}
 	v.say(wire.ServerCommandComplete, tag+"\x00")
 	return "", ""
+}
+
+// state answers Ask.
+func (v *postgres) state(question string) (rows []byte) {
+	if zone := v.settings["timezone"]; zone != v.login["timezone"] && strings.HasPrefix(question, "SELECT 's', ") {
+		rows = appendRow(rows, rowSetting, "TimeZone", zone)
+	}
+	if v.locks > 0 && strings.Contains(question, "SELECT 'a', ") {
+		rows = appendRow(rows, rowLock, "", "")
+	}
+	if v.listens > 0 && strings.Contains(question, "SELECT 'l', ") {
+		rows = appendRow(rows, rowChannel, "", "")
+	}
+	return rows
+}
+
+// reset carries out a part of DISCARD ALL.
+func (v *postgres) reset(parts string) {
+	v.locals = nil
+	v.change(v.login)
+	if strings.Contains(parts, "UNLISTEN *") {
+		v.listens = 0
+	}
+	if strings.Contains(parts, "pg_advisory_unlock_all") {
+		v.locks = 0
+	}
 }
 
 func (v *postgres) row(text string) (tag string) {

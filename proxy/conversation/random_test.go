@@ -31,7 +31,7 @@ type world struct {
 }
 
 func newWorld(rnd *rand.Rand) *world {
-	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4)}
+	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4), Audit: AuditLearn + Audit(rnd.IntN(2))}
 	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{}}
 	w.deliver = func(to string, p []byte) {
 		if v := w.models[to]; v != nil {
@@ -41,6 +41,7 @@ func newWorld(rnd *rand.Rand) *world {
 		c := w.clients[slices.IndexFunc(w.clients, func(c *rigClient) bool { return c.name == to })]
 		c.got = append(c.got, p...)
 	}
+	w.asks = true
 	w.event = func(who, what string) { w.script = append(w.script, "\t"+who+" "+what) }
 	for range 2 {
 		w.models[w.addServer().name] = newPostgres("UTC")
@@ -83,6 +84,7 @@ func (w *world) replace(c *rigClient) {
 // asks are what a client sends, as it often makes sense together.
 var asks = []string{
 	`Query "select 1"`, `Query "select 2"`, `Query "bad"`, `Query "select fails"`, `Query ""`,
+	`Query "select hides"`, `Query "select locks"`, `Parse NAME "select hides";Bind "" NAME;Execute "";Sync`,
 	`Query "begin"`, `Query "commit"`, `Query "rollback"`, `Query "commit"`,
 	`Query "set timezone = 'A'"`, `Query "set local timezone = 'B'"`, `Query "select pg_advisory_lock(1)"`, `Query "listen a"`,
 	`Query "discard all"`, `Query "discard all"`, `Query "deallocate all"`, `Query "deallocate NAME"`, `Query "deallocate NAME"`,
@@ -119,7 +121,7 @@ func (w *world) ask(c *rigClient) {
 func (w *world) send(c *rigClient, script string) {
 	w.script = append(w.script, c.name+": "+script)
 	own := w.own[c.name]
-	w.altered[c.name] = w.altered[c.name] || strings.Contains(script, "set ")
+	w.altered[c.name] = w.altered[c.name] || strings.Contains(script, "set ") || strings.Contains(script, "hides")
 	for line := range strings.SplitSeq(script, ";") {
 		p, err := clientMessage(line)
 		if err != nil {

@@ -16,6 +16,7 @@ type rig struct {
 	settings session.Table
 	clients  []*rigClient
 	servers  []*rigServer
+	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	deny     bool // a client that needs a backend is refused
 	later    []func()
 	toServer Flow

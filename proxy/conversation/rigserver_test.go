@@ -1,7 +1,9 @@
 package conversation
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"weir/proxy/pgerror"
@@ -92,8 +94,10 @@ func (s *rigServer) follow() {
 	switch fate {
 	case Leaves:
 		s.detach()
-	case Asked:
+	case Probed:
 		s.send(s.talk.StartProbe(nil))
+	case Questioned:
+		s.start(Ask)
 	case Restored:
 		s.start(Restore)
 	case Forbidden:
@@ -121,11 +125,46 @@ func (s *rigServer) reconsider() {
 	}
 }
 
-func (s *rigServer) start(e *Errand) { s.send(s.talk.Start(e, nil)) }
+func (s *rigServer) start(e *Errand) {
+	p := s.talk.Start(e, nil)
+	if e != Ask || s.rig.asks {
+		s.send(p)
+		return
+	}
+	s.rig.later = append(s.rig.later, func() { s.read(s.confirm()) })
+}
+
+// confirm is an answer to Ask: all that has been suspected is so, and no setting has changed.
+func (s *rigServer) confirm() []byte {
+	var p []byte
+	for kind, pin := range pinsOfRows {
+		if s.talk.question.asked.read&pin != 0 {
+			p = appendRow(p, kind, "", "")
+		}
+	}
+	for _, o := range s.talk.set.Settings() {
+		if a := s.talk.question.asked; a.any || slices.Contains(a.settings, o.Name) {
+			p = appendRow(p, rowSetting, o.Name, o.Value)
+		}
+	}
+	p = wire.AppendCommandComplete(p, "SELECT 1")
+	for range s.talk.awaited {
+		p = wire.AppendReadyForQuery(p, wire.TxIdle)
+	}
+	return p
+}
+
+func appendRow(p []byte, values ...string) []byte {
+	body := binary.BigEndian.AppendUint16(nil, uint16(len(values)))
+	for _, v := range values {
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(v))), v...)
+	}
+	return append(binary.BigEndian.AppendUint32(append(p, wire.ServerDataRow), uint32(4+len(body))), body...)
+}
 
 func (s *rigServer) errandEnded(o Outcome) {
 	c := s.client
-	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "is lost: broken"}[o])
+	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "has answered", "is lost: broken"}[o])
 	switch o {
 	case OutcomeClean:
 	case OutcomeApplied:
@@ -143,6 +182,11 @@ func (s *rigServer) errandEnded(o Outcome) {
 		}
 		if s.follow(); s.client != nil {
 			s.rig.later = append(s.rig.later, s.client.resumeHeld)
+		}
+	case OutcomeAsked:
+		if s.follow(); s.client != nil && s.talk.Errand() == nil {
+			s.client.resume()
+			s.rig.later = append(s.rig.later, s.reconsider)
 		}
 	case OutcomeBroken:
 		s.lose()
@@ -169,6 +213,8 @@ func (s *rigServer) cleanBy(cleaning Cleaning) {
 	case CleanAnswers:
 	case CleanSync:
 		s.send(s.talk.AppendSync(nil))
+	case CleanAsk:
+		s.start(Ask)
 	case CleanRollback:
 		s.start(Rollback)
 	case CleanReset:

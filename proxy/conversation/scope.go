@@ -38,7 +38,7 @@ func (s *Server) noteAlteration(e sqlscan.Effects) {
 
 // settleScope is for the end of a transaction: what it changed locally is gone, and what it changed for good is in the pins.
 func (s *Server) settleScope() {
-	if s.pins&(session.SettingChanged|session.Opaque) == 0 {
+	if s.doubtful()&(session.SettingChanged|session.Opaque) == 0 && !s.audit.due {
 		s.scope.altered, s.scope.private = unaltered, ""
 	}
 }

@@ -18,7 +18,7 @@ import (
 // the bytes of each stream cut in two at each position, and one by one: how the bytes arrive must not be seen. The dialect:
 //
 //	pool                  a new pool with backends s1 and s2 and clients c1 and c2. Arguments: mode=session, shares=false, max=1
-//	                      (max_prepared_statements), texts=1000 (max_prepared_bytes), reset=DISCARD_ALL; with cuts=client only what
+//	                      (max_prepared_statements), audit=learn, texts=1000 (max_prepared_bytes), reset=DISCARD_ALL; with cuts=client only what
 //	                      clients send is cut, because how many answers come at once matters. Below it lines such as
 //	                      "c3 TimeZone=Asia/Tokyo", clients that asked for settings
 //	client c1             it sends the messages below. A client that needs a backend is given the first idle one, or that of on=s2
@@ -310,7 +310,7 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 }
 
 func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cuts string, err error) {
-	rules := Rules{Shares: true, MaxStatements: 10}
+	rules, asks := Rules{Shares: true, MaxStatements: 10}, false
 	for _, arg := range args {
 		value := ""
 		if len(arg.Vals) > 0 {
@@ -327,6 +327,10 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 			rules.MaxStatements, err = strconv.Atoi(value)
 		case "texts":
 			rules.TextsMax, err = strconv.Atoi(value)
+		case "asks":
+			asks = true
+		case "audit":
+			rules.Audit = map[string]Audit{"off": AuditOff, "learn": AuditLearn, "always": AuditAlways}[value]
 		case "reset":
 			rules.ResetQuery = strings.ReplaceAll(value, "_", " ")
 		default:
@@ -340,6 +344,7 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 		x := &stage{
 			rig: newRig(rules), events: map[string][]string{}, states: map[string]string{}, offsets: map[string]int{}, rest: map[string][]byte{}, under: map[string]under{},
 		}
+		x.asks = asks
 		x.event = func(who, what string) { x.events[who] = append(x.events[who], what) }
 		x.addServer()
 		x.addServer()

@@ -47,7 +47,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 	case err != nil: // the name is longer than what is looked at
 		s.pass(m.f.Type)
-		s.pins |= session.PreparedStatement | session.Opaque
+		s.doubt(session.PreparedStatement | session.Opaque)
 	case s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
@@ -58,11 +58,11 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
 	default:
 		s.pass(m.f.Type)
-		s.pins |= session.PreparedStatement
+		s.doubt(session.PreparedStatement)
 		if m.whole {
-			s.pins |= session.FromEffects(sqlscan.Scan(text, s.mode)) // whenever it is run, which is not followed
+			s.doubt(session.FromEffects(sqlscan.Scan(text, s.mode))) // whenever it is run, which is not followed
 		} else {
-			s.pins |= session.Opaque
+			s.doubt(session.Opaque)
 		}
 	}
 	return HoldNone
@@ -125,7 +125,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case len(name) == 0:
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.bindPortal(portal, statement)
+			s.bindPortal(m, portal, statement)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -142,23 +142,26 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		return
 	}
 	if statement != nil {
-		s.bindPortal(portal, statement)
+		s.bindPortal(m, portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
-		s.portals.bind(prepared.Cut(portal), 0, nil)
+		s.portals.bind(prepared.Cut(portal), bound{})
 	}
 	s.pass(m.f.Type)
 }
 
 // bindPortal notes what the portal of a statement would do.
-func (s *Server) bindPortal(portal []byte, statement *prepared.Statement) {
-	e := statement.Effects(s.mode)
-	var uses []sqlscan.SettingUse
-	if e&(sqlscan.Set|sqlscan.Reset) != 0 && s.follows() && !statement.Own() {
-		uses = settingUses([]byte(statement.Text()), e, s.mode)
+func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.Statement) {
+	b := bound{effects: statement.Effects(s.mode), statement: statement}
+	if b.effects&(sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig) != 0 && !statement.Own() {
+		b.uses, b.asks = s.settings([]byte(statement.Text()), b.effects)
+		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {
+			b.asks = boundNames(m.body)
+			s.shared.addCustom(b.asks)
+		}
 	}
-	s.portals.bind(prepared.Cut(portal), e, uses)
+	s.portals.bind(prepared.Cut(portal), b)
 }
 
 // admitTarget sends a Describe or a Close.

@@ -31,6 +31,7 @@ type Statement struct {
 	mode    sqlscan.Mode // how the text was read for effects
 	key     string       // in the table; empty once it is no longer there
 	table   *Table
+	print   uint64 // 0: not computed yet
 	refs    int
 
 	next, prev *Statement // in Table.resting, while there is no reference to it
@@ -62,6 +63,14 @@ func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
 		s.effects, s.mode = s.effects|s.table.read(text, mode), mode
 	}
 	return s.effects
+}
+
+// Fingerprint is that of the text, as sqlscan has it; of a client's own it is always the same.
+func (s *Statement) Fingerprint() uint64 {
+	if s.print == 0 {
+		s.print = max(sqlscan.Fingerprint([]byte(s.Text()), s.mode), 1)
+	}
+	return s.print
 }
 
 // Learn enters the effects of a statement whose text has been read elsewhere.

@@ -35,8 +35,11 @@ func (b *Backend) follow() bool {
 	case conversation.Leaves:
 		b.detach()
 		return true
-	case conversation.Asked:
+	case conversation.Probed:
 		b.probe()
+	case conversation.Questioned:
+		b.client.move(clientSwitching)
+		b.start(conversation.Ask)
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
@@ -74,7 +77,8 @@ func (b *Backend) detach() {
 // start sends an errand.
 func (b *Backend) start(e *conversation.Errand) {
 	b.move(backendInternal)
-	b.until = b.lane.engine.loop.Now() + errandTimeout
+	b.started = b.lane.engine.loop.Now()
+	b.until, b.asking = b.started+errandTimeout, e == conversation.Ask
 	io := &b.lane.engine.io
 	p := b.talk.Start(e, io.Borrow(512))
 	was := b.reached
@@ -96,6 +100,9 @@ func (b *Backend) probe() {
 func (b *Backend) errandEnded(o conversation.Outcome) bool {
 	b.until = 0
 	c := b.client
+	if o == conversation.OutcomeAsked || o == conversation.OutcomeClean && b.asking {
+		b.lane.talk.Spend(b.lane.engine.since(b.started))
+	}
 	switch o {
 	case conversation.OutcomeClean:
 		return true
@@ -110,6 +117,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		if b.client != nil {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
+	case conversation.OutcomeAsked:
+		return b.answered(c)
 	case conversation.OutcomeBroken:
 		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(b.talk.Refused(), wire.FieldMessage))))
 	}
@@ -125,6 +134,21 @@ func (b *Backend) applied(c *Client) {
 	c.tell(b.talk.Params())
 	c.proceed()
 	b.lane.engine.loop.Later(b, b.reconsider)
+}
+
+// answered goes on with a client whose backend has been asked for the state of its session. True: the backend has left it, and is to be
+// cleaned.
+func (b *Backend) answered(c *Client) bool {
+	b.move(backendLeased)
+	c.move(clientLeased)
+	if b.follow() {
+		return true
+	}
+	if b.talk.Errand() == nil && b.client != nil {
+		c.proceed()
+		b.lane.engine.loop.Later(b, b.reconsider)
+	}
+	return false
 }
 
 // settingsRefused is for a client whose settings the server does not take. What may be the backend's fault, or the moment's, is
@@ -203,6 +227,8 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		io.Return(p)
 	case conversation.CleanRollback:
 		b.start(conversation.Rollback)
+	case conversation.CleanAsk:
+		b.start(conversation.Ask)
 	case conversation.CleanReset:
 		b.lane.totals.Resets++
 		b.start(conversation.Reset)

@@ -167,7 +167,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 	if status == wire.TxIdle {
 		if b.began != 0 {
 			b.lane.totals.Transactions++
-			b.lane.transact.Observe(time.Duration(now - b.began))
+			took := time.Duration(now - b.began)
+			b.lane.transact.Observe(took)
+			b.lane.talk.Earn(took)
 		}
 		b.began, b.rested, b.kept = 0, 0, now
 		if b.asked != 0 {

@@ -82,6 +82,8 @@ type LaneSettings struct {
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
+	Audit conversation.Audit
+
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
 }
@@ -90,6 +92,7 @@ type LaneSettings struct {
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
 		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+		Audit: s.Audit,
 	}
 }
 

@@ -96,7 +96,7 @@ func (c *Client) proceed() {
 	}
 	// It asked for the backend only to learn its parameters.
 	b := c.backend
-	c.lane.learn(c.talk.Set, b.talk.Params())
+	c.lane.learn(c.talk.Login, b.talk.Params())
 	c.greet(nil, b.talk.Params())
 	b.detach()
 	c.lane.engine.loop.Later(b, b.reconsider)

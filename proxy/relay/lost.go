@@ -29,6 +29,10 @@ func (b *Backend) retire() {
 	if b.talk.Tainted() {
 		b.lane.totals.Doubts[doubtAccount]++
 	}
+	if leak := b.talk.Leak(); leak != nil && b.lane.engine.mayLog() {
+		b.lane.engine.env.Log.Warn("session state was found that may have been seen by other clients; the backend is closed",
+			"pool", b.lane.Name(), "backend", b.pid, "state", leak.Pins, "statement", leak.Text)
+	}
 	b.doom(nil)
 }
 

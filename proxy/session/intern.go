@@ -17,6 +17,37 @@ type Set struct {
 	refs     atomic.Int64
 	key      string
 	settings []Setting // by canonical name
+	shown    atomic.Bool
+	as       atomic.Pointer[Set] // a reference
+}
+
+// Shown reports whether the values are known to be as a server shows them, so that they can be compared with what it answers. Any
+// goroutine.
+func (s *Set) Shown() bool { return s == nil || s.shown.Load() }
+
+// MarkShown notes that they are. Any goroutine.
+func (s *Set) MarkShown() {
+	if s != nil {
+		s.shown.Store(true)
+	}
+}
+
+// As is the same set in a server's own spelling, nil if there is none or it is not known. It lives as long as s does. Any goroutine.
+func (s *Set) As() *Set {
+	if s == nil {
+		return nil
+	}
+	return s.as.Load()
+}
+
+// Spell notes that as is s in a server's own spelling. Any goroutine; the caller has references to both.
+func (t *Table) Spell(s, as *Set) {
+	if s == nil || as == nil || s == as {
+		return
+	}
+	if t.Retain(as); !s.as.CompareAndSwap(nil, as) {
+		t.Release(as)
+	}
 }
 
 // ID is a small number for the set, 0 for the empty one. Another set may get it
@@ -141,12 +172,15 @@ func (t *Table) Release(s *Set) {
 // between the count and the lock, Intern may have found the set and used it
 // again, and its new users may even have dropped it before us.
 func (t *Table) forget(s *Set) {
+	var as *Set
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if s.refs.Load() == 0 && t.byKey[s.key] == s {
 		delete(t.byKey, s.key)
 		t.free = append(t.free, s.id)
+		as = s.as.Swap(nil)
 	}
+	t.mu.Unlock()
+	t.Release(as)
 }
 
 // Len is the number of sets that are held, the empty one not counted.

@@ -57,22 +57,22 @@ var pinNames = [...]string{
 	"held cursor", "load", "seed", "opaque", "protocol doubt",
 }
 
+// Names are the reasons' names, in the order of their declaration.
+func (p Pins) Names() (names []string) {
+	for i, name := range pinNames {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // String lists the reasons, parted by commas; "none" for the empty set.
 func (p Pins) String() string {
 	if p == 0 {
 		return "none"
 	}
-	var b strings.Builder
-	for i, name := range pinNames {
-		if p&(1<<i) == 0 {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(name)
-	}
-	return b.String()
+	return strings.Join(p.Names(), ", ")
 }
 
 // FromTag tells what a statement pins by the tag of its CommandComplete alone,
@@ -128,6 +128,22 @@ func EndedBy(tag []byte) Pins {
 		return HeldCursor
 	}
 	return 0
+}
+
+// Touched tells which pins a statement that has succeeded may have ended: only
+// the server knows whether it was the last such thing.
+func Touched(e sqlscan.Effects, tag []byte) (p Pins) {
+	switch {
+	case bytes.HasPrefix(tag, []byte("DROP ")), bytes.HasPrefix(tag, []byte("DISCARD ")), string(tag) == "COMMIT":
+		p = TempObject
+	case bytes.HasPrefix(tag, []byte("CLOSE ")):
+		p = HeldCursor
+	case string(tag) == "UNLISTEN":
+		p = Listen
+	case bytes.HasPrefix(tag, []byte("DEALLOCATE")):
+		p = SQLPrepare
+	}
+	return p | pick(e, sqlscan.AdvisoryUnlock, AdvisoryLock)
 }
 
 // FromEffects tells what a text would pin if all its statements succeeded.

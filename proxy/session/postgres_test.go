@@ -126,8 +126,6 @@ func TestSwitchedBackendIsLikeAFreshLogin(t *testing.T) {
 		{"role", "r_plain", "log_min_messages", "error"}, // the second is a superuser's only
 		{"role", "r_plain", "log_min_messages", "fatal"},
 		{"role", "r_other"},
-		{"session_authorization", "r_plain", "log_min_messages", "log"},
-		{"session_authorization", "r_plain", "role", "none"},
 	}
 	// A custom setting is '' rather than absent once it was used: in every session, for the comparison.
 	const custom = `select pg_catalog.set_config('app.x', '', false), pg_catalog.set_config('app.tenant', '', false)`
@@ -254,5 +252,35 @@ func TestClosedCursorsAndStatementsStayAwayAfterRollback(t *testing.T) {
 	mustSimple(t, conn, "begin; close all; deallocate all; rollback")
 	if got := mustSimple(t, conn, "select (select count(*) from pg_cursors) + (select count(*) from pg_prepared_statements)"); got != "0" {
 		t.Errorf("%s cursors and statements came back", got)
+	}
+}
+
+// TestSwitchChangesWhoTheSessionIs has a superuser's session become others' and its own again, with a role and without.
+func TestSwitchChangesWhoTheSessionIs(t *testing.T) {
+	d := database(t)
+	backend := mustConnect(t, d)
+	mustSimple(t, backend, "create role r_who; create role r_other; grant r_other to r_who")
+	var table Table
+	now := (*Set)(nil)
+	who := func() string {
+		return mustSimple(t, backend, "select session_user || ' ' || current_user || ' ' || current_setting('log_min_messages')")
+	}
+	own := who()
+	for _, step := range []struct {
+		set  []string
+		want string
+	}{
+		{[]string{"session_authorization", "r_who", "log_min_messages", "log"}, "r_who r_who log"},
+		{[]string{"session_authorization", "r_who", "role", "r_other", "log_min_messages", "error"}, "r_who r_other error"},
+		{[]string{"session_authorization", "r_other", "log_min_messages", "error"}, "r_other r_other error"},
+		{nil, own},
+	} {
+		to := mustIntern(t, &table, step.set...)
+		if err := apply(t, backend, now, to); err != nil {
+			t.Fatal(err)
+		}
+		if now = to; who() != step.want {
+			t.Errorf("%v: the session is %s, want %s", step.set, who(), step.want)
+		}
 	}
 }

@@ -1,7 +1,8 @@
 package session
 
 // These two settings decide what the session may do, and so whether the others
-// can be set; setting the second one ends the first.
+// can be set; setting the second one ends the first. Only a client's SET can
+// have made the second: PostgreSQL ignores it in a startup packet.
 const (
 	roleName  = "role"
 	authzName = "session_authorization"
@@ -25,16 +26,30 @@ const (
 // E'...' means the same under each standard_conforming_strings and
 // backslash_quote, and in each client_encoding.
 func AppendSwitch(dst []byte, from, to *Set) []byte {
-	if from == to {
-		return dst
-	}
 	w := switchWriter{dst: dst}
+	w.switches(from, to)
+	return w.dst
+}
+
+// SwitchNames are the settings whose values the row has with which a server answers what AppendSwitch appends, in order. Some may be there
+// twice: the last one counts.
+func SwitchNames(from, to *Set) (names []string) {
+	w := switchWriter{names: &names}
+	w.switches(from, to)
+	return names
+}
+
+func (w *switchWriter) switches(from, to *Set) {
+	if from == to {
+		return
+	}
 	old, new := from.Settings(), to.Settings()
 
 	// Before anything else, the session is itself again: under a role that the
 	// client chose, the rest might not be allowed. For the same reason a new role
 	// comes last, even if it is the old one.
 	w.resetIf(old, roleName)
+	w.resetIf(old, authzName)
 
 	for i, j := 0, 0; i < len(old) || j < len(new); {
 		switch {
@@ -62,12 +77,8 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 		}
 	}
 
-	// PostgreSQL checks the session_authorization of a startup packet and then overwrites it with the user who has logged in: it fails
-	// where it may not be set, and has no effect where it may.
 	w.setIf(new, authzName)
-	w.resetIf(new, authzName)
 	w.setIf(new, roleName)
-	return w.dst
 }
 
 func isIdentity(name string) bool { return name == roleName || name == authzName }
@@ -76,9 +87,13 @@ func isIdentity(name string) bool { return name == roleName || name == authzName
 type switchWriter struct {
 	dst     []byte
 	started bool
+	names   *[]string // what is called for; nil: it is not wanted
 }
 
 func (w *switchWriter) call(name string) {
+	if w.names != nil {
+		*w.names = append(*w.names, name)
+	}
 	if w.started {
 		w.dst = append(w.dst, ',')
 	} else {
@@ -115,6 +130,17 @@ func (w *switchWriter) setIf(settings []Setting, name string) {
 			w.set(s)
 		}
 	}
+}
+
+// AppendLiterals appends texts as a list of literals.
+func AppendLiterals(dst []byte, texts []string) []byte {
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendLiteral(dst, text)
+	}
+	return dst
 }
 
 // appendLiteral quotes text as E'...' in printable ASCII. A quote is doubled

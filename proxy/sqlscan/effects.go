@@ -43,6 +43,8 @@ const (
 	// AdvisoryLock is a mention of a function that takes a session-level
 	// advisory lock; it survives ROLLBACK.
 	AdvisoryLock
+	// AdvisoryUnlock is a mention of a function that releases such locks.
+	AdvisoryUnlock
 	// HoldCursor is DECLARE ... WITH HOLD.
 	HoldCursor
 	Listen     // LISTEN
@@ -74,7 +76,7 @@ const (
 // effectNames is in the order of the bits.
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
-	"AdvisoryLock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
+	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
 	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Opaque",
 }
 

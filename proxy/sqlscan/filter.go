@@ -48,6 +48,7 @@ const (
 	kwSetConfig
 	kwSetseed
 	kwAdvisoryLock
+	kwAdvisoryUnlock
 	kwPgTemp
 	kwOpaque
 )
@@ -86,6 +87,7 @@ var words = map[string]keyword{
 var prefixes = []entry{
 	{"pg_advisory_lock", kwAdvisoryLock},     // and _shared
 	{"pg_try_advisory_lock", kwAdvisoryLock}, // and _shared
+	{"pg_advisory_unlock", kwAdvisoryUnlock}, // and _shared, _all
 	{"pg_temp_", kwPgTemp},                   // the schema's real name, pg_temp_3
 }
 

@@ -261,6 +261,8 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= Setseed
 	case kwAdvisoryLock:
 		s.effects |= AdvisoryLock
+	case kwAdvisoryUnlock:
+		s.effects |= AdvisoryUnlock
 	case kwPgTemp:
 		s.effects |= Temp
 	case kwOpaque:

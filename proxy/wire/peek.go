@@ -143,3 +143,22 @@ func PeekExecute(body []byte) (portal []byte, err error) {
 	}
 	return portal, nil
 }
+
+// PeekParameters returns the values of a Bind's parameters, nil for NULL. They are parts of body.
+func PeekParameters(body []byte) (values [][]byte, err error) {
+	for range 2 {
+		var ok bool
+		if _, body, ok = cstring(body); !ok {
+			return nil, ErrTruncated
+		}
+	}
+	if len(body) < 2 {
+		return nil, ErrTruncated
+	}
+	formats := 2 * int(binary.BigEndian.Uint16(body))
+	if len(body) < 2+formats {
+		return nil, ErrTruncated
+	}
+	values, _, err = peekValues(body[2+formats:])
+	return values, err
+}

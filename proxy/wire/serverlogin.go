@@ -137,18 +137,27 @@ func PeekColumns(body []byte) (int, error) {
 
 // PeekRow returns the values of a DataRow, nil for NULL. They are parts of body.
 func PeekRow(body []byte) ([][]byte, error) {
-	n, err := PeekColumns(body)
-	if err != nil {
-		return nil, err
-	}
-	rest := body[2:]
-	if len(rest) < 4*n {
+	row, rest, err := peekValues(body)
+	if err == nil && len(rest) != 0 {
 		return nil, ErrTruncated
 	}
-	row := make([][]byte, n)
+	return row, err
+}
+
+// peekValues returns a count of values, the values, and what follows them.
+func peekValues(body []byte) (row [][]byte, rest []byte, err error) {
+	n, err := PeekColumns(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	rest = body[2:]
+	if len(rest) < 4*n {
+		return nil, nil, ErrTruncated
+	}
+	row = make([][]byte, n)
 	for i := range row {
 		if len(rest) < 4 {
-			return nil, ErrTruncated
+			return nil, nil, ErrTruncated
 		}
 		size := binary.BigEndian.Uint32(rest)
 		rest = rest[4:]
@@ -156,14 +165,11 @@ func PeekRow(body []byte) ([][]byte, error) {
 			continue
 		}
 		if uint64(size) > uint64(len(rest)) {
-			return nil, ErrTruncated
+			return nil, nil, ErrTruncated
 		}
 		row[i], rest = rest[:size:size], rest[size:]
 	}
-	if len(rest) != 0 {
-		return nil, ErrTruncated
-	}
-	return row, nil
+	return row, rest, nil
 }
 
 // nullSize is the length that stands for NULL: -1.

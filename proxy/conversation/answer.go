@@ -1,0 +1,235 @@
+package conversation
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// The kinds of rows of an answer to Ask, each with a name and a value.
+const (
+	rowSetting    = "s"
+	rowLock       = "a"
+	rowChannel    = "l"
+	rowCursor     = "c"
+	rowStatement  = "p"
+	rowTemporary  = "t"
+	rowCustomName = "n"
+)
+
+// pinsOfRows are what a row of each kind says of the session.
+var pinsOfRows = map[string]session.Pins{
+	rowLock: session.AdvisoryLock, rowChannel: session.Listen, rowCursor: session.HeldCursor, rowStatement: session.SQLPrepare,
+	rowTemporary: session.TempObject,
+}
+
+// answer takes a row of the answer.
+func (s *Server) answer(row []byte) {
+	values, err := wire.PeekRow(row)
+	if err != nil || len(values) != 3 {
+		return
+	}
+	q := &s.question
+	switch kind, name := string(values[0]), string(values[1]); kind {
+	case rowSetting:
+		value := unescape(values[2])
+		if values[2] == nil || value == "" && custom(name) || name == "role" && value == "none" {
+			break // it was never set, or as good as that: PostgreSQL does not take a custom setting away again
+		}
+		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
+	case rowCustomName:
+		q.names = append(q.names, name)
+	default:
+		q.found |= pinsOfRows[kind]
+	}
+}
+
+// unescape reads what encode(..., 'escape') has written: a backslash is doubled, and what is not ASCII is three octal digits.
+func unescape(p []byte) string {
+	out := make([]byte, 0, len(p))
+	for i := 0; i < len(p); i++ {
+		if p[i] == '\\' && i+1 < len(p) {
+			if p[i+1] != '\\' && i+3 < len(p) {
+				n, _ := strconv.ParseUint(string(p[i+1:i+4]), 8, 8)
+				out = append(out, byte(n))
+				i += 3
+				continue
+			}
+			i++
+		}
+		out = append(out, p[i])
+	}
+	return string(out)
+}
+
+// custom reports whether a setting is one that only its class names: app.x.
+func custom(name string) bool { return strings.IndexByte(name, '.') >= 0 }
+
+// change is what an answer says of the settings.
+type change uint8
+
+const (
+	settingsSame      change = iota
+	settingsUnsure           // they may only be written in another way than the client has written them
+	settingsChanged          // the statement has changed them
+	settingsUncarried        // they cannot be carried to another backend
+)
+
+// hasAnswered goes on with what the backend has answered.
+func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
+	q := &s.question
+	a := q.asked
+	s.shared.Asked.Questions++
+	switch {
+	case status != wire.TxIdle:
+		return OutcomeBroken
+	case refused && !q.guard && string(wire.PeekErrorField(s.refused, wire.FieldCode)) == cancelled:
+		q.guard = true
+		return s.askedOutcome() // it is asked once more
+	case refused: // it cannot be asked, so what was suspected counts
+		s.shared.Asked.Refused++
+		q.sure |= s.pins & a.pins
+		q.any, q.settings, q.guard = false, nil, false
+		s.audit.forget()
+		return s.askedOutcome()
+	case a.any && s.shared.addCustom(q.names):
+		return s.askedOutcome() // it is asked once more, for what these settings are
+	}
+	news := q.found &^ s.pins
+	applied, wanted, change := s.settingsFrom(a)
+	if s.audit.sampled && (news != 0 || change >= settingsChanged) {
+		s.shared.Settings.Release(applied)
+		s.shared.Settings.Release(wanted)
+		s.leaks(news, change)
+		return s.askedOutcome()
+	}
+	s.become(applied, wanted, change)
+	if a.any {
+		s.relogin()
+	}
+	s.pins = s.pins&^(a.pins&askable) | q.found
+	q.sure = q.sure&^a.pins | q.found
+	q.blind = q.blind && change == settingsSame
+	if change == settingsUncarried || q.blind { // what cannot be seen cannot be carried
+		s.pins |= session.SettingChanged
+		q.sure |= session.SettingChanged
+	}
+	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
+	s.learnFrom(a, news, change)
+	s.settleScope()
+	return s.askedOutcome()
+}
+
+// learnFrom has the answer teach what the statements do, as far as reading has not explained it.
+func (s *Server) learnFrom(a asked, news session.Pins, change change) {
+	switch {
+	case !a.any:
+		return
+	case a.read&session.Opaque != 0:
+		s.audit.forget()
+	case a.read&session.SettingChanged != 0 && change != settingsSame:
+		s.audited(news, settingsUnsure)
+	default:
+		s.audited(news, change)
+	}
+}
+
+func (s *Server) askedOutcome() Outcome {
+	if s.client == nil {
+		return OutcomeClean
+	}
+	return OutcomeAsked
+}
+
+// settingsFrom returns what an answer says that the backend is in, and what its client is to be in, each a reference.
+func (s *Server) settingsFrom(a asked) (applied, wanted *session.Set, c change) {
+	now, login := s.set, (*session.Set)(nil)
+	want := s.set
+	if s.client != nil {
+		want, login = s.client.Set, s.client.Login
+	}
+	table := s.shared.Settings
+	if !a.any && len(a.settings) == 0 {
+		return table.Retain(now), table.Retain(want), settingsSame
+	}
+	applied, err := table.Intern(s.appliedFrom(a))
+	if err == nil {
+		wanted, err = table.Intern(s.wantedFrom(a, want, login))
+	}
+	switch {
+	case err != nil:
+		table.Release(applied)
+		return table.Retain(now), table.Retain(want), settingsUncarried
+	case applied == now:
+		return applied, wanted, settingsSame
+	case !now.Shown():
+		return applied, wanted, settingsUnsure
+	}
+	return applied, wanted, settingsChanged
+}
+
+func (s *Server) appliedFrom(a asked) []session.Setting {
+	if !a.any {
+		return s.after(s.set, nil, s.question.uses(a.settings))
+	}
+	applied := slices.Clone(s.question.answered)
+	// Who the session is stands in no list. What the server reports of it is what holds.
+	now, _ := valueOf(s.params, authorization)
+	if login, _ := valueOf(s.login, authorization); now != login {
+		applied = append(applied, session.Setting{Name: authorization, Value: now})
+	}
+	return applied
+}
+
+const cancelled = "57014" // query_canceled
+
+const authorization = "session_authorization"
+
+// wantedFrom adds what the client's login gave, where it has been reset.
+func (s *Server) wantedFrom(a asked, want, login *session.Set) []session.Setting {
+	if !a.any {
+		return s.after(want, login, s.question.uses(a.settings))
+	}
+	wanted := s.appliedFrom(a)
+	for _, o := range login.Settings() {
+		if _, has := valueOf(wanted, o.Name); !has {
+			wanted = append(wanted, o)
+		}
+	}
+	return wanted
+}
+
+// uses are the answers for settings that were asked for by name.
+func (q *question) uses(names []string) []sqlscan.SettingUse {
+	uses := make([]sqlscan.SettingUse, 0, len(names))
+	for _, name := range names {
+		u := sqlscan.SettingUse{Kind: sqlscan.SetDefault, Name: name}
+		if value, ok := valueOf(q.answered, name); ok {
+			u.Kind, u.Value = sqlscan.SetValue, value
+		}
+		uses = append(uses, u)
+	}
+	return uses
+}
+
+// become takes over the two references.
+func (s *Server) become(applied, wanted *session.Set, c change) {
+	table := s.shared.Settings
+	if c != settingsUncarried {
+		if s.question.asked.any || s.set.Shown() {
+			applied.MarkShown()
+		}
+		s.apply(applied)
+	}
+	table.Release(applied)
+	if s.client == nil || c == settingsUncarried {
+		table.Release(wanted)
+		return
+	}
+	table.Release(s.client.Set)
+	s.client.Set = wanted
+}

@@ -1,0 +1,306 @@
+package conversation
+
+import (
+	"slices"
+	"time"
+
+	"weir/proxy/prepared"
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+)
+
+// Audit says after which statements that read as harmless a backend is asked all the same what state its session is in: a function, a view
+// or a trigger may do what no text shows.
+type Audit uint8
+
+// The audits.
+const (
+	AuditOff    Audit = iota // after none
+	AuditLearn               // after the first runs of each statement, after those that were found to leave state, and now and then
+	AuditAlways              // after each transaction
+)
+
+func (a Audit) String() string { return [...]string{"off", "learn", "always"}[a] }
+
+// record is what is known of a statement, whatever its literals.
+type record struct {
+	clean  uint8  // runs after which the session was as before
+	failed uint8  // runs in transactions with an error, after which nothing was found
+	leaves bool   // it was found to leave state
+	text   string // its first bytes
+}
+
+// The numbers of an audit.
+const (
+	cleanEnough  = 3    // clean runs after which a statement is trusted
+	failedEnough = 8    // failed runs after which another failed one is no reason to ask
+	recordsMax   = 4096 // statements that are known of a pool; of more, some are forgotten and learnt anew
+	recordText   = 200  // bytes of a statement that are kept for the log
+	suspectsMax  = 8    // statements of one transaction that are told apart
+	sampleEvery  = 4096 // transactions between two samples
+)
+
+// The budget: asking takes at most a hundredth of the time that transactions take, once what is there at the start is used up.
+const (
+	budgetShare   = 100
+	budgetStart   = int64(5 * time.Second)
+	budgetMax     = budgetStart
+	budgetSamples = int64(time.Second) // what samples leave to statements that are new
+)
+
+// records are what is known of a pool's statements, and what asking about them may cost.
+type records struct {
+	known  map[uint64]*record
+	spent  int64 // nanoseconds by which the budget at the start is diminished; negative: there is more
+	sample int   // transactions since the last sample
+}
+
+// Asked counts what backends were asked, and what came of it.
+type Asked struct {
+	Questions uint64
+	Refused   uint64 // that the server has refused to answer
+	Unasked   uint64 // transactions with statements that are not known yet after which there was no budget to ask
+	Left      uint64 // statements that were found to leave state
+	Leaks     map[string]uint64
+}
+
+// Earn adds the time of a transaction to the budget for asking.
+func (h *Shared) Earn(d time.Duration) {
+	h.records.spent = max(h.records.spent-int64(d)/budgetShare, budgetStart-budgetMax)
+}
+
+// Spend takes the time of a question from it.
+func (h *Shared) Spend(d time.Duration) { h.records.spent += int64(d) }
+
+// affords reports whether there is more than reserve for asking.
+func (h *records) affords(reserve int64) bool { return budgetStart-h.spent > reserve }
+
+// of returns what is known of a statement.
+func (h *records) of(print uint64, text []byte) *record {
+	if b := h.known[print]; b != nil {
+		return b
+	}
+	if h.known == nil {
+		h.known = map[uint64]*record{}
+	}
+	if len(h.known) >= recordsMax {
+		h.makeRoom()
+	}
+	b := &record{text: string(text[:min(len(text), recordText)])}
+	h.known[print] = b
+	return b
+}
+
+// makeRoom forgets a statement, one that leaves state only if there are many of them.
+func (h *records) makeRoom() {
+	tries := 0
+	for print, b := range h.known {
+		if tries++; !b.leaves || tries > suspectsMax {
+			delete(h.known, print)
+			return
+		}
+	}
+}
+
+// audit is what a backend's client has run that it may have to be asked about.
+type audit struct {
+	suspects []*record  // that are not trusted
+	many     bool       // there were more
+	ran      [4]*record // the last that are trusted, for samples
+	next     uint8
+	some     bool // anything was run at all
+	failed   bool // an error came
+	sampled  bool // the question is a sample
+	due      bool // it has been decided to ask
+}
+
+// forget begins anew.
+func (a *audit) forget() {
+	if a.some || a.failed {
+		*a = audit{suspects: a.suspects[:0]}
+	}
+}
+
+// asks reports whether the question that is about to be asked is about everything.
+func (a *audit) asks() bool { return a.due }
+
+// runsText notes that the client sends a text that reads as if it did no more than e.
+func (s *Server) runsText(text []byte, e sqlscan.Effects) {
+	if s.learns(e) {
+		s.runs(s.shared.records.of(sqlscan.Fingerprint(text, s.mode), text))
+	}
+}
+
+// runsStatement notes that the client runs a prepared statement.
+func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects) {
+	if !s.learns(e) {
+		return
+	}
+	b := s.shared.records.known[statement.Fingerprint()]
+	if b == nil {
+		b = s.shared.records.of(statement.Fingerprint(), []byte(statement.Text()))
+	}
+	s.runs(b)
+}
+
+func (s *Server) learns(e sqlscan.Effects) bool {
+	return s.shared.Audit != AuditOff && s.shared.Mode != Session && e&anything == 0 && !s.account.Skipping()
+}
+
+func (s *Server) runs(b *record) {
+	a := &s.audit
+	a.some = true
+	switch {
+	case !b.leaves && b.clean >= cleanEnough:
+		a.ran[a.next%4] = b
+		a.next++
+		return
+	case slices.Contains(a.suspects, b):
+	case len(a.suspects) < suspectsMax:
+		a.suspects = append(a.suspects, b)
+	default:
+		a.many = true
+	}
+	s.question.unnamed = true
+	if b.leaves {
+		s.scope.altered = alteredMore
+	}
+}
+
+// anything are the effects of texts after which a backend is asked about everything anyway.
+const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
+
+// audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
+func (s *Server) audits() bool {
+	a := &s.audit
+	if !a.some || a.due {
+		return a.due
+	}
+	switch s.shared.Audit {
+	case AuditOff:
+	case AuditAlways:
+		a.due = true
+	case AuditLearn:
+		a.due = a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
+	}
+	if !a.due {
+		a.forget()
+	}
+	return a.due
+}
+
+// suspicious reports whether one of the statements is a reason to ask, and whether that can be afforded.
+func (s *Server) suspicious() bool {
+	a := &s.audit
+	unknown := false
+	for _, b := range a.suspects {
+		if b.leaves {
+			return true
+		}
+		unknown = unknown || !a.failed || b.failed < failedEnough
+	}
+	if unknown && !s.shared.records.affords(0) {
+		s.shared.Asked.Unasked++
+		return false
+	}
+	return unknown
+}
+
+// mayHaveEnded reports whether it is time to ask whether a pin holds still: a function may have ended it. The pauses become longer.
+func (s *Server) mayHaveEnded() bool {
+	q := &s.question
+	if s.pins&askable == 0 {
+		return false
+	}
+	if q.pause--; q.pause > 0 {
+		return false
+	}
+	q.pauses = min(max(2*q.pauses, 1), pauseMax)
+	q.pause = q.pauses
+	return true
+}
+
+// pauseMax is the longest pause between two questions whether a pin holds, in transactions.
+const pauseMax = 64
+
+// samples reports whether it is time for a sample. What it finds must be new, so a pinned backend gives none.
+func (s *Server) samples() bool {
+	h := &s.shared.records
+	if h.sample++; h.sample < sampleEvery || s.pins != 0 || !h.affords(budgetSamples) {
+		return false
+	}
+	h.sample, s.audit.sampled = 0, true
+	return true
+}
+
+// audited learns from an answer about everything: pins that came, and what became of the settings, so far as reading has not explained it.
+func (s *Server) audited(news session.Pins, changed change) {
+	a := &s.audit
+	defer a.forget()
+	switch {
+	case news != 0 || changed >= settingsChanged:
+		s.learnLeaving()
+	case changed == settingsSame:
+		for _, b := range a.suspects {
+			if a.failed {
+				b.failed = min(b.failed+1, failedEnough)
+			} else if !b.leaves {
+				b.clean++
+			}
+		}
+	}
+}
+
+// learnLeaving is for state that one of the statements has left. Which one nobody can tell.
+func (s *Server) learnLeaving() {
+	a := &s.audit
+	for _, b := range a.suspects {
+		if !b.leaves {
+			b.leaves = true
+			s.shared.Asked.Left++
+		}
+	}
+	for _, b := range a.ran {
+		if b != nil {
+			b.clean = 0
+		}
+	}
+	s.shared.Statements.Forget() // what was parsed meanwhile may have been read under settings that nobody knew of
+}
+
+// leaks is for state that a sample has found: others may have seen it. The backend is retired, and the statements are learnt anew.
+func (s *Server) leaks(found session.Pins, changed change) {
+	a := &s.audit
+	if changed >= settingsChanged {
+		found |= session.SettingChanged
+	}
+	leak := Leak{Pins: found}
+	for _, b := range a.ran {
+		if b != nil {
+			leak.Text = b.text
+			b.clean = 0
+		}
+	}
+	s.shared.Asked.note(found)
+	s.leak = &leak
+	a.forget()
+}
+
+// Leak is session state that may have been seen by clients that it does not belong to.
+type Leak struct {
+	Pins session.Pins
+	Text string // the beginning of a statement that may have left it
+}
+
+// Leak is what a sample has found on the backend, which has to be closed for it; nil: nothing.
+func (s *Server) Leak() *Leak { return s.leak }
+
+// note counts a leak.
+func (a *Asked) note(pins session.Pins) {
+	if a.Leaks == nil {
+		a.Leaks = map[string]uint64{}
+	}
+	for _, name := range pins.Names() {
+		a.Leaks[name]++
+	}
+}

@@ -1,0 +1,190 @@
+package conversation
+
+import (
+	"slices"
+	"strings"
+
+	"weir/proxy/session"
+	"weir/proxy/wire"
+)
+
+// question is what a backend has to be asked before it may leave its client, and what it has answered.
+//
+// Reading a statement says what it may have done to the session; asking says what it has done. Pins that reading finds are only suspicions
+// until an answer makes them sure, or ends them.
+type question struct {
+	sure     session.Pins // those of the server's pins that an answer has confirmed, and nothing has touched since
+	settings []string     // that may have been changed, by name
+	any      bool         // any setting may have been changed
+	guard    bool         // the question was cancelled: the session has a short time limit
+	blind    bool         // set_config was given a name that the text does not say
+	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
+
+	pause  uint8 // transactions until a pin is asked about again
+	pauses uint8
+
+	asked    asked
+	answered []session.Setting
+	found    session.Pins
+	names    []string // of custom settings that functions of the database set
+}
+
+// asked is what the question under way is about.
+type asked struct {
+	pins     session.Pins
+	settings []string // by name, with any all the custom ones that are known
+	any      bool
+	read     session.Pins // what reading has suspected
+}
+
+// askable are the pins that a server can be asked about. It cannot say whether setseed was called, and LOAD leaves code behind.
+const askable = session.SettingChanged | session.Listen | session.TempObject | session.AdvisoryLock | session.HeldCursor | session.SQLPrepare |
+	session.Opaque
+
+// Limits of a question.
+const (
+	askedNamesMax  = 16  // settings that are asked for by name; of more, all are asked for
+	customNamesMax = 256 // names of custom settings that a pool remembers
+)
+
+// doubt notes that pins may have come or gone.
+func (s *Server) doubt(pins session.Pins) {
+	s.pins |= pins
+	s.question.sure &^= pins
+	s.question.pause, s.question.pauses = 1, 0
+	s.worn = s.worn || pins&(session.Load|session.Seed) != 0
+	if pins&session.Opaque != 0 {
+		s.question.any, s.question.unnamed = true, true
+	}
+}
+
+// touch notes that pins that the backend has may have ended.
+func (s *Server) touch(pins session.Pins) { s.question.sure &^= pins }
+
+// doubtSettings notes that a setting may have been changed: one of those, or any if there are none.
+func (s *Server) doubtSettings(names []string) {
+	q := &s.question
+	s.pins |= session.SettingChanged
+	q.sure &^= session.SettingChanged
+	if len(names) == 0 || len(q.settings)+len(names) > askedNamesMax {
+		q.any, q.unnamed = true, true
+		return
+	}
+	for _, name := range names {
+		if !slices.Contains(q.settings, name) {
+			q.settings = append(q.settings, name)
+		}
+	}
+}
+
+// doubtful are the pins that must be asked about.
+func (s *Server) doubtful() session.Pins { return s.pins & askable &^ s.question.sure }
+
+// questioned reports whether the backend must be asked what state its session is in before it may be given to another client.
+func (s *Server) questioned() bool {
+	if s.shared.Mode == Session {
+		return false
+	}
+	audits := s.audits()
+	return audits || s.doubtful() != 0
+}
+
+// unquestioned is for a backend that is as after its login.
+func (s *Server) unquestioned() {
+	s.pins = 0
+	s.question = question{}
+	s.audit.forget()
+}
+
+// Ask is the errand that asks a backend for the state of its session.
+var Ask = &Errand{Name: "ask", text: appendQuestion, onRow: (*Server).answer, onEnd: hasAnswered}
+
+// appendQuestion appends the question. All names in it are qualified, operators too: it is read under the client's search_path. A custom
+// setting is in no list of PostgreSQL's (GUC_CUSTOM_PLACEHOLDER in src/backend/utils/misc/guc.c), so those that were ever seen are asked for
+// by name.
+func appendQuestion(s *Server, dst []byte) []byte {
+	q := &s.question
+	a := asked{pins: s.doubtful(), any: q.any || s.audit.asks()}
+	a.read = a.pins
+	if a.any {
+		a.pins = askable
+		a.settings = s.shared.unlisted()
+	} else {
+		a.settings = q.settings
+	}
+	q.asked, q.answered, q.found, q.names = a, nil, 0, nil
+
+	var space [2048]byte
+	sql := space[:0]
+	open := q.guard || s.opens()
+	if q.guard {
+		sql = append(sql, partTimeout+";"...)
+	}
+	if open {
+		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE;"...)
+	}
+	if q.guard {
+		sql = append(sql, "SET LOCAL statement_timeout TO 0;"...)
+	}
+	sql = appendParts(sql, s, a)
+	if !open {
+		return wire.AppendQueryBytes(dst, sql)
+	}
+	dst = wire.AppendQueryBytes(dst, append(sql, ";COMMIT"...))
+	return wire.AppendQuery(dst, "ROLLBACK") // if it has failed, the block is still open
+}
+
+// opens reports whether the question must not run in a transaction as the session begins them: it might have to wait for others.
+func (s *Server) opens() bool {
+	for _, setting := range s.set.Settings() {
+		if strings.HasPrefix(setting.Name, "default_transaction_") {
+			return true
+		}
+	}
+	return false
+}
+
+// The parts of a question. A value comes in the encoding of the database, as printable text.
+const (
+	// partSettings leaves out what only belongs to the transaction of the question.
+	partSettings = "SELECT 's', name, " + valueOfName + " FROM pg_catalog.pg_show_all_settings() AS t(name) WHERE source OPERATOR(pg_catalog.=) 'session'" +
+		" AND name OPERATOR(pg_catalog.!~) '^transaction_(isolation|read_only|deferrable)$'"
+	partTimeout = "SELECT 's', name, " + valueOfName + " FROM (SELECT 'statement_timeout') AS t(name)"
+	valueOfName = "pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_setting(name, true), pg_catalog.getdatabaseencoding()), 'escape')"
+	partLocks   = "SELECT 'a', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE locktype OPERATOR(pg_catalog.=) 'advisory'" +
+		" AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"
+	partChannels   = "SELECT 'l', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"
+	partCursors    = "SELECT 'c', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_cursor() WHERE is_holdable)"
+	partStatements = "SELECT 'p', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"
+	partTemporary  = "SELECT 't', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid" +
+		" AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)"
+	// partNames finds the custom settings that functions set. Functions of other languages than SQL's own forms keep their text.
+	partNames = "SELECT DISTINCT 'n', pg_catalog.lower(m[1]), NULL FROM pg_catalog.pg_proc AS f, pg_catalog.regexp_matches(f.prosrc, " +
+		`E'(?:set_config\\s*\\(\\s*''|\\mset\\s+(?:session\\s+)?)([a-z_][a-z0-9_]*\\.[a-z_][a-z0-9_.]*)', 'gi') AS m` +
+		" WHERE f.prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[])"
+)
+
+func appendParts(sql []byte, s *Server, a asked) []byte {
+	first := true
+	part := func(when bool, text string) {
+		if !when {
+			return
+		}
+		if !first {
+			sql = append(sql, " UNION ALL "...)
+		}
+		sql, first = append(sql, text...), false
+	}
+	part(a.any && !s.question.guard, partSettings)
+	part(a.any && s.question.guard, partSettings+" AND name OPERATOR(pg_catalog.<>) 'statement_timeout'")
+	if len(a.settings) > 0 {
+		part(true, "SELECT 's', name, "+valueOfName+" FROM pg_catalog.unnest(ARRAY["+string(session.AppendLiterals(nil, a.settings))+"]) AS t(name)")
+	}
+	part(a.pins&session.AdvisoryLock != 0, partLocks)
+	part(a.pins&session.Listen != 0, partChannels)
+	part(a.pins&session.HeldCursor != 0, partCursors)
+	part(a.pins&session.SQLPrepare != 0, partStatements)
+	part(a.pins&session.TempObject != 0, partTemporary)
+	part(a.any && s.shared.namesDue(), partNames)
+	return sql
+}

@@ -109,6 +109,9 @@ func readWord(place any, text string) error {
 		if text == pgbouncerPlain {
 			text = AuthPassword.String()
 		}
+		if text == "ldap" || text == "pam" {
+			return fmt.Errorf("%q is not supported: weir knows no %s; want %s", text, strings.ToUpper(text), oneOf(authTypeNames))
+		}
 		return readEnum(p, authTypeNames, text)
 	case *CertName:
 		return readEnum(p, certNames, text)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -138,10 +139,15 @@ func (p *Proxy) learn(result login.Result) bool {
 // loginOptions is how clients log in under a generation.
 func (p *Proxy) loginOptions(g *generation) login.Options {
 	c := g.config
+	var refusing func(net.Conn, *login.Failure)
+	if c.PgBouncer {
+		refusing = p.logRefusal
+	}
 	return login.Options{
-		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
-		Method:  methodOf(c.Auth.Type),
-		Rules:   c.HBA, Maps: c.Ident,
+		Refusing: refusing,
+		Timeout:  time.Duration(c.Timeouts.ClientLoginTimeout),
+		Method:   methodOf(c.Auth.Type),
+		Rules:    c.HBA, Maps: c.Ident,
 		Verifiers:   g.verifiers(),
 		Lookup:      p.accounts.lookUp,
 		LookupWaits: g.config.LooksUp(),

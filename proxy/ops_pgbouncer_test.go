@@ -56,6 +56,7 @@ func TestFileOfPgBouncersIsServedInItsWords(t *testing.T) {
 	w := startFile(t, d, fmt.Sprintf(`
 [databases]
 shop = host=127.0.0.1 port=%d dbname=%s pool_mode=transaction query_wait_timeout=1
+slow = host=127.0.0.1 port=%d dbname=%s
 stmt = host=127.0.0.1 port=%d dbname=%s pool_mode=statement
 none = host=127.0.0.1 port=%d dbname=no_such_database
 [users]
@@ -69,7 +70,8 @@ auth_file = users.txt
 server_tls_sslmode = disable
 default_pool_size = 1
 query_wait_notify = 0
-`, d.Server.Port(), d.Name, d.Server.Port(), d.Name, d.Server.Port()), "\"bouncer_app\" \"\"\n\"bouncer_few\" \"\"")
+query_timeout = 1
+`, d.Server.Port(), d.Name, d.Server.Port(), d.Name, d.Server.Port(), d.Name, d.Server.Port()), "\"bouncer_app\" \"\"\n\"bouncer_few\" \"\"")
 	t.Cleanup(func() {
 		w.Stop()
 		d.Exec(t, "DROP ROLE bouncer_app, bouncer_few")
@@ -94,11 +96,16 @@ query_wait_notify = 0
 	_, err = tryDial(t, w.Addr, "bouncer_few", "shop")
 	few.Terminate()
 	refusedAs(err, "08P01", "client connections exceeded (max_user_client_connections)")
+	_, err = tryDial(t, w.Addr, "bouncer_app", "shop", "options", "-d 5")
+	refusedAs(err, "08P01", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
+	slow := dial(t, w.Addr, "bouncer_app", "slow")
+	slow.SendBytes(queryBytes("SELECT pg_sleep(60)"))
 	first.Query("BEGIN")
 	second.SendBytes(queryBytes("SELECT 1"))
 	refusedAs(second.ExpectClosed(), "08P01", "query_wait_timeout")
 	third.SendBytes(queryBytes("BEGIN"))
 	refusedAs(third.ExpectClosed(), "08P01", "transaction blocks not allowed in statement pooling mode")
+	refusedAs(slow.ExpectClosed(), "08P01", "query timeout")
 	first.Query("COMMIT")
 	for _, text := range []string{`closing because: "trust" authentication failed (age=0s)`, "closing because: no such database: absent", "closing because: query_wait_timeout (age="} {
 		if !w.Log.Contains(strings.ReplaceAll(text, `"`, `\"`)) {

@@ -95,6 +95,8 @@ type Options struct {
 	KnownOnly bool
 	// PgBouncer has errors told in PgBouncer's words.
 	PgBouncer bool
+	// Refusing is told before a client is told why it is refused: then the log has the reason by the time the client has it. May be nil.
+	Refusing func(nc net.Conn, f *Failure)
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,

@@ -222,8 +222,9 @@ func InvalidReplication(value string) *Error {
 func InvalidOptions(what string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeSyntaxError,
-		Message: `invalid startup parameter "options": ` + what,
-		Hint:    "Only settings can be given there: -c name=value or --name=value.",
+		Message:   `invalid startup parameter "options": ` + what,
+		pgbouncer: "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+		Hint:      "Only settings can be given there: -c name=value or --name=value.",
 	}
 }
 

@@ -165,8 +165,7 @@ func (s *script) addr() string {
 		return s.d.Server.Addr()
 	}
 	if s.weir == nil {
-		// Without an audit: where a client that waits for a backend sends its FIN, it is gone, and scripts do not wait for what weir asks.
-		s.start("[pool]\npool_size = 1\nsession_audit = \"off\"")
+		s.start("[pool]\npool_size = 1")
 	}
 	return s.weir.Addr
 }

@@ -127,7 +127,11 @@ func (a *audit) asks() bool { return a.due }
 // runsText notes that the client sends a text that reads as if it did no more than e.
 func (s *Server) runsText(text []byte, e sqlscan.Effects) {
 	if s.learns(e) {
-		s.runs(s.shared.records.of(sqlscan.Fingerprint(text, s.mode), text))
+		print, ok := sqlscan.Sketch(text)
+		if !ok {
+			print = sqlscan.Fingerprint(text, s.mode)
+		}
+		s.runs(s.shared.records.of(print, text))
 	}
 }
 

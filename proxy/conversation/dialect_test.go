@@ -142,7 +142,7 @@ func serverMessage(line string) ([]byte, error) {
 	if err != nil || len(w) == 0 {
 		return nil, fmt.Errorf("no message: %q (%w)", line, err)
 	}
-	kind := w[0]
+	kind, columns := w[0], w[1:]
 	w = append(w, "", "", "", "")
 	t, ok := typeOf(serverTypes, kind)
 	switch {
@@ -168,6 +168,9 @@ func serverMessage(line string) ([]byte, error) {
 	case wire.ServerParameterStatus:
 		return frame(t, w[1]+"\x00"+w[2]+"\x00"), nil
 	case wire.ServerDataRow:
+		if len(columns) > 1 {
+			return appendRow(nil, columns...), nil
+		}
 		return row(w[1]), nil
 	case wire.ServerRowDescription, wire.ServerParameterDesc:
 		return frame(t, "\x00\x00"), nil

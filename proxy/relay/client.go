@@ -24,7 +24,7 @@ const (
 	clientLogin     clientState = iota // not greeted yet → waiting, idle, closing, closed
 	clientIdle                         // no backend, nothing asked → waiting, leased, closing, closed
 	clientWaiting                      // in the pool's queue, its request parked → switching, leased, idle, closing, closed
-	clientSwitching                    // has a backend to which its settings are being applied → leased, waiting, closing, closed
+	clientSwitching                    // has a backend that is on an errand for it → leased, waiting, idle, closing, closed
 	clientLeased                       // has a backend → switching, idle, waiting, closing, closed
 	clientClosing                      // the last bytes are under way → closed
 	clientClosed
@@ -40,7 +40,7 @@ var clientMoves = [clientStates]uint16{
 	clientLogin:     1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientIdle:      1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientClosing | 1<<clientClosed,
 	clientWaiting:   1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
-	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
+	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientLeased:    1<<clientIdle | 1<<clientSwitching | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
 	clientClosing:   1 << clientClosed,
 }

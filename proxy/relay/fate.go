@@ -159,7 +159,7 @@ func (b *Backend) settingsRefused(c *Client) bool {
 	}
 	b.talk.Part()
 	b.client, c.backend = nil, nil
-	if c.refused == 0 && !clientsMistake(b.talk.Refused()) {
+	if c.refused == 0 && (!clientsMistake(b.talk.Refused()) || hasTempBuffers(c)) {
 		c.refused++
 		b.retire()
 		c.wantAgain()
@@ -168,6 +168,12 @@ func (b *Backend) settingsRefused(c *Client) bool {
 	c.refused = 0
 	c.failWith(settingsRefused(b.talk.Refused()))
 	return true
+}
+
+// hasTempBuffers reports whether the client has set temp_buffers, which a backend takes only before it has used a temporary table.
+func hasTempBuffers(c *Client) bool {
+	_, has := c.talk.Set.Value("temp_buffers")
+	return has
 }
 
 // clientsMistake reports whether an error says that a setting cannot have its value, whichever backend is asked: the classes of data

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -72,13 +73,17 @@ func (b *Backend) bury(cause error) {
 	if cause == nil {
 		b.goodbye()
 	}
-	copying := b.talk.Copying()
+	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
 	b.client = nil
 	b.gone()
 	l.pool.Lost(l.now(), b.id)
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend = nil
+		if idle { // it had been answered, and has left nothing there that is known of
+			c.wantAgain()
+			return
+		}
 		c.lostBackend(b, copying)
 	}
 }

@@ -1,5 +1,7 @@
 package status
 
+import "maps"
+
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
 	p.Size += o.Size
@@ -19,12 +21,28 @@ func (p *Pool) Add(o *Pool) {
 		p.ServerError = o.ServerError
 	}
 	p.Prepared.add(&o.Prepared)
+	p.Questions.add(&o.Questions)
 	p.Totals.add(&o.Totals)
 	p.Wait.add(&o.Wait)
 	p.Query.add(&o.Query)
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+}
+
+func (q *Questions) add(o *Questions) {
+	q.Asked += o.Asked
+	q.Refused += o.Refused
+	q.Unasked += o.Unasked
+	q.Learnt += o.Learnt
+	leaks := maps.Clone(q.Leaks)
+	for kind, n := range o.Leaks {
+		if leaks == nil {
+			leaks = map[string]uint64{}
+		}
+		leaks[kind] += n
+	}
+	q.Leaks = leaks
 }
 
 func (p *Prepared) add(o *Prepared) {

@@ -112,8 +112,9 @@ type Pool struct {
 	OldestWait  time.Duration // of the client that has waited longest now
 	ServerError string        // why the last dial failed; empty since one succeeded
 
-	Prepared Prepared
-	Totals   Totals
+	Prepared  Prepared
+	Questions Questions
+	Totals    Totals
 	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
 	Query    Histogram // from the request's forwarding to its ReadyForQuery
 	Transact Histogram // from the lease's first request to the end of its transaction
@@ -131,6 +132,15 @@ type Prepared struct {
 	Repeated  uint64 // Parses of weir's own
 	Closed    uint64 // statements that made room on a backend
 	Forgotten uint64 // texts that are not shared any more, because the schema has changed
+}
+
+// Questions count what backends were asked about the state of their sessions, and what came of it; all are totals.
+type Questions struct {
+	Asked   uint64            // questions that were answered or refused
+	Refused uint64            // that the server refused to answer
+	Unasked uint64            // transactions with statements that are not known yet after which there was no budget to ask
+	Learnt  uint64            // statements that were found to leave state
+	Leaks   map[string]uint64 // state that was found too late, by kind
 }
 
 // Totals are a pool's counters.

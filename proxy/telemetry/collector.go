@@ -107,6 +107,7 @@ func (e emitter) pool(p *status.Pool) {
 	e.histogram(&dials, &p.Dial, db, user)
 	e.totals(&p.Totals, db, user)
 	e.prepared(&p.Prepared, db, user)
+	e.questions(&p.Questions, db, user)
 	for class, n := range byClass(p.Errors) {
 		e.count(&errorsTotal, n, db, user, class)
 	}
@@ -141,6 +142,16 @@ func (e emitter) prepared(p *status.Prepared, db, user string) {
 	e.count(&parsesTotal, p.Repeated, db, user, "repeated")
 	e.count(&preparedClosed, p.Closed, db, user)
 	e.count(&preparedStale, p.Forgotten, db, user)
+}
+
+func (e emitter) questions(q *status.Questions, db, user string) {
+	e.count(&questionsTotal, q.Asked-q.Refused, db, user, "answered")
+	e.count(&questionsTotal, q.Refused, db, user, "refused")
+	e.count(&unaskedTotal, q.Unasked, db, user)
+	e.count(&learntTotal, q.Learnt, db, user)
+	for kind, n := range q.Leaks {
+		e.count(&leaksTotal, n, db, user, kind)
+	}
 }
 
 func (e emitter) loop(name string, l status.Loop) {

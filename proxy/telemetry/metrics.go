@@ -58,6 +58,10 @@ var (
 	parsesTotal    = metric{"weir_prepared_parses_total", counter, pool("by"), "Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend."}
 	preparedClosed = metric{"weir_prepared_closed_total", counter, poolLabels, "Named statements that weir closed on a backend to make room (max_prepared_statements)."}
 	preparedStale  = metric{"weir_prepared_forgotten_total", counter, poolLabels, "Texts that are shared no longer, because the schema has changed."}
+	questionsTotal = metric{"weir_state_questions_total", counter, pool("outcome"), "Backends that were asked what state their session is in: answered, or refused by the server."}
+	unaskedTotal   = metric{"weir_state_unasked_total", counter, poolLabels, "Transactions with statements that are not known yet after which no backend was asked, because questions had taken their share of the time."}
+	learntTotal    = metric{"weir_state_statements_learnt_total", counter, poolLabels, "Statements that were found to leave state in the session although their text does not say so."}
+	leaksTotal     = metric{"weir_state_leaks_total", counter, pool("kind"), "Session state that a sample found and that other clients may have seen: setting, advisory lock, ... The backend was closed."}
 	cancelsTotal   = metric{"weir_cancels_total", counter, poolLabels, "Cancel requests that reached a query of this pool."}
 	resetsTotal    = metric{"weir_backend_resets_total", counter, poolLabels, "Backends whose session state was reset after a client."}
 	doubtsTotal    = metric{"weir_doubts_total", counter, pool("kind"), "Backends that were closed for want of certainty: stream (the server's messages make no sense), account (it is not certain what is due), panic (weir's own code met a state that it takes for impossible)."}
@@ -82,7 +86,7 @@ var (
 var families = []*metric{
 	&clients, &waiting, &oldestWait, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
-	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale,
+	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &loginsNow, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,

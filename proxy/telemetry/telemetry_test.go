@@ -33,6 +33,7 @@ func (sample) Snapshot() status.Snapshot {
 	p.Wait.Observe(40 * time.Microsecond)
 	p.Wait.Observe(time.Hour)
 	p.Prepared = status.Prepared{Texts: 11, OnBackends: 12, Passed: 13, Saved: 14, Repeated: 15, Closed: 16, Forgotten: 17}
+	p.Questions = status.Questions{Asked: 20, Refused: 1, Unasked: 2, Learnt: 3, Leaks: map[string]uint64{"setting": 4}}
 	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},

@@ -72,9 +72,10 @@ func ServerRefused(server, code, text string) *Error {
 func NothingToLogInWith(server, why string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-		Message: "weir cannot log in to the server at " + server,
-		Detail:  "As things are, " + sentence(why),
-		Hint:    "Give the password in [databases] or [users], or see docs/authentication.md for how weir can do without.",
+		pgbouncer: "server login failed: wrong password type",
+		Message:   "weir cannot log in to the server at " + server,
+		Detail:    "As things are, " + sentence(why),
+		Hint:      "Give the password in [databases] or [users], or see docs/authentication.md for how weir can do without.",
 	}
 }
 

@@ -92,6 +92,8 @@ type Books interface {
 	Text(ctx context.Context, who Caller, id int64) (*Text, error)
 	// CreateBook is for administrators. Invalid, Conflict if there is a book of this title.
 	CreateBook(ctx context.Context, who Caller, book NewBook) (*Book, error)
+	// Search lists the books whose title, or one of whose authors, has these words in it, whatever their case.
+	Search(ctx context.Context, words string, page Page) ([]Book, error)
 	// UpdateBook is for administrators. Invalid, NotFound, Conflict.
 	UpdateBook(ctx context.Context, who Caller, id int64, change BookChange) (*Book, error)
 	// DeleteBook is for administrators. The book's reviews, and its places in libraries, orders and wishlists, go with

@@ -24,6 +24,7 @@ type Config struct {
 	ClientTLS TLS // how clients are protected
 	ServerTLS TLS // how weir's own connections to servers are
 	Pool      Pool
+	Session   Session
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
 	Users     map[string]User
 	Limits    Limits
@@ -42,6 +43,8 @@ type Config struct {
 	HBA        *hba.Rules        // of hba_file; nil without one
 	Ident      *hba.Maps         // of ident_file; nil without one
 	SaltSecret Secret            // of salt_file; not set without one
+
+	exposed []string // warnings: files with passwords that every account of the machine may read
 }
 
 // Listen says where clients are accepted.
@@ -73,12 +76,22 @@ type Pool struct {
 	ReservePoolSize    int
 	ReservePoolTimeout Duration // 0: the reserve is never used
 	MaxDials           int
-	MaxPrepared        int  // statements that a backend keeps for the clients that share them; 0: they are not shared
-	MaxPreparedBytes   Size // that one client's prepared statements may take; 0: no limit
+	MaxPrepared        int    // statements that a backend keeps for the clients that share them; 0: they are not shared
+	MaxPreparedBytes   Size   // that one client's prepared statements may take; 0: no limit
+	ConnectQuery       string // run on each new backend; empty: none
+	SessionState       SessionState
+	MaxPinned          int      // 0: no limit
+	PinIdleTimeout     Duration // 0: none
 	SessionAudit       SessionAudit
 	ServerResetQuery   string          // session mode only; empty: none
 	ServerRoundRobin   bool            // the backend that has been idle longest is used next
 	MaxProtocol        ProtocolVersion // that servers are asked for
+}
+
+// Session says what functions do to the session of a client, where weir cannot see it.
+type Session struct {
+	OpaqueFunctions []string // that may do anything
+	CleanFunctions  []string // that leave nothing
 }
 
 // Database says where a database's backends are found, and what is special about its pools.
@@ -89,12 +102,14 @@ type Database struct {
 	User                 string // empty: the client's
 	Password             Secret // clear text; unset: what [users] holds for the user that logs in
 	ClientTLS, ServerTLS TLSOverride
+	Settings             SessionDefaults
 	Override
 }
 
 // User is a client's name with its password, and what is special about its pools.
 type User struct {
 	Password Secret // clear text, SCRAM verifier or md5 hash
+	Settings SessionDefaults
 	Override
 }
 

@@ -143,7 +143,10 @@ func tablesText(database string) string {
 	for _, table := range tablesOf() {
 		names = append(names, fmt.Sprintf("[databases.%s.%s]", quoteKey(database), table))
 	}
-	return "What " + strings.Join(names, " and ") + " say is for this database alone, setting by setting, in place of the sections of these names."
+	names, last := names[:len(names):len(names)], fmt.Sprintf("[databases.%s.settings]", quoteKey(database))
+	return "Settings of PostgreSQL that the backends begin with stand in " + last + ", such as statement_timeout = \"30s\" (a user may have its own, " +
+		"in [users.NAME.settings], which win). weir gives them at its login, so they win over those of ALTER ROLE and ALTER DATABASE, and what a " +
+		"client asks for wins over them. What " + strings.Join(names, " and ") + " say is for this database alone, setting by setting, in place of the sections of these names."
 }
 
 func comment(text string) string {

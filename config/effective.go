@@ -11,6 +11,10 @@ type Override struct {
 	MaxDials           *int
 	MaxPrepared        *int
 	MaxPreparedBytes   *Size
+	ConnectQuery       *string
+	SessionState       *SessionState
+	MaxPinned          *int
+	PinIdleTimeout     *Duration
 	ServerResetQuery   *string
 	SessionAudit       *SessionAudit
 	MaxProtocol        *ProtocolVersion
@@ -36,6 +40,7 @@ type Override struct {
 // PoolSettings are the values that hold for one pool and its clients, after all overrides.
 type PoolSettings struct {
 	Pool
+	Settings SessionDefaults // of its backends
 
 	MaxDBConnections         int // 0: no limit, as for the next three
 	MaxUserConnections       int
@@ -68,7 +73,9 @@ type PoolSettings struct {
 // what concerns the pool, with the client's for what concerns the client (its timeouts and its client limits).
 func (c *Config) PoolSettings(database, user string) PoolSettings {
 	resolved, _ := c.Database(database)
-	return c.effective(resolved.Override, c.Users[user].Override)
+	s := c.effective(resolved.Override, c.Users[user].Override)
+	s.Settings = resolved.Settings.under(c.Users[user].Settings)
+	return s
 }
 
 func (c *Config) effective(d, u Override) PoolSettings {
@@ -82,6 +89,10 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
 			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
 			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
+			ConnectQuery:       first(u.ConnectQuery, d.ConnectQuery, c.Pool.ConnectQuery),
+			SessionState:       first(u.SessionState, d.SessionState, c.Pool.SessionState),
+			MaxPinned:          first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
+			PinIdleTimeout:     first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
 			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
 			ServerRoundRobin:   c.Pool.ServerRoundRobin,
 			SessionAudit:       first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),

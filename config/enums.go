@@ -18,6 +18,22 @@ var poolModeNames = []string{ModeTransaction: "transaction", ModeSession: "sessi
 
 func (m PoolMode) String() string { return nameOf(poolModeNames, int(m)) }
 
+// SessionState says what becomes of what clients do to their sessions.
+type SessionState uint8
+
+const (
+	// StateFollow has it follow the client, or keep its backend.
+	StateFollow SessionState = iota
+	// StateReject refuses it.
+	StateReject
+	// StateIgnore leaves it on the backend.
+	StateIgnore
+)
+
+var sessionStateNames = []string{StateFollow: "follow", StateReject: "reject", StateIgnore: "ignore"}
+
+func (s SessionState) String() string { return nameOf(sessionStateNames, int(s)) }
+
 // SessionAudit says after which statements a backend is asked what state its session is in.
 type SessionAudit uint8
 

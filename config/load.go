@@ -51,6 +51,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 		p.section(name, v)
 	}
 	p.loadAuth()
+	p.config.exposed = p.reader.exposed(file)
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {
 		return nil, err
@@ -173,6 +174,7 @@ func (p *parser) databases(table map[string]any) {
 		for _, table := range tablesOf() {
 			p.table(path, table, entry, &d)
 		}
+		d.Settings = p.sessionDefaults(path, entry)
 		p.settings(path, "databases", entry, func(s *setting) any { return s.inDatabase(&d) })
 		p.config.Databases[name] = d
 	}
@@ -203,6 +205,7 @@ func (p *parser) users(table map[string]any) {
 			continue
 		}
 		var u User
+		u.Settings = p.sessionDefaults(path, entry)
 		p.settings(path, "users", entry, func(s *setting) any { return s.inUser(&u) })
 		p.config.Users[name] = u
 	}

@@ -25,6 +25,8 @@ var sections = []section{
 	{"pool", "What pools are like. There is one pool of backends for each pair of database and user. A database may " +
 		"have each of these settings for itself, a user some of them; the user's value wins over the database's, and " +
 		"that over the one here."},
+	{"session", "What functions do to the sessions of clients, where their texts do not show it. Names are written as in SQL, with or " +
+		"without their schema."},
 	{"databases", "The databases that clients may ask for, a section each: NAME is what the client asks for, and " +
 		`"*" (in quotes) stands for every name that has no section of its own.`},
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
@@ -42,7 +44,7 @@ var sections = []section{
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, authSettings, tlsSettings, poolSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, authSettings, tlsSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting
@@ -57,7 +59,7 @@ var listenSettings = []setting{
 		section: "listen", name: "addresses", restart: true,
 		field: func(c *Config) any { return &c.Listen.Addresses },
 		meaning: `Addresses for TCP connections, each host:port. ":6432" is every address of the machine, IPv4 and IPv6; ` +
-			"port 0 takes a free port and logs it.",
+			"\"0.0.0.0:6432\" is every IPv4 address only, \"[::]:6432\" every IPv6 address only. Port 0 takes a free port and logs it.",
 		why: "PgBouncer listens on no TCP address unless told. weir listens where only this machine reaches it, so that " +
 			"it works at once and no other machine can reach it.",
 	},
@@ -201,6 +203,39 @@ var poolSettings = []setting{
 		why: "PgBouncer has no such limit: one client can fill its memory.",
 	},
 	{
+		section: "pool", name: "session_state", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.SessionState },
+		override: func(o *Override) any { return &o.SessionState },
+		meaning: `What becomes of what clients do to their sessions, in transaction and statement mode. "follow": settings follow the client to ` +
+			`its next backend, and what cannot follow keeps the backend for as long as it lives. "reject": a statement whose text says that it ` +
+			`changes the session is refused (0A000). "ignore": nothing is kept, as with PgBouncer: what a client does to its session stays on the ` +
+			"backend and meets other clients. See docs/session-state.md.",
+	},
+	{
+		section: "pool", name: "max_pinned", unit: "backends", max: backendsMax, in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.MaxPinned },
+		override: func(o *Override) any { return &o.MaxPinned },
+		meaning: "How many backends of a pool the session state of clients may keep at the same time, in transaction and statement mode. A " +
+			"statement that would keep one more is refused (53400); a client whose statement did not show that it would is ended after it. " +
+			"0: no limit, and clients that keep all backends keep all others waiting.",
+	},
+	{
+		section: "pool", name: "pin_idle_timeout", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.PinIdleTimeout },
+		override: func(o *Override) any { return &o.PinIdleTimeout },
+		meaning: "How long a client may be idle outside of a transaction while the state of its session keeps a backend, in transaction and " +
+			`statement mode. After that it is disconnected with an error that names what kept the backend. "0s": for ever.`,
+	},
+	{
+		section: "pool", name: "connect_query", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Pool.ConnectQuery },
+		override: func(o *Override) any { return &o.ConnectQuery },
+		meaning: "A query that weir runs on each new backend after the login, before any client gets it. If it fails, the backend is closed, and " +
+			"the attempt counts as failed. It may be several statements. It should leave nothing in the session: what it sets with SET is taken back " +
+			"when a client resets its session (for defaults use [databases.NAME.settings]), and a temporary table or a lock of its making keeps the backend " +
+			"with the first client whose session weir looks at.",
+	},
+	{
 		section: "pool", name: "server_reset_query", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
 		override: func(o *Override) any { return &o.ServerResetQuery },
@@ -232,6 +267,21 @@ var poolSettings = []setting{
 		meaning: `The version of the protocol that servers are asked for, as libpq's setting of that name: "3.0" or "3.2". With 3.2 ` +
 			"PostgreSQL 18 gives cancel keys that cannot be guessed; older servers answer that they have 3.0, which is as good, but a " +
 			"pooler or a firewall in between may not know the question. Clients get either from weir, whatever this says.",
+	},
+}
+
+var sessionSettings = []setting{
+	{
+		section: "session", name: "opaque_functions",
+		field: func(c *Config) any { return &c.Session.OpaqueFunctions },
+		meaning: `Functions and procedures that may do anything to the session, such as "app.prepare_session": a statement that calls one is ` +
+			"treated as DO is. Without a schema the name stands for the function in each schema.",
+	},
+	{
+		section: "session", name: "clean_functions",
+		field: func(c *Config) any { return &c.Session.CleanFunctions },
+		meaning: `Procedures that leave nothing in the session: a CALL of one keeps no backend. The name must be written as the clients' ` +
+			"statements write it, with the schema or without it.",
 	},
 }
 

@@ -106,6 +106,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"always"`, `"off"`, "" // no user has one
 	case *PoolMode:
 		return `"statement"`, `"session"`, `"transaction"`
+	case *SessionState:
+		return `"reject"`, `"ignore"`, `"follow"`
 	case *ProtocolVersion:
 		return `"3.2"`, `"3.0"`, "" // no user has one
 	}

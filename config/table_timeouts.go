@@ -1,5 +1,8 @@
 package config
 
+// metLate is about the limits that are looked for about once a second.
+const metLate = " weir looks for this once a second, so it is met up to a second late, and logged."
+
 var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "query_wait_timeout", in: inDatabases | inUsers,
@@ -49,10 +52,11 @@ var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "server_login_retry",
 		field: func(c *Config) any { return &c.Timeouts.ServerLoginRetry },
-		meaning: "How long weir has patience with a server that cannot be reached, while the pool has no backend. weir tries again, with pauses " +
-			"that grow up to this. Clients wait until the server has failed for this long, and then get its own error; where the server " +
-			"refuses the login (a wrong password, no such database) they get it at once, and so do clients that come within this time after " +
-			`the failure. "0s": all clients that wait get the first failure, and attempts are 100 ms apart.`,
+		meaning: "How long weir has patience with a server that cannot be reached, while the pool has no backend. weir tries again, once a " +
+			"second at last, so that clients are served about a second after the server is. Clients wait until the server has failed for this " +
+			"long, and then get its own error. Where the server refuses the login (a wrong password, no such database) they get it at once, " +
+			"and so do clients that come within this time after; there the pauses between attempts grow up to this. " +
+			`"0s": all clients that wait get the first failure, and attempts are 100 ms apart.`,
 	},
 	{
 		section: "timeouts", name: "client_login_timeout",
@@ -64,27 +68,27 @@ var timeoutSettings = []setting{
 		field:    func(c *Config) any { return &c.Timeouts.ClientIdleTimeout },
 		override: func(o *Override) any { return &o.ClientIdleTimeout },
 		meaning: "A client that has sent nothing for this long outside of a transaction is disconnected. Should be above " +
-			"the idle time of the applications' own pools.",
+			"the idle time of the applications' own pools." + metLate,
 	},
 	{
 		section: "timeouts", name: "query_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.QueryTimeout },
 		override: func(o *Override) any { return &o.QueryTimeout },
-		meaning: "weir asks the server to cancel a query that runs for longer; the client gets the server's error and keeps its session. If the " +
+		meaning: "weir asks the server to cancel a query that runs for longer; the client gets an error (57014) that names this setting, and keeps its session. If the " +
 			"query has not ended cancel_wait_timeout later, the client is disconnected and the backend closed. Set a little above " +
-			"PostgreSQL's statement_timeout, it catches what that cannot: a server that does not answer.",
+			"PostgreSQL's statement_timeout, it catches what that cannot: a server that does not answer." + metLate,
 	},
 	{
 		section: "timeouts", name: "idle_transaction_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.IdleTransactionTimeout },
 		override: func(o *Override) any { return &o.IdleTransactionTimeout },
-		meaning:  "A client that has sent nothing for this long inside a transaction is disconnected; it holds a backend.",
+		meaning:  "A client that has sent nothing for this long inside a transaction is disconnected; it holds a backend." + metLate,
 	},
 	{
 		section: "timeouts", name: "transaction_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.TransactionTimeout },
 		override: func(o *Override) any { return &o.TransactionTimeout },
-		meaning:  "A client whose transaction lasts longer is disconnected.",
+		meaning:  "A client whose transaction lasts longer is disconnected." + metLate,
 	},
 	{
 		section: "timeouts", name: "cancel_wait_timeout",

@@ -28,6 +28,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	for name, d := range c.Databases {
 		checkDatabase(name, d, report)
 	}
+	checkFunctions(c, report)
 	checkAllTLS(c, report)
 	if !slices.Contains(syslogFacilities, c.Log.SyslogFacility) {
 		report([]string{"log", "syslog_facility"}, "syslog_facility must be %s (got %q)", oneOf(syslogFacilities), c.Log.SyslogFacility)

@@ -20,6 +20,8 @@ type (
 type reader struct {
 	folder string                      // that relative file names begin at
 	env    func(string) (string, bool) // looks up an environment variable
+	files  []string                    // that passwords were read from
+	inline bool                        // the configuration itself has one in clear
 }
 
 // secretMax is how long a password may be, in bytes: as long as a client's message with one, PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL's
@@ -34,7 +36,9 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	case *[]string:
 		return readStrings(p, v)
 	case *Secret:
-		return -1, readSecret(p, v)
+		err := readSecret(p, v)
+		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
+		return -1, err
 	case fromFile:
 		return -1, r.readFile(p.to, v)
 	case fromEnv:
@@ -101,6 +105,8 @@ func readWord(place any, text string) error {
 		*p = m
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
+	case *SessionState:
+		return readEnum(p, sessionStateNames, text)
 	case *SessionAudit:
 		return readEnum(p, sessionAuditNames, text)
 	case *ProtocolVersion:
@@ -238,6 +244,7 @@ func (r *reader) readFile(place *Secret, v any) error {
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
+	r.files = append(r.files, name)
 	// One line end, as an editor or echo leaves it; a password may begin or end with other blanks.
 	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	return setSecret(place, line, fmt.Sprintf("names %s, whose text is", name))

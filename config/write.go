@@ -55,11 +55,13 @@ func (w *tomlWriter) all() {
 		for _, table := range tablesOf() {
 			w.table(name, table, &d)
 		}
+		d.Settings.write(w, "databases", name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]
 		fmt.Fprintf(w, "\n[users.%s]\n", quoteKey(name))
 		w.own("users", func(s *setting) any { return s.inUser(&u) })
+		u.Settings.write(w, "users", name)
 	}
 }
 

@@ -61,6 +61,7 @@ type backend struct {
 	next     BackendID
 	settings SettingsID
 	state    BackendState
+	stale    bool // since Renew: closed as soon as it is free
 }
 
 // move is the only place where a backend's state changes; the counts and the
@@ -85,6 +86,7 @@ func (p *Pool) move(b BackendID, to BackendState) {
 		p.backends[be.next].prev = b
 		p.backends[0].next = b
 	case Gone:
+		be.stale = false
 		p.gone = append(p.gone, b)
 	case Dialling, Leased:
 	}

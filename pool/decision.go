@@ -57,6 +57,8 @@ const (
 	// CauseSurplus closes a backend above Size: a reserve backend that is no
 	// longer needed, or one too many since Configure.
 	CauseSurplus
+	// CauseRenewed closes a backend of before Renew.
+	CauseRenewed
 	// CauseReclaimed closes an idle backend for the sake of another pool.
 	CauseReclaimed
 	// CauseDrain closes backends and fails clients after Close.
@@ -84,6 +86,8 @@ func (c Cause) String() string {
 		return "vacated"
 	case CauseSurplus:
 		return "surplus"
+	case CauseRenewed:
+		return "renewed"
 	case CauseReclaimed:
 		return "reclaimed"
 	case CauseDrain:

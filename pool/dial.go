@@ -9,6 +9,10 @@ const (
 	// backoffFirst is long enough for a login that failed for want of a moment
 	// (a restart's last step), too short for a client to notice.
 	backoffFirst = 100 * time.Millisecond
+	// awayRetryMost bounds the wait for a server that is away: a probe a second
+	// costs nothing, and after a long outage clients are served a second after
+	// the server is.
+	awayRetryMost = time.Second
 	// fullRetryMost bounds the wait for a place at a full server: each probe
 	// costs the server a fork, and each second without costs the waiters.
 	fullRetryMost = 5 * time.Second
@@ -135,7 +139,11 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 			p.since = started
 		}
 		if p.trouble.meet(now, started) {
-			p.trouble.retry = now.plus(p.backoff(p.trouble.strikes, p.cfg.ServerLoginRetry))
+			most := p.cfg.ServerLoginRetry
+			if f.Kind == Unreachable {
+				most = min(most, awayRetryMost)
+			}
+			p.trouble.retry = now.plus(p.backoff(p.trouble.strikes, most))
 		}
 		p.refused = f.Kind == Refused
 		if p.waiting > 0 && p.hopeless(now) {
@@ -164,10 +172,20 @@ func (p *Pool) succeeded(now, started Instant) {
 // hopeless reports whether a fresh failure makes it certain that no backend can
 // be had.
 func (p *Pool) hopeless(now Instant) bool {
-	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.cfg.ServerLoginRetry) {
+	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.fresh()) {
 		return false
 	}
 	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
+}
+
+// fresh is for how long the last failure says how things are. A server that is
+// away is asked again at once by the client that finds no younger news of it,
+// and no probe under way.
+func (p *Pool) fresh() time.Duration {
+	if p.refused || p.count[Dialling] > 0 {
+		return p.cfg.ServerLoginRetry
+	}
+	return min(p.cfg.ServerLoginRetry, 2*awayRetryMost)
 }
 
 // giveUp fails all waiters. They are likely to come back, so a probe finds out

@@ -56,15 +56,17 @@
 // each after a back-off, so that a server in trouble meets probes, not storms.
 //
 // Unreachable, Refused: the server is away or says no. The back-off doubles from
-// 100 ms up to ServerLoginRetry. Waiters are not bothered by a short trouble (a
+// 100 ms up to a second for a server that is away, and up to ServerLoginRetry
+// for one that says no, whose log each attempt fills with a line. Waiters are not bothered by a short trouble (a
 // restart, a failover): they go on waiting. They are failed with
 // CauseLoginFailed, all at once, when the pool has no live backend and the
 // matter is certain: the server refused (wrong password, no such database), or
 // dials have failed for ServerLoginRetry, counted from the start of the first
 // failed dial, so that a server that swallows packets is not granted a second
 // dial's timeout. From then on new clients are failed at once, too, but only
-// while the last failure is younger than ServerLoginRetry: a client that comes
-// after a quiet weekend gets an attempt of its own and not Friday's error. As
+// while a probe is under way or the last failure is younger than two seconds
+// (ServerLoginRetry, where the server has said no): a client that comes after a
+// quiet weekend gets an attempt of its own and not Friday's error. As
 // long as clients are turned away a probe goes out by back-off, for which no
 // client waits, and its success ends the trouble. With one live backend left
 // no client is failed: the queue moves. (PgBouncer instead lets waiters wait for

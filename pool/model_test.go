@@ -43,6 +43,7 @@ type modelBackend struct {
 	b                    BackendID
 	s                    SettingsID
 	since, born, expires Instant
+	stale                bool
 }
 
 type modelObstacle struct {
@@ -76,7 +77,11 @@ func (m *model) failFirst(why Cause) {
 
 func (m *model) certain() bool {
 	retry := Instant(m.cfg.ServerLoginRetry)
-	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+retry && (m.refused || m.now >= m.since+retry)
+	fresh := retry
+	if !m.refused && len(m.dials) == 0 {
+		fresh = min(retry, Instant(2*time.Second))
+	}
+	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || m.now >= m.since+retry)
 }
 
 func (m *model) wanted() bool {
@@ -179,6 +184,8 @@ func (m *model) use(e modelBackend) {
 	switch {
 	case m.closed:
 		m.close(e.b, CauseDrain)
+	case e.stale:
+		m.close(e.b, CauseRenewed)
 	case m.now >= e.expires:
 		m.close(e.b, CauseLifetime)
 	case m.live()+1 > room:
@@ -219,7 +226,9 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		m.use(e)
 		m.succeeded(e.since)
 	case "failed":
-		m.failed(take(&m.dials, o.backend).since, o.kind)
+		if e := take(&m.dials, o.backend); !e.stale || o.kind == Limited {
+			m.failed(e.since, o.kind)
+		}
 	case "lost":
 		if slices.ContainsFunc(m.idle, func(e modelBackend) bool { return e.b == o.backend }) {
 			take(&m.idle, o.backend)
@@ -250,6 +259,16 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		}
 	case "configure":
 		m.configure(o.cfg)
+	case "renew":
+		for _, list := range [][]modelBackend{m.dials, m.lent} {
+			for i := range list {
+				list[i].stale = true
+			}
+		}
+		for len(m.idle) > 0 {
+			m.close(take(&m.idle, m.idle[0].b).b, CauseRenewed)
+		}
+		m.away, m.full, m.probe = modelObstacle{}, modelObstacle{}, false
 	case "close":
 		m.closed = true
 		for len(m.wait) > 0 {
@@ -323,7 +342,11 @@ func (m *model) failed(started Instant, kind FailureKind) {
 		if m.away.n == 0 {
 			m.since = started
 		}
-		m.strike(&m.away, started, m.cfg.ServerLoginRetry)
+		most := m.cfg.ServerLoginRetry
+		if kind == Unreachable {
+			most = min(most, time.Second)
+		}
+		m.strike(&m.away, started, most)
 		m.refused = kind == Refused
 		if m.certain() {
 			m.failCertain()

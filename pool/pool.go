@@ -195,9 +195,11 @@ func (p *Pool) Dialled(now Instant, b BackendID) {
 func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
 	now = p.begin(now)
 	p.expect("DialFailed", b, Dialling)
-	started := p.backends[b].since
+	started, stale := p.backends[b].since, p.backends[b].stale
 	p.move(b, Gone)
-	p.failed(now, started, f)
+	if !stale || f.Kind == Limited {
+		p.failed(now, started, f)
+	}
 	p.settle(now)
 }
 
@@ -270,6 +272,24 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 	p.settle(now)
 }
 
+// Renew says that backends are made otherwise from now on: with another server,
+// or another way to it. Those that are idle are closed, leased ones when they
+// are freed, and those being dialled when they arrive. What the old server has
+// said or not said means nothing any more.
+func (p *Pool) Renew(now Instant) {
+	now = p.begin(now)
+	for b := range p.backends {
+		if be := &p.backends[b]; be.state == Dialling || be.state == Leased {
+			be.stale = true
+		}
+	}
+	for p.count[Idle] > 0 {
+		p.close(p.longestIdle(), CauseRenewed)
+	}
+	p.trouble, p.full, p.turnedAway = obstacle{}, obstacle{}, false
+	p.settle(now)
+}
+
 // Close drains the pool: waiters and clients that come later are failed, idle
 // backends are closed now, leased ones when they are freed, and those being
 // dialled when they arrive. The pool is empty when Counts says so. There is no
@@ -299,6 +319,9 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	switch {
 	case p.draining:
 		p.close(b, CauseDrain)
+		return false
+	case be.stale:
+		p.close(b, CauseRenewed)
 		return false
 	case now >= be.expires:
 		p.close(b, CauseLifetime)

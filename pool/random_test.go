@@ -122,6 +122,8 @@ func (r *run) next() op {
 			return op{verb: "pardon"}
 		case n == 80 && r.rand.IntN(5) == 0:
 			return op{verb: "configure", cfg: r.config()}
+		case n == 80 && r.rand.IntN(5) == 0:
+			return op{verb: "renew"}
 		case n == 81 && r.rand.IntN(20) == 0:
 			return op{verb: "close"}
 		case n == 82 && len(m.wait) == 0:

@@ -191,6 +191,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Vacate(now)
 	case "configure":
 		p.Configure(now, o.cfg)
+	case "renew":
+		p.Renew(now)
 	case "close":
 		p.Close(now)
 	case "tick":

@@ -11,6 +11,7 @@ import (
 	"weir/proxy/backend"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
+	"weir/proxy/session"
 	"weir/proxy/socket"
 )
 
@@ -26,7 +27,18 @@ type targets struct {
 func (t *targets) of(key poolKey) backend.Target {
 	g := t.current.Load()
 	d, _ := g.config.Database(key.database)
-	return t.in(g, key, d)
+	to := t.in(g, key, d)
+	to.Settings = sessionDefaults(g.config.PoolSettings(key.database, key.user).Settings)
+	return to
+}
+
+// sessionDefaults are the settings that a pool's backends begin with.
+func sessionDefaults(d config.SessionDefaults) []session.Setting {
+	var settings []session.Setting
+	for _, name := range d.Names() {
+		settings = append(settings, session.Setting{Name: name, Value: d[name]})
+	}
+	return settings
 }
 
 func (t *targets) in(g *generation, key poolKey, d config.Database) backend.Target {
@@ -70,6 +82,9 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	if failure != nil {
 		return nil, failure
 	}
+	if failure := d.prepare(ctx, key, conn, find()); failure != nil {
+		return nil, failure
+	}
 	fd, err := socket.Detach(conn.Net)
 	if err != nil {
 		return nil, dialError(find(), err)
@@ -79,6 +94,27 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: find().Address(),
 		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
+}
+
+// prepare runs the pool's connect_query, if it has one, on a backend that has just logged in. Where that fails it closes the backend.
+func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, target backend.Target) *relay.DialError {
+	query := d.targets.current.Load().config.PoolSettings(key.database, key.user).ConnectQuery
+	if query == "" {
+		return nil
+	}
+	err := conn.Run(ctx, query, target.ConnectTimeout)
+	if err == nil {
+		return nil
+	}
+	_ = conn.Net.Close()
+	e := &relay.DialError{
+		Failure: pool.Failure{Kind: pool.Unreachable}, Client: pgerror.ConnectQueryFailed(target.Address(), err.Error()),
+		Err: fmt.Errorf("connect_query failed at %s: %w", target, err),
+	}
+	if _, ok := errors.AsType[*backend.ServerMessage](err); ok {
+		e.Failure.Kind = pool.Refused
+	}
+	return e
 }
 
 // connect logs in to a server; find says where and as whom.
@@ -125,12 +161,15 @@ func dialError(target backend.Target, err error) *relay.DialError {
 	default: // unreachable, for whatever reason
 	}
 	if lacking := failure.Lacking(); lacking != nil {
-		e.Client = pgerror.NothingToLogInWith(failure.Addr, lacking.Error())
+		e.Client, e.Clients = pgerror.NothingToLogInWith(failure.Addr, lacking.Error()), true
 		return e
 	}
-	if failure.Server != nil {
+	switch {
+	case failure.Server != nil && pgerror.IsWrongTarget(failure.Server.Code):
+		e.Client, e.Clients = pgerror.WrongTarget(failure.Addr, failure.Server.Code, failure.Server.Message), true
+	case failure.Server != nil:
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
-	} else {
+	default:
 		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
 	}
 	return e

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"weir/proxy/conversation"
 	"weir/proxy/login"
 	"weir/proxy/relay"
+	"weir/proxy/sqlscan"
 )
 
 // generation is all that one configuration decides. It does not change, and is swapped whole. A caller that loads the present one twice
@@ -22,6 +24,8 @@ type generation struct {
 	clientTLS *certs.Clients
 	serverTLS *certs.Servers
 	login     login.Options // of clients that come while it is the present one
+
+	functions *sqlscan.Functions // of [session]
 
 	mu     sync.Mutex
 	limits map[relay.Limits]*relay.Limits // that clients share: as many as the configuration distinguishes
@@ -33,6 +37,7 @@ type current = atomic.Pointer[generation]
 // newGeneration reads all files that a configuration names. login is the caller's to set.
 func newGeneration(c *config.Config, log *slog.Logger) (g *generation, err error) {
 	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}}
+	g.functions = sqlscan.NewFunctions(c.Session.OpaqueFunctions, c.Session.CleanFunctions)
 	if g.clientTLS, err = certs.OpenClients(c, log); err != nil {
 		return nil, err
 	}
@@ -83,6 +88,8 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
+		State: sessionState(s.SessionState), MaxPinned: s.MaxPinned, PinIdleTimeout: time.Duration(s.PinIdleTimeout),
+		Functions: g.functions, Login: fmt.Sprint(s.ConnectQuery, "\x00", s.Settings),
 		Audit:             relayAudit(s.SessionAudit),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
@@ -96,6 +103,17 @@ func relayMode(m config.PoolMode) relay.Mode {
 		return relay.Statement
 	default:
 		return relay.Transaction
+	}
+}
+
+func sessionState(s config.SessionState) conversation.SessionState {
+	switch s {
+	case config.StateReject:
+		return conversation.StateRefused
+	case config.StateIgnore:
+		return conversation.StateIgnored
+	default:
+		return conversation.StateFollows
 	}
 }
 

@@ -62,6 +62,16 @@ type weirUnderTest struct {
 // the leak of another.
 func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	t.Helper()
+	level := slog.LevelInfo
+	if *debugLog {
+		level = slog.LevelDebug
+	}
+	return startAtLevel(t, d, toml, level)
+}
+
+// startAtLevel is start with a log at that level.
+func startAtLevel(t *testing.T, d *pgserver.Database, toml string, level slog.Level) *weirUnderTest {
+	t.Helper()
 	before := footprintOf(d)
 	secret := *everywhereTLS && !strings.Contains(toml, "[client_tls") && !strings.Contains(toml, "[server_tls")
 	if secret {
@@ -76,10 +86,6 @@ func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 		c.Pool.SessionAudit = config.AuditOff // a backend that is asked something is not where a test waits for it
 	}
 	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
-	level := slog.LevelInfo
-	if *debugLog {
-		level = slog.LevelDebug
-	}
 	w.Proxy, err = proxy.Start(context.Background(), c, slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		t.Fatalf("start weir: %v", err)

@@ -205,7 +205,7 @@ func (s *logins) snapshot() status.Logins {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return status.Logins{
-		Now: s.now, Accepted: s.accepted, Succeeded: s.succeeded, Cancels: s.cancels, Shed: s.shed, Failed: maps.Clone(s.failed),
+		Now: s.now, Max: s.max, Accepted: s.accepted, Succeeded: s.succeeded, Cancels: s.cancels, Shed: s.shed, Failed: maps.Clone(s.failed),
 	}
 }
 

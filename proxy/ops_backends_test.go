@@ -217,11 +217,11 @@ password = "wrong"
 server_login_retry = "1s"
 `, d.Server.Port(), d.Server.Port()))
 	_, err := tryDial(t, w.Addr, "postgres", "wrong")
-	if e := refused(t, err, "28P01"); !strings.Contains(e.Message, "refused weir's login") || e.Hint == "" {
+	if e := refused(t, err, "28P01"); !strings.Contains(e.Message, "password authentication failed") || !strings.Contains(e.Hint, "PGPASSWORD") {
 		t.Errorf("wrong password for the server: %+v", e)
 	}
 	_, err = tryDial(t, w.Addr, "postgres", "nowhere")
-	if e := refused(t, err, "3D000"); !strings.Contains(e.Detail, "nowhere") {
+	if e := refused(t, err, "3D000"); e.Message != `database "nowhere" does not exist` {
 		t.Errorf("a database that the server does not have: %+v", e)
 	}
 	enter(t, w, d).Query("SELECT 1")

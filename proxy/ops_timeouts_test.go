@@ -1,7 +1,11 @@
 package proxy_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgproto3/v2"
 
 	"weir/internal/faultnet"
 	"weir/proxy/status"
@@ -13,10 +17,40 @@ func TestQueryTimeout(t *testing.T) {
 	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"")
 	c := enter(t, w, d)
 	e := refused(t, c.Run("SELECT pg_sleep(60)").Err(), "57014")
-	if e.Severity != "ERROR" {
+	if e.Severity != "ERROR" || e.Message != "canceling statement due to statement timeout" || !strings.Contains(e.Hint, "query_timeout (300ms") {
 		t.Errorf("told %v", e)
 	}
+	expectLine(t, w, "timeout: server asked to cancel", "setting=query_timeout", "limit=300ms", "pool="+d.Name+"/postgres", "peer=127.0.0.1", "backend=")
+	expectTimeouts(t, w, status.QueryTimeout, 1)
+	// A batch of the extended protocol, whose Parse alone is answered before.
+	c.Send(&pgproto3.Parse{Query: "SELECT pg_sleep(60)"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	if e := refused(t, c.Answer().Err(), "57014"); e.Hint == "" {
+		t.Errorf("told %v", e)
+	}
+	// What the user cancels is the user's.
+	c.inBackground("SELECT pg_sleep(60)")
+	expectRunning(t, d, "SELECT pg_sleep", 1)
+	cancelRequest(t, w.Addr, c.pid, c.secret)
+	if e := refused(t, c.Answer().Err(), "57014"); e.Message != "canceling statement due to user request" {
+		t.Logf("the timeout was faster: %v", e)
+	}
 	c.Query("SELECT 1")
+}
+
+// expectLine waits for a line of the log with all these parts.
+func expectLine(t *testing.T, w *weirUnderTest, parts ...string) {
+	t.Helper()
+	eventually(t, func() string {
+		if !w.Log.Contains(parts...) {
+			return fmt.Sprintf("no line with %q", parts)
+		}
+		return ""
+	})
+}
+
+func expectTimeouts(t *testing.T, w *weirUnderTest, which status.Timeout, n uint64) {
+	t.Helper()
+	expectPool(t, w, fmt.Sprintf("counting %d of %s", n, which), func(p status.Pool) bool { return p.Totals.Timeouts[which] == n })
 }
 
 // Where the server does not take the cancel request either, the client is let go and the backend is closed.
@@ -26,9 +60,11 @@ func TestQueryTimeoutOfAServerThatHangs(t *testing.T) {
 	w := start(t, d, behind(n)+"[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"\ncancel_wait_timeout = \"300ms\"")
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
+	expectPool(t, w, "with a free backend", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 }) // and asked what it has to be asked
 	n.Pause(faultnet.ToTarget)
 	c.inBackground("SELECT 2")
 	c.expectLastError("57014")
+	expectLine(t, w, "timeout: server did not cancel, client disconnected", "setting=query_timeout")
 	n.Resume(faultnet.ToTarget)
 	enter(t, w, d).Query("SELECT 3")
 }
@@ -40,6 +76,8 @@ func TestIdleTransactionTimeout(t *testing.T) {
 	c.Query("BEGIN")
 	pid := c.Query(pidQuery)
 	c.expectLastError("25P03")
+	expectLine(t, w, "timeout: client disconnected", "setting=idle_transaction_timeout", "limit=300ms", "backend="+pid)
+	expectTimeouts(t, w, status.IdleTransactionTimeout, 1)
 	if got := idle.Query("SELECT pg_backend_pid() || ' ' || (now() = statement_timestamp())"); got != pid+" true" {
 		t.Errorf("the next client sees %q, want backend %s outside of a transaction", got, pid)
 	}
@@ -55,6 +93,8 @@ func TestTransactionTimeout(t *testing.T) {
 	working.inBackground("SELECT pg_sleep(3)")
 	c.expectLastError("25P04")
 	working.expectLastError("25P04")
+	expectLine(t, w, "timeout: client disconnected", "setting=transaction_timeout", "limit=600ms")
+	expectTimeouts(t, w, status.TransactionTimeout, 2)
 	idle.Query("SELECT 1")
 }
 
@@ -64,6 +104,8 @@ func TestClientIdleTimeout(t *testing.T) {
 	c, inTransaction := enter(t, w, d), enter(t, w, d)
 	inTransaction.Query("BEGIN")
 	c.expectLastError("57P05")
+	expectLine(t, w, "timeout: client disconnected", "setting=client_idle_timeout", "limit=300ms")
+	expectTimeouts(t, w, status.IdleClientTimeout, 1)
 	inTransaction.Query("COMMIT")
 }
 

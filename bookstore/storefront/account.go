@@ -35,7 +35,7 @@ func (s *Storefront) login(v *visit) error {
 			return err
 		}
 		if bookstore.Is(err, bookstore.Unauthenticated) {
-			f.Login.Wrong = map[string]string{"": "There is no such user, or the password is another one."}
+			f.Login.Wrong = map[string]string{"": "Wrong user name or password."}
 		}
 		return v.show(http.StatusUnauthorized, "login", "Log in", f)
 	}

@@ -36,7 +36,7 @@ func TestWhoRegistersIsLoggedInAndComesBack(t *testing.T) {
 func TestLoginTellsNotWhatWasWrong(t *testing.T) {
 	v := directly(t).visitor(t)
 	v.register("countess").send("/shop/logout")
-	const says = "There is no such user, or the password is another one."
+	const says = "Wrong user name or password."
 	v.open("/shop/login").send("/shop/login", "username", "countess", "password", "byron").sees(401, says, `value="countess"`)
 	v.open("/shop/login").send("/shop/login", "username", "stranger", "password", "byron").sees(401, says)
 	if v.cookie("session") != "" {

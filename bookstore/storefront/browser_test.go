@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 	pages := map[string]func(){
 		"front": p.opens("/"), "second": p.opens("/?page=2"),
 		"book": p.opens("/shop/books/3"), "other": p.opens("/shop/books/6"),
-		"author": p.opens("/shop/authors/1"), "genre": p.opens("/shop/genres/1"),
+		"search": p.opens("/shop/search?q=melville"), "author": p.opens("/shop/authors/1"), "genre": p.opens("/shop/genres/1"),
 		"cart": p.opens("/shop/cart"), "thanks": p.opens("/shop/thanks"),
 		"library": p.opens("/shop/library"), "wishlist": p.opens("/shop/wishlist"),
 		"profile": p.opens("/shop/profile"), "nowhere": p.opens("/shop/elsewhere"),
@@ -88,7 +89,12 @@ func TestBrowserAsksTheAPIOnItsPage(t *testing.T) {
 	chromium(t)
 	p := sit(t, directly(t))
 	const list = "#operations-books-getBooks" // GET /books/
+	grounds := map[string]string{}
 	for device, width := range map[string]int64{"desk": 1280, "phone": 390} {
+		p.as("dark", width)
+		p.do(chromedp.Navigate(p.shop.url+"/docs"), chromedp.WaitReady(chromedp.CSS(list)))
+		grounds["dark"] = find[string](p, "getComputedStyle(document.body).backgroundColor")
+		p.picture("dark-" + device + "-api")
 		p.as("light", width)
 		p.do(chromedp.Navigate(p.shop.url+"/docs"), chromedp.WaitReady(chromedp.CSS(list)))
 		p.do(chromedp.Click(chromedp.CSS(list+" button.opblock-summary-control")), chromedp.Click(chromedp.CSS(list+" .try-out__btn")),
@@ -96,6 +102,16 @@ func TestBrowserAsksTheAPIOnItsPage(t *testing.T) {
 		p.until("Pride and Prejudice")
 		if n := find[int](p, "document.querySelectorAll('.opblock').length"); n < 30 {
 			t.Errorf("%d operations, want all", n)
+		}
+		grounds["light"] = find[string](p, "getComputedStyle(document.body).backgroundColor")
+		if grounds["light"] == grounds["dark"] {
+			t.Errorf("light and dark look alike: %v", grounds)
+		}
+		if w := find[int64](p, "innerWidth"); w != width {
+			t.Errorf("a window of %d pixels shows %d", width, w)
+		}
+		if to := find[string](p, "document.querySelector('.shop-back a').getAttribute('href')"); to != "/" {
+			t.Errorf("the way back leads to %q", to)
 		}
 		p.complained(device + "-api")
 		p.picture(device + "-api")
@@ -147,6 +163,17 @@ func TestBrowserSeesTheExperimentLive(t *testing.T) {
 		t.Errorf("%v backends, want 1 to %v", n, most)
 	}
 	p.do(chromedp.Sleep(6 * time.Second)) // a curve to look at
+	points := func() int {
+		return find[int](p, "(document.querySelector('.plot path').getAttribute('d').match(/L/g) || []).length")
+	}
+	before := points()
+	p.open("/live")
+	if after := points(); after < before-1 {
+		t.Errorf("after a reload the picture has %d points, had %d", after, before)
+	}
+	if text := find[string](p, "document.querySelector('.heading code').textContent"); !strings.Contains(text, s.url+"/async_books/") {
+		t.Errorf("the page says %q, the shop is at %s", text, s.url)
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		for device, width := range map[string]int64{"desk": 1280, "phone": 390, "small": 320} {
 			p.as(scheme, width)

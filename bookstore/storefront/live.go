@@ -12,7 +12,22 @@ func (s *Storefront) live(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "live", "Live", n)
+	return v.show(http.StatusOK, "live", "Live", livePage{now: n, At: v.origin()})
+}
+
+// livePage is what the metrics say, and where the shop is for those who put load on it.
+type livePage struct {
+	*now
+	At string
+}
+
+// origin is the shop's address as the visitor has it.
+func (v *visit) origin() string {
+	scheme := "http"
+	if v.r.TLS != nil || v.shop.SecureCookies {
+		scheme = "https"
+	}
+	return scheme + "://" + v.r.Host
 }
 
 // now is what the script asks for.

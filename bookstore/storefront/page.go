@@ -45,6 +45,7 @@ var funcs = template.FuncMap{
 	"stars":  stars,
 	"cover":  func(id int64) string { return "/books/" + strconv.FormatInt(id, 10) + "/image/" },
 	"path":   bookPath,
+	"genre":  func(id int64) string { return "/shop/genres/" + strconv.FormatInt(id, 10) },
 	"plural": func(n int, one, many string) string {
 		if n == 1 {
 			return "1 " + one
@@ -81,11 +82,10 @@ func price(c bookstore.Cents) string {
 	return "€\u00a0" + c.String()
 }
 
-// stars is a rating as people draw it; whoever listens is told the number beside it.
+// stars is a rating in halves of a star, as the style sheet names it; whoever listens is told the number beside it.
 func stars(rating float64) string {
-	full := int(math.Round(rating))
-	full = max(0, min(full, ratingMax))
-	return strings.Repeat("★", full) + strings.Repeat("☆", ratingMax-full)
+	halves := int(math.Round(2 * rating))
+	return "stars h" + strconv.Itoa(max(0, min(halves, 2*ratingMax)))
 }
 
 const ratingMax = 5
@@ -98,6 +98,7 @@ type view struct {
 	Path  string // of this page
 	Here  string // its whole address, to come back to
 	Cart  int
+	Words string // that were searched for
 	Note  string // what has just been done
 	Page  any
 }
@@ -119,7 +120,7 @@ var notes = map[string]string{
 func (v *visit) show(status int, name, title string, content any) error {
 	data := &view{
 		Title: title, User: v.who.Username, Token: v.token(), Path: v.r.URL.Path, Here: v.here(), Cart: len(v.cart),
-		Note: notes[v.r.URL.Query().Get("done")], Page: content,
+		Words: v.r.URL.Query().Get("q"), Note: notes[v.r.URL.Query().Get("done")], Page: content,
 	}
 	var b bytes.Buffer
 	if err := v.shop.pages[name].ExecuteTemplate(&b, "base", data); err != nil {

@@ -14,7 +14,7 @@ func TestFrontPageShowsBooksPageByPage(t *testing.T) {
 	if n := strings.Count(v.page, `<li class="card">`); n != 12 {
 		t.Errorf("%d books on the first page, want 12", n)
 	}
-	v.open("/?page=2").sees(200, "Page 2", "← Earlier").misses("Later →", "Pride and Prejudice")
+	v.open("/?page=2").sees(200, "Page 2", "← Previous").misses("Next →", "Pride and Prejudice")
 	if n := strings.Count(v.page, `<li class="card">`); n != 8 {
 		t.Errorf("%d books on the second page, want 8", n)
 	}
@@ -150,4 +150,28 @@ func TestADatabaseWithoutAPlaceIsNamedByItsState(t *testing.T) {
 	db.Exec(t, "ALTER ROLE "+role+" CONNECTION LIMIT 0")
 	defer db.Exec(t, "ALTER ROLE "+role+" CONNECTION LIMIT -1")
 	open(t, db.DSN(role)).visitor(t).open("/").sees(503, "SQLSTATE 53300")
+}
+
+func TestSearchFindsTitlesAndAuthorsWhateverTheirCase(t *testing.T) {
+	v := directly(t).visitor(t)
+	v.open("/shop/search?q=PRIDE").sees(200, "Pride and Prejudice", `value="PRIDE"`).misses("Moby-Dick")
+	v.open("/shop/search?q=melville").sees(200, "Moby-Dick").misses("Pride and Prejudice")
+	v.open("/shop/search?q=%25").sees(200, "There are no books here") // no pattern of the visitor's
+	v.open("/shop/search?q=e").sees(200, "Page 1", "/shop/search?q=e&page=2")
+	v.open("/shop/search?q=" + url.QueryEscape(`<script>"`)).sees(200, `“<script>"”`)
+	if strings.Contains(v.page, "“<script>") {
+		t.Error("what is searched for becomes part of the page")
+	}
+	for _, nothing := range []string{"", "+", "%00", "%ff", strings.Repeat("x", 1000)} {
+		v.open("/shop/search?q=" + nothing)
+		if v.page == "" || strings.Contains(v.page, "SQLSTATE") {
+			t.Errorf("searching for %.20q shows %.100q", nothing, v.page)
+		}
+	}
+}
+
+func TestGenresLeadToTheirBooks(t *testing.T) {
+	v := directly(t).visitor(t)
+	v.open("/").sees(200, `aria-label="Genres"`, `href="/shop/genres/1"`)
+	v.open("/shop/genres/1").sees(200, `href="/shop/genres/1" aria-current="page"`)
 }

@@ -65,6 +65,6 @@ func TestManyReviewsArePaged(t *testing.T) {
 		`INSERT INTO reviews (rating, comment, review_date, user_id, book_id)
 		 SELECT 3, 'review number ' || row_number() OVER (ORDER BY id), current_date, id, 2 FROM users ORDER BY id LIMIT 12`)
 	v := s.visitor(t)
-	v.open("/shop/books/2").sees(200, "review number 10", "Later →").misses("review number 11")
-	v.open("/shop/books/2?reviews=2").sees(200, "review number 12", "← Earlier").misses("review number 9<")
+	v.open("/shop/books/2").sees(200, "review number 10", "Next →").misses("review number 11")
+	v.open("/shop/books/2?reviews=2").sees(200, "review number 12", "← Previous").misses("review number 9<")
 }

@@ -3,8 +3,11 @@ package storefront
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"weir/bookstore"
 )
@@ -29,6 +32,7 @@ func (c card) Readable() bool { return c.Owned || c.Price == 0 }
 type shelf struct {
 	Heading, Intro string
 	Books          []card
+	Genres         []bookstore.Genre // to go to
 	Number         int
 	Earlier, Later string // addresses, or empty
 }
@@ -49,14 +53,35 @@ func part(number, size int) bookstore.Page {
 
 // turn takes the one more away, and says where the pages before and after are.
 func turn[T any](list []T, number, size int, path, parameter string) (shown []T, earlier, later string) {
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
 	if number > 1 {
-		earlier = fmt.Sprintf("%s?%s=%d", path, parameter, number-1)
+		earlier = fmt.Sprintf("%s%s%s=%d", path, separator, parameter, number-1)
 	}
 	if len(list) > size {
-		return list[:size], earlier, fmt.Sprintf("%s?%s=%d", path, parameter, number+1)
+		return list[:size], earlier, fmt.Sprintf("%s%s%s=%d", path, separator, parameter, number+1)
 	}
 	return list, earlier, ""
 }
+
+// search looks for words in titles and authors' names.
+func (s *Storefront) search(v *visit) error {
+	words := strings.TrimSpace(v.r.URL.Query().Get("q"))
+	if words == "" || len(words) > wordsMax || !utf8.ValidString(words) || strings.ContainsRune(words, 0) {
+		return v.goTo("/", "")
+	}
+	return v.shelf("Search", "Titles and authors with “"+words+"”", "Search", func(p bookstore.Page) ([]bookstore.Book, error) {
+		return s.Shop.Search(v.r.Context(), words, p)
+	})
+}
+
+// wordsMax bounds what is searched for, in bytes.
+const wordsMax = 400
+
+// genresMax bounds how many genres a shelf leads to.
+const genresMax = 30
 
 func (s *Storefront) front(v *visit) error {
 	return v.shelf("Books", "", "Books", func(p bookstore.Page) ([]bookstore.Book, error) {
@@ -92,6 +117,14 @@ func (s *Storefront) genre(v *visit) error {
 	})
 }
 
+// address is this page's, with what is searched for.
+func (v *visit) address() string {
+	if words := v.r.URL.Query().Get("q"); words != "" {
+		return v.r.URL.Path + "?q=" + url.QueryEscape(words)
+	}
+	return v.r.URL.Path
+}
+
 func (v *visit) shelf(heading, intro, title string, list func(bookstore.Page) ([]bookstore.Book, error)) error {
 	number := v.number("page")
 	books, err := list(part(number, shelfSize))
@@ -102,7 +135,10 @@ func (v *visit) shelf(heading, intro, title string, list func(bookstore.Page) ([
 		return errNoPage
 	}
 	shown := shelf{Heading: heading, Intro: intro, Number: number}
-	books, shown.Earlier, shown.Later = turn(books, number, shelfSize, v.r.URL.Path, "page")
+	books, shown.Earlier, shown.Later = turn(books, number, shelfSize, v.address(), "page")
+	if shown.Genres, err = v.shop.Shop.Genres(v.r.Context(), bookstore.Page{Limit: genresMax}); err != nil {
+		return err
+	}
 	if shown.Books, err = v.cards(books); err != nil {
 		return err
 	}

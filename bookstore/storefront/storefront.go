@@ -65,6 +65,7 @@ func (s *Storefront) routes() map[string]page {
 		"GET /{$}":                             s.front,
 		"GET /shop/authors/{id}":               s.author,
 		"GET /shop/genres/{id}":                s.genre,
+		"GET /shop/search":                     s.search,
 		"GET /shop/books/{id}":                 s.book,
 		"GET /shop/books/{id}/read":            s.read,
 		"POST /shop/books/{id}/reviews":        s.review,

@@ -69,7 +69,13 @@ func (c *loadCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	return ctx.Err() // an interrupted load has printed what there is
+	if err := ctx.Err(); err != nil {
+		return err // an interrupted load has printed what there is
+	}
+	if summary.Succeeded == 0 {
+		return fmt.Errorf("none of %d requests succeeded", summary.Requests)
+	}
+	return nil
 }
 
 // parseTarget reads URL or WEIGHT@URL.

@@ -43,6 +43,15 @@ func TestLoadPrintsWhatItMeasured(t *testing.T) {
 	}
 }
 
+func TestLoadThatFailsThroughoutIsAnError(t *testing.T) {
+	shop := httptest.NewServer(http.NotFoundHandler())
+	defer shop.Close()
+	code, out, errs := command(t, "load", "-c", "1", "-n", "5", shop.URL+"/books/")
+	if code != 1 || !strings.Contains(out, "HTTP 404") || !strings.Contains(errs, "bookstore: none of 5 requests succeeded") {
+		t.Errorf("exit %d:\n%s%s", code, out, errs)
+	}
+}
+
 func TestInterruptedLoadPrintsWhatThereIs(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	var n atomic.Int64

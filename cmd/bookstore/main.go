@@ -15,7 +15,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -44,6 +48,31 @@ type cli struct {
 	Compare compareCmd `cmd:"" help:"Compare PostgreSQL used directly and through weir under growing load."`
 	Demo    demoCmd    `cmd:"" help:"The same in under three minutes."`
 	Report  reportCmd  `cmd:"" help:"Show a comparison's result again."`
+	Version versionCmd `cmd:"" help:"Print the bookstore's version."`
+	Help    helpCmd    `cmd:"" help:"Say what a command takes."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the bookstore's version."`
+}
+
+// helpCmd is there for its line in the help: help COMMAND is read as COMMAND --help.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
+
+type versionCmd struct{}
+
+// Run prints one line.
+func (versionCmd) Run(s streams) error {
+	_, err := fmt.Fprintln(s.out, versionLine())
+	return err
+}
+
+func versionLine() string {
+	version := "development"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		version = info.Main.Version
+	}
+	return fmt.Sprintf("bookstore %s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func main() {
@@ -62,6 +91,7 @@ func main() {
 func defaults() kong.Vars {
 	pools, seeding := store.DefaultOptions(), store.DefaultSeeding()
 	vars := kong.Vars{
+		"version":       versionLine(),
 		"syncPool":      strconv.Itoa(pools.SyncConns),
 		"asyncPool":     strconv.Itoa(pools.AsyncConns),
 		"asyncOverflow": strconv.Itoa(pools.AsyncOverflow),
@@ -80,7 +110,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		kong.Name("bookstore"),
 		kong.Description("A small book shop on PostgreSQL, weir's demo application."),
 		kong.Writers(s.out, s.err),
-		kong.Exit(func(int) { helped = true }), // --help prints and wants to exit
+		kong.Exit(func(int) { helped = true }), // --help and --version print and want to exit
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		defaults(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -88,12 +118,16 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err != nil {
 		panic(err) // a wrong tag in a command's struct
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	command, err := parser.Parse(args)
 	switch {
 	case helped:
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(s.err, "bookstore: %v\nTry: bookstore --help\n", err)
+		printError(s.err, err)
+		fmt.Fprintln(s.err, "Try: bookstore --help")
 		return exitUsage
 	}
 	err = command.Run(s)
@@ -103,7 +137,12 @@ func run(ctx context.Context, args []string, s streams) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(s.err, "bookstore: interrupted")
 	default:
-		fmt.Fprintf(s.err, "bookstore: %v\n", err)
+		printError(s.err, err)
 	}
 	return exitFailed
+}
+
+// printError prints an error with the program's name before each of its lines.
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "bookstore: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nbookstore: "))
 }

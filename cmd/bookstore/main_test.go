@@ -202,3 +202,16 @@ func TestServeAnswersAndLetsRequestsEnd(t *testing.T) {
 		t.Error("it still serves")
 	}
 }
+
+func TestVersionAndHelp(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		if code, out, errs := command(t, args...); code != 0 || !strings.HasPrefix(out, "bookstore ") || errs != "" {
+			t.Errorf("%v: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"help"}, {"help", "load"}} {
+		if code, out, errs := command(t, args...); code != 0 || !strings.HasPrefix(out, "Usage: bookstore") || errs != "" {
+			t.Errorf("%v: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+}

@@ -18,7 +18,7 @@ func (c *checkCmd) Run(s streams) error {
 		return err
 	}
 	for _, w := range conf.Warnings() {
-		fmt.Fprintf(s.err, "%s: warning: %s\n", c.Config, w)
+		fmt.Fprintf(s.err, "weir: %s: warning: %s\n", c.Config, w)
 	}
 	return conf.WriteTOML(s.out)
 }

@@ -12,11 +12,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"weir/config"
 )
 
 const (
@@ -38,6 +38,14 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Ask a running weir whether it is well; for health checks."`
 	Import  importCmd  `cmd:"" name:"import-pgbouncer" help:"Write the weir.toml that a configuration file of PgBouncer's amounts to."`
 	Version versionCmd `cmd:"" help:"Print weir's version."`
+	Help    helpCmd    `cmd:"" help:"Say what a command takes."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print weir's version."`
+}
+
+// helpCmd is there for its line in the help: help COMMAND is read as COMMAND --help.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command."`
 }
 
 func main() {
@@ -54,11 +62,15 @@ func run(args []string, s streams) int {
 		kong.Name("weir"),
 		kong.Description("A connection-pooling proxy in front of PostgreSQL."),
 		kong.Writers(s.out, s.err),
-		kong.Exit(func(int) { helped = true }), // --help prints and wants to exit
+		kong.Exit(func(int) { helped = true }), // --help and --version print and want to exit
+		kong.Vars{"version": versionLine(debug.ReadBuildInfo())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
 	if err != nil {
 		panic(err) // a wrong tag in a command's struct
+	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	ctx, err := parser.Parse(args)
 	switch {
@@ -82,7 +94,7 @@ func (e usageError) Unwrap() error { return e.error }
 var errLogged = errors.New("see the log")
 
 // fail prints an error, if there is one, and returns the exit code. Lines begin with the program's name, so that they are found in
-// a log of many; save for check, where they begin with the place, so that editors find it.
+// a log of many.
 func fail(w io.Writer, err error, ctx *kong.Context) int {
 	switch {
 	case err == nil:
@@ -90,11 +102,7 @@ func fail(w io.Writer, err error, ctx *kong.Context) int {
 	case errors.Is(err, errLogged):
 		return exitFailed
 	}
-	if _, ok := errors.AsType[config.Problems](err); ok && ctx != nil && ctx.Command() == "check" {
-		fmt.Fprintln(w, err)
-	} else {
-		fmt.Fprintf(w, "weir: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nweir: "))
-	}
+	fmt.Fprintf(w, "weir: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nweir: "))
 	if _, ok := errors.AsType[usageError](err); !ok {
 		return exitFailed
 	}

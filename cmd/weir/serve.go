@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"weir/config"
 	"weir/proxy"
+	"weir/proxy/logline"
 )
 
 type serveCmd struct {
@@ -22,11 +24,11 @@ type serveCmd struct {
 // Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once.
 func (c *serveCmd) Run(s streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has ended does not end weir
-	if err := proxy.EnoughDescriptors(); err != nil {
-		return err
-	}
 	conf, err := c.load(s)
 	if err != nil {
+		if c.Config != "" && config.WantsJSON(c.Config) {
+			return refuseAsJSON(s, err)
+		}
 		return err
 	}
 	return serveConfig(conf, s)
@@ -50,12 +52,24 @@ func serveConfig(conf *config.Config, s streams) error {
 	for _, w := range conf.Warnings() {
 		logger.Warn("configuration", "warning", w)
 	}
-	err = serve(conf, logger, outputs)
+	if err = proxy.EnoughDescriptors(); err == nil {
+		err = serve(conf, logger, outputs)
+	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
 		return errLogged
 	}
 	return err
+}
+
+// refuseAsJSON writes what is wrong with a configuration that asks for JSON, a line for each problem.
+func refuseAsJSON(s streams, err error) error {
+	logger, lines := logline.New(s.err, logline.Options{JSON: true})
+	defer lines.Close(lastLinesWait)
+	for problem := range strings.Lines(err.Error()) {
+		logger.Error("weir cannot serve", "error", strings.TrimSpace(problem))
+	}
+	return errLogged
 }
 
 // serve is Run from the first line of the log to the last.

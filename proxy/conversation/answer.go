@@ -107,6 +107,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		s.leaks(news, change)
 		return s.askedOutcome()
 	}
+	names := differing(s.set, applied)
 	s.become(applied, wanted, change)
 	if a.any {
 		s.relogin()
@@ -119,23 +120,41 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		q.sure |= session.SettingChanged
 	}
 	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
-	s.learnFrom(a, news, change)
+	s.learnFrom(a, news, change, names)
 	s.settleScope()
 	return s.askedOutcome()
 }
 
 // learnFrom has the answer teach what the statements do, as far as reading has not explained it.
-func (s *Server) learnFrom(a asked, news session.Pins, change change) {
+func (s *Server) learnFrom(a asked, news session.Pins, change change, names []string) {
 	switch {
 	case !a.any:
 		return
 	case a.read&session.Opaque != 0:
 		s.audit.forget()
 	case a.read&session.SettingChanged != 0 && change != settingsSame:
-		s.audited(news, settingsUnsure)
+		s.audited(news, settingsUnsure, nil)
 	default:
-		s.audited(news, change)
+		s.audited(news, change, names)
 	}
+}
+
+// differing are the settings that are not the same in two sets.
+func differing(a, b *session.Set) (names []string) {
+	if a == b {
+		return nil
+	}
+	for _, o := range a.Settings() {
+		if value, has := b.Value(o.Name); !has || value != o.Value {
+			names = append(names, o.Name)
+		}
+	}
+	for _, o := range b.Settings() {
+		if _, has := a.Value(o.Name); !has {
+			names = append(names, o.Name)
+		}
+	}
+	return names
 }
 
 func (s *Server) askedOutcome() Outcome {

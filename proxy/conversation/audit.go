@@ -27,7 +27,12 @@ type record struct {
 	clean  uint8  // runs after which the session was as before
 	failed uint8  // runs in transactions with an error, after which nothing was found
 	leaves bool   // it was found to leave state
+	wide   bool   // and so much of it that it is asked after everything
+	left   uint8  // runs since it was last asked after everything
 	text   string // its first bytes
+
+	pins  session.Pins // what it was found to leave
+	names []string     // of the settings that it was found to change
 }
 
 // The numbers of an audit.
@@ -38,6 +43,8 @@ const (
 	recordText   = 200  // bytes of a statement that are kept for the log
 	suspectsMax  = 8    // statements of one transaction that are told apart
 	sampleEvery  = 4096 // transactions between two samples
+	wideEvery    = 32   // runs of a statement that leaves state after which it is asked whether that is all
+	leftNamesMax = 8    // settings that are told apart of what a statement leaves
 )
 
 // The budget: asking takes at most a hundredth of the time that transactions take, once what is there at the start is used up.
@@ -148,7 +155,7 @@ func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects)
 }
 
 func (s *Server) learns(e sqlscan.Effects) bool {
-	return s.shared.Audit != AuditOff && s.shared.Mode != Session && e&anything == 0 && !s.account.Skipping()
+	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
 }
 
 func (s *Server) runs(b *record) {
@@ -165,7 +172,6 @@ func (s *Server) runs(b *record) {
 	default:
 		a.many = true
 	}
-	s.question.unnamed = true
 	if b.leaves {
 		s.scope.altered = alteredMore
 	}
@@ -185,12 +191,38 @@ func (s *Server) audits() bool {
 	case AuditAlways:
 		a.due = true
 	case AuditLearn:
+		if s.narrow() {
+			a.forget()
+			return false
+		}
 		a.due = a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
 	}
 	if !a.due {
 		a.forget()
+		return false
 	}
-	return a.due
+	s.question.unnamed = s.question.unnamed || !a.sampled
+	return true
+}
+
+// narrow has no more asked than what the statements are known to leave, where all that are not trusted are known so well.
+func (s *Server) narrow() bool {
+	a := &s.audit
+	for _, b := range a.suspects {
+		if b.left++; !b.leaves || b.wide || b.left >= wideEvery {
+			return false
+		}
+	}
+	if len(a.suspects) == 0 || a.many {
+		return false
+	}
+	for _, b := range a.suspects {
+		s.doubt(b.pins)
+		if len(b.names) > 0 {
+			s.doubtSettings(b.names)
+		}
+	}
+	return true
 }
 
 // suspicious reports whether one of the statements is a reason to ask, and whether that can be afforded.
@@ -238,14 +270,15 @@ func (s *Server) samples() bool {
 }
 
 // audited learns from an answer about everything: pins that came, and what became of the settings, so far as reading has not explained it.
-func (s *Server) audited(news session.Pins, changed change) {
+func (s *Server) audited(news session.Pins, changed change, names []string) {
 	a := &s.audit
 	defer a.forget()
 	switch {
 	case news != 0 || changed >= settingsChanged:
-		s.learnLeaving()
+		s.learnLeaving(news, changed == settingsUncarried, names)
 	case changed == settingsSame:
 		for _, b := range a.suspects {
+			b.left = 0
 			if a.failed {
 				b.failed = min(b.failed+1, failedEnough)
 			} else if !b.leaves {
@@ -256,12 +289,14 @@ func (s *Server) audited(news session.Pins, changed change) {
 }
 
 // learnLeaving is for state that one of the statements has left. Which one nobody can tell.
-func (s *Server) learnLeaving() {
+func (s *Server) learnLeaving(pins session.Pins, wide bool, names []string) {
 	a := &s.audit
+	news := len(a.suspects) == 0
 	for _, b := range a.suspects {
-		if !b.leaves {
-			b.leaves = true
+		s.blames(b)
+		if b.leaveMore(pins, wide, names) {
 			s.shared.Asked.Left++
+			news = true
 		}
 	}
 	for _, b := range a.ran {
@@ -269,7 +304,23 @@ func (s *Server) learnLeaving() {
 			b.clean = 0
 		}
 	}
-	s.shared.Statements.Forget() // what was parsed meanwhile may have been read under settings that nobody knew of
+	if news && (wide || slices.ContainsFunc(names, session.Meaningful)) {
+		s.shared.Statements.Forget() // what was parsed meanwhile may have been read under settings that nobody knew of
+	}
+}
+
+// leaveMore adds to what the statement is known to leave, and reports whether it was not known to leave any.
+func (b *record) leaveMore(pins session.Pins, wide bool, names []string) (news bool) {
+	news = !b.leaves
+	b.leaves, b.left = true, 0
+	b.pins |= pins
+	for _, name := range names {
+		if !slices.Contains(b.names, name) {
+			b.names = append(b.names, name)
+		}
+	}
+	b.wide = b.wide || wide || len(b.names) > leftNamesMax
+	return news
 }
 
 // leaks is for state that a sample has found: others may have seen it. The backend is retired, and the statements are learnt anew.

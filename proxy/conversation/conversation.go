@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"weir/proxy/exchange"
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
@@ -37,10 +38,12 @@ func (m Mode) String() string { return [...]string{"transaction", "session", "st
 // Rules are a pool's settings. They may be changed between two calls, but for Shares and from or to session mode.
 type Rules struct {
 	Mode          Mode
-	Shares        bool   // the clients' named statements, by way of Shared.Statements
-	MaxStatements int    // that a backend keeps for the clients that share them
-	TextsMax      int    // bytes of prepared statements that one client may have; 0: no limit
-	ResetQuery    string // sent after each client in session mode; empty: none, unless state must be taken back
+	Shares        bool // the clients' named statements, by way of Shared.Statements
+	MaxStatements int  // that a backend keeps for the clients that share them
+	TextsMax      int  // bytes of prepared statements that one client may have; 0: no limit
+	State         SessionState
+	Functions     *Functions // that the operator has named; nil: none
+	ResetQuery    string     // sent after each client in session mode; empty: none, unless state must be taken back
 	Audit         Audit
 }
 
@@ -51,8 +54,9 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Full       func() Full // not nil: no more backends may be pinned
 	Asked      Asked
-	Errors     map[[2]byte]uint64 // of servers, by SQLSTATE class
+	Errors     Codes // of servers
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
@@ -160,22 +164,27 @@ type Server struct {
 	scope    scope
 
 	errand       *Errand
-	awaited      int     // ReadyForQuerys of the errand that have not come yet
-	refused      []byte  // the error that it met; nil while it goes well
-	row          []byte  // the body of a DataRow that it was answered with
-	probing      bool    // a probe is under way
-	reshaped     bool    // a command of the transaction has changed what texts may mean
-	lost         bool    // a statement has been missed that the book says it holds
-	vacates      bool    // a statement has been sent that other sessions may be in the way of
-	fatal        bool    // the server has announced that it ends the connection
-	sent         bool    // bytes of the present client have gone out since the lease began
-	flushed      bool    // a Flush of weir's own was the last that went out
-	own          ownSync // a Sync of weir's own is the last that is due
-	failedAhead  bool    // an error came while it was due
+	awaited      int            // ReadyForQuerys of the errand that have not come yet
+	refused      []byte         // the error that it met; nil while it goes well
+	row          []byte         // the body of a DataRow that it was answered with
+	probing      bool           // a probe is under way
+	reshaped     bool           // a command of the transaction has changed what texts may mean
+	lost         bool           // a statement has been missed that the book says it holds
+	vacates      bool           // a statement has been sent that other sessions may be in the way of
+	redefines    bool           // a command of the transaction has changed what logins get
+	fatal        bool           // the server has announced that it ends the connection
+	lastWords    string         // with which it did so
+	blame        *pgerror.Error // why weir has had a statement cancelled
+	sent         bool           // bytes of the present client have gone out since the lease began
+	flushed      bool           // a Flush of weir's own was the last that went out
+	own          ownSync        // a Sync of weir's own is the last that is due
+	failedAhead  bool           // an error came while it was due
 	skip         uint32
 	drop         bool
 	recent       recent
 	retry        retry
+	defaults     Defaults
+	suspicion    suspicion
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -183,7 +192,7 @@ type Server struct {
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.account.Reset()
-	shared.Statements.Read = readText
+	shared.Statements.Read = shared.readText
 	return s
 }
 
@@ -191,8 +200,9 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
-	s.sent, s.flushed, s.own = false, false, syncNone
+	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state = retryNever
+	s.suspicion.by = ""
 	s.book.Lease(&c.names)
 }
 
@@ -244,6 +254,13 @@ func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNon
 
 // Fatal reports that the server has said that it ends the connection.
 func (s *Server) Fatal() bool { return s.fatal }
+
+// LastWords is what the server has said when it announced that, bounded in length; "" if it has not.
+func (s *Server) LastWords() string { return s.lastWords }
+
+// Blame says for what weir has asked the server to cancel: the client is told that in place of the server's next word of a cancelled
+// statement, which would say that the user has asked for it. nil: no such request is under way any more.
+func (s *Server) Blame(err *pgerror.Error) { s.blame = err }
 
 // Doubtful reports whether more may be due to the client than is known.
 func (s *Server) Doubtful() bool { return s.account.Taint()&exchange.Doubt != 0 }

@@ -34,6 +34,7 @@ const (
 	OutcomeAnswered                // nothing is in doubt any more: ask Fate
 	OutcomeAsked                   // it is known what state its session is in: ask Fate
 	OutcomeBroken                  // nobody can say what state the backend is in
+	OutcomeTold                    // a question of the pool's has been answered
 )
 
 // The errands.
@@ -110,7 +111,7 @@ func appendSwitch(s *Server, dst []byte) []byte {
 	var space [1024]byte
 	sql := space[:0]
 	if guarded {
-		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE;"...)
+		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
 		for _, g := range guards {
 			if _, set := s.set.Value(g.name); set {
 				sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')

@@ -119,6 +119,9 @@ func (f *follow) ready(idle bool) (lasting []sqlscan.SettingUse, sure bool) {
 // settle has the client's settings follow what a transaction has set.
 func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
 	c := s.client
+	if s.ignored() {
+		lasting = s.reportedOnly(lasting)
+	}
 	if len(lasting) == 0 && sure {
 		return
 	}

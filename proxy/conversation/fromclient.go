@@ -301,16 +301,24 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	}
 	if m.whole {
 		effects := s.read(text)
+		if s.choosy() {
+			if err := s.objection(text, effects); err != nil {
+				s.refuseQuery(f, m, err)
+				return HoldNone
+			}
+		}
 		if effects&spokenNames != 0 && s.shared.Shares {
 			return s.queryNames(c, f, m, text, effects)
 		}
 		s.book.Query(&s.account, &c.names)
 		s.sets(text, effects)
+		s.suspects(text, effects)
 		s.runsText(text, effects)
 		return HoldNone
 	}
 	s.book.Query(&s.account, &c.names)
 	s.does(sqlscan.Opaque)
+	s.suspects(text, sqlscan.Opaque)
 	c.long = newLong(s.mode, text)
 	c.long.at = s.account.Asked()
 	return HoldNone

@@ -137,8 +137,8 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 }
 
-// instead puts weir's own words in the place of an error, where it refused the message itself or has to use the client's name for a
-// statement. False: the error goes on as it is.
+// instead puts weir's own words in the place of an error, where it refused the message itself, has had the statement cancelled, or has
+// to use the client's name for a statement. False: the error goes on as it is.
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	busy := s.account.Answered() + 1
 	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
@@ -147,6 +147,11 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	}
 	if !whole {
 		return false
+	}
+	if blame := s.blame; blame != nil && string(wire.PeekErrorField(message[wire.HeaderLen:], wire.FieldCode)) == blame.Code {
+		s.blame = nil
+		f.out = wire.AppendErrorResponse(f.out, blame)
+		return true
 	}
 	out, ok := s.client.translate(f.out, message[wire.HeaderLen:], busy)
 	f.out = out
@@ -258,15 +263,21 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
-		s.reshaped = true
+		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
 	add, clearAll := session.Combine(effects, tag)
+	if vouched(effects, tag) {
+		add = 0
+	}
 	if s.followed(busy, tag) {
 		add &^= session.SettingChanged
 	}
 	if clearAll {
 		s.discarded()
+	}
+	if add != 0 {
+		s.caught(busy)
 	}
 	s.block.command(tag, add&^s.pins)
 	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
@@ -341,15 +352,10 @@ func (s *Server) followed(busy uint64, tag []byte) bool {
 }
 
 func (s *Server) noteError(body []byte) {
-	code := wire.PeekErrorField(body, wire.FieldCode)
-	if len(code) >= 2 {
-		if s.shared.Errors == nil {
-			s.shared.Errors = map[[2]byte]uint64{}
-		}
-		s.shared.Errors[[2]byte(code[:2])]++
-	}
+	s.shared.Errors.Count(string(wire.PeekErrorField(body, wire.FieldCode)))
 	if wire.Fatal(body) {
-		s.fatal = true
+		words := wire.PeekErrorField(body, wire.FieldMessage)
+		s.fatal, s.lastWords = true, string(words[:min(len(words), lastWordsMax)])
 	}
 	if s.errand != nil {
 		s.refused = append([]byte(nil), body...)
@@ -369,6 +375,9 @@ func (s *Server) noteError(body []byte) {
 		s.shared.Statements.Forget()
 	}
 }
+
+// lastWordsMax bounds what is kept of a server's last words, in bytes.
+const lastWordsMax = 256
 
 // staleRoutine is the function that refuses to run a statement whose result has other columns since it was prepared (0A000, "cached
 // plan must not change result type"). The drivers prepare it again then.
@@ -402,6 +411,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
 	s.explain(status)
+	if status == wire.TxIdle && s.account.Settled() {
+		s.cleared()
+	}
 	step.Event = EventReady
 	own := s.own != syncNone && s.account.Due() == 0
 	if own {

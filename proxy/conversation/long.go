@@ -3,6 +3,7 @@ package conversation
 import (
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
 )
 
 // long is a Query or a Parse of which more is to come than is looked at at once. Its text is read as it passes; that of a Parse is kept,
@@ -50,6 +51,13 @@ func (l *long) feed(p []byte) {
 // end enters what the text may do, now that it has come whole.
 func (l *long) end(s *Server) {
 	effects := l.scanner.Effects()
+	if f := s.shared.Functions; f != nil {
+		if l.kept == nil {
+			effects |= sqlscan.Opaque // the text is gone
+		} else {
+			effects = f.Effects(wire.PeekQuery(l.kept), s.mode, effects)
+		}
+	}
 	switch {
 	case l.statement == nil:
 		s.ledger.learn(l.at, effects)

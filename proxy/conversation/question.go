@@ -82,7 +82,7 @@ func (s *Server) doubtful() session.Pins { return s.pins & askable &^ s.question
 
 // questioned reports whether the backend must be asked what state its session is in before it may be given to another client.
 func (s *Server) questioned() bool {
-	if s.shared.Mode == Session {
+	if s.shared.Mode == Session || s.ignored() {
 		return false
 	}
 	audits := s.audits()
@@ -121,7 +121,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 		sql = append(sql, partTimeout+";"...)
 	}
 	if open {
-		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE;"...)
+		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
 	}
 	if q.guard {
 		sql = append(sql, "SET LOCAL statement_timeout TO 0;"...)

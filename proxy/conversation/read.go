@@ -31,6 +31,9 @@ const (
 // read is readText, which remembers what it cost something to find out.
 func (h *Shared) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	e := sqlscan.Scan(text, mode)
+	if h.Functions != nil {
+		e = h.Functions.Effects(text, mode, e)
+	}
 	if e&alters == 0 || len(text) > verdictTextMax {
 		return named(text, e, mode)
 	}

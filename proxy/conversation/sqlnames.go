@@ -118,6 +118,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	s.book.Query(&s.account, &c.names)
 	s.ends(r.ending)
 	s.does(effects | r.effects)
+	s.suspects(text, effects|r.effects)
 	s.runsText(text, effects|r.effects)
 	return HoldNone
 }

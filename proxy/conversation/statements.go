@@ -50,6 +50,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.doubt(session.PreparedStatement | session.Opaque)
 	case s.account.Skipping():
 		s.pass(m.f.Type)
+	case s.choosy() && s.objects(f, m, name, text):
 	case len(name) == 0:
 		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
 			return hold
@@ -60,7 +61,8 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 		s.doubt(session.PreparedStatement)
 		if m.whole {
-			s.doubt(session.FromEffects(sqlscan.Scan(text, s.mode))) // whenever it is run, which is not followed
+			s.suspects(text, sqlscan.Prepare)
+			s.doubt(session.FromEffects(s.shared.readText(text, s.mode))) // whenever it is run, which is not followed
 		} else {
 			s.doubt(session.Opaque)
 		}
@@ -154,6 +156,9 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 // bindPortal notes what the portal of a statement would do.
 func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.Statement) {
 	b := bound{effects: statement.Effects(s.mode), statement: statement}
+	if session.FromEffects(b.effects) != 0 {
+		s.suspects([]byte(statement.Text()), b.effects)
+	}
 	if b.effects&(sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig) != 0 && !statement.Own() {
 		b.uses, b.asks = s.settings([]byte(statement.Text()), b.effects)
 		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {

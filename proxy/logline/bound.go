@@ -29,6 +29,8 @@ func bounded(_ []string, a slog.Attr) slog.Attr {
 		limit = nameMax
 	}
 	switch a.Value.Kind() {
+	case slog.KindDuration: // slog's JSON has it in nanoseconds
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindString:
 		if s := a.Value.String(); len(s) > limit/escapedMax {
 			a.Value = slog.StringValue(shortened(s, limit))

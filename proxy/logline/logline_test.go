@@ -237,3 +237,11 @@ func TestNamesThatPostgreSQLHasAreWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestDurationsAreReadableInJSON(t *testing.T) {
+	var text bytes.Buffer
+	slog.New(Options{JSON: true}.handler(&text)).Info("waited", "waited", 1500*time.Millisecond)
+	if !strings.Contains(text.String(), `"waited":"1.5s"`) {
+		t.Errorf("got %s", &text)
+	}
+}

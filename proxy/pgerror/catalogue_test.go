@@ -37,6 +37,8 @@ var wait = Wait{
 	Setting: "pool_size", Value: 20, Section: "databases.shop",
 }
 
+var pin = Pin{Reasons: "temporary object", Held: 90 * time.Second, Statement: "create temp table report (id int)"}
+
 var catalogue = []chapter{
 	{"Login", []entry{
 		{"NoUserName", NoUserName, "The startup packet names no user.", "Give the driver a user."},
@@ -104,6 +106,11 @@ var catalogue = []chapter{
 		{"TooFewDescriptors", TooFewDescriptors(1024), "The weir process may open no more files for clients.", "See the hint, and the warning in weir's log at its start."},
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
+		{
+			"TooManyPinned", TooManyPinned("shop/app", 5, "create temp table basket (item int)", pin),
+			"A statement would have the state of the session keep one more backend than `max_pinned`. Where its text does not show that, the client is disconnected after it, with the severity FATAL.",
+			"End such state sooner; raise the setting. See docs/session-state.md.",
+		},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
 	}},
@@ -114,8 +121,16 @@ var catalogue = []chapter{
 			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
 		},
 		{
+			"WrongTarget", WrongTarget("db:5432", "3D000", `database "shpo" does not exist`),
+			"The server has no such database or role, or lets it not in. SQLSTATE and message are the server's.", "Correct the name in the connection string; for class 28 see the hint.",
+		},
+		{
 			"NothingToLogInWith", NothingToLogInWith("db:5432", `the server asks for md5, and weir has no password of user "app"`),
 			"The server asks weir for a password, or for a key, that weir does not have.", "See docs/authentication.md.",
+		},
+		{
+			"ConnectQueryFailed", ConnectQueryFailed("db:5432", "ERROR: relation \"greeting\" does not exist (42P01)"),
+			"The `connect_query` of the pool has failed on each new backend, so there is none.", "Mend the query; weir tries again by itself.",
 		},
 		{
 			"BackendLost", BackendLost, "The backend ended in mid-query or in mid-transaction: it crashed, was terminated, or the network broke. If that was in the middle of a row, the connection ends without this error, so that no part of a row can be taken for a whole one.",
@@ -129,10 +144,20 @@ var catalogue = []chapter{
 	{"Time limits", []entry{
 		{"IdleTransactionTimeout", IdleTransactionTimeout(time.Minute), "The client did nothing inside a transaction.", "End transactions soon; raise the setting."},
 		{"TransactionTimeout", TransactionTimeout(time.Minute), "A transaction lasted too long.", "Make it shorter; raise the setting."},
-		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
+		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and the server has cancelled it at weir's wish. The session lives on. weir's log has the user, the backend and how long it ran.", "Make it faster; raise the setting."},
+		{"QueryNotCanceled", QueryNotCanceled(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
 		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
+		{
+			"PinIdleTimeout", PinIdleTimeout(time.Minute, pin),
+			"The client was idle for `pin_idle_timeout` outside of a transaction while the state of its session kept a backend.",
+			"End such state when it is no longer needed (`DROP TABLE`, `CLOSE`, `DISCARD ALL`); raise the setting.",
+		},
 	}},
 	{"Use and protocol", []entry{
+		{
+			"SessionStateRefused", SessionStateRefused("SET", "SET work_mem = '64MB'"),
+			"`session_state` is `reject`, and the text of the statement says that it changes the session.", "See the hint, and docs/session-state.md.",
+		},
 		{"StatementModeTransaction", StatementModeTransaction, "A client began a transaction block in a statement-mode pool.", "See the hint."},
 		{"MissingTerminator", MissingTerminator, "A startup packet is malformed.", "Something that is not a PostgreSQL driver connects, or the driver has a bug."},
 		{"UnencryptedData", UnencryptedData("SSL"), "Bytes came after a request for encryption, before it was answered.", "Look for a broken driver, or for a machine in between that changes what the client sends."},

@@ -60,6 +60,8 @@ type Wait struct {
 	Value   int           // the setting's present value
 	Section string        // where it is set: "databases.shop"
 	Dialing int           // backends that are being connected to
+	Pinned  int           // of the leased ones, those that session state keeps
+	Oldest  Pin           // of these, the one that is kept for longest
 }
 
 // NoBackend ends a wait for a backend that lasted for query_wait_timeout.
@@ -92,6 +94,9 @@ func (w Wait) detail() string {
 		if w.Holder != "" {
 			d += fmt.Sprintf(" by %q", w.Holder)
 		}
+	}
+	if w.Pinned > 0 {
+		d += fmt.Sprintf("; session state keeps %d of them, the longest: %s", w.Pinned, w.Oldest)
 	}
 	if w.Dialing > 0 {
 		d += fmt.Sprintf("; %d more are being connected to", w.Dialing)

@@ -52,19 +52,47 @@ func Unreachable(server, cause string) *Error {
 	}
 }
 
-// ServerRefused answers a client for whom the server let weir not in: it is starting up (57P03), has no such database
-// (3D000), wants another password (28P01). code and text are the server's own.
+// ServerRefused answers a client for whom the server let weir not in for a reason of its own: it is starting up (57P03). code and text are
+// the server's.
 func ServerRefused(server, code, text string) *Error {
-	e := &Error{
+	return &Error{
 		Severity: SeverityFatal, Code: code,
 		pgbouncer: text, pgbouncerCode: code,
 		Message: "the server at " + server + " refused weir's login",
 		Detail:  "The server said: " + sentence(text),
 	}
-	if code == CodeInvalidPassword || code == CodeInvalidAuthorization {
-		e.Hint = "The user and password that weir uses towards the server are wrong: see [databases] and [users]."
+}
+
+// WrongTarget answers a client that has named what the server does not have, or does not let in: a database (3D000), a role, a
+// password (class 28). code and text are the server's, as a client without weir would see them.
+func WrongTarget(server, code, text string) *Error {
+	e := &Error{
+		Severity: SeverityFatal, Code: code, Message: text,
+		Detail: "The server at " + server + " said so to weir, which logs in to it for the client.",
+	}
+	if strings.HasPrefix(code, "28") {
+		e.Hint = howToLogIn
 	}
 	return e
+}
+
+// IsWrongTarget reports whether an error of a server's login is for what the client named, and so says nothing of the server's health.
+func IsWrongTarget(code string) bool {
+	return code == CodeUnknownDatabase || strings.HasPrefix(code, "28")
+}
+
+// howToLogIn is advice for an operator who has a file, and for one who has none.
+const howToLogIn = "What weir logs in with stands in [databases] and [users]; without a file it is PGPASSWORD in weir's environment, or " +
+	"--to postgres://user:password@host. See docs/authentication.md for how weir can do without."
+
+// ConnectQueryFailed answers a client for whom weir got no backend because the connect_query failed on it.
+func ConnectQueryFailed(server, why string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnectNow,
+		Message: "connect_query failed on a new backend at " + server,
+		Detail:  "The reason: " + sentence(why),
+		Hint:    "See connect_query in weir's configuration.",
+	}
 }
 
 // NothingToLogInWith answers a client for whom weir could not log in to the server, because it has nothing that the server would
@@ -75,7 +103,7 @@ func NothingToLogInWith(server, why string) *Error {
 		pgbouncer: "server login failed: wrong password type",
 		Message:   "weir cannot log in to the server at " + server,
 		Detail:    "As things are, " + sentence(why),
-		Hint:      "Give the password in [databases] or [users], or see docs/authentication.md for how weir can do without.",
+		Hint:      howToLogIn,
 	}
 }
 

@@ -16,8 +16,15 @@ func TransactionTimeout(after time.Duration) *Error {
 		"terminating connection due to transaction timeout", "transaction_timeout", after).AsPgBouncer("transaction timeout")
 }
 
-// QueryTimeout ends a client whose statement ran longer than query_timeout: its backend is closed under it.
+// QueryTimeout answers a statement that ran longer than query_timeout, and which the server has cancelled for that. The session lives on.
 func QueryTimeout(after time.Duration) *Error {
+	return timedOut(SeverityError, CodeQueryCanceled,
+		"canceling statement due to statement timeout", "query_timeout", after)
+}
+
+// QueryNotCanceled ends a client whose statement ran longer than query_timeout and did not end when the server was asked to cancel it: its
+// backend is closed under it.
+func QueryNotCanceled(after time.Duration) *Error {
 	return timedOut(SeverityFatal, CodeQueryCanceled,
 		"canceling statement due to statement timeout", "query_timeout", after).AsPgBouncer("query timeout")
 }

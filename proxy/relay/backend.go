@@ -16,7 +16,7 @@ type backendState uint8
 
 const (
 	backendDialling backendState = iota // no connection yet → idle, gone
-	backendIdle                         // in the pool, unused → leased, gone
+	backendIdle                         // in the pool, unused → leased, internal, gone
 	backendLeased                       // relays for its client → idle, settling, internal, held, gone
 	backendInternal                     // a command of weir's own is under way, its answers are swallowed → leased, idle, internal, held, gone
 	backendSettling                     // its client is gone, answers are still due and thrown away → internal, idle, held, gone
@@ -32,7 +32,7 @@ func (s backendState) String() string {
 // backendMoves holds the states that may follow each state.
 var backendMoves = [backendStates]uint16{
 	backendDialling: 1<<backendIdle | 1<<backendGone,
-	backendIdle:     1<<backendLeased | 1<<backendGone,
+	backendIdle:     1<<backendLeased | 1<<backendInternal | 1<<backendGone,
 	backendLeased:   1<<backendIdle | 1<<backendInternal | 1<<backendSettling | 1<<backendHeld | 1<<backendGone,
 	backendInternal: 1<<backendLeased | 1<<backendIdle | 1<<backendInternal | 1<<backendHeld | 1<<backendGone,
 	backendSettling: 1<<backendInternal | 1<<backendIdle | 1<<backendHeld | 1<<backendGone,
@@ -56,6 +56,7 @@ type Backend struct {
 	doomed   bool // closed at the end of this iteration
 	reached  bool // bytes of the present client have reached the server since the lease began
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
+	spare    bool // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
 	confused bool // its stream has ceased to make sense
 	warned   bool // query_timeout has been acted upon
 	cancels  int  // cancel requests aimed at it that are still under way
@@ -69,6 +70,7 @@ type Backend struct {
 	began   int64 // when the present transaction's first request was sent; 0 outside
 	rested  int64 // when it was last settled in a transaction; 0 otherwise
 	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	pinning pinning
 	started int64 // when its errand was started
 	asking  bool  // it is Ask
 	until   int64 // when its errand or settling must be over; 0 otherwise

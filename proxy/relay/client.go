@@ -71,6 +71,7 @@ type Client struct {
 	// Owned by the loop.
 	state    clientState
 	ending   ending
+	end      status.ClientEnd // why it ends, as soon as that is known
 	other    peer
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
@@ -157,6 +158,7 @@ func (l *Lane) admit(a Admission) {
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
+	c.arrived()
 	if a.Renewed {
 		l.pardon()
 	}
@@ -175,12 +177,7 @@ func (l *Lane) admit(a Admission) {
 		c.failWith(pgerror.ShuttingDown)
 		return
 	}
-	if params, ok := l.expected(a.Settings); ok {
-		c.greet(a.Owed, params)
-		return
-	}
-	c.write(a.Owed)
-	c.want()
+	l.arrive(c, a.Owed)
 }
 
 // watch has the client's descriptor watched by the loop.

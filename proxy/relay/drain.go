@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -86,7 +87,7 @@ func (e *Engine) abandon() {
 		for _, b := range l.backends {
 			if b != nil && b.state != backendDialling {
 				b.goodbye()
-				b.gone()
+				b.gone(status.BackendShutdown)
 			}
 		}
 		l.forgetKnown()
@@ -95,6 +96,7 @@ func (e *Engine) abandon() {
 
 // farewell sends a last error, if the socket takes it now and no message is under way, and closes the client where it stands.
 func (c *Client) farewell(err *pgerror.Error) {
+	c.because(c.endBecause(err))
 	if !c.sock.Parked() && !c.talk.Outlet().Inside() {
 		_ = c.sock.Write(&c.lane.engine.io, wire.AppendErrorResponse(nil, err))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"weir/proxy/pgerror"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -58,7 +59,9 @@ func (c *Client) failWith(err *pgerror.Error) {
 	if c.ending >= endBoundary {
 		return
 	}
+	c.because(c.endBecause(err))
 	c.lane.totals.WeirErrors++
+	c.lane.own.Count(err.Code)
 	if c.limits.PgBouncer {
 		err = err.InPgBouncersWords()
 		c.logClosing(err.Message)
@@ -81,7 +84,8 @@ func (c *Client) failWith(err *pgerror.Error) {
 
 // logClosing tells the log in PgBouncer's words why a client is disconnected.
 func (c *Client) logClosing(reason string) {
-	if e := c.lane.engine; e.mayLog() {
+	e := c.lane.engine
+	if _, ok := e.lines.allow("closing because"); ok {
 		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.since(c.born)/time.Second), "peer", c.peer, "pool", c.lane.Name())
 	}
 }
@@ -110,6 +114,7 @@ func (c *Client) sayQueued() {
 // broken is for a connection that the system has given up. What its backend is doing is of no use any more: leave cancels that.
 func (c *Client) broken(error) {
 	c.other = peerGone
+	c.because(status.ClientReset)
 	c.closeNow()
 }
 
@@ -117,6 +122,7 @@ func (c *Client) broken(error) {
 // does.
 func (c *Client) terminated() {
 	c.polite = true
+	c.because(status.ClientTerminated)
 	if (c.backend == nil || c.backend.talk.Said()) && !c.sock.Parked() {
 		c.closeNow()
 		return
@@ -126,6 +132,7 @@ func (c *Client) terminated() {
 
 // sentLast is for a client that has sent its last byte. It may still be reading: what is due is delivered first.
 func (c *Client) sentLast() {
+	c.because(status.ClientClosed)
 	c.closeAnswered()
 	if c.backend == nil || c.backend.talk.Said() || c.talk.Amid() || len(c.carry) > 0 {
 		c.part()
@@ -134,11 +141,8 @@ func (c *Client) sentLast() {
 
 // violation is for bytes that PostgreSQL would not take either.
 func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
-	if e := c.lane.engine; e.mayLog() {
-		e.env.Log.Warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(),
-			"type", f.Type, "length", f.Len, "lines_left_out", e.leftOut)
-		e.leftOut = 0
-	}
+	c.because(status.ClientViolation)
+	c.lane.engine.warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(), "type", f.Type, "length", f.Len)
 	err := pgerror.InvalidMessageLength(f.Type, f.Len)
 	if verdict == wire.FrameUnknown {
 		err = pgerror.InvalidMessageType(f.Type)
@@ -214,6 +218,7 @@ func (c *Client) close() {
 	l, e := c.lane, c.lane.engine
 	c.ending = endNow
 	c.move(clientClosed)
+	c.left()
 	l.counts.clients[clientClosed]--
 	e.loop.Close(c.token)
 	c.sock.Close(&e.io)

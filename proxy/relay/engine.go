@@ -2,6 +2,7 @@ package relay
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -31,6 +32,8 @@ type Env struct {
 	Vacate func()
 	// PgBouncer has backends' logins logged in PgBouncer's words, too.
 	PgBouncer bool
+
+	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
@@ -50,12 +53,12 @@ type Engine struct {
 	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
 
-	lines, leftOut int // lines that clients have caused since the last sweep, and those that were not written
+	lines lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
 	return e
@@ -94,19 +97,6 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 		}
 	})
 	return pools, loop, ok
-}
-
-// linesPerSweep bounds what clients can make an engine write into the log between two sweeps, about a second.
-const linesPerSweep = 10
-
-// mayLog reports whether one more line that a client has caused may be written, and counts it otherwise.
-func (e *Engine) mayLog() bool {
-	if e.lines >= linesPerSweep {
-		e.leftOut++
-		return false
-	}
-	e.lines++
-	return true
 }
 
 // receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much

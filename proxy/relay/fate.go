@@ -38,6 +38,7 @@ func (b *Backend) follow() bool {
 	case conversation.Probed:
 		b.probe()
 	case conversation.Questioned:
+		b.suspectPins()
 		b.client.move(clientSwitching)
 		b.start(conversation.Ask)
 	case conversation.Restored:
@@ -46,6 +47,7 @@ func (b *Backend) follow() bool {
 	case conversation.Forbidden:
 		b.client.failWith(pgerror.StatementModeTransaction)
 	case conversation.Stays:
+		b.notePins()
 	}
 	return false
 }
@@ -63,6 +65,7 @@ func (b *Backend) reconsider() {
 
 // detach parts a backend that owes nothing from its client, which becomes idle.
 func (b *Backend) detach() {
+	b.unpinned()
 	c := b.client
 	b.talk.Part()
 	b.client, c.backend = nil, nil
@@ -117,6 +120,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		if b.client != nil {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
+	case conversation.OutcomeTold:
+		b.lane.engine.loop.Later(b, b.defaultsAnswered)
 	case conversation.OutcomeAsked:
 		return b.answered(c)
 	case conversation.OutcomeBroken:
@@ -199,6 +204,7 @@ func settingsRefused(body []byte) *pgerror.Error {
 
 // orphaned is for a backend whose client has left.
 func (b *Backend) orphaned() {
+	b.unpinned()
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()
@@ -259,6 +265,7 @@ func (b *Backend) release() {
 	case b.lane.yields:
 		b.lane.yields = false
 		b.retire()
+	case b.asksFirst():
 	default:
 		b.until = 0
 		b.compareParams()

@@ -76,6 +76,9 @@ func (b *Backend) consume(p []byte) {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
+		if b.talk.Redefined() { // before the client knows: its next login is after that
+			b.redefined()
+		}
 		b.toClient(e.toClient.Bytes())
 		p = p[step.Took:]
 		if step.Resume && b.client != nil {
@@ -161,6 +164,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 		b.lane.query.Observe(time.Duration(now - b.asked))
 	}
 	b.asked, b.warned = 0, false
+	if b.cancels == 0 {
+		b.talk.Blame(nil)
+	}
 	if b.talk.Due() > 0 {
 		b.asked = now
 	}

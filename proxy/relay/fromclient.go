@@ -8,6 +8,7 @@ import (
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // OnReady is called by the loop when the client's socket has something to say.
@@ -104,6 +105,7 @@ func (c *Client) missed() {
 	case c.other == peerGone && !c.polite:
 		c.broken(errReset)
 	case c.other == peerEnded && c.state == clientWaiting:
+		c.because(status.ClientClosed)
 		c.closeNow()
 	}
 }
@@ -274,6 +276,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
 	c.lane.totals.WeirErrors++
+	c.lane.own.Count(cause.Code)
 	c.move(clientIdle)
 	p := c.carry
 	c.carry = nil

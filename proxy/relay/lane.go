@@ -53,7 +53,19 @@ type Dialled struct {
 type DialError struct {
 	Failure pool.Failure
 	Client  *pgerror.Error // what the clients that wait for it are told
+	Clients bool           // it is for what the client named: the server is well
 	Err     error          // for the log
+}
+
+// end is the failure as it is counted.
+func (d *DialError) end() status.DialEnd {
+	switch {
+	case d.Clients:
+		return status.DialRefused
+	case d.Failure.Kind == pool.Full:
+		return status.DialFull
+	}
+	return status.DialFailed
 }
 
 // LaneConfig describes a pool to its lane. All but LaneSettings is fixed when the lane is made.
@@ -82,7 +94,13 @@ type LaneSettings struct {
 	MaxPreparedBytes int
 	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
 
-	Audit conversation.Audit
+	State          conversation.SessionState
+	MaxPinned      int           // backends that may be pinned; 0: no limit
+	PinIdleTimeout time.Duration // for a pinned backend's client between transactions; 0: none
+
+	Functions *conversation.Functions // that the operator has named; nil: none
+	Login     string                  // stands for what backends of the pool begin with: where it changes, they are replaced
+	Audit     conversation.Audit
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -91,7 +109,7 @@ type LaneSettings struct {
 // rules are the settings as conversations know them.
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
-		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery,
+		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery, State: s.State, Functions: s.Functions,
 		Audit: s.Audit,
 	}
 }
@@ -119,15 +137,20 @@ type Lane struct {
 	known     map[*session.Set][]session.Setting // what a backend reports under each set of settings that was applied
 	dialError *DialError                         // of the last dial, nil since one succeeded
 	limited   bool                               // the last dial met a limit over pools
-	warned    int64                              // when the last failed dial was logged
+	troubled  int64                              // since when dials have failed; 0: the last one has not
+	warned    int64                              // when the last failed dial was logged; 0: none since one succeeded
 	ctx       context.Context                    // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
+	defaults defaults
+
+	pinned int  // backends that state of a session keeps
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 
 	counts   counts
 	totals   status.Totals
+	own      conversation.Codes // of errors that weir itself has sent
 	wait     status.Histogram
 	query    status.Histogram
 	transact status.Histogram

@@ -1,8 +1,8 @@
 package relay
 
 import (
+	"log/slog"
 	"slices"
-	"time"
 
 	"weir/pool"
 	"weir/proxy/conversation"
@@ -10,6 +10,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // want asks the pool for a backend. True: the client has one, ready for its bytes. False: it waits, or has been failed.
@@ -50,26 +51,43 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:
-		l.backends[d.Backend].dismiss()
+		l.backends[d.Backend].dismiss(d.Why)
 	case pool.Fail:
 		l.wait.Observe(d.Waited)
-		l.totals.WaitsFailed++
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
 		// the iteration.
 		c, err := l.clients.at(uint32(d.Client)), l.waitError(d)
+		l.waitedInVain(c, d, err)
 		l.engine.loop.Later(c, func() { c.waitFailed(err) })
 	}
 }
 
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
-	b.move(backendLeased)
 	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
+	if b.spare { // it is being asked something, and goes on after its answer
+		b.spare = false
+		if !c.ending.decided() {
+			b.client, c.backend = c, b
+			c.move(clientSwitching)
+		}
+		return
+	}
+	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
+		return
+	}
+	b.move(backendLeased)
 	if c.ending.decided() {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
 	b.client, c.backend = c, b
+	l.join(c, b)
+}
+
+// join begins the conversation of a client and its backend.
+func (l *Lane) join(c *Client, b *Backend) {
+	b.unpinned()
 	b.talk.Lease(&c.talk)
 	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
 		c.move(clientLeased)
@@ -84,7 +102,9 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	// The client's bytes wait until the settings are confirmed. Sending both at once would save a round trip, but should
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
-	c.move(clientSwitching)
+	if c.state != clientSwitching {
+		c.move(clientSwitching)
+	}
 	b.start(conversation.Switch)
 }
 
@@ -145,7 +165,6 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	l.dialling.Observe(l.engine.since(b.born))
-	l.dialError = nil
 	b.sock, b.pid, b.askToCancel, b.addr = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
 	if err != nil {
@@ -154,14 +173,21 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
-	if e := l.engine; e.env.PgBouncer && e.mayLog() {
-		e.env.Log.Info("new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
+	if l.engine.env.PgBouncer {
+		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
 	}
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
 	b.move(backendIdle)
+	l.dialError = nil
+	l.totals.DialsBy[status.DialOK]++
+	b.opened()
+	if !l.defaults.found.Known && l.askingDue(askForLogin) {
+		b.spare = true
+		b.askDefaults()
+	}
 	l.pool.Dialled(l.now(), b.id)
 	l.decided()
 }
@@ -182,6 +208,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.config.Places.Give(l)
 	b.forget()
 	l.totals.DialsFailed++
+	l.totals.DialsBy[failure.end()]++
 	l.dialError = failure
 	l.warnDial(failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
@@ -197,19 +224,4 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return pgerror.ShuttingDown
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
-}
-
-// warnEvery bounds how often one pool logs that its server cannot be had.
-const warnEvery = int64(10 * time.Second)
-
-func (l *Lane) warnDial(failure *DialError) {
-	now := l.engine.loop.Now()
-	if l.warned != 0 && now-l.warned < warnEvery || !l.engine.mayLog() { // any name that a client thinks of has a pool
-		return
-	}
-	l.warned = now
-	if l.engine.env.PgBouncer && failure.Client != nil {
-		l.engine.env.Log.Warn("server login failed: FATAL "+failure.Client.InPgBouncersWords().Message, "pool", l.Name())
-	}
-	l.engine.env.Log.Warn("no backend: dial failed", "pool", l.Name(), "error", failure.Err)
 }

@@ -23,10 +23,15 @@ const (
 // cease to share prepared statements, nor go from or to session mode: see Reconfigurable. Any goroutine.
 func (l *Lane) Reconfigure(s LaneSettings) {
 	l.engine.loop.Post(func() {
+		renew := s.Login != l.config.Login
 		l.config.LaneSettings = s
-		l.talk.Rules = s.rules()
+		l.talk.Reconfigure(s.rules())
+		l.boundPins()
 		l.pool.Configure(l.now(), s.Pool)
 		l.decided()
+		if renew {
+			l.renew()
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 
+	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
@@ -30,8 +31,8 @@ func (b *Backend) retire() {
 	if b.talk.Tainted() {
 		b.lane.totals.Doubts[doubtAccount]++
 	}
-	if leak := b.talk.Leak(); leak != nil && b.lane.engine.mayLog() {
-		b.lane.engine.env.Log.Warn("session state was found that may have been seen by other clients; the backend is closed",
+	if leak := b.talk.Leak(); leak != nil {
+		b.lane.engine.warn("session state was found that may have been seen by other clients; the backend is closed",
 			"pool", b.lane.Name(), "backend", b.pid, "state", leak.Pins, "statement", leak.Text)
 	}
 	b.doom(nil)
@@ -44,17 +45,19 @@ func (b *Backend) doom(cause error) {
 		return
 	}
 	b.doomed = true
+	end := b.endOf(cause)
 	if cause != nil {
 		b.lane.totals.BackendsLost++
+		b.lost(end, cause, b.client)
 	}
-	b.lane.engine.loop.Condemn(b, func() { b.bury(cause) })
+	b.lane.engine.loop.Condemn(b, func() { b.bury(cause, end) })
 }
 
 // dismiss carries out the pool's wish to close an idle backend.
-func (b *Backend) dismiss() {
+func (b *Backend) dismiss(why pool.Cause) {
 	b.doomed = true
 	b.goodbye()
-	b.gone()
+	b.gone(dismissal(why))
 }
 
 // goodbye sends Terminate where the server can still understand it.
@@ -65,7 +68,7 @@ func (b *Backend) goodbye() {
 }
 
 // bury takes a doomed backend out of the pool, closes it, and tells its client.
-func (b *Backend) bury(cause error) {
+func (b *Backend) bury(cause error, end status.BackendEnd) {
 	if b.state == backendGone {
 		return
 	}
@@ -75,7 +78,7 @@ func (b *Backend) bury(cause error) {
 	}
 	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
 	b.client = nil
-	b.gone()
+	b.gone(end)
 	l.pool.Lost(l.now(), b.id)
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
@@ -89,14 +92,15 @@ func (b *Backend) bury(cause error) {
 }
 
 // gone closes the connection and forgets the backend.
-func (b *Backend) gone() {
+func (b *Backend) gone(end status.BackendEnd) {
+	b.unpinned()
 	l, e := b.lane, b.lane.engine
 	e.loop.Close(b.token)
 	b.sock.Close(&e.io)
 	e.io.Return(b.carry)
 	b.carry = nil
 	b.talk.Lose()
-	l.totals.BackendsClosed++
+	b.closed(end)
 	b.forget()
 	l.config.Places.Give(l)
 }
@@ -106,6 +110,7 @@ func (b *Backend) forget() {
 	b.move(backendGone)
 	b.lane.counts.backends[backendGone]--
 	b.lane.backends[b.id] = nil
+	b.lane.defaultsAsked(b)
 }
 
 // lostBackend tells a client that its backend is gone. A client of whose request nothing has been sent does not hear of it.
@@ -115,6 +120,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 	case !b.reached:
 		c.wantAgain()
 	case b.talk.Fatal():
+		c.because(status.ClientBackendLost)
 		c.closeFlushed() // it has the server's own words
 	case copying:
 		c.failWith(pgerror.BackendLostInCopy)

@@ -30,6 +30,7 @@ func (b *Backend) compareParams() {
 		return
 	case ok:
 		b.lane.forgetKnown()
+		b.lane.doubtDefaults()
 	}
 	b.lane.learn(b.talk.Set(), b.talk.Params())
 }

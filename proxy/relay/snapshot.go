@@ -2,9 +2,11 @@ package relay
 
 import (
 	"maps"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -41,13 +43,19 @@ func (l *Lane) snapshot() status.Pool {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
-		s.ServerError = l.dialError.Err.Error()
+		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
 	}
-	for class, n := range l.talk.Errors {
-		s.Errors = append(s.Errors, status.ErrorClass{Class: string(class[:]), Count: n})
-	}
-	sort.Slice(s.Errors, func(i, j int) bool { return s.Errors[i].Class < s.Errors[j].Class })
+	s.Errors, s.Own = errorCodes(l.talk.Errors), errorCodes(l.own)
 	return s
+}
+
+func errorCodes(codes conversation.Codes) []status.ErrorCode {
+	all := make([]status.ErrorCode, 0, len(codes))
+	for code, n := range codes {
+		all = append(all, status.ErrorCode{Code: string(code[:]), Count: n})
+	}
+	slices.SortFunc(all, func(a, b status.ErrorCode) int { return strings.Compare(a.Code, b.Code) })
+	return all
 }
 
 func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
@@ -59,12 +67,11 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.state != backendLeased {
 		return
 	}
+	s.OldestLease = max(s.OldestLease, l.engine.since(b.leased))
 	if b.rested != 0 {
 		s.InTx++
 	}
-	if b.talk.Pins() != 0 {
-		s.Pinned++
-	}
+	l.snapshotPin(s, b)
 }
 
 // describeWait says what a client waited for in vain: how many backends there are, and which client has had one for longest.
@@ -74,6 +81,7 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 		Setting: "pool_size", Value: l.config.Pool.Size, Section: l.config.SizeSection,
 		Dialing: l.counts.backends[backendDialling],
 	}
+	w.Oldest = l.longestPinned()
 	if l.limited {
 		w.Setting, w.Value, w.Section = l.config.Places.Bound(l)
 	}
@@ -82,6 +90,9 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 			continue
 		}
 		w.Leased++
+		if b.talk.Pins() != 0 {
+			w.Pinned++
+		}
 		if held := l.engine.since(b.leased); held > w.Longest {
 			w.Longest = held
 			w.Holder, _ = b.client.talk.Set.Value(applicationName)

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
 // sweep looks for what has taken too long. It runs about once a second, so every timeout is met up to a second late.
 func (e *Engine) sweep() {
-	e.lines = 0
+	e.lines.swept()
 	for _, l := range e.lanes {
 		l.sweepBackends()
 		l.sweepClients()
@@ -59,9 +60,12 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits
 	switch {
 	case c.ending >= endBoundary:
+	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):
+		c.timedOut(status.TransactionTimeout, limits.Transaction, e.since(b.began))
 		c.failWith(pgerror.TransactionTimeout(limits.Transaction))
 	case e.over(b.rested, limits.IdleTransaction):
+		c.timedOut(status.IdleTransactionTimeout, limits.IdleTransaction, e.since(b.rested))
 		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
 	case e.over(b.kept, limits.Idle) && !b.talk.Owes():
 		c.failWith(pgerror.ClientIdleTimeout(limits.Idle))
@@ -71,9 +75,13 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
+		c.timedOut(status.QueryTimeout, limits.Query, e.since(b.asked))
+		b.talk.Blame(pgerror.QueryTimeout(limits.Query))
 		b.cancel(func() {})
 	case e.over(b.asked, limits.Query+cmp.Or(l.config.CancelWaitTimeout, queryGrace)) && limits.Query > 0:
-		c.failWith(pgerror.QueryTimeout(limits.Query))
+		e.warn("timeout: server did not cancel, client disconnected", "setting", "query_timeout", "limit", limits.Query,
+			"lasted", rounded(e.since(b.asked)), "pool", l.Name(), "peer", c.peer, "app", c.app(), "backend", b.pid, "server", b.addr)
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	}
 }
 
@@ -87,6 +95,7 @@ func (l *Lane) sweepClients() {
 			c.noticed = true
 			c.say(waitNotice)
 		case c.state == clientIdle && l.engine.over(c.active, c.limits.Idle):
+			c.timedOut(status.IdleClientTimeout, c.limits.Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Idle))
 		}
 	}

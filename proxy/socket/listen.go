@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -73,13 +74,30 @@ func (l *Listener) Close() error {
 func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepAlive) (*Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // Go's default; Linux has no TCP_USER_TIMEOUT for it
-	l, err := config.Listen(ctx, "tcp", address)
+	l, err := config.Listen(ctx, family(address), address)
 	if err != nil {
 		return nil, err
 	}
 	return takeListener(l, func(fd int) error {
 		return errors.Join(setBacklog(fd, backlog), keepAlive.set(fd))
 	})
+}
+
+// family is the network of an address. Go would listen for IPv6 as well where 0.0.0.0 is asked for, and the other way round; an address
+// without a host is both.
+func family(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "tcp"
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "tcp"
+	case ip.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // ListenUnix listens in dir under the name that libpq derives from port. A socket file that no process serves any more is

@@ -16,7 +16,11 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
+	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
+	p.OldestLease = max(p.OldestLease, o.OldestLease)
+	p.ServerDown = p.ServerDown || o.ServerDown
 	if p.ServerError == "" {
 		p.ServerError = o.ServerError
 	}
@@ -28,6 +32,19 @@ func (p *Pool) Add(o *Pool) {
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
+	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
+}
+
+// sum adds two counts by name up, and changes neither.
+func sum(a, b map[string]int) map[string]int {
+	if len(b) == 0 {
+		return a
+	}
+	all := maps.Clone(b)
+	for name, n := range a {
+		all[name] += n
+	}
+	return all
 }
 
 func (q *Questions) add(o *Questions) {
@@ -67,13 +84,22 @@ func (t *Totals) add(o *Totals) {
 	t.BackendsClosed += o.BackendsClosed
 	t.BackendsLost += o.BackendsLost
 	t.ClientsServed += o.ClientsServed
+	addAll(t.DialsBy[:], o.DialsBy[:])
+	addAll(t.BackendsBy[:], o.BackendsBy[:])
+	addAll(t.ClientsBy[:], o.ClientsBy[:])
+	addAll(t.Timeouts[:], o.Timeouts[:])
 	t.WaitsFailed += o.WaitsFailed
+	t.WaitsRefused += o.WaitsRefused
 	t.Cancels += o.Cancels
-	for kind, n := range o.Doubts {
-		t.Doubts[kind] += n
-	}
+	addAll(t.Doubts[:], o.Doubts[:])
 	t.Resets += o.Resets
 	t.WeirErrors += o.WeirErrors
+}
+
+func addAll(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
 }
 
 func (h *Histogram) add(o *Histogram) {

@@ -36,7 +36,7 @@ func TestAddLeavesNoNumberOut(t *testing.T) {
 	if n := fill(reflect.ValueOf(&want).Elem(), 5); n < 100 {
 		t.Fatalf("%d numbers only", n)
 	}
-	want.OldestWait, want.Number = 3, 2
+	want.OldestWait, want.OldestLease, want.Number = 3, 3, 2
 	a.Add(&b)
 	if !reflect.DeepEqual(a, want) {
 		t.Errorf("the sum is %+v, want %+v", a, want)
@@ -52,9 +52,11 @@ func TestAddLeavesNoNumberOut(t *testing.T) {
 }
 
 func TestAddKeepsTheServersErrorAndBothErrorLists(t *testing.T) {
-	a := Pool{Errors: []ErrorClass{{"42", 1}}}
-	a.Add(&Pool{ServerError: "down", Errors: []ErrorClass{{"42", 2}}, OldestWait: time.Second})
-	if a.ServerError != "down" || len(a.Errors) != 2 || a.OldestWait != time.Second {
+	a := Pool{Errors: []ErrorCode{{"42P01", 1}}}
+	a.Add(&Pool{
+		ServerError: "down", ServerDown: true, Errors: []ErrorCode{{"42P01", 2}}, Own: []ErrorCode{{"53300", 1}}, OldestWait: time.Second,
+	})
+	if a.ServerError != "down" || !a.ServerDown || len(a.Errors) != 2 || len(a.Own) != 1 || a.OldestWait != time.Second {
 		t.Errorf("%+v", a)
 	}
 }

@@ -33,9 +33,10 @@ type Replication struct {
 	BytesIn, BytesOut uint64 // from clients, and to clients
 }
 
-// Logins counts connections before they become clients; all but Now are totals.
+// Logins counts connections before they become clients; all but the first two are totals.
 type Logins struct {
 	Now       int    // connections that are not logged in yet
+	Max       int    // how many there may be
 	Accepted  uint64 // connections taken from the listeners
 	Succeeded uint64
 	Cancels   uint64            // cancel requests taken
@@ -106,20 +107,36 @@ type Pool struct {
 
 	Clients     [ClientStates]int
 	Backends    [BackendStates]int
-	InTx        int           // backends leased in a transaction that are waiting for their client
-	ParkedBytes int           // that wait for slow sockets or for a backend
-	Pinned      int           // backends that session state keeps with their client
-	OldestWait  time.Duration // of the client that has waited longest now
-	ServerError string        // why the last dial failed; empty since one succeeded
+	InTx        int            // backends leased in a transaction that are waiting for their client
+	ParkedBytes int            // that wait for slow sockets or for a backend
+	Pinned      int            // backends that session state keeps with their client
+	Pins        []Pin          // these backends
+	PinnedBy    map[string]int // how many of them by reason; a backend may have several
+	OldestWait  time.Duration  // of the client that has waited longest now
+	OldestLease time.Duration  // of the backend that a client has had longest now
+	ServerError string         // why the last dial failed; empty since one succeeded
+	ServerDown  bool           // it failed, and not because the client named what is not there, nor because the server is full
 
 	Prepared  Prepared
 	Questions Questions
 	Totals    Totals
-	Wait     Histogram // from asking for a backend until it was leased, or the wait failed
-	Query    Histogram // from the request's forwarding to its ReadyForQuery
-	Transact Histogram // from the lease's first request to the end of its transaction
-	Dial     Histogram // connecting and logging in
-	Errors   []ErrorClass
+	Wait      Histogram   // from asking for a backend until it was leased, or the wait failed
+	Query     Histogram   // from the request's forwarding to its ReadyForQuery
+	Transact  Histogram   // from the lease's first request to the end of its transaction
+	Dial      Histogram   // connecting and logging in
+	Errors    []ErrorCode // that servers have sent
+	Own       []ErrorCode // that weir has sent to clients that were logged in
+}
+
+// Pin is a backend that session state keeps with its client.
+type Pin struct {
+	Client      uint32 // the process ID that the client was given
+	Peer        string // its address
+	Application string // its application_name
+	Backend     uint32 // the server's process
+	Reasons     []string
+	Since       time.Time // zero if that is not known
+	Statement   string    // the first 80 bytes of the one that pinned it; empty if that is not known
 }
 
 // Prepared is what there is of the named statements that clients share; all but the first two are totals.
@@ -151,10 +168,15 @@ type Totals struct {
 	ClientBytesIn         uint64 // from clients
 	ClientBytesOut        uint64 // to clients
 	Dials, DialsFailed    uint64
+	DialsBy               [DialEnds]uint64
 	BackendsClosed        uint64
-	BackendsLost          uint64      // gone without weir's doing
+	BackendsLost          uint64 // gone without weir's doing
+	BackendsBy            [BackendEnds]uint64
+	ClientsBy             [ClientEnds]uint64
+	Timeouts              [Timeouts]uint64
 	ClientsServed         uint64      // logged in
 	WaitsFailed           uint64      // waits that ended in an error
+	WaitsRefused          uint64      // of these, for what the client named
 	Cancels               uint64      // cancel requests passed on
 	Doubts                DoubtCounts // backends closed because something impossible had happened
 	Resets                uint64      // backends whose state was reset after a client
@@ -185,8 +207,8 @@ func (c DoubtCounts) Sum() (n uint64) {
 
 func (d Doubt) String() string { return [...]string{"stream", "account", "panic"}[d] }
 
-// ErrorClass counts errors that servers sent, by the first two characters of their SQLSTATE.
-type ErrorClass struct {
-	Class string
+// ErrorCode counts errors by their SQLSTATE; "other" stands for those that are not told apart.
+type ErrorCode struct {
+	Code  string
 	Count uint64
 }

@@ -94,13 +94,17 @@ func (e emitter) pool(p *status.Pool) {
 	}
 	e.value(&waiting, float64(p.Clients[status.ClientWaiting]), db, user)
 	e.value(&oldestWait, p.OldestWait.Seconds(), db, user)
+	e.value(&oldestLease, p.OldestLease.Seconds(), db, user)
 	e.value(&inTransaction, float64(p.InTx), db, user)
 	e.value(&pinned, float64(p.Pinned), db, user)
+	for reason, n := range p.PinnedBy {
+		e.value(&pinnedBy, float64(n), db, user, reason)
+	}
 	e.value(&poolSize, float64(p.Size), db, user)
 	e.value(&minPoolSize, float64(p.MinSize), db, user)
 	e.value(&reserveSize, float64(p.ReserveSize), db, user)
 	e.value(&parked, float64(p.ParkedBytes), db, user)
-	e.value(&serverTrouble, indicator(p.ServerError != ""), db, user)
+	e.value(&serverTrouble, indicator(p.ServerDown), db, user)
 	e.histogram(&waits, &p.Wait, db, user)
 	e.histogram(&queries, &p.Query, db, user)
 	e.histogram(&transactions, &p.Transact, db, user)
@@ -108,8 +112,11 @@ func (e emitter) pool(p *status.Pool) {
 	e.totals(&p.Totals, db, user)
 	e.prepared(&p.Prepared, db, user)
 	e.questions(&p.Questions, db, user)
-	for class, n := range byClass(p.Errors) {
-		e.count(&errorsTotal, n, db, user, class)
+	for code, n := range byCode(p.Errors) {
+		e.count(&errorsTotal, n, db, user, code)
+	}
+	for code, n := range byCode(p.Own) {
+		e.count(&refusedTotal, n, db, user, code)
 	}
 }
 
@@ -120,13 +127,23 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 	e.count(&switchesTotal, t.Switches, db, user)
 	e.count(&bytesTotal, t.ClientBytesIn, db, user, "in")
 	e.count(&bytesTotal, t.ClientBytesOut, db, user, "out")
-	e.count(&refusedTotal, t.WeirErrors, db, user)
-	e.count(&waitsFailed, t.WaitsFailed, db, user)
+	timedOut := t.Timeouts[status.QueryWaitTimeout]
+	e.count(&waitsFailed, timedOut, db, user, status.QueryWaitTimeout.String())
+	e.count(&waitsFailed, t.WaitsRefused, db, user, "refused")
+	e.count(&waitsFailed, t.WaitsFailed-t.WaitsRefused-timedOut, db, user, "server")
+	for setting, n := range t.Timeouts {
+		e.count(&timeoutsTotal, n, db, user, status.Timeout(setting).String())
+	}
 	e.count(&cancelsTotal, t.Cancels, db, user)
-	e.count(&dialsTotal, t.Dials-t.DialsFailed, db, user, "ok")
-	e.count(&dialsTotal, t.DialsFailed, db, user, "failed")
-	e.count(&closedTotal, t.BackendsClosed-t.BackendsLost, db, user, "weir")
-	e.count(&closedTotal, t.BackendsLost, db, user, "server")
+	for outcome, n := range t.DialsBy {
+		e.count(&dialsTotal, n, db, user, status.DialEnd(outcome).String())
+	}
+	for end := status.BackendLost; end < status.BackendEnds; end++ {
+		e.count(&closedTotal, t.BackendsBy[end], db, user, end.String())
+	}
+	for end := status.ClientTerminated; end < status.ClientEnds; end++ {
+		e.count(&clientsClosed, t.ClientsBy[end], db, user, end.String())
+	}
 	e.count(&resetsTotal, t.Resets, db, user)
 	for kind, n := range t.Doubts {
 		e.count(&doubtsTotal, n, db, user, status.Doubt(kind).String())
@@ -164,6 +181,7 @@ func (e emitter) loop(name string, l status.Loop) {
 
 func (e emitter) logins(l status.Logins) {
 	e.value(&loginsNow, float64(l.Now))
+	e.value(&maxLogins, float64(l.Max))
 	e.count(&acceptedTotal, l.Accepted)
 	e.count(&shedTotal, l.Shed)
 	e.count(&cancelRequests, l.Cancels)

@@ -93,21 +93,21 @@ func labelReplications(replications []status.Replication) []status.Replication {
 	return all
 }
 
-// classes are those of PostgreSQL's errors (manual, "PostgreSQL Error Codes"). RAISE lets a client make up any other.
-const classes = "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX"
+// codesMax bounds the SQLSTATEs of one series: RAISE lets a client make up any.
+const codesMax = 100
 
-// otherClass stands for all other classes.
-const otherClass = "other"
+// otherCode stands for the SQLSTATEs beyond, here and where errors are counted.
+const otherCode = "other"
 
-// byClass sums errors up by class.
-func byClass(errors []status.ErrorClass) map[string]uint64 {
+// byCode sums errors up by SQLSTATE: pools that are shown as one have lists of their own.
+func byCode(errors []status.ErrorCode) map[string]uint64 {
 	sums := map[string]uint64{}
 	for _, e := range errors {
-		class := e.Class
-		if len(class) != 2 || strings.Contains(class, " ") || !strings.Contains(classes, class) {
-			class = otherClass
+		code := e.Code
+		if _, known := sums[code]; !known && len(sums) >= codesMax {
+			code = otherCode
 		}
-		sums[class] += e.Count
+		sums[code] += e.Count
 	}
 	return sums
 }

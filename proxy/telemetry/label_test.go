@@ -95,13 +95,14 @@ func TestPoolsBeyondTheBoundAreSummedUp(t *testing.T) {
 	}
 }
 
-func TestErrorClassesAreThoseOfPostgreSQL(t *testing.T) {
-	var errors []status.ErrorClass
-	for i, class := range []string{"42", "42", "ZZ", "\xff\xfe", " 0", "", "8 ", "XX"} {
-		errors = append(errors, status.ErrorClass{Class: class, Count: uint64(i + 1)})
+// Pools that are shown as one have more SQLSTATEs than one of them can have.
+func TestErrorCodesAreBounded(t *testing.T) {
+	errors := []status.ErrorCode{{Code: "42P01", Count: 3}, {Code: "42P01", Count: 4}}
+	for i := range 10 * codesMax {
+		errors = append(errors, status.ErrorCode{Code: fmt.Sprintf("Z%04d", i), Count: 1})
 	}
-	got := byClass(errors)
-	if len(got) != 3 || got["42"] != 3 || got[otherClass] != 25 || got["XX"] != 8 {
-		t.Errorf("%v", got)
+	got := byCode(errors)
+	if len(got) != codesMax+1 || got["42P01"] != 7 || got[otherCode] != 9*codesMax+1 {
+		t.Errorf("%d codes; 42P01 counted %d times, others %d", len(got), got["42P01"], got[otherCode])
 	}
 }

@@ -32,13 +32,15 @@ var (
 	backends       = metric{"weir_backends", gauge, pool("state"), "Backends by what they do: idle, active, dialling, cleaning (their client is gone), held (a cancel request is under way)."}
 	inTransaction  = metric{"weir_backends_idle_in_transaction", gauge, poolLabels, "Active backends whose client is inside a transaction and asks for nothing."}
 	pinned         = metric{"weir_backends_pinned", gauge, poolLabels, "Active backends that session state keeps with their client: a temporary table, LISTEN, SQL's PREPARE, ..."}
+	pinnedBy       = metric{"weir_backends_pinned_by", gauge, pool("reason"), "Pinned backends by what pins them; one may count for several reasons. SHOW PINS names their clients."}
 	waiting        = metric{"weir_waiting_clients", gauge, poolLabels, "Clients in the queue for a backend; weir_clients has the same number as a state."}
 	oldestWait     = metric{"weir_oldest_wait_seconds", gauge, poolLabels, "How long the client at the head of the queue has waited."}
+	oldestLease    = metric{"weir_oldest_lease_seconds", gauge, poolLabels, "How long the client that has had its backend longest has had it."}
 	poolSize       = metric{"weir_pool_size_backends", gauge, poolLabels, "pool_size: how many backends the pool may have, reserve aside."}
 	minPoolSize    = metric{"weir_pool_min_size_backends", gauge, poolLabels, "min_pool_size."}
 	reserveSize    = metric{"weir_pool_reserve_size_backends", gauge, poolLabels, "reserve_pool_size."}
 	parked         = metric{"weir_parked_bytes", gauge, poolLabels, "Bytes in weir's memory that wait for a slow socket or for a backend."}
-	serverTrouble  = metric{"weir_server_down", gauge, poolLabels, "1 while the pool's last attempt to get a backend has failed."}
+	serverTrouble  = metric{"weir_server_down", gauge, poolLabels, "1 while the pool's last attempt to get a backend has failed for a reason that is the server's or the network's. What the client named (3D000, class 28) and a full server (53300) are none: see weir_dials_total."}
 	waits          = metric{"weir_wait_seconds", histogram, poolLabels, "Time from a client's asking for a backend until it got one, or was refused."}
 	queries        = metric{"weir_query_seconds", histogram, poolLabels, "Time from forwarding a request until the server was ready for the next."}
 	transactions   = metric{"weir_transaction_seconds", histogram, poolLabels, "Time from a transaction's first request to its end."}
@@ -48,11 +50,13 @@ var (
 	leasesTotal    = metric{"weir_leases_total", counter, poolLabels, "How often a client got a backend."}
 	switchesTotal  = metric{"weir_settings_switches_total", counter, poolLabels, "Leases for which the client's settings had to be applied to the backend first."}
 	bytesTotal     = metric{"weir_client_bytes_total", counter, pool("direction"), "Bytes from clients (in) and to clients (out)."}
-	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok, failed."}
-	closedTotal    = metric{"weir_backends_closed_total", counter, pool("by"), "Backends that ended: by weir's wish, or without it (server)."}
-	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate_class"), "Errors that the server sent to clients, by the first two characters of their SQLSTATE; other: no class of PostgreSQL's."}
-	refusedTotal   = metric{"weir_errors_total", counter, poolLabels, "Errors that weir itself sent to clients that were logged in."}
-	waitsFailed    = metric{"weir_waits_failed_total", counter, poolLabels, "Waits for a backend that ended in an error."}
+	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); failed (all else)."}
+	closedTotal    = metric{"weir_backends_closed_total", counter, pool("reason"), "Backends that ended: server (without weir's doing), server_lifetime, server_idle_timeout, pool_idle (no client for pool_idle_timeout), surplus (beyond pool_size, or for the sake of another pool), retired (not fit for another client), too_long (what a client had left did not end), doubt, shutdown."}
+	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate"), "Errors that the server sent, by SQLSTATE; other: those beyond the 64 that came first."}
+	refusedTotal   = metric{"weir_errors_total", counter, pool("sqlstate"), "Errors that weir itself sent to clients that were logged in."}
+	waitsFailed    = metric{"weir_waits_failed_total", counter, pool("reason"), "Waits for a backend that ended in an error: query_wait_timeout, refused (what the client named is wrong), server (it cannot be reached or does not let weir in, or weir stops)."}
+	timeoutsTotal  = metric{"weir_timeouts_total", counter, pool("setting"), "Limits in time that clients have met, by setting."}
+	clientsClosed  = metric{"weir_clients_closed_total", counter, pool("reason"), "Clients that left: terminate (said goodbye), closed (without a word), reset (the connection broke), a timeout's setting, backend_lost, refused (their login got no backend, or their settings were refused), protocol_violation, shutdown, other."}
 	texts          = metric{"weir_prepared_texts", gauge, poolLabels, "Texts of named prepared statements that clients share."}
 	statements     = metric{"weir_prepared_statements", gauge, poolLabels, "Named prepared statements that backends hold, each counted on each."}
 	parsesTotal    = metric{"weir_prepared_parses_total", counter, pool("by"), "Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend."}
@@ -73,6 +77,7 @@ var (
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
 	linesDropped   = metric{"weir_log_lines_dropped_total", counter, nil, "Lines of the log that were dropped: the reader of standard error did not take them, or has ended."}
+	maxLogins      = metric{"weir_max_logins", gauge, nil, "max_logins, or what the limit of open files leaves of it."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
 	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
 	replicasTotal  = metric{"weir_replication_connections_total", counter, poolLabels, "Connections for replication that were opened."}
@@ -84,12 +89,12 @@ var (
 
 // families is all of them, in the order of the documentation.
 var families = []*metric{
-	&clients, &waiting, &oldestWait, &backends, &inTransaction, &pinned, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
+	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &pinnedBy, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
-	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed,
+	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
-	&servedTotal, &loginsNow, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
+	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
 	&replicas, &replicasTotal, &replicaBytes, &linesDropped,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }

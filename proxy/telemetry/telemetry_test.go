@@ -26,15 +26,19 @@ var update = flag.Bool("update", false, "rewrite docs/metrics.md")
 type sample struct{}
 
 func (sample) Snapshot() status.Snapshot {
-	p := status.Pool{Database: "shop", User: "app", Size: 20, OldestWait: 1500 * time.Millisecond, ServerError: "down"}
+	p := status.Pool{Database: "shop", User: "app", Size: 20, OldestWait: 1500 * time.Millisecond, ServerError: "down", ServerDown: true, OldestLease: time.Minute}
 	p.Clients[status.ClientWaiting] = 7
 	p.Backends[status.BackendActive] = 20
 	p.Totals.Queries, p.Totals.Dials, p.Totals.DialsFailed = 41, 5, 2
+	p.Totals.DialsBy = [status.DialEnds]uint64{status.DialOK: 3, status.DialRefused: 1, status.DialFailed: 1}
+	p.Totals.WaitsFailed, p.Totals.WaitsRefused, p.Totals.Timeouts[status.QueryWaitTimeout] = 10, 2, 5
 	p.Wait.Observe(40 * time.Microsecond)
 	p.Wait.Observe(time.Hour)
 	p.Prepared = status.Prepared{Texts: 11, OnBackends: 12, Passed: 13, Saved: 14, Repeated: 15, Closed: 16, Forgotten: 17}
+	p.Errors = []status.ErrorCode{{Code: "42P01", Count: 3}, {Code: "other", Count: 1}}
+	p.Own = []status.ErrorCode{{Code: "53300", Count: 5}}
+	p.Pinned, p.PinnedBy = 2, map[string]int{"listen": 1, "temporary object": 2}
 	p.Questions = status.Questions{Asked: 20, Refused: 1, Unasked: 2, Learnt: 3, Leaks: map[string]uint64{"setting": 4}}
-	p.Errors = []status.ErrorClass{{Class: "42", Count: 3}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
 		Logins:       status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
@@ -72,13 +76,27 @@ func TestValuesComeFromTheSnapshot(t *testing.T) {
 # HELP weir_waiting_clients Clients in the queue for a backend; weir_clients has the same number as a state.
 # TYPE weir_waiting_clients gauge
 weir_waiting_clients{database="shop",user="app"} 7
-# HELP weir_server_down 1 while the pool's last attempt to get a backend has failed.
+# HELP weir_server_down 1 while the pool's last attempt to get a backend has failed for a reason that is the server's or the network's. What the client named (3D000, class 28) and a full server (53300) are none: see weir_dials_total.
 # TYPE weir_server_down gauge
 weir_server_down{database="shop",user="app"} 1
-# HELP weir_dials_total Attempts to get a backend: ok, failed.
+# HELP weir_dials_total Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); failed (all else).
 # TYPE weir_dials_total counter
-weir_dials_total{database="shop",outcome="failed",user="app"} 2
+weir_dials_total{database="shop",outcome="failed",user="app"} 1
+weir_dials_total{database="shop",outcome="full",user="app"} 0
 weir_dials_total{database="shop",outcome="ok",user="app"} 3
+weir_dials_total{database="shop",outcome="refused",user="app"} 1
+# HELP weir_waits_failed_total Waits for a backend that ended in an error: query_wait_timeout, refused (what the client named is wrong), server (it cannot be reached or does not let weir in, or weir stops).
+# TYPE weir_waits_failed_total counter
+weir_waits_failed_total{database="shop",reason="query_wait_timeout",user="app"} 5
+weir_waits_failed_total{database="shop",reason="refused",user="app"} 2
+weir_waits_failed_total{database="shop",reason="server",user="app"} 3
+# HELP weir_server_errors_total Errors that the server sent, by SQLSTATE; other: those beyond the 64 that came first.
+# TYPE weir_server_errors_total counter
+weir_server_errors_total{database="shop",sqlstate="42P01",user="app"} 3
+weir_server_errors_total{database="shop",sqlstate="other",user="app"} 1
+# HELP weir_oldest_lease_seconds How long the client that has had its backend longest has had it.
+# TYPE weir_oldest_lease_seconds gauge
+weir_oldest_lease_seconds{database="shop",user="app"} 60
 # HELP weir_prepared_texts Texts of named prepared statements that clients share.
 # TYPE weir_prepared_texts gauge
 weir_prepared_texts{database="shop",user="app"} 11
@@ -104,7 +122,7 @@ weir_auth_lookups_total{outcome="unknown"} 23
 weir_auth_lookups_total{outcome="failed"} 24
 `
 	err := testutil.CollectAndCompare(NewCollector(sample{}), strings.NewReader(want),
-		"weir_waiting_clients", "weir_server_down", "weir_dials_total", "weir_prepared_texts", "weir_prepared_statements",
+		"weir_waiting_clients", "weir_oldest_lease_seconds", "weir_waits_failed_total", "weir_server_errors_total", "weir_server_down", "weir_dials_total", "weir_prepared_texts", "weir_prepared_statements",
 		"weir_prepared_parses_total", "weir_prepared_closed_total", "weir_prepared_forgotten_total", "weir_auth_lookups_total")
 	if err != nil {
 		t.Error(err)

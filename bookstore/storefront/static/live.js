@@ -114,11 +114,32 @@
     document.querySelectorAll("[data-plot]").forEach((place) => draw(place, plots[place.dataset.plot]));
   }
 
-  function take(now) {
+  // What was seen outlives a reload, in this tab.
+  const store = "weir-live";
+
+  function remember() {
+    try { sessionStorage.setItem(store, JSON.stringify(looks.map((l) => l.now))); } catch { /* full, or forbidden: it is only a picture */ }
+  }
+
+  function recall() {
+    try { return JSON.parse(sessionStorage.getItem(store)) || []; } catch { return []; }
+  }
+
+  function restore(now) {
+    for (const old of recall()) {
+      if (old.time > now.time - keep * 1000 && old.time < now.time && !old.weir === !now.weir) add(old);
+    }
+  }
+
+  function add(now) {
     const before = looks.at(-1);
     if (before && now.time <= before.now.time) return;
     looks.push({ now, rates: before ? ratesOf(before.now, now) : null });
     while (looks.length > keep + 1) looks.shift();
+  }
+
+  function take(now) {
+    add(now);
     tell(looks.at(-1));
     show();
   }
@@ -137,7 +158,10 @@
     setTimeout(look, wait);
   }
 
-  take(JSON.parse(charts.dataset.now));
+  const first = JSON.parse(charts.dataset.now);
+  restore(first);
+  take(first);
+  addEventListener("pagehide", remember);
   addEventListener("resize", show);
   setTimeout(look, wait);
 })();

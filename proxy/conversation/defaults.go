@@ -1,0 +1,87 @@
+package conversation
+
+import (
+	"bytes"
+
+	"weir/proxy/wire"
+)
+
+// Defaults stand for what the server would give a login now: two logins with the same Defaults begin alike. They can be compared.
+type Defaults struct {
+	Known    bool
+	Altered  string // what ALTER ROLE and ALTER DATABASE have set for the pool's user and database. Sessions that are there keep what was before
+	Reported string // the defaults of the settings that servers report, which a reload changes in all sessions
+}
+
+// AskDefaults asks for the Defaults. The backend has no client, though one may wait for it.
+var AskDefaults = &Errand{Name: "ask defaults", text: appendAsk, onRow: defaultsTold, onEnd: defaultsAsked}
+
+// defaultsQuestion names everything in full: the session may have any search_path. It answers with hashes, so that the answer is short,
+// and to any role: pg_db_role_setting and pg_settings can be read by all. Settings from files that act at a login only, such as
+// log_connections, do not show in a session that is there.
+const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.string_agg(" +
+	"pg_catalog.concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ';' ORDER BY s.setdatabase, s.setrole)) " +
+	"FROM pg_catalog.pg_db_role_setting s " +
+	"WHERE s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, (SELECT d.oid FROM pg_catalog.pg_database d " +
+	"WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())]) " +
+	"AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, (SELECT r.oid FROM pg_catalog.pg_roles r " +
+	"WHERE r.rolname OPERATOR(pg_catalog.=) SESSION_USER)])), " +
+	"(SELECT pg_catalog.hashtext(pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.name, p.reset_val), ';' ORDER BY p.name)) " +
+	"FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'client_encoding', 'DateStyle', " +
+	"'default_transaction_read_only', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings', 'scram_iterations', 'search_path'" +
+	"]::pg_catalog.text[]))"
+
+// appendAsk appends the question. Settings that could make it wait or fail are put aside by a transaction, which asks for less than a
+// standby grants.
+func appendAsk(s *Server, dst []byte) []byte {
+	s.defaults = Defaults{}
+	guarded := false
+	for _, setting := range s.set.Settings() {
+		guarded = guarded || guarding(setting.Name)
+	}
+	if !guarded {
+		return wire.AppendQuery(dst, defaultsQuestion)
+	}
+	sql := []byte("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;")
+	for _, g := range guards {
+		if _, set := s.set.Value(g.name); set {
+			sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')
+		}
+	}
+	return wire.AppendQueryBytes(dst, append(append(sql, defaultsQuestion...), ";COMMIT"...))
+}
+
+func defaultsTold(s *Server, row []byte) {
+	if values, err := wire.PeekRow(row); err == nil && len(values) == 2 {
+		s.defaults = Defaults{Known: true, Altered: string(values[0]), Reported: string(values[1])}
+	}
+}
+
+func defaultsAsked(s *Server, status wire.TxStatus, refused bool) Outcome {
+	if status != wire.TxIdle {
+		return OutcomeBroken
+	}
+	if refused {
+		s.defaults = Defaults{}
+	}
+	return OutcomeTold
+}
+
+// Defaults are what the last AskDefaults has found; not Known if the server has not said.
+func (s *Server) Defaults() Defaults { return s.defaults }
+
+// redefines reports whether a command may change what logins get.
+func redefines(tag []byte) bool {
+	return bytes.Equal(tag, tagAlterRole) || bytes.Equal(tag, tagAlterDatabase) || bytes.Equal(tag, tagAlterSystem)
+}
+
+var tagAlterRole, tagAlterDatabase, tagAlterSystem = []byte("ALTER ROLE"), []byte("ALTER DATABASE"), []byte("ALTER SYSTEM")
+
+// Redefined reports, once, whether a transaction has ended in which a command has changed what logins get.
+func (s *Server) Redefined() bool {
+	if !s.redefines || !s.account.Free() {
+		return false
+	}
+	s.redefines = false
+	return true
+}

@@ -1,0 +1,101 @@
+package sqlscan
+
+import "strings"
+
+// Functions are those of which the operator has said what they do to a session. It does not change and may be shared; nil has none.
+type Functions struct {
+	opaque map[string]bool // by name, with the schema and without
+	clean  map[string]bool
+}
+
+// CleanCall is CALL of procedures only of which the operator says that they leave nothing. Scan does not know it.
+const CleanCall Effects = 1 << 28
+
+// NewFunctions takes names as SQL writes them, with or without a schema; nil if there are none. An opaque name without a schema stands for
+// the function in any, and one with a schema for calls without, too; a clean one only for itself.
+func NewFunctions(opaque, clean []string) *Functions {
+	if len(opaque)+len(clean) == 0 {
+		return nil
+	}
+	f := &Functions{opaque: map[string]bool{}, clean: map[string]bool{}}
+	for _, name := range opaque {
+		name = strings.ToLower(name)
+		f.opaque[name[strings.LastIndexByte(name, '.')+1:]] = true
+	}
+	for _, name := range clean {
+		f.clean[strings.ToLower(name)] = true
+	}
+	return f
+}
+
+// Effects returns what a text does that does e as far as it shows: it calls one of these functions, or calls procedures only that leave
+// nothing.
+func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
+	if f == nil || e&Opaque != 0 {
+		return e
+	}
+	l := newLexer(text, mode)
+	var name []byte // the name that may be called, so far
+	var space [128]byte
+	calls, dotted, called := false, false, false
+	unclean := len(f.clean) == 0
+	for {
+		t := l.next()
+		switch t.kind {
+		case tokenEnd:
+			if calls && !unclean {
+				e = e&^Call | CleanCall
+			}
+			return e
+		case tokenUnread:
+			return e | Opaque
+		case tokenWord, tokenName:
+			if !dotted {
+				called = strings.EqualFold(string(name), "call")
+				name = space[:0]
+			}
+			name = append(name, unquoted(text[t.from:t.to])...)
+			dotted = false
+			continue
+		case tokenByte:
+			if t.c == '.' && len(name) > 0 {
+				name = append(name, '.')
+				dotted = true
+				continue
+			}
+			if t.c == '(' && len(name) > 0 {
+				if f.opaque[string(name[lastDot(name)+1:])] {
+					return e | Opaque
+				}
+				if called {
+					calls, unclean = true, unclean || !f.clean[string(name)]
+				}
+			}
+		}
+		name, dotted, called = space[:0], false, false
+	}
+}
+
+func lastDot(name []byte) int {
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '.' {
+			return i
+		}
+	}
+	return -1
+}
+
+// unquoted is a name in lower case, as Functions compares names.
+func unquoted(name []byte) []byte {
+	folded := make([]byte, 0, len(name))
+	for _, c := range name {
+		if c == '"' {
+			continue
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		folded = append(folded, c)
+	}
+	return folded
+}

@@ -67,7 +67,7 @@ func ServerRefused(server, code, text string) *Error {
 // password (class 28). code and text are the server's, as a client without weir would see them.
 func WrongTarget(server, code, text string) *Error {
 	e := &Error{
-		Severity: SeverityFatal, Code: code, Message: text,
+		Severity: SeverityFatal, Code: code, Message: text, pgbouncer: text, pgbouncerCode: code,
 		Detail: "The server at " + server + " said so to weir, which logs in to it for the client.",
 	}
 	if strings.HasPrefix(code, "28") {

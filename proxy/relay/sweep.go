@@ -71,7 +71,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 		c.failWith(pgerror.ClientIdleTimeout(limits.Idle))
 	case e.over(b.asked, limits.Query) && limits.PgBouncer:
 		b.cancel(func() {})
-		c.failWith(pgerror.QueryTimeout(limits.Query))
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true

@@ -54,6 +54,11 @@ func (c *Config) Account(user string) (Secret, bool) {
 func (p *parser) loadAuth() {
 	a := p.config.Auth
 	p.config.Accounts = map[string]Secret{}
+	for _, name := range []Path{a.AuthFile, a.SaltFile, a.IdentFile, a.HBAFile} {
+		if name != "" {
+			p.reader.files = append(p.reader.files, string(name))
+		}
+	}
 	if a.AuthFile != "" {
 		text, err := readBounded(string(a.AuthFile), userlistMax)
 		if err != nil {

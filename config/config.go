@@ -33,10 +33,13 @@ type Config struct {
 	Loops     Loops
 	Process   Process
 	Clients   Clients
+	Reload    Reload
 
 	// PgBouncer is set where a file of PgBouncer's is served as it is: clients and the log are then told what PgBouncer tells them. No
 	// setting of weir.toml says so.
 	PgBouncer bool
+
+	Files []string // those that it was read from
 
 	// What the files that [auth] names have. Treat them as the rest: they never change.
 	Accounts   map[string]Secret // of auth_file, by user; a Secret that is not set is a user without a password
@@ -55,6 +58,7 @@ type Listen struct {
 	UnixSocketGroup string // a name or a number; empty: that of the process
 	UnixSocketPort  int    // in the socket's name; 0: see SocketPort
 	Backlog         int
+	ReusePort       bool
 	TCPKeepalive    bool
 	TCPKeepidle     Duration // 0: the system's
 	TCPKeepintvl    Duration // 0: the system's
@@ -70,22 +74,24 @@ type HTTP struct {
 
 // Pool holds what a pool is like unless a database or a user says otherwise.
 type Pool struct {
-	Mode               PoolMode
-	PoolSize           int
-	MinPoolSize        int
-	ReservePoolSize    int
-	ReservePoolTimeout Duration // 0: the reserve is never used
-	MaxDials           int
-	MaxPrepared        int    // statements that a backend keeps for the clients that share them; 0: they are not shared
-	MaxPreparedBytes   Size   // that one client's prepared statements may take; 0: no limit
-	ConnectQuery       string // run on each new backend; empty: none
-	SessionState       SessionState
-	MaxPinned          int      // 0: no limit
-	PinIdleTimeout     Duration // 0: none
-	SessionAudit       SessionAudit
-	ServerResetQuery   string          // session mode only; empty: none
-	ServerRoundRobin   bool            // the backend that has been idle longest is used next
-	MaxProtocol        ProtocolVersion // that servers are asked for
+	Mode                 PoolMode
+	PoolSize             int
+	MinPoolSize          int
+	ReservePoolSize      int
+	ReservePoolTimeout   Duration // 0: the reserve is never used
+	MaxDials             int
+	MaxPrepared          int    // statements that a backend keeps for the clients that share them; 0: they are not shared
+	MaxPreparedBytes     Size   // that one client's prepared statements may take; 0: no limit
+	ConnectQuery         string // run on each new backend; empty: none
+	SessionState         SessionState
+	MaxPinned            int      // 0: no limit
+	PinIdleTimeout       Duration // 0: none
+	SessionAudit         SessionAudit
+	ServerResetQuery     string          // session mode only; empty: none
+	ServerRoundRobin     bool            // the backend that has been idle longest is used next
+	ListenLostChannel    string          // clients that listen are told there of notifications that they may have missed; empty: by a notice only
+	MaxNotificationBytes Size            // that may wait for a client that listens and does not read; 0: no limit
+	MaxProtocol          ProtocolVersion // that servers are asked for
 }
 
 // Session says what functions do to the session of a client, where weir cannot see it.
@@ -138,6 +144,7 @@ type Timeouts struct {
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
 	CancelWaitTimeout      Duration
+	ShutdownGrace          Duration
 	DrainTimeout           Duration // 0: idle clients are sent away at once
 }
 
@@ -172,6 +179,11 @@ type Loops struct {
 	Count int // 0: weir chooses
 }
 
+// Reload says when the configuration is read anew, beside when weir is told to.
+type Reload struct {
+	Watch bool // when a file has changed
+}
+
 // Default returns what holds when nothing is said: no database, no user, and clients must authenticate.
 func Default() *Config {
 	return &Config{
@@ -190,13 +202,14 @@ func Default() *Config {
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{
-			Mode:               ModeTransaction,
-			PoolSize:           20,
-			ReservePoolTimeout: 5 * second,
-			MaxDials:           4,
-			MaxPrepared:        200,
-			MaxPreparedBytes:   16 << 20,
-			ServerResetQuery:   "DISCARD ALL",
+			Mode:                 ModeTransaction,
+			PoolSize:             20,
+			ReservePoolTimeout:   5 * second,
+			MaxDials:             4,
+			MaxPrepared:          200,
+			MaxPreparedBytes:     16 << 20,
+			ServerResetQuery:     "DISCARD ALL",
+			MaxNotificationBytes: 1 << 20,
 		},
 		Databases: map[string]Database{},
 		Users:     map[string]User{},

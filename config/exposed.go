@@ -16,8 +16,8 @@ func (r *reader) exposed(file string) (warnings []string) {
 	if r.inline {
 		tell("passwords stand in clear in", file)
 	}
-	slices.Sort(r.files)
-	for _, path := range slices.Compact(r.files) {
+	slices.Sort(r.secrets)
+	for _, path := range slices.Compact(r.secrets) {
 		tell("password_file names", path)
 	}
 	return warnings

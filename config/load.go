@@ -23,7 +23,11 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return Parse(path, text, os.LookupEnv)
+	c, err := Parse(path, text, os.LookupEnv)
+	if err == nil {
+		c.Files = append(c.Files, path)
+	}
+	return c, err
 }
 
 func readLimited(r io.Reader, name string, limit int64) ([]byte, error) {
@@ -52,6 +56,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	}
 	p.loadAuth()
 	p.config.exposed = p.reader.exposed(file)
+	p.config.Files = p.reader.files
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {
 		return nil, err

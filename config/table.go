@@ -41,6 +41,7 @@ var sections = []section{
 	{"log", "What is logged, and where."},
 	{"loops", "The event loops that carry the traffic."},
 	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
+	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
 // settings is the table. The order within a section is that of the file.
@@ -92,6 +93,13 @@ var listenSettings = []setting{
 		meaning: "How many connections may wait to be accepted. The kernel takes no more than net.core.somaxconn " +
 			"(4096 on Linux since 5.4); beyond that a client's connect is retried after a second.",
 		why: "PgBouncer's 128 overflows when a thousand clients reconnect at once, as they do after a restart.",
+	},
+	{
+		section: "listen", name: "reuse_port", restart: true,
+		field: func(c *Config) any { return &c.Listen.ReusePort },
+		meaning: "Lets another weir of the same account listen at the same addresses beside this one, that of [http] included, if it wants that, " +
+			"too (SO_REUSEPORT): the next one can be started before this one is told to stop. The kernel gives a new client to one of the two. " +
+			"Without it, too, a weir that has been told to stop leaves its addresses to the next one, on Linux.",
 	},
 	{
 		section: "listen", name: "tcp_keepalive", restart: true,
@@ -261,6 +269,21 @@ var poolSettings = []setting{
 		why: "PgBouncer has nothing like it: what a function sets in the session, the next client has.",
 	},
 	{
+		section: "pool", name: "listen_lost_channel", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ListenLostChannel },
+		override: func(o *Override) any { return &o.ListenLostChannel },
+		meaning: "In transaction and statement mode one connection listens for all clients of a pool that have said LISTEN. When it was " +
+			"lost and has been made again, these clients get a notice that they may have missed notifications, and, if a channel is " +
+			`named here, a notification on it, whether they listen to that channel or not. Few programs look at notices. With "" there is only the notice.`,
+	},
+	{
+		section: "pool", name: "max_notification_bytes", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxNotificationBytes },
+		override: func(o *Override) any { return &o.MaxNotificationBytes },
+		meaning: "How many bytes of notifications may wait in weir's memory for a client that listens and does not read its connection, in " +
+			"transaction and statement mode. A client that has more is closed with an error that names this setting (53400). 0B: no limit.",
+	},
+	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
 		override: func(o *Override) any { return &o.MaxProtocol },
@@ -418,7 +441,7 @@ var otherSettings = []setting{
 			`"error" for what an operator must act on.`,
 	},
 	{
-		section: "log", name: "format",
+		section: "log", name: "format", restart: true,
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,
 	},
@@ -465,5 +488,11 @@ var otherSettings = []setting{
 		field: func(c *Config) any { return &c.Loops.Count },
 		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, " +
 			"more on larger machines.",
+	},
+	{
+		section: "reload", name: "watch",
+		field: func(c *Config) any { return &c.Reload.Watch },
+		meaning: "Looks once a second at the configuration file and the files that it names, and reads all of them anew when one has changed and " +
+			"they have stayed as they are for a second. Otherwise that is done on SIGHUP only. Certificates are looked at in any case.",
 	},
 }

@@ -97,9 +97,16 @@ var timeoutSettings = []setting{
 			"long a query may go on after its query_timeout, when the server was asked to cancel it; off, that is 10 s.",
 	},
 	{
+		section: "timeouts", name: "shutdown_grace",
+		field: func(c *Config) any { return &c.Timeouts.ShutdownGrace },
+		meaning: "After SIGTERM: how long weir goes on as before, new clients included, while /readyz says that it stops. So that load balancers " +
+			"have seen that before the first client is refused. drain_timeout begins after it.",
+		why: "PgBouncer has nothing of the kind.",
+	},
+	{
 		section: "timeouts", name: "drain_timeout",
 		field: func(c *Config) any { return &c.Timeouts.DrainTimeout },
-		meaning: "After SIGTERM: how long clients may go on before those without a transaction are sent away with 57P01. " +
+		meaning: "After SIGTERM, and shutdown_grace: how long clients may go on before those without a transaction are sent away with 57P01. " +
 			`"0s" sends them at once. Transactions under way are waited for in any case; a second SIGTERM stops everything.`,
 		why: "PgBouncer has no such bound: it waits until the last client has left.",
 	},

@@ -18,10 +18,11 @@ type (
 
 // reader turns values of the TOML parser into ours.
 type reader struct {
-	folder string                      // that relative file names begin at
-	env    func(string) (string, bool) // looks up an environment variable
-	files  []string                    // that passwords were read from
-	inline bool                        // the configuration itself has one in clear
+	folder  string                      // that relative file names begin at
+	env     func(string) (string, bool) // looks up an environment variable
+	secrets []string                    // that passwords were read from
+	inline  bool                        // the configuration itself has one in clear
+	files   []string                    // that were read
 }
 
 // secretMax is how long a password may be, in bytes: as long as a client's message with one, PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL's
@@ -240,11 +241,12 @@ func (r *reader) readFile(place *Secret, v any) error {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(r.folder, name)
 	}
+	r.files = append(r.files, name)
 	text, err := readBounded(name, secretMax+2)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
-	r.files = append(r.files, name)
+	r.secrets = append(r.secrets, name)
 	// One line end, as an editor or echo leaves it; a password may begin or end with other blanks.
 	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	return setSecret(place, line, fmt.Sprintf("names %s, whose text is", name))

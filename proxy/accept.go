@@ -15,19 +15,18 @@ import (
 	"weir/proxy/wire"
 )
 
-var errDraining = errors.New("draining")
-
 // acceptHandler serves connections until they are clients.
 type acceptHandler struct{ *Proxy }
 
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
-	entry, ok := r.logins.enter(c, !r.descriptors.forClient(c.Descriptor()))
+	g := r.current.Load()
+	entry, ok := r.logins.enter(c, !g.descriptors.forClient(c.Descriptor()))
 	if !ok {
-		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", r.logins.max)
+		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
 		return false
 	}
-	if limit := r.current.Load().login.Timeout; limit > 0 {
+	if limit := g.login.Timeout; limit > 0 {
 		_ = c.SetDeadline(entry.arrived.Add(limit))
 	}
 	r.tasks.Add(1)
@@ -48,11 +47,16 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	defer r.tasks.Done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
-	options := r.current.Load().login
+	g := r.current.Load()
+	options := g.login
 	if entry.beyond {
-		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(r.descriptors.limit) }
+		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
 	}
-	result, err := login.Serve(r.ctx, c, entry.arrived, options)
+	ctx := r.admitting
+	if r.closed() {
+		ctx, options.Closed = r.ctx, true
+	}
+	result, err := login.Serve(ctx, c, entry.arrived, options)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
@@ -143,6 +147,13 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	}
 	renewed := p.learn(result)
 	lane, limits, part := p.router.join(result.Database, result.User)
+	if lane == nil { // a reload has taken the database away since the login
+		p.env.Settings.Release(set)
+		leave()
+		p.logins.fail(entry, login.UnknownDatabase.String())
+		p.refuse(result, pgerror.UnknownDatabase(database))
+		return
+	}
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
 	fd, token, ahead := c.Leave(lane.Loop())

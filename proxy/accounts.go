@@ -33,7 +33,7 @@ type accounts struct {
 func newAccounts(current *current, targets *targets) *accounts {
 	a := &accounts{current: current, credentials: targets.credentials, familiar: map[familiar]time.Time{}}
 	a.directory = authquery.New(authquery.Options{
-		Lifetime: time.Duration(current.Load().config.Auth.AuthQueryLifetime),
+		Lifetime: func() time.Duration { return time.Duration(current.Load().config.Auth.AuthQueryLifetime) },
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
 			target, ok := targets.toAsk(s.Database, s.User)
 			if !ok {
@@ -78,6 +78,8 @@ func (g *generation) source(database string, s config.PoolSettings) (authquery.S
 	if source.Database == "" {
 		source.Database = database
 	}
+	d, _ := g.config.Database(source.Database)
+	source.At = address(d)
 	return source, ok
 }
 

@@ -41,6 +41,14 @@ func sessionDefaults(d config.SessionDefaults) []session.Setting {
 	return settings
 }
 
+// know reports whether there still is such a database.
+func (t *targets) know(key poolKey) bool {
+	_, ok := t.current.Load().config.Database(key.database)
+	return ok
+}
+
+var errNoDatabase = errors.New("the configuration does not have the database any more")
+
 func (t *targets) in(g *generation, key poolKey, d config.Database) backend.Target {
 	s := g.config.PoolSettings(key.database, key.user)
 	to := backend.Target{
@@ -77,6 +85,9 @@ type dialer struct {
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
 // user is asked for each time, because a login may have shown something else since.
 func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.DialError) {
+	if !d.targets.know(key) {
+		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.database), Err: errNoDatabase}
+	}
 	find := func() backend.Target { return d.targets.of(key) }
 	conn, failure := d.connect(ctx, key, find)
 	if failure != nil {

@@ -1,12 +1,23 @@
 package proxy
 
-import "weir/config"
+import (
+	"time"
 
-// Follow has p follow another configuration, as a reload will.
+	"weir/config"
+)
+
+// SweepEvery has timeouts looked at more often than once a second.
+func (o *Options) SweepEvery(d time.Duration) { o.sweepEvery = d }
+
+// WatchEvery has files looked at more often than once a second.
+func (o *Options) WatchEvery(d time.Duration) { o.watchEvery = d }
+
+// Follow has p follow another configuration, as a reload does.
 func (p *Proxy) Follow(c *config.Config) error {
-	g, err := newGeneration(c, p.log)
-	if err == nil {
-		p.follow(g)
-	}
-	return err
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	load := p.options.Load
+	p.options.Load = func() (*config.Config, error) { return c, nil }
+	defer func() { p.options.Load = load }()
+	return p.reload()
 }

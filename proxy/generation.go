@@ -25,7 +25,8 @@ type generation struct {
 	serverTLS *certs.Servers
 	login     login.Options // of clients that come while it is the present one
 
-	functions *sqlscan.Functions // of [session]
+	functions   *sqlscan.Functions // of [session]
+	descriptors descriptors
 
 	mu     sync.Mutex
 	limits map[relay.Limits]*relay.Limits // that clients share: as many as the configuration distinguishes
@@ -34,7 +35,7 @@ type generation struct {
 // current is the present generation.
 type current = atomic.Pointer[generation]
 
-// newGeneration reads all files that a configuration names. login is the caller's to set.
+// newGeneration reads all files that a configuration names. login and descriptors are the caller's to set.
 func newGeneration(c *config.Config, log *slog.Logger) (g *generation, err error) {
 	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}}
 	g.functions = sqlscan.NewFunctions(c.Session.OpaqueFunctions, c.Session.CleanFunctions)
@@ -80,7 +81,7 @@ func (g *generation) ownUser(key poolKey) bool {
 func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 	s := g.config.PoolSettings(key.database, key.user)
 	return relay.LaneSettings{
-		Mode: relayMode(s.Mode),
+		User: key.user, Mode: relayMode(s.Mode),
 		Pool: pool.Config{
 			Size: s.PoolSize, MinSize: s.MinPoolSize, ReserveSize: s.ReservePoolSize, MaxDials: s.MaxDials, KeepMin: g.ownUser(key), RoundRobin: s.ServerRoundRobin,
 			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
@@ -90,6 +91,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		State: sessionState(s.SessionState), MaxPinned: s.MaxPinned, PinIdleTimeout: time.Duration(s.PinIdleTimeout),
 		Functions: g.functions, Login: fmt.Sprint(s.ConnectQuery, "\x00", s.Settings),
+		ListenLostChannel: s.ListenLostChannel, MaxNotificationBytes: int(s.MaxNotificationBytes),
 		Audit:             relayAudit(s.SessionAudit),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}

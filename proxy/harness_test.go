@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -25,6 +26,9 @@ import (
 
 // patience bounds everything that a test waits for. It is never reached unless something is wrong.
 const patience = 20 * time.Second
+
+// sweepEvery is the grain of the timeouts of a weir under test, which is a second otherwise.
+const sweepEvery = 50 * time.Millisecond
 
 var debugLog = flag.Bool("weirlog", false, "let weir log at level debug, and show its log also where a test passes")
 
@@ -62,17 +66,29 @@ type weirUnderTest struct {
 // the leak of another.
 func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	t.Helper()
-	level := slog.LevelInfo
-	if *debugLog {
-		level = slog.LevelDebug
-	}
-	return startAtLevel(t, d, toml, level)
+	var o proxy.Options
+	o.SweepEvery(sweepEvery)
+	return startWith(t, d, toml, o)
 }
 
 // startAtLevel is start with a log at that level.
 func startAtLevel(t *testing.T, d *pgserver.Database, toml string, level slog.Level) *weirUnderTest {
 	t.Helper()
-	before := footprintOf(d)
+	o := proxy.Options{Level: new(slog.LevelVar)}
+	o.Level.Set(level)
+	o.SweepEvery(sweepEvery)
+	return startWith(t, d, toml, o)
+}
+
+// startAsUsual runs one that looks at timeouts once a second, as weir does.
+func startAsUsual(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
+	t.Helper()
+	return startWith(t, d, toml, proxy.Options{})
+}
+
+func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Options) *weirUnderTest {
+	t.Helper()
+	before, processors := footprintOf(d), runtime.GOMAXPROCS(0)
 	secret := *everywhereTLS && !strings.Contains(toml, "[client_tls") && !strings.Contains(toml, "[server_tls")
 	if secret {
 		dir := tlsFolder(t)
@@ -86,13 +102,21 @@ func startAtLevel(t *testing.T, d *pgserver.Database, toml string, level slog.Le
 		c.Pool.SessionAudit = config.AuditOff // a backend that is asked something is not where a test waits for it
 	}
 	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
-	w.Proxy, err = proxy.Start(context.Background(), c, slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: level})))
+	var level slog.Leveler = slog.LevelInfo
+	switch {
+	case *debugLog:
+		level = slog.LevelDebug
+	case options.Level != nil:
+		level = options.Level
+	}
+	w.Proxy, err = proxy.Start(context.Background(), c, slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: level})), options)
 	if err != nil {
 		t.Fatalf("start weir: %v", err)
 	}
 	w.Addr = w.Proxy.Addresses()[0]
 	t.Cleanup(func() {
 		w.Stop()
+		runtime.GOMAXPROCS(processors) // of which a weir with many loops wants more
 		before.expect(t, d)
 		if t.Failed() || *debugLog {
 			t.Logf("weir's log:\n%s", w.Log.tail())

@@ -1,6 +1,11 @@
 package proxy
 
-import "weir/proxy/telemetry"
+import (
+	"fmt"
+
+	"weir/proxy/socket"
+	"weir/proxy/telemetry"
+)
 
 // openHTTP serves metrics and health, where the configuration wants them.
 func (p *Proxy) openHTTP() error {
@@ -8,13 +13,13 @@ func (p *Proxy) openHTTP() error {
 	if c.Address == "" {
 		return nil
 	}
-	web, err := telemetry.Serve(p.ctx, telemetry.Options{
-		Address: c.Address, Source: p, Ready: p.Ready, Pprof: c.Pprof, Log: p.log,
-	})
+	l, err := socket.Listen(p.ctx, c.Address, p.current.Load().config.Listen.ReusePort)
 	if err != nil {
-		return err
+		return fmt.Errorf("http: %w", err)
 	}
-	p.web = web
+	p.web = telemetry.Serve(telemetry.Options{
+		Listener: l, Source: p, Ready: p.Ready, Pprof: c.Pprof, Log: p.log,
+	})
 	return nil
 }
 

@@ -36,6 +36,11 @@ func (g *generation) scope(setting, database string) string {
 	if section := g.config.SetIn(setting, database, ""); strings.HasPrefix(section, "[databases.") {
 		return section + "/" + d.DBName
 	}
+	return address(d)
+}
+
+// address is where a database is, whatever clients call it.
+func address(d config.Database) string {
 	return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) + "/" + d.DBName
 }
 

@@ -19,9 +19,8 @@ import (
 // an answer takes a whole packet. A connection with an answer makes room after it has not gone on for stallGrace. A connection that
 // has sent something that weir has not read yet, or that waits for weir, makes no room, and counts as one that has just gone on.
 type logins struct {
-	max int
-
 	mu     sync.Mutex
+	max    int
 	now    int
 	beyond int        // of now: with a descriptor that clients do not get
 	fresh  *list.List // of *pendingLogin that were not answered yet, by since
@@ -70,6 +69,13 @@ const (
 
 func newLogins(limit int) *logins {
 	return &logins{max: limit, fresh: list.New(), begun: list.New(), failed: map[string]uint64{}}
+}
+
+// limit changes how many there may be. Those that are under way go on.
+func (s *logins) limit(most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.max = most
 }
 
 // enter takes a connection in. beyond says that its descriptor is not for clients. It returns false if there is no place and no

@@ -264,7 +264,7 @@ func TestClientsOfEveryLoopCanCancel(t *testing.T) {
 	for i := range loops {
 		toml += fmt.Sprintf("[databases.alias%d]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n", i, d.Server.Port(), d.Name)
 	}
-	w := start(t, d, toml)
+	w := startAsUsual(t, d, toml)
 	seen := map[uint32]int{}
 	for i := range loops { // a pool on each loop
 		c := dial(t, w.Addr, d.Server.Superuser(), fmt.Sprintf("alias%d", i))

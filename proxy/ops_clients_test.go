@@ -40,7 +40,7 @@ func TestClientDiesInTransaction(t *testing.T) {
 // A client that dies in mid-query: the answer is thrown away, nobody else sees it.
 func TestClientDiesInQuery(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1")
+	w := startAsUsual(t, d, "[pool]\npool_size = 1")
 	for way, die := range ways {
 		t.Run(way, func(t *testing.T) {
 			c, next := enter(t, w, d), enter(t, w, d)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,6 +26,12 @@ func TestProgram(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Run("the first drains", func(t *testing.T) { firstSignalDrains(t, path) })
+	t.Run("a hang-up has it read its configuration anew", func(t *testing.T) { hangUpReloads(t, path) })
+	t.Run("before it drains it is not ready and serves on", func(t *testing.T) { graceBeforeTheDrain(t, path) })
+	t.Run("while it drains it takes cancel requests", func(t *testing.T) { cancelInADrain(t, path) })
+	t.Run("the next one takes its addresses", func(t *testing.T) { nextTakesOver(t, path) })
+	t.Run("two beside each other", func(t *testing.T) { twoOnOnePort(t, path) })
+	t.Run("systemd's sockets and notes", func(t *testing.T) { underSystemd(t, path) })
 	t.Run("without clients it stops at once", func(t *testing.T) { stopsWithoutClients(t, path) })
 	t.Run("the second stops at once", func(t *testing.T) { secondSignalStops(t, path) })
 	t.Run("with drain_timeout 0 a transaction is waited for", func(t *testing.T) { drainWaitsForTransactions(t, path) })
@@ -45,6 +50,19 @@ type weirProcess struct {
 	HTTP string
 	pipe *logPipe
 	done chan error
+	file string
+}
+
+// rewrite changes the program's configuration file.
+func (p *weirProcess) rewrite(old, now string) {
+	p.t.Helper()
+	text, err := os.ReadFile(p.file)
+	if err == nil {
+		err = os.WriteFile(p.file, bytes.ReplaceAll(text, []byte(old), []byte(now)), 0o600)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // launch runs the program in front of d's server with some more configuration. prelude is what a shell does first.
@@ -53,16 +71,19 @@ func launch(t *testing.T, path string, d *pgserver.Database, toml, prelude strin
 	return launchInto(t, path, d, toml, prelude, nil)
 }
 
-// launchInto is launch with the log in a pipe; nil: in memory.
-func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude string, pipe *logPipe) *weirProcess {
+// launchInto is launch with the log in a pipe; nil: in memory. files are the program's from descriptor 3 on.
+func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude string, pipe *logPipe, files ...*os.File) *weirProcess {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "weir.toml")
-	toml = complete(d, "[http]\naddress = \"127.0.0.1:0\"\n"+toml)
+	if !strings.Contains(toml, "[http]") {
+		toml = "[http]\naddress = \"127.0.0.1:0\"\n" + toml
+	}
+	toml = complete(d, toml)
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), Log: new(logCapture), done: make(chan error, 1)}
-	p.cmd.Stderr = p.Log
+	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), Log: new(logCapture), done: make(chan error, 1), file: file}
+	p.cmd.Stderr, p.cmd.ExtraFiles = p.Log, files
 	if p.pipe = pipe; pipe != nil {
 		p.cmd.Stderr = pipe.in
 		go pipe.read(p.Log)
@@ -126,12 +147,10 @@ func (p *weirProcess) ready() (int, string) {
 func (p *weirProcess) expectRefusing() {
 	p.t.Helper()
 	eventually(p.t, func() string {
-		nc, err := net.Dial("tcp", p.Addr)
-		if err != nil {
-			return ""
+		if _, err := tryDial(p.t, p.Addr, "postgres", "postgres"); !isCode(err, "57P03") {
+			return fmt.Sprintf("a login: %v", err)
 		}
-		_ = nc.Close()
-		return "it takes connections"
+		return ""
 	})
 }
 
@@ -180,6 +199,32 @@ func drainWaitsForTransactions(t *testing.T, path string) {
 	p.expectExit()
 }
 
+// hangUpReloads: the same file, with the flags of the command line as at the start.
+func hangUpReloads(t *testing.T, path string) {
+	d := database(t)
+	p := launch(t, path, d, "[pool]\npool_size = 1", "")
+	c := dial(t, p.Addr, "postgres", d.Name)
+	c.Query("BEGIN")
+	logged := func(words ...string) {
+		t.Helper()
+		eventually(t, func() string {
+			if !p.Log.Contains(words...) {
+				return fmt.Sprintf("the log does not say %q", words)
+			}
+			return ""
+		})
+	}
+	p.rewrite("pool_size = 1", "pool_size = 2")
+	p.signal(syscall.SIGHUP)
+	logged("configuration changed", "[pool] pool_size: 1 -> 2")
+	logged("configuration reloaded", "changes=1")
+	p.rewrite("pool_size = 2", "pool_size = two")
+	p.signal(syscall.SIGHUP)
+	logged("level=ERROR", "configuration not reloaded", "weir.toml:")
+	dial(t, p.Addr, "postgres", d.Name).Query("BEGIN")
+	c.Query("COMMIT")
+}
+
 func stopsWithoutClients(t *testing.T, path string) {
 	d := database(t)
 	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"", "")
@@ -193,8 +238,6 @@ func secondSignalStops(t *testing.T, path string) {
 	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1h\"", "")
 	idle, busy := dial(t, p.Addr, "postgres", d.Name), dial(t, p.Addr, "postgres", d.Name)
 	busy.Query("BEGIN")
-	p.signal(syscall.SIGHUP) // means nothing yet; above all it does not kill
-	idle.Query("SELECT 1")
 	p.signal(syscall.SIGTERM)
 	p.expectRefusing()
 	busy.Query("SELECT 1")

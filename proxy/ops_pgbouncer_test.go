@@ -36,7 +36,7 @@ func startFile(t *testing.T, d *pgserver.Database, ini, users string) *weirUnder
 		t.Fatal(err, result.Unfit)
 	}
 	w := &weirUnderTest{t: t, Log: new(logCapture)}
-	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil))); err != nil {
+	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil)), proxy.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	w.Addr = w.Proxy.Addresses()[0]

@@ -75,10 +75,12 @@ func (p *places) renew(h holder, now *claim) {
 	t := p.holders[h]
 	for range t.held {
 		decrement(p.byDB, t.scope)
+		decrement(p.byUser, t.pool.user)
 	}
-	t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
+	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
 	if t.held > 0 {
 		p.byDB[t.scope] += t.held
+		p.byUser[t.pool.user] += t.held
 	}
 	for p.offer() {
 	}

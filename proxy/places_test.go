@@ -103,8 +103,8 @@ func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) 
 		<-e.Done()
 	})
 	l := e.NewLane(relay.LaneConfig{
-		Database: database, User: user, Places: p,
-		LaneSettings: relay.LaneSettings{Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, ResetQuery: "DISCARD ALL"},
+		Database: database, Places: p,
+		LaneSettings: relay.LaneSettings{User: user, Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, ResetQuery: "DISCARD ALL"},
 		Dial: func(context.Context) (*relay.Dialled, *relay.DialError) {
 			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
 		},

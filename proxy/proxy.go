@@ -10,13 +10,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
-	"os/user"
+	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +20,6 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
-	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -34,6 +29,7 @@ import (
 // Proxy is a running weir. Its methods may be called on any goroutine.
 type Proxy struct {
 	current current
+	options Options
 	log     *slog.Logger
 	started time.Time
 
@@ -45,42 +41,60 @@ type Proxy struct {
 	accounts *accounts
 	logins   *logins
 
-	descriptors descriptors
-
-	listeners []*socket.Listener
-	accepting []*prelogin.Listener
+	ports []*port
 
 	replications *replications
 	dials        turns // of connections for replication
 	web          *telemetry.Server
 	trimmer      trimmer
 
-	ctx                     context.Context // ends with the proxy: logins under way are refused
-	stop                    context.CancelFunc
-	tasks                   sync.WaitGroup // logins
-	draining                atomic.Bool
-	listenersOnce, stopOnce sync.Once
-	stopped                 chan struct{}
+	reloading sync.Mutex
+
+	ctx       context.Context // ends with the proxy
+	stop      context.CancelFunc
+	admitting context.Context // ends when no client is admitted any more: logins under way are refused
+	admitNone context.CancelFunc
+	tasks     sync.WaitGroup // logins
+	leaving   atomic.Bool    // it has been told to stop
+	stopOnce  sync.Once
+	stopped   chan struct{}
+}
+
+// Options are what a weir is told beside its configuration.
+type Options struct {
+	// Load reads the configuration anew, for Reload. nil: there is nothing to read.
+	Load func() (*config.Config, error)
+	// Level is that of the log, which follows the configuration. nil: it does not.
+	Level *slog.LevelVar
+	// Sockets listen already: clients come to them, and not to the addresses of the configuration. They stay open in the process that
+	// has made them. Start takes them over.
+	Sockets []*os.File
+	// Tell is told what becomes of weir, one call after the other. It must not block. nil: nothing is told.
+	Tell func(Event)
+
+	sweepEvery time.Duration // see relay.Env
+	watchEvery time.Duration // see watch
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
-func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, error) {
+func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (*Proxy, error) {
 	g, err := newGeneration(c, log)
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{
-		log: log, started: time.Now(),
-		env:     &relay.Env{Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), PgBouncer: c.PgBouncer},
-		stopped: make(chan struct{}),
+		options: o, log: log, started: time.Now(),
+		env: &relay.Env{
+			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+			PgBouncer: c.PgBouncer,
+		},
+		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
 	}
-	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
-	p.descriptors = shareOut(socket.DescriptorLimit(), c, loops)
-	p.logins = newLogins(p.descriptors.logins(c))
 	p.env.Vacate = p.vacate
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := p.openEngines(loops); err != nil {
+	p.admitting, p.admitNone = context.WithCancel(p.ctx)
+	if err := p.openEngines(loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -99,13 +113,17 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger) (*Proxy, err
 		return nil, err
 	}
 	p.router.openMinimal()
-	if err := p.openListeners(); err != nil {
+	if err := p.openPorts(); err != nil {
 		p.Stop()
 		return nil, err
 	}
+	p.tell(Serving)
+	if o.Load != nil {
+		go p.watch()
+	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", g.clientTLS.Config() != nil)
-	p.descriptors.warn(log, c)
+	g.descriptors.warn(log, c)
 	return p, nil
 }
 
@@ -124,10 +142,18 @@ func loopCount(configured, cores int) int {
 
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
-	g.login = p.loginOptions(g)
+	c := g.config
+	g.login, g.descriptors = p.loginOptions(g), shareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
+	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.router.renew(g)
+	for _, e := range p.engines {
+		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
+	}
+	if p.options.Level != nil {
+		p.options.Level.Set(c.Log.Level)
+	}
 }
 
 // vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
@@ -150,185 +176,12 @@ func (p *Proxy) openEngines(loops int) error {
 		e := relay.NewEngine(p.env, i, loop)
 		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
 		go e.Run()
-		e.TendSilence(time.Duration(p.current.Load().config.Timeouts.ServerTCPTimeout))
 	}
 	return nil
-}
-
-// openListeners has every loop accept at every listener: where a pool lives is known only once its client has logged in.
-func (p *Proxy) openListeners() error {
-	for _, loop := range p.loops {
-		for _, l := range p.listeners {
-			d, err := prelogin.Open(loop, l, acceptHandler{p})
-			if err != nil {
-				return err
-			}
-			p.accepting = append(p.accepting, d)
-		}
-	}
-	return nil
-}
-
-func (p *Proxy) listen(ctx context.Context) error {
-	c := p.current.Load().config.Listen
-	keepAlive := socket.KeepAlive{
-		Enable: c.TCPKeepalive, Count: c.TCPKeepcnt, Idle: time.Duration(c.TCPKeepidle), Interval: time.Duration(c.TCPKeepintvl),
-		UserTimeout: time.Duration(c.TCPUserTimeout),
-	}
-	for _, address := range c.Addresses {
-		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive)
-		if err != nil {
-			return fmt.Errorf("listen on %s: %w", address, err)
-		}
-		p.listeners = append(p.listeners, l)
-	}
-	if c.UnixSocketDir == "" {
-		return nil
-	}
-	group, err := groupID(c.UnixSocketGroup)
-	if err != nil {
-		return fmt.Errorf("unix_socket_group: %w", err)
-	}
-	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), group, c.Backlog)
-	if err != nil {
-		return fmt.Errorf("listen in %s: %w", c.UnixSocketDir, err)
-	}
-	p.listeners = append(p.listeners, l)
-	return nil
-}
-
-// groupID looks a group up by its name or number; -1 is none.
-func groupID(name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(id), nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(g.Gid)
-}
-
-// unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also
-// where the system chose it.
-func (p *Proxy) unixPort() int {
-	if port := p.current.Load().config.Listen.UnixSocketPort; port != 0 {
-		return port
-	}
-	for _, l := range p.listeners {
-		if a, ok := l.Addr().(*net.TCPAddr); ok {
-			return a.Port
-		}
-	}
-	return p.current.Load().config.Listen.SocketPort()
-}
-
-// Addresses are where weir listens, with the ports that the system chose.
-func (p *Proxy) Addresses() []string {
-	addresses := make([]string, len(p.listeners))
-	for i, l := range p.listeners {
-		addresses[i] = l.Addr().String()
-	}
-	return addresses
 }
 
 // Stopped is closed when the proxy has ended.
 func (p *Proxy) Stopped() <-chan struct{} { return p.stopped }
-
-// Stop ends everything at once: clients are told 57P01, backends are closed. It returns when that is done.
-func (p *Proxy) Stop() {
-	p.stopOnce.Do(func() {
-		p.draining.Store(true)
-		p.endLogins()
-		p.tasks.Wait()
-		if p.replications != nil {
-			p.replications.close()
-		}
-		for _, e := range p.engines {
-			e.Stop()
-			<-e.Done()
-		}
-		if p.accounts != nil {
-			p.accounts.close()
-		}
-		p.closeHTTP()
-		p.log.Info("weir has stopped")
-		close(p.stopped)
-	})
-	<-p.stopped
-}
-
-// endLogins accepts no more connections and ends the logins that are under way.
-func (p *Proxy) endLogins() {
-	p.listenersOnce.Do(func() {
-		for _, d := range p.accepting {
-			d.Close()
-		}
-		for _, l := range p.listeners {
-			_ = l.Close()
-		}
-		p.stop()
-		p.logins.sendAway()
-	})
-}
-
-// waitedForEvery is how often a drain logs which clients it waits for.
-const waitedForEvery = time.Minute
-
-// Drain stops accepting and lets clients go on for drain_timeout; then each is sent away with 57P01 as soon as it is in no
-// transaction. Transactions are waited for, however long they take. It returns at once; Stopped tells the end.
-func (p *Proxy) Drain() {
-	if p.draining.Swap(true) {
-		return
-	}
-	grace := time.Duration(p.current.Load().config.Timeouts.DrainTimeout)
-	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", grace)
-	p.endLogins()
-	var empty sync.WaitGroup
-	for _, e := range p.engines {
-		empty.Add(1)
-		e.Drain(grace, sync.OnceFunc(empty.Done))
-	}
-	gone := make(chan struct{})
-	go func() {
-		p.tasks.Wait()
-		p.replications.drain(grace, p.stopped)
-		empty.Wait()
-		close(gone)
-	}()
-	go func() {
-		p.awaitDrained(gone, grace)
-		p.Stop()
-	}()
-}
-
-// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long.
-func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
-	over := time.NewTimer(grace + 2*time.Second) // the loops look at their clients about once a second
-	defer over.Stop()
-	for {
-		select {
-		case <-gone:
-			return
-		case <-p.stopped:
-			return
-		case <-over.C:
-			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
-			over.Reset(waitedForEvery)
-		}
-	}
-}
-
-// Ready reports why weir should get no new clients, or nil.
-func (p *Proxy) Ready() error {
-	if p.draining.Load() {
-		return errDraining
-	}
-	return nil
-}
 
 // seed is random, so that weirs that start together do not expire their backends together.
 func seed() uint64 {

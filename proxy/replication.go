@@ -73,7 +73,7 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings []session.Setting, hungUp func() bool) (*backend.Conn, *pgerror.Error) {
 	g := p.current.Load()
 	key := g.poolOf(r.key.database, r.key.user)
-	wait := newPatience(p.ctx, time.Duration(g.config.PoolSettings(key.database, key.user).QueryWaitTimeout), hungUp)
+	wait := newPatience(p.admitting, time.Duration(g.config.PoolSettings(key.database, key.user).QueryWaitTimeout), hungUp)
 	defer wait.end()
 	if err := r.place.take(g.claim(key), wait); err != nil {
 		return nil, err
@@ -83,13 +83,13 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, failure := p.router.dialer.connect(p.ctx, key, func() backend.Target {
+	conn, failure := p.router.dialer.connect(p.admitting, key, func() backend.Target {
 		t := p.router.dialer.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
 	})
 	switch {
-	case p.ctx.Err() != nil:
+	case p.closed():
 		if conn != nil {
 			_ = conn.Net.Close()
 		}

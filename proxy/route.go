@@ -18,7 +18,8 @@ type router struct {
 
 	mu     sync.Mutex
 	pools  map[poolKey]*livePool
-	loads  []int // pools on each engine
+	closed map[*livePool]struct{} // those that admit no client any more
+	loads  []int                  // pools on each engine
 	opened uint64
 }
 
@@ -28,32 +29,54 @@ type livePool struct {
 	engine   int
 	lane     *relay.Lane
 	settings relay.LaneSettings
+	origin   origin
+	route    route
 	clients  int // that are there, or on their way
+	users    map[string]*liveUser
+}
+
+// liveUser is a user of whom clients are in a pool.
+type liveUser struct {
+	clients int
+	limits  relay.LiveLimits
 }
 
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
 		current: current, engines: engines, places: newPlaces(), dialer: dialer,
-		pools: map[poolKey]*livePool{}, loads: make([]int, len(engines)),
+		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)),
 	}
 }
 
-// join returns the pool for a client of a database that the configuration knows, and the limits that hold for that client. The pool
-// stays until leave is called, once; leave does not block.
-func (r *router) join(database, user string) (lane *relay.Lane, limits *relay.Limits, leave func()) {
-	g := r.current.Load()
-	key := g.poolOf(database, user)
+// join returns the pool for a client, and the limits that hold for that client. The pool stays until leave is called, once; leave does
+// not block. There is no lane if the configuration does not have the database any more.
+func (r *router) join(database, user string) (lane *relay.Lane, limits *relay.LiveLimits, leave func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	g := r.current.Load() // a generation that comes now finds this pool
+	key := g.poolOf(database, user)
 	p := r.pools[key]
 	if p == nil {
+		if _, ok := g.config.Database(key.database); !ok {
+			return nil, nil, nil
+		}
 		p = r.open(g, key)
 	}
+	u := p.users[user]
+	if u == nil {
+		u = new(liveUser)
+		u.limits.Store(g.clientLimits(key.database, user))
+		p.users[user] = u
+	}
 	p.clients++
-	return p.lane, g.clientLimits(key.database, user), func() {
+	u.clients++
+	return p.lane, &u.limits, func() {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		p.clients--
-		r.mu.Unlock()
+		if u.clients--; u.clients == 0 {
+			delete(p.users, user)
+		}
 	}
 }
 
@@ -90,14 +113,16 @@ func (r *router) place() int {
 
 // open makes a pool. Under the lock.
 func (r *router) open(g *generation, key poolKey) *livePool {
-	p := &livePool{key: key, engine: r.place(), settings: g.laneSettings(key)}
+	p := &livePool{
+		key: key, engine: r.place(), settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
+	}
 	r.opened++
 	p.lane = r.engines[p.engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     key.database, User: key.user, Number: r.opened, Seed: seed(),
+		Database:     key.database, Number: r.opened, Seed: seed(),
 		Places: r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
-			return r.dialer.dial(ctx, key)
+			return r.dialer.dial(ctx, r.keyOf(p))
 		},
 		Forget: func() bool { return r.forget(p) },
 	})
@@ -105,6 +130,13 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	p.lane.Open()
 	r.pools[key] = p
 	return p
+}
+
+// keyOf is a pool's present key: a reload may change as whom it logs in.
+func (r *router) keyOf(p *livePool) poolKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.key
 }
 
 // forget is asked by a pool that has neither clients nor backends. It refuses while a client is on its way.
@@ -117,6 +149,7 @@ func (r *router) forget(p *livePool) bool {
 	if r.pools[p.key] == p {
 		delete(r.pools, p.key)
 	}
+	delete(r.closed, p)
 	r.loads[p.engine]--
 	r.places.leave(p.lane)
 	return true
@@ -136,23 +169,5 @@ func (r *router) openMinimal() {
 		if g.config.PoolSettings(name, d.User).MinPoolSize > 0 {
 			r.open(g, key)
 		}
-	}
-}
-
-// renew has all pools follow a new generation. A pool whose clients cannot is closed: they go on in it as they began, and those who
-// come later get a new one.
-func (r *router) renew(g *generation) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for key, p := range r.pools {
-		now := g.laneSettings(key)
-		if _, ok := g.config.Database(key.database); !ok || !p.settings.Reconfigurable(now) {
-			p.lane.Close()
-			delete(r.pools, key)
-			continue
-		}
-		r.places.renew(p.lane, g.claim(key))
-		p.settings = now
-		p.lane.Reconfigure(now)
 	}
 }

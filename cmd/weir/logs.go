@@ -17,8 +17,8 @@ import (
 // lastLinesWait is how long the end waits for a reader of the log that is slow.
 const lastLinesWait = time.Second
 
-// openLogs opens all that [log] names. The logger writes to all of them; close is for the end.
-func openLogs(conf *config.Config, stderr io.Writer) (logger *slog.Logger, outputs *logOutputs, err error) {
+// openLogs opens all that [log] names, for lines of a level. The logger writes to all of them; close is for the end.
+func openLogs(conf *config.Config, level slog.Leveler, stderr io.Writer) (logger *slog.Logger, outputs *logOutputs, err error) {
 	c := conf.Log
 	outputs = &logOutputs{path: string(c.File)}
 	if c.Stderr {
@@ -36,7 +36,7 @@ func openLogs(conf *config.Config, stderr io.Writer) (logger *slog.Logger, outpu
 		}
 		outputs.writers = append(outputs.writers, syslogWriter{w})
 	}
-	logger, outputs.lines = logline.New(outputs, logline.Options{Level: c.Level, JSON: c.Format == config.FormatJSON, PgBouncer: conf.PgBouncer})
+	logger, outputs.lines = logline.New(outputs, logline.Options{Level: level, JSON: c.Format == config.FormatJSON, PgBouncer: conf.PgBouncer})
 	return logger, outputs, nil
 }
 

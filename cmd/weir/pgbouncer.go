@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"weir/config"
 	"weir/proxy"
 )
 
@@ -97,21 +98,11 @@ func printPgBouncerVersion(w io.Writer) error {
 	return err
 }
 
-// serve reads the file and serves it until told to stop.
+// serve serves the file until told to stop.
 func (c *pgbouncerCmd) serve(s streams) error {
-	result, err := readPgBouncer(c.File, "")
+	conf, err := c.load()
 	if err != nil {
 		return err
-	}
-	if result.Unfit != nil {
-		return result.Unfit
-	}
-	conf := result.Served()
-	if c.User != "" {
-		conf.Process.User = c.User
-	}
-	if c.Verbose > 0 {
-		conf.Log.Level = slog.LevelDebug
 	}
 	if c.Daemon {
 		switch {
@@ -124,10 +115,29 @@ func (c *pgbouncerCmd) serve(s streams) error {
 			return err
 		}
 	}
-	conf.Log.Stderr = !c.Quiet && !c.Daemon
 	signal.Ignore(syscall.SIGPIPE)
 	if err := proxy.EnoughDescriptors(); err != nil {
 		return err
 	}
-	return serveConfig(conf, s)
+	return serveConfig(conf, c.load, s)
+}
+
+// load reads the file. Options win.
+func (c *pgbouncerCmd) load() (*config.Config, error) {
+	result, err := readPgBouncer(c.File, "")
+	if err != nil {
+		return nil, err
+	}
+	if result.Unfit != nil {
+		return nil, result.Unfit
+	}
+	conf := result.Served()
+	if c.User != "" {
+		conf.Process.User = c.User
+	}
+	if c.Verbose > 0 {
+		conf.Log.Level = slog.LevelDebug
+	}
+	conf.Log.Stderr = !c.Quiet && !c.Daemon
+	return conf, nil
 }

@@ -21,7 +21,8 @@ type serveCmd struct {
 	LogLevel string   `placeholder:"LEVEL" help:"debug, info, warn or error. Replaces the level in the file."`
 }
 
-// Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once.
+// Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once. SIGHUP has the configuration read
+// and the log's file opened anew.
 func (c *serveCmd) Run(s streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has ended does not end weir
 	conf, err := c.load(s)
@@ -31,11 +32,11 @@ func (c *serveCmd) Run(s streams) error {
 		}
 		return err
 	}
-	return serveConfig(conf, s)
+	return serveConfig(conf, func() (*config.Config, error) { return c.load(s) }, s)
 }
 
-// serveConfig is Run with what was read.
-func serveConfig(conf *config.Config, s streams) error {
+// serveConfig is Run with what was read. load reads it anew.
+func serveConfig(conf *config.Config, load func() (*config.Config, error), s streams) error {
 	if err := becomeUser(conf.Process.User); err != nil {
 		return err
 	}
@@ -44,7 +45,9 @@ func serveConfig(conf *config.Config, s streams) error {
 		return err
 	}
 	defer removePIDFile()
-	logger, outputs, err := openLogs(conf, s.err)
+	level := new(slog.LevelVar)
+	level.Set(conf.Log.Level)
+	logger, outputs, err := openLogs(conf, level, s.err)
 	if err != nil {
 		return err
 	}
@@ -53,7 +56,7 @@ func serveConfig(conf *config.Config, s streams) error {
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = proxy.EnoughDescriptors(); err == nil {
-		err = serve(conf, logger, outputs)
+		err = serve(conf, logger, outputs, proxy.Options{Level: level, Load: load})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
@@ -73,60 +76,54 @@ func refuseAsJSON(s streams, err error) error {
 }
 
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs) error {
-	signals := make(chan os.Signal, 2)
+func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, options proxy.Options) error {
+	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	defer reopenOnHangup(logger, outputs)()
-	p, err := proxy.Start(context.Background(), conf, logger)
+	defer signal.Stop(hangUps)
+	supervisor := supervise(&options)
+	p, err := proxy.Start(context.Background(), conf, logger, options)
 	if err != nil {
 		return err
 	}
 	if conf.PgBouncer {
 		defer stopOnQuit(p)()
 	}
-	select {
-	case <-signals:
-		p.Drain()
-	case <-p.Stopped():
-	}
-	select {
-	case <-signals:
-		p.Stop()
-	case <-p.Stopped():
-	}
-	return nil
-}
-
-// reopenOnHangup opens the log's file anew on SIGHUP, until the function is called.
-func reopenOnHangup(logger *slog.Logger, outputs *logOutputs) (end func()) {
-	return onSignal(syscall.SIGHUP, func() {
+	go supervisor.watch(p)
+	go each(hangUps, p.Stopped(), func() { // so that a signal that stops does not wait for a reload
 		if err := outputs.reopen(); err != nil {
 			logger.Error("the log's file cannot be opened anew; the former stays in use", "error", err)
 		}
+		_ = p.Reload() // the log says why not
 	})
+	for stop := p.Drain; ; stop = p.Stop {
+		select {
+		case <-signals:
+			stop()
+		case <-p.Stopped():
+			return nil
+		}
+	}
 }
 
-// stopOnQuit ends weir at once on SIGQUIT, as PgBouncer does.
-func stopOnQuit(p *proxy.Proxy) (end func()) { return onSignal(syscall.SIGQUIT, p.Stop) }
+// stopOnQuit ends weir at once on SIGQUIT, as PgBouncer does, until the function is called.
+func stopOnQuit(p *proxy.Proxy) (end func()) {
+	quits := make(chan os.Signal, 1)
+	signal.Notify(quits, syscall.SIGQUIT)
+	go each(quits, p.Stopped(), p.Stop)
+	return func() { signal.Stop(quits) }
+}
 
-// onSignal calls do for each signal that comes, until the function is called.
-func onSignal(s os.Signal, do func()) (end func()) {
-	signals, over := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, s)
-	go func() {
-		for {
-			select {
-			case <-signals:
-				do()
-			case <-over:
-				return
-			}
+// each calls do for every signal that comes, until over.
+func each(signals <-chan os.Signal, over <-chan struct{}, do func()) {
+	for {
+		select {
+		case <-signals:
+			do()
+		case <-over:
+			return
 		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(over)
 	}
 }
 

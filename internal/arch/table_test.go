@@ -19,7 +19,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
-	"proxy/prelogin", "proxy/login", "proxy/logline", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
 
@@ -111,14 +111,18 @@ var table = map[string]rule{
 		ours: []string{"proxy/eventloop", "proxy/socket"}, outside: []string{"golang.org/x/sys/unix"},
 		why: "it carries any blocking code on a loop, and knows neither what a login is nor who follows",
 	},
+	"proxy/notify": {
+		ours: []string{"proxy/pgerror", "proxy/wire"}, std: impure, pure: true,
+		why: "who gets which notification, exactly once and in order, is tested with a model of the server's queue",
+	},
 	"proxy/conversation": {
-		ours: []string{"proxy/exchange", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
+		ours: []string{"proxy/exchange", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
 		std:  impure, pure: true,
 		why: "what a client and a backend say to each other is decided from messages alone, so that scripts and fuzzing can drive it",
 	},
 	"proxy/relay": {
 		ours: []string{
-			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/pgerror",
+			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror",
 			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
 		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",
@@ -222,7 +226,7 @@ var table = map[string]rule{
 	},
 
 	"cmd/weir": {
-		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong"},
+		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/...", "golang.org/x/sys/unix"},
 		why: "the command reads flags and a Config, and starts the proxy; the rest is the proxy's",
 	},
 	"cmd/bookstore": {

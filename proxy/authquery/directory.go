@@ -40,6 +40,7 @@ var ErrNoDatabase = errors.New("there is no such database")
 // Source is where a query runs.
 type Source struct {
 	Database string // as [databases] calls it
+	At       string // where that is: what is known of one place means nothing at another
 	User     string // that weir logs in as
 	Query    string
 	// Guarded has the query run only where no ordinary role can have made what it names. See guard.go.
@@ -63,10 +64,10 @@ type Answer struct {
 	Why    string        // for the log: why no user can be known here; or empty
 }
 
-// Options are fixed.
+// Options are fixed. Their functions may be called on any goroutine.
 type Options struct {
 	// Lifetime is for how long an answer is used. 0: only by those who ask while it is being looked up.
-	Lifetime time.Duration
+	Lifetime func() time.Duration
 	// Connect logs in to a source.
 	Connect func(ctx context.Context, s Source) (Conn, error)
 }
@@ -177,7 +178,7 @@ func (d *Directory) Lookup(ctx context.Context, s Source, user string, reason Re
 func (d *Directory) kept(q question, reason Reason) (Answer, bool) {
 	a, at, ok := d.answers.find(q)
 	age := time.Since(at)
-	if !ok || age >= d.opt.Lifetime || reason == ForFailure && age >= refreshAfter {
+	if !ok || age >= d.opt.Lifetime() || reason == ForFailure && age >= refreshAfter {
 		return Answer{}, false
 	}
 	return a, true

@@ -108,7 +108,7 @@ func (s *server) openNow() int {
 func underClock(t *testing.T, s *server, lifetime time.Duration, test func(t *testing.T, d *Directory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d := New(Options{Lifetime: lifetime, Connect: s.connect})
+		d := New(Options{Lifetime: func() time.Duration { return lifetime }, Connect: s.connect})
 		test(t, d)
 		d.Close()
 		if s.open != 0 || s.max > connectionsMax || s.most > connectionsMax {
@@ -376,7 +376,7 @@ func TestServerInTroubleIsLeftAlone(t *testing.T) {
 		return s.connect(ctx, src)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		d := New(Options{Lifetime: time.Hour, Connect: connect})
+		d := New(Options{Lifetime: func() time.Duration { return time.Hour }, Connect: connect})
 		defer d.Close()
 		for i := range 100 {
 			if _, err := d.Lookup(context.Background(), shop, fmt.Sprint(i), ForLogin); !errors.Is(err, refused) {

@@ -71,6 +71,12 @@ type Asked struct {
 	Leaks     map[string]uint64
 }
 
+// Renew forgets what is known of statements and of the database's functions: the same texts mean others from now on.
+func (h *Shared) Renew() {
+	clear(h.records.known)
+	h.customs.known = false
+}
+
 // Earn adds the time of a transaction to the budget for asking.
 func (h *Shared) Earn(d time.Duration) {
 	h.records.spent = max(h.records.spent-int64(d)/budgetShare, budgetStart-budgetMax)

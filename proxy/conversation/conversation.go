@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"weir/proxy/exchange"
+	"weir/proxy/notify"
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
@@ -58,6 +59,11 @@ type Shared struct {
 	Asked      Asked
 	Errors     Codes // of servers
 
+	Marker           string                     // the channel of the marks of package notify; empty: the pool has no listener connection
+	ListenerEncoding string                     // client_encoding of the listener connection; empty: not known
+	Pid              func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
+	Notifications    uint64                     // that backends have sent to clients that have them
+
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
 	privates uint64 // scopes that were given to one client alone
@@ -70,9 +76,10 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Login *session.Set      // the settings that it asked for at login
-	Set   *session.Set      // those that it has now; each of the two is a reference
-	Told  []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set       // the settings that it asked for at login
+	Set   *session.Set       // those that it has now; each of the two is a reference
+	Told  []session.Setting  // what it believes about the parameters that a server reports; shared
+	Sub   *notify.Subscriber // nil: nothing has listened for it but its own backends
 
 	names prepared.Names
 	out   wire.Outlet
@@ -96,10 +103,11 @@ const (
 	HoldReset         // the session's state is being discarded: names and settings mean something else after it
 	HoldPipeline      // too many answers are due
 	HoldProbe         // the server has been asked whether anything is due
+	HoldListen        // it needs a backend that listens for it
 )
 
 func (h Hold) String() string {
-	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
+	return [...]string{"none", "name", "reset", "pipeline", "probe", "listen"}[h]
 }
 
 // ownSync is what weir has put a Sync of its own into the client's stream for.
@@ -162,6 +170,7 @@ type Server struct {
 	changed  bool              // params has values that others do not know of
 	reported bool              // one of them has changed while a client had the backend
 	scope    scope
+	listen   listening
 
 	errand       *Errand
 	awaited      int            // ReadyForQuerys of the errand that have not come yet
@@ -170,6 +179,7 @@ type Server struct {
 	probing      bool           // a probe is under way
 	reshaped     bool           // a command of the transaction has changed what texts may mean
 	lost         bool           // a statement has been missed that the book says it holds
+	notifies     bool           // a statement has been sent that may notify
 	vacates      bool           // a statement has been sent that other sessions may be in the way of
 	redefines    bool           // a command of the transaction has changed what logins get
 	fatal        bool           // the server has announced that it ends the connection
@@ -203,6 +213,7 @@ func (s *Server) Lease(c *Client) {
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state = retryNever
 	s.suspicion.by = ""
+	s.listen = listening{}
 	s.book.Lease(&c.names)
 }
 
@@ -273,6 +284,9 @@ func (s *Server) Pins() session.Pins {
 	pins := s.pins
 	if c := s.client; c != nil && c.names.Owns() {
 		pins |= session.PreparedStatement
+	}
+	if s.client != nil && s.client.Sub.Native() {
+		pins |= session.Listen
 	}
 	return pins
 }

@@ -28,13 +28,14 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
-	OutcomeApplied                 // it is in its client's settings
-	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
-	OutcomeAnswered                // nothing is in doubt any more: ask Fate
-	OutcomeAsked                   // it is known what state its session is in: ask Fate
-	OutcomeBroken                  // nobody can say what state the backend is in
-	OutcomeTold                    // a question of the pool's has been answered
+	OutcomeClean     Outcome = iota // the backend has been cleaned, so far: ask Cleaning
+	OutcomeApplied                  // it is in its client's settings
+	OutcomeRefused                  // the server has refused the client's settings; Refused says why. The backend is as it was
+	OutcomeAnswered                 // nothing is in doubt any more: ask Fate
+	OutcomeAsked                    // it is known what state its session is in: ask Fate
+	OutcomeListening                // an errand about listening is over: ask Fate
+	OutcomeBroken                   // nobody can say what state the backend is in
+	OutcomeTold                     // a question of the pool's has been answered
 )
 
 // The errands.

@@ -7,7 +7,8 @@ import (
 
 // followable are the effects of a text whose settings can be followed by reading it: all that it does to the session is to set and reset
 // settings, and to begin and end transactions.
-const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Unlisten | benign | legible
+const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Listen |
+	sqlscan.Unlisten | sqlscan.Notify | benign | legible
 
 // settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order. It returns nil where they
 // cannot all be followed.

@@ -143,6 +143,10 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedBytes
 	}
 	c.toSync = false
+	if c.Sub != nil && s.mustTakeOn(c, f, m) {
+		c.hold = HoldListen
+		return NeedAnswer
+	}
 	if c.hold = s.holds(m); c.hold != HoldNone {
 		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)
@@ -287,6 +291,7 @@ func (s *Server) enter(e entry) {
 		e.at = s.account.Asked()
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
+		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
 		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}
 }

@@ -53,6 +53,7 @@ var looks = [256]uint8{
 	wire.ServerErrorResponse:      looksAtBody,
 	wire.ServerParameterStatus:    looksAtBody,
 	wire.ServerReadyForQuery:      looksAtBody,
+	wire.ServerNotification:       looksAtBody,
 }
 
 // FromServer judges p, the next bytes of the server's stream, which the client is to get by way of f. It stops after each message that
@@ -105,6 +106,10 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 
 // take judges one message that stands at pos in the read.
 func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
+	if fr.Type == wire.ServerNotification {
+		s.notification(f, message, fr.Total(), pos)
+		return
+	}
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !s.errand.passes(fr.Type)

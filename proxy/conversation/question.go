@@ -86,7 +86,8 @@ func (s *Server) questioned() bool {
 		return false
 	}
 	audits := s.audits()
-	return audits || s.doubtful() != 0
+	doubtful := s.doubtful()
+	return audits || doubtful != 0 && !(doubtful == session.Listen && s.mayHandOver()) // which asks for the channels themselves
 }
 
 // unquestioned is for a backend that is as after its login.

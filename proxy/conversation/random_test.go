@@ -33,6 +33,7 @@ type world struct {
 func newWorld(rnd *rand.Rand) *world {
 	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4), Audit: AuditLearn + Audit(rnd.IntN(2))}
 	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{}}
+	w.shared.Marker = "" // there is no listener connection: LISTEN pins
 	w.deliver = func(to string, p []byte) {
 		if v := w.models[to]; v != nil {
 			v.in = append(v.in, p...)

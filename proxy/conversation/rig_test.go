@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/proxy/notify"
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -16,6 +17,7 @@ type rig struct {
 	settings session.Table
 	clients  []*rigClient
 	servers  []*rigServer
+	hub      *notify.Hub
 	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	deny     bool // a client that needs a backend is refused
 	later    []func()
@@ -30,7 +32,8 @@ type rig struct {
 
 func newRig(rules Rules) *rig {
 	r := &rig{}
-	r.shared = Shared{Rules: rules, Settings: &r.settings}
+	r.shared = Shared{Rules: rules, Settings: &r.settings, Marker: "weir_mark"}
+	r.hub = notify.New(r.shared.Marker)
 	return r
 }
 
@@ -190,6 +193,9 @@ func (c *rigClient) consume(p []byte) {
 			return
 		case NeedAnswer, NeedBytes:
 		}
+		if c.talk.Hold() == HoldListen {
+			c.rig.later = append(c.rig.later, c.server.reconsider)
+		}
 		c.keep(p)
 		return
 	}
@@ -302,6 +308,7 @@ func (c *rigClient) leave() {
 			s.cleanBy(cleaning)
 		}
 	}
+	c.rig.hub.Remove(c.talk.Sub)
 	c.talk.Leave(&c.rig.settings)
 	c.rig.say(c.name, "is gone")
 }

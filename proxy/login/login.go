@@ -99,6 +99,8 @@ type Options struct {
 	Refusing func(nc net.Conn, f *Failure)
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
+	// Closed says that no client is admitted: weir stops. Cancel requests are served all the same.
+	Closed bool
 	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,
 	// Failure.Admitted is set. nil admits all.
 	Admit func(user, database string) *pgerror.Error
@@ -206,6 +208,9 @@ func (a *attempt) run() (Result, *Failure) {
 	}
 	if f := a.identify(first); f != nil {
 		return Result{}, f
+	}
+	if a.opt.Closed {
+		return Result{}, a.fail(ShutDown, pgerror.ShuttingDown, "")
 	}
 	a.settleProtection()
 	if f := a.checkEncryption(); f != nil {

@@ -111,6 +111,7 @@ var catalogue = []chapter{
 			"A statement would have the state of the session keep one more backend than `max_pinned`. Where its text does not show that, the client is disconnected after it, with the severity FATAL.",
 			"End such state sooner; raise the setting. See docs/session-state.md.",
 		},
+		{"NotificationsNotTaken", NotificationsNotTaken(1 << 20), "A client that listens did not read, and more notifications than `max_notification_bytes` came for it.", "See the hint. What it may have missed is found in the database, as after any LISTEN."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
 	}},
@@ -138,7 +139,10 @@ var catalogue = []chapter{
 		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
+		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
+		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
+		{"DatabaseChanged", DatabaseChanged("shop"), "A reload of the configuration has changed as whom weir logs in for the database. Clients are told when they are in no transaction.", "Connect again."},
 		{"Canceled", Canceled, "The statement was cancelled while it waited for a backend.", "Nothing: the client asked for it."},
 	}},
 	{"Time limits", []entry{

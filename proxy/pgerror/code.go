@@ -4,6 +4,8 @@ package pgerror
 const (
 	// CodeSuccess is that of notices that only inform.
 	CodeSuccess = "00000"
+	// CodeWarning is that of a notice that warns.
+	CodeWarning = "01000"
 	// CodeCannotConnect: weir, as a client of the server, could not establish a connection. Drivers may retry it.
 	CodeCannotConnect = "08001"
 	// CodeConnectionFailure: an established connection to the server broke. Whether a COMMIT under way was carried out is

@@ -35,6 +35,25 @@ var AdminShutdown = &Error{
 	Message: "terminating connection due to administrator command",
 }
 
+// DatabaseRemoved ends a client whose database is not in the configuration any more.
+func DatabaseRemoved(database string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeAdminShutdown,
+		Message: "database removed",
+		Detail:  "The pooler's configuration does not have the database \"" + database + "\" any more.",
+	}
+}
+
+// DatabaseChanged ends a client that would have another pool now, and cannot change to it.
+func DatabaseChanged(database string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeAdminShutdown,
+		Message: "database configuration changed",
+		Detail:  "The pooler logs in to the server otherwise now for clients of the database \"" + database + "\".",
+		Hint:    "Connect again.",
+	}
+}
+
 // Canceled answers the statement of a client that was cancelled while it waited for a backend.
 var Canceled = &Error{
 	Severity: SeverityError, Code: CodeQueryCanceled,

@@ -62,6 +62,7 @@ type Backend struct {
 	cancels  int  // cancel requests aimed at it that are still under way
 	talk     conversation.Server
 	sock     socket.Conn
+	notifier notifier
 	client   *Client
 	carry    []byte
 

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"weir/pool"
-	"weir/proxy/cancelkey"
 	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
@@ -59,7 +59,7 @@ const (
 type Client struct {
 	// Fixed after login.
 	lane    *Lane
-	limits  *Limits
+	limits  *LiveLimits
 	onGone  func()
 	peer    string
 	secret  uint32
@@ -117,6 +117,9 @@ type Limits struct {
 	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 
+// LiveLimits are limits that may be changed while clients have them. Any goroutine.
+type LiveLimits = atomic.Pointer[Limits]
+
 // Admission is a client that has just logged in.
 type Admission struct {
 	FD       int             // non-blocking; the engine owns it from now on
@@ -127,11 +130,11 @@ type Admission struct {
 	Ahead    []byte          // what it has sent already; likewise. Without TLS only
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
-	Limits   *Limits // shared among clients
-	Peer     string  // address, for logs
-	Secret   uint32  // of its cancel key
-	LongKey  bool    // it speaks protocol 3.2, and gets a long secret
-	OnGone   func()  // called once, on the loop, when the client is gone; must not block
+	Limits   *LiveLimits // shared among clients
+	Peer     string      // address, for logs
+	Secret   uint32      // of its cancel key
+	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
+	OnGone   func()      // called once, on the loop, when the client is gone; must not block
 }
 
 // Admit takes over a logged-in client: it is greeted as soon as the parameters that a backend reports under its settings are
@@ -177,6 +180,11 @@ func (l *Lane) admit(a Admission) {
 		c.failWith(pgerror.ShuttingDown)
 		return
 	}
+	if l.farewell != nil {
+		c.write(a.Owed)
+		c.failWith(l.farewell)
+		return
+	}
 	l.arrive(c, a.Owed)
 }
 
@@ -213,7 +221,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 // appendKey appends the client's cancel key.
 func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
-	pid, _ := cancelkey.Pack(e.index, c.slot)
+	pid := c.pid()
 	if c.longKey {
 		long := e.env.Secrets.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])

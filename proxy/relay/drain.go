@@ -45,11 +45,7 @@ func (d *drain) sweep(e *Engine) {
 		d.phase = sendingAway
 	}
 	if d.phase == sendingAway {
-		for _, c := range e.clients.items {
-			if c != nil && c.dispensable() {
-				c.failWith(pgerror.AdminShutdown)
-			}
-		}
+		e.eachLane(func(l *Lane) { l.dismiss(pgerror.AdminShutdown) })
 	}
 	d.oneLess(e)
 }
@@ -84,6 +80,7 @@ func (e *Engine) abandon() {
 	}
 	for _, l := range e.lanes {
 		l.stop()
+		l.listener.close()
 		for _, b := range l.backends {
 			if b != nil && b.state != backendDialling {
 				b.goodbye()

@@ -62,7 +62,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 	c.because(c.endBecause(err))
 	c.lane.totals.WeirErrors++
 	c.lane.own.Count(err.Code)
-	if c.limits.PgBouncer {
+	if c.limits.Load().PgBouncer {
 		err = err.InPgBouncersWords()
 		c.logClosing(err.Message)
 	}
@@ -181,6 +181,7 @@ func (c *Client) leave() {
 			b.stopWork()
 		}
 	}
+	l.listener.forget(c)
 	if c.ending == endNow {
 		c.close()
 		return
@@ -226,6 +227,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
+	l.listener.forget(c)
 	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -24,14 +25,17 @@ const (
 
 // Env is what all engines share. It is fixed before the first engine runs.
 type Env struct {
-	Log      *slog.Logger
-	Settings *session.Table
-	Secrets  *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Log       *slog.Logger
+	Settings  *session.Table
+	Secrets   *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Notifiers Notifiers
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
 	// PgBouncer has backends' logins logged in PgBouncer's words, too.
 	PgBouncer bool
+	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
+	SweepEvery time.Duration
 
 	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
@@ -49,8 +53,9 @@ type Engine struct {
 	lanes    []*Lane
 	clients  slots[Client] // by cancel slot
 	sweeper  eventloop.Timer
-	closing  []*Client // their last bytes are under way, or the peer's are awaited
-	vacating int64     // since when backends of pools without clients are in the way of something; 0: never
+	tender   eventloop.Timer // see TendSilence
+	closing  []*Client       // their last bytes are under way, or the peer's are awaited
+	vacating int64           // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
 
 	lines lines // that clients have caused
@@ -69,9 +74,11 @@ func NewLoop() (*eventloop.Loop, error) { return eventloop.New(inspectLen) }
 
 // Run serves until Stop.
 func (e *Engine) Run() {
-	e.loop.Post(func() { e.loop.Set(&e.sweeper, sweepEvery) })
+	e.loop.Post(func() { e.loop.Set(&e.sweeper, e.env.sweepEvery()) })
 	e.loop.Run()
 }
+
+func (v *Env) sweepEvery() time.Duration { return cmp.Or(v.SweepEvery, sweepEvery) }
 
 // Done is closed when Run has returned.
 func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }

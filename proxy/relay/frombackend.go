@@ -140,6 +140,9 @@ func (b *Backend) toClient(p []byte) {
 	if c := b.client; c != nil {
 		c.write(p)
 		c.sayQueued()
+		if b.lane.listener.hub.Pending() {
+			b.lane.listener.deliver()
+		}
 	}
 }
 

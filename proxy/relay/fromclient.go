@@ -192,6 +192,9 @@ func (c *Client) consume(p []byte) {
 		case conversation.NeedAnswer, conversation.NeedBytes:
 		}
 		c.keep(p)
+		if c.talk.Hold() == conversation.HoldListen {
+			e.loop.Later(c.backend, c.backend.reconsider)
+		}
 		return
 	}
 }
@@ -203,6 +206,9 @@ func (c *Client) forward(p []byte) bool {
 		return !b.doomed
 	}
 	b.begin()
+	if b.talk.Notifies() {
+		b.notifier.mark()
+	}
 	return b.send(p)
 }
 
@@ -265,7 +271,7 @@ func (c *Client) readAgain(p []byte) {
 func (c *Client) waitFailed(err *pgerror.Error) {
 	switch {
 	case c.ending.decided() || c.state != clientWaiting:
-	case !c.greeted || c.limits.PgBouncer:
+	case !c.greeted || c.limits.Load().PgBouncer:
 		c.failWith(err.WithSeverity(pgerror.SeverityFatal))
 	default:
 		c.refuse(err)

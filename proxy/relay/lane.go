@@ -72,9 +72,9 @@ func (d *DialError) end() status.DialEnd {
 type LaneConfig struct {
 	LaneSettings
 
-	Database, User string
-	Number         uint64 // pools are numbered as they are opened
-	Seed           uint64 // for the pool's jitter
+	Database string
+	Number   uint64 // pools are numbered as they are opened
+	Seed     uint64 // for the pool's jitter
 
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
@@ -86,6 +86,7 @@ type LaneConfig struct {
 
 // LaneSettings is what Reconfigure may change.
 type LaneSettings struct {
+	User          string // as whom its backends log in
 	Mode          Mode
 	Pool          pool.Config
 	SizeSection   string // of the configuration, where pool_size is set; for hints
@@ -104,6 +105,10 @@ type LaneSettings struct {
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
+	// ListenLostChannel is where clients that listen are notified that they may have missed notifications; empty: nowhere.
+	ListenLostChannel string
+	// MaxNotificationBytes bounds what may wait of notifications for a client that does not read; 0: no limit.
+	MaxNotificationBytes int
 }
 
 // rules are the settings as conversations know them.
@@ -124,7 +129,9 @@ type Lane struct {
 	config LaneConfig
 	pool   *pool.Pool
 
-	talk conversation.Shared
+	talk     conversation.Shared
+	listener listener
+	addr     string // of the server, as the last dial found it
 
 	clients  slots[Client] // by pool.ClientID
 	backends []*Backend    // by pool.BackendID, which the pool gives; nil where free
@@ -144,7 +151,10 @@ type Lane struct {
 
 	defaults defaults
 
-	pinned int  // backends that state of a session keeps
+	pinned   int            // backends that state of a session keeps
+	closed   bool           // no client is admitted any more, save those that were announced before
+	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
+
 	yields bool // the next backend that is released is closed
 	empty  int  // sweeps that have found neither clients nor backends, in a row
 
@@ -171,6 +181,8 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
 	l.timer.Func = l.tick
+	l.talk.Pid = l.clientPID
+	l.listener.begin(l)
 	return l
 }
 
@@ -185,12 +197,14 @@ func (l *Lane) Open() {
 // Loop is the loop on which the lane lives. Any goroutine.
 func (l *Lane) Loop() *eventloop.Loop { return l.engine.loop }
 
-// Name is how messages call the pool: database/user. Any goroutine.
+// Name is how messages call the pool: database/user.
 func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
 
 // Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.
 func (l *Lane) Nudge() {
 	l.engine.loop.Post(func() {
+		l.listener.hub.Nudge(l.listener.now())
+		l.listener.act()
 		l.pool.Nudge(l.now())
 		l.decided()
 		l.config.Places.Decline(l)

@@ -81,6 +81,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
+	b.notifier.lease(c.pid(), b.leased)
 	b.client, c.backend = c, b
 	l.join(c, b)
 }
@@ -173,6 +174,8 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	l.addr = d.Addr
+	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if l.engine.env.PgBouncer {
 		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
 	}

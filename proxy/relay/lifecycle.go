@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"errors"
 	"slices"
 	"time"
+
+	"weir/proxy/pgerror"
 )
 
 // The life of a lane: NewLane and Open begin it; Reconfigure changes its settings; Close lets its clients go on and admits no more.
@@ -22,15 +25,35 @@ const (
 // Reconfigure gives the lane other settings. Backends and clients stay; what is under way goes on as it began. A lane cannot begin or
 // cease to share prepared statements, nor go from or to session mode: see Reconfigurable. Any goroutine.
 func (l *Lane) Reconfigure(s LaneSettings) {
+	l.engine.loop.Post(func() { l.configure(s) })
+}
+
+func (l *Lane) configure(s LaneSettings) {
+	if l.closed {
+		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
+	}
+	renew := s.Login != l.config.Login
+	l.config.LaneSettings = s
+	l.talk.Reconfigure(s.rules())
+	l.boundPins()
+	l.listener.hub.LostChannel = s.ListenLostChannel
+	l.pool.Configure(l.now(), s.Pool)
+	l.decided()
+	if renew {
+		l.renew()
+	}
+}
+
+var errMoved = errors.New("the database is another one now")
+
+// Renew has clients served by backends that are dialled from now on: those there are lead to another server than Dial does. Each goes as
+// soon as it is free. Any goroutine.
+func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
-		renew := s.Login != l.config.Login
-		l.config.LaneSettings = s
-		l.talk.Reconfigure(s.rules())
-		l.boundPins()
-		l.pool.Configure(l.now(), s.Pool)
-		l.decided()
-		if renew {
-			l.renew()
+		l.talk.Renew()
+		l.renew()
+		if c := l.listener.conn; c != nil { // it listens to the server that the clients have left
+			l.listener.lost(c, errMoved)
 		}
 	})
 }
@@ -43,12 +66,30 @@ func (s LaneSettings) Reconfigurable(to LaneSettings) bool {
 // Close has the lane end with its last client. No client may be admitted that has not been announced to the lane's owner before.
 // Any goroutine.
 func (l *Lane) Close() {
+	l.engine.loop.Post(l.close)
+}
+
+func (l *Lane) close() {
+	l.closed = true
+	l.configure(l.config.LaneSettings)
+}
+
+// Dismiss is Close that does not wait for the clients: each gets err as soon as it is in no transaction. Any goroutine.
+func (l *Lane) Dismiss(err *pgerror.Error) {
 	l.engine.loop.Post(func() {
-		s := &l.config.LaneSettings
-		s.Pool.MinSize, s.Pool.PoolIdleTimeout = 0, 1
-		l.pool.Configure(l.now(), s.Pool)
-		l.decided()
+		l.close()
+		l.dismiss(err)
 	})
+}
+
+// dismiss sends away the clients that are in no transaction. The others go when theirs has ended: see Backend.follow.
+func (l *Lane) dismiss(err *pgerror.Error) {
+	l.farewell = err
+	for _, c := range l.clients.items {
+		if c != nil && c.dispensable() {
+			c.failWith(err)
+		}
+	}
 }
 
 // Vacate closes the idle backends of pools that have no client, now and for as long as PostgreSQL waits for them to go. Any goroutine.
@@ -78,6 +119,9 @@ func (e *Engine) eachLane(f func(*Lane)) {
 
 func (l *Lane) vacate() {
 	l.populated()
+	if l.clients.empty() {
+		l.listener.shut()
+	}
 	l.pool.Vacate(l.now())
 	l.decided()
 }
@@ -99,7 +143,7 @@ func (e *Engine) sweepLanes() {
 // over ends the lane if its time is over, and reports that.
 func (l *Lane) over() bool {
 	l.populated()
-	if !l.clients.empty() || !l.pool.Deserted() {
+	if !l.clients.empty() || !l.pool.Deserted() || !l.listener.shut() {
 		l.empty = 0
 		return false
 	}
@@ -107,6 +151,7 @@ func (l *Lane) over() bool {
 		return false
 	}
 	l.engine.loop.Unset(&l.timer)
+	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()
 	l.forgetKnown()
 	return true

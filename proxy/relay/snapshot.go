@@ -29,6 +29,8 @@ func (l *Lane) snapshot() status.Pool {
 	s.Prepared = status.Prepared{
 		Texts: l.talk.Statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
 	}
+	s.Listen = l.listener.snapshot()
+	s.Listen.Delivered += l.talk.Notifications
 	q := l.talk.Asked
 	s.Questions = status.Questions{Asked: q.Questions, Refused: q.Refused, Unasked: q.Unasked, Learnt: q.Left, Leaks: maps.Clone(q.Leaks)}
 	for _, b := range l.backends {

@@ -20,7 +20,7 @@ func (e *Engine) sweep() {
 	e.sweepLanes()
 	e.sweepClosing()
 	e.drain.sweep(e)
-	e.loop.Set(&e.sweeper, sweepEvery)
+	e.loop.Set(&e.sweeper, e.env.sweepEvery())
 }
 
 // over reports whether something that began at t has lasted longer than limit. Zeroes mean that nothing has begun, and that
@@ -57,7 +57,7 @@ func (l *Lane) sweepBackends() {
 
 // sweepLease enforces the limits on queries and transactions.
 func (l *Lane) sweepLease(b *Backend, c *Client) {
-	e, limits := l.engine, c.limits
+	e, limits := l.engine, c.limits.Load()
 	switch {
 	case c.ending >= endBoundary:
 	case b.sweepPin(c):
@@ -86,17 +86,20 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 }
 
 func (l *Lane) sweepClients() {
+	if l.farewell != nil {
+		l.dismiss(l.farewell)
+	}
 	for _, c := range l.clients.items {
 		switch {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
-		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.WaitNotice):
+		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
 			c.noticed = true
 			c.say(waitNotice)
-		case c.state == clientIdle && l.engine.over(c.active, c.limits.Idle):
-			c.timedOut(status.IdleClientTimeout, c.limits.Idle, l.engine.since(c.active))
-			c.failWith(pgerror.ClientIdleTimeout(c.limits.Idle))
+		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
+			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
+			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 		}
 	}
 }

@@ -70,11 +70,9 @@ func (l *Listener) Close() error {
 }
 
 // ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and keepAlive for what
-// is accepted.
-func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepAlive) (*Listener, error) {
-	var config net.ListenConfig
-	config.SetMultipathTCP(false) // Go's default; Linux has no TCP_USER_TIMEOUT for it
-	l, err := config.Listen(ctx, family(address), address)
+// is accepted. See Listen for shared.
+func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepAlive, shared bool) (*Listener, error) {
+	l, err := Listen(ctx, address, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +96,28 @@ func family(address string) string {
 		return "tcp4"
 	}
 	return "tcp6"
+}
+
+// Inherit takes over a socket that another process has made, which listens already and stays open there. f is closed.
+func Inherit(f *os.File, keepAlive KeepAlive) (*Listener, error) {
+	defer func() { _ = f.Close() }()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return takeListener(l, func(fd int) error {
+		if _, ok := l.Addr().(*net.TCPAddr); ok {
+			err := keepAlive.set(fd)
+			if errors.Is(err, unix.ENOPROTOOPT) { // multipath TCP, as Go's listeners are, has not all of it
+				return nil
+			}
+			return err
+		}
+		return nil
+	})
 }
 
 // ListenUnix listens in dir under the name that libpq derives from port. A socket file that no process serves any more is

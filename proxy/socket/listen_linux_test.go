@@ -29,7 +29,7 @@ func accepted(t *testing.T, l *Listener) (int, net.Addr) {
 
 func TestAcceptDoesNotWait(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := ListenTCP(context.Background(), address, 0, KeepAlive{})
+		l, err := ListenTCP(context.Background(), address, 0, KeepAlive{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestAcceptDoesNotWait(t *testing.T) {
 // TestListenTCPSetsTheBacklog reads it where ss does: of a listening socket, tcp_info's tcpi_sacked is the backlog's limit.
 func TestListenTCPSetsTheBacklog(t *testing.T) {
 	for _, want := range []int{1, 77, 0} {
-		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, KeepAlive{})
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, KeepAlive{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestListenTCPSetsTheBacklog(t *testing.T) {
 
 func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 	keepAlive := KeepAlive{Enable: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3, UserTimeout: 50 * time.Second}
-	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, keepAlive)
+	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, keepAlive, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestUserTimeoutIsAtMostWhatTheProbesTake(t *testing.T) {
 		{with(KeepAlive{}, 5*time.Minute), 5 * time.Minute},
 		{with(KeepAlive{Enable: true}, 5*time.Minute), 5 * time.Minute}, // the system's take two hours
 	} {
-		l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, c.keepAlive)
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, c.keepAlive, false)
 		if err != nil {
 			t.Fatal(err)
 		}

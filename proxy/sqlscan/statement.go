@@ -195,6 +195,8 @@ func (s *Scanner) first(kw keyword) {
 		s.effects |= Listen
 	case kwUnlisten:
 		s.effects |= Unlisten
+	case kwNotify:
+		s.effects |= Notify
 	case kwDeallocate:
 		s.effects |= Deallocate
 	case kwDiscard:
@@ -265,6 +267,8 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= AdvisoryUnlock
 	case kwPgTemp:
 		s.effects |= Temp
+	case kwNotifies:
+		s.effects |= Notify
 	case kwOpaque:
 		s.effects |= Opaque
 	default: // no name that matters

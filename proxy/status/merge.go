@@ -25,6 +25,7 @@ func (p *Pool) Add(o *Pool) {
 		p.ServerError = o.ServerError
 	}
 	p.Prepared.add(&o.Prepared)
+	p.Listen.add(&o.Listen)
 	p.Questions.add(&o.Questions)
 	p.Totals.add(&o.Totals)
 	p.Wait.add(&o.Wait)
@@ -70,6 +71,15 @@ func (p *Prepared) add(o *Prepared) {
 	p.Repeated += o.Repeated
 	p.Closed += o.Closed
 	p.Forgotten += o.Forgotten
+}
+
+func (l *Listen) add(o *Listen) {
+	l.Connected = l.Connected || o.Connected
+	l.Clients += o.Clients
+	l.Channels = append(l.Channels[:len(l.Channels):len(l.Channels)], o.Channels...)
+	l.More += o.More
+	l.Delivered += o.Delivered
+	l.Reconnections += o.Reconnections
 }
 
 func (t *Totals) add(o *Totals) {

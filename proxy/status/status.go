@@ -119,6 +119,7 @@ type Pool struct {
 
 	Prepared  Prepared
 	Questions Questions
+	Listen    Listen
 	Totals    Totals
 	Wait      Histogram   // from asking for a backend until it was leased, or the wait failed
 	Query     Histogram   // from the request's forwarding to its ReadyForQuery
@@ -158,6 +159,26 @@ type Questions struct {
 	Unasked uint64            // transactions with statements that are not known yet after which there was no budget to ask
 	Learnt  uint64            // statements that were found to leave state
 	Leaks   map[string]uint64 // state that was found too late, by kind
+}
+
+// Listen is what there is of LISTEN in a pool. Clients whose own backends listen for them are Pinned, and not counted here.
+type Listen struct {
+	Connected bool      // the connection that listens for clients is there
+	Clients   int       // that listen by way of it
+	Channels  []Channel // that it listens to, at most ListenChannelsMax, sorted by name
+	More      int       // channels that are not in Channels
+
+	Delivered     uint64 // notifications that clients were sent, each counted for each client
+	Reconnections uint64 // how often the connection was lost and made again
+}
+
+// ListenChannelsMax bounds the channels that a snapshot shows.
+const ListenChannelsMax = 1000
+
+// Channel is what clients listen to.
+type Channel struct {
+	Name    string
+	Clients int
 }
 
 // Totals are a pool's counters.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,11 +27,11 @@ type Server struct {
 
 // Options say what a Server shows.
 type Options struct {
-	Address string
-	Source  status.Source
-	Ready   func() error // why weir should get no new clients, or nil; any goroutine
-	Pprof   bool
-	Log     *slog.Logger
+	Listener net.Listener // the Server's from then on
+	Source   status.Source
+	Ready    func() error // why weir should get no new clients, or nil; any goroutine
+	Pprof    bool
+	Log      *slog.Logger
 }
 
 // The server's time limits. A scrape of a thousand pools takes a fraction of a second; profiles set their own.
@@ -40,15 +41,10 @@ const (
 	shutdownTimeout = time.Second
 )
 
-// Serve listens on o.Address and answers until Close.
-func Serve(ctx context.Context, o Options) (*Server, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", o.Address)
-	if err != nil {
-		return nil, fmt.Errorf("http: %w", err)
-	}
+// Serve answers until Close.
+func Serve(o Options) *Server {
 	s := &Server{
-		listener: l,
+		listener: o.Listener,
 		http: &http.Server{
 			Handler: handler(o), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 			ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
@@ -57,15 +53,25 @@ func Serve(ctx context.Context, o Options) (*Server, error) {
 	}
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Error("http has ended", "error", err)
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // Address is where the server listens, with the port that the system chose.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Descriptor calls f with that of the listener.
+func (s *Server) Descriptor(f func(fd int) error) error {
+	raw, err := s.listener.(syscall.Conn).SyscallConn() // every listener of a network has it
+	if err != nil {
+		return err
+	}
+	trouble := raw.Control(func(fd uintptr) { err = f(int(fd)) })
+	return errors.Join(trouble, err)
+}
 
 // Close lets answers under way finish, for a second, and ends the server.
 func (s *Server) Close() {

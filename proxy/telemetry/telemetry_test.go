@@ -1,12 +1,12 @@
 package telemetry
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -162,12 +162,13 @@ func TestReadinessFollowsTheProxy(t *testing.T) {
 
 func scrape(t *testing.T, ready func() error, path string, code int) string {
 	t.Helper()
-	s, err := Serve(context.Background(), Options{
-		Address: "127.0.0.1:0", Source: sample{}, Ready: ready, Log: slog.New(slog.DiscardHandler),
-	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := Serve(Options{
+		Listener: l, Source: sample{}, Ready: ready, Log: slog.New(slog.DiscardHandler),
+	})
 	defer s.Close()
 	r, err := http.Get("http://" + s.Address() + path)
 	if err != nil {

@@ -1,0 +1,219 @@
+package proxy
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/proxy/socket"
+)
+
+// The end of a weir. It is told to stop: it goes on as before for shutdown_grace, and is not ready any more. Then it admits no client, takes
+// cancel requests only, and lets its clients go on for drain_timeout; then it sends each away as soon as it is in no transaction. It stops
+// when the last one is gone. Meanwhile the next weir may take its addresses.
+
+var errDraining = errors.New("draining")
+
+// Event is what a supervisor may want to know.
+type Event uint8
+
+// The events.
+const (
+	Serving   Event = iota // it admits clients; also at the end of each reload, whatever came of it
+	Reloading              // it reads its configuration anew
+	Stopping               // it has been told to stop
+)
+
+func (p *Proxy) tell(e Event) {
+	if p.options.Tell != nil {
+		p.options.Tell(e)
+	}
+}
+
+// Ready reports why weir should get no new clients, or nil.
+func (p *Proxy) Ready() error {
+	if p.leaving.Load() {
+		return errDraining
+	}
+	return nil
+}
+
+// Alive returns when all loops have answered.
+func (p *Proxy) Alive() {
+	for _, loop := range p.loops {
+		loop.Call(func() {})
+	}
+}
+
+// Drain begins the end, as on SIGTERM. It returns at once; Stopped tells the end.
+func (p *Proxy) Drain() {
+	c := p.current.Load().config.Timeouts
+	p.leave(time.Duration(c.ShutdownGrace), drain{timeout: time.Duration(c.DrainTimeout)})
+}
+
+// DrainServers is Drain without patience: clients that are in no transaction are sent away at once.
+func (p *Proxy) DrainServers() { p.leave(0, drain{}) }
+
+// DrainClients is Drain with all patience: no client is sent away. Logins for databases that serves accepts are admitted over the unix
+// socket until the end.
+func (p *Proxy) DrainClients() { p.leave(0, drain{timeout: forever, keepUnix: true}) }
+
+// forever is beyond any process's end, and may be added to a loop's clock.
+const forever = time.Duration(math.MaxInt64 / 2)
+
+// drain says how clients leave.
+type drain struct {
+	timeout  time.Duration
+	keepUnix bool // logins over the unix socket go on
+}
+
+// leave begins a drain after a grace.
+func (p *Proxy) leave(grace time.Duration, d drain) {
+	if p.leaving.Swap(true) {
+		return
+	}
+	p.tell(Stopping)
+	if grace > 0 {
+		p.log.Info("stopping: clients are served as before for a while", "shutdown_grace", grace)
+	}
+	go func() {
+		over := time.NewTimer(grace)
+		defer over.Stop()
+		select {
+		case <-over.C:
+			p.drain(d)
+		case <-p.stopped:
+		}
+	}()
+}
+
+// drain returns when the last client is gone, or weir has stopped.
+func (p *Proxy) drain(d drain) {
+	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
+	p.admitNone()
+	go p.cedePorts(d.keepUnix)
+	var empty sync.WaitGroup
+	for _, e := range p.engines {
+		empty.Add(1)
+		e.Drain(d.timeout, sync.OnceFunc(empty.Done))
+	}
+	gone := make(chan struct{})
+	go func() {
+		p.replications.drain(d.timeout, p.stopped)
+		empty.Wait()
+		close(gone)
+	}()
+	p.awaitDrained(gone, d.timeout)
+	p.Stop()
+}
+
+// waitedForEvery is how often a drain logs which clients it waits for.
+const waitedForEvery = time.Minute
+
+// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long.
+func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
+	over := time.NewTimer(grace + 2*time.Second) // the loops look at their clients about once a second
+	defer over.Stop()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-p.stopped:
+			return
+		case <-over.C:
+			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
+			over.Reset(waitedForEvery)
+		}
+	}
+}
+
+// cedeEvery is how often a weir that takes cancel requests only looks whether the next one listens beside it.
+const cedeEvery = 20 * time.Millisecond
+
+// cedePorts leaves the addresses to the next weir. Until it is there, this one takes cancel requests at them. Where it could not see the
+// next one, and where another process gives it the sockets, they are closed at once: clients would wait for an answer, or get a refusal,
+// that the next one has for them.
+func (p *Proxy) cedePorts(keepUnix bool) {
+	var shared []place
+	for _, o := range p.ports {
+		switch {
+		case !o.tcp() && keepUnix:
+		case !o.tcp() || o.inherited || !ceded(o):
+			o.Close()
+		default:
+			shared = append(shared, o)
+		}
+	}
+	if p.web != nil && ceded(p.web) {
+		shared = append(shared, p.web)
+	}
+	look := time.NewTicker(cedeEvery)
+	defer look.Stop()
+	for len(shared) > 0 {
+		select {
+		case <-p.stopped:
+			return
+		case <-look.C:
+		}
+		shared = slices.DeleteFunc(shared, takenUp)
+	}
+}
+
+// place is where the next weir wants to listen.
+type place interface {
+	// Descriptor calls f with the socket's, unless it is closed.
+	Descriptor(f func(fd int) error) error
+	Close()
+}
+
+// ceded lets another process listen where a socket does, and reports whether it will be seen.
+func ceded(a place) bool {
+	return a.Descriptor(func(fd int) error {
+		_, err := socket.Shared(fd)
+		return errors.Join(err, socket.Share(fd))
+	}) == nil
+}
+
+// takenUp closes an address at which another process listens, and reports that.
+func takenUp(a place) (taken bool) {
+	_ = a.Descriptor(func(fd int) (err error) {
+		taken, err = socket.Shared(fd)
+		return err
+	})
+	if taken {
+		a.Close()
+	}
+	return taken
+}
+
+// Stop ends everything at once: clients are told 57P01, backends are closed. It returns when that is done.
+func (p *Proxy) Stop() {
+	p.stopOnce.Do(func() {
+		p.leaving.Store(true)
+		for _, o := range p.ports {
+			o.Close()
+		}
+		p.stop()
+		p.logins.sendAway()
+		p.tasks.Wait()
+		if p.replications != nil {
+			p.replications.close()
+		}
+		for _, e := range p.engines {
+			e.Stop()
+			<-e.Done()
+		}
+		if p.accounts != nil {
+			p.accounts.close()
+		}
+		p.closeHTTP()
+		p.log.Info("weir has stopped")
+		close(p.stopped)
+	})
+	<-p.stopped
+}
+
+// closed reports whether a client that logs in over a connection is sent away, whatever it wants. A cancel request is no login.
+func (p *Proxy) closed() bool { return p.admitting.Err() != nil }

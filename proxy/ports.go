@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os/user"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/proxy/prelogin"
+	"weir/proxy/socket"
+)
+
+// port is one address at which clients are accepted, on all loops: where a pool lives is known only once its client has logged in.
+type port struct {
+	listener  *socket.Listener
+	inherited bool // it is open in another process, too, which gives it to the next weir
+	accepting []*prelogin.Listener
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// tcp reports whether clients come over the network.
+func (o *port) tcp() bool { return o.listener.Addr().Network() == "tcp" }
+
+// Close accepts no more connections. Any goroutine but the loops'.
+func (o *port) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.closed = true
+	for _, d := range o.accepting {
+		d.Close()
+	}
+	_ = o.listener.Close()
+}
+
+// Descriptor implements place.
+func (o *port) Descriptor(f func(fd int) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return net.ErrClosed
+	}
+	return f(o.listener.FD())
+}
+
+// openPorts begins to accept.
+func (p *Proxy) openPorts() error {
+	for _, o := range p.ports {
+		for _, loop := range p.loops {
+			d, err := prelogin.Open(loop, o.listener, acceptHandler{p})
+			if err != nil {
+				return err
+			}
+			o.accepting = append(o.accepting, d)
+		}
+	}
+	return nil
+}
+
+// listen opens the addresses of the configuration, or takes over what it has been given.
+func (p *Proxy) listen(ctx context.Context) error {
+	c := p.current.Load().config.Listen
+	keepAlive := socket.KeepAlive{
+		Enable: c.TCPKeepalive, Count: c.TCPKeepcnt, Idle: time.Duration(c.TCPKeepidle), Interval: time.Duration(c.TCPKeepintvl),
+		UserTimeout: time.Duration(c.TCPUserTimeout),
+	}
+	if len(p.options.Sockets) > 0 {
+		for _, f := range p.options.Sockets {
+			l, err := socket.Inherit(f, keepAlive)
+			if err != nil {
+				return fmt.Errorf("listen at the socket %s: %w", f.Name(), err)
+			}
+			p.ports = append(p.ports, &port{listener: l, inherited: true})
+		}
+		return nil
+	}
+	for _, address := range c.Addresses {
+		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive, c.ReusePort)
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", address, err)
+		}
+		p.ports = append(p.ports, &port{listener: l})
+	}
+	if c.UnixSocketDir == "" {
+		return nil
+	}
+	group, err := groupID(c.UnixSocketGroup)
+	if err != nil {
+		return fmt.Errorf("unix_socket_group: %w", err)
+	}
+	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), group, c.Backlog)
+	if err != nil {
+		return fmt.Errorf("listen in %s: %w", c.UnixSocketDir, err)
+	}
+	p.ports = append(p.ports, &port{listener: l})
+	return nil
+}
+
+// groupID looks a group up by its name or number; -1 is none.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(id), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// unixPort is the number in the unix socket's name: that of the configuration, or the port of the first TCP listener, as PostgreSQL's clients expect, also
+// where the system chose it.
+func (p *Proxy) unixPort() int {
+	c := p.current.Load().config.Listen
+	if c.UnixSocketPort != 0 {
+		return c.UnixSocketPort
+	}
+	for _, o := range p.ports {
+		if a, ok := o.listener.Addr().(*net.TCPAddr); ok {
+			return a.Port
+		}
+	}
+	return c.SocketPort()
+}
+
+// Addresses are where weir listens, with the ports that the system chose.
+func (p *Proxy) Addresses() []string {
+	addresses := make([]string, len(p.ports))
+	for i, o := range p.ports {
+		addresses[i] = o.listener.Addr().String()
+	}
+	return addresses
+}

@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"errors"
+	"log/slog"
+
+	"weir/config"
+	"weir/proxy/pgerror"
+	"weir/proxy/wire"
+)
+
+var errNothingToRead = errors.New("weir was started without a configuration that it could read anew")
+
+// Reload reads the configuration anew and has weir follow it, whole. If anything is wrong with it, or with a file that it names, nothing is
+// changed, and the error says why. Reloads are carried out one after the other. The log has what has changed, and what needs a restart.
+func (p *Proxy) Reload() error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	p.tell(Reloading)
+	err := p.reload()
+	p.tell(Serving)
+	if err != nil {
+		p.tellNotReloaded(err)
+	}
+	return err
+}
+
+func (p *Proxy) reload() error {
+	switch {
+	case p.options.Load == nil:
+		return errNothingToRead
+	case p.leaving.Load():
+		return errDraining
+	}
+	c, err := p.options.Load()
+	if err != nil {
+		return err
+	}
+	running := p.current.Load().config
+	g, err := newGeneration(c.Keeping(running), p.log)
+	if err != nil {
+		return err
+	}
+	p.follow(g)
+	p.router.openMinimal()
+	p.replications.dismiss(func(key poolKey) *pgerror.Error {
+		if _, ok := g.config.Database(key.database); ok {
+			return nil
+		}
+		return pgerror.DatabaseRemoved(key.database)
+	})
+	p.tellReloaded(c, c.Changes(running))
+	return nil
+}
+
+// changesTold bounds the lines of the log that a reload makes of one kind; the rest is counted.
+const changesTold = 100
+
+func (p *Proxy) tellReloaded(c *config.Config, changes []config.Change) {
+	told := 0
+	for _, change := range changes {
+		if told++; told > changesTold {
+			break
+		}
+		level, message := slog.LevelInfo, "configuration changed"
+		if change.Restart {
+			level, message = slog.LevelWarn, "configuration not changed: it needs a restart"
+		}
+		p.log.Log(p.ctx, level, message, "change", change.String())
+	}
+	for _, w := range c.Warnings() {
+		p.log.Warn("configuration", "warning", w)
+	}
+	p.log.Info("configuration reloaded", "changes", len(changes), "left_out", max(len(changes)-changesTold, 0))
+}
+
+func (p *Proxy) tellNotReloaded(err error) {
+	const message = "configuration not reloaded; weir goes on with the one it has"
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		p.log.Error(message, "error", err)
+		return
+	}
+	for _, problem := range problems[:min(len(problems), changesTold)] {
+		p.log.Error(message, "error", problem.String())
+	}
+}
+
+// dismiss sends away those for which why has a reason.
+func (s *replications) dismiss(why func(key poolKey) *pgerror.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.bySlot {
+		if err := why(r.key); err != nil && r.tunnel != nil {
+			r.tunnel.Dismiss(wire.AppendErrorResponse(nil, err))
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"maps"
+	"slices"
+
+	"weir/config"
+	"weir/proxy/pgerror"
+)
+
+// origin is where a pool's backends come from. Backends of another origin do not serve clients any longer than they must.
+type origin struct {
+	host           string
+	port           int
+	database, user string
+	tls            config.TLS
+}
+
+func (g *generation) origin(key poolKey) origin {
+	d, _ := g.config.Database(key.database)
+	return origin{d.Host, d.Port, d.DBName, key.user, g.config.ServerTLSOf(key.database)}
+}
+
+// route is what leads clients to a pool beside their database's name.
+type route struct {
+	user   string // as whom weir logs in for all clients of the database; empty: as each client's own user
+	shared bool   // all names that have no section lead to one database
+}
+
+func (g *generation) route(key poolKey) route {
+	d, _ := g.config.Database(key.database)
+	return route{d.User, key.database == config.AnyDatabase && d.DBName != ""}
+}
+
+// successor is the key that a pool has under a generation, and why its clients cannot stay in it, if so.
+func (g *generation) successor(p *livePool) (poolKey, *pgerror.Error) {
+	key := p.key
+	if _, ok := g.config.Database(key.database); !ok {
+		return key, pgerror.DatabaseRemoved(key.database)
+	}
+	now := g.route(key)
+	switch {
+	case g.databaseName(key.database) != key.database, now.shared != p.route.shared:
+		return key, pgerror.DatabaseChanged(key.database)
+	case now.user == p.route.user, now.user == key.user:
+		return key, nil
+	case now.user == "" || p.route.user == "":
+		return key, pgerror.DatabaseChanged(key.database)
+	}
+	key.user = now.user
+	return key, nil
+}
+
+// renew has all pools follow a new generation. A pool that cannot be what the generation says is closed, and those who come later get a
+// new one. Its clients go on in it as they began, if they can: not where they would be at the wrong database, or there as the wrong user.
+func (r *router) renew(g *generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range slices.Concat(slices.Collect(maps.Values(r.pools)), slices.Collect(maps.Keys(r.closed))) {
+		r.follow(g, p)
+	}
+}
+
+// follow has a pool follow a new generation. Under the lock.
+func (r *router) follow(g *generation, p *livePool) {
+	key, trouble := g.successor(p)
+	if other := r.pools[key]; trouble == nil && key != p.key && other != nil {
+		trouble = pgerror.DatabaseChanged(key.database)
+	}
+	if trouble != nil {
+		r.close(p)
+		p.lane.Dismiss(trouble)
+		return
+	}
+	if r.pools[p.key] == p {
+		delete(r.pools, p.key)
+		r.pools[key] = p
+	}
+	p.key, p.route = key, g.route(key)
+	settings := g.laneSettings(key)
+	if !p.settings.Reconfigurable(settings) {
+		r.close(p)
+		p.lane.Close()
+		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
+	}
+	r.places.renew(p.lane, g.claim(key))
+	p.settings = settings
+	p.lane.Reconfigure(settings)
+	for user, u := range p.users {
+		u.limits.Store(g.clientLimits(key.database, user))
+	}
+	if now := g.origin(key); now != p.origin {
+		p.origin = now
+		p.lane.Renew()
+	}
+	p.lane.Pardon() // of what was refused with what was known before
+}
+
+// close has a pool admit no client any more. Under the lock.
+func (r *router) close(p *livePool) {
+	if r.pools[p.key] == p {
+		delete(r.pools, p.key)
+	}
+	r.closed[p] = struct{}{}
+}

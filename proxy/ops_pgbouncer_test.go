@@ -255,3 +255,25 @@ func TestRoundRobinUsesAllBackendsAlike(t *testing.T) {
 		t.Errorf("%s served twice in a row", a)
 	}
 }
+
+// What a line of [databases] gives its server connections is there before a client is, and what a client asks for wins over it.
+func TestFileOfPgBouncersGivesItsBackendsSettings(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, fmt.Sprintf(`
+[databases]
+shop = host=127.0.0.1 port=%d dbname=%s user=%s timezone=Asia/Tokyo application_name='the shop' connect_query='SELECT set_config(''app.greeted'', ''yes'', false)'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 0
+unix_socket_dir =
+auth_type = any
+server_tls_sslmode = disable
+`, d.Server.Port(), d.Name, d.Server.Superuser()), "")
+	const seen = "SELECT concat_ws(' ', current_setting('timezone'), current_setting('application_name'), current_setting('app.greeted'))"
+	if got := dial(t, w.Addr, "anyone", "shop").Query(seen); got != "Asia/Tokyo the shop yes" {
+		t.Errorf("got %q", got)
+	}
+	if got := dial(t, w.Addr, "anyone", "shop", "TimeZone", "UTC").Query(seen); got != "UTC the shop yes" {
+		t.Errorf("a client that asks for UTC got %q", got)
+	}
+}

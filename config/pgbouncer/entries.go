@@ -71,14 +71,29 @@ func (t *translation) databasePair(l *Line, d *config.Database, p pair) {
 			d.ServerLifetime = wholeSeconds(n)
 		}
 	case "connect_query":
-		t.note(l, "connect_query of %q: no query is run on a new backend", l.Key)
+		d.ConnectQuery = &p.value
 	case "client_encoding", "datestyle", "timezone", "application_name":
-		t.note(l, "%s of %q: what the server's defaults are holds for clients that say nothing; ALTER DATABASE ... SET is the same", p.key, l.Key)
+		t.sessionDefault(l, d, p)
 	default:
 		if !t.poolPair(l, &d.Override, p) {
 			t.fail(l, "unrecognized connection parameter: %s", p.key)
 		}
 	}
+}
+
+// sessionDefaultMax leaves room for all of them in a startup packet.
+const sessionDefaultMax = 2000
+
+// sessionDefault has the database's backends begin with a setting.
+func (t *translation) sessionDefault(l *Line, d *config.Database, p pair) {
+	if len(p.value) > sessionDefaultMax {
+		t.fail(l, "%s is longer than %d bytes", p.key, sessionDefaultMax)
+		return
+	}
+	if d.Settings == nil {
+		d.Settings = config.SessionDefaults{}
+	}
+	d.Settings[p.key] = p.value
 }
 
 // host translates a list of hosts.

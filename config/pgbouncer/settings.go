@@ -138,7 +138,7 @@ var settings = []setting{
 	{name: "server_tls_key_file", apply: func(t *translation, v value) { t.conf.ServerTLS.KeyFile = t.path(v.text) }},
 	{name: "server_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ServerTLS.MinVersion) }},
 	{name: "server_tls_sslmode", standard: "prefer", kind: kindEnum, words: sslWords, apply: func(t *translation, v value) { t.conf.ServerTLS.SSLMode = sslModes[v.number] }},
-	{name: "so_reuseport", standard: "0", kind: kindInt, fixed: true, lacks: "one weir uses all cores ([loops] count)"},
+	{name: "so_reuseport", standard: "0", kind: kindInt, fixed: true, apply: func(t *translation, v value) { t.conf.Listen.ReusePort = v.on() }},
 	{name: "stats_period", standard: "60", kind: kindInt},
 	{name: "stats_users", lacks: lacksConsole},
 	{name: "suspend_timeout", standard: "10", kind: kindSeconds},

@@ -29,6 +29,7 @@ type Config struct {
 	Users     map[string]User
 	Limits    Limits
 	Timeouts  Timeouts
+	Admin     Admin
 	Log       Log
 	Loops     Loops
 	Process   Process
@@ -148,6 +149,13 @@ type Timeouts struct {
 	DrainTimeout           Duration // 0: idle clients are sent away at once
 }
 
+// Admin says who may use the admin console.
+type Admin struct {
+	AdminUsers  []string // may do everything
+	StatsUsers  []string // may look
+	StatsPeriod Duration // over which averages are made; at least a second
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  slog.Level // one of slog's four
@@ -226,6 +234,7 @@ func Default() *Config {
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
+		Admin:   Admin{StatsPeriod: 60 * second},
 		Clients: Clients{QueryWaitNotify: 5 * second},
 		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
 	}

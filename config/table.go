@@ -38,6 +38,8 @@ var sections = []section{
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
 		"query_timeout, transaction_timeout, idle_transaction_timeout, client_idle_timeout and drain_timeout are checked once a second, " +
 		"so each takes effect up to a second late."},
+	{"admin", "The admin console: PgBouncer's, on the databases \"pgbouncer\" and \"weir\". On the unix socket the account that weir runs as, " +
+		"and root, may use it without a password. See docs/console.md."},
 	{"log", "What is logged, and where."},
 	{"loops", "The event loops that carry the traffic."},
 	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
@@ -433,6 +435,21 @@ var otherSettings = []setting{
 		section: "clients", name: "query_wait_notify",
 		field:   func(c *Config) any { return &c.Clients.QueryWaitNotify },
 		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
+	},
+	{
+		section: "admin", name: "admin_users",
+		field:   func(c *Config) any { return &c.Admin.AdminUsers },
+		meaning: "Users that may do everything on the admin console. They log in as to any database.",
+	},
+	{
+		section: "admin", name: "stats_users",
+		field:   func(c *Config) any { return &c.Admin.StatsUsers },
+		meaning: "Users that may use SHOW there, and nothing else: for monitoring.",
+	},
+	{
+		section: "admin", name: "stats_period",
+		field:   func(c *Config) any { return &c.Admin.StatsPeriod },
+		meaning: "Averages on the console are those of the last whole stats_period and what has passed since. At least a second.",
 	},
 	{
 		section: "log", name: "level",

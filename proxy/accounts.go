@@ -91,7 +91,7 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	stored, known := g.config.Account(c.User)
 	database := g.databaseName(c.Database)
 	s := g.config.PoolSettings(database, "")
-	if s.AuthUser == "" {
+	if s.AuthUser == "" || g.config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
 		return login.Account{Known: known, Stored: stored}, nil
 	}
 	reason := authquery.ForLogin
@@ -170,10 +170,15 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 			if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
 				return pgerror.NoUserOfItsOwn(database)
 			}
+			if err := p.router.turnsAway(database); err != nil {
+				return err
+			}
 			return p.clients.admit(user, database)
 		},
-		PgBouncer: c.PgBouncer,
-		KnownOnly: c.PgBouncer && c.Auth.Type != config.AuthAny,
+		PgBouncer:    c.PgBouncer,
+		KnownOnly:    c.PgBouncer && c.Auth.Type != config.AuthAny,
+		Console:      c.IsConsole,
+		AdmitConsole: func(user string, own bool) *pgerror.Error { return p.consoles.admit(c, user, own) },
 	}
 }
 

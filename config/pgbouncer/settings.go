@@ -34,13 +34,12 @@ var (
 
 const (
 	lacksCiphers  = "Go chooses among the ciphers that are safe"
-	lacksConsole  = "see [admin] in docs/configuration.md"
 	lacksResolver = "names are looked up by the system's resolver, at each connection that is made"
 )
 
 // settings are all keys of [pgbouncer], in the order of PgBouncer's SHOW CONFIG.
 var settings = []setting{
-	{name: "admin_users", lacks: lacksConsole},
+	{name: "admin_users", apply: func(t *translation, v value) { t.conf.Admin.AdminUsers = list(v.text) }},
 	{name: "application_name_add_host", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Clients.ApplicationNameAddHost = v.on() }},
 	{name: "auth_dbname", unset: true, apply: func(t *translation, v value) {
 		if v.text == reserved {
@@ -139,8 +138,8 @@ var settings = []setting{
 	{name: "server_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ServerTLS.MinVersion) }},
 	{name: "server_tls_sslmode", standard: "prefer", kind: kindEnum, words: sslWords, apply: func(t *translation, v value) { t.conf.ServerTLS.SSLMode = sslModes[v.number] }},
 	{name: "so_reuseport", standard: "0", kind: kindInt, fixed: true, apply: func(t *translation, v value) { t.conf.Listen.ReusePort = v.on() }},
-	{name: "stats_period", standard: "60", kind: kindInt},
-	{name: "stats_users", lacks: lacksConsole},
+	{name: "stats_period", standard: "60", kind: kindInt, apply: func(t *translation, v value) { t.conf.Admin.StatsPeriod = seconds(float64(max(1, v.number))) }},
+	{name: "stats_users", apply: func(t *translation, v value) { t.conf.Admin.StatsUsers = list(v.text) }},
 	{name: "suspend_timeout", standard: "10", kind: kindSeconds},
 	{name: "syslog", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Log.Syslog = v.on() }},
 	{name: "syslog_facility", standard: "daemon", apply: func(t *translation, v value) { t.conf.Log.SyslogFacility = v.text }},

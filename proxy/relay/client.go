@@ -60,11 +60,14 @@ type Client struct {
 	// Fixed after login.
 	lane    *Lane
 	limits  *LiveLimits
+	login   *Identity
 	onGone  func()
 	peer    string
 	secret  uint32
 	slot    uint32 // in Engine.clients, half of its cancel key
 	id      pool.ClientID
+	number  uint32 // of the process's clients and backends
+	born    uint32 // in seconds of the loop's clock
 	token   eventloop.Token
 	longKey bool
 
@@ -84,7 +87,6 @@ type Client struct {
 	backend  *Backend
 	lastWord *pgerror.Error // what it is told at its end, when it sends no more
 	carry    []byte         // what was read and not yet judged or forwarded
-	born     int64          // when it had logged in
 	active   int64          // when its state or its ending last changed
 }
 
@@ -117,6 +119,9 @@ type Limits struct {
 	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 
+// Identity is how a client has logged in: the names that it gave. nil: as the pool is named.
+type Identity struct{ Database, User string }
+
 // LiveLimits are limits that may be changed while clients have them. Any goroutine.
 type LiveLimits = atomic.Pointer[Limits]
 
@@ -131,6 +136,7 @@ type Admission struct {
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
 	Limits   *LiveLimits // shared among clients
+	Login    *Identity   // likewise
 	Peer     string      // address, for logs
 	Secret   uint32      // of its cancel key
 	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
@@ -154,7 +160,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, limits: a.Limits, born: e.loop.Now(), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: uint32(e.loop.Now() / int64(time.Second)), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)

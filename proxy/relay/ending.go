@@ -61,6 +61,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 	}
 	c.because(c.endBecause(err))
 	c.lane.totals.WeirErrors++
+	c.failed(err.Code, err.Message, true)
 	c.lane.own.Count(err.Code)
 	if c.limits.Load().PgBouncer {
 		err = err.InPgBouncersWords()
@@ -86,7 +87,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 func (c *Client) logClosing(reason string) {
 	e := c.lane.engine
 	if _, ok := e.lines.allow("closing because"); ok {
-		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.since(c.born)/time.Second), "peer", c.peer, "pool", c.lane.Name())
+		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.loop.Now()/int64(time.Second)-int64(c.born)), "peer", c.peer, "pool", c.lane.Name())
 	}
 }
 

@@ -44,6 +44,9 @@ func (b *Backend) follow() bool {
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
+	case conversation.Recalled:
+		b.client.move(clientSwitching)
+		b.start(conversation.Recall)
 	case conversation.Forbidden:
 		b.client.failWith(pgerror.StatementModeTransaction)
 	case conversation.TakesOn:

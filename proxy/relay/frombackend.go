@@ -76,6 +76,9 @@ func (b *Backend) consume(p []byte) {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
+		if step.Failed != nil {
+			b.clientFailed(step.Failed)
+		}
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()
 		}

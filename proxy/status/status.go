@@ -105,17 +105,21 @@ type Pool struct {
 	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
 
-	Clients     [ClientStates]int
-	Backends    [BackendStates]int
-	InTx        int            // backends leased in a transaction that are waiting for their client
-	ParkedBytes int            // that wait for slow sockets or for a backend
-	Pinned      int            // backends that session state keeps with their client
-	Pins        []Pin          // these backends
-	PinnedBy    map[string]int // how many of them by reason; a backend may have several
-	OldestWait  time.Duration  // of the client that has waited longest now
-	OldestLease time.Duration  // of the backend that a client has had longest now
-	ServerError string         // why the last dial failed; empty since one succeeded
-	ServerDown  bool           // it failed, and not because the client named what is not there, nor because the server is full
+	Clients        [ClientStates]int
+	Backends       [BackendStates]int
+	InTx           int            // backends leased in a transaction that are waiting for their client
+	ParkedBytes    int            // that wait for slow sockets or for a backend
+	Pinned         int            // backends that session state keeps with their client
+	Pins           []Pin          // these backends
+	PinnedBy       map[string]int // how many of them by reason; a backend may have several
+	BeingCancelled int            // backends at which a cancel request is aimed that is still under way
+	Stale          int            // backends that are to be replaced when they come free
+	Paused         bool
+	Bound          string        // what holds back one more backend that clients wait for; empty: nothing
+	OldestWait     time.Duration // of the client that has waited longest now
+	OldestLease    time.Duration // of the backend that a client has had longest now
+	ServerError    string        // why the last dial failed; empty since one succeeded
+	ServerDown     bool          // it failed, and not because the client named what is not there, nor because the server is full
 
 	Prepared  Prepared
 	Questions Questions
@@ -145,6 +149,7 @@ type Prepared struct {
 	Texts      int // that a client's Parse may share
 	OnBackends int // statements that backends hold, each counted on each
 
+	Binds     uint64 // of clients, of named statements
 	Passed    uint64 // Parses of clients that a server was sent
 	Saved     uint64 // Parses of clients that no server needed to be sent
 	Repeated  uint64 // Parses of weir's own

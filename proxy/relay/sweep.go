@@ -80,6 +80,11 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	case e.over(b.rested, limits.IdleTransaction):
 		c.timedOut(status.IdleTransactionTimeout, limits.IdleTransaction, e.since(b.rested))
 		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
+	case e.over(b.kept, limits.Idle) && !b.talk.Owes():
+		c.failWith(pgerror.ClientIdleTimeout(limits.Idle))
+	case e.over(b.asked, limits.Query) && limits.PgBouncer:
+		b.cancel(func() {})
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
@@ -102,12 +107,18 @@ func (l *Lane) sweepClients() {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
+		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
+			c.noticed = true
+			c.say(waitNotice)
 		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
 			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 		}
 	}
 }
+
+// waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
+var waitNotice = wire.AppendNotice(nil, pgerror.CodeSuccess, "No server connection available in postgres backend, client being queued")
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {

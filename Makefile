@@ -17,7 +17,7 @@ GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 PACKAGES = $(shell $(GO) list ./...)
 
 # Packages that run on several goroutines, which are tested once, with the race detector.
-CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
+CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
 
 # Packages that prove nothing without PostgreSQL.
 NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)
@@ -99,6 +99,7 @@ docs: ## write the generated pages anew
 	$(GO) test ./config -run Docs -update
 	$(GO) test ./proxy/pgerror -update
 	$(GO) test ./proxy/telemetry -run Document -update
+	$(GO) test ./proxy/console -update
 
 cross: ## what compiles here must compile for macOS and for arm64
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -44,7 +45,8 @@ func (r acceptHandler) AcceptFailed(err error) {
 
 // Serve logs a connection in and hands it over.
 func (r acceptHandler) Serve(c *prelogin.Conn) {
-	defer r.tasks.Done()
+	done := sync.OnceFunc(r.tasks.Done)
+	defer done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
 	g := r.current.Load()
@@ -70,15 +72,24 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	if result.Account.Known { // it has proved to be that user
 		r.accounts.becameFamiliar(familiar{result.User, result.From})
 	}
+	if result.Console {
+		r.logins.leave(entry, outcomeClient)
+		done() // a drain does not wait for it
+		r.consoles.serve(c, result)
+		return
+	}
 	r.handOver(c, entry, result)
 }
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
-	if failure.Admitted {
+	if failure.Admitted && failure.Console {
+		p.consoles.release(failure.Own)
+	} else if failure.Admitted {
 		p.clients.leave(failure.User, failure.Database)
 	}
 	p.logins.fail(entry, failure.Reason.String())
-	if failure.Reason != login.Gone && failure.Reason != login.ShutDown {
+	told := p.current.Load().config.PgBouncer && failure.Err != nil // see logRefusal
+	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
 		attributes := []any{
 			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
 		}
@@ -88,6 +99,13 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		p.logins.warn(p.log, "login failed", attributes...)
 	}
 	closeKindly(nc)
+}
+
+// logRefusal tells the log in PgBouncer's words why a login is refused.
+func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
+	if _, ok := p.logins.lines.allow("closing because", time.Now()); ok { // one key: the text has a stranger's words in it
+		p.log.Info("closing because: "+failure.Err.Message+" (age=0s)", "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+	}
 }
 
 // closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system
@@ -114,6 +132,7 @@ const (
 func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
 	user, database := result.User, result.Database // all of the login that lives as long as the client
 	leave := func() { p.clients.leave(user, database) }
+	identity := p.clients.identity(user, database)
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
@@ -151,7 +170,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
-		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
+		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
 		OnGone: func() {
 			part()
 			leave()
@@ -179,10 +198,13 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 func (p *Proxy) cancel(request *login.Cancel) {
 	loop, slot, ok := cancelkey.Unpack(request.PID)
 	switch {
-	case !ok || loop > len(p.engines):
+	case !ok || loop > len(p.engines)+1:
 		return
 	case loop == len(p.engines):
 		p.replications.cancel(p.ctx, slot, request.Secret)
+		return
+	case loop == len(p.engines)+1:
+		p.consoles.cancel(slot, request.Secret)
 		return
 	}
 	done := make(chan struct{})

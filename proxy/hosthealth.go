@@ -141,17 +141,17 @@ func (h *hosts) keep(c *config.Config) {
 }
 
 // snapshot is what is known of all servers, sorted by name and address.
-func (h *hosts) snapshot() []status.Host {
+func (h *hosts) snapshot() []status.Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make([]status.Host, 0, len(h.known))
+	all := make([]status.Server, 0, len(h.known))
 	for key, s := range h.known {
-		all = append(all, status.Host{
+		all = append(all, status.Server{
 			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Tried: s.tried, Failures: s.failures, Failure: s.failure,
 			Backends: s.backends,
 		})
 	}
-	slices.SortFunc(all, func(a, b status.Host) int {
+	slices.SortFunc(all, func(a, b status.Server) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	return all

@@ -61,22 +61,14 @@ func expectPoolOf(t *testing.T, w *weirUnderTest, name, what string, cond func(s
 	})
 }
 
-// code is the SQLSTATE of the first error; "" where there is none.
-func (a answer) code() string {
-	if len(a.Errs) == 0 {
-		return ""
-	}
-	return a.Errs[0].Code
-}
-
 // hostAt is what weir knows of a server.
-func hostAt(w *weirUnderTest, d *pgserver.Database) status.Host {
-	for _, h := range w.Proxy.Snapshot().Hosts {
+func hostAt(w *weirUnderTest, d *pgserver.Database) status.Server {
+	for _, h := range w.Proxy.Snapshot().Servers {
 		if h.Name == d.Server.Addr() {
 			return h
 		}
 	}
-	return status.Host{}
+	return status.Server{}
 }
 
 // TestFailover goes through what befalls a primary and its standby; its parts follow on each other.

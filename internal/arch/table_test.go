@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool",
-	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
 	"proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
@@ -41,8 +41,8 @@ var table = map[string]rule{
 		why: "rules are read from text and asked with a value, so that a fuzzer and PostgreSQL's own view can check them",
 	},
 	"config/pgbouncer": {
-		ours: []string{"config"}, later: true,
-		why: "the translation of PgBouncer's files ends in a Config and needs nothing that runs",
+		ours: []string{"config"},
+		why:  "the translation of PgBouncer's files ends in a Config and needs nothing that runs",
 	},
 
 	"proxy/eventloop": {
@@ -122,7 +122,7 @@ var table = map[string]rule{
 	},
 	"proxy/relay": {
 		ours: []string{
-			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror",
+			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror", "proxy/prepared",
 			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
 		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",
@@ -131,10 +131,9 @@ var table = map[string]rule{
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},
 		why:  "it passes bytes on until one side ends, and knows only where a message does",
 	},
-	"proxy/admin": {
+	"proxy/console": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2"},
-		later:   true,
 		why:     "the console shows snapshots of proxy/status; it cannot touch what it shows",
 	},
 	"proxy/telemetry": {

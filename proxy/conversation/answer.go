@@ -19,6 +19,7 @@ const (
 	rowStatement  = "p"
 	rowTemporary  = "t"
 	rowCustomName = "n"
+	rowSequences  = "q"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -43,6 +44,8 @@ func (s *Server) answer(row []byte) {
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
 		q.names = append(q.names, name)
+	case rowSequences:
+		s.shared.recalls = true
 	default:
 		q.found |= pinsOfRows[kind]
 	}
@@ -84,6 +87,9 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	q := &s.question
 	a := q.asked
 	s.shared.Asked.Questions++
+	if a.functions {
+		s.shared.lookedThrough()
+	}
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken

@@ -55,6 +55,7 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Binds      uint64      // of named statements
 	Full       func() Full // not nil: no more backends may be pinned
 	Asked      Asked
 	Errors     Codes // of servers
@@ -69,6 +70,8 @@ type Shared struct {
 	privates uint64 // scopes that were given to one client alone
 	records  records
 	customs  customs
+	numbered uint64 // clients and backends that were given a number
+	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -81,9 +84,11 @@ type Client struct {
 	Told  []session.Setting  // what it believes about the parameters that a server reports; shared
 	Sub   *notify.Subscriber // nil: nothing has listened for it but its own backends
 
-	names prepared.Names
-	out   wire.Outlet
-	long  *long // a statement that is longer than InspectLen; nil otherwise
+	names  prepared.Names
+	number uint64 // no other client or backend of the pool ever has it; 0: it has had no backend
+	ranOn  uint64 // the number of the backend that it had last
+	out    wire.Outlet
+	long   *long // a statement that is longer than InspectLen; nil otherwise
 
 	refusal    refusal
 	skip       uint32 // what is still to come of a message whose beginning has been judged
@@ -103,11 +108,12 @@ const (
 	HoldReset         // the session's state is being discarded: names and settings mean something else after it
 	HoldPipeline      // too many answers are due
 	HoldProbe         // the server has been asked whether anything is due
+	HoldRecall        // the values of another client's sequences are in the session: Fate says what becomes of them
 	HoldListen        // it needs a backend that listens for it
 )
 
 func (h Hold) String() string {
-	return [...]string{"none", "name", "reset", "pipeline", "probe", "listen"}[h]
+	return [...]string{"none", "name", "reset", "pipeline", "probe", "recall", "listen"}[h]
 }
 
 // ownSync is what weir has put a Sync of its own into the client's stream for.
@@ -121,6 +127,9 @@ const (
 
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
+
+// Prepared is the number of statements that the client has prepared and named.
+func (c *Client) Prepared() int { return c.names.Len() }
 
 // Outlet is the owner of what the client is sent.
 func (c *Client) Outlet() *wire.Outlet { return &c.out }
@@ -162,6 +171,7 @@ type Server struct {
 	follow   follow
 	question question
 	audit    audit
+	recall   recall
 	mode     sqlscan.Mode // how it reads text
 
 	set      *session.Set      // the settings that are applied
@@ -202,6 +212,7 @@ type Server struct {
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
+	s.recall.number = shared.nextNumber()
 	s.account.Reset()
 	shared.Statements.Read = shared.readText
 	return s
@@ -213,10 +224,14 @@ func (s *Server) Lease(c *Client) {
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state = retryNever
+	s.leaseSequences(c)
 	s.suspicion.by = ""
 	s.listen = listening{}
 	s.book.Lease(&c.names)
 }
+
+// Fits reports whether the backend is in its client's settings, and has no values of others' sequences. Otherwise it needs a Switch.
+func (s *Server) Fits() bool { return s.set == s.client.Set && !s.forgets() }
 
 // Part ends the conversation: of a backend that owes nothing, or of a client that leaves.
 func (s *Server) Part() {
@@ -372,3 +387,6 @@ func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
 	c.Told = params
 	return dst
 }
+
+// EachStatement calls f with each statement that the backend holds for clients.
+func (s *Server) EachStatement(f func(*prepared.Statement)) { s.book.Each(f) }

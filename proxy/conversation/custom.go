@@ -26,12 +26,12 @@ const namesEvery = 256
 // namesDue reports whether the next question is to look through the database's functions.
 func (h *Shared) namesDue() bool {
 	x := &h.customs
-	if x.since++; x.known && x.since < namesEvery {
-		return false
-	}
-	x.known, x.since = true, 0
-	return true
+	x.since++
+	return !x.known || x.since >= namesEvery
 }
+
+// lookedThrough notes that a server has done so. Until then all questions ask for it: a backend that is free must not be ahead of the answer.
+func (h *Shared) lookedThrough() { h.customs.known, h.customs.since = true, 0 }
 
 // addCustom remembers names, and reports whether one of them is new.
 func (h *Shared) addCustom(names []string) (news bool) {

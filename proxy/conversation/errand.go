@@ -106,11 +106,11 @@ var guards = [...]struct{ name, neutral string }{
 // appendSwitch appends the Query that brings the backend from the settings that it is in to its client's. Where those that it is in could
 // be in the way, it runs in a transaction of its own, whose modes are not the session's.
 func appendSwitch(s *Server, dst []byte) []byte {
-	guarded := s.guarded()
+	guarded := s.guarded() && s.set != s.client.Set
 	s.row = nil
 	s.shared.addCustomOf(s.client.Set)
 	var space [1024]byte
-	sql := space[:0]
+	sql := s.appendForgets(space[:0])
 	if guarded {
 		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
 		for _, g := range guards {
@@ -164,6 +164,7 @@ func switched(s *Server, status wire.TxStatus, refused bool) Outcome {
 		return OutcomeClean
 	}
 	s.shows()
+	s.forgotten()
 	s.apply(s.client.Set)
 	return OutcomeApplied
 }
@@ -241,6 +242,7 @@ func hasReset(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.account.Reset()
 	if s.resetsAll() {
 		s.book.Deallocated(nil)
+		s.recall.owner = noValues
 	}
 	s.unquestioned()
 	s.sent, s.scope.altered, s.scope.private = false, unaltered, ""

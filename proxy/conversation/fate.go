@@ -15,6 +15,7 @@ const (
 	Probed                   // whether anything is due
 	Questioned               // what state its session is in, with Ask
 	Restored                 // to its client's settings, which a DISCARD ALL has taken back
+	Recalled                 // whose values of sequences it has, with Recall
 	Forbidden                // the client has opened a transaction where the pool's mode has none
 	TakesOn                  // it is to listen for its client, with a TakeOn
 	AsksChannels             // it is asked what it listens to, with a Channels
@@ -24,7 +25,7 @@ const (
 
 func (f Fate) String() string {
 	return [...]string{
-		"stays", "leaves", "probed", "questioned", "restored", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
+		"stays", "leaves", "probed", "questioned", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
 	}[f]
 }
 
@@ -52,6 +53,8 @@ func (s *Server) Fate() Fate {
 	switch {
 	case s.account.Free() && s.mayLeave(c):
 		return Leaves
+	case s.recallDue():
+		return Recalled
 	case s.shared.Mode == Statement && s.account.Status() != wire.TxIdle:
 		return Forbidden
 	}

@@ -191,7 +191,11 @@ func (c *rigClient) consume(p []byte) {
 			c.rig.say(c.name, "sends what no client sends: %q", step.Frame.Type)
 			c.leave()
 			return
-		case NeedAnswer, NeedBytes:
+		case NeedAnswer:
+			if c.talk.Hold() == HoldRecall {
+				c.rig.later = append(c.rig.later, c.server.reconsider)
+			}
+		case NeedBytes:
 		}
 		if c.talk.Hold() == HoldListen {
 			c.rig.later = append(c.rig.later, c.server.reconsider)
@@ -236,7 +240,7 @@ func (c *rigClient) getBackend() bool {
 	c.waiting = false
 	s.busy, s.client, c.server = true, c, s
 	s.talk.Lease(&c.talk)
-	if s.talk.Set() != c.talk.Set {
+	if !s.talk.Fits() {
 		s.start(Switch)
 		return false
 	}

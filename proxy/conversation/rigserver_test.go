@@ -101,6 +101,8 @@ func (s *rigServer) follow() {
 		s.start(Ask)
 	case Restored:
 		s.start(Restore)
+	case Recalled:
+		s.start(Recall)
 	case Forbidden:
 		s.client.tell(wire.AppendErrorResponse(nil, pgerror.StatementModeTransaction), true)
 	case TakesOn:

@@ -23,7 +23,10 @@ func (s *Server) undecided(m *message) bool {
 		return err == nil && s.undecidedName(name, false)
 	case wire.ClientBind:
 		_, name, err := wire.PeekBind(m.body)
-		return err == nil && s.undecidedName(name, true)
+		if err != nil {
+			_, name = longBind(m)
+		}
+		return name != nil && s.undecidedName(name, true)
 	case wire.ClientDescribe, wire.ClientClose:
 		kind, name, err := wire.PeekTarget(m.body)
 		return err == nil && kind == 'S' && s.undecidedName(name, m.f.Type == wire.ClientDescribe)
@@ -42,22 +45,34 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 // admitParse sends a Parse, unless it has to wait.
 func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 	name, text, err := wire.PeekParse(m.body)
+	if err != nil && !m.whole {
+		name = m.body
+	}
 	switch {
 	case err != nil && m.whole: // the server will refuse it
 		s.pass(m.f.Type)
-	case err != nil: // the name is longer than what is looked at
-		s.pass(m.f.Type)
-		s.doubt(session.PreparedStatement | session.Opaque)
 	case s.account.Skipping():
 		s.pass(m.f.Type)
 	case s.choosy() && s.objects(f, m, name, text):
+	case len(name) > longName:
+		s.pass(m.f.Type)
+		s.doubt(session.PreparedStatement | session.Opaque)
 	case len(name) == 0:
 		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
 			return hold
 		}
 	case s.shared.Shares:
+		hold, refused := s.recallsNamed(f, m, text, len(name)+1)
+		if hold != HoldNone || refused {
+			return hold
+		}
 		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
 	default:
+		if m.whole && s.read(text)&sqlscan.Sequences != 0 {
+			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+				return hold
+			}
+		}
 		s.pass(m.f.Type)
 		s.doubt(session.PreparedStatement)
 		if m.whole {
@@ -94,7 +109,9 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 	var as string
 	if m.whole {
 		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
-		s.readOtherwise(c.names.Statement(name), m.body[rest:])
+		statement := c.names.Statement(name)
+		s.readOtherwise(statement, m.body[rest:])
+		s.shared.recalls = s.shared.recalls || statement != nil && statement.Effects(s.mode)&sqlscan.Sequences != 0
 	} else {
 		var own *prepared.Statement
 		f.out, as, own = s.book.ParseOwn(f.out, &s.account, &c.names, &s.shared.Statements, name)
@@ -122,7 +139,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 	portal, name, err := wire.PeekBind(m.body)
 	switch {
 	case err != nil && !m.whole:
-		s.stray(c, f, m) // after a portal's name that is too long to look at
+		s.bindLong(c, f, m)
 	case err != nil, s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
@@ -143,6 +160,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 	if strayed {
 		return
 	}
+	s.shared.Binds++
 	if statement != nil {
 		s.bindPortal(m, portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")

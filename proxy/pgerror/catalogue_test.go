@@ -48,6 +48,9 @@ var catalogue = []chapter{
 			"Look into weir's log.",
 		},
 		{
+			"NoUserOfItsOwn", NoUserOfItsOwn("shop"), "`[auth] type` is `any`, and the database has no `user` to log in to the server as.", "See the hint.",
+		},
+		{
 			"AuthenticationUnavailable", AuthenticationUnavailable,
 			"The user is to be looked up with `auth_query`, and that failed: the server cannot be reached, `auth_user` cannot log in, or the query has an error.",
 			"Look into weir's log. A retry is safe.",
@@ -141,6 +144,11 @@ var catalogue = []chapter{
 		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
+		{
+			"SequencesMixed", SequencesMixed,
+			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
+			"Run the transaction again.",
+		},
 		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
@@ -189,6 +197,26 @@ var catalogue = []chapter{
 		{"InvalidMessageLength", InvalidMessageLength('Q', 3), "A length that cannot be.", "Report it to the driver."},
 		{"MessageTooLong", MessageTooLong('p', 70000, 65535), "A message longer than PostgreSQL would take.", "Send less at once."},
 		{"InvalidMessageBody", InvalidMessageBody('B'), "A message's fields are not complete.", "Report it to the driver."},
+	}},
+	{"The admin console", []entry{
+		{"DatabaseDisabled", DatabaseDisabled("shop"), "A client connected to a database that an operator has disabled.", "`ENABLE` it on the console."},
+		{"DatabaseKilled", DatabaseKilled, "An operator has said `KILL`: the client's connection was ended, whatever it did.", "Connect again; the database is paused until `RESUME`."},
+		{"ClientKilled", ClientKilled, "An operator has ended this one client with `KILL_CLIENT`.", "Ask the operator."},
+		{"ConsoleNotAllowed", ConsoleNotAllowed, "A user asked for the console who may not use it.", "Add the user to `admin_users` or `stats_users`."},
+		{"ConsoleNoReplication", ConsoleNoReplication, "A client asked the console for replication.", "Name the database that is to be replicated."},
+		{"TooManyConsoles", TooManyConsoles(64), "More clients of the console than weir serves at a time.", "See the hint."},
+		{
+			"Console", Console("invalid command 'SHOW ROOMS', use SHOW HELP;"), "A command of the console could not be carried out; the text, which is PgBouncer's, says why: see docs/console.md.",
+			"See the text.",
+		},
+		{"ConsoleReloadFailed", ConsoleReloadFailed("weir.toml:3:1: unknown setting"), "`RELOAD` found a mistake in the configuration. All goes on as before.", "Mend what the detail says."},
+		{"ConsoleSetFailed", ConsoleSetFailed("pool_size must be from 1 to 262143 (got 0)"), "`SET` of what is no setting, or has no such value.", "See the detail, and `SHOW CONFIG`."},
+		{
+			"ConsoleSyntax", ConsoleSyntax("cannot insert multiple commands into a prepared statement"), "A driver prepared several commands as one on the console.",
+			"Send them one by one.",
+		},
+		{"ConsoleDuplicate", ConsoleDuplicate("prepared statement", "s1"), "A driver prepared a command on the console under a name that is taken.", "Report it to the driver."},
+		{"ConsoleMissing", ConsoleMissing("prepared statement", "s1"), "A driver used a name on the console that means nothing.", "Report it to the driver."},
 	}},
 }
 

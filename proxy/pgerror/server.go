@@ -5,17 +5,19 @@ import "strings"
 // BackendLost ends the client whose backend broke while it owed answers or was in a transaction.
 var BackendLost = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly",
-	Detail:  "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
-	Hint:    "Connect again; repeat the transaction only if that is safe.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly",
+	Detail:    "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
+	Hint:      "Connect again; repeat the transaction only if that is safe.",
 }
 
 // BackendLostInCopy is BackendLost while a COPY was under way.
 var BackendLostInCopy = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly during COPY",
-	Detail:  "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
-	Hint:    "Connect again and repeat the COPY.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly during COPY",
+	Detail:    "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
+	Hint:      "Connect again and repeat the COPY.",
 }
 
 // InDoubt ends a client whose backend answered what weir does not expect: rather one lost connection than an answer that
@@ -25,6 +27,15 @@ var InDoubt = &Error{
 	Message: "the backend answered out of turn and was closed",
 	Detail:  "Whether the last transaction was committed is not known.",
 	Hint:    "Please report this with weir's log: it is a bug in weir, in the server or in the driver.",
+}
+
+// SequencesMixed answers the first currval or lastval of a pool's clients, where the backend has values of other clients' and the
+// transaction cannot do without what it has drawn itself.
+var SequencesMixed = &Error{
+	Severity: SeverityError, Code: CodeNotInPrerequisiteState,
+	Message: "currval and lastval are not yet kept apart in this pool",
+	Detail:  "No client of the pool had used them so far, and the backend may have values of sequences that it gave to other clients.",
+	Hint:    "Run the transaction again: from now on each client finds its own values.",
 }
 
 // AdminShutdown ends a client on the operator's behalf: weir stops, or the client was killed from the console.
@@ -63,8 +74,9 @@ var Canceled = &Error{
 func Unreachable(server, cause string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeCannotConnect,
-		Message: "could not connect to the server at " + server,
-		Detail:  "The last attempt said: " + sentence(cause),
+		pgbouncer: "server login has been failing, cached error: connect failed (server_login_retry)",
+		Message:   "could not connect to the server at " + server,
+		Detail:    "The last attempt said: " + sentence(cause),
 	}
 }
 
@@ -84,6 +96,7 @@ func NoSuitableServer(attrs, found string) *Error {
 func ServerRefused(server, code, text string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: code,
+		pgbouncer: text, pgbouncerCode: code,
 		Message: "the server at " + server + " refused weir's login",
 		Detail:  "The server said: " + sentence(text),
 	}
@@ -93,7 +106,7 @@ func ServerRefused(server, code, text string) *Error {
 // password (class 28). code and text are the server's, as a client without weir would see them.
 func WrongTarget(server, code, text string) *Error {
 	e := &Error{
-		Severity: SeverityFatal, Code: code, Message: text,
+		Severity: SeverityFatal, Code: code, Message: text, pgbouncer: text, pgbouncerCode: code,
 		Detail: "The server at " + server + " said so to weir, which logs in to it for the client.",
 	}
 	if strings.HasPrefix(code, "28") {
@@ -126,9 +139,10 @@ func ConnectQueryFailed(server, why string) *Error {
 func NothingToLogInWith(server, why string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-		Message: "weir cannot log in to the server at " + server,
-		Detail:  "As things are, " + sentence(why),
-		Hint:    howToLogIn,
+		pgbouncer: "server login failed: wrong password type",
+		Message:   "weir cannot log in to the server at " + server,
+		Detail:    "As things are, " + sentence(why),
+		Hint:      howToLogIn,
 	}
 }
 

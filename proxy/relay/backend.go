@@ -50,6 +50,7 @@ type Backend struct {
 	left        func() // Dialled.Gone
 	addr        string
 	born        int64
+	number      uint32 // of the process's clients and backends
 
 	// Owned by the loop.
 	state    backendState
@@ -59,6 +60,7 @@ type Backend struct {
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	spare    bool // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
 	confused bool // its stream has ceased to make sense
+	killed   bool // an operator wants it gone: see Engine.Kill
 	warned   bool // query_timeout has been acted upon
 	cancels  int  // cancel requests aimed at it that are still under way
 	talk     conversation.Server
@@ -71,6 +73,7 @@ type Backend struct {
 	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
 	began   int64 // when the present transaction's first request was sent; 0 outside
 	rested  int64 // when it was last settled in a transaction; 0 otherwise
+	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
 	pinning pinning
 	started int64 // when its errand was started
 	asking  bool  // it is Ask

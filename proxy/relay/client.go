@@ -60,11 +60,14 @@ type Client struct {
 	// Fixed after login.
 	lane    *Lane
 	limits  *LiveLimits
+	login   *Identity
 	onGone  func()
 	peer    string
 	secret  uint32
 	slot    uint32 // in Engine.clients, half of its cancel key
 	id      pool.ClientID
+	number  uint32 // of the process's clients and backends
+	born    uint32 // in seconds of the loop's clock
 	token   eventloop.Token
 	longKey bool
 
@@ -76,6 +79,7 @@ type Client struct {
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
 	ahead    bool  // carry is what the login had read ahead
+	noticed  bool  // the present wait has been told
 	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8 // backends on which its settings were refused in a row
 	talk     conversation.Client
@@ -95,6 +99,7 @@ func (c *Client) move(to clientState) {
 	counts[c.state]--
 	counts[to]++
 	c.state = to
+	c.noticed = false
 	c.active = c.lane.engine.loop.Now()
 }
 
@@ -110,7 +115,12 @@ type Limits struct {
 	Transaction     time.Duration // from a transaction's first request to its end
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
+	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	PgBouncer       bool          // errors are told in PgBouncer's words
 }
+
+// Identity is how a client has logged in: the names that it gave. nil: as the pool is named.
+type Identity struct{ Database, User string }
 
 // LiveLimits are limits that may be changed while clients have them. Any goroutine.
 type LiveLimits = atomic.Pointer[Limits]
@@ -126,6 +136,7 @@ type Admission struct {
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
 	Limits   *LiveLimits // shared among clients
+	Login    *Identity   // likewise
 	Peer     string      // address, for logs
 	Secret   uint32      // of its cancel key
 	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
@@ -149,7 +160,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: uint32(e.loop.Now() / int64(time.Second)), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)

@@ -76,6 +76,9 @@ func (b *Backend) consume(p []byte) {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
+		if step.Failed != nil {
+			b.clientFailed(step.Failed)
+		}
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()
 		}
@@ -183,9 +186,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 			b.lane.transact.Observe(took)
 			b.lane.talk.Earn(took)
 		}
-		b.began, b.rested = 0, 0
+		b.began, b.rested, b.kept = 0, 0, now
 		if b.asked != 0 {
-			b.began = now
+			b.began, b.kept = now, 0
 		}
 		return
 	}

@@ -189,7 +189,11 @@ func (c *Client) consume(p []byte) {
 		case conversation.NeedRefusal:
 			c.violation(step.Frame, step.Violation)
 			return
-		case conversation.NeedAnswer, conversation.NeedBytes:
+		case conversation.NeedAnswer:
+			if c.talk.Hold() == conversation.HoldRecall {
+				e.loop.Later(c.backend, c.backend.reconsider)
+			}
+		case conversation.NeedBytes:
 		}
 		c.keep(p)
 		if c.talk.Hold() == conversation.HoldListen {
@@ -271,7 +275,7 @@ func (c *Client) readAgain(p []byte) {
 func (c *Client) waitFailed(err *pgerror.Error) {
 	switch {
 	case c.ending.decided() || c.state != clientWaiting:
-	case !c.greeted:
+	case !c.greeted || c.limits.Load().PgBouncer:
 		c.failWith(err.WithSeverity(pgerror.SeverityFatal))
 	default:
 		c.refuse(err)
@@ -282,6 +286,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
 	c.lane.totals.WeirErrors++
+	c.failed(cause.Code, cause.Message, true)
 	c.lane.own.Count(cause.Code)
 	c.move(clientIdle)
 	p := c.carry

@@ -75,6 +75,7 @@ type LaneConfig struct {
 	LaneSettings
 
 	Database string
+	Paused   bool   // from the beginning
 	Number   uint64 // pools are numbered as they are opened
 	Seed     uint64 // for the pool's jitter
 
@@ -197,6 +198,9 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 func (l *Lane) Open() {
 	l.engine.loop.Post(func() {
 		l.engine.lanes = append(l.engine.lanes, l)
+		if l.config.Paused {
+			l.pool.Pause(l.now())
+		}
 		l.tick()
 	})
 }

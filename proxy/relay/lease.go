@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"log/slog"
 	"slices"
 
 	"weir/pool"
@@ -93,13 +94,13 @@ func (l *Lane) join(c *Client, b *Backend) {
 		c.move(clientLeased)
 		return
 	}
-	if b.talk.Set() == c.talk.Set {
+	if b.talk.Fits() {
 		c.move(clientLeased)
 		c.tell(b.talk.Params())
 		c.proceed()
 		return
 	}
-	// The client's bytes wait until the settings are confirmed. Sending both at once would save a round trip, but should
+	// The client's bytes wait until that is confirmed. Sending both at once would save a round trip, but should
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
 	if c.state != clientSwitching {
@@ -127,7 +128,7 @@ func (l *Lane) dial(id pool.BackendID) {
 	for int(id) >= len(l.backends) {
 		l.backends = append(l.backends, nil)
 	}
-	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
+	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
 	l.limited = !l.config.Places.Take(l)
@@ -179,6 +180,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.addr = d.Addr
 	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
+	if l.engine.env.PgBouncer {
+		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
+	}
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}

@@ -125,7 +125,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 	case c.ending.decided():
 	case !b.reached:
 		c.wantAgain()
-	case b.talk.Fatal():
+	case b.talk.Fatal() && c.state != clientSwitching: // else an errand's answers were thrown away, and the server's last words with them
 		c.because(status.ClientBackendLost)
 		c.closeFlushed() // it has the server's own words
 	case copying:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
@@ -41,7 +42,13 @@ func (l *Lane) snapshot() status.Pool {
 			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
 		}
 	}
-	if counts := l.pool.Counts(); counts.Waiting > 0 {
+	s.Prepared.Binds = l.talk.Binds
+	counts := l.pool.Counts()
+	s.Paused, s.Stale = counts.Paused, counts.Stale
+	if counts.Bound != pool.NoLimit {
+		s.Bound = counts.Bound.String()
+	}
+	if counts.Waiting > 0 {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
@@ -66,6 +73,9 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	}
 	s.ParkedBytes += b.sock.ParkedLen()
 	s.Prepared.OnBackends += b.talk.Statements()
+	if b.cancels > 0 {
+		s.BeingCancelled++
+	}
 	if b.state != backendLeased {
 		return
 	}

@@ -34,6 +34,17 @@ var errTooLong = errors.New("it took too long to become free again")
 // cancelGrace is for how long after its time a backend is asked to cancel what its client has left, before it is closed.
 const cancelGrace = time.Minute
 
+// killGrace is cancelGrace for a backend that an operator wants gone.
+const killGrace = 5 * time.Second
+
+// patience is how long the backend is asked to cancel what its client has left.
+func (b *Backend) patience() time.Duration {
+	if b.killed {
+		return killGrace
+	}
+	return cancelGrace
+}
+
 // queryGrace is how long a query that was asked to cancel has to end where cancel_wait_timeout is off: query_timeout holds all the same.
 const queryGrace = 10 * time.Second
 
@@ -43,7 +54,7 @@ func (l *Lane) sweepBackends() {
 		switch {
 		case b == nil || b.doomed:
 		case b.until != 0 && now > b.until:
-			if b.state == backendSettling && l.engine.since(b.until) < cancelGrace {
+			if b.state == backendSettling && l.engine.since(b.until) < b.patience() {
 				if b.cancels == 0 {
 					b.cancel(func() {})
 				}
@@ -69,6 +80,11 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	case e.over(b.rested, limits.IdleTransaction):
 		c.timedOut(status.IdleTransactionTimeout, limits.IdleTransaction, e.since(b.rested))
 		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
+	case e.over(b.kept, limits.Idle) && !b.talk.Owes():
+		c.failWith(pgerror.ClientIdleTimeout(limits.Idle))
+	case e.over(b.asked, limits.Query) && limits.PgBouncer:
+		b.cancel(func() {})
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
@@ -91,12 +107,18 @@ func (l *Lane) sweepClients() {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
+		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
+			c.noticed = true
+			c.say(waitNotice)
 		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
 			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 		}
 	}
 }
+
+// waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
+var waitNotice = wire.AppendNotice(nil, pgerror.CodeSuccess, "No server connection available in postgres backend, client being queued")
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {
@@ -114,6 +136,9 @@ func (e *Engine) sweepClosing() {
 	e.closing = kept
 }
 
+// lookAfter is for how long a query lasts before that.
+const lookAfter = time.Second
+
 // lookEvery is how often a client that has sent its FIN amid a query is told something, to find out whether it is still there.
 const lookEvery = 10 * time.Second
 
@@ -125,7 +150,7 @@ func (b *Backend) lookForPeer(c *Client) {
 	if c.other != peerEnded || c.polite || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
 		return
 	}
-	if b.looked != 0 && e.since(b.looked) < lookEvery {
+	if e.since(b.asked) < lookAfter || b.looked != 0 && e.since(b.looked) < lookEvery {
 		return
 	}
 	b.looked = e.loop.Now()

@@ -65,6 +65,9 @@ const (
 	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
 	// session, but other sessions may be in its way.
 	Databases
+	// Sequences is a mention of currval or lastval: what they give is the session's.
+	// It leaves nothing.
+	Sequences
 	// Notify is NOTIFY, and any mention of pg_notify and pg_listening_channels.
 	// It leaves nothing to the session, but a session that listens sees what
 	// comes of it.
@@ -81,7 +84,7 @@ const (
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Notify", "Opaque",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.

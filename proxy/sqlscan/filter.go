@@ -48,6 +48,7 @@ const (
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
 	kwSetseed
+	kwSequence
 	kwAdvisoryLock
 	kwAdvisoryUnlock
 	kwPgTemp
@@ -72,7 +73,7 @@ var words = map[string]keyword{
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,
-	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp,
+	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp, "currval": kwSequence, "lastval": kwSequence,
 	"pg_notify": kwNotifies, "pg_listening_channels": kwNotifies,
 
 	// They run text that is given as a string.

@@ -261,6 +261,8 @@ func (s *Scanner) function(kw keyword) {
 		s.call, s.depth, s.arg, s.third = wantOpen, 0, 0, thirdEmpty
 	case kwSetseed:
 		s.effects |= Setseed
+	case kwSequence:
+		s.effects |= Sequences
 	case kwAdvisoryLock:
 		s.effects |= AdvisoryLock
 	case kwAdvisoryUnlock:

@@ -1,6 +1,9 @@
 package status
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
@@ -16,6 +19,10 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.BeingCancelled += o.BeingCancelled
+	p.Stale += o.Stale
+	p.Paused = p.Paused || o.Paused
+	p.Bound = cmp.Or(p.Bound, o.Bound)
 	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
 	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
@@ -66,6 +73,7 @@ func (q *Questions) add(o *Questions) {
 func (p *Prepared) add(o *Prepared) {
 	p.Texts += o.Texts
 	p.OnBackends += o.OnBackends
+	p.Binds += o.Binds
 	p.Passed += o.Passed
 	p.Saved += o.Saved
 	p.Repeated += o.Repeated

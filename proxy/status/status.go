@@ -23,11 +23,11 @@ type Snapshot struct {
 	Dropped uint64 // lines of the log that were dropped
 
 	Replications []Replication // sorted by database, then user
-	Hosts        []Host        // sorted by name, then address
+	Servers      []Server      // sorted by name, then address
 }
 
-// Host is a server that pools are led to, at one of its addresses: how it was when it was tried last.
-type Host struct {
+// Server is one that pools are led to, at one of its addresses: how it was when it was tried last.
+type Server struct {
 	Name     string // host:port, as the configuration has it
 	Address  string // the address that was tried, if the name may have several and each is tried for itself; else empty
 	Role     string // one of those below, at the last login
@@ -127,17 +127,21 @@ type Pool struct {
 	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
 
-	Clients     [ClientStates]int
-	Backends    [BackendStates]int
-	InTx        int            // backends leased in a transaction that are waiting for their client
-	ParkedBytes int            // that wait for slow sockets or for a backend
-	Pinned      int            // backends that session state keeps with their client
-	Pins        []Pin          // these backends
-	PinnedBy    map[string]int // how many of them by reason; a backend may have several
-	OldestWait  time.Duration  // of the client that has waited longest now
-	OldestLease time.Duration  // of the backend that a client has had longest now
-	ServerError string         // why the last dial failed; empty since one succeeded
-	ServerDown  bool           // it failed, and not because the client named what is not there, nor because the server is full
+	Clients        [ClientStates]int
+	Backends       [BackendStates]int
+	InTx           int            // backends leased in a transaction that are waiting for their client
+	ParkedBytes    int            // that wait for slow sockets or for a backend
+	Pinned         int            // backends that session state keeps with their client
+	Pins           []Pin          // these backends
+	PinnedBy       map[string]int // how many of them by reason; a backend may have several
+	BeingCancelled int            // backends at which a cancel request is aimed that is still under way
+	Stale          int            // backends that are to be replaced when they come free
+	Paused         bool
+	Bound          string        // what holds back one more backend that clients wait for; empty: nothing
+	OldestWait     time.Duration // of the client that has waited longest now
+	OldestLease    time.Duration // of the backend that a client has had longest now
+	ServerError    string        // why the last dial failed; empty since one succeeded
+	ServerDown     bool          // it failed, and not because the client named what is not there, nor because the server is full
 
 	Prepared  Prepared
 	Questions Questions
@@ -167,6 +171,7 @@ type Prepared struct {
 	Texts      int // that a client's Parse may share
 	OnBackends int // statements that backends hold, each counted on each
 
+	Binds     uint64 // of clients, of named statements
 	Passed    uint64 // Parses of clients that a server was sent
 	Saved     uint64 // Parses of clients that no server needed to be sent
 	Repeated  uint64 // Parses of weir's own

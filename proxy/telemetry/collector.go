@@ -47,8 +47,8 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		e.count(&replicaBytes, r.BytesIn, r.Database, r.User, "in")
 		e.count(&replicaBytes, r.BytesOut, r.Database, r.User, "out")
 	}
-	for i := range s.Hosts {
-		e.host(&s.Hosts[i])
+	for i := range s.Servers {
+		e.host(&s.Servers[i])
 	}
 	e.logins(s.Logins)
 	e.count(&lookupsTotal, s.Lookups.Kept, "kept")
@@ -87,7 +87,7 @@ func (e emitter) histogram(m *metric, h *status.Histogram, labels ...string) {
 	e.out <- prometheus.MustNewConstHistogram(e.descs[m], n, h.Sum.Seconds(), buckets, labels...)
 }
 
-func (e emitter) host(h *status.Host) {
+func (e emitter) host(h *status.Server) {
 	name, address := label(h.Name), label(h.Address)
 	e.value(&hostUp, indicator(h.Up), name, address)
 	if h.Role != status.RoleUnknown {

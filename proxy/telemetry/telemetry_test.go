@@ -44,7 +44,7 @@ func (sample) Snapshot() status.Snapshot {
 		Logins:  status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
 		Lookups: status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
 		Limits:  status.Limits{MaxClients: 10000},
-		Hosts: []status.Host{
+		Servers: []status.Server{
 			{Name: "db1:5432", Role: status.RolePrimary, Up: true, Backends: 6, Failures: 2},
 			{Name: "db:5432", Address: "10.0.0.5", Role: status.RoleUnknown},
 		},

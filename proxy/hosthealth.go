@@ -140,6 +140,15 @@ func (h *hosts) keep(c *config.Config) {
 	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool { return s.backends == 0 && !named[key.name] })
 }
 
+// forgive has all servers tried at once: an operator says that things have changed.
+func (h *hosts) forgive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.known {
+		s.strikes, s.retry, s.silent = 0, time.Time{}, false
+	}
+}
+
 // snapshot is what is known of all servers, sorted by name and address.
 func (h *hosts) snapshot() []status.Server {
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"weir/internal/faultnet"
@@ -78,8 +79,12 @@ func TestFailover(t *testing.T) {
 	second := standbyOf(t, first)
 	t.Run("each database gets a server of its role", func(t *testing.T) { rolesAreTold(t, first, second) })
 	t.Run("a primary is demoted behind its address", func(t *testing.T) { demotedBehindAddress(t, first, second) })
+	first.Server.Stop()
 	third := standbyOf(t, second)
-	t.Run("a primary is killed under load", func(t *testing.T) { killedUnderLoad(t, second, third) })
+	t.Run("a switchover that is planned", func(t *testing.T) { plannedSwitchover(t, second, third) })
+	second.Server.Stop()
+	fourth := standbyOf(t, third)
+	t.Run("a primary is killed under load", func(t *testing.T) { killedUnderLoad(t, third, fourth) })
 }
 
 func rolesAreTold(t *testing.T, primary, standby *pgserver.Database) {
@@ -235,5 +240,60 @@ func killedUnderLoad(t *testing.T, primary, standby *pgserver.Database) {
 	}
 	if h := hostAt(w, standby); h.Role != "primary" {
 		t.Errorf("the new primary: %+v", h)
+	}
+}
+
+// plannedSwitchover: with PAUSE, RECONNECT and RESUME clients at work get not one error.
+func plannedSwitchover(t *testing.T, primary, standby *pgserver.Database) {
+	w, _ := consoleWeir(t, standby, "[pool]\npool_size = 3\n"+ledBy("rw", `target_session_attrs = "primary"`, primary, standby))
+	boss := w.console(t, "boss")
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var won atomic.Int64
+	var all sync.WaitGroup
+	for range 6 {
+		c := as(t, w, standby, "rw")
+		all.Go(func() {
+			for ctx.Err() == nil {
+				a, err := c.TryRun("BEGIN; INSERT INTO book VALUES ('planned'); COMMIT")
+				if err != nil || a.Err() != nil {
+					t.Errorf("a client got %v, %v", a.Err(), err)
+					stop()
+					return
+				}
+				won.Add(1)
+			}
+		})
+	}
+	more := func() {
+		t.Helper()
+		enough := won.Load() + 50
+		eventually(t, func() string {
+			if got := won.Load(); ctx.Err() == nil && got < enough {
+				return fmt.Sprintf("%d commits, want %d", got, enough)
+			}
+			return ""
+		})
+	}
+	more()
+	ask(t, boss, "PAUSE rw")
+	lsn := ask(t, direct(t, primary), "SELECT pg_current_wal_insert_lsn()")
+	eventually(t, func() string {
+		if got := ask(t, direct(t, standby), "SELECT pg_last_wal_replay_lsn() >= '"+lsn+"'"); got != "t" {
+			return "the standby lags"
+		}
+		return ""
+	})
+	if err := primary.Server.Demote(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	promote(t, standby)
+	ask(t, boss, "RECONNECT rw")
+	ask(t, boss, "RESUME rw")
+	more()
+	stop()
+	all.Wait()
+	if got := ask(t, direct(t, standby), "SELECT count(*) FROM book WHERE title = 'planned'"); got != fmt.Sprint(won.Load()) {
+		t.Errorf("%s rows for %d commits", got, won.Load())
 	}
 }

@@ -57,8 +57,9 @@ var stateKinds = []struct{ name, makes, shows string }{
 	{"setval", "select setval('seq2', 7)", "select currval('seq2')"},
 }
 
-// everything shows all that a session can have, a row each, and the settings that are not as after its login.
-const everything = "select * from public.everything"
+// everything shows all that a session can have, a row each, and the settings that are not as after its login. weir must be told that the
+// view shows channels: a client that listens has them on the pool's listener connection.
+const everything = "select what, \"is\" from public.everything where what is not null or exists (select from pg_listening_channels())"
 
 // stateEnds are what follows upon a statement. begin and end stand around it.
 var stateEnds = []struct{ name, begin, end string }{

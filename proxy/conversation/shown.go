@@ -94,6 +94,9 @@ func (s *Server) explain(status wire.TxStatus) {
 func (s *Server) relogin() {
 	var login []session.Setting
 	for i, p := range s.login {
+		if p.Name == authorization || slices.Contains(reportedAlways, p.Name) {
+			continue // who the session is no reload changes
+		}
 		now, has := valueOf(s.params, p.Name)
 		if _, set := s.set.Value(p.Name); has && !set && now != p.Value {
 			if login == nil {

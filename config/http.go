@@ -25,6 +25,7 @@ func (p *parser) loadHTTP() {
 	}
 	if h.Token.IsSet() {
 		p.problem([]string{"http", "token_file"}, "token_file and token exclude each other")
+		p.config.HTTPToken = Secret{} // one message is enough
 		return
 	}
 	p.reader.files = append(p.reader.files, string(h.TokenFile))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // WriteTOML writes what holds as a file that Parse reads, secrets masked. A value that is not the default has a
@@ -23,6 +24,9 @@ func (c *Config) WriteTOML(w io.Writer) error {
 		fmt.Fprintf(b, "[%s]\n", sec.name)
 		for _, s := range ofSection(sec.name) {
 			line := s.name + " = " + show(s.field(c))
+			if p, ok := s.field(c).(*Secret); ok && p.IsSet() {
+				line = s.name + " = " + quote(strings.Repeat("*", tokenMin)) // as long as Parse wants it
+			}
 			if d := show(s.field(standard)); d != show(s.field(c)) {
 				line += "  # default: " + d
 			}

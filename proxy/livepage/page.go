@@ -13,7 +13,7 @@ import (
 var files embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"seconds": seconds, "perhaps": perhaps, "rate": rate, "count": grouped[int], "count64": grouped[uint64], "count32": grouped[uint32],
+	"seconds": seconds, "perhaps": perhaps, "rate": rate, "long": long, "count": grouped[int], "count64": grouped[uint64], "count32": grouped[uint32],
 }).ParseFS(files, "page.html"))
 
 // Page serves what a Sampler has.

@@ -23,6 +23,9 @@ const (
 	told      = 5  // of a kind
 )
 
+// long tells of a wait in seconds whether it hurts: short ones are what a pool is for.
+func long(wait float64) bool { return wait >= longWait.Seconds() }
+
 // troubles are what hurts in v, of which nothing has been left out yet: the worst first.
 func (s *Sampler) troubles(v *View) []Trouble {
 	minute := s.whole.last(v.At, spanShown)
@@ -33,7 +36,7 @@ func (s *Sampler) troubles(v *View) []Trouble {
 	for _, p := range few(v.Pools, func(p Pool) bool { return p.ServerDown }) {
 		add(true, "Server down", "%s: %s", p.Name(), p.ServerError)
 	}
-	for _, w := range few(v.Waits, func(w Wait) bool { return w.For >= longWait.Seconds() }) {
+	for _, w := range few(v.Waits, func(w Wait) bool { return long(w.For) }) {
 		add(true, "Clients wait", "%s for %s, the longest for %s.", number(w.Clients, "client"), w.Pool, seconds(w.For))
 	}
 	if n := minute.waitsFailed; n > 0 {

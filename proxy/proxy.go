@@ -42,6 +42,7 @@ type Proxy struct {
 
 	ports []*port
 
+	consoles     *consoles
 	replications *replications
 	dials        turns // of connections for replication
 	web          *web
@@ -101,6 +102,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()

@@ -37,6 +37,9 @@ func (p *Proxy) openHTTP() error {
 		Sampler: livepage.NewSampler(),
 		Texts:   func() bool { return c.OnLoopback() || token() != "" }, // what clients have written is not for a whole network
 	}
+	page.More = func() livepage.More {
+		return livepage.More{Hosts: source{p}.Hosts(), Failures: source{p}.Failures(), Listeners: p.Addresses()}
+	}
 	page.Sampler.Add(p.Snapshot()) // there is something to show from the first
 	p.web = &web{
 		Server: telemetry.Serve(telemetry.Options{

@@ -149,6 +149,7 @@ func sample() status.Snapshot {
 	p := pool(1, "shop", 0)
 	p.Clients = [status.ClientStates]int{status.ClientIdle: 100, status.ClientWaiting: 7, status.ClientActive: 20}
 	p.Backends = [status.BackendStates]int{status.BackendActive: 20, status.BackendDialling: 1}
+	p.Paused, p.Bound = true, "size"
 	p.OldestWait, p.OldestLease, p.InTx, p.Pinned = 1500*time.Millisecond, 2*time.Minute, 2, 1
 	p.Waiter = status.Peer{Client: 7, Address: "10.0.0.7:1", Application: "<b>till</b>"}
 	p.Holder = status.Peer{Client: 8, Address: "10.0.0.8:1", Application: "report", Backend: 4711}
@@ -167,7 +168,13 @@ func sample() status.Snapshot {
 // get is an answer of a page that has the sample, which may show texts or not.
 func get(t *testing.T, path string, texts bool) *httptest.ResponseRecorder {
 	t.Helper()
-	page := &Page{Sampler: NewSampler(), Texts: func() bool { return texts }}
+	page := &Page{Sampler: NewSampler(), Texts: func() bool { return texts }, More: func() More {
+		return More{
+			Listeners: []string{"127.0.0.1:6432"},
+			Hosts:     []status.Host{{Database: "shop", Host: "db", Port: 5432, Backends: 20}, {Database: "reports", Host: "/run/postgresql", Trouble: "connection refused"}},
+			Failures:  []status.Failure{{SQLState: "42P01", Ago: time.Second, Database: "shop", User: "app", Peer: "10.0.0.6:1", App: "till", Text: `relation "secret" does not exist`}},
+		}
+	}}
 	page.Sampler.Add(sample())
 	next := sample()
 	next.At = next.At.Add(time.Second)
@@ -186,9 +193,10 @@ func TestPageSaysWhatHurtsFirst(t *testing.T) {
 	last := 0
 	for _, part := range []string{ // in this order
 		"Server down", "reports/app: connection refused", "Clients wait", "7 clients for shop/app, the longest for 1.5 s", "Waits failed",
-		"Clients near the limit", "127 of 130", "Backend kept", "Doubts", "Session state leaked", "Log lines lost",
-		"100 idle", "&lt;b&gt;till&lt;/b&gt;", "10.0.0.7:1 · client 7", "report", "2 min 0 s", "Queries per second",
-		"reports/app", "shop/app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "53300", "42P01", "12\u202f345", "wrong password", "advisory lock",
+
+		"Paused", "Clients near the limit", "127 of 130", "Backend kept", "Doubts", "Session state leaked", "Log lines lost",
+		"100 idle", "&lt;b&gt;till&lt;/b&gt;", "10.0.0.7:1 · client 7", "report", "pool_size 20 is reached", "2 min 0 s", "Queries per second",
+		"reports/app", "shop/app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "Last errors", "relation &#34;secret&#34;", "/run/postgresql", "db:5432", "53300", "42P01", "12\u202f345", "wrong password", "advisory lock",
 	} {
 		i := strings.Index(page[last:], part)
 		if i < 0 {

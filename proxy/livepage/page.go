@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"sync"
+	"time"
 )
 
 //go:embed page.html live.css live.js
@@ -19,7 +21,27 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 // Page serves what a Sampler has.
 type Page struct {
 	Sampler *Sampler
-	Texts   func() bool // whether those who get here may read texts of statements
+	Texts   func() bool // whether those who get here may read texts of statements and errors
+	More    func() More // nil: there is no more
+
+	mu    sync.Mutex
+	more  More
+	asked time.Time // of the snapshot that more goes with
+}
+
+// view is what there is to show. Whatever the number of those who look, More is asked once for each snapshot.
+func (p *Page) view(texts bool) (View, bool) {
+	v, ok := p.Sampler.View(texts)
+	if !ok || p.More == nil {
+		return v, ok
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.asked.Equal(v.At) {
+		p.more, p.asked = p.More(), v.At
+	}
+	v.add(p.more, texts)
+	return v, true
 }
 
 // shown is what the templates get.
@@ -54,7 +76,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // render makes a template whole before it sends any of it.
 func (p *Page) render(w http.ResponseWriter, name string) {
 	texts := p.Texts()
-	v, ok := p.Sampler.View(texts)
+	v, ok := p.view(texts)
 	if !ok {
 		http.Error(w, "weir has just started", http.StatusServiceUnavailable)
 		return
@@ -68,7 +90,7 @@ func (p *Page) render(w http.ResponseWriter, name string) {
 }
 
 func (p *Page) numbers(w http.ResponseWriter) {
-	v, ok := p.Sampler.View(p.Texts())
+	v, ok := p.view(p.Texts())
 	if !ok {
 		http.Error(w, "weir has just started", http.StatusServiceUnavailable)
 		return

@@ -39,6 +39,9 @@ func (s *Sampler) troubles(v *View) []Trouble {
 	for _, w := range few(v.Waits, func(w Wait) bool { return long(w.For) }) {
 		add(true, "Clients wait", "%s for %s, the longest for %s.", number(w.Clients, "client"), w.Pool, seconds(w.For))
 	}
+	for _, p := range few(v.Pools, func(p Pool) bool { return p.Paused }) {
+		add(false, "Paused", "%s, by an operator: its clients wait until RESUME.", p.Name())
+	}
 	if n := minute.waitsFailed; n > 0 {
 		add(true, "Waits failed", "%s in vain within the last minute.", number(int(n), "client has waited", "clients have waited"))
 	}

@@ -36,6 +36,9 @@ type View struct {
 	Errors     []Error      `json:"errors"` // since the start, the most frequent first
 	Logins     Logins       `json:"logins"`
 	Session    SessionState `json:"session_state"`
+	Hosts      []Host       `json:"hosts"`       // those in trouble first
+	Failures   []Failure    `json:"last_errors"` // the latest first
+	Listeners  []string     `json:"listeners"`
 	Replicas   int          `json:"replication_connections"`
 }
 
@@ -165,6 +168,7 @@ type Pool struct {
 	Backends    Backends `json:"backends"`
 	OldestWait  float64  `json:"oldest_wait_seconds"`
 	OldestLease float64  `json:"oldest_lease_seconds"`
+	Paused      bool     `json:"paused"`
 	ServerDown  bool     `json:"server_down"`
 	ServerError string   `json:"server_error"`
 	Rates       *Rates   `json:"rates"` // nil: too many pools
@@ -189,7 +193,7 @@ type Wait struct {
 	Who       Peer    `json:"who"`                 // has waited longest
 	Behind    *Peer   `json:"behind"`              // has had its backend longest; nil: no client has one
 	HeldFor   float64 `json:"behind_held_seconds"` // and for how long
-	Size      int     `json:"pool_size"`
+	Bound     string  `json:"bound"`               // what keeps it from one more backend
 	ServerOut bool    `json:"server_down"`
 }
 
@@ -269,7 +273,7 @@ func (s *Sampler) View(texts bool) (View, bool) {
 func (v *View) addPool(p *status.Pool, own *series, at time.Time, texts bool) {
 	row := Pool{
 		Database: valid(p.Database), User: valid(p.User), Mode: p.Mode, Clients: clientsOf(&p.Clients), Backends: backendsOf(p),
-		OldestWait: p.OldestWait.Seconds(), OldestLease: p.OldestLease.Seconds(), ServerDown: p.ServerDown, ServerError: valid(p.ServerError),
+		OldestWait: p.OldestWait.Seconds(), OldestLease: p.OldestLease.Seconds(), Paused: p.Paused, ServerDown: p.ServerDown, ServerError: valid(p.ServerError),
 	}
 	if own != nil {
 		rates := ratesOf(own, at)
@@ -281,7 +285,7 @@ func (v *View) addPool(p *status.Pool, own *series, at time.Time, texts bool) {
 	v.OldestWait = max(v.OldestWait, row.OldestWait)
 	if row.Clients.Waiting > 0 {
 		w := Wait{
-			Pool: row.Name(), Clients: row.Clients.Waiting, For: row.OldestWait, Who: peerOf(p.Waiter), Size: p.Size, ServerOut: p.ServerDown,
+			Pool: row.Name(), Clients: row.Clients.Waiting, For: row.OldestWait, Who: peerOf(p.Waiter), Bound: boundText(p), ServerOut: p.ServerDown,
 		}
 		if p.Holder.Backend != 0 {
 			holder := peerOf(p.Holder)

@@ -30,6 +30,8 @@ type Auth struct {
 	IdentFile Path     // pg_ident.conf; its maps are Config.Ident
 	SaltFile  Path     // its text is Config.SaltSecret
 
+	SCRAMIterations int // for users whose password is stored in clear text
+
 	// Users that neither [users] nor AuthFile knows are looked up in a database, where AuthUser is set.
 	AuthUser          string
 	AuthQuery         string   // $1 is the user's name; gives the name and what is stored as its password
@@ -82,6 +84,15 @@ func (p *parser) loadAuth() {
 		p.config.HBA, problems = hba.Parse(string(a.HBAFile), diskFiles{}, p.config.Ident)
 		p.hbaProblems("hba_file", problems)
 	}
+}
+
+// Complete reads the files that [auth] names into a Config that was made otherwise than by Load or Parse, and checks all of it. where
+// gives the place of a setting, as Problem has it. The error is Problems.
+func (c *Config) Complete(where func(path []string) string) error {
+	p := &parser{config: c, layout: &layout{}, where: where}
+	p.loadAuth()
+	validate(c, p.problem)
+	return p.problems.err()
 }
 
 // inFile reports problems of a file that a setting names: among those of the configuration they stand at the setting.

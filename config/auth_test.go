@@ -114,3 +114,12 @@ func TestVerifierOfTooManyIterationsIsDamaged(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWeirCannotAskIsRefusedByName(t *testing.T) {
+	for _, method := range []string{"ldap", "pam"} {
+		_, err := Parse("test.toml", []byte("[auth]\ntype = \""+method+"\"\n[databases.x]\nhost = \"h\"\n"), nil)
+		if err == nil || !strings.Contains(err.Error(), `type "`+method+`" is not supported: weir knows no `+strings.ToUpper(method)) {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}

@@ -32,7 +32,13 @@ type Config struct {
 	Admin     Admin
 	Log       Log
 	Loops     Loops
+	Process   Process
+	Clients   Clients
 	Reload    Reload
+
+	// PgBouncer is set where a file of PgBouncer's is served as it is: clients and the log are then told what PgBouncer tells them. No
+	// setting of weir.toml says so.
+	PgBouncer bool
 
 	Files []string // those that it was read from
 
@@ -48,16 +54,18 @@ type Config struct {
 
 // Listen says where clients are accepted.
 type Listen struct {
-	Addresses      []string // host:port; an empty host is every address, port 0 any free port
-	UnixSocketDir  string   // empty: no unix socket
-	UnixSocketMode FileMode
-	Backlog        int
-	ReusePort      bool
-	TCPKeepalive   bool
-	TCPKeepidle    Duration // 0: the system's
-	TCPKeepintvl   Duration // 0: the system's
-	TCPKeepcnt     int      // 0: the system's
-	TCPUserTimeout Duration // 0: the system's
+	Addresses       []string // host:port; an empty host is every address, port 0 any free port
+	UnixSocketDir   string   // empty: no unix socket
+	UnixSocketMode  FileMode
+	UnixSocketGroup string // a name or a number; empty: that of the process
+	UnixSocketPort  int    // in the socket's name; 0: see SocketPort
+	Backlog         int
+	ReusePort       bool
+	TCPKeepalive    bool
+	TCPKeepidle     Duration // 0: the system's
+	TCPKeepintvl    Duration // 0: the system's
+	TCPKeepcnt      int      // 0: the system's
+	TCPUserTimeout  Duration // 0: the system's
 }
 
 // HTTP says where metrics, health, the live page and profiles are served, and to whom.
@@ -86,6 +94,7 @@ type Pool struct {
 	PinIdleTimeout       Duration // 0: none
 	SessionAudit         SessionAudit
 	ServerResetQuery     string          // session mode only; empty: none
+	ServerRoundRobin     bool            // the backend that has been idle longest is used next
 	ListenLostChannel    string          // clients that listen are told there of notifications that they may have missed; empty: by a notice only
 	MaxNotificationBytes Size            // that may wait for a client that listens and does not read; 0: no limit
 	MaxProtocol          ProtocolVersion // that servers are asked for
@@ -156,6 +165,26 @@ type Admin struct {
 type Log struct {
 	Level  slog.Level // one of slog's four
 	Format LogFormat
+
+	Stderr         bool
+	File           Path // empty: none
+	Syslog         bool
+	SyslogFacility string // one of syslogFacilities
+	SyslogIdent    string
+}
+
+// Clients says what clients may say, and are told.
+type Clients struct {
+	IgnoreStartupParameters []string
+	ApplicationNameAddHost  bool
+	LoginNotice             string   // empty: none
+	QueryWaitNotify         Duration // 0: never
+}
+
+// Process says what weir does to its own process when it starts.
+type Process struct {
+	User    string // to change to, when started as root; empty: none
+	PIDFile Path   // empty: none
 }
 
 // Loops says how many event loops there are.
@@ -182,7 +211,7 @@ func Default() *Config {
 			TCPUserTimeout: 300 * second,
 		},
 		HTTP:      HTTP{Address: "127.0.0.1:9127"},
-		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second},
+		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second, SCRAMIterations: 4096},
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{
@@ -210,8 +239,9 @@ func Default() *Config {
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
-		Admin: Admin{StatsPeriod: 60 * second},
-		Log:   Log{Level: slog.LevelInfo, Format: FormatText},
+		Admin:   Admin{StatsPeriod: 60 * second},
+		Clients: Clients{QueryWaitNotify: 5 * second},
+		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
 	}
 }
 
@@ -232,9 +262,9 @@ func (c *Config) Database(name string) (Database, bool) {
 	return d, ok
 }
 
-// UnixSocketPort is the number in the unix socket's name, .s.PGSQL.PORT: the port of the first address that has one,
-// or 6432.
-func (l Listen) UnixSocketPort() int {
+// SocketPort is the number in the unix socket's name, .s.PGSQL.PORT, where UnixSocketPort is 0: the port of the first address that
+// has one, or 6432.
+func (l Listen) SocketPort() int {
 	for _, a := range l.Addresses {
 		if _, port, err := splitAddress(a); err == nil && port != "0" {
 			n, _ := strconv.Atoi(port) // checked by splitAddress

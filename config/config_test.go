@@ -199,7 +199,7 @@ func TestUnixSocketHasThePortOfTheFirstAddress(t *testing.T) {
 	}{
 		{nil, 6432}, {[]string{"127.0.0.1:0"}, 6432}, {[]string{"127.0.0.1:0", ":7000", ":8000"}, 7000},
 	} {
-		if got := (Listen{Addresses: tt.addresses}).UnixSocketPort(); got != tt.want {
+		if got := (Listen{Addresses: tt.addresses}).SocketPort(); got != tt.want {
 			t.Errorf("%v: got %d, want %d", tt.addresses, got, tt.want)
 		}
 	}

@@ -133,15 +133,37 @@ func (d *difference) databases() {
 				d.setting("[databases."+quoteKey(name)+"."+table+"]", s, s.table(&old), s.table(&now))
 			}
 		}
+		d.sessionDefaults("[databases."+quoteKey(name)+"."+settingsTable+"]", old.Settings, now.Settings)
 	})
 }
 
 func (d *difference) users() {
-	named(d, "users", d.old.Users, d.now.Users, func(where, _ string, old, now User) {
+	named(d, "users", d.old.Users, d.now.Users, func(where, name string, old, now User) {
 		for _, s := range ofSection("users") {
 			d.setting(where, s, s.inUser(&old), s.inUser(&now))
 		}
+		d.sessionDefaults("[users."+quoteKey(name)+"."+settingsTable+"]", old.Settings, now.Settings)
 	})
+}
+
+// sessionDefaults compares what backends begin with.
+func (d *difference) sessionDefaults(where string, old, now SessionDefaults) {
+	all := old.under(now)
+	for _, name := range all.Names() {
+		was, before := old[name]
+		is, after := now[name]
+		if was == is && before == after {
+			continue
+		}
+		d.add(where+" "+quoteKey(name), "%s -> %s", quoteIf(was, before), quoteIf(is, after))
+	}
+}
+
+func quoteIf(value string, given bool) string {
+	if !given {
+		return "unset"
+	}
+	return quote(value)
 }
 
 // authFiles compares what the files of [auth] have in them, which may be different under the same name.

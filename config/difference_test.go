@@ -32,6 +32,11 @@ func TestChangesAreToldInTheFilesWords(t *testing.T) {
 			shop + "[users.a]\npassword = \"hunter2\"\nquery_timeout = \"1s\"\n", shop + "[users.a]\npassword = \"hunter3\"\n",
 			"[users.a] password: changed\n[users.a] query_timeout: \"1s\" -> unset",
 		},
+		"what sessions begin with": {
+			shop + "[databases.shop.settings]\nwork_mem = \"1MB\"\nTimeZone = \"UTC\"\n[users.a]\n",
+			shop + "[databases.shop.settings]\nwork_mem = \"2MB\"\ntimezone = \"UTC\"\n[users.a.settings]\n\"app.tenant\" = 7\n",
+			"[databases.shop.settings] work_mem: \"1MB\" -> \"2MB\"\n[users.a.settings] \"app.tenant\": unset -> \"7\"",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, now := configOf(t, c.old), configOf(t, c.now)

@@ -96,6 +96,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPinned:            first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
 			PinIdleTimeout:       first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
 			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			ServerRoundRobin:     c.Pool.ServerRoundRobin,
 			SessionAudit:         first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
 			MaxNotificationBytes: first(u.MaxNotificationBytes, d.MaxNotificationBytes, c.Pool.MaxNotificationBytes),

@@ -82,11 +82,13 @@ const (
 	AuthSCRAMPlus
 	// AuthCert asks for a certificate that names the user.
 	AuthCert
+	// AuthAny believes everyone, and takes no name of theirs for anything: every database has a user of its own.
+	AuthAny
 )
 
 var authTypeNames = []string{
 	AuthSCRAM: "scram-sha-256", AuthMD5: "md5", AuthPassword: "password", AuthTrust: "trust", AuthHBA: "hba",
-	AuthSCRAMPlus: "scram-sha-256-plus", AuthCert: "cert",
+	AuthSCRAMPlus: "scram-sha-256-plus", AuthCert: "cert", AuthAny: "any",
 }
 
 // pgbouncerPlain is what PgBouncer calls "password".
@@ -126,6 +128,10 @@ func (f LogFormat) String() string { return nameOf(logFormatNames, int(f)) }
 
 // logLevelNames in the order of slog's levels, which are 4 apart and begin at -4.
 var logLevelNames = []string{"debug", "info", "warn", "error"}
+
+var syslogFacilities = []string{
+	"daemon", "user", "auth", "authpriv", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+}
 
 func nameOf(names []string, i int) string {
 	if i < 0 || i >= len(names) {

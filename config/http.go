@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// tokenMin is the least length of [http] token, in bytes: whoever reaches the address may try short ones.
-const tokenMin = 16
+// tokenMin and tokenMax bound the length of [http] token, in bytes: who reaches the address may try short ones, and headers have an end.
+const (
+	tokenMin = 16
+	tokenMax = 2048
+)
 
 // TLS is what [http] says of certificates. It asks its clients for none.
 func (h HTTP) TLS() TLS {
@@ -29,7 +32,7 @@ func (p *parser) loadHTTP() {
 		return
 	}
 	p.reader.files = append(p.reader.files, string(h.TokenFile))
-	text, err := readBounded(string(h.TokenFile), secretMax+2)
+	text, err := readBounded(string(h.TokenFile), tokenMax+2)
 	if err != nil {
 		p.problem([]string{"http", "token_file"}, "token_file cannot be read: %v", err)
 		return
@@ -55,8 +58,8 @@ func checkHTTP(c *Config, report func([]string, string, ...any)) {
 	}
 	switch token := c.HTTPToken.Reveal(); {
 	case token == "":
-	case len(token) < tokenMin || len(token) > secretMax:
-		report(at(setting), "%s must hold from %d to %d bytes (got %d)", setting, tokenMin, secretMax, len(token))
+	case len(token) < tokenMin || len(token) > tokenMax:
+		report(at(setting), "%s must hold from %d to %d bytes (got %d)", setting, tokenMin, tokenMax, len(token))
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		report(at(setting), "%s must be of visible ASCII characters, as HTTP's headers are", setting)
 	}

@@ -96,11 +96,16 @@ type parser struct {
 	config   *Config
 	layout   *layout
 	reader   reader
+	where    func(path []string) string // gives places in place of the layout; nil: the layout does
 	problems Problems
 }
 
 // problem reports one at a key, or at its nearest table if the key is not in the file.
 func (p *parser) problem(path []string, format string, args ...any) {
+	if p.where != nil {
+		p.problems.add(p.where(path), 0, format, args...)
+		return
+	}
 	p.report(p.layout.key(path), format, args...)
 }
 
@@ -273,3 +278,6 @@ func (p *parser) onePassword(path []string, table map[string]any) {
 		p.problem(last, "%s are given; want one of them", strings.Join(given, " and "))
 	}
 }
+
+// ReadFile reads a file that is no longer than a configuration may be.
+func ReadFile(name string) ([]byte, error) { return readBounded(name, fileMax) }

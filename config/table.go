@@ -9,8 +9,10 @@ const (
 	preparedMax = 1_000_000
 	backlogMax  = 65535 // far above any net.core.somaxconn
 	loopsMax    = 256
-	secondsMax  = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
-	probesMax   = 127   // MAX_TCP_KEEPCNT, there
+	// iterationsMax is a quarter of a second of a processor.
+	iterationsMax = 1_000_000
+	secondsMax    = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
+	probesMax     = 127   // MAX_TCP_KEEPCNT, there
 )
 
 // sections in the order of the file.
@@ -30,6 +32,7 @@ var sections = []section{
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
 		"in every database. Users without a section may log in, too: those of auth_file, those that auth_query finds, and with " +
 		"type \"trust\" in [auth] all users."},
+	{"clients", "What clients may say when they log in, and what they are told beside the server's answers."},
 	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
 		"0 is no limit where 0 may be written."},
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
@@ -37,8 +40,9 @@ var sections = []section{
 		"so each takes effect up to a second late."},
 	{"admin", "The admin console: PgBouncer's, on the databases \"pgbouncer\" and \"weir\". On the unix socket the account that weir runs as, " +
 		"and root, may use it without a password. See docs/console.md."},
-	{"log", "What is logged, on standard error."},
+	{"log", "What is logged, and where."},
 	{"loops", "The event loops that carry the traffic."},
+	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
 	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
@@ -74,6 +78,16 @@ var listenSettings = []setting{
 		section: "listen", name: "unix_socket_mode", restart: true,
 		field:   func(c *Config) any { return &c.Listen.UnixSocketMode },
 		meaning: "Permission bits of the unix socket, octal, in quotes. Connecting needs the right to write.",
+	},
+	{
+		section: "listen", name: "unix_socket_group", restart: true,
+		field:   func(c *Config) any { return &c.Listen.UnixSocketGroup },
+		meaning: `The group of the unix socket, a name or a number. "": that of the process.`,
+	},
+	{
+		section: "listen", name: "unix_socket_port", unit: "port", max: 65535, restart: true,
+		field:   func(c *Config) any { return &c.Listen.UnixSocketPort },
+		meaning: "The number in the unix socket's name. 0: the port of the first of addresses, or 6432.",
 	},
 	{
 		section: "listen", name: "backlog", unit: "connections", min: 1, max: backlogMax, restart: true,
@@ -263,6 +277,12 @@ var poolSettings = []setting{
 			"seen change the session.",
 	},
 	{
+		section: "pool", name: "server_round_robin",
+		field: func(c *Config) any { return &c.Pool.ServerRoundRobin },
+		meaning: "Gives clients the backend that has been idle longest, so that all are used alike, and not the one that was used last and fits the " +
+			"client best. For servers behind a balancer. None is idle for long enough to be closed then, and settings are applied more often.",
+	},
+	{
 		section: "pool", name: "session_audit", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.SessionAudit },
 		override: func(o *Override) any { return &o.SessionAudit },
@@ -418,6 +438,28 @@ var limitSettings = []setting{
 
 var otherSettings = []setting{
 	{
+		section: "clients", name: "ignore_startup_parameters",
+		field: func(c *Config) any { return &c.Clients.IgnoreStartupParameters },
+		meaning: "Startup parameters that are accepted and have no effect, also those in options, in any letter case. weir sets all others " +
+			"on the server: these are for parameters that the server does not know, or that clients are not to choose.",
+	},
+	{
+		section: "clients", name: "application_name_add_host",
+		field: func(c *Config) any { return &c.Clients.ApplicationNameAddHost },
+		meaning: "Adds the client's address to the application_name that it logs in with: NAME - HOST:PORT, and app - HOST:PORT where it gives no " +
+			"name. Each client then has settings of its own, which costs a SET whenever a backend changes hands.",
+	},
+	{
+		section: "clients", name: "login_notify_message",
+		field:   func(c *Config) any { return &c.Clients.LoginNotice },
+		meaning: `A NOTICE that each client gets when it has logged in. "": none.`,
+	},
+	{
+		section: "clients", name: "query_wait_notify",
+		field:   func(c *Config) any { return &c.Clients.QueryWaitNotify },
+		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
+	},
+	{
 		section: "admin", name: "admin_users",
 		field:   func(c *Config) any { return &c.Admin.AdminUsers },
 		meaning: "Users that may do everything on the admin console. They log in as to any database.",
@@ -442,6 +484,44 @@ var otherSettings = []setting{
 		section: "log", name: "format", restart: true,
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,
+	},
+	{
+		section: "log", name: "stderr", restart: true,
+		field:   func(c *Config) any { return &c.Log.Stderr },
+		meaning: "Logs on standard error.",
+	},
+	{
+		section: "log", name: "file", alias: "logfile", restart: true,
+		field: func(c *Config) any { return &c.Log.File },
+		meaning: "A file that the log is appended to. It is opened anew on SIGHUP, so that it can be moved away before. A file that cannot be " +
+			`opened keeps weir from starting; one that cannot be opened anew leaves the former in use. "": none.`,
+	},
+	{
+		section: "log", name: "syslog", restart: true,
+		field:   func(c *Config) any { return &c.Log.Syslog },
+		meaning: "Logs to the machine's syslog as well.",
+	},
+	{
+		section: "log", name: "syslog_facility", restart: true,
+		field:   func(c *Config) any { return &c.Log.SyslogFacility },
+		meaning: `The facility of lines in syslog: "daemon", "user", "auth", "authpriv" or "local0" to "local7".`,
+	},
+	{
+		section: "log", name: "syslog_ident", restart: true,
+		field:   func(c *Config) any { return &c.Log.SyslogIdent },
+		meaning: "The name of the program in syslog.",
+	},
+	{
+		section: "process", name: "user", restart: true,
+		field: func(c *Config) any { return &c.Process.User },
+		meaning: "The account that weir changes to when it was started as root, before it opens anything but its configuration. " +
+			`"": none. Any other account can only stay what it is: then this must be its name.`,
+	},
+	{
+		section: "process", name: "pidfile", restart: true,
+		field: func(c *Config) any { return &c.Process.PIDFile },
+		meaning: "A file for the number of weir's process, removed at the end. If it is there and names a process that lives, weir does not " +
+			`start. "": none.`,
 	},
 	{
 		section: "loops", name: "count", unit: "loops", max: loopsMax, restart: true,

@@ -8,7 +8,7 @@ var authSettings = []setting{
 		meaning: `"scram-sha-256": the password never travels. "md5": for old drivers; users whose password is stored ` +
 			`as a SCRAM verifier are asked for scram-sha-256 all the same. "password": in clear text ("plain" is accepted, too). ` +
 			`"cert": a certificate that names the user (cert_name), of an authority in ca_file of [client_tls]. "trust": clients ` +
-			`prove nothing. "hba": as the rules in hba_file say. With TLS, clients that can do it bind scram-sha-256 to the connection, so that a ` +
+			`prove nothing. "any": neither, and their names count for nothing: only databases with a user of their own are open to them. "hba": as the rules in hba_file say. With TLS, clients that can do it bind scram-sha-256 to the connection, so that a ` +
 			`machine between them and weir learns nothing that it could use; "scram-sha-256-plus" admits no others over TCP.`,
 		why: "PgBouncer's md5 is what PostgreSQL gave up as a default in version 14 and announced to remove.",
 	},
@@ -25,6 +25,12 @@ var authSettings = []setting{
 		meaning: "A file with a secret of at least 16 bytes, the same on all weirs of a service: from it come the salts of users that do " +
 			`not exist and of those whose password is stored in clear text. "": the salts come from all passwords of the configuration ` +
 			"together, and change when one of them does. See docs/authentication.md.",
+	},
+	{
+		section: "auth", name: "scram_iterations", unit: "iterations", min: 1, max: iterationsMax,
+		field: func(c *Config) any { return &c.Auth.SCRAMIterations },
+		meaning: "How often users whose password is stored in clear text have to hash it for scram-sha-256. The verifiers of others say it " +
+			"themselves. More make a stolen exchange harder to guess from, and each client's login slower.",
 	},
 	{
 		section: "auth", name: "hba_file", alias: "auth_hba_file",

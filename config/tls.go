@@ -116,7 +116,7 @@ func (r *reader) path(text string) Path {
 
 // Identity reads the certificate and its key; nil if there is none. Errors name the file.
 func (t TLS) Identity() (*tls.Certificate, error) {
-	if t.CertFile == "" {
+	if t.CertFile == "" || t.KeyFile == "" { // see checkTLS
 		return nil, nil
 	}
 	cert, err := readPEM(t.CertFile)
@@ -184,9 +184,13 @@ func readPEM(name Path) ([]byte, error) {
 	return readBounded(string(name), pemMax)
 }
 
-// checkTLS checks a place where TLS is configured: a section, or that of a database. o is what it says itself, t what holds.
-func checkTLS(path []string, o TLSOverride, t TLS, client bool, report func([]string, string, ...any)) {
+// checkTLS checks a place where TLS is configured: a section, or that of a database. o is what it says itself, t what holds. pgbouncer
+// says that a file of PgBouncer's is served.
+func checkTLS(pgbouncer bool, path []string, o TLSOverride, t TLS, client bool, report func([]string, string, ...any)) {
 	at := func(setting string) []string { return append(path[:len(path):len(path)], setting) }
+	if pgbouncer && (t.CertFile == "") != (t.KeyFile == "") {
+		return // its console sets one after the other
+	}
 	if (o.CertFile == nil) != (o.KeyFile == nil) || (t.CertFile == "") != (t.KeyFile == "") {
 		report(path, "cert_file and key_file belong together; want both or none")
 		return
@@ -231,15 +235,15 @@ func checkServerTLS(at func(string) []string, t TLS, report func([]string, strin
 
 // checkAllTLS checks every place where TLS is configured.
 func checkAllTLS(c *Config, report func([]string, string, ...any)) {
-	checkTLS([]string{"client_tls"}, c.ClientTLS.all(), c.ClientTLS, true, report)
-	checkTLS([]string{"server_tls"}, c.ServerTLS.all(), c.ServerTLS, false, report)
+	checkTLS(c.PgBouncer, []string{"client_tls"}, c.ClientTLS.all(), c.ClientTLS, true, report)
+	checkTLS(c.PgBouncer, []string{"server_tls"}, c.ServerTLS.all(), c.ServerTLS, false, report)
 	for name, d := range c.Databases {
 		path := []string{"databases", name}
 		if d.ClientTLS != (TLSOverride{}) {
-			checkTLS(append(path[:2:2], "client_tls"), d.ClientTLS, d.ClientTLS.over(c.ClientTLS), true, report)
+			checkTLS(c.PgBouncer, append(path[:2:2], "client_tls"), d.ClientTLS, d.ClientTLS.over(c.ClientTLS), true, report)
 		}
 		if d.ServerTLS != (TLSOverride{}) {
-			checkTLS(append(path[:2:2], "server_tls"), d.ServerTLS, d.ServerTLS.over(c.ServerTLS), false, report)
+			checkTLS(c.PgBouncer, append(path[:2:2], "server_tls"), d.ServerTLS, d.ServerTLS.over(c.ServerTLS), false, report)
 		}
 	}
 }

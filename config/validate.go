@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,6 +31,9 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	}
 	checkFunctions(c, report)
 	checkAllTLS(c, report)
+	if !slices.Contains(syslogFacilities, c.Log.SyslogFacility) {
+		report([]string{"log", "syslog_facility"}, "syslog_facility must be %s (got %q)", oneOf(syslogFacilities), c.Log.SyslogFacility)
+	}
 	checkConsole(c, report)
 	for name := range c.Users {
 		if err := checkUserName(name); err != nil {

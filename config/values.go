@@ -25,9 +25,9 @@ type reader struct {
 	files   []string                    // that were read
 }
 
-// secretMax is how long a password may be, in bytes. A SCRAM verifier has about 140; tokens of cloud services, used as
-// passwords, have up to about 2,000.
-const secretMax = 2048
+// secretMax is how long a password may be, in bytes: as long as a client's message with one, PG_MAX_AUTH_TOKEN_LENGTH in PostgreSQL's
+// src/include/libpq/auth.h. Tokens of cloud services, used as passwords, have thousands.
+const secretMax = 65535
 
 // read stores the TOML value v in the place that a row of the table points to. The error is the rest of a sentence
 // that begins with the setting's name; it never repeats a secret. element is the number of an array's element that
@@ -118,6 +118,9 @@ func readWord(place any, text string) error {
 	case *AuthType:
 		if text == pgbouncerPlain {
 			text = AuthPassword.String()
+		}
+		if text == "ldap" || text == "pam" {
+			return fmt.Errorf("%q is not supported: weir knows no %s; want %s", text, strings.ToUpper(text), oneOf(authTypeNames))
 		}
 		return readEnum(p, authTypeNames, text)
 	case *CertName:

@@ -44,22 +44,22 @@ func (c *Config) warnOfTrust(warn func(string, ...any)) {
 	if c.Auth.Type == AuthPassword && c.ClientTLS.SSLMode < SSLRequire && slices.ContainsFunc(c.Listen.Addresses, func(a string) bool { return !isLoopback(a) }) {
 		warn(`[auth] type "password" sends passwords over the network in clear text`)
 	}
-	if c.Auth.Type != AuthTrust {
+	if c.Auth.Type != AuthTrust && c.Auth.Type != AuthAny {
 		return
 	}
 	open := false
 	for _, a := range c.Listen.Addresses {
 		if !isLoopback(a) {
 			open = true
-			warn(`[auth] type "trust" lets everyone who reaches %s in without a password`, a)
+			warn(`[auth] type %q lets everyone who reaches %s in without a password`, c.Auth.Type, a)
 		}
 	}
 	if c.Listen.UnixSocketDir != "" && c.Listen.UnixSocketMode&0o007 != 0 {
 		open = true
-		warn(`[auth] type "trust" lets every account of this machine in through the unix socket (mode %s)`, c.Listen.UnixSocketMode)
+		warn(`[auth] type %q lets every account of this machine in through the unix socket (mode %s)`, c.Auth.Type, c.Listen.UnixSocketMode)
 	}
 	if !open {
-		warn(`[auth] type "trust" lets every process of this machine in without a password`)
+		warn(`[auth] type %q lets every process of this machine in without a password`, c.Auth.Type)
 	}
 }
 
@@ -76,7 +76,7 @@ func isLoopback(address string) bool {
 
 // warnOfUsers looks for those whose password is not stored as the method needs it. With rules that depends on the connection.
 func (c *Config) warnOfUsers(warn func(string, ...any)) {
-	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthHBA || c.Auth.Type == AuthCert {
+	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthAny || c.Auth.Type == AuthHBA || c.Auth.Type == AuthCert {
 		return
 	}
 	if len(c.Users)+len(c.Accounts) == 0 && !c.LooksUp() {

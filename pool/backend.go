@@ -132,8 +132,11 @@ func (p *Pool) newBackend() BackendID {
 }
 
 // pickIdle returns the most recently used idle backend, or one near it that has
-// settings s. There must be an idle one.
+// settings s; with RoundRobin the longest idle. There must be an idle one.
 func (p *Pool) pickIdle(s SettingsID) BackendID {
+	if p.cfg.RoundRobin {
+		return p.longestIdle()
+	}
 	top := p.backends[0].next
 	for b, n := top, 0; b != 0 && n < settingsLookahead; n++ {
 		if p.backends[b].settings == s {

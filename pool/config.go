@@ -21,6 +21,10 @@ type Config struct {
 	// until Close.
 	KeepMin bool
 
+	// RoundRobin leases the backend that has been idle longest, not the one that
+	// was used last.
+	RoundRobin bool
+
 	// ReserveTimeout is how long a client waits before the reserve is opened.
 	ReserveTimeout time.Duration
 	// QueryWaitTimeout is how long a client waits before it is failed.

@@ -77,6 +77,8 @@ func setting(cfg *Config, key, value string) (err error) {
 	switch {
 	case key == "keep":
 		cfg.KeepMin, err = strconv.ParseBool(value)
+	case key == "round-robin":
+		cfg.RoundRobin, err = strconv.ParseBool(value)
 	case n[key] != nil:
 		*n[key], err = strconv.Atoi(value)
 	case d[key] != nil:

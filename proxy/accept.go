@@ -88,7 +88,8 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		p.clients.leave(failure.User, failure.Database)
 	}
 	p.logins.fail(entry, failure.Reason.String())
-	if failure.Reason != login.Gone && failure.Reason != login.ShutDown {
+	told := p.current.Load().config.PgBouncer && failure.Err != nil // see logRefusal
+	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
 		attributes := []any{
 			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
 		}
@@ -98,6 +99,13 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		p.logins.warn(p.log, "login failed", attributes...)
 	}
 	closeKindly(nc)
+}
+
+// logRefusal tells the log in PgBouncer's words why a login is refused.
+func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
+	if _, ok := p.logins.lines.allow("closing because", time.Now()); ok { // one key: the text has a stranger's words in it
+		p.log.Info("closing because: "+failure.Err.Message+" (age=0s)", "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+	}
 }
 
 // closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system

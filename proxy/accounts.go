@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
 	"weir/proxy/session"
+	"weir/proxy/wire"
 )
 
 // accounts finds what is stored for users: in the configuration, or in the databases where auth_query finds them. Its methods may be
@@ -138,10 +141,15 @@ func (p *Proxy) learn(result login.Result) bool {
 // loginOptions is how clients log in under a generation.
 func (p *Proxy) loginOptions(g *generation) login.Options {
 	c := g.config
+	var refusing func(net.Conn, *login.Failure)
+	if c.PgBouncer {
+		refusing = p.logRefusal
+	}
 	return login.Options{
-		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
-		Method:  methodOf(c.Auth.Type),
-		Rules:   c.HBA, Maps: c.Ident,
+		Refusing: refusing,
+		Timeout:  time.Duration(c.Timeouts.ClientLoginTimeout),
+		Method:   methodOf(c.Auth.Type),
+		Rules:    c.HBA, Maps: c.Ident,
 		Verifiers:   g.verifiers(),
 		Lookup:      p.accounts.lookUp,
 		LookupWaits: g.config.LooksUp(),
@@ -155,20 +163,44 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 			_, ok := c.Database(database)
 			return ok
 		},
+		Ignored: lowered(c.Clients.IgnoreStartupParameters),
+		AddHost: c.Clients.ApplicationNameAddHost,
+		Notice:  loginNotice(c.Clients.LoginNotice),
 		Admit: func(user, database string) *pgerror.Error {
+			if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
+				return pgerror.NoUserOfItsOwn(database)
+			}
 			if err := p.router.turnsAway(database); err != nil {
 				return err
 			}
 			return p.clients.admit(user, database)
 		},
+		PgBouncer:    c.PgBouncer,
+		KnownOnly:    c.PgBouncer && c.Auth.Type != config.AuthAny,
 		Console:      c.IsConsole,
 		AdmitConsole: func(user string, own bool) *pgerror.Error { return p.consoles.admit(c, user, own) },
 	}
 }
 
+// lowered makes a set of names that are compared without regard to letter case.
+func lowered(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+func loginNotice(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return wire.AppendNotice(nil, pgerror.CodeSuccess, text)
+}
+
 func methodOf(t config.AuthType) login.Method {
 	switch t {
-	case config.AuthTrust:
+	case config.AuthTrust, config.AuthAny:
 		return login.MethodTrust
 	case config.AuthPassword:
 		return login.MethodPassword
@@ -194,7 +226,7 @@ func (g *generation) verifiers() *login.Verifiers {
 		known = nil
 	}
 	if material := g.config.SaltMaterial(); material.IsSet() {
-		return login.NewVerifiers([]byte(material.Reveal()), known...)
+		return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
 	}
-	return login.NewVerifiers(nil, known...)
+	return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, nil, known...)
 }

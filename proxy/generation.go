@@ -83,7 +83,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 	return relay.LaneSettings{
 		User: key.user, Mode: relayMode(s.Mode),
 		Pool: pool.Config{
-			Size: s.PoolSize, MinSize: s.MinPoolSize, ReserveSize: s.ReservePoolSize, MaxDials: s.MaxDials, KeepMin: g.ownUser(key),
+			Size: s.PoolSize, MinSize: s.MinPoolSize, ReserveSize: s.ReservePoolSize, MaxDials: s.MaxDials, KeepMin: g.ownUser(key), RoundRobin: s.ServerRoundRobin,
 			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
 			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),

@@ -94,6 +94,17 @@ func TestUnsharedStatementsAreSessionState(t *testing.T) {
 	}
 }
 
+// A name that is longer than what is looked at is no way past the policy.
+func TestStatementsWithLongNamesAreSessionState(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\nsession_state = \"reject\"\n")
+	c := enter(t, w, d)
+	for _, length := range []int{9000, 300_000} {
+		c.Send(parse(strings.Repeat("n", length), "set work_mem = '5MB'"), syncIt)
+		refusedState(t, c, c.Answer(), "a named prepared statement")
+	}
+}
+
 // TestSessionStateIsIgnored: with session_state = "ignore" no state keeps a backend or follows, but for what clients are told of.
 func TestSessionStateIsIgnored(t *testing.T) {
 	d := database(t)

@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
@@ -45,5 +47,34 @@ func TestPreparedStatementsAreCounted(t *testing.T) {
 	one.Query("CREATE VIEW v AS SELECT 1")
 	if got := w.Proxy.Snapshot().Pools[0].Prepared; got.Texts != 0 || got.Forgotten != 2 {
 		t.Errorf("behind a change of the schema: %+v", got)
+	}
+}
+
+// A statement whose name is longer than what weir looks at can be used as on PostgreSQL itself, and is gone for the next client.
+func TestStatementsWithLongNames(t *testing.T) {
+	d := database(t)
+	for _, length := range []int{9000, 300_000} {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			w := start(t, d, "[pool]\npool_size = 1\n")
+			name := strings.Repeat("n", length)
+			bind := &pgproto3.Bind{PreparedStatement: name, Parameters: [][]byte{[]byte("abc")}}
+			c := enter(t, w, d)
+			c.Send(&pgproto3.Parse{Name: name, Query: "SELECT $1::text"}, &pgproto3.Sync{})
+			if err := c.Answer().Err(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				c.Send(bind, &pgproto3.Execute{}, &pgproto3.Sync{})
+				if a := c.Answer(); a.Err() != nil || a.First() != "abc" {
+					t.Fatalf("%v %v", a.Rows, a.Err())
+				}
+			}
+			c.Terminate()
+			next := enter(t, w, d)
+			next.Send(bind, &pgproto3.Execute{}, &pgproto3.Sync{})
+			if a := next.Answer(); len(a.Errs) == 0 || a.Errs[0].Code != "26000" {
+				t.Errorf("the next client got %v %v", a.Rows, a.Err())
+			}
+		})
 	}
 }

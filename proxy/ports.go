@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os/user"
+	"strconv"
 	"sync"
 	"time"
 
@@ -90,7 +92,11 @@ func (p *Proxy) listen(ctx context.Context) error {
 	if c.UnixSocketDir == "" {
 		return nil
 	}
-	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), c.Backlog)
+	group, err := groupID(c.UnixSocketGroup)
+	if err != nil {
+		return fmt.Errorf("unix_socket_group: %w", err)
+	}
+	l, err := socket.ListenUnix(ctx, c.UnixSocketDir, p.unixPort(), fs.FileMode(c.UnixSocketMode), group, c.Backlog)
 	if err != nil {
 		return fmt.Errorf("listen in %s: %w", c.UnixSocketDir, err)
 	}
@@ -98,15 +104,34 @@ func (p *Proxy) listen(ctx context.Context) error {
 	return nil
 }
 
-// unixPort is the number in the unix socket's name: the port of the first TCP listener, as PostgreSQL's clients expect, also
+// groupID looks a group up by its name or number; -1 is none.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(id), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// unixPort is the number in the unix socket's name: that of the configuration, or the port of the first TCP listener, as PostgreSQL's clients expect, also
 // where the system chose it.
 func (p *Proxy) unixPort() int {
+	c := p.current.Load().config.Listen
+	if c.UnixSocketPort != 0 {
+		return c.UnixSocketPort
+	}
 	for _, o := range p.ports {
 		if a, ok := o.listener.Addr().(*net.TCPAddr); ok {
 			return a.Port
 		}
 	}
-	return p.current.Load().config.Listen.UnixSocketPort()
+	return c.SocketPort()
 }
 
 // Addresses are where weir listens, with the ports that the system chose.

@@ -86,6 +86,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
 			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+			PgBouncer: c.PgBouncer,
 		},
 		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
 	}

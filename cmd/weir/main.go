@@ -36,6 +36,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve clients until told to stop."`
 	Check   checkCmd   `cmd:"" help:"Say what is wrong in a configuration file, or print what holds."`
 	Health  healthCmd  `cmd:"" help:"Ask a running weir whether it is well; for health checks."`
+	Import  importCmd  `cmd:"" name:"import-pgbouncer" help:"Write the weir.toml that a configuration file of PgBouncer's amounts to."`
 	Version versionCmd `cmd:"" help:"Print weir's version."`
 	Help    helpCmd    `cmd:"" help:"Say what a command takes."`
 
@@ -53,6 +54,9 @@ func main() {
 
 // run is main without the process: it returns the exit code.
 func run(args []string, s streams) int {
+	if isPgBouncer(args, []string{"serve", "check", "health", "import-pgbouncer", "version"}) {
+		return runPgBouncer(args, s)
+	}
 	helped := false
 	parser, err := kong.New(&cli{},
 		kong.Name("weir"),

@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"weir/config"
 	"weir/proxy"
@@ -23,7 +22,7 @@ type serveCmd struct {
 }
 
 // Run serves until it is told to stop: the first SIGTERM or SIGINT drains, the second stops at once. SIGHUP has the configuration read
-// anew.
+// and the log's file opened anew.
 func (c *serveCmd) Run(s streams) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has ended does not end weir
 	conf, err := c.load(s)
@@ -33,15 +32,31 @@ func (c *serveCmd) Run(s streams) error {
 		}
 		return err
 	}
+	return serveConfig(conf, func() (*config.Config, error) { return c.load(s) }, s)
+}
+
+// serveConfig is Run with what was read. load reads it anew.
+func serveConfig(conf *config.Config, load func() (*config.Config, error), s streams) error {
+	if err := becomeUser(conf.Process.User); err != nil {
+		return err
+	}
+	removePIDFile, err := writePIDFile(conf.Process.PIDFile)
+	if err != nil {
+		return err
+	}
+	defer removePIDFile()
 	level := new(slog.LevelVar)
 	level.Set(conf.Log.Level)
-	logger, lines := logline.New(s.err, logline.Options{Level: level, JSON: conf.Log.Format == config.FormatJSON})
-	defer lines.Close(lastLinesWait)
+	logger, outputs, err := openLogs(conf, level, s.err)
+	if err != nil {
+		return err
+	}
+	defer outputs.close()
 	for _, w := range conf.Warnings() {
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = proxy.EnoughDescriptors(); err == nil {
-		err = serve(conf, logger, proxy.Options{Level: level, Load: func() (*config.Config, error) { return c.load(s) }})
+		err = serve(conf, logger, outputs, proxy.Options{Level: level, Load: load})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
@@ -60,11 +75,8 @@ func refuseAsJSON(s streams, err error) error {
 	return errLogged
 }
 
-// lastLinesWait is how long the end waits for a reader of the log that is slow.
-const lastLinesWait = time.Second
-
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger, options proxy.Options) error {
+func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, options proxy.Options) error {
 	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangUps, syscall.SIGHUP)
@@ -75,23 +87,42 @@ func serve(conf *config.Config, logger *slog.Logger, options proxy.Options) erro
 	if err != nil {
 		return err
 	}
+	if conf.PgBouncer {
+		defer stopOnQuit(p)()
+	}
 	go supervisor.watch(p)
-	go func() { // so that a signal that stops does not wait for a reload
-		for {
-			select {
-			case <-hangUps:
-				_ = p.Reload() // the log says why not
-			case <-p.Stopped():
-				return
-			}
+	go each(hangUps, p.Stopped(), func() { // so that a signal that stops does not wait for a reload
+		if err := outputs.reopen(); err != nil {
+			logger.Error("the log's file cannot be opened anew; the former stays in use", "error", err)
 		}
-	}()
+		_ = p.Reload() // the log says why not
+	})
 	for stop := p.Drain; ; stop = p.Stop {
 		select {
 		case <-signals:
 			stop()
 		case <-p.Stopped():
 			return nil
+		}
+	}
+}
+
+// stopOnQuit ends weir at once on SIGQUIT, as PgBouncer does, until the function is called.
+func stopOnQuit(p *proxy.Proxy) (end func()) {
+	quits := make(chan os.Signal, 1)
+	signal.Notify(quits, syscall.SIGQUIT)
+	go each(quits, p.Stopped(), p.Stop)
+	return func() { signal.Stop(quits) }
+}
+
+// each calls do for every signal that comes, until over.
+func each(signals <-chan os.Signal, over <-chan struct{}, do func()) {
+	for {
+		select {
+		case <-signals:
+			do()
+		case <-over:
+			return
 		}
 	}
 }

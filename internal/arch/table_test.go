@@ -41,8 +41,8 @@ var table = map[string]rule{
 		why: "rules are read from text and asked with a value, so that a fuzzer and PostgreSQL's own view can check them",
 	},
 	"config/pgbouncer": {
-		ours: []string{"config"}, later: true,
-		why: "the translation of PgBouncer's files ends in a Config and needs nothing that runs",
+		ours: []string{"config"},
+		why:  "the translation of PgBouncer's files ends in a Config and needs nothing that runs",
 	},
 
 	"proxy/eventloop": {

@@ -70,7 +70,7 @@ func (s *Server) objection(text []byte, e sqlscan.Effects) *pgerror.Error {
 	return nil
 }
 
-// unshared is objection for a statement that a client prepares by name where statements are not shared: it keeps the backend.
+// unshared is objection for a statement that a client prepares by name and that is not shared: it keeps the backend.
 func (s *Server) unshared(text []byte) *pgerror.Error {
 	if s.shared.State == StateRefused && s.shared.Mode != Session {
 		return pgerror.SessionStateRefused("a named prepared statement", string(begins(text)))
@@ -82,7 +82,7 @@ func (s *Server) unshared(text []byte) *pgerror.Error {
 func (s *Server) objects(f *Flow, m *message, name, text []byte) bool {
 	var err *pgerror.Error
 	switch {
-	case len(name) > 0 && !s.shared.Shares:
+	case len(name) > 0 && !s.shared.Shares, len(name) > longName:
 		err = s.unshared(text)
 	case m.whole:
 		err = s.objection(text, s.read(text))

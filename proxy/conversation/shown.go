@@ -75,7 +75,11 @@ func (s *Server) explain(status wire.TxStatus) {
 		if slices.Contains(reportedAlways, p.Name) {
 			continue
 		}
-		if value, set := s.set.Value(p.Name); set && value == p.Value {
+		name := p.Name
+		if name == authorization {
+			name = session.Authorization
+		}
+		if value, set := s.set.Value(name); set && value == p.Value {
 			continue
 		} else if login, has := valueOf(s.login, p.Name); !set && has && login == p.Value {
 			continue

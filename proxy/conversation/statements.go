@@ -23,7 +23,10 @@ func (s *Server) undecided(m *message) bool {
 		return err == nil && s.undecidedName(name, false)
 	case wire.ClientBind:
 		_, name, err := wire.PeekBind(m.body)
-		return err == nil && s.undecidedName(name, true)
+		if err != nil {
+			_, name = longBind(m)
+		}
+		return name != nil && s.undecidedName(name, true)
 	case wire.ClientDescribe, wire.ClientClose:
 		kind, name, err := wire.PeekTarget(m.body)
 		return err == nil && kind == 'S' && s.undecidedName(name, m.f.Type == wire.ClientDescribe)
@@ -42,15 +45,18 @@ func (s *Server) undecidedName(name []byte, uses bool) bool {
 // admitParse sends a Parse, unless it has to wait.
 func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 	name, text, err := wire.PeekParse(m.body)
+	if err != nil && !m.whole {
+		name = m.body
+	}
 	switch {
 	case err != nil && m.whole: // the server will refuse it
 		s.pass(m.f.Type)
-	case err != nil: // the name is longer than what is looked at
-		s.pass(m.f.Type)
-		s.doubt(session.PreparedStatement | session.Opaque)
 	case s.account.Skipping():
 		s.pass(m.f.Type)
 	case s.choosy() && s.objects(f, m, name, text):
+	case len(name) > longName:
+		s.pass(m.f.Type)
+		s.doubt(session.PreparedStatement | session.Opaque)
 	case len(name) == 0:
 		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
 			return hold
@@ -133,7 +139,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 	portal, name, err := wire.PeekBind(m.body)
 	switch {
 	case err != nil && !m.whole:
-		s.stray(c, f, m) // after a portal's name that is too long to look at
+		s.bindLong(c, f, m)
 	case err != nil, s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:

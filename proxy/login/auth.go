@@ -101,6 +101,7 @@ func (a *attempt) authenticate() *Failure {
 	case MethodReject:
 		return a.fail(NotAllowed, pgerror.RejectedByRule(a.origin()), "")
 	case MethodTrust:
+		f = a.trusted()
 	case MethodPeer:
 		f = a.peer()
 	case MethodCert: // the certificate, which is checked below, is the only proof
@@ -111,6 +112,18 @@ func (a *attempt) authenticate() *Failure {
 		return f
 	}
 	return a.ownCertificate(method)
+}
+
+// trusted believes a client, if there is such a user where that is asked for.
+func (a *attempt) trusted() *Failure {
+	if !a.opt.KnownOnly {
+		return nil
+	}
+	c, f := a.lookUp(false)
+	if f == nil && !c.account.Known {
+		f = a.fail(NoSuchUser, pgerror.WrongPassword(a.user).AsPgBouncer(`"trust" authentication failed`), "no such user")
+	}
+	return f
 }
 
 // proof is the client's answer, to be compared with what is stored. It does the same work whatever that is. why is for the log.
@@ -160,6 +173,7 @@ func (a *attempt) challenge(method Method, c credentials) (proof, *Failure) {
 	case method == MethodMD5 && a.askedForMD5(c):
 		return a.md5()
 	}
+	a.sasl = true
 	return a.scram(method, c)
 }
 
@@ -171,6 +185,9 @@ func (a *attempt) askedForMD5(c credentials) bool {
 	case formSCRAM:
 		return false
 	case formNone:
+		if a.opt.PgBouncer { // it asks all others so
+			return true
+		}
 	}
 	return a.opt.Verifiers.shape(a.user).md5
 }
@@ -186,7 +203,11 @@ func (a *attempt) rejected(c credentials, why string) *Failure {
 	case c.form == formNone:
 		why = "no password is stored for this user"
 	}
-	return a.fail(reason, pgerror.WrongPassword(a.user), why)
+	told := pgerror.WrongPassword(a.user)
+	if a.sasl {
+		told = told.AsPgBouncer("SASL authentication failed")
+	}
+	return a.fail(reason, told, why)
 }
 
 // waitToRefuse returns failureDelay after the client's last message, or when the login's time is up.

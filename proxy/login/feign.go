@@ -21,6 +21,8 @@ type feigner struct {
 	secret func() []byte // costs time when it is first called
 	ready  atomic.Bool   // it does not any more
 	shapes []weighted
+
+	iterations int // for passwords that are stored in clear text
 }
 
 // shape is what the first questions show of a user.
@@ -36,17 +38,18 @@ type weighted struct {
 	users int
 }
 
-// usualShape is that of a user whom PostgreSQL has given a password, and of one whose password is stored in clear text.
-var usualShape = shape{iterations: scram.DefaultIterations, saltLen: scram.SaltLen}
+// usualShape is that of a user whose password is stored in clear text.
+func usualShape(iterations int) shape { return shape{iterations: iterations, saltLen: scram.SaltLen} }
 
 // newFeigner takes a secret, nil for one of its own, and what is stored for the users that exist.
-func newFeigner(secret []byte, known []config.Secret) *feigner {
+func newFeigner(secret []byte, iterations int, known []config.Secret) *feigner {
+	shapes := shapesOf(iterations, known)
 	if secret == nil {
 		secret = make([]byte, sha256.Size)
 		_, _ = rand.Read(secret) // never fails: crypto/rand, from Go 1.24
-		return &feigner{secret: func() []byte { return secret }, shapes: shapesOf(known)}
+		return &feigner{secret: func() []byte { return secret }, shapes: shapes, iterations: iterations}
 	}
-	return &feigner{secret: sync.OnceValue(func() []byte { return stretch(secret) }), shapes: shapesOf(known)}
+	return &feigner{secret: sync.OnceValue(func() []byte { return stretch(secret) }), shapes: shapes, iterations: iterations}
 }
 
 // stretching is the number of PBKDF2's iterations between the secret and what strangers see, about 0.15 s: they can try secrets at
@@ -71,11 +74,11 @@ func stretch(secret []byte) []byte {
 	return key
 }
 
-func shapesOf(known []config.Secret) []weighted {
+func shapesOf(iterations int, known []config.Secret) []weighted {
 	var all []weighted
 	index := map[shape]int{}
 	for _, secret := range known {
-		s := usualShape
+		s := usualShape(iterations)
 		switch stored := parseStored(secret.Reveal()); stored.form {
 		case formClear, formMD5:
 			s.md5 = true
@@ -100,11 +103,11 @@ func shapesOf(known []config.Secret) []weighted {
 func (f *feigner) shape(user string) shape {
 	switch len(f.shapes) {
 	case 0:
-		return usualShape
+		return usualShape(f.iterations)
 	case 1:
 		return f.shapes[0].shape
 	}
-	best, least := usualShape, math.Inf(1)
+	best, least := usualShape(f.iterations), math.Inf(1)
 	for _, w := range f.shapes {
 		id := binary.BigEndian.AppendUint64([]byte{0}, uint64(w.iterations)<<32|uint64(w.saltLen))
 		if w.md5 {

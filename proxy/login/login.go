@@ -85,6 +85,18 @@ type Options struct {
 	// NamesDatabase tells whether the configuration has a database of exactly that name, which may be longer than PostgreSQL's
 	// names can be: it is an alias. nil knows none.
 	NamesDatabase func(database string) bool
+	// Ignored are the startup parameters that have no effect, in lower case.
+	Ignored map[string]bool
+	// AddHost adds the client's address to its application_name.
+	AddHost bool
+	// Notice is a NoticeResponse, or nothing, that each client gets once it has logged in.
+	Notice []byte
+	// KnownOnly has MethodTrust refuse users that Lookup does not know, as PgBouncer does.
+	KnownOnly bool
+	// PgBouncer has errors told in PgBouncer's words.
+	PgBouncer bool
+	// Refusing is told before a client is told why it is refused: then the log has the reason by the time the client has it. May be nil.
+	Refusing func(nc net.Conn, f *Failure)
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Console tells whether a database is the admin console, and AdmitConsole is asked last about a client of that, in place of
@@ -124,6 +136,7 @@ type attempt struct {
 	account Account    // that it has proved to be its own
 	keys    scram.Keys // that its proof gave away
 
+	sasl     bool // it was asked for SCRAM
 	console  bool // the database is the admin console
 	own      bool // the client is the account that weir runs as, or root, and has asked for the console
 	admitted bool // Admit said yes
@@ -224,7 +237,7 @@ func (a *attempt) run() (Result, *Failure) {
 	if a.over() {
 		return Result{}, a.interrupted()
 	}
-	a.out = wire.AppendAuthenticationOk(a.out)
+	a.out = append(wire.AppendAuthenticationOk(a.out), a.opt.Notice...)
 	return Result{
 		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
 		Minor: a.minor, From: a.from(), Console: a.console, Own: a.own,

@@ -216,6 +216,12 @@ func (a *attempt) refuse(f *Failure) {
 	if f.Err == nil {
 		return
 	}
+	if a.opt.PgBouncer {
+		f.Err = f.Err.InPgBouncersWords()
+	}
+	if a.opt.Refusing != nil {
+		a.opt.Refusing(a.under, f)
+	}
 	if a.major < 3 && a.major|a.minor != 0 {
 		// Clients of protocol 2 and 1 know an error as one string: send_message_to_frontend in PostgreSQL's
 		// src/backend/utils/error/elog.c still writes it for them. Version 0.0 means to it that the client has not said its version,

@@ -75,7 +75,7 @@ func (a *attempt) salt(c credentials) (salt []byte, iterations int) {
 	case formSCRAM:
 		return c.verifier.Salt, c.verifier.Iterations
 	case formClear:
-		return v.salt(a.user, scram.SaltLen), scram.DefaultIterations
+		return v.salt(a.user, scram.SaltLen), v.iterations
 	case formMD5, formNone:
 	}
 	s := v.shape(a.user)

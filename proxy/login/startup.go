@@ -1,6 +1,8 @@
 package login
 
 import (
+	"net"
+	"slices"
 	"strings"
 
 	"weir/proxy/pgerror"
@@ -56,7 +58,26 @@ func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
 			return nil, a.fail(BadSetting, pgerror.UnknownSetting(p.Name), "")
 		}
 	}
-	return lastOfEach(all), nil
+	all = slices.DeleteFunc(lastOfEach(all), func(p wire.Param) bool { return a.opt.Ignored[foldASCII(p.Name)] })
+	if a.opt.AddHost {
+		all = a.addHost(all)
+	}
+	return all, nil
+}
+
+// addHost adds the client's address to its application_name: the server has only weir's.
+func (a *attempt) addHost(all []wire.Param) []wire.Param {
+	host := "unix"
+	if addr, ok := a.under.RemoteAddr().(*net.TCPAddr); ok {
+		host = addr.String()
+	}
+	for i, p := range all {
+		if foldASCII(p.Name) == "application_name" {
+			all[i].Value = p.Value + " - " + host
+			return all
+		}
+	}
+	return append(all, wire.Param{Name: "application_name", Value: "app - " + host})
 }
 
 // lastOfEach leaves of each name, however it is spelled, the last one, in its place.

@@ -233,7 +233,7 @@ func TestNamesThatNobodyHasAreAsMixedAsThoseThatExist(t *testing.T) {
 	verifier, hash := config.NewSecret(pencilSCRAM), config.NewSecret(md5Hash("x", "y"))
 	other := config.NewSecret(strings.Replace(pencilSCRAM, "4096", "8192", 1))
 	draw := func(known ...config.Secret) (shapes []shape, count map[shape]int) {
-		f := newFeigner([]byte("secret"), known)
+		f := newFeigner([]byte("secret"), 4096, known)
 		f.prepare(atOnce)
 		count = map[shape]int{}
 		for i := range names {
@@ -244,7 +244,7 @@ func TestNamesThatNobodyHasAreAsMixedAsThoseThatExist(t *testing.T) {
 		return shapes, count
 	}
 	before, count := draw(verifier, verifier, verifier, verifier, hash, hash, other, other)
-	for s, share := range map[shape]int{usualShape: 2, {md5: true, iterations: 4096, saltLen: 16}: 4, {iterations: 8192, saltLen: 16}: 4} {
+	for s, share := range map[shape]int{usualShape(4096): 2, {md5: true, iterations: 4096, saltLen: 16}: 4, {iterations: 8192, saltLen: 16}: 4} {
 		if n, want := count[s], names/share; n < want*8/10 || n > want*12/10 {
 			t.Errorf("%+v: %d of %d names, want about %d", s, n, names, want)
 		}
@@ -259,7 +259,7 @@ func TestNamesThatNobodyHasAreAsMixedAsThoseThatExist(t *testing.T) {
 	if changed == 0 || changed > names/5 {
 		t.Errorf("%d of %d names look different with a user more", changed, names)
 	}
-	if f := newFeigner(nil, nil); f.shape("x") != usualShape {
+	if f := newFeigner(nil, 600, nil); f.shape("x") != usualShape(600) {
 		t.Errorf("without users: %+v", f.shape("x"))
 	}
 }

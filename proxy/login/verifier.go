@@ -89,10 +89,15 @@ type derivation struct {
 // both show strangers the same of users that do not exist. With nil it draws a secret; then that changes when weir starts again, and
 // users with a stored verifier do not.
 func NewVerifiers(secret []byte, known ...config.Secret) *Verifiers {
+	return NewVerifiersOf(scram.DefaultIterations, secret, known...)
+}
+
+// NewVerifiersOf is NewVerifiers with other iterations than PostgreSQL's for passwords that are stored in clear text.
+func NewVerifiersOf(iterations int, secret []byte, known ...config.Secret) *Verifiers {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails: crypto/rand, from Go 1.24
 	return &Verifiers{
-		feigner: newFeigner(secret, known),
+		feigner: newFeigner(secret, iterations, known),
 		key:     key,
 		// Half of the processors at most: a flood of logins must not take the event loops' time.
 		working: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
@@ -119,7 +124,7 @@ func (v *Verifiers) ofClear(apart func(func()), user, password string) scram.Ver
 	if !d.done.Load() {
 		apart(func() {
 			d.once.Do(func() {
-				d.verifier, _ = v.derive(password, v.salt(user, scram.SaltLen), scram.DefaultIterations)
+				d.verifier, _ = v.derive(password, v.salt(user, scram.SaltLen), v.iterations)
 				d.done.Store(true)
 			})
 		})

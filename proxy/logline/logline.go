@@ -22,6 +22,8 @@ import (
 type Options struct {
 	Level slog.Leveler
 	JSON  bool // one JSON object a line, rather than key=value
+
+	PgBouncer bool // lines as PgBouncer writes them
 }
 
 // New makes a logger whose lines are written to out. The caller closes the Log at the end.
@@ -32,6 +34,9 @@ func New(out io.Writer, o Options) (*slog.Logger, *Log) {
 
 // handler is slog's, bounded.
 func (o Options) handler(out io.Writer) slog.Handler {
+	if o.PgBouncer {
+		return o.pgbouncerHandler(out)
+	}
 	options := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: bounded}
 	if o.JSON {
 		return slog.NewJSONHandler(out, options)

@@ -48,6 +48,9 @@ var catalogue = []chapter{
 			"Look into weir's log.",
 		},
 		{
+			"NoUserOfItsOwn", NoUserOfItsOwn("shop"), "`[auth] type` is `any`, and the database has no `user` to log in to the server as.", "See the hint.",
+		},
+		{
 			"AuthenticationUnavailable", AuthenticationUnavailable,
 			"The user is to be looked up with `auth_query`, and that failed: the server cannot be reached, `auth_user` cannot log in, or the query has an error.",
 			"Look into weir's log. A retry is safe.",

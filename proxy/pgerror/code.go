@@ -2,6 +2,8 @@ package pgerror
 
 // The SQLSTATEs that weir sends, and why this one. The first two characters are the class (manual, "PostgreSQL Error Codes").
 const (
+	// CodeSuccess is that of notices that only inform.
+	CodeSuccess = "00000"
 	// CodeWarning is that of a notice that warns.
 	CodeWarning = "01000"
 	// CodeCannotConnect: weir, as a client of the server, could not establish a connection. Drivers may retry it.

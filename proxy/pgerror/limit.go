@@ -9,8 +9,9 @@ import (
 // could run on another backend, outside of the block.
 var StatementModeTransaction = &Error{
 	Severity: SeverityFatal, Code: CodeNotSupported,
-	Message: "transaction blocks are not allowed in statement pooling mode",
-	Hint:    `Set mode = "transaction" for this database or user.`,
+	pgbouncer: "transaction blocks not allowed in statement pooling mode",
+	Message:   "transaction blocks are not allowed in statement pooling mode",
+	Hint:      `Set mode = "transaction" for this database or user.`,
 }
 
 // TooManyConsoles answers a client beyond what weir lets into the admin console.
@@ -24,7 +25,8 @@ func TooManyConsoles(limit int) *Error {
 func TooManyClients(limit int) *Error {
 	return tooManyClients("too many clients",
 		fmt.Sprintf("All %d client connections that weir allows are in use.", limit),
-		fmt.Sprintf("Raise max_client_conn (%d, set in [limits]), or close idle connections.", limit))
+		fmt.Sprintf("Raise max_client_conn (%d, set in [limits]), or close idle connections.", limit)).
+		AsPgBouncer("no more connections allowed (max_client_conn)")
 }
 
 // TooFewDescriptors answers a client for which the process has no descriptor to spare; limit is how many it may have.
@@ -38,14 +40,16 @@ func TooFewDescriptors(limit int) *Error {
 func TooManyDatabaseClients(database string, limit int) *Error {
 	return tooManyClients(`too many clients for database "`+database+`"`,
 		fmt.Sprintf("All %d client connections that weir allows for this database are in use.", limit),
-		fmt.Sprintf("Raise max_db_client_connections (%d, set in [limits] or the database's section), or close idle connections.", limit))
+		fmt.Sprintf("Raise max_db_client_connections (%d, set in [limits] or the database's section), or close idle connections.", limit)).
+		AsPgBouncer("client connections exceeded (max_db_client_connections)")
 }
 
 // TooManyUserClients answers a client beyond max_user_client_connections of its user.
 func TooManyUserClients(user string, limit int) *Error {
 	return tooManyClients(`too many clients for user "`+user+`"`,
 		fmt.Sprintf("All %d client connections that weir allows for this user are in use.", limit),
-		fmt.Sprintf("Raise max_user_client_connections (%d, set in [limits] or the user's section), or close idle connections.", limit))
+		fmt.Sprintf("Raise max_user_client_connections (%d, set in [limits] or the user's section), or close idle connections.", limit)).
+		AsPgBouncer("client connections exceeded (max_user_client_connections)")
 }
 
 func tooManyClients(message, detail, hint string) *Error {
@@ -71,8 +75,9 @@ type Wait struct {
 func NoBackend(w Wait) *Error {
 	return &Error{
 		Severity: SeverityError, Code: CodeTooManyConnections,
-		Message: "no backend became free within " + w.After.String(),
-		Detail:  w.detail(),
+		pgbouncer: "query_wait_timeout",
+		Message:   "no backend became free within " + w.After.String(),
+		Detail:    w.detail(),
 		Hint: fmt.Sprintf("Raise %s (%d, set in [%s]), or see weir_transaction_seconds and weir_backends_pinned for what holds them.",
 			w.Setting, w.Value, w.Section),
 	}

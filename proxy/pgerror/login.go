@@ -33,8 +33,9 @@ var InvalidSASLMechanism = &Error{
 // ShuttingDown answers a login while weir drains.
 var ShuttingDown = &Error{
 	Severity: SeverityFatal, Code: CodeCannotConnectNow,
-	Message: "the pooler is shutting down",
-	Hint:    "Connect again: another weir, or this one once it is back, will answer.",
+	pgbouncer: "pooler is shutting down",
+	Message:   "the pooler is shutting down",
+	Hint:      "Connect again: another weir, or this one once it is back, will answer.",
 }
 
 // UnencryptedData answers bytes that came after a request for encryption, before it was answered. request is "SSL" or
@@ -74,7 +75,8 @@ var CertificateRequired = &Error{
 func CertificateMismatch(user string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-		Message: `certificate authentication failed for user "` + user + `"`,
+		pgbouncer: "certificate authentication failed",
+		Message:   `certificate authentication failed for user "` + user + `"`,
 	}
 }
 
@@ -115,24 +117,25 @@ func (v Peer) String() string {
 
 // NoRule answers a client for which no rule of hba_file holds. The text is PostgreSQL's, because people search for it.
 func NoRule(v Peer) *Error {
-	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String()}
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String(), pgbouncer: "login rejected"}
 }
 
 // RejectedByRule answers a client whose rule in hba_file is to reject it. The text is PostgreSQL's.
 func RejectedByRule(v Peer) *Error {
-	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "pg_hba.conf rejects connection for " + v.String()}
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "pg_hba.conf rejects connection for " + v.String(), pgbouncer: "login rejected"}
 }
 
 // PeerFailed answers a client on a unix socket whose account on this machine may not be the user.
 func PeerFailed(user string) *Error {
-	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: `peer authentication failed for user "` + user + `"`}
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: `peer authentication failed for user "` + user + `"`, pgbouncer: "unix socket login rejected"}
 }
 
 // WrongPassword answers both a wrong password and a user that does not exist.
 func WrongPassword(user string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidPassword,
-		Message: `password authentication failed for user "` + user + `"`,
+		pgbouncer: "password authentication failed",
+		Message:   `password authentication failed for user "` + user + `"`,
 	}
 }
 
@@ -189,8 +192,9 @@ func UnsupportedSASL(what string) *Error {
 func UnknownDatabase(database string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeUnknownDatabase,
-		Message: `database "` + database + `" does not exist`,
-		Hint:    `Add a section [databases.` + tomlKey(database) + `], or [databases."*"] for all that the server has.`,
+		pgbouncer: "no such database: " + database,
+		Message:   `database "` + database + `" does not exist`,
+		Hint:      `Add a section [databases.` + tomlKey(database) + `], or [databases."*"] for all that the server has.`,
 	}
 }
 
@@ -198,9 +202,10 @@ func UnknownDatabase(database string) *Error {
 func LoginTimeout(after time.Duration) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeQueryCanceled,
-		Message: "canceling authentication due to timeout",
-		Detail:  "The login was not complete within " + after.String() + ".",
-		Hint:    "See client_login_timeout in [timeouts].",
+		pgbouncer: "client_login_timeout",
+		Message:   "canceling authentication due to timeout",
+		Detail:    "The login was not complete within " + after.String() + ".",
+		Hint:      "See client_login_timeout in [timeouts].",
 	}
 }
 
@@ -217,8 +222,9 @@ func InvalidReplication(value string) *Error {
 func InvalidOptions(what string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeSyntaxError,
-		Message: `invalid startup parameter "options": ` + what,
-		Hint:    "Only settings can be given there: -c name=value or --name=value.",
+		Message:   `invalid startup parameter "options": ` + what,
+		pgbouncer: "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
+		Hint:      "Only settings can be given there: -c name=value or --name=value.",
 	}
 }
 

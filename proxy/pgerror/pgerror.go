@@ -24,6 +24,10 @@ type Error struct {
 	Message  string
 	Detail   string // a sentence or more, or empty
 	Hint     string // a sentence or more, or empty
+
+	// pgbouncer is what PgBouncer says in this place; empty: the same. See InPgBouncersWords.
+	pgbouncer     string
+	pgbouncerCode string // empty: 08P01
 }
 
 // Error gives the primary message and the SQLSTATE, for logs and for wrapping.

@@ -5,17 +5,19 @@ import "strings"
 // BackendLost ends the client whose backend broke while it owed answers or was in a transaction.
 var BackendLost = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly",
-	Detail:  "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
-	Hint:    "Connect again; repeat the transaction only if that is safe.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly",
+	Detail:    "The backend that worked for this client ended. Whether its last transaction was committed is not known.",
+	Hint:      "Connect again; repeat the transaction only if that is safe.",
 }
 
 // BackendLostInCopy is BackendLost while a COPY was under way.
 var BackendLostInCopy = &Error{
 	Severity: SeverityFatal, Code: CodeConnectionFailure,
-	Message: "server closed the connection unexpectedly during COPY",
-	Detail:  "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
-	Hint:    "Connect again and repeat the COPY.",
+	pgbouncer: "server conn crashed?",
+	Message:   "server closed the connection unexpectedly during COPY",
+	Detail:    "The backend that worked for this client ended before the COPY did. Unless all of its data had been sent, none of its rows were committed.",
+	Hint:      "Connect again and repeat the COPY.",
 }
 
 // InDoubt ends a client whose backend answered what weir does not expect: rather one lost connection than an answer that
@@ -72,8 +74,9 @@ var Canceled = &Error{
 func Unreachable(server, cause string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeCannotConnect,
-		Message: "could not connect to the server at " + server,
-		Detail:  "The last attempt said: " + sentence(cause),
+		pgbouncer: "server login has been failing, cached error: connect failed (server_login_retry)",
+		Message:   "could not connect to the server at " + server,
+		Detail:    "The last attempt said: " + sentence(cause),
 	}
 }
 
@@ -82,6 +85,7 @@ func Unreachable(server, cause string) *Error {
 func ServerRefused(server, code, text string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: code,
+		pgbouncer: text, pgbouncerCode: code,
 		Message: "the server at " + server + " refused weir's login",
 		Detail:  "The server said: " + sentence(text),
 	}
@@ -91,7 +95,7 @@ func ServerRefused(server, code, text string) *Error {
 // password (class 28). code and text are the server's, as a client without weir would see them.
 func WrongTarget(server, code, text string) *Error {
 	e := &Error{
-		Severity: SeverityFatal, Code: code, Message: text,
+		Severity: SeverityFatal, Code: code, Message: text, pgbouncer: text, pgbouncerCode: code,
 		Detail: "The server at " + server + " said so to weir, which logs in to it for the client.",
 	}
 	if strings.HasPrefix(code, "28") {
@@ -124,9 +128,10 @@ func ConnectQueryFailed(server, why string) *Error {
 func NothingToLogInWith(server, why string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-		Message: "weir cannot log in to the server at " + server,
-		Detail:  "As things are, " + sentence(why),
-		Hint:    howToLogIn,
+		pgbouncer: "server login failed: wrong password type",
+		Message:   "weir cannot log in to the server at " + server,
+		Detail:    "As things are, " + sentence(why),
+		Hint:      howToLogIn,
 	}
 }
 

@@ -7,13 +7,13 @@ import "time"
 // IdleTransactionTimeout ends a client that did nothing inside a transaction for idle_transaction_timeout.
 func IdleTransactionTimeout(after time.Duration) *Error {
 	return timedOut(SeverityFatal, CodeIdleTransactionTimeout,
-		"terminating connection due to idle-in-transaction timeout", "idle_transaction_timeout", after)
+		"terminating connection due to idle-in-transaction timeout", "idle_transaction_timeout", after).AsPgBouncer("idle transaction timeout")
 }
 
 // TransactionTimeout ends a client whose transaction lasted longer than transaction_timeout.
 func TransactionTimeout(after time.Duration) *Error {
 	return timedOut(SeverityFatal, CodeTransactionTimeout,
-		"terminating connection due to transaction timeout", "transaction_timeout", after)
+		"terminating connection due to transaction timeout", "transaction_timeout", after).AsPgBouncer("transaction timeout")
 }
 
 // QueryTimeout answers a statement that ran longer than query_timeout, and which the server has cancelled for that. The session lives on.
@@ -26,13 +26,13 @@ func QueryTimeout(after time.Duration) *Error {
 // backend is closed under it.
 func QueryNotCanceled(after time.Duration) *Error {
 	return timedOut(SeverityFatal, CodeQueryCanceled,
-		"canceling statement due to statement timeout", "query_timeout", after)
+		"canceling statement due to statement timeout", "query_timeout", after).AsPgBouncer("query timeout")
 }
 
 // ClientIdleTimeout ends a client that sent nothing for client_idle_timeout.
 func ClientIdleTimeout(after time.Duration) *Error {
 	return timedOut(SeverityFatal, CodeIdleSessionTimeout,
-		"terminating connection due to idle-session timeout", "client_idle_timeout", after)
+		"terminating connection due to idle-session timeout", "client_idle_timeout", after).AsPgBouncer("client_idle_timeout")
 }
 
 func timedOut(severity, code, message, setting string, after time.Duration) *Error {

@@ -72,6 +72,7 @@ type Backend struct {
 	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
 	began   int64 // when the present transaction's first request was sent; 0 outside
 	rested  int64 // when it was last settled in a transaction; 0 otherwise
+	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
 	pinning pinning
 	started int64 // when its errand was started
 	asking  bool  // it is Ask

@@ -79,6 +79,7 @@ type Client struct {
 	greeted  bool
 	unread   bool  // an edge was reported and not read to its end
 	ahead    bool  // carry is what the login had read ahead
+	noticed  bool  // the present wait has been told
 	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8 // backends on which its settings were refused in a row
 	talk     conversation.Client
@@ -98,6 +99,7 @@ func (c *Client) move(to clientState) {
 	counts[c.state]--
 	counts[to]++
 	c.state = to
+	c.noticed = false
 	c.active = c.lane.engine.loop.Now()
 }
 
@@ -113,6 +115,8 @@ type Limits struct {
 	Transaction     time.Duration // from a transaction's first request to its end
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
+	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 
 // Identity is how a client has logged in: the names that it gave. nil: as the pool is named.

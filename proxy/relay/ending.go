@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -62,6 +63,10 @@ func (c *Client) failWith(err *pgerror.Error) {
 	c.lane.totals.WeirErrors++
 	c.failed(err.Code, err.Message, true)
 	c.lane.own.Count(err.Code)
+	if c.limits.Load().PgBouncer {
+		err = err.InPgBouncersWords()
+		c.logClosing(err.Message)
+	}
 	io := &c.lane.engine.io
 	p := wire.AppendErrorResponse(io.Borrow(512), err)
 	if c.talk.Outlet().Inside() && c.backend != nil {
@@ -76,6 +81,14 @@ func (c *Client) failWith(err *pgerror.Error) {
 		c.closeFlushed()
 	}
 	io.Return(p)
+}
+
+// logClosing tells the log in PgBouncer's words why a client is disconnected.
+func (c *Client) logClosing(reason string) {
+	e := c.lane.engine
+	if _, ok := e.lines.allow("closing because"); ok {
+		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.loop.Now()/int64(time.Second)-int64(c.born)), "peer", c.peer, "pool", c.lane.Name())
+	}
 }
 
 // say sends the client a message of weir's own, as soon as no other is under way.

@@ -32,6 +32,8 @@ type Env struct {
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
+	// PgBouncer has backends' logins logged in PgBouncer's words, too.
+	PgBouncer bool
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 

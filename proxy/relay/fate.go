@@ -26,7 +26,7 @@ func (b *Backend) begin() {
 	if b.began == 0 {
 		b.began = now
 	}
-	b.rested = 0
+	b.rested, b.kept = 0, 0
 }
 
 // follow does what conversation says becomes of a backend that has a client. True: it has left the client, and is to be cleaned.

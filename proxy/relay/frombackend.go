@@ -183,9 +183,9 @@ func (b *Backend) measure(status wire.TxStatus) {
 			b.lane.transact.Observe(took)
 			b.lane.talk.Earn(took)
 		}
-		b.began, b.rested = 0, 0
+		b.began, b.rested, b.kept = 0, 0, now
 		if b.asked != 0 {
-			b.began = now
+			b.began, b.kept = now, 0
 		}
 		return
 	}

@@ -275,7 +275,7 @@ func (c *Client) readAgain(p []byte) {
 func (c *Client) waitFailed(err *pgerror.Error) {
 	switch {
 	case c.ending.decided() || c.state != clientWaiting:
-	case !c.greeted:
+	case !c.greeted || c.limits.Load().PgBouncer:
 		c.failWith(err.WithSeverity(pgerror.SeverityFatal))
 	default:
 		c.refuse(err)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"log/slog"
 	"slices"
 
 	"weir/pool"
@@ -175,6 +176,9 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	b.token = token
 	l.addr = d.Addr
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
+	if l.engine.env.PgBouncer {
+		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
+	}
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}

@@ -233,6 +233,11 @@ func (l *Lane) warnDial(failure *DialError) {
 	if l.warned != 0 && now-l.warned < warnEvery {
 		return
 	}
+	if l.engine.env.PgBouncer && failure.Client != nil {
+		if _, ok := l.engine.lines.allow("server login failed"); ok { // one key: the text has a stranger's words in it
+			l.engine.env.Log.Warn("server login failed: FATAL "+failure.Client.InPgBouncersWords().Message, "pool", l.Name())
+		}
+	}
 	// Any name that a client thinks of has a pool.
 	if l.engine.tell(slog.LevelWarn, "no backend: dial failed", "pool", l.Name(), "error", failure.Err) {
 		l.warned = max(now, 1)

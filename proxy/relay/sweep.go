@@ -80,6 +80,11 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	case e.over(b.rested, limits.IdleTransaction):
 		c.timedOut(status.IdleTransactionTimeout, limits.IdleTransaction, e.since(b.rested))
 		c.failWith(pgerror.IdleTransactionTimeout(limits.IdleTransaction))
+	case e.over(b.kept, limits.Idle) && !b.talk.Owes():
+		c.failWith(pgerror.ClientIdleTimeout(limits.Idle))
+	case e.over(b.asked, limits.Query) && limits.PgBouncer:
+		b.cancel(func() {})
+		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	case e.over(b.asked, limits.Query) && !b.warned:
 		// The server is asked to cancel, so that the client gets an ordinary error and keeps its session.
 		b.warned = true
@@ -102,12 +107,18 @@ func (l *Lane) sweepClients() {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
+		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
+			c.noticed = true
+			c.say(waitNotice)
 		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
 			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 		}
 	}
 }
+
+// waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
+var waitNotice = wire.AppendNotice(nil, pgerror.CodeSuccess, "No server connection available in postgres backend, client being queued")
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {
@@ -125,6 +136,9 @@ func (e *Engine) sweepClosing() {
 	e.closing = kept
 }
 
+// lookAfter is for how long a query lasts before that.
+const lookAfter = time.Second
+
 // lookEvery is how often a client that has sent its FIN amid a query is told something, to find out whether it is still there.
 const lookEvery = 10 * time.Second
 
@@ -136,7 +150,7 @@ func (b *Backend) lookForPeer(c *Client) {
 	if c.other != peerEnded || c.polite || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
 		return
 	}
-	if b.looked != 0 && e.since(b.looked) < lookEvery {
+	if e.since(b.asked) < lookAfter || b.looked != 0 && e.since(b.looked) < lookEvery {
 		return
 	}
 	b.looked = e.loop.Now()

@@ -121,8 +121,9 @@ func Inherit(f *os.File, keepAlive KeepAlive) (*Listener, error) {
 }
 
 // ListenUnix listens in dir under the name that libpq derives from port. A socket file that no process serves any more is
-// replaced; one that is served is an error. The file gets mode and is removed when the listener is closed.
-func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, backlog int) (*Listener, error) {
+// replaced; one that is served is an error. The file gets mode and group (-1: that of the process) and is removed when the listener is
+// closed.
+func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, group, backlog int) (*Listener, error) {
 	path := filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", port))
 	unlock, err := lock(path+".lock", lockWait)
 	if err != nil {
@@ -141,7 +142,7 @@ func ListenUnix(ctx context.Context, dir string, port int, mode fs.FileMode, bac
 		u.SetUnlinkOnClose(false)
 	}
 	taken, err := takeListener(l, func(fd int) error {
-		return errors.Join(os.Chmod(path, mode), setBacklog(fd, backlog))
+		return errors.Join(os.Chown(path, -1, group), os.Chmod(path, mode), setBacklog(fd, backlog))
 	})
 	if err != nil {
 		_ = os.Remove(path)

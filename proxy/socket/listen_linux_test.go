@@ -133,7 +133,7 @@ func TestUserTimeoutIsAtMostWhatTheProbesTake(t *testing.T) {
 // is served, however busy its owner: nobody else may take its name.
 func TestListenUnixSetsTheBacklog(t *testing.T) {
 	dir := t.TempDir()
-	l, err := ListenUnix(context.Background(), dir, 1, 0o777, 3)
+	l, err := ListenUnix(context.Background(), dir, 1, 0o777, -1, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestListenUnixSetsTheBacklog(t *testing.T) {
 			t.Errorf("connection %d: %v", i, err)
 		}
 	}
-	if second, err := ListenUnix(context.Background(), dir, 1, 0o777, 3); err == nil {
+	if second, err := ListenUnix(context.Background(), dir, 1, 0o777, -1, 3); err == nil {
 		_ = second.Close()
 		t.Error("a second one listens there")
 	}

@@ -17,7 +17,7 @@ func TestListenUnixServesUnderLibpqsName(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, ".s.PGSQL.6432")
 	for _, mode := range []fs.FileMode{0o777, 0o700} {
-		l, err := ListenUnix(context.Background(), dir, 6432, mode, 16)
+		l, err := ListenUnix(context.Background(), dir, 6432, mode, -1, 16)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func stale(t *testing.T, path string) {
 func TestListenUnixReplacesAStaleFile(t *testing.T) {
 	dir := t.TempDir()
 	stale(t, filepath.Join(dir, ".s.PGSQL.5432"))
-	l, err := ListenUnix(context.Background(), dir, 5432, 0o777, 0)
+	l, err := ListenUnix(context.Background(), dir, 5432, 0o777, -1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, ".s.PGSQL.1")
 			c.put(t, path)
-			l, err := ListenUnix(context.Background(), dir, 1, 0o777, 0)
+			l, err := ListenUnix(context.Background(), dir, 1, 0o777, -1, 0)
 			if err == nil {
 				_ = l.Close()
 				t.Fatal("it listens")
@@ -114,7 +114,7 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 }
 
 func TestListenUnixInNoFolder(t *testing.T) {
-	if l, err := ListenUnix(context.Background(), filepath.Join(t.TempDir(), "absent"), 1, 0o777, 0); !errors.Is(err, fs.ErrNotExist) {
+	if l, err := ListenUnix(context.Background(), filepath.Join(t.TempDir(), "absent"), 1, 0o777, -1, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v %v", l, err)
 	}
 }
@@ -130,7 +130,7 @@ func TestListenUnixHasOneWinner(t *testing.T) {
 		var won []*Listener
 		for range 8 {
 			all.Go(func() {
-				if l, err := ListenUnix(context.Background(), dir, 1, 0o777, 0); err == nil {
+				if l, err := ListenUnix(context.Background(), dir, 1, 0o777, -1, 0); err == nil {
 					mu.Lock()
 					won = append(won, l)
 					mu.Unlock()

@@ -30,7 +30,7 @@ func flock(t *testing.T, path string, flags int) *os.File {
 func TestLockOnTheFolderKeepsNoSocketOut(t *testing.T) {
 	dir := t.TempDir()
 	flock(t, dir, os.O_RDONLY)
-	l, err := ListenUnix(context.Background(), dir, 1, 0o777, 0) // it would hang here
+	l, err := ListenUnix(context.Background(), dir, 1, 0o777, -1, 0) // it would hang here
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,217 @@
+package pgbouncer
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"weir/config"
+)
+
+// database reads a line of [databases].
+func (t *translation) database(l Line) {
+	if l.Key == reserved {
+		t.fail(&l, "database name %q is reserved", l.Key)
+		return
+	}
+	t.lines["databases/"+l.Key] = l
+	d := config.Database{Port: 5432}
+	if l.Key != config.AnyDatabase {
+		d.DBName = l.Key
+	}
+	given, ok := pairs(l.Value)
+	for _, p := range given {
+		t.databasePair(&l, &d, p)
+	}
+	if !ok {
+		t.fail(&l, "syntax error in connection string")
+		return
+	}
+	if d.Host == "" {
+		d.Host = t.conf.Listen.UnixSocketDir
+		if d.Host == "" {
+			t.fail(&l, "database %q has no host, and there is no unix_socket_dir to look for its server in", l.Key)
+		}
+	}
+	t.conf.Databases[l.Key] = d
+}
+
+func (t *translation) databasePair(l *Line, d *config.Database, p pair) {
+	switch p.key {
+	case "dbname":
+		d.DBName = p.value
+	case "host":
+		d.Host = t.host(l, p.value)
+	case "port":
+		if d.Port = leadingInt(p.value); d.Port <= 0 || d.Port > 65535 {
+			t.fail(l, "invalid port: %s", p.value)
+		}
+	case "user":
+		d.User = p.value
+	case "password":
+		d.Password = config.NewSecret(p.value)
+	case "load_balance_hosts":
+		if v, ok := parse(kindEnum, []string{"disable", "round-robin"}, p.value); !ok {
+			t.fail(l, "invalid load_balance_hosts: %s", v.text)
+		}
+	case "auth_user":
+		d.AuthUser = &p.value
+	case "auth_query":
+		d.AuthQuery = &p.value
+	case "auth_dbname":
+		d.AuthDBName = &p.value
+	case "min_pool_size":
+		d.MinPoolSize = override(p.value, backendsMax)
+	case "max_db_connections":
+		d.MaxDBConnections = override(p.value, backendsMax)
+	case "max_db_client_connections":
+		d.MaxDBClientConnections = override(p.value, clientsMax)
+	case "server_lifetime":
+		if n := leadingInt(p.value); n > 0 {
+			d.ServerLifetime = wholeSeconds(n)
+		}
+	case "connect_query":
+		d.ConnectQuery = &p.value
+	case "client_encoding", "datestyle", "timezone", "application_name":
+		t.sessionDefault(l, d, p)
+	default:
+		if !t.poolPair(l, &d.Override, p) {
+			t.fail(l, "unrecognized connection parameter: %s", p.key)
+		}
+	}
+}
+
+// sessionDefaultMax leaves room for all of them in a startup packet.
+const sessionDefaultMax = 2000
+
+// sessionDefault has the database's backends begin with a setting.
+func (t *translation) sessionDefault(l *Line, d *config.Database, p pair) {
+	if len(p.value) > sessionDefaultMax {
+		t.fail(l, "%s is longer than %d bytes", p.key, sessionDefaultMax)
+		return
+	}
+	if d.Settings == nil {
+		d.Settings = config.SessionDefaults{}
+	}
+	d.Settings[p.key] = p.value
+}
+
+// host translates a list of hosts.
+func (t *translation) host(l *Line, text string) string {
+	hosts := list(text)
+	switch len(hosts) {
+	case 0:
+		t.fail(l, "syntax error in connection string")
+		return text
+	case 1:
+	default:
+		t.note(l, "host of %q: of several hosts the first is used", l.Key)
+	}
+	return strings.Trim(hosts[0], "[]")
+}
+
+// poolPair reads what a database and a user may say alike.
+func (t *translation) poolPair(l *Line, o *config.Override, p pair) bool {
+	switch p.key {
+	case "pool_size":
+		if n := leadingInt(p.value); n >= 0 {
+			o.PoolSize = new(int)
+			*o.PoolSize = poolSize(n)
+		}
+	case "reserve_pool_size", "reserve_pool":
+		o.ReservePoolSize = override(p.value, backendsMax)
+	case "pool_mode":
+		v, ok := parse(kindEnum, modeWords, p.value)
+		if !ok {
+			t.fail(l, "invalid pool mode: %s", p.value)
+			return true
+		}
+		o.Mode = &modes[v.number]
+	case "query_wait_timeout":
+		o.QueryWaitTimeout = wholeSeconds(leadingInt(p.value))
+	default:
+		return false
+	}
+	return true
+}
+
+// override reads a number that a database or a user says for itself; less than 0 says nothing.
+func override(text string, most int) *int {
+	n := leadingInt(text)
+	if n < 0 {
+		return nil
+	}
+	n = min(n, most)
+	return &n
+}
+
+func wholeSeconds(n int) *config.Duration {
+	d := seconds(float64(max(0, n)))
+	return &d
+}
+
+// user reads a line of [users].
+func (t *translation) user(l Line) {
+	t.lines["users/"+l.Key] = l
+	var u config.User
+	given, ok := pairs(l.Value)
+	for _, p := range given {
+		t.userPair(&l, &u, p)
+	}
+	if !ok {
+		t.fail(&l, "syntax error in user settings")
+		return
+	}
+	t.conf.Users[l.Key] = u
+}
+
+func (t *translation) userPair(l *Line, u *config.User, p pair) {
+	timeouts := map[string]**config.Duration{
+		"query_timeout": &u.QueryTimeout, "transaction_timeout": &u.TransactionTimeout,
+		"idle_transaction_timeout": &u.IdleTransactionTimeout, "client_idle_timeout": &u.ClientIdleTimeout,
+	}
+	switch at := timeouts[p.key]; {
+	case at != nil:
+		if n := leadingInt(p.value); n > 0 { // 0 is what all users have
+			*at = wholeSeconds(n)
+		}
+	case p.key == "max_user_connections":
+		u.MaxUserConnections = override(p.value, backendsMax)
+	case p.key == "max_user_client_connections":
+		u.MaxUserClientConnections = override(p.value, clientsMax)
+	case p.key == "reserve_pool" || !t.poolPair(l, &u.Override, p):
+		t.fail(l, "unrecognized user parameter: %s", p.key)
+	}
+}
+
+// peer reads a line of [peers].
+func (t *translation) peer(l Line) {
+	id, err := strconv.Atoi(l.Key)
+	if err != nil || id < 1 || id > 0xFFFF {
+		t.fail(&l, "ids of peers must be a number larger than 0 and at most 65536")
+		return
+	}
+	given, ok := pairs(l.Value)
+	host, port := "", 6432
+	for _, p := range given {
+		switch p.key {
+		case "host":
+			host = p.value
+		case "port":
+			if port = leadingInt(p.value); port == 0 {
+				t.fail(&l, "invalid port: %s", p.value)
+			}
+		case "pool_size":
+		default:
+			t.fail(&l, "unrecognized connection parameter: %s", p.key)
+		}
+	}
+	switch {
+	case !ok:
+		t.fail(&l, "syntax error in connection string")
+	case host == "":
+		t.fail(&l, "host was not provided for peer %d", id)
+	default:
+		t.note(&l, "peer %d at %s: %s", id, net.JoinHostPort(host, strconv.Itoa(port)), lacksPeers)
+	}
+}

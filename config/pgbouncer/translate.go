@@ -1,0 +1,277 @@
+package pgbouncer
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/config"
+)
+
+// reserved is the name of PgBouncer's console, which no database may have.
+const reserved = "pgbouncer"
+
+// Note says of a line, or of the file as a whole, what weir does not do, or does otherwise.
+type Note struct {
+	Line Line // its File is empty for a note about the file as a whole
+	Text string
+}
+
+func (n Note) String() string {
+	if n.Line.File == "" {
+		return n.Text
+	}
+	return n.Line.Where() + ": " + n.Text
+}
+
+// Result is what a file means to weir.
+type Result struct {
+	Config *config.Config // complete
+	Notes  []Note         // in the order of the file
+
+	// Unfit is config.Problems or nil: why weir could not serve this here and now, such as a file that is not there.
+	Unfit error
+}
+
+// Translate gives each line its meaning. Relative file names begin at dir, the folder that PgBouncer would run in. The error is
+// config.Problems: all that is wrong with the file, in PgBouncer's words where it has some.
+func Translate(d *Document, dir string) (*Result, error) {
+	t := &translation{document: d, dir: dir, conf: config.Default(), lines: map[string]Line{}}
+	t.conf.HTTP.Address = "" // PgBouncer serves none, and a second one on the machine would find the port taken
+	t.conf.Listen.Addresses = nil
+	t.sections()
+	t.general()
+	t.listeners()
+	for _, l := range d.Lines {
+		switch l.Section {
+		case "databases":
+			t.database(l)
+		case "users":
+			t.user(l)
+		case "peers":
+			t.peer(l)
+		}
+	}
+	if len(t.problems) > 0 {
+		return nil, t.problems
+	}
+	t.agree()
+	slices.SortStableFunc(t.notes, func(a, b Note) int { return a.Line.order - b.Line.order })
+	return &Result{Config: t.conf, Notes: t.notes, Unfit: t.conf.Complete(t.where)}, nil
+}
+
+// Served is the Config for serving a file of PgBouncer's as it is: what differs from the imported one has no setting in weir.toml.
+func (r *Result) Served() *config.Config {
+	c := *r.Config
+	c.PgBouncer = true
+	c.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
+	return &c
+}
+
+// translation is under way through the lines.
+type translation struct {
+	document  *Document
+	dir       string
+	conf      *config.Config
+	addresses []string // listen_addr
+	port      int
+	lines     map[string]Line // of databases and users, by section/name
+	notes     []Note
+	problems  config.Problems
+}
+
+func (t *translation) note(at *Line, format string, args ...any) {
+	n := Note{Text: fmt.Sprintf(format, args...)}
+	if at != nil {
+		n.Line = *at
+	}
+	t.notes = append(t.notes, n)
+}
+
+func (t *translation) fail(at *Line, format string, args ...any) {
+	where := t.document.Name
+	if at != nil {
+		where = at.Where()
+	}
+	t.problems = append(t.problems, config.Problem{Where: where, Text: fmt.Sprintf(format, args...)})
+}
+
+// where tells config the place of a setting: the line of a database or a user, or the file.
+func (t *translation) where(path []string) string {
+	if len(path) > 1 {
+		if l, ok := t.lines[path[0]+"/"+path[1]]; ok {
+			return l.Where()
+		}
+	}
+	return t.document.Name
+}
+
+// path makes a file's name absolute.
+func (t *translation) path(name string) config.Path {
+	if name == "" || filepath.IsAbs(name) {
+		return config.Path(name)
+	}
+	return config.Path(filepath.Join(t.dir, name))
+}
+
+func (t *translation) sections() {
+	headed := false
+	for _, h := range t.document.Heads {
+		switch h.Section {
+		case "pgbouncer":
+			headed = true
+		case "databases", "users", "peers":
+		default:
+			t.fail(&h, "invalid section %q in configuration", h.Section)
+		}
+	}
+	if !headed {
+		t.fail(nil, "there is no section [pgbouncer]")
+	}
+}
+
+// general applies [pgbouncer]: the last line of a setting, or its default.
+func (t *translation) general() {
+	given := map[string]Line{}
+	for _, l := range t.document.Lines {
+		if l.Section != "pgbouncer" {
+			continue
+		}
+		s := find(l.Key)
+		if s == nil {
+			t.fail(&l, "unknown parameter: pgbouncer/%s", l.Key)
+			continue
+		}
+		if _, ok := parse(s.kind, s.words, l.Value); !ok {
+			t.fail(&l, "invalid value %q for parameter %s in configuration", l.Value, l.Key)
+			continue
+		}
+		given[l.Key] = l
+	}
+	for i := range settings {
+		t.setting(&settings[i], given)
+	}
+}
+
+func (t *translation) setting(s *setting, given map[string]Line) {
+	standard, _ := parse(s.kind, s.words, s.standard)
+	v := standard
+	if l, ok := given[s.name]; ok {
+		v, _ = parse(s.kind, s.words, l.Value)
+		v.line = &l
+	}
+	if s.apply != nil {
+		s.apply(t, v)
+	}
+	same := v.number == standard.number && v.seconds == standard.seconds && (s.kind != kindText || v.text == standard.text)
+	if s.lacks != "" && v.line != nil && !same {
+		t.note(v.line, "%s: %s", s.name, s.lacks)
+	}
+}
+
+// find looks a setting up; the names are in lower case.
+func find(name string) *setting {
+	for i := range settings {
+		if settings[i].name == name {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+func (t *translation) listeners() {
+	port := strconv.Itoa(t.port)
+	for _, host := range t.addresses {
+		if host == "*" { // that is all there are
+			t.conf.Listen.Addresses = []string{":" + port}
+			break
+		}
+		t.conf.Listen.Addresses = append(t.conf.Listen.Addresses, net.JoinHostPort(strings.Trim(host, "[]"), port))
+	}
+	t.conf.Listen.UnixSocketPort = t.port
+}
+
+func socketDir(t *translation, v value) {
+	switch {
+	case strings.HasPrefix(v.text, "@"):
+		t.note(v.line, "unix_socket_dir: an abstract socket cannot be listened on; clients need TCP or a folder")
+	default:
+		t.conf.Listen.UnixSocketDir = string(t.path(v.text))
+	}
+}
+
+func authType(t *translation, v value) {
+	switch word := authWords[v.number]; word {
+	case "any":
+		t.conf.Auth.Type = config.AuthAny
+	case "ldap", "pam":
+		t.fail(v.line, `auth_type %q is not supported: weir knows no %s; with "hba" and a file of rules other users can log in otherwise`, word, strings.ToUpper(word))
+	case "plain":
+		t.conf.Auth.Type = config.AuthPassword
+	default:
+		t.conf.Auth.Type = map[string]config.AuthType{
+			"trust": config.AuthTrust, "md5": config.AuthMD5, "cert": config.AuthCert, "hba": config.AuthHBA, "scram-sha-256": config.AuthSCRAM,
+		}[word]
+	}
+}
+
+// clientSSLMode: PgBouncer's verify-full looks at the authority only, as its verify-ca does.
+func clientSSLMode(t *translation, v value) {
+	t.conf.ClientTLS.SSLMode = min(sslModes[v.number], config.SSLVerifyCA)
+}
+
+// protocols translates a list of versions of TLS.
+func (t *translation) protocols(v value, least *config.TLSVersion) {
+	*least = config.TLS12
+	switch strings.ToLower(v.text) {
+	case "", "secure":
+		return
+	case "all", "legacy":
+		t.note(v.line, "%s: versions before TLS 1.2 are broken and not spoken", v.line.Key)
+		return
+	}
+	has := map[string]bool{}
+	for _, word := range strings.FieldsFunc(strings.ToLower(v.text), func(r rune) bool { return strings.ContainsRune(",: ", r) }) {
+		has[word] = true
+	}
+	if has["tlsv1"] || has["tlsv1.0"] || has["tlsv1.1"] {
+		t.note(v.line, "%s: versions before TLS 1.2 are broken and not spoken", v.line.Key)
+	}
+	switch {
+	case !has["tlsv1.2"] && has["tlsv1.3"]:
+		*least = config.TLS13
+	case has["tlsv1.2"] && !has["tlsv1.3"]:
+		t.note(v.line, "%s: TLS 1.3 is spoken with those who know it", v.line.Key)
+	}
+}
+
+// agree makes go together what weir insists on and PgBouncer does not.
+func (t *translation) agree() {
+	c := t.conf
+	c.Pool.MinPoolSize = min(c.Pool.MinPoolSize, c.Pool.PoolSize)
+	for name, d := range c.Databases {
+		if d.PoolSize != nil && d.MinPoolSize != nil && *d.MinPoolSize > *d.PoolSize {
+			d.MinPoolSize = d.PoolSize
+			c.Databases[name] = d
+		}
+	}
+	if c.ClientTLS.SSLMode == config.SSLDisable { // the files are not used, and need not be there
+		c.ClientTLS = config.TLS{}
+	}
+	switch {
+	case c.ServerTLS.SSLMode == config.SSLDisable:
+		c.ServerTLS = config.TLS{}
+	case c.ServerTLS.SSLMode < config.SSLVerifyCA: // with libpq, and so here, require with a ca_file verifies
+		c.ServerTLS.CAFile = ""
+	}
+	if !c.Log.Syslog {
+		standard := config.Default().Log
+		c.Log.SyslogFacility, c.Log.SyslogIdent = standard.SyslogFacility, standard.SyslogIdent
+	}
+	if c.Auth.Type != config.AuthHBA {
+		c.Auth.HBAFile, c.Auth.IdentFile = "", ""
+	}
+}

@@ -1,0 +1,97 @@
+package logline
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// pgbouncerHandler writes lines as PgBouncer does: TIME [PID] LEVEL OBJECT: DB/USER@PEER TEXT. Attributes that have no place in that
+// form follow the text.
+type pgbouncerHandler struct {
+	out   io.Writer
+	level slog.Leveler
+	attrs []slog.Attr
+	mu    *sync.Mutex
+}
+
+func (o Options) pgbouncerHandler(out io.Writer) slog.Handler {
+	return &pgbouncerHandler{out: out, level: o.Level, mu: new(sync.Mutex)}
+}
+
+func (h *pgbouncerHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
+
+func (h *pgbouncerHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	c.attrs = append(c.attrs[:len(c.attrs):len(c.attrs)], attrs...)
+	return &c
+}
+
+// WithGroup drops the group's name: no line of weir's has one.
+func (h *pgbouncerHandler) WithGroup(string) slog.Handler { return h }
+
+func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
+	var b bytes.Buffer
+	b.WriteString(r.Time.Format("2006-01-02 15:04:05.000 MST") + " [" + strconv.Itoa(os.Getpid()) + "] " + pgbouncerLevel(r.Level) + " ")
+	known, rest := map[string]string{}, ""
+	add := func(a slog.Attr) bool {
+		a = bounded(nil, slog.Attr{Key: a.Key, Value: a.Value.Resolve()})
+		text := oneLine(a.Value.String())
+		switch a.Key {
+		case "db", "user", "peer":
+			known[a.Key] = text
+		default:
+			rest += " " + a.Key + "=" + text
+		}
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	if peer, ok := known["peer"]; ok {
+		b.WriteString("C-" + peer + ": " + named(known["db"], "(nodb)") + "/" + named(known["user"], "(nouser)") + "@" + peer + " ")
+	}
+	b.WriteString(oneLine(shortened(r.Message, messageMax)) + rest + "\n")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.out.Write(b.Bytes())
+	return err
+}
+
+// messageMax bounds a text that may hold what a client or a server has said, in bytes.
+const messageMax = 1000
+
+func pgbouncerLevel(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "ERROR"
+	case l >= slog.LevelWarn:
+		return "WARNING"
+	case l >= slog.LevelInfo:
+		return "LOG"
+	}
+	return "DEBUG"
+}
+
+func named(text, without string) string {
+	if text == "" {
+		return without
+	}
+	return text
+}
+
+// oneLine keeps what strangers say from beginning lines of their own.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,32 @@
+package logline
+
+import (
+	"bytes"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestLinesHavePgBouncersForm(t *testing.T) {
+	var b bytes.Buffer
+	log := slog.New(Options{Level: slog.LevelInfo, PgBouncer: true}.handler(&b))
+	log.Debug("not shown")
+	log.Info("closing because: x (age=0s)", "peer", "10.0.0.1:5000", "user", "bob", "db", "shop")
+	log.With("pool", "shop/bob").Warn("no backend", "error", "two\nlines \x1b[0m")
+	log.Error("broken", "user", strings.Repeat("u", 10_000), "peer", "unix")
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	want := []string{
+		`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[\d+\] LOG C-10\.0\.0\.1:5000: shop/bob@10\.0\.0\.1:5000 closing because: x \(age=0s\)$`,
+		`^.* \[\d+\] WARNING no backend pool=shop/bob error=two\?lines \?\[0m$`,
+		`^.* \[\d+\] ERROR C-unix: \(nodb\)/u{50,200}…@unix broken$`,
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("got %d lines:\n%s", len(lines), b.String())
+	}
+	for i, w := range want {
+		if !regexp.MustCompile(w).MatchString(lines[i]) {
+			t.Errorf("got %s, want %s", lines[i], w)
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"weir/config/pgbouncer"
+	"weir/internal/pgserver"
+	"weir/proxy"
+)
+
+// startFile runs a weir that serves a file of PgBouncer's as it is.
+func startFile(t *testing.T, d *pgserver.Database, ini, users string) *weirUnderTest {
+	t.Helper()
+	before := footprintOf(d)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users.txt"), []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	document, err := pgbouncer.Read("test.ini", func(string) ([]byte, error) { return []byte(ini), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := pgbouncer.Translate(document, dir)
+	if err != nil || result.Unfit != nil {
+		t.Fatal(err, result.Unfit)
+	}
+	w := &weirUnderTest{t: t, Log: new(logCapture)}
+	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil)), proxy.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w.Addr = w.Proxy.Addresses()[0]
+	t.Cleanup(func() {
+		w.Stop()
+		before.expect(t, d)
+		if t.Failed() {
+			t.Logf("weir's log:\n%s", w.Log.tail())
+		}
+	})
+	return w
+}
+
+func TestFileOfPgBouncersIsServedInItsWords(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS bouncer_app", "CREATE ROLE bouncer_app LOGIN", "DROP ROLE IF EXISTS bouncer_few", "CREATE ROLE bouncer_few LOGIN")
+	w := startFile(t, d, fmt.Sprintf(`
+[databases]
+shop = host=127.0.0.1 port=%d dbname=%s pool_mode=transaction query_wait_timeout=1
+slow = host=127.0.0.1 port=%d dbname=%s
+stmt = host=127.0.0.1 port=%d dbname=%s pool_mode=statement
+none = host=127.0.0.1 port=%d dbname=no_such_database
+[users]
+bouncer_few = max_user_client_connections=1
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 0
+unix_socket_dir =
+auth_type = trust
+auth_file = users.txt
+server_tls_sslmode = disable
+default_pool_size = 1
+query_wait_notify = 0
+query_timeout = 1
+`, d.Server.Port(), d.Name, d.Server.Port(), d.Name, d.Server.Port(), d.Name, d.Server.Port()), "\"bouncer_app\" \"\"\n\"bouncer_few\" \"\"")
+	t.Cleanup(func() {
+		w.Stop()
+		d.Exec(t, "DROP ROLE bouncer_app, bouncer_few")
+	})
+	refusedAs := func(err error, code, text string) {
+		t.Helper()
+		e, ok := errors.AsType[*serverError](err)
+		if !ok || e.Severity != "FATAL" || e.Code != code || e.Message != text {
+			t.Errorf("got %v, want FATAL %s %s", err, code, text)
+		}
+	}
+	_, err := tryDial(t, w.Addr, "stranger", "shop")
+	refusedAs(err, "08P01", `"trust" authentication failed`)
+	_, err = tryDial(t, w.Addr, "bouncer_app", "absent")
+	refusedAs(err, "08P01", "no such database: absent")
+	_, err = tryDial(t, w.Addr, "bouncer_app", "none")
+	refusedAs(err, "3D000", `database "no_such_database" does not exist`)
+
+	first, second := dial(t, w.Addr, "bouncer_app", "shop"), dial(t, w.Addr, "bouncer_app", "shop")
+	third := dial(t, w.Addr, "bouncer_app", "stmt")
+	few := dial(t, w.Addr, "bouncer_few", "shop")
+	_, err = tryDial(t, w.Addr, "bouncer_few", "shop")
+	few.Terminate()
+	refusedAs(err, "08P01", "client connections exceeded (max_user_client_connections)")
+	_, err = tryDial(t, w.Addr, "bouncer_app", "shop", "options", "-d 5")
+	refusedAs(err, "08P01", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
+	slow := dial(t, w.Addr, "bouncer_app", "slow")
+	slow.SendBytes(queryBytes("SELECT pg_sleep(60)"))
+	first.Query("BEGIN")
+	second.SendBytes(queryBytes("SELECT 1"))
+	refusedAs(second.ExpectClosed(), "08P01", "query_wait_timeout")
+	third.SendBytes(queryBytes("BEGIN"))
+	refusedAs(third.ExpectClosed(), "08P01", "transaction blocks not allowed in statement pooling mode")
+	refusedAs(slow.ExpectClosed(), "08P01", "query timeout")
+	first.Query("COMMIT")
+	for _, text := range []string{`closing because: "trust" authentication failed (age=0s)`, "closing because: no such database: absent", "closing because: query_wait_timeout (age="} {
+		if !w.Log.Contains(strings.ReplaceAll(text, `"`, `\"`)) {
+			t.Errorf("the log has no line %s", text)
+		}
+	}
+}
+
+// client_idle_timeout is for whoever is silent outside of a transaction, also with a backend of its own.
+func TestClientIdleTimeoutReachesClientsThatKeepTheirBackend(t *testing.T) {
+	d := database(t)
+	w := start(t, d, fmt.Sprintf(`
+[timeouts]
+client_idle_timeout = "300ms"
+[databases.session]
+host = "127.0.0.1"
+port = %d
+dbname = %q
+mode = "session"
+[databases."*"]
+host = "127.0.0.1"
+port = %d
+`, d.Server.Port(), d.Name, d.Server.Port()))
+	user := d.Server.Superuser()
+	session, pinned, described, busy := dial(t, w.Addr, user, "session"), enter(t, w, d), enter(t, w, d), enter(t, w, d)
+	session.Query("SELECT 1")
+	pinned.Query("CREATE TEMP TABLE t (i int)")
+	described.Send(&pgproto3.Parse{Query: "SELECT $1::int"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{})
+	described.Answer()
+	busy.inBackground("SELECT pg_sleep(2)")
+	for name, c := range map[string]*wireClient{"session mode": session, "pinned": pinned, "described": described} {
+		if e := c.ExpectClosed(); e == nil || e.Code != "57P05" {
+			t.Errorf("%s: got %v", name, e)
+		}
+	}
+	if err := busy.Answer().Err(); err != nil {
+		t.Errorf("a client that waits for its answer: %v", err)
+	}
+}
+
+func TestStartupParametersThatAreIgnoredHaveNoEffect(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[clients]\nignore_startup_parameters = [\"Work_Mem\", \"no_such_setting\"]")
+	c := dial(t, w.Addr, d.Server.Superuser(), d.Name, "work_mem", "77kB", "no_such_setting", "1", "options", "-c work_mem=99kB -c lock_timeout=5s")
+	if got := c.Query("SELECT current_setting('work_mem') || current_setting('lock_timeout')"); strings.Contains(got, "77") || strings.Contains(got, "99") || !strings.HasSuffix(got, "5s") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestApplicationNameHasTheClientsAddress(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[clients]\napplication_name_add_host = true")
+	for given, want := range map[string]string{"report": "report - 127.0.0.1:", "": "app - 127.0.0.1:"} {
+		var params []string
+		if given != "" {
+			params = []string{"application_name", given}
+		}
+		c := dial(t, w.Addr, d.Server.Superuser(), d.Name, params...)
+		_, port, _ := net.SplitHostPort(c.conn.LocalAddr().String())
+		if got := c.Query("SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()"); got != want+port {
+			t.Errorf("%q: got %q, want %s%s", given, got, want, port)
+		}
+	}
+}
+
+func TestClientsAreToldOfTheirWaitAndAtLogin(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[clients]\nlogin_notify_message = \"be kind\"\nquery_wait_notify = \"100ms\"")
+	notice := func(c *wireClient) string {
+		for {
+			if n, ok := c.Receive().(*pgproto3.NoticeResponse); ok {
+				return n.Message
+			}
+		}
+	}
+	holder := enter(t, w, d)
+	holder.Query("BEGIN")
+	c := newClient(t, dialRaw(t, w.Addr))
+	c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{
+		"user": d.Server.Superuser(), "database": d.Name,
+	}})
+	if got := notice(c); got != "be kind" {
+		t.Errorf("at login: %q", got)
+	}
+	c.Answer()
+	c.inBackground("SELECT 1")
+	if got := notice(c); !strings.Contains(got, "being queued") {
+		t.Errorf("in the wait: %q", got)
+	}
+	holder.Query("COMMIT")
+	if got := c.Answer().First(); got != "1" {
+		t.Errorf("after it: %q", got)
+	}
+}
+
+func TestTypeAnyOpensDatabasesThatHaveAUserOfTheirOwn(t *testing.T) {
+	d := database(t)
+	w := start(t, d, fmt.Sprintf("[auth]\ntype = \"any\"\n[databases.own]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\nuser = %q\n"+
+		"[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = %d", d.Server.Port(), d.Name, d.Server.Superuser(), d.Server.Port()))
+	if got := dial(t, w.Addr, "anybody", "own").Query("SELECT current_user"); got != d.Server.Superuser() {
+		t.Errorf("got %q", got)
+	}
+	_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name)
+	refused(t, err, "28000")
+}
+
+func TestUnixSocketHasTheGroupAndPortOfTheConfiguration(t *testing.T) {
+	d := database(t)
+	dir, err := os.MkdirTemp("", "weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	group := os.Getgid()
+	start(t, d, fmt.Sprintf("[listen]\naddresses = [\"127.0.0.1:0\"]\nunix_socket_dir = %q\nunix_socket_port = 7777\nunix_socket_group = %q\nunix_socket_mode = \"0660\"",
+		dir, strconv.Itoa(group)))
+	info, err := os.Stat(filepath.Join(dir, ".s.PGSQL.7777"))
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("got %v, %v", info, err)
+	}
+}
+
+// Clients whose password is stored in clear text hash it as often as is configured, and strangers see the same number.
+func TestSCRAMIterationsAreThoseOfTheConfiguration(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[auth]\ntype = \"scram-sha-256\"\nscram_iterations = 7777\n[users.someone]\npassword = \"secret\"")
+	for _, user := range []string{"someone", "stranger"} {
+		c := newClient(t, dialRaw(t, w.Addr))
+		c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": user, "database": d.Name}})
+		c.Receive()
+		c.Send(&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("n,,n=,r=abcdefgh")})
+		if m, ok := c.Receive().(*pgproto3.AuthenticationSASLContinue); !ok || !strings.HasSuffix(string(m.Data), ",i=7777") {
+			t.Errorf("%s: got %v", user, m)
+		}
+	}
+}
+
+func TestRoundRobinUsesAllBackendsAlike(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2\nmin_pool_size = 2\nserver_round_robin = true")
+	first, second := enter(t, w, d), enter(t, w, d)
+	first.Query("BEGIN")
+	second.Query("BEGIN")
+	first.Query("COMMIT")
+	second.Query("COMMIT")
+	if a, b := first.Query(pidQuery), first.Query(pidQuery); a == b {
+		t.Errorf("%s served twice in a row", a)
+	}
+}
+
+// What a line of [databases] gives its server connections is there before a client is, and what a client asks for wins over it.
+func TestFileOfPgBouncersGivesItsBackendsSettings(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, fmt.Sprintf(`
+[databases]
+shop = host=127.0.0.1 port=%d dbname=%s user=%s timezone=Asia/Tokyo application_name='the shop' connect_query='SELECT set_config(''app.greeted'', ''yes'', false)'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 0
+unix_socket_dir =
+auth_type = any
+server_tls_sslmode = disable
+`, d.Server.Port(), d.Name, d.Server.Superuser()), "")
+	const seen = "SELECT concat_ws(' ', current_setting('timezone'), current_setting('application_name'), current_setting('app.greeted'))"
+	if got := dial(t, w.Addr, "anyone", "shop").Query(seen); got != "Asia/Tokyo the shop yes" {
+		t.Errorf("got %q", got)
+	}
+	if got := dial(t, w.Addr, "anyone", "shop", "TimeZone", "UTC").Query(seen); got != "UTC the shop yes" {
+		t.Errorf("a client that asks for UTC got %q", got)
+	}
+}

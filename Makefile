@@ -66,7 +66,7 @@ quick: check-format ## the tests without PostgreSQL, before each commit
 	$(GO) test -short $(filter-out $(NEEDPOSTGRES),$(PACKAGES))
 
 test-browser: ## what people see, in headless Chromium (apt-get install chromium); skipped where there is none
-	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/...
+	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/... ./proxy
 
 race: ## the concurrent packages with the race detector and their invariants checked
 	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))

@@ -89,10 +89,11 @@ lint: check-format vet staticcheck ## vet, staticcheck, golangci-lint (compiles 
 fmt: ## format the source as lint wants it
 	$(GO) tool -modfile=.ci/lint.mod golangci-lint fmt
 
-docs: ## write the generated pages anew
+docs: ## write the generated pages anew, manual pages included
 	$(GO) test ./config -run Docs -update
 	$(GO) test ./proxy/pgerror -update
 	$(GO) test ./proxy/telemetry -run Document -update
+	$(GO) test ./cmd/weir ./cmd/bookstore -run ManualPage -update
 
 cross: ## what compiles here must compile for macOS and for arm64
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...

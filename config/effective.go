@@ -3,21 +3,23 @@ package config
 // Override holds what a database or a user says for itself. nil: nothing, so the next in order decides. Which of
 // them may stand where is in the table of settings; what may not is always nil.
 type Override struct {
-	Mode               *PoolMode
-	PoolSize           *int
-	MinPoolSize        *int
-	ReservePoolSize    *int
-	ReservePoolTimeout *Duration
-	MaxDials           *int
-	MaxPrepared        *int
-	MaxPreparedBytes   *Size
-	ConnectQuery       *string
-	SessionState       *SessionState
-	MaxPinned          *int
-	PinIdleTimeout     *Duration
-	ServerResetQuery   *string
-	SessionAudit       *SessionAudit
-	MaxProtocol        *ProtocolVersion
+	Mode                 *PoolMode
+	PoolSize             *int
+	MinPoolSize          *int
+	ReservePoolSize      *int
+	ReservePoolTimeout   *Duration
+	MaxDials             *int
+	MaxPrepared          *int
+	MaxPreparedBytes     *Size
+	ConnectQuery         *string
+	SessionState         *SessionState
+	MaxPinned            *int
+	PinIdleTimeout       *Duration
+	ServerResetQuery     *string
+	SessionAudit         *SessionAudit
+	ListenLostChannel    *string
+	MaxNotificationBytes *Size
+	MaxProtocol          *ProtocolVersion
 
 	MaxDBConnections         *int
 	MaxUserConnections       *int
@@ -81,21 +83,23 @@ func (c *Config) PoolSettings(database, user string) PoolSettings {
 func (c *Config) effective(d, u Override) PoolSettings {
 	s := PoolSettings{
 		Pool: Pool{
-			Mode:               first(u.Mode, d.Mode, c.Pool.Mode),
-			PoolSize:           first(u.PoolSize, d.PoolSize, c.Pool.PoolSize),
-			MinPoolSize:        first(u.MinPoolSize, d.MinPoolSize, c.Pool.MinPoolSize),
-			ReservePoolSize:    first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
-			ReservePoolTimeout: first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
-			MaxDials:           first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
-			MaxPrepared:        first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
-			MaxPreparedBytes:   first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
-			ConnectQuery:       first(u.ConnectQuery, d.ConnectQuery, c.Pool.ConnectQuery),
-			SessionState:       first(u.SessionState, d.SessionState, c.Pool.SessionState),
-			MaxPinned:          first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
-			PinIdleTimeout:     first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
-			ServerResetQuery:   first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
-			SessionAudit:       first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
-			MaxProtocol:        first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
+			Mode:                 first(u.Mode, d.Mode, c.Pool.Mode),
+			PoolSize:             first(u.PoolSize, d.PoolSize, c.Pool.PoolSize),
+			MinPoolSize:          first(u.MinPoolSize, d.MinPoolSize, c.Pool.MinPoolSize),
+			ReservePoolSize:      first(u.ReservePoolSize, d.ReservePoolSize, c.Pool.ReservePoolSize),
+			ReservePoolTimeout:   first(u.ReservePoolTimeout, d.ReservePoolTimeout, c.Pool.ReservePoolTimeout),
+			MaxDials:             first(u.MaxDials, d.MaxDials, c.Pool.MaxDials),
+			MaxPrepared:          first(u.MaxPrepared, d.MaxPrepared, c.Pool.MaxPrepared),
+			MaxPreparedBytes:     first(u.MaxPreparedBytes, d.MaxPreparedBytes, c.Pool.MaxPreparedBytes),
+			ConnectQuery:         first(u.ConnectQuery, d.ConnectQuery, c.Pool.ConnectQuery),
+			SessionState:         first(u.SessionState, d.SessionState, c.Pool.SessionState),
+			MaxPinned:            first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
+			PinIdleTimeout:       first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
+			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			SessionAudit:         first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
+			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
+			MaxNotificationBytes: first(u.MaxNotificationBytes, d.MaxNotificationBytes, c.Pool.MaxNotificationBytes),
+			MaxProtocol:          first(u.MaxProtocol, d.MaxProtocol, c.Pool.MaxProtocol),
 		},
 		MaxDBConnections:         first(u.MaxDBConnections, d.MaxDBConnections, c.Limits.MaxDBConnections),
 		MaxUserConnections:       first(u.MaxUserConnections, d.MaxUserConnections, c.Limits.MaxUserConnections),

@@ -35,6 +35,8 @@ var sections = []section{
 	{"timeouts", `Durations are written "30s", "2m", "1h30m"; "0s" switches a timeout off. ` +
 		"query_timeout, transaction_timeout, idle_transaction_timeout, client_idle_timeout and drain_timeout are checked once a second, " +
 		"so each takes effect up to a second late."},
+	{"admin", "The admin console: PgBouncer's, on the databases \"pgbouncer\" and \"weir\". On the unix socket the account that weir runs as, " +
+		"and root, may use it without a password. See docs/console.md."},
 	{"log", "What is logged, on standard error."},
 	{"loops", "The event loops that carry the traffic."},
 	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
@@ -249,6 +251,21 @@ var poolSettings = []setting{
 		why: "PgBouncer has nothing like it: what a function sets in the session, the next client has.",
 	},
 	{
+		section: "pool", name: "listen_lost_channel", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ListenLostChannel },
+		override: func(o *Override) any { return &o.ListenLostChannel },
+		meaning: "In transaction and statement mode one connection listens for all clients of a pool that have said LISTEN. When it was " +
+			"lost and has been made again, these clients get a notice that they may have missed notifications, and, if a channel is " +
+			`named here, a notification on it, whether they listen to that channel or not. Few programs look at notices. With "" there is only the notice.`,
+	},
+	{
+		section: "pool", name: "max_notification_bytes", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.MaxNotificationBytes },
+		override: func(o *Override) any { return &o.MaxNotificationBytes },
+		meaning: "How many bytes of notifications may wait in weir's memory for a client that listens and does not read its connection, in " +
+			"transaction and statement mode. A client that has more is closed with an error that names this setting (53400). 0B: no limit.",
+	},
+	{
 		section: "pool", name: "max_protocol_version", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.MaxProtocol },
 		override: func(o *Override) any { return &o.MaxProtocol },
@@ -377,6 +394,21 @@ var limitSettings = []setting{
 }
 
 var otherSettings = []setting{
+	{
+		section: "admin", name: "admin_users",
+		field:   func(c *Config) any { return &c.Admin.AdminUsers },
+		meaning: "Users that may do everything on the admin console. They log in as to any database.",
+	},
+	{
+		section: "admin", name: "stats_users",
+		field:   func(c *Config) any { return &c.Admin.StatsUsers },
+		meaning: "Users that may use SHOW there, and nothing else: for monitoring.",
+	},
+	{
+		section: "admin", name: "stats_period",
+		field:   func(c *Config) any { return &c.Admin.StatsPeriod },
+		meaning: "Averages on the console are those of the last whole stats_period and what has passed since. At least a second.",
+	},
 	{
 		section: "log", name: "level",
 		field: func(c *Config) any { return &c.Log.Level },

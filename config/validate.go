@@ -29,6 +29,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	}
 	checkFunctions(c, report)
 	checkAllTLS(c, report)
+	checkConsole(c, report)
 	for name := range c.Users {
 		if err := checkUserName(name); err != nil {
 			report([]string{"users", name}, "the name of a user %v", err)

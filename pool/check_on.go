@@ -29,13 +29,14 @@ func (c *checker) check(p *Pool) {
 	// Above the room only what Configure left there, and it only sinks.
 	must(total <= room || total <= c.total, "%d backends, were %d, room for %d", total, c.total, room)
 	must(!p.draining || p.waiting == 0 && p.count[Idle] == 0, "a drained pool keeps waiters or idle backends")
+	must(!p.paused || p.count[Idle] == 0, "a paused pool keeps idle backends")
 	c.total = total
 
 	// No lost wake-up. A wanted dial that nothing forbids can exist only when a
 	// time has come after the latest look, and then a Tick must be due.
 	must(!p.need() || p.limit(p.now) != NoLimit || p.next <= p.now, "a dial is wanted, allowed and forgotten")
 	// Waiters have something to hope for: a dial, a lease, or a time.
-	must(p.waiting == 0 || p.count[Dialling] > 0 || p.count[Leased] > 0 || p.next < Never, "waiters are forgotten")
+	must(p.waiting == 0 || p.count[Dialling] > 0 || p.count[Leased] > 0 || p.next < Never || p.paused, "waiters are forgotten")
 	must(p.next <= p.plan(p.now), "the next tick is set to %d, %d is due", p.next, p.plan(p.now))
 }
 

@@ -10,6 +10,8 @@ const (
 	NoLimit Limit = iota
 	// LimitDrain: the pool is being drained.
 	LimitDrain
+	// LimitPaused: the pool is paused.
+	LimitPaused
 	// LimitSize: Size is reached, and the reserve is used up or not yet open.
 	LimitSize
 	// LimitTrouble: the server is away or refuses; the back-off runs, or a
@@ -30,6 +32,8 @@ func (l Limit) String() string {
 		return "none"
 	case LimitDrain:
 		return "drain"
+	case LimitPaused:
+		return "paused"
 	case LimitSize:
 		return "size"
 	case LimitDials:
@@ -50,6 +54,8 @@ func (p *Pool) limit(now Instant) Limit {
 	switch {
 	case p.draining:
 		return LimitDrain
+	case p.paused:
+		return LimitPaused
 	case now < p.sizeDue():
 		return LimitSize
 	case p.trouble.holds(now, dialling):
@@ -70,6 +76,8 @@ type Counts struct {
 	Leased   int
 	Dialling int
 	Waiting  int
+	Stale    int // leased or being dialled, and to be closed since Renew
+	Paused   bool
 	Oldest   Instant // since when the oldest waiter waits; Never if there is none
 	Bound    Limit   // what holds back a dial that is wanted; NoLimit if none is
 	Failures int     // dials that failed in a row because the server was away or refused
@@ -82,6 +90,8 @@ func (p *Pool) Counts() Counts {
 		Leased:   p.count[Leased],
 		Dialling: p.count[Dialling],
 		Waiting:  p.waiting,
+		Stale:    p.staleOnes(),
+		Paused:   p.paused,
 		Oldest:   Never,
 		Failures: p.trouble.strikes,
 	}

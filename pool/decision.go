@@ -61,6 +61,8 @@ const (
 	CauseRenewed
 	// CauseReclaimed closes an idle backend for the sake of another pool.
 	CauseReclaimed
+	// CausePaused closes a backend because the pool is paused.
+	CausePaused
 	// CauseDrain closes backends and fails clients after Close.
 	CauseDrain
 	// CauseQueryWaitTimeout fails a client that waited for QueryWaitTimeout.
@@ -90,6 +92,8 @@ func (c Cause) String() string {
 		return "renewed"
 	case CauseReclaimed:
 		return "reclaimed"
+	case CausePaused:
+		return "paused"
 	case CauseDrain:
 		return "drain"
 	case CauseQueryWaitTimeout:

@@ -170,9 +170,9 @@ func (p *Pool) succeeded(now, started Instant) {
 }
 
 // hopeless reports whether a fresh failure makes it certain that no backend can
-// be had.
+// be had. A pause says nothing of that.
 func (p *Pool) hopeless(now Instant) bool {
-	if p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.fresh()) {
+	if p.paused || p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.fresh()) {
 		return false
 	}
 	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
@@ -220,7 +220,7 @@ func (p *Pool) dialMore(now Instant) {
 // dialDue returns when a dial that is wanted may go out, or when waiting for it
 // becomes hopeless.
 func (p *Pool) dialDue(now Instant) Instant {
-	if p.draining || !p.need() {
+	if p.draining || p.paused || !p.need() {
 		return Never
 	}
 	trouble := p.trouble.strikes > 0

@@ -50,6 +50,13 @@
 // not asked for again without a client. So a pool comes to its end by itself;
 // Deserted says so, and the caller forgets it.
 //
+// # When it is paused
+//
+// A paused pool closes each backend as it comes free and dials none. Clients
+// that want one wait, and QueryWaitTimeout counts for them. Resume ends it.
+// Reconnect closes those that are there as they come free, too, but others are
+// dialled in their place at once.
+//
 // # When a dial fails
 //
 // Three obstacles are told apart. While one stands, dials go out one at a time,

@@ -14,6 +14,7 @@ type model struct {
 	now     Instant
 	random  rand.PCG
 	closed  bool
+	paused  bool
 	probe   bool
 	refused bool
 	since   Instant
@@ -81,7 +82,7 @@ func (m *model) certain() bool {
 	if !m.refused && len(m.dials) == 0 {
 		fresh = min(retry, Instant(2*time.Second))
 	}
-	return m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || m.now >= m.since+retry)
+	return !m.paused && m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || m.now >= m.since+retry)
 }
 
 func (m *model) wanted() bool {
@@ -115,7 +116,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.closed && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.closed && !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -184,6 +185,8 @@ func (m *model) use(e modelBackend) {
 	switch {
 	case m.closed:
 		m.close(e.b, CauseDrain)
+	case m.paused:
+		m.close(e.b, CausePaused)
 	case e.stale:
 		m.close(e.b, CauseRenewed)
 	case m.now >= e.expires:
@@ -257,6 +260,11 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		if m.empty {
 			m.vacate(CauseVacated)
 		}
+	case "pause":
+		m.paused = true
+		m.closeIdle(CausePaused)
+	case "resume":
+		m.paused = false
 	case "configure":
 		m.configure(o.cfg)
 	case "renew":
@@ -274,14 +282,18 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		for len(m.wait) > 0 {
 			m.failFirst(CauseDrain)
 		}
-		for len(m.idle) > 0 {
-			m.close(take(&m.idle, m.idle[0].b).b, CauseDrain)
-		}
+		m.closeIdle(CauseDrain)
 	case "tick":
 		m.tick()
 	}
 	m.settle()
 	return m.out
+}
+
+func (m *model) closeIdle(why Cause) {
+	for len(m.idle) > 0 {
+		m.close(take(&m.idle, m.idle[0].b).b, why)
+	}
 }
 
 // want reports whether an idle backend answered it.

@@ -49,6 +49,7 @@ type SettingsID uint32
 type Pool struct {
 	cfg       Config
 	draining  bool
+	paused    bool    // no backend is given out or kept
 	vacant    Instant // since when the pool has no client; Never while it has
 	now       Instant // of the latest event
 	next      Instant // no Tick is needed before; never later than plan says
@@ -298,9 +299,7 @@ func (p *Pool) Close(now Instant) {
 	now = p.begin(now)
 	p.draining = true
 	p.failAll(now, CauseDrain)
-	for p.count[Idle] > 0 {
-		p.close(p.longestIdle(), CauseDrain)
-	}
+	p.closeAllIdle(CauseDrain)
 	p.settle(now)
 }
 
@@ -319,6 +318,9 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	switch {
 	case p.draining:
 		p.close(b, CauseDrain)
+		return false
+	case p.paused:
+		p.close(b, CausePaused)
 		return false
 	case be.stale:
 		p.close(b, CauseRenewed)

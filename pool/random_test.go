@@ -130,6 +130,8 @@ func (r *run) next() op {
 			return op{verb: "no-clients"}
 		case n == 83 && r.rand.IntN(3) == 0:
 			return op{verb: pick(r.rand, "clients", "vacate")}
+		case n == 84 && r.rand.IntN(2) == 0:
+			return op{verb: pick(r.rand, "pause", "resume", "resume")}
 		case n < 85:
 			return op{verb: "tick"}
 		case n < 88:

@@ -22,6 +22,7 @@ import (
 //	oversleep 5s         lets time pass without a tick
 //	next                 prints how far away the next Tick is
 //	counts               prints Counts
+//	stale                prints how many backends of before Renew are left
 //
 // advance lets time pass and ticks exactly when the pool asks for it. A client
 // that has to wait although it has no dial prints what binds: wait c2 (size).
@@ -187,6 +188,10 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Populated(now, false)
 	case "vacate":
 		p.Vacate(now)
+	case "pause":
+		p.Pause(now)
+	case "resume":
+		p.Resume(now)
 	case "configure":
 		p.Configure(now, o.cfg)
 	case "renew":
@@ -216,6 +221,9 @@ func (m *machine) line(out *strings.Builder, line string) (err error) {
 		}
 	}()
 	switch line {
+	case "stale":
+		fmt.Fprintln(out, "stale", m.pool.Counts().Stale)
+		return nil
 	case "counts":
 		fmt.Fprintln(out, m.counts())
 		return nil

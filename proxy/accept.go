@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"weir/proxy/cancelkey"
@@ -44,7 +45,8 @@ func (r acceptHandler) AcceptFailed(err error) {
 
 // Serve logs a connection in and hands it over.
 func (r acceptHandler) Serve(c *prelogin.Conn) {
-	defer r.tasks.Done()
+	done := sync.OnceFunc(r.tasks.Done)
+	defer done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
 	g := r.current.Load()
@@ -70,11 +72,19 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	if result.Account.Known { // it has proved to be that user
 		r.accounts.becameFamiliar(familiar{result.User, result.From})
 	}
+	if result.Console {
+		r.logins.leave(entry, outcomeClient)
+		done() // a drain does not wait for it
+		r.consoles.serve(c, result)
+		return
+	}
 	r.handOver(c, entry, result)
 }
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
-	if failure.Admitted {
+	if failure.Admitted && failure.Console {
+		p.consoles.release(failure.Own)
+	} else if failure.Admitted {
 		p.clients.leave(failure.User, failure.Database)
 	}
 	p.logins.fail(entry, failure.Reason.String())
@@ -114,6 +124,7 @@ const (
 func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
 	user, database := result.User, result.Database // all of the login that lives as long as the client
 	leave := func() { p.clients.leave(user, database) }
+	identity := p.clients.identity(user, database)
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
@@ -151,7 +162,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
-		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
+		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
 		OnGone: func() {
 			part()
 			leave()
@@ -179,10 +190,13 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 func (p *Proxy) cancel(request *login.Cancel) {
 	loop, slot, ok := cancelkey.Unpack(request.PID)
 	switch {
-	case !ok || loop > len(p.engines):
+	case !ok || loop > len(p.engines)+1:
 		return
 	case loop == len(p.engines):
 		p.replications.cancel(p.ctx, slot, request.Secret)
+		return
+	case loop == len(p.engines)+1:
+		p.consoles.cancel(slot, request.Secret)
 		return
 	}
 	done := make(chan struct{})

@@ -88,7 +88,7 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	stored, known := g.config.Account(c.User)
 	database := g.databaseName(c.Database)
 	s := g.config.PoolSettings(database, "")
-	if s.AuthUser == "" {
+	if s.AuthUser == "" || g.config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
 		return login.Account{Known: known, Stored: stored}, nil
 	}
 	reason := authquery.ForLogin
@@ -155,7 +155,14 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 			_, ok := c.Database(database)
 			return ok
 		},
-		Admit: func(user, database string) *pgerror.Error { return p.clients.admit(user, database) },
+		Admit: func(user, database string) *pgerror.Error {
+			if err := p.router.turnsAway(database); err != nil {
+				return err
+			}
+			return p.clients.admit(user, database)
+		},
+		Console:      c.IsConsole,
+		AdmitConsole: func(user string, own bool) *pgerror.Error { return p.consoles.admit(c, user, own) },
 	}
 }
 

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"maps"
 	"sync"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/relay"
 )
 
 // clientCounts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
@@ -14,10 +16,17 @@ type clientCounts struct {
 	byDB    map[string]int // by the names that clients use
 	byScope map[string]int // by what counts together under the present generation
 	byUser  map[string]int
+	logins  map[relay.Identity]*loggedIn
+}
+
+// loggedIn are the clients that have given the same names. They share them.
+type loggedIn struct {
+	identity relay.Identity
+	clients  int
 }
 
 func newClientCounts(g *generation) *clientCounts {
-	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}}
+	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
 }
 
 func (s *clientCounts) scope(database string) string {
@@ -52,6 +61,11 @@ func (s *clientCounts) admit(user, database string) *pgerror.Error {
 	s.byDB[database]++
 	s.byScope[scope]++
 	s.byUser[user]++
+	key := relay.Identity{Database: database, User: user}
+	if s.logins[key] == nil {
+		s.logins[key] = &loggedIn{identity: key}
+	}
+	s.logins[key].clients++
 	return nil
 }
 
@@ -63,6 +77,33 @@ func (s *clientCounts) leave(user, database string) {
 	decrement(s.byDB, database)
 	decrement(s.byScope, s.scope(database))
 	decrement(s.byUser, user)
+	key := relay.Identity{Database: database, User: user}
+	if l := s.logins[key]; l != nil {
+		if l.clients--; l.clients == 0 {
+			delete(s.logins, key)
+		}
+	}
+}
+
+// identity are the names of a client that has been admitted, which it shares with others.
+func (s *clientCounts) identity(user, database string) *relay.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &s.logins[relay.Identity{Database: database, User: user}].identity
+}
+
+// consoles counts clients of the console in or out. No limit holds for them.
+func (s *clientCounts) consoles(by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total += by
+}
+
+// users are how many clients each user has.
+func (s *clientCounts) users() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.byUser)
 }
 
 func (s *clientCounts) count() int {

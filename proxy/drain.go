@@ -198,6 +198,9 @@ func (p *Proxy) Stop() {
 		p.stop()
 		p.logins.sendAway()
 		p.tasks.Wait()
+		if p.consoles != nil {
+			p.consoles.close()
+		}
 		if p.replications != nil {
 			p.replications.close()
 		}

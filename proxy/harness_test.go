@@ -62,20 +62,11 @@ type weirUnderTest struct {
 
 // start runs a weir in front of d's server until the test ends, and then looks for what it has left behind: goroutines,
 // descriptors, backends. The text needs to hold only what the test is about: a free port, trust, no HTTP and the server as
-// [databases."*"] are added where it has no section of that name, and backends are not asked about statements that read as harmless. Tests that start a weir do not run in parallel: it would be
-// the leak of another.
+// [databases."*"] are added where it has no section of that name, and backends are not asked about statements that read as
+// harmless. Tests that start a weir do not run in parallel: it would be the leak of another.
 func start(t *testing.T, d *pgserver.Database, toml string) *weirUnderTest {
 	t.Helper()
 	var o proxy.Options
-	o.SweepEvery(sweepEvery)
-	return startWith(t, d, toml, o)
-}
-
-// startAtLevel is start with a log at that level.
-func startAtLevel(t *testing.T, d *pgserver.Database, toml string, level slog.Level) *weirUnderTest {
-	t.Helper()
-	o := proxy.Options{Level: new(slog.LevelVar)}
-	o.Level.Set(level)
 	o.SweepEvery(sweepEvery)
 	return startWith(t, d, toml, o)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"weir/internal/faultnet"
+	"weir/proxy"
 	"weir/proxy/status"
 )
 
@@ -65,7 +66,7 @@ func TestLogTellsThatTheServerIsBack(t *testing.T) {
 // At level debug each connection has a line when it comes and when it goes, with the reason.
 func TestDebugLogHasEveryConnection(t *testing.T) {
 	d := database(t)
-	w := startAtLevel(t, d, "[timeouts]\nserver_idle_timeout = \"200ms\"", slog.LevelDebug)
+	w := startWith(t, d, "[log]\nlevel = \"debug\"\n[timeouts]\nserver_idle_timeout = \"200ms\"", proxy.Options{Level: new(slog.LevelVar)})
 	c := enter(t, w, d, "application_name", "till")
 	pid := c.Query(pidQuery)
 	expectLine(t, w, "level=DEBUG", "client logged in", "pool="+d.Name+"/postgres", "app=till", "peer=127.0.0.1")

@@ -38,10 +38,10 @@ func TestPreparedStatementsAreCounted(t *testing.T) {
 	expect(status.Prepared{Texts: 1, OnBackends: 1, Passed: 1, Saved: 1})
 	one.Query("BEGIN") // the first backend is taken
 	use(two, "a")
-	expect(status.Prepared{Texts: 1, OnBackends: 2, Passed: 1, Saved: 1, Repeated: 1})
+	expect(status.Prepared{Texts: 1, OnBackends: 2, Binds: 1, Passed: 1, Saved: 1, Repeated: 1})
 	one.Query("COMMIT")
 	parse(one, "b")
-	expect(status.Prepared{Texts: 2, OnBackends: 2, Passed: 2, Saved: 1, Repeated: 1, Closed: 1})
+	expect(status.Prepared{Texts: 2, OnBackends: 2, Binds: 1, Passed: 2, Saved: 1, Repeated: 1, Closed: 1})
 	one.Query("CREATE VIEW v AS SELECT 1")
 	if got := w.Proxy.Snapshot().Pools[0].Prepared; got.Texts != 0 || got.Forgotten != 2 {
 		t.Errorf("behind a change of the schema: %+v", got)

@@ -43,6 +43,7 @@ type Proxy struct {
 
 	ports []*port
 
+	consoles     *consoles
 	replications *replications
 	dials        turns // of connections for replication
 	web          *telemetry.Server
@@ -102,6 +103,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
 		p.Stop()

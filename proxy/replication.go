@@ -21,7 +21,7 @@ import (
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
-		key: poolKey{result.Database, result.User}, place: newOwnPlace(p.router.places),
+		key: poolKey{result.Database, result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
 	}
 	if p.learn(result) {
 		p.router.pardon(p.current.Load().poolOf(result.Database, result.User))

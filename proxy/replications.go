@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/subtle"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"weir/proxy/backend"
 	"weir/proxy/cancelkey"
+	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/tunnel"
@@ -21,6 +23,9 @@ import (
 type replication struct {
 	key     poolKey // as the client named them
 	peer    string
+	kind    login.Replication
+	number  uint32 // of the process's clients and backends
+	began   time.Time
 	secret  uint32
 	longKey bool
 	place   *ownPlace
@@ -215,6 +220,42 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 	case <-limit.C: // a client that takes nothing; it has no transaction to end
 		s.close()
 	}
+}
+
+// kill ends some at once, and returns how many.
+func (s *replications) kill(which func(*replication) bool, why *pgerror.Error) int {
+	s.mu.Lock()
+	var found []*tunnel.Tunnel
+	for _, r := range s.bySlot {
+		if r.tunnel != nil && which(r) {
+			found = append(found, r.tunnel)
+		}
+	}
+	s.mu.Unlock()
+	farewell := wire.AppendErrorResponse(nil, why)
+	for _, t := range found {
+		t.Close(farewell)
+	}
+	return len(found)
+}
+
+// clients are those that are served, as the console shows them.
+func (s *replications) clients() (all []status.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.bySlot {
+		kind := "physical"
+		if r.kind == login.LogicalReplication {
+			kind = "logical"
+		}
+		remote, _ := netip.ParseAddrPort(r.peer)
+		all = append(all, status.Client{
+			ID: r.number, Database: r.key.database, User: r.key.user, PoolDatabase: r.key.database, PoolUser: r.key.user, Replication: kind,
+			State: status.ClientActive, Remote: remote, Age: time.Since(r.began), Since: time.Since(r.began),
+		})
+	}
+	slices.SortFunc(all, func(a, b status.Client) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }
 
 // dismissWait is how long a connection for replication may take for the rest of the message that it is being sent.

@@ -21,6 +21,7 @@ type router struct {
 	closed map[*livePool]struct{} // those that admit no client any more
 	loads  []int                  // pools on each engine
 	opened uint64
+	orders orders
 }
 
 // livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
@@ -119,7 +120,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	r.opened++
 	p.lane = r.engines[p.engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     key.database, Number: r.opened, Seed: seed(),
+		Database:     key.database, Number: r.opened, Seed: seed(), Paused: r.orders.pauses(key.database),
 		Places: r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, r.keyOf(p))

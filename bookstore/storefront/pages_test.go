@@ -158,7 +158,7 @@ func TestSearchFindsTitlesAndAuthorsWhateverTheirCase(t *testing.T) {
 	v.open("/shop/search?q=melville").sees(200, "Moby-Dick").misses("Pride and Prejudice")
 	v.open("/shop/search?q=%25").sees(200, "There are no books here") // no pattern of the visitor's
 	v.open("/shop/search?q=e").sees(200, "Page 1", "/shop/search?q=e&page=2")
-	v.open("/shop/search?q=" + url.QueryEscape(`<script>"`)).sees(200, `“<script>"”`)
+	v.open("/shop/search?q="+url.QueryEscape(`<script>"`)).sees(200, `“<script>"”`)
 	if strings.Contains(v.page, "“<script>") {
 		t.Error("what is searched for becomes part of the page")
 	}

@@ -18,8 +18,8 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool",
-	"proxy/admin", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
-	"proxy/prelogin", "proxy/login", "proxy/logline", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
+	"proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
 
@@ -111,14 +111,18 @@ var table = map[string]rule{
 		ours: []string{"proxy/eventloop", "proxy/socket"}, outside: []string{"golang.org/x/sys/unix"},
 		why: "it carries any blocking code on a loop, and knows neither what a login is nor who follows",
 	},
+	"proxy/notify": {
+		ours: []string{"proxy/pgerror", "proxy/wire"}, std: impure, pure: true,
+		why: "who gets which notification, exactly once and in order, is tested with a model of the server's queue",
+	},
 	"proxy/conversation": {
-		ours: []string{"proxy/exchange", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
+		ours: []string{"proxy/exchange", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
 		std:  impure, pure: true,
 		why: "what a client and a backend say to each other is decided from messages alone, so that scripts and fuzzing can drive it",
 	},
 	"proxy/relay": {
 		ours: []string{
-			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/pgerror",
+			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror", "proxy/prepared",
 			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
 		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",
@@ -127,10 +131,9 @@ var table = map[string]rule{
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},
 		why:  "it passes bytes on until one side ends, and knows only where a message does",
 	},
-	"proxy/admin": {
+	"proxy/console": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2"},
-		later:   true,
 		why:     "the console shows snapshots of proxy/status; it cannot touch what it shows",
 	},
 	"proxy/telemetry": {

@@ -19,6 +19,7 @@ const (
 	rowStatement  = "p"
 	rowTemporary  = "t"
 	rowCustomName = "n"
+	rowSequences  = "q"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -43,6 +44,8 @@ func (s *Server) answer(row []byte) {
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
 		q.names = append(q.names, name)
+	case rowSequences:
+		s.shared.recalls = true
 	default:
 		q.found |= pinsOfRows[kind]
 	}
@@ -84,6 +87,9 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	q := &s.question
 	a := q.asked
 	s.shared.Asked.Questions++
+	if a.functions {
+		s.shared.lookedThrough()
+	}
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken
@@ -114,6 +120,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	}
 	s.pins = s.pins&^(a.pins&askable) | q.found
 	q.sure = q.sure&^a.pins | q.found
+	s.worn = s.worn || q.found&session.TempObject != 0 // its temporary schema stays, and temp_buffers cannot be set any more
 	q.blind = q.blind && change == settingsSame
 	if change == settingsUncarried || q.blind { // what cannot be seen cannot be carried
 		s.pins |= session.SettingChanged
@@ -199,7 +206,7 @@ func (s *Server) appliedFrom(a asked) []session.Setting {
 	// Who the session is stands in no list. What the server reports of it is what holds.
 	now, _ := valueOf(s.params, authorization)
 	if login, _ := valueOf(s.login, authorization); now != login {
-		applied = append(applied, session.Setting{Name: authorization, Value: now})
+		applied = append(applied, session.Setting{Name: session.Authorization, Value: now})
 	}
 	return applied
 }

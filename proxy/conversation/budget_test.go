@@ -50,6 +50,10 @@ var habits = []habit{
 		[]string{`CopyInResponse`, `CommandComplete "COPY 1";ReadyForQuery I`},
 	},
 	{
+		"Recall", `Parse s "select currval('s')";Sync`, []string{`Query "select lastval()"`, `Bind "" s;Execute "";Sync`},
+		[]string{`DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`, `BindComplete;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
+	},
+	{
 		"LocalSetting", "", []string{`Query "begin";Query "set local work_mem = 1"`, `Query "commit"`},
 		[]string{`CommandComplete "BEGIN";ReadyForQuery T;CommandComplete "SET";ReadyForQuery T`, `CommandComplete "COMMIT";ReadyForQuery I`},
 	},

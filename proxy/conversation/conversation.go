@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"weir/proxy/exchange"
+	"weir/proxy/notify"
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
@@ -54,15 +55,23 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
+	Binds      uint64      // of named statements
 	Full       func() Full // not nil: no more backends may be pinned
 	Asked      Asked
 	Errors     Codes // of servers
+
+	Marker           string                     // the channel of the marks of package notify; empty: the pool has no listener connection
+	ListenerEncoding string                     // client_encoding of the listener connection; empty: not known
+	Pid              func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
+	Notifications    uint64                     // that backends have sent to clients that have them
 
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
 	privates uint64 // scopes that were given to one client alone
 	records  records
 	customs  customs
+	numbered uint64 // clients and backends that were given a number
+	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }
 
 // scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
@@ -70,13 +79,16 @@ const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.
 type Client struct {
-	Login *session.Set      // the settings that it asked for at login
-	Set   *session.Set      // those that it has now; each of the two is a reference
-	Told  []session.Setting // what it believes about the parameters that a server reports; shared
+	Login *session.Set       // the settings that it asked for at login
+	Set   *session.Set       // those that it has now; each of the two is a reference
+	Told  []session.Setting  // what it believes about the parameters that a server reports; shared
+	Sub   *notify.Subscriber // nil: nothing has listened for it but its own backends
 
-	names prepared.Names
-	out   wire.Outlet
-	long  *long // a statement that is longer than InspectLen; nil otherwise
+	names  prepared.Names
+	number uint64 // no other client or backend of the pool ever has it; 0: it has had no backend
+	ranOn  uint64 // the number of the backend that it had last
+	out    wire.Outlet
+	long   *long // a statement that is longer than InspectLen; nil otherwise
 
 	refusal    refusal
 	skip       uint32 // what is still to come of a message whose beginning has been judged
@@ -96,10 +108,12 @@ const (
 	HoldReset         // the session's state is being discarded: names and settings mean something else after it
 	HoldPipeline      // too many answers are due
 	HoldProbe         // the server has been asked whether anything is due
+	HoldRecall        // the values of another client's sequences are in the session: Fate says what becomes of them
+	HoldListen        // it needs a backend that listens for it
 )
 
 func (h Hold) String() string {
-	return [...]string{"none", "name", "reset", "pipeline", "probe"}[h]
+	return [...]string{"none", "name", "reset", "pipeline", "probe", "recall", "listen"}[h]
 }
 
 // ownSync is what weir has put a Sync of its own into the client's stream for.
@@ -113,6 +127,9 @@ const (
 
 // Hold says what the client waits for.
 func (c *Client) Hold() Hold { return c.hold }
+
+// Prepared is the number of statements that the client has prepared and named.
+func (c *Client) Prepared() int { return c.names.Len() }
 
 // Outlet is the owner of what the client is sent.
 func (c *Client) Outlet() *wire.Outlet { return &c.out }
@@ -154,6 +171,7 @@ type Server struct {
 	follow   follow
 	question question
 	audit    audit
+	recall   recall
 	mode     sqlscan.Mode // how it reads text
 
 	set      *session.Set      // the settings that are applied
@@ -162,6 +180,7 @@ type Server struct {
 	changed  bool              // params has values that others do not know of
 	reported bool              // one of them has changed while a client had the backend
 	scope    scope
+	listen   listening
 
 	errand       *Errand
 	awaited      int            // ReadyForQuerys of the errand that have not come yet
@@ -170,6 +189,7 @@ type Server struct {
 	probing      bool           // a probe is under way
 	reshaped     bool           // a command of the transaction has changed what texts may mean
 	lost         bool           // a statement has been missed that the book says it holds
+	notifies     bool           // a statement has been sent that may notify
 	vacates      bool           // a statement has been sent that other sessions may be in the way of
 	redefines    bool           // a command of the transaction has changed what logins get
 	fatal        bool           // the server has announced that it ends the connection
@@ -191,6 +211,7 @@ type Server struct {
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
+	s.recall.number = shared.nextNumber()
 	s.account.Reset()
 	shared.Statements.Read = shared.readText
 	return s
@@ -202,9 +223,14 @@ func (s *Server) Lease(c *Client) {
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state = retryNever
+	s.leaseSequences(c)
 	s.suspicion.by = ""
+	s.listen = listening{}
 	s.book.Lease(&c.names)
 }
+
+// Fits reports whether the backend is in its client's settings, and has no values of others' sequences. Otherwise it needs a Switch.
+func (s *Server) Fits() bool { return s.set == s.client.Set && !s.forgets() }
 
 // Part ends the conversation: of a backend that owes nothing, or of a client that leaves.
 func (s *Server) Part() {
@@ -273,6 +299,9 @@ func (s *Server) Pins() session.Pins {
 	pins := s.pins
 	if c := s.client; c != nil && c.names.Owns() {
 		pins |= session.PreparedStatement
+	}
+	if s.client != nil && s.client.Sub.Native() {
+		pins |= session.Listen
 	}
 	return pins
 }
@@ -356,3 +385,6 @@ func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
 	c.Told = params
 	return dst
 }
+
+// EachStatement calls f with each statement that the backend holds for clients.
+func (s *Server) EachStatement(f func(*prepared.Statement)) { s.book.Each(f) }

@@ -3,7 +3,9 @@ package conversation
 import (
 	"bytes"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -24,12 +26,12 @@ const namesEvery = 256
 // namesDue reports whether the next question is to look through the database's functions.
 func (h *Shared) namesDue() bool {
 	x := &h.customs
-	if x.since++; x.known && x.since < namesEvery {
-		return false
-	}
-	x.known, x.since = true, 0
-	return true
+	x.since++
+	return !x.known || x.since >= namesEvery
 }
+
+// lookedThrough notes that a server has done so. Until then all questions ask for it: a backend that is free must not be ahead of the answer.
+func (h *Shared) lookedThrough() { h.customs.known, h.customs.since = true, 0 }
 
 // addCustom remembers names, and reports whether one of them is new.
 func (h *Shared) addCustom(names []string) (news bool) {
@@ -55,9 +57,30 @@ func (h *Shared) addCustomOf(set *session.Set) {
 	}
 }
 
+// unlisted are those of the pool, and those that the backend is in: what is not asked for counts as taken back.
+func (s *Server) unlisted() []string {
+	names := s.shared.unlisted()
+	for _, o := range s.set.Settings() {
+		if custom(o.Name) && !slices.ContainsFunc(names, func(name string) bool { return session.SameName(name, o.Name) }) {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
 // unlisted are the settings that no list has: the custom ones, and the role.
 func (h *Shared) unlisted() []string {
 	return append(slices.Sorted(maps.Keys(h.customs.names)), "role")
+}
+
+// spokenSetting finds custom settings that a text sets, wherever in it: what DO runs stands in a string.
+var spokenSetting = regexp.MustCompile(`(?i)(?:set_config\s*\(\s*'+|\bset\s+(?:session\s+)?)([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_.]*)`)
+
+// addSpoken remembers the custom settings that a text of which anything may come seems to set.
+func (h *Shared) addSpoken(text []byte) {
+	for _, m := range spokenSetting.FindAllSubmatch(text, customNamesMax) {
+		h.addCustom([]string{strings.ToLower(string(m[1]))})
+	}
 }
 
 // boundNames are the parameters of a Bind that may be names of settings, for a text that has set_config($1, ...). nil: none, or too many.

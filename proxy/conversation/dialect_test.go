@@ -253,6 +253,9 @@ func fields(types map[byte]string, t byte, body []byte) string {
 		return " " + word(wire.PeekQuery(body))
 	case "ReadyForQuery":
 		return " " + string(body)
+	case "NotificationResponse":
+		pid, channel, payload, _ := wire.PeekNotification(body)
+		return fmt.Sprintf(" %d %s %s", pid, word(channel), word(payload))
 	case "ErrorResponse", "NoticeResponse":
 		return fmt.Sprintf(" %s %q", wire.PeekErrorField(body, wire.FieldCode), wire.PeekErrorField(body, wire.FieldMessage))
 	case "ParameterStatus":

@@ -15,7 +15,8 @@
 // parts of a conversation belong to one loop.
 //
 // The parts are machines of their own: package exchange (what is due), package prepared (statements), ledger.go (what statements
-// under way do), framing in fromclient.go and fromserver.go, errand.go (weir's own questions), refusal.go (requests that no server gets).
+// under way do), framing in fromclient.go and fromserver.go, errand.go (weir's own questions), listen.go (who
+// listens for the client), sequences.go (whose values currval tells), refusal.go (requests that no server gets).
 //
-// It may import wire, exchange, prepared, session, sqlscan, pgerror and the standard library without net, os, time, sync and log/slog.
+// It may import wire, exchange, notify, prepared, session, sqlscan, pgerror and the standard library without net, os, time, sync and log/slog.
 package conversation

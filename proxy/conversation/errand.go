@@ -28,13 +28,14 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	OutcomeClean    Outcome = iota // the backend has been cleaned, so far: ask Cleaning
-	OutcomeApplied                 // it is in its client's settings
-	OutcomeRefused                 // the server has refused the client's settings; Refused says why. The backend is as it was
-	OutcomeAnswered                // nothing is in doubt any more: ask Fate
-	OutcomeAsked                   // it is known what state its session is in: ask Fate
-	OutcomeBroken                  // nobody can say what state the backend is in
-	OutcomeTold                    // a question of the pool's has been answered
+	OutcomeClean     Outcome = iota // the backend has been cleaned, so far: ask Cleaning
+	OutcomeApplied                  // it is in its client's settings
+	OutcomeRefused                  // the server has refused the client's settings; Refused says why. The backend is as it was
+	OutcomeAnswered                 // nothing is in doubt any more: ask Fate
+	OutcomeAsked                    // it is known what state its session is in: ask Fate
+	OutcomeListening                // an errand about listening is over: ask Fate
+	OutcomeBroken                   // nobody can say what state the backend is in
+	OutcomeTold                     // a question of the pool's has been answered
 )
 
 // The errands.
@@ -105,11 +106,11 @@ var guards = [...]struct{ name, neutral string }{
 // appendSwitch appends the Query that brings the backend from the settings that it is in to its client's. Where those that it is in could
 // be in the way, it runs in a transaction of its own, whose modes are not the session's.
 func appendSwitch(s *Server, dst []byte) []byte {
-	guarded := s.guarded()
+	guarded := s.guarded() && s.set != s.client.Set
 	s.row = nil
 	s.shared.addCustomOf(s.client.Set)
 	var space [1024]byte
-	sql := space[:0]
+	sql := s.appendForgets(space[:0])
 	if guarded {
 		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
 		for _, g := range guards {
@@ -163,6 +164,7 @@ func switched(s *Server, status wire.TxStatus, refused bool) Outcome {
 		return OutcomeClean
 	}
 	s.shows()
+	s.forgotten()
 	s.apply(s.client.Set)
 	return OutcomeApplied
 }
@@ -176,7 +178,18 @@ func rolledBack(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.account.Reset()
 	s.portals.end()
 	s.settleScope()
+	s.ended()
 	return OutcomeClean
+}
+
+// ended forgets what the transaction has set, now that it is rolled back, so that no other client is taken for the one that has set it.
+// What lasts of it (COMMIT AND CHAIN) is no client's any more.
+func (s *Server) ended() {
+	s.follow.command([]byte("ROLLBACK"))
+	if len(s.follow.done) > 0 || s.follow.unsure {
+		s.pins |= session.SettingChanged
+	}
+	s.follow, s.block = follow{}, block{}
 }
 
 // discardAll is the only command that takes back all that a client can have changed (manual, "DISCARD").
@@ -229,6 +242,7 @@ func hasReset(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.account.Reset()
 	if s.resetsAll() {
 		s.book.Deallocated(nil)
+		s.recall.owner = noValues
 	}
 	s.unquestioned()
 	s.sent, s.scope.altered, s.scope.private = false, unaltered, ""

@@ -10,16 +10,23 @@ type Fate uint8
 
 // The fates of a backend that a client has.
 const (
-	Stays      Fate = iota // with its client
-	Leaves                 // its client: nothing is due, and nothing of the session must stay
-	Probed                 // whether anything is due
-	Questioned             // what state its session is in, with Ask
-	Restored               // to its client's settings, which a DISCARD ALL has taken back
-	Forbidden              // the client has opened a transaction where the pool's mode has none
+	Stays        Fate = iota // with its client
+	Leaves                   // its client: nothing is due, and nothing of the session must stay
+	Probed                   // whether anything is due
+	Questioned               // what state its session is in, with Ask
+	Restored                 // to its client's settings, which a DISCARD ALL has taken back
+	Recalled                 // whose values of sequences it has, with Recall
+	Forbidden                // the client has opened a transaction where the pool's mode has none
+	TakesOn                  // it is to listen for its client, with a TakeOn
+	AsksChannels             // it is asked what it listens to, with a Channels
+	HandsOver                // the listener connection is to listen to its Channels, and it sends a mark then, with a HandOver
+	Unlistens                // it is to listen to nothing, with an Unlisten
 )
 
 func (f Fate) String() string {
-	return [...]string{"stays", "leaves", "probed", "questioned", "restored", "forbidden"}[f]
+	return [...]string{
+		"stays", "leaves", "probed", "questioned", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
+	}[f]
 }
 
 // Fate says what becomes of the backend, which has a client.
@@ -37,8 +44,17 @@ func (s *Server) Fate() Fate {
 		return Questioned
 	case s.set != c.Set && s.account.Free() && c.skip == 0:
 		return Restored
+	}
+	if s.account.Free() {
+		if fate := s.listenFate(c); fate != Stays {
+			return fate
+		}
+	}
+	switch {
 	case s.account.Free() && s.mayLeave(c):
 		return Leaves
+	case s.recallDue():
+		return Recalled
 	case s.shared.Mode == Statement && s.account.Status() != wire.TxIdle:
 		return Forbidden
 	}
@@ -47,7 +63,7 @@ func (s *Server) Fate() Fate {
 
 // mayLeave reports whether a backend that owes nothing may leave its client.
 func (s *Server) mayLeave(c *Client) bool {
-	return s.Pins() == 0 && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
+	return s.Pins() == 0 && s.listenLets(c) && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
 }
 
 // Said reports whether a client that sends no more has had all that it can get, as far as that is known.

@@ -7,7 +7,8 @@ import (
 
 // followable are the effects of a text whose settings can be followed by reading it: all that it does to the session is to set and reset
 // settings, and to begin and end transactions.
-const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Unlisten | benign | legible
+const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Listen |
+	sqlscan.Unlisten | sqlscan.Notify | benign | legible
 
 // settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order. It returns nil where they
 // cannot all be followed.
@@ -153,6 +154,9 @@ func (s *Server) adopt(c *Client, lasting []sqlscan.SettingUse) bool {
 func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []session.Setting {
 	settings := append([]session.Setting(nil), set.Settings()...)
 	for _, u := range uses {
+		if u.Name == authorization {
+			u.Name = session.Authorization
+		}
 		switch u.Kind {
 		case sqlscan.ResetAll:
 			settings = resetAll(settings, login)
@@ -164,7 +168,7 @@ func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []ses
 		default:
 			settings = append(without(settings, u.Name), session.Setting{Name: u.Name, Value: s.reportedOr(u.Name, u.Value)})
 		}
-		if u.Name == authorization {
+		if u.Name == session.Authorization {
 			settings = without(settings, "role") // which it ends
 		}
 	}
@@ -174,7 +178,7 @@ func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []ses
 // resetAll is what RESET ALL leaves: it does not change who the session is (GUC_NO_RESET_ALL in guc_tables.c).
 func resetAll(settings []session.Setting, login *session.Set) []session.Setting {
 	var kept []session.Setting
-	for _, name := range []string{authorization, "role"} {
+	for _, name := range []string{session.Authorization, "role"} {
 		if value, has := valueOf(settings, name); has {
 			kept = append(kept, session.Setting{Name: name, Value: value})
 		}

@@ -113,7 +113,9 @@ func (c *Client) skipped(s *Server, p []byte, f *Flow) int {
 	if c.long != nil && s != nil {
 		c.long.feed(p[:n])
 		if c.skip == 0 {
-			c.long.end(s)
+			if c.long.end(s) {
+				p[n-1] = spoiler
+			}
 			c.long = nil
 		}
 	}
@@ -123,6 +125,9 @@ func (c *Client) skipped(s *Server, p []byte, f *Flow) int {
 	}
 	return n
 }
+
+// spoiler stands for the NUL that ends the text of a Query: a server refuses a text that does not end.
+const spoiler = '!'
 
 // message judges one message. NeedBytes: it has been dealt with.
 func (c *Client) message(s *Server, f *Flow, m *message) Need {
@@ -143,6 +148,10 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedBytes
 	}
 	c.toSync = false
+	if c.Sub != nil && s.mustTakeOn(c, f, m) {
+		c.hold = HoldListen
+		return NeedAnswer
+	}
 	if c.hold = s.holds(m); c.hold != HoldNone {
 		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
 			s.syncAlone(f, m)
@@ -195,6 +204,8 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case s.undecided(m):
 		return HoldName
+	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
+		return HoldRecall
 	}
 	return HoldNone
 }
@@ -237,8 +248,13 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	case wire.ClientDescribe, wire.ClientClose:
 		s.admitTarget(c, f, m)
 	case wire.ClientExecute:
-		s.admitExecute(m)
+		return s.admitExecute(f, m)
 	case wire.ClientFunctionCall:
+		if wire.CallsSequence(m.body) {
+			if hold, refused := s.recalls(f, m, nil, false); hold != HoldNone || refused {
+				return hold
+			}
+		}
 		s.pass(m.f.Type)
 		if !wire.CallsLargeObject(m.body) {
 			s.does(sqlscan.Call)
@@ -267,6 +283,9 @@ func (s *Server) sets(text []byte, e sqlscan.Effects) {
 // settings reads which settings a text sets: those that can be followed, or those that have to be asked for.
 func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.SettingUse, asks []string) {
 	const sets = sqlscan.Set | sqlscan.Reset
+	if e&anything != 0 {
+		s.shared.addSpoken(text)
+	}
 	switch {
 	case e&(sets|sqlscan.SetConfig) == 0 || !s.follows():
 	case e&sqlscan.SetConfig == 0:
@@ -287,6 +306,7 @@ func (s *Server) enter(e entry) {
 		e.at = s.account.Asked()
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
+		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
 		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}
 }
@@ -301,6 +321,12 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	}
 	if m.whole {
 		effects := s.read(text)
+		if effects&sqlscan.Sequences != 0 {
+			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+				return hold
+			}
+			effects &^= sqlscan.Sequences
+		}
 		if s.choosy() {
 			if err := s.objection(text, effects); err != nil {
 				s.refuseQuery(f, m, err)
@@ -325,18 +351,26 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 }
 
 // admitExecute sends an Execute.
-func (s *Server) admitExecute(m *message) {
+func (s *Server) admitExecute(f *Flow, m *message) Hold {
 	s.shared.Queries++
-	s.pass(m.f.Type)
 	portal, err := wire.PeekExecute(m.body)
 	if err != nil {
-		return // the server will refuse it
+		s.pass(m.f.Type)
+		return HoldNone // the server will refuse it
 	}
 	b := s.portals.at(prepared.Cut(portal))
+	if b.effects&sqlscan.Sequences != 0 && !s.account.Skipping() && !s.recallsOwn() {
+		if hold, refused := s.recalls(f, m, b.text(), false); hold != HoldNone || refused {
+			return hold
+		}
+	}
+	b.effects &^= sqlscan.Sequences
+	s.pass(m.f.Type)
 	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
 	if b.statement != nil {
 		s.runsStatement(b.statement, b.effects)
 	}
+	return HoldNone
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read

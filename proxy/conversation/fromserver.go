@@ -27,7 +27,8 @@ type ServerStep struct {
 	Outcome Outcome // with EventErrand
 	Doubt   string  // with EventNonsense
 	Frame   wire.Frame
-	Resume  bool // the client waited for an answer and may be read again
+	Resume  bool   // the client waited for an answer and may be read again
+	Failed  []byte // the body of the last error that the client is sent, of the read; nil if there is none
 }
 
 // How much of a server's message is looked at.
@@ -53,6 +54,7 @@ var looks = [256]uint8{
 	wire.ServerErrorResponse:      looksAtBody,
 	wire.ServerParameterStatus:    looksAtBody,
 	wire.ServerReadyForQuery:      looksAtBody,
+	wire.ServerNotification:       looksAtBody,
 }
 
 // FromServer judges p, the next bytes of the server's stream, which the client is to get by way of f. It stops after each message that
@@ -105,6 +107,10 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 
 // take judges one message that stands at pos in the read.
 func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
+	if fr.Type == wire.ServerNotification {
+		s.notification(f, message, fr.Total(), pos)
+		return
+	}
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
 	swallow := client == nil || s.errand != nil && !s.errand.passes(fr.Type)
@@ -198,6 +204,9 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		return s.ready(step, status)
 	case wire.ServerErrorResponse:
 		s.noteError(body)
+		if s.errand == nil && s.client != nil {
+			step.Failed = body
+		}
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
@@ -266,6 +275,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
+	if makesRoutine(tag) {
+		s.shared.customs.known = false // a function may set or ask for what no text shows
+	}
 	add, clearAll := session.Combine(effects, tag)
 	if vouched(effects, tag) {
 		add = 0
@@ -296,6 +308,10 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	s.doubt(add)
 }
 
+func makesRoutine(tag []byte) bool {
+	return string(tag) == "CREATE FUNCTION" || string(tag) == "CREATE PROCEDURE"
+}
+
 // discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.
 func (s *Server) discarded() {
 	s.unquestioned()
@@ -307,6 +323,7 @@ func (s *Server) discarded() {
 	}
 	s.scope.altered = unaltered
 	s.apply(nil)
+	s.ownsValues()
 }
 
 // asks are the settings that the statement at hand has set to values that its text does not say; nil: any.
@@ -411,6 +428,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	s.pins &^= s.block.ready(status)
 	s.settle(s.follow.ready(status == wire.TxIdle))
 	s.explain(status)
+	if status == wire.TxIdle {
+		s.recall.endClaim()
+	}
 	if status == wire.TxIdle && s.account.Settled() {
 		s.cleared()
 	}

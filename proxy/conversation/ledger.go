@@ -119,6 +119,14 @@ type bound struct {
 	statement *prepared.Statement // for what is known of it; nil: nothing. It is not a reference
 }
 
+// text is that of the statement; nil if that is not known.
+func (b *bound) text() []byte {
+	if b.statement == nil {
+		return nil
+	}
+	return []byte(b.statement.Text())
+}
+
 // portalsMax bounds the named portals whose effects are kept apart.
 const portalsMax = 64
 

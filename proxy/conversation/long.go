@@ -48,8 +48,8 @@ func (l *long) feed(p []byte) {
 	l.scanner.Feed(p)
 }
 
-// end enters what the text may do, now that it has come whole.
-func (l *long) end(s *Server) {
+// end enters what the text may do, now that it has come whole. True: it must not be carried out.
+func (l *long) end(s *Server) (spoil bool) {
 	effects := l.scanner.Effects()
 	if f := s.shared.Functions; f != nil {
 		if l.kept == nil {
@@ -60,6 +60,8 @@ func (l *long) end(s *Server) {
 	}
 	switch {
 	case l.statement == nil:
+		spoil = effects&sqlscan.Sequences != 0 && s.recallsLong(l.at)
+		effects &^= sqlscan.Sequences
 		s.ledger.learn(l.at, effects)
 		s.noteAlteration(effects)
 	case l.kept == nil || s.client == nil:
@@ -67,4 +69,5 @@ func (l *long) end(s *Server) {
 	default:
 		s.client.names.Keep(l.statement, l.kept, s.mode, effects)
 	}
+	return spoil
 }

@@ -20,7 +20,8 @@ type postgres struct {
 	portals    map[string]statement
 	locks      int
 	listens    int
-	listened   int // as listens was when the transaction began
+	listened   int    // as listens was when the transaction began
+	drawn      string // what nextval gave last
 
 	block  bool // a transaction block is open
 	failed bool
@@ -249,6 +250,7 @@ func (v *postgres) closes(kind byte, name string) {
 func (v *postgres) query(text string) {
 	delete(v.statements, "")
 	delete(v.portals, "")
+	text = v.forget(text)
 	v.finish(false) // what a run without a Sync has begun ends here, or goes on: programs of the test do not do that
 	v.enter()
 	var code, message string
@@ -263,6 +265,16 @@ func (v *postgres) query(text string) {
 	}
 	v.finish(code != "")
 	v.ready()
+}
+
+// forget carries out the beginning of a text of weir's that discards what sequences gave, and returns the rest.
+func (v *postgres) forget(text string) string {
+	rest, ok := strings.CutPrefix(text, "DISCARD SEQUENCES")
+	if ok {
+		v.drawn = ""
+		v.say(wire.ServerCommandComplete, "DISCARD SEQUENCES\x00")
+	}
+	return strings.TrimPrefix(rest, ";")
 }
 
 var setConfig = regexp.MustCompile(`set_config\(E'(\w+)',(?:E'([^']*)'|NULL),false\)`)
@@ -301,6 +313,11 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 	case s.text == "select locks": // another
 		v.locks++
 		tag = v.row("locked")
+	case strings.HasPrefix(s.text, "select nextval"):
+		v.drawn = rest
+		tag = v.row("drawn")
+	case s.text == "select lastval":
+		tag = v.row("recalls " + v.drawn)
 	case s.text == "select fails":
 		return "22012", "division by zero"
 	case s.text == "select pg_advisory_lock(1)":
@@ -343,7 +360,7 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 		}
 		tag = "DISCARD ALL"
 		v.deallocateAll()
-		v.locks, v.listens, v.locals = 0, 0, nil
+		v.locks, v.listens, v.locals, v.drawn = 0, 0, nil, ""
 		v.change(v.login)
 		v.finish(false)
 		v.ran = false

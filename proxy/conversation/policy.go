@@ -96,7 +96,7 @@ func (s *Server) objects(f *Flow, m *message, name, text []byte) bool {
 // choosy reports whether objection may have any.
 func (s *Server) choosy() bool { return s.shared.State == StateRefused || s.shared.Full != nil }
 
-// refuseQuery is refuse for a Query.
+// refuseQuery is refuse for a Query or a FunctionCall.
 func (s *Server) refuseQuery(f *Flow, m *message, err *pgerror.Error) {
 	s.refuse(f, m, err)
 	f.out = wire.AppendSync(f.out)

@@ -35,6 +35,8 @@ type asked struct {
 	settings []string // by name, with any all the custom ones that are known
 	any      bool
 	read     session.Pins // what reading has suspected
+
+	functions bool // what the database's functions do
 }
 
 // askable are the pins that a server can be asked about. It cannot say whether setseed was called, and LOAD leaves code behind.
@@ -66,7 +68,7 @@ func (s *Server) doubtSettings(names []string) {
 	q := &s.question
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
-	if len(names) == 0 || len(q.settings)+len(names) > askedNamesMax {
+	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
 		q.any, q.unnamed = true, true
 		return
 	}
@@ -86,7 +88,8 @@ func (s *Server) questioned() bool {
 		return false
 	}
 	audits := s.audits()
-	return audits || s.doubtful() != 0
+	doubtful := s.doubtful()
+	return audits || doubtful != 0 && !(doubtful == session.Listen && s.mayHandOver()) // which asks for the channels themselves
 }
 
 // unquestioned is for a backend that is as after its login.
@@ -108,7 +111,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	a.read = a.pins
 	if a.any {
 		a.pins = askable
-		a.settings = s.shared.unlisted()
+		a.settings = s.unlisted()
 	} else {
 		a.settings = q.settings
 	}
@@ -164,6 +167,20 @@ const (
 		" WHERE f.prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[])"
 )
 
+// partSequences looks for currval and lastval: by name in the functions of the database, and by their fixed numbers in what keeps no text, such
+// as views and defaults.
+const partSequences = "SELECT 'q', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[])" +
+	" AND prosrc OPERATOR(pg_catalog.~*) '(currval|lastval)')" +
+	" OR EXISTS (SELECT FROM (SELECT ev_action::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE ev_class OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid" +
+	" UNION ALL SELECT adbin::pg_catalog.text FROM pg_catalog.pg_attrdef UNION ALL SELECT conbin::pg_catalog.text FROM pg_catalog.pg_constraint" +
+	" UNION ALL SELECT polqual::pg_catalog.text FROM pg_catalog.pg_policy UNION ALL SELECT polwithcheck::pg_catalog.text FROM pg_catalog.pg_policy" +
+	" UNION ALL SELECT tgqual::pg_catalog.text FROM pg_catalog.pg_trigger" +
+	// of functions whose body is parsed when they are made, which servers before 14 do not have
+	" UNION ALL SELECT pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') FROM pg_catalog.pg_proc AS f" +
+	" WHERE f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND f.prolang OPERATOR(pg_catalog.=) 14::pg_catalog.oid" +
+	" AND f.prosrc OPERATOR(pg_catalog.=) ''" +
+	") AS t(tree) WHERE tree OPERATOR(pg_catalog.~) ':funcid (1575|2559) ')"
+
 func appendParts(sql []byte, s *Server, a asked) []byte {
 	first := true
 	part := func(when bool, text string) {
@@ -185,6 +202,9 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	part(a.pins&session.HeldCursor != 0, partCursors)
 	part(a.pins&session.SQLPrepare != 0, partStatements)
 	part(a.pins&session.TempObject != 0, partTemporary)
-	part(a.any && s.shared.namesDue(), partNames)
+	functions := a.any && s.shared.namesDue()
+	s.question.asked.functions = functions
+	part(functions, partNames)
+	part(functions && !s.shared.recalls, partSequences)
 	return sql
 }

@@ -25,14 +25,19 @@ type world struct {
 	// altered are the clients that have changed a setting which texts depend on.
 	altered map[string]bool
 	zones   map[string]string
-	failed  map[string]bool // those that were in a failed transaction when all was compared last
-	script  []string
-	sent    int
+	// recalled are what each client was told of sequences, by weir and by a session of its own.
+	recalled map[string]*[2][]string
+	failed   map[string]bool // those that were in a failed transaction when all was compared last
+	script   []string
+	sent     int
 }
 
 func newWorld(rnd *rand.Rand) *world {
 	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4), Audit: AuditLearn + Audit(rnd.IntN(2))}
-	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{}}
+	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{},
+		recalled: map[string]*[2][]string{}}
+	w.shared.recalls = true // the first use of a pool may be refused
+	w.shared.Marker = ""    // there is no listener connection: LISTEN pins
 	w.deliver = func(to string, p []byte) {
 		if v := w.models[to]; v != nil {
 			v.in = append(v.in, p...)
@@ -84,6 +89,8 @@ func (w *world) replace(c *rigClient) {
 // asks are what a client sends, as it often makes sense together.
 var asks = []string{
 	`Query "select 1"`, `Query "select 2"`, `Query "bad"`, `Query "select fails"`, `Query ""`,
+	`Query "select nextval DRAWN"`, `Query "select lastval"`, `Parse "" "select lastval";Bind "" "";Execute "";Sync`, `Bind "" last;Execute "";Sync`,
+	`Parse last "select lastval";Bind "" last;Execute "";Sync`, `Query "select nextval DRAWN";Query "select lastval"`,
 	`Query "select hides"`, `Query "select locks"`, `Parse NAME "select hides";Bind "" NAME;Execute "";Sync`,
 	`Query "begin"`, `Query "commit"`, `Query "rollback"`, `Query "commit"`,
 	`Query "set timezone = 'A'"`, `Query "set local timezone = 'B'"`, `Query "select pg_advisory_lock(1)"`, `Query "listen a"`,
@@ -111,6 +118,10 @@ func (w *world) ask(c *rigClient) {
 			script = strings.ReplaceAll(script, "NAME", name)
 		}
 		script = strings.Replace(script, "NAME", name, 1)
+	}
+	for strings.Contains(script, "DRAWN") {
+		w.sent++
+		script = strings.Replace(script, "DRAWN", fmt.Sprint(w.sent), 1)
 	}
 	for strings.Contains(script, "TEXT") {
 		script = strings.Replace(script, "TEXT", []string{"1", "2", "3", "4", "fails"}[w.rnd.IntN(5)], 1)
@@ -191,7 +202,12 @@ func (w *world) rest() error {
 		if c.gone {
 			continue
 		}
-		if got, want := w.heard(c, c.got), w.heard(c, w.own[c.name].out); got != want {
+		w.recalled[c.name] = &[2][]string{}
+		got, want := w.heard(c, c.got, 0), w.heard(c, w.own[c.name].out, 1)
+		if err := w.comparesRecalled(c); err != nil {
+			return err
+		}
+		if got != want {
 			return fmt.Errorf("%s got\n%s\nby itself it gets\n%s\nit is %v, with %v", c.name, got, want, c, c.server)
 		}
 		c.got, w.own[c.name].out = nil, nil
@@ -203,13 +219,16 @@ func (w *world) rest() error {
 // heard is what a client makes of its stream: all but reports of settings, which come when they come. A client that has altered its time
 // zone may find that a statement from before has been prepared again after that; and which error is told in a failed transaction, where
 // several are due, is not compared.
-func (w *world) heard(c *rigClient, p []byte) string {
+func (w *world) heard(c *rigClient, p []byte, from int) string {
 	var out strings.Builder
 	failed := w.failed[c.name]
 	for len(p) >= wire.HeaderLen {
 		n := wire.PeekFrame(p).Total()
 		switch words := strings.Fields(string(p[min(n, 11):n])); {
 		case p[0] == wire.ServerParameterStatus:
+		case p[0] == wire.ServerDataRow && len(words) > 0 && words[0] == "recalls":
+			w.recalled[c.name][from] = append(w.recalled[c.name][from], strings.Join(words, " "))
+			fmt.Fprintln(&out, " gets what a sequence gave")
 		case p[0] == wire.ServerDataRow && w.altered[c.name] && len(words) == 5:
 			fmt.Fprintln(&out, " gets a row of", words[0], words[2:])
 		case p[0] == wire.ServerErrorResponse && failed:
@@ -223,6 +242,17 @@ func (w *world) heard(c *rigClient, p []byte) string {
 		p = p[n:]
 	}
 	return out.String()
+}
+
+// comparesRecalled has a client be told its own last value of a sequence, or none.
+func (w *world) comparesRecalled(c *rigClient) error {
+	r := w.recalled[c.name]
+	for i, got := range r[0][:min(len(r[0]), len(r[1]))] {
+		if want := r[1][i]; got != want && got != "recalls" {
+			return fmt.Errorf("%s %s, by itself it %s", c.name, got, want)
+		}
+	}
+	return nil
 }
 
 // check looks at servers that nobody has: nothing of a client must have stayed.

@@ -55,6 +55,9 @@ func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 
 // named adds benign and legible to the effects of a text.
 func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
+	if e&anything != 0 && mentionsSequences(text) {
+		e |= sqlscan.Sequences
+	}
 	if e&alters == 0 || e&alters&^changers != 0 {
 		return e
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/proxy/notify"
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -16,6 +17,7 @@ type rig struct {
 	settings session.Table
 	clients  []*rigClient
 	servers  []*rigServer
+	hub      *notify.Hub
 	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	deny     bool // a client that needs a backend is refused
 	later    []func()
@@ -30,7 +32,8 @@ type rig struct {
 
 func newRig(rules Rules) *rig {
 	r := &rig{}
-	r.shared = Shared{Rules: rules, Settings: &r.settings}
+	r.shared = Shared{Rules: rules, Settings: &r.settings, Marker: "weir_mark"}
+	r.hub = notify.New(r.shared.Marker)
 	return r
 }
 
@@ -188,7 +191,14 @@ func (c *rigClient) consume(p []byte) {
 			c.rig.say(c.name, "sends what no client sends: %q", step.Frame.Type)
 			c.leave()
 			return
-		case NeedAnswer, NeedBytes:
+		case NeedAnswer:
+			if c.talk.Hold() == HoldRecall {
+				c.rig.later = append(c.rig.later, c.server.reconsider)
+			}
+		case NeedBytes:
+		}
+		if c.talk.Hold() == HoldListen {
+			c.rig.later = append(c.rig.later, c.server.reconsider)
 		}
 		c.keep(p)
 		return
@@ -230,7 +240,7 @@ func (c *rigClient) getBackend() bool {
 	c.waiting = false
 	s.busy, s.client, c.server = true, c, s
 	s.talk.Lease(&c.talk)
-	if s.talk.Set() != c.talk.Set {
+	if !s.talk.Fits() {
 		s.start(Switch)
 		return false
 	}
@@ -302,6 +312,7 @@ func (c *rigClient) leave() {
 			s.cleanBy(cleaning)
 		}
 	}
+	c.rig.hub.Remove(c.talk.Sub)
 	c.talk.Leave(&c.rig.settings)
 	c.rig.say(c.name, "is gone")
 }

@@ -28,6 +28,7 @@ func (s *rigServer) consume(p []byte) {
 		}
 		step := s.talk.FromServer(ours, &s.rig.toClient)
 		s.toClient(s.rig.toClient.Bytes())
+		s.rig.listenerActs()
 		p = p[step.Took:]
 		if c := s.client; step.Resume && c != nil {
 			s.rig.later = append(s.rig.later, c.resumeHeld)
@@ -100,8 +101,19 @@ func (s *rigServer) follow() {
 		s.start(Ask)
 	case Restored:
 		s.start(Restore)
+	case Recalled:
+		s.start(Recall)
 	case Forbidden:
 		s.client.tell(wire.AppendErrorResponse(nil, pgerror.StatementModeTransaction), true)
+	case TakesOn:
+		s.rig.hub.Begin(s.client.talk.Sub, 1)
+		s.start(TakeOn)
+	case AsksChannels:
+		s.start(Channels)
+	case HandsOver:
+		s.handOver()
+	case Unlistens:
+		s.start(Unlisten)
 	case Stays:
 	}
 }
@@ -164,7 +176,7 @@ func appendRow(p []byte, values ...string) []byte {
 
 func (s *rigServer) errandEnded(o Outcome) {
 	c := s.client
-	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "has answered", "is lost: broken"}[o])
+	s.rig.say(s.name, "%v", [...]string{"is cleaned", "is in its client's settings", "refuses its client's settings", "owes nothing", "has answered", "has been asked to listen", "is lost: broken"}[o])
 	switch o {
 	case OutcomeClean:
 	case OutcomeApplied:
@@ -179,6 +191,13 @@ func (s *rigServer) errandEnded(o Outcome) {
 	case OutcomeAnswered:
 		if s.client == nil {
 			break
+		}
+		if s.follow(); s.client != nil {
+			s.rig.later = append(s.rig.later, s.client.resumeHeld)
+		}
+	case OutcomeListening:
+		if s.talk.ListenRefused() && !c.talk.Sub.Settled() {
+			s.rig.hub.Cancel(c.talk.Sub)
 		}
 		if s.follow(); s.client != nil {
 			s.rig.later = append(s.rig.later, s.client.resumeHeld)

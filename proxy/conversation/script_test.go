@@ -18,7 +18,7 @@ import (
 // the bytes of each stream cut in two at each position, and one by one: how the bytes arrive must not be seen. The dialect:
 //
 //	pool                  a new pool with backends s1 and s2 and clients c1 and c2. Arguments: mode=session, shares=false, max=1
-//	                      (max_prepared_statements), audit=learn, texts=1000 (max_prepared_bytes), reset=DISCARD_ALL; with cuts=client only what
+//	                      (max_prepared_statements), audit=learn, texts=1000 (max_prepared_bytes), reset=DISCARD_ALL, listener=false; with cuts=client only what
 //	                      clients send is cut, because how many answers come at once matters. Below it lines such as
 //	                      "c3 TimeZone=Asia/Tokyo", clients that asked for settings
 //	client c1             it sends the messages below. A client that needs a backend is given the first idle one, or that of on=s2
@@ -26,6 +26,7 @@ import (
 //	rest c1, rest s1      what first=N, an argument of the two before, has held back but for N bytes
 //	leave c1, lose s1     its connection ends
 //	deny, allow           clients that need a backend are refused; are served again
+//	notify a "x"          the listener connection is sent a notification; lose-listener: it is lost, and made again
 //	tell c1               weir says something of its own to the client; with "last" it closes the client
 //
 // Messages are as dialect_test.go has them. What each step brings about is printed by connection, then what happened, then the states
@@ -186,6 +187,10 @@ func (x *stage) play(s step, c cut) string {
 		x.bring(s, c)
 	case "server", "rest":
 		x.bring(s, c)
+	case "notify":
+		x.listenerHears(s.bytes)
+	case "lose-listener":
+		x.loseListener()
 	case "leave":
 		x.client(s.who).leave()
 	case "lose":
@@ -285,7 +290,11 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 	case "server":
 		message = serverMessage
 	case "client":
-	case "rest", "leave", "lose", "deny", "allow", "tell":
+	case "notify":
+		w, _ := words(d.Input)
+		s.bytes = wire.AppendNotification(nil, 7, w[0], w[1])
+		return s, nil
+	case "rest", "lose-listener", "leave", "lose", "deny", "allow", "tell":
 		return s, err
 	default:
 		return s, fmt.Errorf("unknown command %s", s.cmd)
@@ -310,7 +319,7 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 }
 
 func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cuts string, err error) {
-	rules, asks := Rules{Shares: true, MaxStatements: 10}, false
+	rules, asks, listener := Rules{Shares: true, MaxStatements: 10}, false, true
 	for _, arg := range args {
 		value := ""
 		if len(arg.Vals) > 0 {
@@ -327,6 +336,8 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 			rules.MaxStatements, err = strconv.Atoi(value)
 		case "texts":
 			rules.TextsMax, err = strconv.Atoi(value)
+		case "listener":
+			listener = value != "false"
 		case "asks":
 			asks = true
 		case "audit":
@@ -346,6 +357,9 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 		}
 		x.asks = asks
 		x.event = func(who, what string) { x.events[who] = append(x.events[who], what) }
+		if !listener {
+			x.shared.Marker = ""
+		}
 		x.addServer()
 		x.addServer()
 		x.addClient("c1")

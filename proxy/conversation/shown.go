@@ -35,8 +35,8 @@ func (s *Server) shows() {
 	as := slices.Clone(set.Settings())
 	for i, name := range names {
 		at := slices.IndexFunc(as, func(o session.Setting) bool { return o.Name == name })
-		if at < 0 {
-			continue // it was reset
+		if at < 0 || name == authorization {
+			continue // it was reset, or only tried
 		}
 		value := string(values[i])
 		if !ascii(value) || imprecise(as[at].Value, value) {

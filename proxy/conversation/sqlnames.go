@@ -125,7 +125,16 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 
 // parseNames sends a Parse of the unnamed statement, whose text may name prepared statements.
 func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
-	if !m.whole || !s.shared.Shares || s.read(text)&spokenNames == 0 {
+	effects := sqlscan.Effects(0)
+	if m.whole {
+		effects = s.read(text)
+	}
+	if effects&sqlscan.Sequences != 0 {
+		if hold, refused := s.recalls(f, m, text, true); hold != HoldNone || refused {
+			return hold
+		}
+	}
+	if !s.shared.Shares || effects&spokenNames == 0 {
 		s.parseUnnamed(c, m.body[1:], m.whole)
 		return HoldNone
 	}

@@ -56,8 +56,17 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 			return hold
 		}
 	case s.shared.Shares:
+		hold, refused := s.recallsNamed(f, m, text, len(name)+1)
+		if hold != HoldNone || refused {
+			return hold
+		}
 		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
 	default:
+		if m.whole && s.read(text)&sqlscan.Sequences != 0 {
+			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+				return hold
+			}
+		}
 		s.pass(m.f.Type)
 		s.doubt(session.PreparedStatement)
 		if m.whole {
@@ -94,7 +103,9 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 	var as string
 	if m.whole {
 		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
-		s.readOtherwise(c.names.Statement(name), m.body[rest:])
+		statement := c.names.Statement(name)
+		s.readOtherwise(statement, m.body[rest:])
+		s.shared.recalls = s.shared.recalls || statement != nil && statement.Effects(s.mode)&sqlscan.Sequences != 0
 	} else {
 		var own *prepared.Statement
 		f.out, as, own = s.book.ParseOwn(f.out, &s.account, &c.names, &s.shared.Statements, name)
@@ -143,6 +154,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 	if strayed {
 		return
 	}
+	s.shared.Binds++
 	if statement != nil {
 		s.bindPortal(m, portal, statement)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
@@ -159,7 +171,7 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 	if session.FromEffects(b.effects) != 0 {
 		s.suspects([]byte(statement.Text()), b.effects)
 	}
-	if b.effects&(sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig) != 0 && !statement.Own() {
+	if b.effects&(sqlscan.Set|sqlscan.Reset|sqlscan.SetConfig|anything) != 0 && !statement.Own() {
 		b.uses, b.asks = s.settings([]byte(statement.Text()), b.effects)
 		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {
 			b.asks = boundNames(m.body)

@@ -90,6 +90,9 @@ func (a *attempt) from() string {
 
 // authenticate makes the client prove that it is the user it says it is.
 func (a *attempt) authenticate() *Failure {
+	if a.provedByAccount() {
+		return nil
+	}
 	method, f := a.method()
 	if f != nil {
 		return f

@@ -87,7 +87,12 @@ type Options struct {
 	NamesDatabase func(database string) bool
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
-	// Closed says that no client is admitted: weir stops. Cancel requests are served all the same.
+	// Console tells whether a database is the admin console, and AdmitConsole is asked last about a client of that, in place of
+	// KnownDatabase and Admit. own says that the client is the account that weir runs as, or root, on a unix socket: it needs no
+	// other proof there. nil: there is no console.
+	Console      func(database string) bool
+	AdmitConsole func(user string, own bool) *pgerror.Error
+	// Closed says that no client is admitted: weir stops. Cancel requests are served all the same, and the console over a unix socket.
 	Closed bool
 	// Admit is asked last, and may count. If the login fails after it has admitted the client, because the time is up,
 	// Failure.Admitted is set. nil admits all.
@@ -119,6 +124,8 @@ type attempt struct {
 	account Account    // that it has proved to be its own
 	keys    scram.Keys // that its proof gave away
 
+	console  bool // the database is the admin console
+	own      bool // the client is the account that weir runs as, or root, and has asked for the console
 	admitted bool // Admit said yes
 }
 
@@ -196,7 +203,8 @@ func (a *attempt) run() (Result, *Failure) {
 	if f := a.identify(first); f != nil {
 		return Result{}, f
 	}
-	if a.opt.Closed {
+	a.console = a.opt.Console != nil && a.opt.Console(a.database)
+	if a.opt.Closed && !(a.console && a.overUnix()) {
 		return Result{}, a.fail(ShutDown, pgerror.ShuttingDown, "")
 	}
 	a.settleProtection()
@@ -219,12 +227,15 @@ func (a *attempt) run() (Result, *Failure) {
 	a.out = wire.AppendAuthenticationOk(a.out)
 	return Result{
 		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
-		Minor: a.minor, From: a.from(),
+		Minor: a.minor, From: a.from(), Console: a.console, Own: a.own,
 	}, nil
 }
 
 // admit asks the questions that only a client that proved who it is gets an answer to.
 func (a *attempt) admit() *Failure {
+	if a.console {
+		return a.admitToConsole()
+	}
 	if a.opt.KnownDatabase != nil && !a.opt.KnownDatabase(a.database) {
 		return a.fail(UnknownDatabase, pgerror.UnknownDatabase(a.database), "")
 	}

@@ -44,6 +44,8 @@ type Result struct {
 	Rule *hba.Rule
 	// Minor is the minor version of protocol 3 that was agreed on.
 	Minor uint16
+	// Console: the client has asked for the admin console. Own: it is the account that weir runs as, or root, there.
+	Console, Own bool
 }
 
 // Replication is a kind of connection (manual, "Streaming Replication Protocol").
@@ -136,6 +138,8 @@ type Failure struct {
 	Rule *hba.Rule
 	// Admitted says that Options.Admit had said yes: what it counted is to be given back.
 	Admitted bool
+	// Console: the database is the admin console, and Own as in Result.
+	Console, Own bool
 
 	cause error
 }
@@ -168,7 +172,7 @@ func (f *Failure) Unwrap() []error {
 
 // fail makes the Failure of this attempt. err is nil for a silent close.
 func (a *attempt) fail(r Reason, err *pgerror.Error, why string) *Failure {
-	return &Failure{Reason: r, Err: err, Why: why, User: a.user, Database: a.database, Rule: a.rule, Admitted: a.admitted}
+	return &Failure{Reason: r, Err: err, Why: why, User: a.user, Database: a.database, Rule: a.rule, Admitted: a.admitted, Console: a.console, Own: a.own}
 }
 
 // failWith is fail for what the parsers of startup packets return: a *pgerror.Error, or an error to keep silent about.

@@ -108,6 +108,7 @@ var catalogue = []chapter{
 			"A statement would have the state of the session keep one more backend than `max_pinned`. Where its text does not show that, the client is disconnected after it, with the severity FATAL.",
 			"End such state sooner; raise the setting. See docs/session-state.md.",
 		},
+		{"NotificationsNotTaken", NotificationsNotTaken(1 << 20), "A client that listens did not read, and more notifications than `max_notification_bytes` came for it.", "See the hint. What it may have missed is found in the database, as after any LISTEN."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
 	}},
@@ -135,6 +136,12 @@ var catalogue = []chapter{
 		},
 		{"BackendLostInCopy", BackendLostInCopy, "The backend ended during a COPY.", "Connect again, look whether the rows are there, and repeat the COPY if not."},
 		{"InDoubt", InDoubt, "weir could not tell any longer whose answer it was reading, and closed both sides rather than guess.", "Report it."},
+		{
+			"SequencesMixed", SequencesMixed,
+			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
+			"Run the transaction again.",
+		},
+		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
 		{"DatabaseChanged", DatabaseChanged("shop"), "A reload of the configuration has changed as whom weir logs in for the database. Clients are told when they are in no transaction.", "Connect again."},
@@ -182,6 +189,26 @@ var catalogue = []chapter{
 		{"InvalidMessageLength", InvalidMessageLength('Q', 3), "A length that cannot be.", "Report it to the driver."},
 		{"MessageTooLong", MessageTooLong('p', 70000, 65535), "A message longer than PostgreSQL would take.", "Send less at once."},
 		{"InvalidMessageBody", InvalidMessageBody('B'), "A message's fields are not complete.", "Report it to the driver."},
+	}},
+	{"The admin console", []entry{
+		{"DatabaseDisabled", DatabaseDisabled("shop"), "A client connected to a database that an operator has disabled.", "`ENABLE` it on the console."},
+		{"DatabaseKilled", DatabaseKilled, "An operator has said `KILL`: the client's connection was ended, whatever it did.", "Connect again; the database is paused until `RESUME`."},
+		{"ClientKilled", ClientKilled, "An operator has ended this one client with `KILL_CLIENT`.", "Ask the operator."},
+		{"ConsoleNotAllowed", ConsoleNotAllowed, "A user asked for the console who may not use it.", "Add the user to `admin_users` or `stats_users`."},
+		{"ConsoleNoReplication", ConsoleNoReplication, "A client asked the console for replication.", "Name the database that is to be replicated."},
+		{"TooManyConsoles", TooManyConsoles(64), "More clients of the console than weir serves at a time.", "See the hint."},
+		{
+			"Console", Console("invalid command 'SHOW ROOMS', use SHOW HELP;"), "A command of the console could not be carried out; the text, which is PgBouncer's, says why: see docs/console.md.",
+			"See the text.",
+		},
+		{"ConsoleReloadFailed", ConsoleReloadFailed("weir.toml:3:1: unknown setting"), "`RELOAD` found a mistake in the configuration. All goes on as before.", "Mend what the detail says."},
+		{"ConsoleSetFailed", ConsoleSetFailed("pool_size must be from 1 to 262143 (got 0)"), "`SET` of what is no setting, or has no such value.", "See the detail, and `SHOW CONFIG`."},
+		{
+			"ConsoleSyntax", ConsoleSyntax("cannot insert multiple commands into a prepared statement"), "A driver prepared several commands as one on the console.",
+			"Send them one by one.",
+		},
+		{"ConsoleDuplicate", ConsoleDuplicate("prepared statement", "s1"), "A driver prepared a command on the console under a name that is taken.", "Report it to the driver."},
+		{"ConsoleMissing", ConsoleMissing("prepared statement", "s1"), "A driver used a name on the console that means nothing.", "Report it to the driver."},
 	}},
 }
 

@@ -2,6 +2,8 @@ package pgerror
 
 // The SQLSTATEs that weir sends, and why this one. The first two characters are the class (manual, "PostgreSQL Error Codes").
 const (
+	// CodeWarning is that of a notice that warns.
+	CodeWarning = "01000"
 	// CodeCannotConnect: weir, as a client of the server, could not establish a connection. Drivers may retry it.
 	CodeCannotConnect = "08001"
 	// CodeConnectionFailure: an established connection to the server broke. Whether a COMMIT under way was carried out is
@@ -32,12 +34,20 @@ const (
 	CodeTooManyConnections = "53300"
 	// CodeConfigurationLimit is configuration_limit_exceeded.
 	CodeConfigurationLimit = "53400"
+	// CodeNotInPrerequisiteState: what PostgreSQL answers for currval and lastval in a session that has drawn no value.
+	CodeNotInPrerequisiteState = "55000"
 	// CodeQueryCanceled: a statement, or a login, was ended on request or because its time was up.
 	CodeQueryCanceled = "57014"
 	// CodeAdminShutdown: weir ends the connection on its operator's behalf. Poolers in applications reconnect on it.
 	CodeAdminShutdown = "57P01"
 	// CodeCannotConnectNow: not now, but soon: starting up or shutting down. libpq and drivers try the next host.
 	CodeCannotConnectNow = "57P03"
+	// CodeUnknownStatement, CodeUnknownCursor and CodeDuplicateStatement are PostgreSQL's for names of the extended protocol.
+	CodeUnknownStatement   = "26000"
+	CodeUnknownCursor      = "34000"
+	CodeDuplicateStatement = "42P05"
+	// CodeConfigFile is config_file_error, PgBouncer's code for a RELOAD that fails.
+	CodeConfigFile = "F0000"
 	// CodeIdleSessionTimeout: PostgreSQL's own code for idle_session_timeout.
 	CodeIdleSessionTimeout = "57P05"
 )

@@ -13,6 +13,13 @@ var StatementModeTransaction = &Error{
 	Hint:    `Set mode = "transaction" for this database or user.`,
 }
 
+// TooManyConsoles answers a client beyond what weir lets into the admin console.
+func TooManyConsoles(limit int) *Error {
+	return tooManyClients("too many clients of the admin console",
+		fmt.Sprintf("All %d connections that weir allows to the console are in use.", limit),
+		"Close some. The account that weir runs as, and root, have places of their own on the unix socket.")
+}
+
 // TooManyClients answers a client beyond max_client_conn; limit is its present value.
 func TooManyClients(limit int) *Error {
 	return tooManyClients("too many clients",

@@ -13,6 +13,8 @@ package pgerror
 const (
 	SeverityError = "ERROR" // the statement, and its transaction, failed; the connection lives on
 	SeverityFatal = "FATAL" // the connection ends after this message
+	// SeverityNotice is that of what is said by the way, in a NoticeResponse.
+	SeverityNotice = "NOTICE"
 )
 
 // Error is an ErrorResponse before it becomes bytes. Treat it as immutable.

@@ -27,6 +27,15 @@ var InDoubt = &Error{
 	Hint:    "Please report this with weir's log: it is a bug in weir, in the server or in the driver.",
 }
 
+// SequencesMixed answers the first currval or lastval of a pool's clients, where the backend has values of other clients' and the
+// transaction cannot do without what it has drawn itself.
+var SequencesMixed = &Error{
+	Severity: SeverityError, Code: CodeNotInPrerequisiteState,
+	Message: "currval and lastval are not yet kept apart in this pool",
+	Detail:  "No client of the pool had used them so far, and the backend may have values of sequences that it gave to other clients.",
+	Hint:    "Run the transaction again: from now on each client finds its own values.",
+}
+
 // AdminShutdown ends a client on the operator's behalf: weir stops, or the client was killed from the console.
 var AdminShutdown = &Error{
 	Severity: SeverityFatal, Code: CodeAdminShutdown,

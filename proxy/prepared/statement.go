@@ -170,10 +170,20 @@ func (t *Table) Intern(scope string, body []byte, mode sqlscan.Mode, n *Names) *
 	return s
 }
 
+// Has reports whether the statement for a Parse message's body is there.
+func (t *Table) Has(scope string, body []byte) bool {
+	var space [512]byte
+	return t.statements[string(appendKey(space[:0], scope, 0, body))] != nil
+}
+
+func appendKey(key []byte, scope string, nth byte, body []byte) []byte {
+	key = binary.AppendUvarint(key, uint64(len(scope)))
+	return append(append(append(key, scope...), nth), body...)
+}
+
 func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *Statement {
 	var space [512]byte
-	key := binary.AppendUvarint(space[:0], uint64(len(scope)))
-	key = append(append(append(key, scope...), nth), body...)
+	key := appendKey(space[:0], scope, nth, body)
 	if s := t.statements[string(key)]; s != nil {
 		if s.refs == 0 {
 			t.resting.remove(s)

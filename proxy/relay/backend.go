@@ -49,6 +49,7 @@ type Backend struct {
 	askToCancel func(context.Context) error
 	addr        string
 	born        int64
+	number      uint32 // of the process's clients and backends
 
 	// Owned by the loop.
 	state    backendState
@@ -58,10 +59,12 @@ type Backend struct {
 	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
 	spare    bool // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
 	confused bool // its stream has ceased to make sense
+	killed   bool // an operator wants it gone: see Engine.Kill
 	warned   bool // query_timeout has been acted upon
 	cancels  int  // cancel requests aimed at it that are still under way
 	talk     conversation.Server
 	sock     socket.Conn
+	notifier notifier
 	client   *Client
 	carry    []byte
 

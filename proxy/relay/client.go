@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weir/pool"
-	"weir/proxy/cancelkey"
 	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/pgerror"
@@ -61,11 +60,14 @@ type Client struct {
 	// Fixed after login.
 	lane    *Lane
 	limits  *LiveLimits
+	login   *Identity
 	onGone  func()
 	peer    string
 	secret  uint32
 	slot    uint32 // in Engine.clients, half of its cancel key
 	id      pool.ClientID
+	number  uint32 // of the process's clients and backends
+	born    uint32 // in seconds of the loop's clock
 	token   eventloop.Token
 	longKey bool
 
@@ -113,6 +115,9 @@ type Limits struct {
 	Idle            time.Duration // between transactions
 }
 
+// Identity is how a client has logged in: the names that it gave. nil: as the pool is named.
+type Identity struct{ Database, User string }
+
 // LiveLimits are limits that may be changed while clients have them. Any goroutine.
 type LiveLimits = atomic.Pointer[Limits]
 
@@ -127,6 +132,7 @@ type Admission struct {
 	Renewed  bool            // weir has other credentials for the lane's server since this login
 	Settings *session.Set
 	Limits   *LiveLimits // shared among clients
+	Login    *Identity   // likewise
 	Peer     string      // address, for logs
 	Secret   uint32      // of its cancel key
 	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
@@ -150,7 +156,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, limits: a.Limits, onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: uint32(e.loop.Now() / int64(time.Second)), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
@@ -217,7 +223,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 // appendKey appends the client's cancel key.
 func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
-	pid, _ := cancelkey.Pack(e.index, c.slot)
+	pid := c.pid()
 	if c.longKey {
 		long := e.env.Secrets.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])

@@ -80,6 +80,7 @@ func (e *Engine) abandon() {
 	}
 	for _, l := range e.lanes {
 		l.stop()
+		l.listener.close()
 		for _, b := range l.backends {
 			if b != nil && b.state != backendDialling {
 				b.goodbye()

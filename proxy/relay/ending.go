@@ -60,6 +60,7 @@ func (c *Client) failWith(err *pgerror.Error) {
 	}
 	c.because(c.endBecause(err))
 	c.lane.totals.WeirErrors++
+	c.failed(err.Code, err.Message, true)
 	c.lane.own.Count(err.Code)
 	io := &c.lane.engine.io
 	p := wire.AppendErrorResponse(io.Borrow(512), err)
@@ -168,6 +169,7 @@ func (c *Client) leave() {
 			b.stopWork()
 		}
 	}
+	l.listener.forget(c)
 	if c.ending == endNow {
 		c.close()
 		return
@@ -213,6 +215,7 @@ func (c *Client) close() {
 	c.carry = nil
 	e.clients.remove(c.slot)
 	l.clients.remove(uint32(c.id))
+	l.listener.forget(c)
 	c.talk.Leave(e.env.Settings)
 	c.onGone()
 	e.drain.oneLess(e)

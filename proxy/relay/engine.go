@@ -25,17 +25,22 @@ const (
 
 // Env is what all engines share. It is fixed before the first engine runs.
 type Env struct {
-	Log      *slog.Logger
-	Settings *session.Table
-	Secrets  *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Log       *slog.Logger
+	Settings  *session.Table
+	Secrets   *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Notifiers Notifiers
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 
+	numbers       atomic.Uint32 // of clients and backends, in the order in which they come
 	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 }
+
+// Number is the next number of a client or a backend. Any goroutine.
+func (e *Env) Number() uint32 { return e.numbers.Add(1) }
 
 // Engine is one event loop with its lanes and clients. Exported methods may be called on any goroutine unless they say
 // otherwise.
@@ -54,6 +59,7 @@ type Engine struct {
 	closing  []*Client       // their last bytes are under way, or the peer's are awaited
 	vacating int64           // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
+	failures failures
 
 	lines lines // that clients have caused
 }

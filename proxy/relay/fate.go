@@ -44,8 +44,19 @@ func (b *Backend) follow() bool {
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
+	case conversation.Recalled:
+		b.client.move(clientSwitching)
+		b.start(conversation.Recall)
 	case conversation.Forbidden:
 		b.client.failWith(pgerror.StatementModeTransaction)
+	case conversation.TakesOn:
+		b.takeOn()
+	case conversation.AsksChannels:
+		b.listenErrand(conversation.Channels)
+	case conversation.HandsOver:
+		return b.handOver()
+	case conversation.Unlistens:
+		b.listenErrand(conversation.Unlisten)
 	case conversation.Stays:
 		b.notePins()
 		if c := b.client; c != nil && c.lane.farewell != nil && c.dispensable() {
@@ -129,13 +140,18 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		}
 	case conversation.OutcomeTold:
 		b.lane.engine.loop.Later(b, b.defaultsAnswered)
+	case conversation.OutcomeListening:
+		return b.listenErrandEnded()
 	case conversation.OutcomeAsked:
 		return b.answered(c)
 	case conversation.OutcomeBroken:
-		b.doom(errors.New("a command of weir's own was refused: " + string(wire.PeekErrorField(b.talk.Refused(), wire.FieldMessage))))
+		b.doom(errors.New("a command of weir's own was refused: " + refusedText(b.talk.Refused())))
 	}
 	return false
 }
+
+// refusedText is what an error says.
+func refusedText(body []byte) string { return string(wire.PeekErrorField(body, wire.FieldMessage)) }
 
 // applied lets the client go on that waited for its settings.
 func (b *Backend) applied(c *Client) {

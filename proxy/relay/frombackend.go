@@ -76,6 +76,9 @@ func (b *Backend) consume(p []byte) {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
+		if step.Failed != nil {
+			b.clientFailed(step.Failed)
+		}
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()
 		}
@@ -140,6 +143,9 @@ func (b *Backend) toClient(p []byte) {
 	if c := b.client; c != nil {
 		c.write(p)
 		c.sayQueued()
+		if b.lane.listener.hub.Pending() {
+			b.lane.listener.deliver()
+		}
 	}
 }
 

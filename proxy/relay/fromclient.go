@@ -189,9 +189,16 @@ func (c *Client) consume(p []byte) {
 		case conversation.NeedRefusal:
 			c.violation(step.Frame, step.Violation)
 			return
-		case conversation.NeedAnswer, conversation.NeedBytes:
+		case conversation.NeedAnswer:
+			if c.talk.Hold() == conversation.HoldRecall {
+				e.loop.Later(c.backend, c.backend.reconsider)
+			}
+		case conversation.NeedBytes:
 		}
 		c.keep(p)
+		if c.talk.Hold() == conversation.HoldListen {
+			e.loop.Later(c.backend, c.backend.reconsider)
+		}
 		return
 	}
 }
@@ -203,6 +210,9 @@ func (c *Client) forward(p []byte) bool {
 		return !b.doomed
 	}
 	b.begin()
+	if b.talk.Notifies() {
+		b.notifier.mark()
+	}
 	return b.send(p)
 }
 
@@ -276,6 +286,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
 	c.lane.totals.WeirErrors++
+	c.failed(cause.Code, cause.Message, true)
 	c.lane.own.Count(cause.Code)
 	c.move(clientIdle)
 	p := c.carry

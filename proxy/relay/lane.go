@@ -73,6 +73,7 @@ type LaneConfig struct {
 	LaneSettings
 
 	Database string
+	Paused   bool   // from the beginning
 	Number   uint64 // pools are numbered as they are opened
 	Seed     uint64 // for the pool's jitter
 
@@ -105,6 +106,10 @@ type LaneSettings struct {
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
+	// ListenLostChannel is where clients that listen are notified that they may have missed notifications; empty: nowhere.
+	ListenLostChannel string
+	// MaxNotificationBytes bounds what may wait of notifications for a client that does not read; 0: no limit.
+	MaxNotificationBytes int
 }
 
 // rules are the settings as conversations know them.
@@ -125,7 +130,9 @@ type Lane struct {
 	config LaneConfig
 	pool   *pool.Pool
 
-	talk conversation.Shared
+	talk     conversation.Shared
+	listener listener
+	addr     string // of the server, as the last dial found it
 
 	clients  slots[Client] // by pool.ClientID
 	backends []*Backend    // by pool.BackendID, which the pool gives; nil where free
@@ -175,6 +182,8 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
 	l.timer.Func = l.tick
+	l.talk.Pid = l.clientPID
+	l.listener.begin(l)
 	return l
 }
 
@@ -182,6 +191,9 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 func (l *Lane) Open() {
 	l.engine.loop.Post(func() {
 		l.engine.lanes = append(l.engine.lanes, l)
+		if l.config.Paused {
+			l.pool.Pause(l.now())
+		}
 		l.tick()
 	})
 }
@@ -195,6 +207,8 @@ func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
 // Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.
 func (l *Lane) Nudge() {
 	l.engine.loop.Post(func() {
+		l.listener.hub.Nudge(l.listener.now())
+		l.listener.act()
 		l.pool.Nudge(l.now())
 		l.decided()
 		l.config.Places.Decline(l)

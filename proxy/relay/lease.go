@@ -80,6 +80,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
+	b.notifier.lease(c.pid(), b.leased)
 	b.client, c.backend = c, b
 	l.join(c, b)
 }
@@ -92,13 +93,13 @@ func (l *Lane) join(c *Client, b *Backend) {
 		c.move(clientLeased)
 		return
 	}
-	if b.talk.Set() == c.talk.Set {
+	if b.talk.Fits() {
 		c.move(clientLeased)
 		c.tell(b.talk.Params())
 		c.proceed()
 		return
 	}
-	// The client's bytes wait until the settings are confirmed. Sending both at once would save a round trip, but should
+	// The client's bytes wait until that is confirmed. Sending both at once would save a round trip, but should
 	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
 	if c.state != clientSwitching {
@@ -126,7 +127,7 @@ func (l *Lane) dial(id pool.BackendID) {
 	for int(id) >= len(l.backends) {
 		l.backends = append(l.backends, nil)
 	}
-	b := &Backend{lane: l, id: id, born: l.engine.loop.Now()}
+	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
 	l.backends[id] = b
 	l.counts.backends[backendDialling]++
 	l.limited = !l.config.Places.Take(l)
@@ -172,6 +173,8 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
+	l.addr = d.Addr
+	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}

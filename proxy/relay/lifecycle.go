@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ func (l *Lane) configure(s LaneSettings) {
 	l.config.LaneSettings = s
 	l.talk.Reconfigure(s.rules())
 	l.boundPins()
+	l.listener.hub.LostChannel = s.ListenLostChannel
 	l.pool.Configure(l.now(), s.Pool)
 	l.decided()
 	if renew {
@@ -42,12 +44,17 @@ func (l *Lane) configure(s LaneSettings) {
 	}
 }
 
+var errMoved = errors.New("the database is another one now")
+
 // Renew has clients served by backends that are dialled from now on: those there are lead to another server than Dial does. Each goes as
 // soon as it is free. Any goroutine.
 func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
 		l.talk.Renew()
 		l.renew()
+		if c := l.listener.conn; c != nil { // it listens to the server that the clients have left
+			l.listener.lost(c, errMoved)
+		}
 	})
 }
 
@@ -112,6 +119,9 @@ func (e *Engine) eachLane(f func(*Lane)) {
 
 func (l *Lane) vacate() {
 	l.populated()
+	if l.clients.empty() {
+		l.listener.shut()
+	}
 	l.pool.Vacate(l.now())
 	l.decided()
 }
@@ -133,7 +143,7 @@ func (e *Engine) sweepLanes() {
 // over ends the lane if its time is over, and reports that.
 func (l *Lane) over() bool {
 	l.populated()
-	if !l.clients.empty() || !l.pool.Deserted() {
+	if !l.clients.empty() || !l.pool.Deserted() || !l.listener.shut() {
 		l.empty = 0
 		return false
 	}
@@ -141,6 +151,7 @@ func (l *Lane) over() bool {
 		return false
 	}
 	l.engine.loop.Unset(&l.timer)
+	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()
 	l.forgetKnown()
 	return true

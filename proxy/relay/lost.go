@@ -83,6 +83,8 @@ func (b *Backend) bury(cause error, end status.BackendEnd) {
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend = nil
+		l.listener.hub.Abandon(c.talk.Sub)
+		l.listener.act()
 		if idle { // it had been answered, and has left nothing there that is known of
 			c.wantAgain()
 			return
@@ -100,6 +102,7 @@ func (b *Backend) gone(end status.BackendEnd) {
 	e.io.Return(b.carry)
 	b.carry = nil
 	b.talk.Lose()
+	l.engine.env.Notifiers.remove(process{b.addr, b.pid})
 	b.closed(end)
 	b.forget()
 	l.config.Places.Give(l)
@@ -119,7 +122,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 	case c.ending.decided():
 	case !b.reached:
 		c.wantAgain()
-	case b.talk.Fatal():
+	case b.talk.Fatal() && c.state != clientSwitching: // else an errand's answers were thrown away, and the server's last words with them
 		c.because(status.ClientBackendLost)
 		c.closeFlushed() // it has the server's own words
 	case copying:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
@@ -29,6 +30,8 @@ func (l *Lane) snapshot() status.Pool {
 	s.Prepared = status.Prepared{
 		Texts: l.talk.Statements.Len(), Passed: t.Passed, Saved: t.Saved, Repeated: t.Repeated, Closed: t.Closed, Forgotten: t.Forgotten,
 	}
+	s.Listen = l.listener.snapshot()
+	s.Listen.Delivered += l.talk.Notifications
 	q := l.talk.Asked
 	s.Questions = status.Questions{Asked: q.Questions, Refused: q.Refused, Unasked: q.Unasked, Learnt: q.Left, Leaks: maps.Clone(q.Leaks)}
 	for _, b := range l.backends {
@@ -39,7 +42,13 @@ func (l *Lane) snapshot() status.Pool {
 			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
 		}
 	}
-	if counts := l.pool.Counts(); counts.Waiting > 0 {
+	s.Prepared.Binds = l.talk.Binds
+	counts := l.pool.Counts()
+	s.Paused, s.Stale = counts.Paused, counts.Stale
+	if counts.Bound != pool.NoLimit {
+		s.Bound = counts.Bound.String()
+	}
+	if counts.Waiting > 0 {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 	}
 	if l.dialError != nil {
@@ -64,6 +73,9 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	}
 	s.ParkedBytes += b.sock.ParkedLen()
 	s.Prepared.OnBackends += b.talk.Statements()
+	if b.cancels > 0 {
+		s.BeingCancelled++
+	}
 	if b.state != backendLeased {
 		return
 	}

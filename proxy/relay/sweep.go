@@ -34,6 +34,17 @@ var errTooLong = errors.New("it took too long to become free again")
 // cancelGrace is for how long after its time a backend is asked to cancel what its client has left, before it is closed.
 const cancelGrace = time.Minute
 
+// killGrace is cancelGrace for a backend that an operator wants gone.
+const killGrace = 5 * time.Second
+
+// patience is how long the backend is asked to cancel what its client has left.
+func (b *Backend) patience() time.Duration {
+	if b.killed {
+		return killGrace
+	}
+	return cancelGrace
+}
+
 // queryGrace is how long a query that was asked to cancel has to end where cancel_wait_timeout is off: query_timeout holds all the same.
 const queryGrace = 10 * time.Second
 
@@ -43,8 +54,10 @@ func (l *Lane) sweepBackends() {
 		switch {
 		case b == nil || b.doomed:
 		case b.until != 0 && now > b.until:
-			if b.state == backendSettling && b.cancels == 0 && l.engine.since(b.until) < cancelGrace {
-				b.cancel(func() {})
+			if b.state == backendSettling && l.engine.since(b.until) < b.patience() {
+				if b.cancels == 0 {
+					b.cancel(func() {})
+				}
 				continue
 			}
 			b.doom(errTooLong)

@@ -14,7 +14,7 @@ import (
 // session_authorization decide what "$user" in a search_path is and whose temporary schema counts.
 var meaningful = [...]string{
 	"array_nulls", "backslash_quote", "client_encoding", "datestyle", "default_text_search_config", "intervalstyle", "lc_monetary",
-	"lc_numeric", "lc_time", "role", "row_security", "search_path", "session_authorization", "session_replication_role",
+	"lc_numeric", "lc_time", "role", "row_security", "search_path", Authorization, "session_authorization", "session_replication_role",
 	"standard_conforming_strings", "timezone", "timezone_abbreviations", "transform_null_equals", "xmloption",
 }
 

@@ -98,7 +98,7 @@ func TestErrorKeepsWhatRollbackKeeps(t *testing.T) {
 func TestEveryEffectIsDecided(t *testing.T) {
 	// What ends with its transaction, or ends something, pins nothing.
 	const clean = sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.SetConfigLocal | sqlscan.Unlisten | sqlscan.AdvisoryUnlock |
-		sqlscan.Deallocate | sqlscan.Execute | sqlscan.Discard | sqlscan.TransactionBlock | sqlscan.Databases
+		sqlscan.Deallocate | sqlscan.Execute | sqlscan.Discard | sqlscan.TransactionBlock | sqlscan.Databases | sqlscan.Sequences | sqlscan.Notify
 	for e := sqlscan.Effects(1); e <= sqlscan.Opaque; e <<= 1 {
 		if pins := FromEffects(e); (pins == 0) != (clean&e != 0) {
 			t.Errorf("%v pins %v", e, pins)

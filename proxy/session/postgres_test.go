@@ -270,9 +270,9 @@ func TestSwitchChangesWhoTheSessionIs(t *testing.T) {
 		set  []string
 		want string
 	}{
-		{[]string{"session_authorization", "r_who", "log_min_messages", "log"}, "r_who r_who log"},
-		{[]string{"session_authorization", "r_who", "role", "r_other", "log_min_messages", "error"}, "r_who r_other error"},
-		{[]string{"session_authorization", "r_other", "log_min_messages", "error"}, "r_other r_other error"},
+		{[]string{Authorization, "r_who", "log_min_messages", "log"}, "r_who r_who log"},
+		{[]string{Authorization, "r_who", "role", "r_other", "log_min_messages", "error"}, "r_who r_other error"},
+		{[]string{Authorization, "r_other", "log_min_messages", "error"}, "r_other r_other error"},
 		{nil, own},
 	} {
 		to := mustIntern(t, &table, step.set...)

@@ -1,8 +1,7 @@
 package session
 
 // These two settings decide what the session may do, and so whether the others
-// can be set; setting the second one ends the first. Only a client's SET can
-// have made the second: PostgreSQL ignores it in a startup packet.
+// can be set; setting the second one ends the first.
 const (
 	roleName  = "role"
 	authzName = "session_authorization"
@@ -49,7 +48,7 @@ func (w *switchWriter) switches(from, to *Set) {
 	// client chose, the rest might not be allowed. For the same reason a new role
 	// comes last, even if it is the old one.
 	w.resetIf(old, roleName)
-	w.resetIf(old, authzName)
+	w.resetIf(old, Authorization)
 
 	for i, j := 0, 0; i < len(old) || j < len(new); {
 		switch {
@@ -77,11 +76,21 @@ func (w *switchWriter) switches(from, to *Set) {
 		}
 	}
 
+	// PostgreSQL checks the session_authorization of a startup packet and then overwrites it with the user who has logged in: it fails
+	// where it may not be set, and has no effect where it may.
 	w.setIf(new, authzName)
+	w.resetIf(new, authzName)
+	w.setIf(new, Authorization)
 	w.setIf(new, roleName)
 }
 
-func isIdentity(name string) bool { return name == roleName || name == authzName }
+func isIdentity(name string) bool {
+	return name == roleName || name == authzName || name == Authorization
+}
+
+// Authorization stands in a Set for the session_authorization that a client's SET has made, unlike that of a startup packet, which is tried
+// and has no effect. No setting of PostgreSQL's has such a name.
+const Authorization = "session authorization"
 
 // switchWriter appends calls of set_config to one SELECT.
 type switchWriter struct {
@@ -91,6 +100,9 @@ type switchWriter struct {
 }
 
 func (w *switchWriter) call(name string) {
+	if name == Authorization {
+		name = authzName
+	}
 	if w.names != nil {
 		*w.names = append(*w.names, name)
 	}

@@ -20,10 +20,16 @@ func TestSwitchIsOneStatementInASafeOrder(t *testing.T) {
 		{"a role goes first", []string{"role", "r", "app.a", "1"}, []string{"app.a", "2"}, "role app.a=2"},
 		{"the same role steps aside", []string{"role", "r", "a", "1"}, []string{"role", "r", "a", "2"}, "role a=2 role=r"},
 		{
-			"the authorization comes after the settings, and ends the role",
+			"the authorization that was set comes after the settings, and ends the role",
+			[]string{"session authorization", "u", "role", "r"},
+			[]string{"session authorization", "v", "role", "q"},
+			"role session_authorization session_authorization=v role=q",
+		},
+		{
+			"the authorization is tried, and taken back, before the role",
 			[]string{"session_authorization", "u", "role", "r"},
 			[]string{"session_authorization", "v", "role", "q"},
-			"role session_authorization session_authorization=v role=q",
+			"role session_authorization=v session_authorization role=q",
 		},
 	} {
 		var table Table

@@ -14,3 +14,5 @@ func peerUID(fd int) (uint32, error) {
 	}
 	return cred.Uid, nil
 }
+
+func peerPID(int) uint32 { return 0 }

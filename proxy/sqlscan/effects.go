@@ -65,6 +65,13 @@ const (
 	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
 	// session, but other sessions may be in its way.
 	Databases
+	// Sequences is a mention of currval or lastval: what they give is the session's.
+	// It leaves nothing.
+	Sequences
+	// Notify is NOTIFY, and any mention of pg_notify and pg_listening_channels.
+	// It leaves nothing to the session, but a session that listens sees what
+	// comes of it.
+	Notify
 	// Opaque is text that could not be read with certainty (an unterminated
 	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
 	// above 0x7f in an encoding that is not known) or that calls a function of
@@ -77,7 +84,7 @@ const (
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Opaque",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque",
 }
 
 // Has tells whether all of the given effects are in e.

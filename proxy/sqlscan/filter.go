@@ -13,6 +13,7 @@ const (
 	kwReset
 	kwListen
 	kwUnlisten
+	kwNotify
 	kwPrepare
 	kwDeallocate
 	kwDiscard
@@ -47,9 +48,11 @@ const (
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
 	kwSetseed
+	kwSequence
 	kwAdvisoryLock
 	kwAdvisoryUnlock
 	kwPgTemp
+	kwNotifies
 	kwOpaque
 )
 
@@ -63,14 +66,15 @@ const wordBytesMax = 40
 
 // words are the exact ones, in lower case.
 var words = map[string]keyword{
-	"set": kwSet, "reset": kwReset, "listen": kwListen, "unlisten": kwUnlisten, "prepare": kwPrepare,
+	"set": kwSet, "reset": kwReset, "listen": kwListen, "unlisten": kwUnlisten, "notify": kwNotify, "prepare": kwPrepare,
 	"deallocate": kwDeallocate, "discard": kwDiscard, "load": kwLoad, "do": kwDo, "call": kwCall,
 	"begin": kwBegin, "start": kwStart, "declare": kwDeclare, "explain": kwExplain, "execute": kwExecute,
 	"alter": kwAlter, "drop": kwDrop, "database": kwDatabase,
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,
-	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp,
+	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp, "currval": kwSequence, "lastval": kwSequence,
+	"pg_notify": kwNotifies, "pg_listening_channels": kwNotifies,
 
 	// They run text that is given as a string.
 	"query_to_xml": kwOpaque, "query_to_xmlschema": kwOpaque, "query_to_xml_and_xmlschema": kwOpaque,

@@ -195,6 +195,8 @@ func (s *Scanner) first(kw keyword) {
 		s.effects |= Listen
 	case kwUnlisten:
 		s.effects |= Unlisten
+	case kwNotify:
+		s.effects |= Notify
 	case kwDeallocate:
 		s.effects |= Deallocate
 	case kwDiscard:
@@ -259,12 +261,16 @@ func (s *Scanner) function(kw keyword) {
 		s.call, s.depth, s.arg, s.third = wantOpen, 0, 0, thirdEmpty
 	case kwSetseed:
 		s.effects |= Setseed
+	case kwSequence:
+		s.effects |= Sequences
 	case kwAdvisoryLock:
 		s.effects |= AdvisoryLock
 	case kwAdvisoryUnlock:
 		s.effects |= AdvisoryUnlock
 	case kwPgTemp:
 		s.effects |= Temp
+	case kwNotifies:
+		s.effects |= Notify
 	case kwOpaque:
 		s.effects |= Opaque
 	default: // no name that matters

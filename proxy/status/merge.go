@@ -1,6 +1,9 @@
 package status
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
 func (p *Pool) Add(o *Pool) {
@@ -16,6 +19,10 @@ func (p *Pool) Add(o *Pool) {
 	p.InTx += o.InTx
 	p.ParkedBytes += o.ParkedBytes
 	p.Pinned += o.Pinned
+	p.BeingCancelled += o.BeingCancelled
+	p.Stale += o.Stale
+	p.Paused = p.Paused || o.Paused
+	p.Bound = cmp.Or(p.Bound, o.Bound)
 	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
 	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
@@ -25,6 +32,7 @@ func (p *Pool) Add(o *Pool) {
 		p.ServerError = o.ServerError
 	}
 	p.Prepared.add(&o.Prepared)
+	p.Listen.add(&o.Listen)
 	p.Questions.add(&o.Questions)
 	p.Totals.add(&o.Totals)
 	p.Wait.add(&o.Wait)
@@ -65,11 +73,21 @@ func (q *Questions) add(o *Questions) {
 func (p *Prepared) add(o *Prepared) {
 	p.Texts += o.Texts
 	p.OnBackends += o.OnBackends
+	p.Binds += o.Binds
 	p.Passed += o.Passed
 	p.Saved += o.Saved
 	p.Repeated += o.Repeated
 	p.Closed += o.Closed
 	p.Forgotten += o.Forgotten
+}
+
+func (l *Listen) add(o *Listen) {
+	l.Connected = l.Connected || o.Connected
+	l.Clients += o.Clients
+	l.Channels = append(l.Channels[:len(l.Channels):len(l.Channels)], o.Channels...)
+	l.More += o.More
+	l.Delivered += o.Delivered
+	l.Reconnections += o.Reconnections
 }
 
 func (t *Totals) add(o *Totals) {

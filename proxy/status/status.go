@@ -105,20 +105,25 @@ type Pool struct {
 	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
 
-	Clients     [ClientStates]int
-	Backends    [BackendStates]int
-	InTx        int            // backends leased in a transaction that are waiting for their client
-	ParkedBytes int            // that wait for slow sockets or for a backend
-	Pinned      int            // backends that session state keeps with their client
-	Pins        []Pin          // these backends
-	PinnedBy    map[string]int // how many of them by reason; a backend may have several
-	OldestWait  time.Duration  // of the client that has waited longest now
-	OldestLease time.Duration  // of the backend that a client has had longest now
-	ServerError string         // why the last dial failed; empty since one succeeded
-	ServerDown  bool           // it failed, and not because the client named what is not there, nor because the server is full
+	Clients        [ClientStates]int
+	Backends       [BackendStates]int
+	InTx           int            // backends leased in a transaction that are waiting for their client
+	ParkedBytes    int            // that wait for slow sockets or for a backend
+	Pinned         int            // backends that session state keeps with their client
+	Pins           []Pin          // these backends
+	PinnedBy       map[string]int // how many of them by reason; a backend may have several
+	BeingCancelled int            // backends at which a cancel request is aimed that is still under way
+	Stale          int            // backends that are to be replaced when they come free
+	Paused         bool
+	Bound          string        // what holds back one more backend that clients wait for; empty: nothing
+	OldestWait     time.Duration // of the client that has waited longest now
+	OldestLease    time.Duration // of the backend that a client has had longest now
+	ServerError    string        // why the last dial failed; empty since one succeeded
+	ServerDown     bool          // it failed, and not because the client named what is not there, nor because the server is full
 
 	Prepared  Prepared
 	Questions Questions
+	Listen    Listen
 	Totals    Totals
 	Wait      Histogram   // from asking for a backend until it was leased, or the wait failed
 	Query     Histogram   // from the request's forwarding to its ReadyForQuery
@@ -144,6 +149,7 @@ type Prepared struct {
 	Texts      int // that a client's Parse may share
 	OnBackends int // statements that backends hold, each counted on each
 
+	Binds     uint64 // of clients, of named statements
 	Passed    uint64 // Parses of clients that a server was sent
 	Saved     uint64 // Parses of clients that no server needed to be sent
 	Repeated  uint64 // Parses of weir's own
@@ -158,6 +164,26 @@ type Questions struct {
 	Unasked uint64            // transactions with statements that are not known yet after which there was no budget to ask
 	Learnt  uint64            // statements that were found to leave state
 	Leaks   map[string]uint64 // state that was found too late, by kind
+}
+
+// Listen is what there is of LISTEN in a pool. Clients whose own backends listen for them are Pinned, and not counted here.
+type Listen struct {
+	Connected bool      // the connection that listens for clients is there
+	Clients   int       // that listen by way of it
+	Channels  []Channel // that it listens to, at most ListenChannelsMax, sorted by name
+	More      int       // channels that are not in Channels
+
+	Delivered     uint64 // notifications that clients were sent, each counted for each client
+	Reconnections uint64 // how often the connection was lost and made again
+}
+
+// ListenChannelsMax bounds the channels that a snapshot shows.
+const ListenChannelsMax = 1000
+
+// Channel is what clients listen to.
+type Channel struct {
+	Name    string
+	Clients int
 }
 
 // Totals are a pool's counters.

@@ -111,6 +111,7 @@ func (e emitter) pool(p *status.Pool) {
 	e.histogram(&dials, &p.Dial, db, user)
 	e.totals(&p.Totals, db, user)
 	e.prepared(&p.Prepared, db, user)
+	e.listen(&p.Listen, db, user)
 	e.questions(&p.Questions, db, user)
 	for code, n := range byCode(p.Errors) {
 		e.count(&errorsTotal, n, db, user, code)
@@ -159,6 +160,14 @@ func (e emitter) prepared(p *status.Prepared, db, user string) {
 	e.count(&parsesTotal, p.Repeated, db, user, "repeated")
 	e.count(&preparedClosed, p.Closed, db, user)
 	e.count(&preparedStale, p.Forgotten, db, user)
+}
+
+func (e emitter) listen(l *status.Listen, db, user string) {
+	e.value(&listenUp, indicator(l.Connected), db, user)
+	e.value(&listenClients, float64(l.Clients), db, user)
+	e.value(&listenChannels, float64(len(l.Channels)+l.More), db, user)
+	e.count(&listenTotal, l.Delivered, db, user)
+	e.count(&listenAgain, l.Reconnections, db, user)
 }
 
 func (e emitter) questions(q *status.Questions, db, user string) {

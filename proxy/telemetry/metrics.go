@@ -61,6 +61,11 @@ var (
 	statements     = metric{"weir_prepared_statements", gauge, poolLabels, "Named prepared statements that backends hold, each counted on each."}
 	parsesTotal    = metric{"weir_prepared_parses_total", counter, pool("by"), "Parses of named statements: passed on for a client, saved because the backend held the statement, repeated by weir because a client used it on another backend."}
 	preparedClosed = metric{"weir_prepared_closed_total", counter, poolLabels, "Named statements that weir closed on a backend to make room (max_prepared_statements)."}
+	listenUp       = metric{"weir_listen_connections", gauge, poolLabels, "Connections that listen for the pool's clients: 0 or 1."}
+	listenClients  = metric{"weir_listen_clients", gauge, poolLabels, "Clients that listen by way of that connection, and need no backend for it."}
+	listenChannels = metric{"weir_listen_channels", gauge, poolLabels, "Channels that they listen to."}
+	listenTotal    = metric{"weir_notifications_total", counter, poolLabels, "Notifications that clients were sent, each counted for each client."}
+	listenAgain    = metric{"weir_listen_reconnections_total", counter, poolLabels, "How often the connection that listens was lost and made again; its clients were told."}
 	preparedStale  = metric{"weir_prepared_forgotten_total", counter, poolLabels, "Texts that are shared no longer, because the schema has changed."}
 	questionsTotal = metric{"weir_state_questions_total", counter, pool("outcome"), "Backends that were asked what state their session is in: answered, or refused by the server."}
 	unaskedTotal   = metric{"weir_state_unasked_total", counter, poolLabels, "Transactions with statements that are not known yet after which no backend was asked, because questions had taken their share of the time."}
@@ -92,6 +97,7 @@ var families = []*metric{
 	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &pinnedBy, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
+	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,

@@ -20,6 +20,9 @@ func (o *Outlet) Lacks() uint32 { return o.lacks }
 // Queue keeps a message until the one under way is whole.
 func (o *Outlet) Queue(message []byte) { o.queued = append(o.queued, message...) }
 
+// Queued is how many bytes wait.
+func (o *Outlet) Queued() int { return len(o.queued) }
+
 // End makes the stream end as soon as the message under way is whole, and after what is queued.
 func (o *Outlet) End() { o.last = true }
 

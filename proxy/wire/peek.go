@@ -135,6 +135,11 @@ func CallsLargeObject(body []byte) bool {
 	return false
 }
 
+// CallsSequence reports whether a FunctionCall is one of currval or lastval.
+func CallsSequence(body []byte) bool {
+	return len(body) >= 4 && (binary.BigEndian.Uint32(body) == 1575 || binary.BigEndian.Uint32(body) == 2559)
+}
+
 // PeekExecute returns the name of the portal that an Execute runs.
 func PeekExecute(body []byte) (portal []byte, err error) {
 	portal, _, ok := cstring(body)

@@ -5,7 +5,16 @@ import "weir/proxy/pgerror"
 // AppendErrorResponse writes an error as a client reads it, the fields in PostgreSQL's order. 'S' may be localised and 'V' may not;
 // weir speaks English in both.
 func AppendErrorResponse(dst []byte, e *pgerror.Error) []byte {
-	dst, at := begin(dst, ServerErrorResponse)
+	return appendFields(dst, ServerErrorResponse, e)
+}
+
+// AppendNoticeResponse writes a notice, which has the fields of an error.
+func AppendNoticeResponse(dst []byte, e *pgerror.Error) []byte {
+	return appendFields(dst, ServerNoticeResponse, e)
+}
+
+func appendFields(dst []byte, kind byte, e *pgerror.Error) []byte {
+	dst, at := begin(dst, kind)
 	dst = appendField(dst, 'S', e.Severity)
 	dst = appendField(dst, FieldSeverity, e.Severity)
 	dst = appendField(dst, FieldCode, e.Code)

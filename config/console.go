@@ -1,0 +1,160 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The databases that are the admin console. A server's database of the name ConsoleWeir can be reached all the same: by a section of
+// [databases] of that name.
+const (
+	ConsolePgBouncer = "pgbouncer"
+	ConsoleWeir      = "weir"
+)
+
+// IsConsole reports whether a client that asks for that database gets the admin console.
+func (c *Config) IsConsole(database string) bool {
+	if database != ConsolePgBouncer && database != ConsoleWeir {
+		return false
+	}
+	_, own := c.Databases[database]
+	return !own
+}
+
+func checkConsole(c *Config, report func([]string, string, ...any)) {
+	if _, ok := c.Databases[ConsolePgBouncer]; ok {
+		report([]string{"databases", ConsolePgBouncer}, `a database cannot be called %q, which is the admin console: call it otherwise, with dbname = %[1]q`,
+			ConsolePgBouncer)
+	}
+	if c.IsConsole(c.Auth.AuthDBName) {
+		report([]string{"auth", "auth_dbname"}, "auth_dbname cannot be %q, which is the admin console", c.Auth.AuthDBName)
+	}
+	if c.Admin.StatsPeriod < second {
+		report([]string{"admin", "stats_period"}, "stats_period must be at least 1s (got %s)", c.Admin.StatsPeriod)
+	}
+}
+
+// Shown is a setting as SHOW CONFIG shows it: without quotes, times in seconds, true and false as 1 and 0.
+type Shown struct {
+	Section, Name  string
+	Value, Default string
+	Restart        bool // a change has no effect until weir is started anew
+}
+
+// Shown are all settings that stand outside of [databases] and [users], in the order of the table.
+func (c *Config) Shown() []Shown {
+	var all []Shown
+	standard := Default()
+	for _, sec := range sections {
+		if sec.named() {
+			continue
+		}
+		for _, s := range ofSection(sec.name) {
+			all = append(all, Shown{
+				Section: sec.name, Name: s.name, Value: plain(s.field(c)), Default: plainDefault(s.field(standard)), Restart: s.restart,
+			})
+		}
+	}
+	return all
+}
+
+// plain writes the value in a place as PgBouncer does.
+func plain(place any) string {
+	switch p := place.(type) {
+	case *[]string:
+		return strings.Join(*p, ", ")
+	case *bool:
+		if *p {
+			return "1"
+		}
+		return "0"
+	case *int:
+		return strconv.Itoa(*p)
+	case *string:
+		return *p
+	case *Path:
+		return string(*p)
+	case *Duration:
+		return strconv.FormatFloat(float64(*p)/float64(second), 'f', -1, 64)
+	case *FileMode:
+		return strconv.Itoa(int(*p))
+	case *slog.Level:
+		return nameOf(logLevelNames, int(*p-slog.LevelDebug)/4)
+	case fmt.Stringer:
+		return p.String()
+	}
+	panic(fmt.Sprintf("config: a row of the table points to a %T", place))
+}
+
+// plainDefault is plain for a default: PgBouncer shows that of a file's mode as it is written.
+func plainDefault(place any) string {
+	if mode, ok := place.(*FileMode); ok {
+		return mode.String()
+	}
+	return plain(place)
+}
+
+// WithSetting is c with one setting changed, which is written as SHOW CONFIG shows it or as in the file. The error is for the caller; c
+// is not changed.
+func (c *Config) WithSetting(section, name, value string) (*Config, error) {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.section == section && s.name == name && s.field != nil })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no setting %s in [%s]", name, section)
+	}
+	changed := *c
+	s := &settings[i]
+	place := s.field(&changed)
+	r := reader{env: func(string) (string, bool) { return "", false }}
+	v, err := written(place, value)
+	if err == nil {
+		_, err = r.read(s, place, v)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
+	}
+	var problems []string
+	validate(&changed, func(_ []string, format string, args ...any) {
+		problems = append(problems, fmt.Sprintf(format, args...))
+	})
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%s", strings.Join(problems, "; "))
+	}
+	return &changed, nil
+}
+
+// written is a value as the TOML parser would give it.
+func written(place any, value string) (any, error) {
+	switch place.(type) {
+	case *bool:
+		switch strings.ToLower(value) {
+		case "1", "true", "yes", "on", "t", "y":
+			return true, nil
+		case "0", "false", "no", "off", "f", "n":
+			return false, nil
+		}
+		return nil, fmt.Errorf("must be 1 or 0 (got %q)", value)
+	case *int:
+		n, err := strconv.ParseInt(value, 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("must be a whole number (got %q)", value)
+		}
+		return n, nil
+	case *Duration:
+		if _, err := strconv.ParseFloat(value, 64); err == nil {
+			return value + "s", nil
+		}
+		return value, nil
+	case *[]string:
+		list := []any{}
+		for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' }) {
+			list = append(list, word)
+		}
+		return list, nil
+	case fromFile, fromEnv, *Secret:
+		return nil, fmt.Errorf("cannot be set here")
+	}
+	return value, nil
+}

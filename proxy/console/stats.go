@@ -1,0 +1,149 @@
+package console
+
+import (
+	"sync"
+	"time"
+
+	"weir/proxy/status"
+)
+
+// figure is one of the numbers that STATS has totals and averages of.
+type figure uint8
+
+const (
+	assignments figure = iota
+	transactions
+	queries
+	received
+	sent
+	transactionTime
+	queryTime
+	waitTime
+	clientParses
+	serverParses
+	binds
+	logins
+	figures
+)
+
+// totals are in the order of the figures; times are in microseconds.
+type totals [figures]uint64
+
+func totalsOf(p *status.Pool) totals {
+	t, s := &p.Totals, &p.Prepared
+	us := func(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) } //nolint:gosec // G115: not negative
+	return totals{
+		assignments: t.Leases, transactions: t.Transactions, queries: t.Queries, received: t.ClientBytesIn, sent: t.ClientBytesOut,
+		transactionTime: us(p.Transact.Sum), queryTime: us(p.Query.Sum), waitTime: us(p.Wait.Sum),
+		clientParses: s.Passed + s.Saved, serverParses: s.Passed + s.Repeated, binds: s.Binds, logins: t.ClientsServed,
+	}
+}
+
+func (t *totals) add(o totals) {
+	for i, n := range o {
+		t[i] += n
+	}
+}
+
+// since is what has come since an earlier look. A number that has become smaller is one that was counted anew.
+func (t totals) since(earlier totals) totals {
+	for i := range t {
+		t[i] -= min(earlier[i], t[i])
+	}
+	return t
+}
+
+// averages are what passed in that time: counts per second, times per transaction, query or assignment.
+func (t totals) averages(over time.Duration) totals {
+	a := totals{}
+	for i, n := range t {
+		if us := uint64(over / time.Microsecond); us > 0 { //nolint:gosec // G115: not negative
+			a[i] = n * uint64(time.Second/time.Microsecond) / us
+		}
+	}
+	for of, per := range map[figure]figure{transactionTime: transactions, queryTime: queries, waitTime: assignments} {
+		a[of] = 0
+		if t[per] > 0 {
+			a[of] = t[of] / t[per]
+		}
+	}
+	return a
+}
+
+// sample is a look at all pools.
+type sample struct {
+	at    time.Time
+	pools map[uint64]totals // by their numbers; 0 is the console
+}
+
+func sampleOf(s *status.Snapshot, console Usage) sample {
+	c := sample{at: s.At, pools: make(map[uint64]totals, len(s.Pools)+1)}
+	for i := range s.Pools {
+		c.pools[s.Pools[i].Number] = totalsOf(&s.Pools[i])
+	}
+	c.pools[0] = totalsOfConsole(console)
+	return c
+}
+
+// Stats remembers earlier looks, so that there are averages. Its methods may be called on any goroutine.
+type Stats struct {
+	mu           sync.Mutex
+	older, newer sample
+}
+
+// NewStats begins at a time when nothing had been counted.
+func NewStats(began time.Time) *Stats {
+	none := sample{at: began, pools: map[uint64]totals{}}
+	return &Stats{older: none, newer: none}
+}
+
+// Sample is called once each stats_period.
+func (s *Stats) Sample(now *status.Snapshot, console Usage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.older, s.newer = s.newer, sampleOf(now, console)
+}
+
+// row is a database's figures.
+type row struct {
+	database       string
+	total, average totals
+}
+
+// rows are the databases, in the order of their pools, the console's last, and the sum of all.
+func (s *Stats) rows(now *status.Snapshot, console Usage) (all []row, sum row) {
+	s.mu.Lock()
+	older := s.older
+	s.mu.Unlock()
+	current := sampleOf(now, console)
+	over := current.at.Sub(older.at)
+	recent := []totals{}
+	add := func(database string, number uint64) {
+		if n := len(all); n == 0 || all[n-1].database != database {
+			all, recent = append(all, row{database: database}), append(recent, totals{})
+		}
+		i := len(all) - 1
+		all[i].total.add(current.pools[number])
+		recent[i].add(current.pools[number].since(older.pools[number]))
+	}
+	for i := range now.Pools {
+		add(now.Pools[i].Database, now.Pools[i].Number)
+	}
+	add(consolePool, 0)
+	var together totals
+	for i := range all {
+		all[i].average = recent[i].averages(over)
+		sum.total.add(all[i].total)
+		together.add(recent[i])
+	}
+	sum.average = together.averages(over)
+	return all, sum
+}
+
+// totalsOfConsole counts each query of the console as a transaction of its own, as PgBouncer does.
+func totalsOfConsole(u Usage) totals {
+	us := uint64(max(u.QueryTime, 0) / time.Microsecond) //nolint:gosec // G115: not negative
+	return totals{
+		transactions: u.Queries, queries: u.Queries, received: u.Received, sent: u.Sent, transactionTime: us, queryTime: us, logins: u.Logins,
+	}
+}

@@ -1,0 +1,241 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/config"
+	"weir/proxy/cancelkey"
+	"weir/proxy/console"
+	"weir/proxy/login"
+	"weir/proxy/pgerror"
+	"weir/proxy/prelogin"
+	"weir/proxy/socket"
+	"weir/proxy/status"
+)
+
+const (
+	// consolesMax bounds the clients of the console, each a goroutine.
+	consolesMax = 64
+	// ownConsolesMax are for the account that weir runs as, and root, beside those: there is a way in when all else is full.
+	ownConsolesMax = 16
+)
+
+// consoles are the clients of the admin console. Each is served apart, on a goroutine of its own; the loop only tells it when there is
+// something to read.
+type consoles struct {
+	proxy *Proxy
+	index int // in place of a loop's, in cancel keys
+	usage console.Counter
+	stats *console.Stats
+
+	ctx    context.Context // ends with the proxy
+	end    context.CancelFunc
+	served sync.WaitGroup
+
+	mu     sync.Mutex
+	taken  [2]int // places: of others, of weir's own account
+	bySlot map[uint32]*consoleClient
+	next   uint32
+	closed bool
+}
+
+type consoleClient struct {
+	session *console.Session
+	conn    *prelogin.Conn
+	secret  []byte
+	ends    context.CancelFunc
+	shown   status.Client // but for its times
+	began   time.Time
+}
+
+func newConsoles(p *Proxy, index int) *consoles {
+	s := &consoles{proxy: p, index: index, stats: console.NewStats(p.started), bySlot: map[uint32]*consoleClient{}}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	s.served.Go(s.sample)
+	return s
+}
+
+// sample takes a look each stats_period, for averages.
+func (s *consoles) sample() {
+	for {
+		period := time.NewTimer(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod))
+		select {
+		case <-s.ctx.Done():
+			period.Stop()
+			return
+		case <-period.C:
+			now := s.proxy.Snapshot()
+			s.stats.Sample(&now, s.usage.Now())
+		}
+	}
+}
+
+func seatOf(own bool) (at, most int) {
+	if own {
+		return 1, ownConsolesMax
+	}
+	return 0, consolesMax
+}
+
+// admit finds out whether a user may use the console, and takes a place.
+func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error {
+	if !own && !slices.Contains(c.Admin.AdminUsers, user) && !slices.Contains(c.Admin.StatsUsers, user) {
+		return pgerror.ConsoleNotAllowed
+	}
+	at, most := seatOf(own)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return pgerror.ShuttingDown
+	case s.taken[at] >= most:
+		return pgerror.TooManyConsoles(most)
+	}
+	s.taken[at]++
+	s.proxy.clients.consoles(1)
+	return nil
+}
+
+// release gives a place up.
+func (s *consoles) release(own bool) {
+	at, _ := seatOf(own)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken[at]--
+	s.proxy.clients.consoles(-1)
+}
+
+// serve speaks with a client until it leaves. It is called in the code of the connection.
+func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
+	defer s.release(result.Own)
+	ctx, ends := context.WithCancel(s.ctx)
+	defer ends()
+	client := &consoleClient{conn: c, ends: ends, shown: s.shown(c, result), began: time.Now()}
+	slot, ok := s.enter(client)
+	if !ok {
+		s.proxy.refuse(result, pgerror.ShuttingDown)
+		return
+	}
+	defer s.leave(slot)
+	pid, _ := cancelkey.Pack(s.index, slot)
+	secret := cancelkey.NewSecret(rand.Reader)
+	key := cancelkey.Short(secret)
+	if result.Minor >= 2 {
+		long := s.proxy.env.Secrets.Long(pid, secret)
+		key = long[:]
+	}
+	session := console.NewSession(result.Conn, s.options(c, result, pid, key))
+	s.mu.Lock()
+	client.session, client.secret = session, key
+	s.mu.Unlock()
+	c.Apart(func() { session.Serve(ctx) })
+	closeKindly(result.Conn)
+}
+
+func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, key []byte) console.Options {
+	g := s.proxy.current.Load()
+	return console.Options{
+		Database: result.Database, User: result.User, Peer: peerOf(c),
+		Admin:     result.Own || slices.Contains(g.config.Admin.AdminUsers, result.User),
+		IsConsole: g.config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
+		Version: console.Version(version()), Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
+	}
+}
+
+// enter finds a number for a client. False: weir ends.
+func (s *consoles) enter(c *consoleClient) (slot uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, false
+	}
+	for s.bySlot[s.next] != nil {
+		s.next = (s.next + 1) % cancelkey.SlotsMax
+	}
+	slot = s.next
+	s.next = (s.next + 1) % cancelkey.SlotsMax
+	s.bySlot[slot] = c
+	s.served.Add(1)
+	return slot, true
+}
+
+func (s *consoles) leave(slot uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bySlot, slot)
+	s.served.Done()
+}
+
+// shown is a client as SHOW CLIENTS shows it.
+func (s *consoles) shown(c *prelogin.Conn, result login.Result) status.Client {
+	d := status.Client{
+		ID: s.proxy.env.Number(), Database: result.Database, User: result.User, PoolDatabase: config.ConsolePgBouncer, PoolUser: config.ConsolePgBouncer,
+		State: status.ClientActive,
+	}
+	d.Remote, _ = netip.ParseAddrPort(c.RemoteAddr().String())
+	d.Local, _ = netip.ParseAddrPort(c.LocalAddr().String())
+	if result.TLS != nil {
+		d.TLS = socket.Protection(result.TLS.TLS().ConnectionState())
+	}
+	for _, p := range result.Settings {
+		if p.Name == "application_name" {
+			d.App = p.Value
+		}
+	}
+	return d
+}
+
+// clients are those that are served.
+func (s *consoles) clients() (all []status.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.bySlot {
+		d := c.shown
+		d.Age, d.Since = time.Since(c.began), time.Since(c.began)
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b status.Client) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// kill ends the client with that number, and reports whether there is one.
+func (s *consoles) kill(number uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.bySlot {
+		if c.shown.ID == number {
+			c.ends()
+			_ = c.conn.SetDeadline(time.Unix(1, 0)) // whatever blocks returns
+			return true
+		}
+	}
+	return false
+}
+
+// cancel ends what the client with that key waits for.
+func (s *consoles) cancel(slot uint32, secret []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.bySlot[slot]; c != nil && c.session != nil && subtle.ConstantTimeCompare(c.secret, secret) == 1 {
+		c.session.Cancel()
+	}
+}
+
+// close sends all clients away and returns when they are gone.
+func (s *consoles) close() {
+	s.end()
+	s.mu.Lock()
+	s.closed = true
+	for _, c := range s.bySlot {
+		_ = c.conn.SetDeadline(time.Unix(1, 0)) // whatever blocks returns
+	}
+	s.mu.Unlock()
+	s.served.Wait()
+}

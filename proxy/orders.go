@@ -1,0 +1,308 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/config"
+	"weir/proxy/console"
+	"weir/proxy/pgerror"
+	"weir/proxy/status"
+)
+
+// orders are what operators have asked for on the console, by the names under which weir knows databases. Guarded by router.mu, so
+// that a pool that is opened meanwhile follows them, too.
+type orders struct {
+	paused    bool // all databases
+	pausedDBs map[string]bool
+	disabled  map[string]bool
+}
+
+// pauses reports whether pools of a database get no backends.
+func (o *orders) pauses(database string) bool { return o.paused || o.pausedDBs[database] }
+
+// order changes the orders.
+func (r *router) order(change func(o *orders) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.orders.pausedDBs == nil {
+		r.orders.pausedDBs, r.orders.disabled = map[string]bool{}, map[string]bool{}
+	}
+	return change(&r.orders)
+}
+
+// turnsAway says why a client of a database is not admitted by order of an operator; nil: it is.
+func (r *router) turnsAway(database string) *pgerror.Error {
+	key := r.current.Load().databaseName(database)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.orders.disabled[key] {
+		return pgerror.DatabaseDisabled(database)
+	}
+	return nil
+}
+
+// The texts are PgBouncer's.
+var (
+	errPaused       = errors.New("already suspended/paused")
+	errNotPaused    = errors.New("pooler is not paused/suspended")
+	errEnding       = errors.New("pooler is shutting down")
+	errClientNotHad = errors.New("client not found")
+)
+
+// orderPoll is how often an order that waits for backends to go looks whether they have.
+const orderPoll = 20 * time.Millisecond
+
+// operator carries out what operators ask for on the console. It implements console.Operator.
+type operator struct{ *Proxy }
+
+// database is what an operator's word for a database means: "" is every one.
+func (o operator) database(name string) (key string, which func(string) bool, err error) {
+	if name == "" {
+		return "", func(string) bool { return true }, nil
+	}
+	g := o.current.Load()
+	if _, ok := g.config.Database(name); !ok {
+		return "", nil, errors.New("no such database: " + name)
+	}
+	key = g.databaseName(name)
+	return key, func(database string) bool { return database == key }, nil
+}
+
+// Pause implements console.Operator.
+func (o operator) Pause(ctx context.Context, name string) error {
+	key, which, err := o.database(name)
+	if err != nil {
+		return err
+	}
+	err = o.router.order(func(s *orders) error {
+		if s.paused {
+			return errPaused
+		}
+		if key == "" {
+			s.paused = true
+		} else {
+			s.pausedDBs[key] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	o.accounts.directory.Vacate()
+	for _, e := range o.engines {
+		e.Pause(which)
+	}
+	return o.awaitPaused(ctx, name, which)
+}
+
+// awaitPaused returns when no backend is left, or the pause has ended otherwise. It ends the pause when ctx ends.
+func (o operator) awaitPaused(ctx context.Context, name string, which func(string) bool) error {
+	over := o.await(ctx, func() bool {
+		all, _ := o.remaining(which)
+		return all == 0 || !o.isPaused(name)
+	})
+	if over == nil || o.ctx.Err() != nil {
+		return over
+	}
+	_ = o.Resume(name) // it may have been resumed by another operator
+	return over
+}
+
+func (o operator) isPaused(name string) (paused bool) {
+	_ = o.router.order(func(s *orders) error {
+		paused = s.paused || name != "" && s.pausedDBs[o.current.Load().databaseName(name)]
+		return nil
+	})
+	return paused
+}
+
+// await polls until something is done.
+func (o operator) await(ctx context.Context, done func() bool) error {
+	every := time.NewTicker(orderPoll)
+	defer every.Stop()
+	for !done() {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return pgerror.Canceled
+		}
+	}
+	return nil
+}
+
+func (o operator) remaining(which func(string) bool) (all, stale int) {
+	for _, e := range o.engines {
+		n, s := e.Remaining(which)
+		all, stale = all+n, stale+s
+	}
+	return all, stale
+}
+
+// Resume implements console.Operator.
+func (o operator) Resume(name string) error {
+	key, which, err := o.database(name)
+	switch {
+	case err != nil:
+		return err
+	case name == "" && o.leaving.Load():
+		return errEnding
+	}
+	var rest orders
+	err = o.router.order(func(s *orders) error {
+		switch {
+		case key == "" && !s.paused:
+			return errNotPaused
+		case key != "" && !s.pausedDBs[key]:
+			return errors.New("database " + name + " is not paused")
+		case key == "":
+			s.paused = false
+		default:
+			delete(s.pausedDBs, key)
+		}
+		rest = orders{paused: s.paused, pausedDBs: map[string]bool{}}
+		for db := range s.pausedDBs {
+			rest.pausedDBs[db] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range o.engines {
+		e.Resume(func(database string) bool { return which(database) && !rest.pauses(database) })
+	}
+	return nil
+}
+
+// Disable implements console.Operator.
+func (o operator) Disable(name string) error { return o.setDisabled(name, true) }
+
+// Enable implements console.Operator.
+func (o operator) Enable(name string) error { return o.setDisabled(name, false) }
+
+func (o operator) setDisabled(name string, disabled bool) error {
+	key, _, err := o.database(name)
+	if err != nil {
+		return err
+	}
+	return o.router.order(func(s *orders) error {
+		if disabled {
+			s.disabled[key] = true
+		} else {
+			delete(s.disabled, key)
+		}
+		return nil
+	})
+}
+
+// Reconnect implements console.Operator.
+func (o operator) Reconnect(name string) error {
+	_, which, err := o.database(name)
+	if err != nil {
+		return err
+	}
+	o.accounts.directory.Vacate()
+	for _, e := range o.engines {
+		e.Reconnect(which)
+	}
+	return nil
+}
+
+// WaitClose implements console.Operator.
+func (o operator) WaitClose(ctx context.Context, name string) error {
+	_, which, err := o.database(name)
+	if err != nil {
+		return err
+	}
+	return o.await(ctx, func() bool {
+		_, stale := o.remaining(which)
+		return stale == 0
+	})
+}
+
+// Kill implements console.Operator.
+func (o operator) Kill(name string) error {
+	key, which, err := o.database(name)
+	if err != nil {
+		return err
+	}
+	err = o.router.order(func(s *orders) error {
+		if s.paused {
+			return errPaused
+		}
+		if key != "" {
+			s.pausedDBs[key] = true
+			return nil
+		}
+		for db := range o.current.Load().config.Databases {
+			if db != config.AnyDatabase {
+				s.pausedDBs[db] = true
+			}
+		}
+		for pool := range o.router.pools {
+			s.pausedDBs[pool.database] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range o.engines {
+		e.Pause(which)
+		e.Kill(which, pgerror.DatabaseKilled)
+	}
+	g := o.current.Load()
+	o.replications.kill(func(r *replication) bool { return which(g.databaseName(r.key.database)) }, pgerror.DatabaseKilled)
+	return nil
+}
+
+// KillClient implements console.Operator.
+func (o operator) KillClient(id uint32) error {
+	for _, e := range o.engines {
+		if e.KillClient(id, pgerror.ClientKilled) {
+			return nil
+		}
+	}
+	if o.replications.kill(func(r *replication) bool { return r.number == id }, pgerror.ClientKilled) > 0 {
+		return nil
+	}
+	if o.consoles.kill(id) {
+		return nil
+	}
+	return errClientNotHad
+}
+
+// Set implements console.Operator.
+func (o operator) Set(section, name, value string) error {
+	o.reloading.Lock() // two at once would each forget the other's
+	defer o.reloading.Unlock()
+	c, err := o.current.Load().config.WithSetting(section, name, value)
+	if err != nil {
+		return err
+	}
+	g, err := newGeneration(c, o.log)
+	if err != nil {
+		return err
+	}
+	o.follow(g)
+	return nil
+}
+
+// Reload implements console.Operator.
+func (o operator) Reload(context.Context) error {
+	return o.Proxy.Reload()
+}
+
+// Shutdown implements console.Operator.
+func (o operator) Shutdown(how console.Shutdown) error { return o.shutdown(how) }
+
+// State is what operators have asked of the whole.
+func (p *Proxy) State() (s status.State) {
+	_ = p.router.order(func(o *orders) error {
+		s = status.State{Paused: o.paused, ShuttingDown: p.leaving.Load()}
+		return nil
+	})
+	return s
+}

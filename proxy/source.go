@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"cmp"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"weir/config"
+	"weir/proxy/console"
+	"weir/proxy/status"
+)
+
+// source is what the console shows. It implements console.Source.
+type source struct{ *Proxy }
+
+// version is weir's own.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "unknown"
+}
+
+// Clients implements console.Source.
+func (s source) Clients() (all []status.Client) {
+	for _, e := range s.engines {
+		all = append(all, e.Clients()...)
+	}
+	return slices.Concat(all, s.replications.clients(), s.consoles.clients())
+}
+
+// Backends implements console.Source.
+func (s source) Backends() (all []status.Backend) {
+	for _, e := range s.engines {
+		all = append(all, e.Backends()...)
+	}
+	return all
+}
+
+// Failures implements console.Source.
+func (s source) Failures() (all []status.Failure) {
+	for _, e := range s.engines {
+		all = append(all, e.Failures()...)
+	}
+	return all
+}
+
+// Statements implements console.Source.
+func (s source) Statements() (all []status.Statement) {
+	for _, e := range s.engines {
+		all = append(all, e.Statements()...)
+	}
+	slices.SortFunc(all, func(a, b status.Statement) int {
+		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User), cmp.Compare(b.Clients, a.Clients), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// Settings implements console.Source.
+func (s source) Settings() []config.Shown { return s.current.Load().config.Shown() }
+
+// Memory implements console.Source.
+func (s source) Memory() []status.Memory { return console.MemoryNow() }
+
+// Databases implements console.Source.
+func (s source) Databases() []status.Database {
+	g := s.current.Load()
+	rows := map[string]*status.Database{}
+	row := func(name string) *status.Database {
+		if rows[name] == nil {
+			rows[name] = g.shownDatabase(name)
+		}
+		return rows[name]
+	}
+	for name := range g.config.Databases {
+		if name != config.AnyDatabase {
+			row(name)
+		}
+	}
+	snapshot := s.Snapshot()
+	for i := range snapshot.Pools {
+		p := &snapshot.Pools[i]
+		d := row(p.Database)
+		for _, n := range p.Clients {
+			d.Clients += n
+		}
+		for _, n := range p.Backends {
+			d.Connections += n
+		}
+	}
+	_ = s.router.order(func(o *orders) error {
+		for db := range o.disabled {
+			row(db).Disabled = true
+		}
+		for db := range o.pausedDBs {
+			row(db).Paused = true
+		}
+		return nil
+	})
+	all := make([]status.Database, 0, len(rows))
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		all = append(all, *rows[name])
+	}
+	return all
+}
+
+// shownDatabase is what the configuration says of a database.
+func (g *generation) shownDatabase(name string) *status.Database {
+	d, _ := g.config.Database(name)
+	p := g.config.PoolSettings(name, "")
+	shown := &status.Database{
+		Name: name, Host: d.Host, Port: d.Port, DBName: d.DBName, ForceUser: d.User,
+		PoolSize: p.PoolSize, MinPoolSize: p.MinPoolSize, ReservePoolSize: p.ReservePoolSize,
+		ServerLifetime: wholeSeconds(p.ServerLifetime), MaxConnections: p.MaxDBConnections, MaxClients: p.MaxDBClientConnections,
+	}
+	if d.Mode != nil {
+		shown.Mode = d.Mode.String()
+	}
+	return shown
+}
+
+// Users implements console.Source.
+func (s source) Users() []status.User {
+	g := s.current.Load()
+	clients, backends := s.clients.users(), s.router.places.users()
+	names := map[string]bool{}
+	for name := range g.config.Users {
+		names[name] = true
+	}
+	for name := range g.config.Accounts {
+		names[name] = true
+	}
+	for name := range clients {
+		names[name] = true
+	}
+	for name := range backends {
+		names[name] = true
+	}
+	all := make([]status.User, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		u := g.config.Users[name]
+		p := g.config.PoolSettings("", name)
+		shown := status.User{
+			Name: name, PoolSize: u.PoolSize, ReservePoolSize: u.ReservePoolSize, MaxConnections: p.MaxUserConnections,
+			Connections: backends[name], MaxClients: p.MaxUserClientConnections, Clients: clients[name],
+		}
+		if u.Mode != nil {
+			shown.Mode = u.Mode.String()
+		}
+		all = append(all, shown)
+	}
+	return all
+}
+
+// Hosts implements console.Source.
+func (s source) Hosts() []status.Host {
+	g := s.current.Load()
+	rows, addresses := map[string]*status.Host{}, map[string]map[string]bool{}
+	for name, d := range g.config.Databases {
+		rows[name] = &status.Host{Database: name, Host: d.Host, Port: d.Port}
+		addresses[name] = map[string]bool{}
+	}
+	for _, b := range s.Backends() {
+		entry := g.entry(b.Database)
+		h := rows[entry]
+		switch {
+		case h == nil: // of a database that the configuration has no more
+		case b.State == status.BackendDialling:
+			h.Dialling++
+		default:
+			h.Backends++
+			if b.Remote.IsValid() {
+				addresses[entry][b.Remote.String()] = true
+			}
+		}
+	}
+	snapshot := s.Snapshot()
+	for i := range snapshot.Pools {
+		if h := rows[g.entry(snapshot.Pools[i].Database)]; h != nil {
+			h.Trouble = cmp.Or(h.Trouble, snapshot.Pools[i].ServerError)
+		}
+	}
+	all := make([]status.Host, 0, len(rows))
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		rows[name].Addresses = strings.Join(slices.Sorted(maps.Keys(addresses[name])), ", ")
+		all = append(all, *rows[name])
+	}
+	return all
+}
+
+func wholeSeconds(d config.Duration) int { return int(int64(d) / 1e9) }
+
+// users are how many backends each user has.
+func (p *places) users() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.byUser)
+}

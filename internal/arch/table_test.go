@@ -211,6 +211,10 @@ var table = map[string]rule{
 	"internal/faultnet": {
 		why: "support for every test, so it depends on nothing",
 	},
+	"internal/manpage": {
+		outside: []string{"github.com/alecthomas/kong"},
+		why:     "support for the tests that write the manual pages; it knows the form of a page and none of its contents",
+	},
 	"internal/pgserver": {
 		outside: []string{"github.com/jackc/pgx/v5/..."},
 		why:     "support for every test, so it depends on nothing of ours",

@@ -29,7 +29,7 @@ MEASURING = Budget|CostLittle
 MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session ./proxy/wire
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser test-deploy test-provision quick race tls random fuzz bench lint fmt docs \
+.PHONY: help demo compare programs test test-browser test-deploy test-provision packages test-packages quick race tls random fuzz bench lint fmt docs \
 	cross sizes build clean check-format vet staticcheck arch unit measure test-drivers test-suites test-regress test-matrix matrix
 
 help: ## list the targets
@@ -66,7 +66,7 @@ quick: check-format ## the tests without PostgreSQL, before each commit
 	$(GO) test -short $(filter-out $(NEEDPOSTGRES),$(PACKAGES))
 
 test-browser: ## what people see, in headless Chromium (apt-get install chromium); skipped where there is none
-	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/...
+	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/... ./proxy
 
 race: ## the concurrent packages with the race detector and their invariants checked
 	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
@@ -79,6 +79,12 @@ test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheu
 
 test-provision: ## deploy/provision.sh in a clean Debian, booted in a container (root; apt-get install debootstrap systemd-container)
 	.ci/provision
+
+packages: ## what weir is installed from: .deb, .rpm, tarballs and their checksums, in out/packages (VERSION=1.2.0)
+	@mkdir -p out && $(GO) -C .ci/packages build -o ../../out/make-packages . && out/make-packages
+
+test-packages: ## the same for this processor, installed, upgraded and removed in a clean Debian (as test-provision)
+	.ci/test-packages
 
 random: ## the random tests with a seed that is drawn, and ten times as many programs
 	.ci/random
@@ -95,10 +101,11 @@ lint: check-format vet staticcheck ## vet, staticcheck, golangci-lint (compiles 
 fmt: ## format the source as lint wants it
 	$(GO) tool -modfile=.ci/lint.mod golangci-lint fmt
 
-docs: ## write the generated pages anew
+docs: ## write the generated pages anew, manual pages included
 	$(GO) test ./config -run Docs -update
 	$(GO) test ./proxy/pgerror -update
 	$(GO) test ./proxy/telemetry -run Document -update
+	$(GO) test ./cmd/weir ./cmd/bookstore -run ManualPage -update
 	$(GO) test ./proxy/console -update
 
 cross: ## what compiles here must compile for macOS and for arm64

@@ -47,6 +47,7 @@ type Config struct {
 	HBA        *hba.Rules        // of hba_file; nil without one
 	Ident      *hba.Maps         // of ident_file; nil without one
 	SaltSecret Secret            // of salt_file; not set without one
+	HTTPToken  Secret            // of token_file, or token; what HTTP must show for all but health; not set: nothing
 
 	exposed []string // warnings: files with passwords that every account of the machine may read
 }
@@ -67,10 +68,14 @@ type Listen struct {
 	TCPUserTimeout  Duration // 0: the system's
 }
 
-// HTTP says where metrics, health and profiles are served.
+// HTTP says where metrics, health, the live page and profiles are served, and to whom.
 type HTTP struct {
-	Address string // empty: off
-	Pprof   bool
+	Address   string // empty: off
+	Pprof     bool
+	CertFile  Path   // with KeyFile: TLS
+	KeyFile   Path   // the certificate's key
+	Token     Secret // as the file has it; HTTPToken is what holds
+	TokenFile Path   // its text is Config.HTTPToken
 }
 
 // Pool holds what a pool is like unless a database or a user says otherwise.

@@ -50,8 +50,11 @@ func (c *Config) Changes(old *Config) []Change {
 				d.setting("["+sec.name+"]", s, s.field(old), s.field(c))
 			}
 		}
-		if sec.name == "auth" {
+		switch {
+		case sec.name == "auth":
 			d.authFiles()
+		case sec.name == "http" && old.HTTP.Token.Reveal() == c.HTTP.Token.Reveal() && old.HTTPToken.Reveal() != c.HTTPToken.Reveal():
+			d.add("[http] token_file", "what it says has changed")
 		}
 	}
 	return d.changes

@@ -55,6 +55,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 		p.section(name, v)
 	}
 	p.loadAuth()
+	p.loadHTTP()
 	p.config.exposed = p.reader.exposed(file)
 	p.config.Files = p.reader.files
 	validate(p.config, p.problem)

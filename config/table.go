@@ -18,7 +18,7 @@ const (
 // sections in the order of the file.
 var sections = []section{
 	{"listen", "Where clients connect."},
-	{"http", "Metrics, health and profiles, for machines and operators."},
+	{"http", "The live page, metrics, health and profiles, for operators and machines."},
 	{"auth", "How clients prove who they are."},
 	{"client_tls", "TLS between clients and weir. A database may have its own of these, in [databases.NAME.client_tls]."},
 	{"server_tls", "TLS between weir and PostgreSQL. A database may have its own of these, in [databases.NAME.server_tls]."},
@@ -137,8 +137,8 @@ var listenSettings = []setting{
 	{
 		section: "http", name: "address", restart: true,
 		field: func(c *Config) any { return &c.HTTP.Address },
-		meaning: `Where /metrics (Prometheus), /healthz and /readyz are served, host:port. "" serves nothing. There is ` +
-			"no password: choose an address that only your monitoring reaches.",
+		meaning: `Where the live page (/live), /metrics (Prometheus), /healthz and /readyz are served, host:port. "" serves nothing. ` +
+			"Unless there is a token, whoever reaches it may read it all: choose an address that only your monitoring reaches.",
 		why: "PgBouncer has no such thing; its users run an exporter beside it.",
 	},
 	{
@@ -146,6 +146,29 @@ var listenSettings = []setting{
 		field: func(c *Config) any { return &c.HTTP.Pprof },
 		meaning: "Serves Go's profiles under /debug/pprof/ as well. They show nothing of queries or passwords on " +
 			"purpose, but a heap dump may hold anything: switch it on while you look.",
+	},
+	{
+		section: "http", name: "cert_file", restart: true,
+		field: func(c *Config) any { return &c.HTTP.CertFile },
+		meaning: "A certificate, followed by those between it and an authority (PEM): with it and key_file HTTP speaks TLS only. A changed file is " +
+			"noticed within a second, as in [client_tls].",
+	},
+	{
+		section: "http", name: "key_file", restart: true,
+		field:   func(c *Config) any { return &c.HTTP.KeyFile },
+		meaning: "The certificate's key (PEM, not encrypted).",
+	},
+	{
+		section: "http", name: "token",
+		field: func(c *Config) any { return &c.HTTP.Token },
+		meaning: "What must be shown to read anything but /healthz and /readyz, at least 16 bytes: as a bearer token, as Prometheus sends it, or as the " +
+			`password of any user, as browsers ask for it. "": nothing must.`,
+	},
+	{
+		section: "http", name: "token_file",
+		field: func(c *Config) any { return &c.HTTP.TokenFile },
+		meaning: "A file that holds the token instead; one line end at its end is left off. A relative name begins at the folder of the " +
+			"configuration file.",
 	},
 }
 

@@ -18,6 +18,7 @@ func (c *Config) warnOfTLS(warn func(string, ...any)) {
 	}
 	warnOfIdentity("[client_tls]", c.ClientTLS, warn)
 	warnOfIdentity("[server_tls]", c.ServerTLS, warn)
+	warnOfIdentity("[http]", c.HTTP.TLS(), warn)
 	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
 		d := c.Databases[name]
 		for _, side := range []struct {

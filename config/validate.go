@@ -21,6 +21,7 @@ var defaultPort = 5432
 // validate checks what one setting alone does not show. report takes the path of the setting to blame.
 func validate(c *Config, report func(path []string, format string, args ...any)) {
 	checkListeners(c, report)
+	checkHTTP(c, report)
 	checkAuth(c, report)
 	if c.Pool.MinPoolSize > c.Pool.PoolSize {
 		report([]string{"pool", "min_pool_size"}, "min_pool_size (%d) must not be above pool_size (%d)", c.Pool.MinPoolSize, c.Pool.PoolSize)

@@ -37,6 +37,9 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	case *[]string:
 		return readStrings(p, v)
 	case *Secret:
+		if v == "" && s.field != nil { // not of a user or database: none is its default
+			return -1, nil
+		}
 		err := readSecret(p, v)
 		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
 		return -1, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -79,6 +80,12 @@ func (w *tomlWriter) section(name string, first bool) bool {
 		if !headed {
 			fmt.Fprintf(w, "[%s]\n", name)
 			headed = true
+		}
+		if p, ok := s.field(w.config).(*Secret); ok && p.IsSet() {
+			value = quote(strings.Repeat("*", tokenMin)) // as long as Parse wants it
+			if w.brief {
+				value = w.secret(p)
+			}
 		}
 		line := s.name + " = " + value
 		if value != standard {

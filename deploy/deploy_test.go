@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -212,12 +213,7 @@ func TestKubernetesSharesFitTheServer(t *testing.T) {
 			}
 			Template struct {
 				Spec struct {
-					Grace      int `yaml:"terminationGracePeriodSeconds"`
-					Containers []struct {
-						Lifecycle struct {
-							PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
-						}
-					}
+					Grace int `yaml:"terminationGracePeriodSeconds"`
 				}
 			}
 		}
@@ -231,9 +227,12 @@ func TestKubernetesSharesFitTheServer(t *testing.T) {
 		t.Errorf("minReadySeconds %d must exceed the grace %d, or more than one weir is on its way out",
 			deployment.MinReadySeconds, deployment.Template.Spec.Grace)
 	}
-	drain := int(time.Duration(conf.Timeouts.DrainTimeout).Seconds())
+	grace, drain := time.Duration(conf.Timeouts.ShutdownGrace), time.Duration(conf.Timeouts.DrainTimeout)
+	if grace < 5*time.Second {
+		t.Errorf("shutdown_grace %v: nodes need a moment to learn that a pod gets no more clients", grace)
+	}
 	pod := deployment.Template.Spec
-	if need := pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds + 2*drain; pod.Grace <= need {
+	if need := int((grace + 2*drain).Seconds()); pod.Grace <= need {
 		t.Errorf("terminationGracePeriodSeconds %d cuts a drain of %d s", pod.Grace, need)
 	}
 	weirs := scaler.Spec.MaxReplicas + deployment.Strategy.RollingUpdate.MaxSurge + 1
@@ -245,6 +244,47 @@ func TestKubernetesSharesFitTheServer(t *testing.T) {
 	}
 	if weirs*conf.Limits.MaxDBConnections > 150-30 {
 		t.Errorf("%s backends do not leave 30 of 150 places", sum)
+	}
+}
+
+// The chart's defaults are what the manifests say, whose sums are checked above.
+func TestChartHasTheValuesOfTheManifests(t *testing.T) {
+	values := decode[map[string]any](t, "helm/weir/values.yaml")
+	if values["config"] != read(t, "kubernetes/weir.toml") {
+		t.Error("config of helm/weir/values.yaml is not kubernetes/weir.toml")
+	}
+	scaler := decode[struct{ Spec map[string]any }](t, "kubernetes/horizontalpodautoscaler.yaml").Spec
+	deployment := decode[struct {
+		Spec struct {
+			MinReadySeconds any `yaml:"minReadySeconds"`
+			Template        struct{ Spec map[string]any }
+		}
+	}](t, "kubernetes/deployment.yaml").Spec
+	container := deployment.Template.Spec["containers"].([]any)[0].(map[string]any)
+	autoscaling := values["autoscaling"].(map[string]any)
+	for name, pair := range map[string][2]any{
+		"minReplicas":                   {autoscaling["minReplicas"], scaler["minReplicas"]},
+		"maxReplicas":                   {autoscaling["maxReplicas"], scaler["maxReplicas"]},
+		"minReadySeconds":               {values["minReadySeconds"], deployment.MinReadySeconds},
+		"terminationGracePeriodSeconds": {values["terminationGracePeriodSeconds"], deployment.Template.Spec["terminationGracePeriodSeconds"]},
+		"resources":                     {values["resources"], container["resources"]},
+	} {
+		if pair[0] == nil || !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%s: the chart has %v, the manifests %v", name, pair[0], pair[1])
+		}
+	}
+	var templates strings.Builder
+	files, err := filepath.Glob("helm/weir/templates/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		templates.WriteString(read(t, file))
+	}
+	for name := range values {
+		if !strings.Contains(templates.String(), ".Values."+name) {
+			t.Errorf("no template uses the value %s", name)
+		}
 	}
 }
 

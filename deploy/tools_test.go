@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,31 +91,67 @@ func TestVagrantTakesItsFile(t *testing.T) {
 	succeed(t, "..", tool(t, "vagrant", "Debian: vagrant"), "validate", "--ignore-provider")
 }
 
-func TestKubernetesTakesTheManifests(t *testing.T) {
+func TestKubernetesTakesManifestsAndChart(t *testing.T) {
 	goTool := tool(t, "go", "go.dev")
 	const checker = "../.ci/manifests"
 	download := exec.CommandContext(t.Context(), goTool, "mod", "download")
 	download.Dir = checker
 	if out, err := download.CombinedOutput(); err != nil {
-		t.Skipf("no packages of Kubernetes to be had: %v\n%s", err, out)
+		t.Skipf("no packages of Kubernetes and Helm to be had: %v\n%s", err, out)
 	}
 	program := filepath.Join(t.TempDir(), "manifests")
 	succeed(t, checker, goTool, "build", "-o", program, ".")
-	succeed(t, ".", program, "kubernetes")
+	other := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, other, otherValues)
+	configuration := fmt.Sprintf("weir.toml %x\n", sha256.Sum256([]byte(read(t, "kubernetes/weir.toml"))))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"kubernetes"}, configuration},
+		{[]string{"helm/weir"}, configuration},
+		{[]string{"helm/weir", other}, fmt.Sprintf("weir.toml %x\n", sha256.Sum256([]byte("[pool]\npool_size = 5\n")))},
+	} {
+		out, err := exec.CommandContext(t.Context(), program, c.args...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: %v, want %s in:\n%s", c.args, err, c.want, out)
+		}
+	}
 
 	// One that takes everything would prove nothing.
-	wrong := t.TempDir()
-	if err := os.CopyFS(wrong, os.DirFS("kubernetes")); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(wrong, "service.yaml"), strings.Replace(read(t, "kubernetes/service.yaml"), "targetPort:", "targetport:", 1))
-	if out, err := exec.CommandContext(t.Context(), program, wrong).CombinedOutput(); err == nil || !strings.Contains(string(out), "targetport") {
-		t.Errorf("a field that does not exist: %v\n%s", err, out)
+	for folder, file := range map[string]string{"kubernetes": "service.yaml", "helm/weir": "templates/service.yaml"} {
+		wrong := t.TempDir()
+		if err := os.CopyFS(wrong, os.DirFS(folder)); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(wrong, file), strings.Replace(read(t, folder+"/"+file), "targetPort:", "targetport:", 1))
+		if out, err := exec.CommandContext(t.Context(), program, wrong).CombinedOutput(); err == nil || !strings.Contains(string(out), "targetport") {
+			t.Errorf("%s: a field that does not exist: %v\n%s", folder, err, out)
+		}
 	}
 }
 
+// otherValues differ from the chart's own wherever a template has a choice.
+const otherValues = `
+nameOverride: pooler
+imagePullSecrets: [{name: registry}]
+replicas: 3
+autoscaling: {enabled: false}
+podDisruptionBudget: {enabled: false}
+config: |
+  [pool]
+  pool_size = 5
+passwords: {app: "a: 'b' \"c\" {{ d }}", other: 12345}
+service: {type: LoadBalancer, annotations: {example.org/a: "true"}, sessionAffinity: None}
+env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]
+podAnnotations: {example.org/b: "1"}
+nodeSelector: {kubernetes.io/os: linux}
+affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}}
+tolerations: [{key: a, operator: Exists}]
+`
+
 func TestScriptsParse(t *testing.T) {
-	for _, script := range []string{"provision.sh", "../.ci/provision"} {
+	for _, script := range []string{"provision.sh", "../.ci/provision", "../.ci/debian", "../.ci/test-packages"} {
 		succeed(t, ".", "bash", "-n", script)
 	}
 	succeed(t, ".", "sh", "-n", "compose/role.sh")

@@ -23,7 +23,6 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
-	"weir/proxy/telemetry"
 )
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
@@ -46,7 +45,7 @@ type Proxy struct {
 	consoles     *consoles
 	replications *replications
 	dials        turns // of connections for replication
-	web          *telemetry.Server
+	web          *web
 	trimmer      trimmer
 
 	reloading sync.Mutex

@@ -59,6 +59,9 @@ type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command."`
 }
 
+// release is the version that packages are made of: make packages sets it.
+var release string
+
 type versionCmd struct{}
 
 // Run prints one line.
@@ -71,6 +74,9 @@ func versionLine() string {
 	version := "development"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		version = info.Main.Version
+	}
+	if release != "" {
+		version = release
 	}
 	return fmt.Sprintf("bookstore %s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
@@ -106,18 +112,7 @@ func defaults() kong.Vars {
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	helped := false
-	parser, err := kong.New(&cli{},
-		kong.Name("bookstore"),
-		kong.Description("A small book shop on PostgreSQL, weir's demo application."),
-		kong.Writers(s.out, s.err),
-		kong.Exit(func(int) { helped = true }), // --help and --version print and want to exit
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		defaults(),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
-	if err != nil {
-		panic(err) // a wrong tag in a command's struct
-	}
+	parser := newParser(ctx, s, func(int) { helped = true }) // --help and --version print and want to exit
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
@@ -140,6 +135,23 @@ func run(ctx context.Context, args []string, s streams) int {
 		printError(s.err, err)
 	}
 	return exitFailed
+}
+
+// newParser describes the command line.
+func newParser(ctx context.Context, s streams, exit func(int)) *kong.Kong {
+	parser, err := kong.New(&cli{},
+		kong.Name("bookstore"),
+		kong.Description("A small book shop on PostgreSQL, weir's demo application."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		defaults(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // a wrong tag in a command's struct
+	}
+	return parser
 }
 
 // printError prints an error with the program's name before each of its lines.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 // healthCmd is for images without a shell, where nothing else could ask.
 type healthCmd struct {
 	Config  string        `short:"c" placeholder:"FILE" help:"Configuration file of the weir to ask; its [http] address is asked."`
-	HTTP    string        `name:"http" placeholder:"ADDR" help:"Address to ask, in place of the file's, or of the default one."`
+	HTTP    string        `name:"http" placeholder:"ADDR" help:"Address to ask, after https:// if it has TLS, in place of the file's, or of the default one."`
 	Ready   bool          `help:"Ask whether it may get new clients (/readyz), not only whether it lives (/healthz)."`
 	Timeout time.Duration `default:"3s" help:"How long the answer may take."`
 }
@@ -26,7 +27,10 @@ const answerMax = 1 << 10
 
 // Run is silent if all is well. Otherwise its error says what the weir that was asked says, if there is one.
 func (c *healthCmd) Run(streams) error {
-	address := c.HTTP
+	address, scheme := c.HTTP, "http://"
+	if secret, ok := strings.CutPrefix(address, "https://"); ok {
+		address, scheme = secret, "https://"
+	}
 	if address == "" {
 		conf := config.Default()
 		if c.Config != "" {
@@ -36,6 +40,9 @@ func (c *healthCmd) Run(streams) error {
 			}
 		}
 		address = conf.HTTP.Address
+		if conf.HTTP.CertFile != "" {
+			scheme = "https://"
+		}
 	}
 	if address == "" {
 		return errors.New("the configuration serves no HTTP: give [http] an address")
@@ -46,7 +53,7 @@ func (c *healthCmd) Run(streams) error {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), c.Timeout)
 	defer stop()
-	return ask(ctx, "http://"+reachable(address)+path)
+	return ask(ctx, scheme+reachable(address)+path)
 }
 
 // reachable turns an address to listen on into one to connect to.
@@ -69,7 +76,9 @@ func ask(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("ask weir: %w", err)
 	}
-	answer, err := http.DefaultClient.Do(request)
+	// The certificate names the service, not the loopback address that is asked, and no secret is sent.
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	answer, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask weir: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"weir/internal/testca"
 )
 
 // draining is how a weir answers that lives and must get no new clients.
@@ -72,6 +74,24 @@ func TestHealthSaysWhyItCannotAsk(t *testing.T) {
 		}
 		if !strings.Contains(problems.String(), c.says) {
 			t.Errorf("%v: %q does not say %q", c.args, &problems, c.says)
+		}
+	}
+}
+
+func TestHealthAsksOverTLSWhereHTTPHasIt(t *testing.T) {
+	s := httptest.NewTLSServer(draining)
+	defer s.Close()
+	address, dir := s.Listener.Addr().String(), t.TempDir()
+	testca.New("ca").Localhost().Write(dir, "weir")
+	file := filepath.Join(dir, "weir.toml")
+	toml := fmt.Sprintf("[http]\naddress = %q\ncert_file = \"weir.crt\"\nkey_file = \"weir.key\"\n[databases.\"*\"]\nhost = \"127.0.0.1\"\n", address)
+	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-c", file}, {"--http", "https://" + address}} {
+		var problems strings.Builder
+		if code := run(append([]string{"health"}, args...), streams{out: &problems, err: &problems}); code != exitOK || problems.Len() > 0 {
+			t.Errorf("%v: exit %d, %s", args, code, &problems)
 		}
 	}
 }

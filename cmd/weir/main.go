@@ -58,17 +58,7 @@ func run(args []string, s streams) int {
 		return runPgBouncer(args, s)
 	}
 	helped := false
-	parser, err := kong.New(&cli{},
-		kong.Name("weir"),
-		kong.Description("A connection-pooling proxy in front of PostgreSQL."),
-		kong.Writers(s.out, s.err),
-		kong.Exit(func(int) { helped = true }), // --help and --version print and want to exit
-		kong.Vars{"version": versionLine(debug.ReadBuildInfo())},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-	)
-	if err != nil {
-		panic(err) // a wrong tag in a command's struct
-	}
+	parser := newParser(s, func(int) { helped = true }) // --help and --version print and want to exit
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
@@ -83,6 +73,22 @@ func run(args []string, s streams) int {
 		return fail(s.err, usageError{err}, ctx)
 	}
 	return fail(s.err, ctx.Run(s), ctx)
+}
+
+// newParser describes the command line.
+func newParser(s streams, exit func(int)) *kong.Kong {
+	parser, err := kong.New(&cli{},
+		kong.Name("weir"),
+		kong.Description("A connection-pooling proxy in front of PostgreSQL."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(exit),
+		kong.Vars{"version": versionLine(debug.ReadBuildInfo())},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		panic(err) // a wrong tag in a command's struct
+	}
+	return parser
 }
 
 // usageError marks an error as one of the command line's: it exits with 2 and a hint.

@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 )
 
+// release is the version that packages are made of: make packages sets it.
+var release string
+
 type versionCmd struct{}
 
 // Run prints one line: version, commit, Go.
@@ -29,6 +32,9 @@ func versionLine(info *debug.BuildInfo, ok bool) string {
 				changed = " with changes"
 			}
 		}
+	}
+	if release != "" {
+		version = release
 	}
 	if commit != "" {
 		version += " (commit " + commit[:min(12, len(commit))] + changed + ")"

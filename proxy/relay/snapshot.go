@@ -50,6 +50,7 @@ func (l *Lane) snapshot() status.Pool {
 	}
 	if counts.Waiting > 0 {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
+		l.snapshotWaiter(&s)
 	}
 	if l.dialError != nil {
 		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
@@ -79,6 +80,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	if b.state != backendLeased {
 		return
 	}
+	b.snapshotHolder(s)
 	s.OldestLease = max(s.OldestLease, l.engine.since(b.leased))
 	if b.rested != 0 {
 		s.InTx++

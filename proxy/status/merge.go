@@ -25,6 +25,12 @@ func (p *Pool) Add(o *Pool) {
 	p.Bound = cmp.Or(p.Bound, o.Bound)
 	p.Pins = append(p.Pins[:len(p.Pins):len(p.Pins)], o.Pins...)
 	p.PinnedBy = sum(p.PinnedBy, o.PinnedBy)
+	if o.OldestWait > p.OldestWait {
+		p.Waiter = o.Waiter
+	}
+	if o.OldestLease > p.OldestLease {
+		p.Holder = o.Holder
+	}
 	p.OldestWait = max(p.OldestWait, o.OldestWait)
 	p.OldestLease = max(p.OldestLease, o.OldestLease)
 	p.ServerDown = p.ServerDown || o.ServerDown

@@ -140,6 +140,8 @@ type Pool struct {
 	Bound          string        // what holds back one more backend that clients wait for; empty: nothing
 	OldestWait     time.Duration // of the client that has waited longest now
 	OldestLease    time.Duration // of the backend that a client has had longest now
+	Waiter         Peer          // the client that has waited longest
+	Holder         Peer          // the client that has had its backend longest
 	ServerError    string        // why the last dial failed; empty since one succeeded
 	ServerDown     bool          // it failed, and not because the client named what is not there, nor because the server is full
 

@@ -2,12 +2,14 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,7 +31,10 @@ type Server struct {
 type Options struct {
 	Listener net.Listener // the Server's from then on
 	Source   status.Source
-	Ready    func() error // why weir should get no new clients, or nil; any goroutine
+	Ready    func() error  // why weir should get no new clients, or nil; any goroutine
+	Page     http.Handler  // serves /live and what is below it, and /live.json; nil: no such page
+	Token    func() string // what must be shown for all but health, or ""; nil: nothing; any goroutine
+	TLS      *tls.Config   // nil: plain text
 	Pprof    bool
 	Log      *slog.Logger
 }
@@ -47,13 +52,17 @@ func Serve(o Options) *Server {
 		listener: o.Listener,
 		http: &http.Server{
 			Handler: handler(o), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
-			ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+			TLSConfig: o.TLS, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		},
 		done: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := s.http.Serve
+		if o.TLS != nil {
+			serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+		}
+		if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Error("http has ended", "error", err)
 		}
 	}()
@@ -96,20 +105,29 @@ func Registry(source status.Source) *prometheus.Registry {
 }
 
 func handler(o Options) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(o.Source), promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, // one bad series is not the end of all
-	}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	open, mux := http.NewServeMux(), http.NewServeMux()
+	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	open.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := o.Ready(); err != nil {
 			answer(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		answer(w, http.StatusOK, "ready")
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "weir\n\n/metrics  for Prometheus\n/healthz  is the process alive?\n/readyz   may it get new clients?\n"+pprofLine(o.Pprof))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(o.Source), promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, // one bad series is not the end of all
+	}))
+	if o.Page != nil {
+		mux.Handle("GET /live", o.Page)
+		mux.Handle("GET /live/", o.Page)
+		mux.Handle("GET /live.json", o.Page)
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if o.Page != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			http.Redirect(w, r, "/live", http.StatusFound)
+			return
+		}
+		answer(w, http.StatusOK, index(o))
 	})
 	if o.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -118,7 +136,21 @@ func handler(o Options) http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return mux
+	var rest http.Handler = mux
+	if o.Token != nil {
+		rest = guard(o.Token, mux)
+	}
+	open.Handle("/", rest)
+	return open
+}
+
+// index lists what there is.
+func index(o Options) string {
+	text := "weir\n\n"
+	if o.Page != nil {
+		text += "/live     what it does now, for people; /live.json: the same for programs\n"
+	}
+	return text + "/metrics  for Prometheus\n/healthz  is the process alive?\n/readyz   may it get new clients?\n" + pprofLine(o.Pprof)
 }
 
 func pprofLine(on bool) string {

@@ -1,0 +1,21 @@
+package manpage
+
+import (
+	"strings"
+	"testing"
+)
+
+// Nothing in a text may be read as a request or an escape: it would vanish from the page.
+func TestTextsAreShownAsTheyAre(t *testing.T) {
+	p := New("a", 1, "m", "line")
+	p.Item("--a-b", `.hidden \fB "quoted" 'x'`, ".again")
+	p.Example(".PP\n-x")
+	for _, want := range []string{
+		"\\fB\\-\\-a\\-b\\fR\n\\&.hidden \\efB \\(dqquoted\\(dq \\(aqx\\(aq\n.IP\n\\&.again\n",
+		"\n\\&.PP\n\\-x\n",
+	} {
+		if !strings.Contains(p.String(), want) {
+			t.Errorf("no %q in:\n%s", want, p)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package relay
+
+import (
+	"strings"
+
+	"weir/proxy/cancelkey"
+	"weir/proxy/status"
+)
+
+// snapshotPeer says who a client is.
+func (c *Client) snapshotPeer() status.Peer {
+	p := status.Peer{Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
+	p.Client, _ = cancelkey.Pack(c.lane.engine.index, c.slot)
+	return p
+}
+
+// snapshotWaiter points out which client has waited longest.
+func (l *Lane) snapshotWaiter(s *status.Pool) {
+	var oldest *Client
+	for _, c := range l.clients.items {
+		if c != nil && c.state == clientWaiting && (oldest == nil || c.active < oldest.active) {
+			oldest = c
+		}
+	}
+	if oldest != nil {
+		s.Waiter = oldest.snapshotPeer()
+	}
+}
+
+// snapshotHolder points out which client has had its backend longest.
+func (b *Backend) snapshotHolder(s *status.Pool) {
+	if held := b.lane.engine.since(b.leased); held >= s.OldestLease && b.client != nil {
+		s.Holder = b.client.snapshotPeer()
+		s.Holder.Backend = b.pid
+	}
+}

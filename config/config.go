@@ -108,8 +108,11 @@ type Session struct {
 
 // Database says where a database's backends are found, and what is special about its pools.
 type Database struct {
-	Host                 string // host name, address, or the folder of a unix socket (it begins with / or @)
+	Host                 string // host name, address, or the folder of a unix socket (it begins with / or @); several: with commas
 	Port                 int
+	Ports                []int // of the hosts, one each; nil: Port is that of all
+	TargetSession        TargetSession
+	LoadBalance          LoadBalance
 	DBName               string // empty: the name that the client asked for
 	User                 string // empty: the client's
 	Password             Secret // clear text; unset: what [users] holds for the user that logs in

@@ -87,6 +87,8 @@ func same(old, now any) bool {
 	switch p := old.(type) {
 	case fromFile, fromEnv: // what they named is in password
 		return true
+	case hostsOf, portsOf:
+		return show(old) == show(now)
 	case *Secret:
 		return p.Reveal() == now.(*Secret).Reveal()
 	}
@@ -95,7 +97,7 @@ func same(old, now any) bool {
 
 // said is a value as it is written in the file, or that there is none.
 func said(place any) string {
-	if v := reflect.ValueOf(place).Elem(); v.Kind() == reflect.Pointer && v.IsNil() {
+	if v := reflect.Indirect(reflect.ValueOf(place)); v.Kind() == reflect.Pointer && v.IsNil() {
 		return "unset"
 	}
 	return show(place)

@@ -9,7 +9,7 @@ import (
 )
 
 // dsnParameters are what a DSN may say, by libpq's names.
-var dsnParameters = append([]string{"host", "hostaddr", "port", "dbname", "user", "password"}, sslNames()...)
+var dsnParameters = append([]string{"host", "hostaddr", "port", "dbname", "user", "password", "target_session_attrs", "load_balance_hosts"}, sslNames()...)
 
 func sslNames() []string {
 	var names []string
@@ -66,7 +66,7 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 		}
 	}
 	if v := given["port"]; v != "" {
-		if d.Port, err = parsePort(v); err != nil {
+		if err := d.setPorts(v); err != nil {
 			return Database{}, err
 		}
 	}
@@ -82,6 +82,13 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 	for _, s := range sslParameters {
 		if err := s.read(&d.ServerTLS, given[s.name]); err != nil {
 			return Database{}, fmt.Errorf("%s %w", s.name, err)
+		}
+	}
+	for name, place := range map[string]any{"target_session_attrs": &d.TargetSession, "load_balance_hosts": &d.LoadBalance} {
+		if v := given[name]; v != "" {
+			if err := readWord(place, v); err != nil {
+				return Database{}, fmt.Errorf("%s %w", name, err)
+			}
 		}
 	}
 	return d, checkRootCert(d.ServerTLS)
@@ -116,7 +123,7 @@ func parseURL(rest string) (map[string]string, error) {
 		put("password", password)
 		authority = authority[at+1:]
 	}
-	host, port, err := splitHostPort(authority)
+	host, port, err := splitHosts(authority)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +143,23 @@ func parseURL(rest string) (map[string]string, error) {
 	return given, bad
 }
 
+// splitHosts takes several of what splitHostPort takes, with commas between them.
+func splitHosts(authority string) (hosts, ports string, err error) {
+	var host, port []string
+	for one := range strings.SplitSeq(authority, ",") {
+		h, p, err := splitHostPort(one)
+		if err != nil {
+			return "", "", err
+		}
+		host, port = append(host, h), append(port, p)
+	}
+	hosts, ports = strings.Join(host, ","), strings.Join(port, ",")
+	if strings.Trim(ports, ",") == "" {
+		ports = ""
+	}
+	return hosts, ports, nil
+}
+
 // splitHostPort takes host, host:port, [address] or [address]:port. It does not repeat what it does not understand:
 // that may be the end of a password.
 func splitHostPort(authority string) (host, port string, err error) {
@@ -146,8 +170,6 @@ func splitHostPort(authority string) (host, port string, err error) {
 			return "", "", errNotURL
 		}
 		return address, strings.TrimPrefix(after, ":"), nil
-	case strings.Contains(authority, ","):
-		return "", "", errors.New("several hosts are not supported")
 	}
 	host, port, _ = strings.Cut(authority, ":")
 	if strings.Trim(port, "0123456789") != "" {

@@ -50,6 +50,45 @@ var sessionAuditNames = []string{AuditLearn: "learn", AuditAlways: "always", Aud
 
 func (a SessionAudit) String() string { return nameOf(sessionAuditNames, int(a)) }
 
+// TargetSession says which servers may serve a database, as libpq's target_session_attrs does.
+type TargetSession uint8
+
+const (
+	// TargetAny takes every server.
+	TargetAny TargetSession = iota
+	// TargetReadWrite takes a server whose sessions may write.
+	TargetReadWrite
+	// TargetReadOnly takes one whose sessions may not.
+	TargetReadOnly
+	// TargetPrimary takes a server that is no standby.
+	TargetPrimary
+	// TargetStandby takes a standby.
+	TargetStandby
+	// TargetPreferStandby takes a standby, and where there is none any server.
+	TargetPreferStandby
+)
+
+var targetSessionNames = []string{
+	TargetAny: "any", TargetReadWrite: "read-write", TargetReadOnly: "read-only", TargetPrimary: "primary", TargetStandby: "standby",
+	TargetPreferStandby: "prefer-standby",
+}
+
+func (t TargetSession) String() string { return nameOf(targetSessionNames, int(t)) }
+
+// LoadBalance says in which order the servers of a database are tried, as libpq's load_balance_hosts does.
+type LoadBalance uint8
+
+const (
+	// BalanceDisable tries them as they stand.
+	BalanceDisable LoadBalance = iota
+	// BalanceRandom tries them in an order that is drawn for each backend.
+	BalanceRandom
+)
+
+var loadBalanceNames = []string{BalanceDisable: "disable", BalanceRandom: "random"}
+
+func (b LoadBalance) String() string { return nameOf(loadBalanceNames, int(b)) }
+
 // ProtocolVersion is a version of PostgreSQL's protocol.
 type ProtocolVersion uint8
 

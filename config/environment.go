@@ -48,17 +48,15 @@ func environmentDatabase(env func(string) (string, bool)) (Database, error) {
 	for _, name := range []string{"PGHOST", "PGHOSTADDR"} { // the later one wins, as in libpq
 		if v := get(name); v != "" {
 			d.Host = v
-			if err := checkHost(v); err != nil {
+			if err := checkHosts(d); err != nil {
 				wrong(name, err)
 			}
 		}
 	}
 	if v := get("PGPORT"); v != "" {
-		port, err := parsePort(v)
-		if err != nil {
+		if err := d.setPorts(v); err != nil {
 			wrong("PGPORT", err)
 		}
-		d.Port = port
 	}
 	if v := get("PGPASSWORD"); v != "" {
 		if err := setSecret(&d.Password, v, "is"); err != nil {
@@ -68,6 +66,13 @@ func environmentDatabase(env func(string) (string, bool)) (Database, error) {
 	for _, s := range sslParameters {
 		if err := s.read(&d.ServerTLS, get(s.variable)); err != nil {
 			wrong(s.variable, err)
+		}
+	}
+	for name, place := range map[string]any{"PGTARGETSESSIONATTRS": &d.TargetSession, "PGLOADBALANCEHOSTS": &d.LoadBalance} {
+		if v := get(name); v != "" {
+			if err := readWord(place, v); err != nil {
+				wrong(name, err)
+			}
 		}
 	}
 	for _, name := range []string{"PGSERVICE", "PGSERVICEFILE"} {

@@ -129,7 +129,7 @@ func TestErrorsNeverShowASecret(t *testing.T) {
 		"postgres://u:" + hidden + "@h:port/db", "postgres://u:" + hidden + "%@h", "postgres://u:/" + hidden + "@h/db",
 		"postgres://u:x?" + hidden + "@h", "host=h password=x " + hidden,
 		"host=h password='" + hidden, "host=h passwort=" + hidden, "host=h password=" + hidden + " password=" + hidden,
-		"postgres://u:" + hidden + "@h1,h2/db", "postgres://u:" + hidden + "@h?sslmode=verify-ca", "postgres://u@" + hidden + ":x@h:y",
+		"postgres://u:" + hidden + "@h1,,h2/db", "postgres://u:" + hidden + "@h?sslmode=verify-ca", "postgres://u@" + hidden + ":x@h:y",
 	} {
 		_, err := FromEnvironment(noEnv, dsn)
 		if err == nil {

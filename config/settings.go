@@ -151,8 +151,11 @@ func (s *setting) inUser(u *User) any {
 // defaultText is the default as it is written in the file; "" for what has none.
 func (s *setting) defaultText() string {
 	if s.field == nil {
-		if s.name == "port" {
+		switch s.name {
+		case "port":
 			return show(&defaultPort)
+		case "target_session_attrs", "load_balance_hosts":
+			return show(s.database(&Database{}))
 		}
 		return ""
 	}

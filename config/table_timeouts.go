@@ -38,7 +38,7 @@ var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "server_connect_timeout",
 		field:   func(c *Config) any { return &c.Timeouts.ServerConnectTimeout },
-		meaning: "How long connecting and logging in to a server may take. Off, it is left to the kernel, which takes minutes.",
+		meaning: "How long connecting and logging in to a server may take; of several servers, to each. Off, it is left to the kernel, which takes minutes.",
 	},
 	{
 		section: "timeouts", name: "server_tcp_timeout", max: secondsMax,

@@ -145,8 +145,10 @@ func checkDatabase(name string, d Database, report func([]string, string, ...any
 	if err := checkName(name); err != nil {
 		report(path, "the name of a database %v", err)
 	}
-	if err := checkHost(d.Host); err != nil {
+	if err := checkHosts(d); err != nil {
 		report(at("host"), "host %v", err)
+	} else if n := len(d.Hosts()); d.Ports != nil && len(d.Ports) != n {
+		report(at("port"), "port has %d ports for %d hosts: want one port for all, or one for each", len(d.Ports), n)
 	}
 	if form := d.Password.Form(); form == FormSCRAM || form == FormMD5 {
 		report(at("password"), "password must be in clear text to log in to a server (got %s)", form)
@@ -162,8 +164,6 @@ func checkHost(host string) error {
 		return fmt.Errorf(`is missing: want a name, an address or the folder of a unix socket`)
 	case host[0] == '/' || host[0] == '@':
 		return nil
-	case strings.Contains(host, ","):
-		return fmt.Errorf("%q: several hosts are not supported", host)
 	case strings.Contains(host, "://"):
 		return fmt.Errorf("%q: want a name or an address, not a URL", host)
 	}

@@ -43,6 +43,10 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 		err := readSecret(p, v)
 		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
 		return -1, err
+	case hostsOf:
+		return readHosts(p.Database, v)
+	case portsOf:
+		return readPorts(p.Database, v, s)
 	case fromFile:
 		return -1, r.readFile(p.to, v)
 	case fromEnv:
@@ -115,6 +119,10 @@ func readWord(place any, text string) error {
 		return readEnum(p, sessionAuditNames, text)
 	case *ProtocolVersion:
 		return readEnum(p, protocolVersionNames, text)
+	case *TargetSession:
+		return readEnum(p, targetSessionNames, text)
+	case *LoadBalance:
+		return readEnum(p, loadBalanceNames, text)
 	case *AuthType:
 		if text == pgbouncerPlain {
 			text = AuthPassword.String()
@@ -292,6 +300,10 @@ func wrongType(want string, v any) error {
 // show writes the value in a place as TOML; a place in Override must be set.
 func show(place any) string {
 	switch p := place.(type) {
+	case hostsOf:
+		return quote(p.Host)
+	case portsOf:
+		return showPorts(p.Database)
 	case *[]string:
 		quoted := make([]string, len(*p))
 		for i, s := range *p {

@@ -118,6 +118,16 @@ func (w *tomlWriter) own(section string, place func(*setting) any) {
 		at := place(s)
 		switch p := at.(type) {
 		case fromFile, fromEnv: // what they named is in password
+		case hostsOf:
+			fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
+		case portsOf:
+			if !w.brief || show(p) != s.defaultText() {
+				fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
+			}
+		case *TargetSession, *LoadBalance:
+			if show(p) != s.defaultText() {
+				fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
+			}
 		case *string:
 			if *p != "" {
 				fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
@@ -127,9 +137,7 @@ func (w *tomlWriter) own(section string, place func(*setting) any) {
 				fmt.Fprintf(w, "%s = %s\n", s.name, w.secret(p))
 			}
 		case *int:
-			if !w.brief || s.name != "port" || *p != defaultPort {
-				fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
-			}
+			fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
 		default:
 			if isOverridden(at) {
 				fmt.Fprintf(w, "%s = %s  # [%s]: %s\n", s.name, show(at), s.section, show(s.field(w.config)))

@@ -44,6 +44,10 @@ type Config struct {
 	// is told to new clients at once. With 0 a first failure fails the waiters,
 	// no client is failed without an attempt, and attempts are 100 ms apart.
 	ServerLoginRetry time.Duration
+	// Patient has waiters wait out a server that is away, for QueryWaitTimeout:
+	// another server is expected to take its place. What a server refuses is
+	// told to them all the same.
+	Patient bool
 }
 
 // checked returns cfg with defaults in place. The configuration's reader has

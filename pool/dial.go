@@ -175,7 +175,15 @@ func (p *Pool) hopeless(now Instant) bool {
 	if p.paused || p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.fresh()) {
 		return false
 	}
-	return p.refused || now >= p.since.plus(p.cfg.ServerLoginRetry)
+	return p.refused || now >= p.lastHope()
+}
+
+// lastHope is when waiting for a server that is away becomes hopeless.
+func (p *Pool) lastHope() Instant {
+	if p.cfg.Patient {
+		return Never
+	}
+	return p.since.plus(p.cfg.ServerLoginRetry)
 }
 
 // fresh is for how long the last failure says how things are. A server that is
@@ -232,7 +240,7 @@ func (p *Pool) dialDue(now Instant) Instant {
 	// The last of what holds back counts.
 	due := max(p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
 	if trouble && p.waiting > 0 && p.live() == 0 {
-		if certain := p.since.plus(p.cfg.ServerLoginRetry); certain > now {
+		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)
 		}
 	}

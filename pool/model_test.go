@@ -82,7 +82,7 @@ func (m *model) certain() bool {
 	if !m.refused && len(m.dials) == 0 {
 		fresh = min(retry, Instant(2*time.Second))
 	}
-	return !m.paused && m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || m.now >= m.since+retry)
+	return !m.paused && m.away.n > 0 && m.live() == 0 && m.now <= m.away.last+fresh && (m.refused || !m.cfg.Patient && m.now >= m.since+retry)
 }
 
 func (m *model) wanted() bool {
@@ -237,6 +237,12 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 			take(&m.idle, o.backend)
 		} else {
 			take(&m.lent, o.backend)
+		}
+	case "expel":
+		if i := slices.IndexFunc(m.lent, func(e modelBackend) bool { return e.b == o.backend }); i >= 0 {
+			m.lent[i].stale = true
+		} else {
+			m.close(take(&m.idle, o.backend).b, CauseRenewed)
 		}
 	case "reclaim":
 		if len(m.idle) > 0 && m.live() > m.least() {

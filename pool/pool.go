@@ -291,6 +291,19 @@ func (p *Pool) Renew(now Instant) {
 	p.settle(now)
 }
 
+// Expel says that backend b is not to be used again, but may end what it is at:
+// closed at once if it is idle, when it is freed if it is leased.
+func (p *Pool) Expel(now Instant, b BackendID) {
+	now = p.begin(now)
+	p.expect("Expel", b, Idle, Leased)
+	if be := &p.backends[b]; be.state == Leased {
+		be.stale = true
+	} else {
+		p.close(b, CauseRenewed)
+	}
+	p.settle(now)
+}
+
 // Close drains the pool: waiters and clients that come later are failed, idle
 // backends are closed now, leased ones when they are freed, and those being
 // dialled when they arrive. The pool is empty when Counts says so. There is no

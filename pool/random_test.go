@@ -83,6 +83,7 @@ func (r *run) config() Config {
 		ServerIdleTimeout: pick(r.rand, 0, 20*time.Second, 10*time.Minute),
 		ServerLoginRetry:  pick(r.rand, 0, time.Second, 15*time.Second),
 		KeepMin:           r.rand.IntN(3) == 0,
+		Patient:           r.rand.IntN(3) == 0,
 		PoolIdleTimeout:   pick(r.rand, 0, 10*time.Second, time.Minute),
 	}
 }
@@ -114,6 +115,8 @@ func (r *run) next() op {
 			return op{verb: "forget", client: m.wait[r.rand.IntN(len(m.wait))].c}
 		case n < 76 && m.live() > 0:
 			return op{verb: "lost", backend: some(slices.Concat(m.idle, m.lent))}
+		case n < 77 && m.live() > 0:
+			return op{verb: "expel", backend: some(slices.Concat(m.idle, m.lent))}
 		case n < 78:
 			return op{verb: "reclaim"}
 		case n < 79:

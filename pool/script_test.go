@@ -77,6 +77,8 @@ func setting(cfg *Config, key, value string) (err error) {
 	switch {
 	case key == "keep":
 		cfg.KeepMin, err = strconv.ParseBool(value)
+	case key == "patient":
+		cfg.Patient, err = strconv.ParseBool(value)
 	case key == "round-robin":
 		cfg.RoundRobin, err = strconv.ParseBool(value)
 	case n[key] != nil:
@@ -90,9 +92,9 @@ func setting(cfg *Config, key, value string) (err error) {
 }
 
 func printConfig(c Config) string {
-	return fmt.Sprintf("size=%d min=%d reserve=%d dials=%d reserve-timeout=%s query-wait=%s lifetime=%s idle-timeout=%s login-retry=%s pool-idle=%s keep=%t",
+	return fmt.Sprintf("size=%d min=%d reserve=%d dials=%d reserve-timeout=%s query-wait=%s lifetime=%s idle-timeout=%s login-retry=%s pool-idle=%s keep=%t patient=%t",
 		c.Size, c.MinSize, c.ReserveSize, c.MaxDials, c.ReserveTimeout, c.QueryWaitTimeout, c.ServerLifetime, c.ServerIdleTimeout, c.ServerLoginRetry,
-		c.PoolIdleTimeout, c.KeepMin)
+		c.PoolIdleTimeout, c.KeepMin, c.Patient)
 }
 
 // op is one event as a value that prints, parses and runs.
@@ -153,7 +155,7 @@ func (o op) String() string {
 		return fmt.Sprintf("freed b%d s%d", o.backend, o.settings)
 	case "failed":
 		return fmt.Sprintf("failed b%d %s", o.backend, o.kind)
-	case "dialled", "lost":
+	case "dialled", "lost", "expel":
 		return fmt.Sprintf("%s b%d", o.verb, o.backend)
 	case "advance", "oversleep":
 		return fmt.Sprintf("%s %s", o.verb, o.length)
@@ -178,6 +180,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.DialFailed(now, o.backend, Failure{Kind: o.kind})
 	case "lost":
 		p.Lost(now, o.backend)
+	case "expel":
+		p.Expel(now, o.backend)
 	case "reclaim":
 		p.Reclaim(now)
 	case "nudge":

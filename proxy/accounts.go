@@ -39,7 +39,7 @@ func newAccounts(current *current, targets *targets) *accounts {
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
-			conn, err := connectToAsk(ctx, target)
+			conn, err := connectToAsk(ctx, targets.hosts, target)
 			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.current.Load().named(s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
@@ -50,16 +50,16 @@ func newAccounts(current *current, targets *targets) *accounts {
 }
 
 // connectToAsk opens a session for auth_query.
-func connectToAsk(ctx context.Context, target backend.Target) (authquery.Conn, error) {
+func connectToAsk(ctx context.Context, hosts *hosts, target destination) (authquery.Conn, error) {
 	target.ApplicationName = "weir auth_query"
 	for _, s := range authquery.Settings {
 		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
 	}
-	asker, err := backend.Connect(ctx, target)
+	conn, _, err := hosts.reach(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	return authquery.Session(asker), nil
+	return authquery.Session(backend.NewAsker(conn)), nil
 }
 
 // named reports whether users are looked up in the database that the client names. If that does not exist, the configuration is not at

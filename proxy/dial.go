@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"weir/config"
@@ -20,11 +21,12 @@ type targets struct {
 	current     *current
 	credentials *credentials
 	notices     *serverNotices
+	hosts       *hosts
 }
 
 // of is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a server that
 // asks for more says so in its error.
-func (t *targets) of(key poolKey) backend.Target {
+func (t *targets) of(key poolKey) destination {
 	g := t.current.Load()
 	d, _ := g.config.Database(key.database)
 	to := t.in(g, key, d)
@@ -49,10 +51,11 @@ func (t *targets) know(key poolKey) bool {
 
 var errNoDatabase = errors.New("the configuration does not have the database any more")
 
-func (t *targets) in(g *generation, key poolKey, d config.Database) backend.Target {
+func (t *targets) in(g *generation, key poolKey, d config.Database) destination {
 	s := g.config.PoolSettings(key.database, key.user)
-	to := backend.Target{
-		Host: d.Host, Port: d.Port, Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
+	to := destination{servers: d.Servers(), attrs: d.TargetSession, balance: d.LoadBalance}
+	to.Target = backend.Target{
+		Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
 		TLS: g.serverTLS.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
 		SilenceMax: time.Duration(g.config.Timeouts.ServerTCPTimeout), Notify: t.notices.of(key),
 	}
@@ -64,15 +67,16 @@ func (t *targets) in(g *generation, key poolKey, d config.Database) backend.Targ
 }
 
 // toAsk is where auth_query finds users, and as whom. False: there is no such database.
-func (t *targets) toAsk(database, user string) (backend.Target, bool) {
+func (t *targets) toAsk(database, user string) (destination, bool) {
 	g := t.current.Load()
 	d, ok := g.config.Database(database)
 	if !ok {
-		return backend.Target{}, false
+		return destination{}, false
 	}
 	if d.User != user {
 		d.Password = config.Secret{} // which is that of another user
 	}
+	d.TargetSession = config.TargetAny // who may log in every server knows
 	return t.in(g, poolKey{database, user}, d), true
 }
 
@@ -80,6 +84,7 @@ func (t *targets) toAsk(database, user string) (backend.Target, bool) {
 type dialer struct {
 	targets  *targets
 	accounts *accounts
+	hosts    *hosts
 }
 
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
@@ -88,21 +93,21 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	if !d.targets.know(key) {
 		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.database), Err: errNoDatabase}
 	}
-	find := func() backend.Target { return d.targets.of(key) }
-	conn, failure := d.connect(ctx, key, find)
+	find := func() destination { return d.targets.of(key) }
+	conn, at, failure := d.connect(ctx, key, find)
 	if failure != nil {
 		return nil, failure
 	}
-	if failure := d.prepare(ctx, key, conn, find()); failure != nil {
+	if failure := d.prepare(ctx, key, conn, at); failure != nil {
 		return nil, failure
 	}
 	fd, err := socket.Detach(conn.Net)
 	if err != nil {
-		return nil, dialError(find(), err)
+		return nil, dialError(at.Address(), err)
 	}
 	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
 	return &relay.Dialled{
-		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: find().Address(),
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.hosts.enter(at),
 		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
 }
@@ -128,26 +133,40 @@ func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, t
 	return e
 }
 
-// connect logs in to a server; find says where and as whom.
-func (d *dialer) connect(ctx context.Context, key poolKey, find func() backend.Target) (*backend.Conn, *relay.DialError) {
-	target := find()
-	conn, err := backend.Dial(ctx, target)
+// connect logs in to a server; find says where and as whom. It returns the attempt that led there, too.
+func (d *dialer) connect(ctx context.Context, key poolKey, find func() destination) (*backend.Conn, backend.Target, *relay.DialError) {
+	to := find()
+	conn, at, err := d.hosts.reach(ctx, to)
 	if ofPassword(err) {
 		again, trouble := d.accounts.refresh(ctx, key)
 		switch {
 		case trouble != nil:
-			e := dialError(target, err)
+			e := dialError(at.Address(), err)
 			e.Err = fmt.Errorf("%w; looking the user up: %w", err, trouble)
-			return nil, e
+			return nil, at, e
 		case again:
-			target = find()
-			conn, err = backend.Dial(ctx, target)
+			to = find()
+			conn, at, err = d.hosts.reach(ctx, to)
 		}
 	}
 	if err != nil {
-		return nil, dialError(target, err)
+		return nil, at, dialError(at.Address(), err)
 	}
-	return conn, nil
+	return conn, at, nil
+}
+
+// writable reports whether a new connection would lead to a server that is no standby.
+func (d *dialer) writable(ctx context.Context, key poolKey) bool {
+	if !d.targets.know(key) || d.targets.of(key).balance == config.BalanceRandom { // a pool that is spread over servers on purpose
+		return false
+	}
+	conn, at, failure := d.connect(ctx, key, func() destination { return d.targets.of(key) })
+	if failure != nil {
+		return false
+	}
+	role, err := conn.AskRole(ctx, at.ConnectTimeout)
+	_ = conn.Net.Close()
+	return err == nil && !role.Standby
 }
 
 // ofPassword reports whether a dial failed because the server did not take what weir logs in with, or because weir has nothing.
@@ -157,11 +176,15 @@ func ofPassword(err error) bool {
 }
 
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
-func dialError(target backend.Target, err error) *relay.DialError {
+func dialError(address string, err error) *relay.DialError {
 	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
+	if unsuited, ok := errors.AsType[*errUnsuited](err); ok {
+		e.Client = pgerror.NoSuitableServer(unsuited.attrs.String(), strings.Join(unsuited.found, ", "))
+		return e
+	}
 	failure, ok := errors.AsType[*backend.DialError](err)
 	if !ok {
-		e.Client = pgerror.Unreachable(target.Address(), err.Error())
+		e.Client = pgerror.Unreachable(address, err.Error())
 		return e
 	}
 	switch failure.Kind {

@@ -80,6 +80,7 @@ func (g *generation) ownUser(key poolKey) bool {
 // laneSettings are what holds for a pool.
 func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 	s := g.config.PoolSettings(key.database, key.user)
+	d, _ := g.config.Database(key.database)
 	return relay.LaneSettings{
 		User: key.user, Mode: relayMode(s.Mode),
 		Pool: pool.Config{
@@ -87,14 +88,27 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
 			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
+			Patient: d.TargetSession != config.TargetAny,
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		State: sessionState(s.SessionState), MaxPinned: s.MaxPinned, PinIdleTimeout: time.Duration(s.PinIdleTimeout),
 		Functions: g.functions, Login: fmt.Sprint(s.ConnectQuery, "\x00", s.Settings),
 		ListenLostChannel: s.ListenLostChannel, MaxNotificationBytes: int(s.MaxNotificationBytes),
 		Audit:             relayAudit(s.SessionAudit),
+		Fits:              fits(d.TargetSession),
 		CancelWaitTimeout: time.Duration(g.config.Timeouts.CancelWaitTimeout),
 	}
+}
+
+// fits says which servers may go on serving a pool when their role has changed.
+func fits(attrs config.TargetSession) func(standby bool) bool {
+	switch attrs {
+	case config.TargetReadWrite, config.TargetPrimary:
+		return func(standby bool) bool { return !standby }
+	case config.TargetReadOnly, config.TargetStandby:
+		return func(standby bool) bool { return standby }
+	}
+	return nil
 }
 
 func relayMode(m config.PoolMode) relay.Mode {

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +39,7 @@ func (g *generation) scope(setting, database string) string {
 
 // address is where a database is, whatever clients call it.
 func address(d config.Database) string {
-	return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) + "/" + d.DBName
+	return d.Addresses() + "/" + d.DBName
 }
 
 // claim is what the limits over pools hold against a pool, or one connection for replication.

@@ -10,15 +10,15 @@ import (
 
 // origin is where a pool's backends come from. Backends of another origin do not serve clients any longer than they must.
 type origin struct {
-	host           string
-	port           int
+	servers        string
+	attrs          config.TargetSession
 	database, user string
 	tls            config.TLS
 }
 
 func (g *generation) origin(key poolKey) origin {
 	d, _ := g.config.Database(key.database)
-	return origin{d.Host, d.Port, d.DBName, key.user, g.config.ServerTLSOf(key.database)}
+	return origin{d.Addresses(), d.TargetSession, d.DBName, key.user, g.config.ServerTLSOf(key.database)}
 }
 
 // route is what leads clients to a pool beside their database's name.

@@ -83,7 +83,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, failure := p.router.dialer.connect(p.admitting, key, func() backend.Target {
+	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() destination {
 		t := p.router.dialer.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t

@@ -125,7 +125,8 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, r.keyOf(p))
 		},
-		Forget: func() bool { return r.forget(p) },
+		Writable: func(ctx context.Context) bool { return r.dialer.writable(ctx, r.keyOf(p)) },
+		Forget:   func() bool { return r.forget(p) },
 	})
 	r.places.enter(p.lane, g.claim(key))
 	p.lane.Open()

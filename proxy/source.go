@@ -118,6 +118,9 @@ func (g *generation) shownDatabase(name string) *status.Database {
 	if d.Mode != nil {
 		shown.Mode = d.Mode.String()
 	}
+	if len(d.Servers()) > 1 {
+		shown.LoadBalance = d.LoadBalance.String()
+	}
 	return shown
 }
 

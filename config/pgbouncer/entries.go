@@ -2,6 +2,7 @@ package pgbouncer
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,9 @@ func (t *translation) database(l Line) {
 	given, ok := pairs(l.Value)
 	for _, p := range given {
 		t.databasePair(&l, &d, p)
+	}
+	if d.LoadBalance = config.BalanceDisable; len(d.Servers()) > 1 && !hasPair(given, "load_balance_hosts", "disable") {
+		d.LoadBalance = config.BalanceRandom // PgBouncer's round-robin: spread evenly
 	}
 	if !ok {
 		t.fail(&l, "syntax error in connection string")
@@ -96,18 +100,21 @@ func (t *translation) sessionDefault(l *Line, d *config.Database, p pair) {
 	d.Settings[p.key] = p.value
 }
 
+func hasPair(given []pair, key, value string) bool {
+	return slices.ContainsFunc(given, func(p pair) bool { return p.key == key && p.value == value })
+}
+
 // host translates a list of hosts.
 func (t *translation) host(l *Line, text string) string {
 	hosts := list(text)
-	switch len(hosts) {
-	case 0:
+	if len(hosts) == 0 {
 		t.fail(l, "syntax error in connection string")
 		return text
-	case 1:
-	default:
-		t.note(l, "host of %q: of several hosts the first is used", l.Key)
 	}
-	return strings.Trim(hosts[0], "[]")
+	for i, h := range hosts {
+		hosts[i] = strings.Trim(h, "[]")
+	}
+	return strings.Join(hosts, ",")
 }
 
 // poolPair reads what a database and a user may say alike.

@@ -44,6 +44,14 @@ func (p *Proxy) Delay(d Direction, wait time.Duration) {
 	p.lanes[d].delay = wait
 }
 
+// Retarget leads connections that come from now on to another address, as an address does that moves to another machine. Those that are
+// open stay where they are.
+func (p *Proxy) Retarget(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address = address
+}
+
 // Cut resets (RST) both sides of all connections that exist. On a unix socket,
 // which knows no reset, it closes them.
 func (p *Proxy) Cut() {

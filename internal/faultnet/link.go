@@ -38,7 +38,10 @@ func (k *link) sink(d Direction) halfCloser   { return k.ends[d] }
 func (k *link) forward() {
 	defer k.p.wg.Done()
 	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(k.p.ctx, k.p.network, k.p.address)
+	k.p.mu.Lock()
+	address := k.p.address
+	k.p.mu.Unlock()
+	conn, err := dialer.DialContext(k.p.ctx, k.p.network, address)
 
 	k.p.mu.Lock()
 	defer k.p.mu.Unlock()

@@ -33,6 +33,9 @@ func Connect(ctx context.Context, t Target) (*Asker, error) {
 	return &Asker{conn: conn}, nil
 }
 
+// NewAsker asks over a connection that has just logged in, and which is the Asker's from now on.
+func NewAsker(c *Conn) *Asker { return &Asker{conn: c} }
+
 // Usable tells whether it can be asked again.
 func (a *Asker) Usable() bool { return !a.broken }
 

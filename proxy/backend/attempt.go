@@ -70,7 +70,7 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	if t.network() == "tcp" {
 		t.boundSilence(&dialer)
 	}
-	return dialer.DialContext(ctx, t.network(), t.Address())
+	return dialer.DialContext(ctx, t.network(), t.dialAddress())
 }
 
 // talk does all that comes after the connection.

@@ -27,6 +27,7 @@ import (
 type Target struct {
 	Host            string // a name, an address, or the folder of a unix socket
 	Port            int
+	IP              string // one of the addresses that Host stands for; empty: the dial looks it up
 	Database, User  string
 	Password        string              // in clear; "" where the server asks for none, or where there are
 	Substitutes     Substitutes         // in place of it
@@ -54,12 +55,28 @@ func (t Target) network() string {
 	return "tcp"
 }
 
-// Address is the server's address for messages and for net.Dial.
+// Address is the server's address for messages.
 func (t Target) Address() string {
 	if t.network() == "unix" {
 		return filepath.Join(t.Host, ".s.PGSQL."+strconv.Itoa(t.Port))
 	}
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
+}
+
+// Place is Address with the address that was meant, where the name has several.
+func (t Target) Place() string {
+	if t.IP != "" && t.IP != t.Host {
+		return t.Address() + " (" + t.IP + ")"
+	}
+	return t.Address()
+}
+
+// dialAddress is the address for net.Dial.
+func (t Target) dialAddress() string {
+	if t.IP != "" {
+		return net.JoinHostPort(t.IP, strconv.Itoa(t.Port))
+	}
+	return t.Address()
 }
 
 // ways are those to encrypt the connection, in the order in which they are

@@ -205,6 +205,7 @@ type Server struct {
 	retry        retry
 	defaults     Defaults
 	suspicion    suspicion
+	role         roleNews
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -346,6 +347,7 @@ func (s *Server) report(name, value string) {
 			s.params[i].Value = value
 		}
 		s.changed = true
+		s.role.changed = s.role.changed || name == hotStandby
 		s.reported = s.reported || s.client != nil && s.errand == nil
 		s.mode = scanMode(s.params)
 	}

@@ -369,7 +369,9 @@ func (s *Server) followed(busy uint64, tag []byte) bool {
 }
 
 func (s *Server) noteError(body []byte) {
-	s.shared.Errors.Count(string(wire.PeekErrorField(body, wire.FieldCode)))
+	code := wire.PeekErrorField(body, wire.FieldCode)
+	s.shared.Errors.Count(string(code))
+	s.role.denied = s.role.denied || string(code) == refusesWrites
 	if wire.Fatal(body) {
 		words := wire.PeekErrorField(body, wire.FieldMessage)
 		s.fatal, s.lastWords = true, string(words[:min(len(words), lastWordsMax)])

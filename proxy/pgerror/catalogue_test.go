@@ -118,6 +118,11 @@ var catalogue = []chapter{
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},
 		{
+			"NoSuitableServer", NoSuitableServer("primary", "db1:5432 is a standby"),
+			"The servers answer, and none of them has the role that `target_session_attrs` wants. Clients wait for one for `query_wait_timeout`.",
+			"Promote a server, or look at what keeps the failover. A retry is safe.",
+		},
+		{
 			"ServerRefused", ServerRefused("db:5432", "57P03", "the database system is starting up"),
 			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
 		},

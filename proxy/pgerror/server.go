@@ -80,6 +80,17 @@ func Unreachable(server, cause string) *Error {
 	}
 }
 
+// NoSuitableServer answers a client that has waited in vain for a server of the role that its database is to have. attrs is the value of
+// target_session_attrs; found says what there is.
+func NoSuitableServer(attrs, found string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnect,
+		Message: "there is no " + attrs + " server for the database",
+		Detail:  "The last attempt found: " + sentence(found),
+		Hint:    "See target_session_attrs in weir's configuration, and query_wait_timeout, which bounds the wait.",
+	}
+}
+
 // ServerRefused answers a client for whom the server let weir not in for a reason of its own: it is starting up (57P03). code and text are
 // the server's.
 func ServerRefused(server, code, text string) *Error {

@@ -47,6 +47,7 @@ type Backend struct {
 	token       eventloop.Token
 	pid         uint32
 	askToCancel func(context.Context) error
+	left        func() // Dialled.Gone
 	addr        string
 	born        int64
 	number      uint32 // of the process's clients and backends

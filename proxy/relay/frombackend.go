@@ -82,6 +82,9 @@ func (b *Backend) consume(p []byte) {
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()
 		}
+		if b.talk.HasRoleNews() {
+			e.loop.Later(b, b.hearRole)
+		}
 		b.toClient(e.toClient.Bytes())
 		p = p[step.Took:]
 		if step.Resume && b.client != nil {

@@ -47,6 +47,8 @@ type Dialled struct {
 	// Cancel sends a cancel request to the server that answered, which another of the same name would not know what to do with,
 	// and returns when it has closed that connection. On a goroutine of its own.
 	Cancel func(ctx context.Context) error
+	// Gone is called, once, when the backend has ended. It must not block. nil: nothing is.
+	Gone func()
 }
 
 // DialError is why a backend could not be had.
@@ -80,6 +82,9 @@ type LaneConfig struct {
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
 	Dial func(ctx context.Context) (*Dialled, *DialError)
+	// Writable finds out whether a new connection would lead to a server that is no standby. It runs on a goroutine of its own. nil: that
+	// is not asked.
+	Writable func(ctx context.Context) bool
 	// Forget is asked, on the loop, when the lane has neither clients nor backends. True: no client will be admitted any more, and the
 	// lane ends. nil: always false. It must not block.
 	Forget func() bool
@@ -103,6 +108,7 @@ type LaneSettings struct {
 	Functions *conversation.Functions // that the operator has named; nil: none
 	Login     string                  // stands for what backends of the pool begin with: where it changes, they are replaced
 	Audit     conversation.Audit
+	Fits      func(standby bool) bool // which servers may serve the pool; nil: all
 
 	// CancelWaitTimeout bounds a cancel request to the server.
 	CancelWaitTimeout time.Duration
@@ -152,6 +158,7 @@ type Lane struct {
 
 	defaults defaults
 
+	roles    roles
 	pinned   int            // backends that state of a session keeps
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay

@@ -151,6 +151,7 @@ func (l *Lane) dial(id pool.BackendID) {
 func (l *Lane) abandonDialled(d *Dialled) {
 	if d != nil {
 		closeFD(d.FD)
+		d.gone()
 	}
 	l.config.Places.Give(l)
 }
@@ -166,15 +167,18 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	l.dialling.Observe(l.engine.since(b.born))
-	b.sock, b.pid, b.askToCancel, b.addr = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr
+	b.sock, b.pid, b.askToCancel, b.addr, b.left = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr, d.Gone
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
 	if err != nil {
 		b.sock.Close(&l.engine.io)
+		d.gone()
 		l.dialFailed(b, &DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Client: pgerror.Unreachable(d.Addr, err.Error()), Err: err})
 		return
 	}
 	b.token = token
-	l.addr = d.Addr
+	if l.listener.conn == nil {
+		l.addr = d.Addr
+	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
 	if l.engine.env.PgBouncer {
 		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
@@ -225,6 +229,8 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
+	case l.config.Pool.Patient && l.dialError != nil && l.serving() == 0:
+		return l.dialError.Client
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
 }

@@ -52,9 +52,7 @@ func (l *Lane) Renew() {
 	l.engine.loop.Post(func() {
 		l.talk.Renew()
 		l.renew()
-		if c := l.listener.conn; c != nil { // it listens to the server that the clients have left
-			l.listener.lost(c, errMoved)
-		}
+		l.listener.move()
 	})
 }
 

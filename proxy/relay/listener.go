@@ -33,6 +33,7 @@ type listening struct {
 	sock     socket.Conn
 	carry    []byte
 	pid      uint32
+	gone     func() // Dialled.Gone
 	doomed   bool
 }
 
@@ -108,9 +109,10 @@ func (x *listener) dialled(d *Dialled, failure *DialError) {
 	c := &listening{listener: x}
 	if failure == nil {
 		var err error
-		c.sock, c.pid = socket.NewTLS(d.FD, d.TLS), d.PID
+		c.sock, c.pid, c.gone = socket.NewTLS(d.FD, d.TLS), d.PID, d.gone
 		if token, err = l.engine.loop.Register(d.FD, c, eventloop.First); err != nil {
 			c.sock.Close(&l.engine.io)
+			c.gone()
 			failure = &DialError{Err: err}
 		}
 	}
@@ -124,6 +126,7 @@ func (x *listener) dialled(d *Dialled, failure *DialError) {
 	if c.token, x.conn = token, c; c.sock.Pending() {
 		l.engine.loop.Again(token)
 	}
+	l.addr = d.Addr
 	l.talk.ListenerEncoding = conversation.EncodingOf(d.Params)
 	x.hub.Dialled()
 	x.act()
@@ -141,7 +144,15 @@ func (x *listener) close() {
 	c.sock.Close(&l.engine.io)
 	l.engine.io.Return(c.carry)
 	c.carry = nil
+	c.gone()
 	l.config.Places.Give(l)
+}
+
+// move has the connection made again: it listens to the server that the clients have left.
+func (x *listener) move() {
+	if x.conn != nil {
+		x.lost(x.conn, errMoved)
+	}
 }
 
 // shut gives the connection up that no client needs, and reports whether there is none, nor one being made.

@@ -104,6 +104,9 @@ func (b *Backend) gone(end status.BackendEnd) {
 	b.talk.Lose()
 	l.engine.env.Notifiers.remove(process{b.addr, b.pid})
 	b.closed(end)
+	if b.left != nil {
+		b.left()
+	}
 	b.forget()
 	l.config.Places.Give(l)
 }

@@ -19,7 +19,10 @@ func (e *Engine) Resume(which func(database string) bool) {
 
 // Reconnect has pools replace all their backends, those that are leased when they become free.
 func (e *Engine) Reconnect(which func(database string) bool) {
-	e.eachOf(which, func(l *Lane) { l.pool.Renew(l.now()) })
+	e.eachOf(which, func(l *Lane) {
+		l.pool.Renew(l.now())
+		l.listener.move()
+	})
 }
 
 // eachOf reports an event to pools, and has what they decide carried out.

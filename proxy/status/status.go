@@ -23,7 +23,29 @@ type Snapshot struct {
 	Dropped uint64 // lines of the log that were dropped
 
 	Replications []Replication // sorted by database, then user
+	Servers      []Server      // sorted by name, then address
 }
+
+// Server is one that pools are led to, at one of its addresses: how it was when it was tried last.
+type Server struct {
+	Name     string // host:port, as the configuration has it
+	Address  string // the address that was tried, if the name may have several and each is tried for itself; else empty
+	Role     string // one of those below, at the last login
+	Up       bool
+	Since    time.Time // when it has been up, or down
+	Tried    time.Time
+	Failures uint64 // attempts that failed
+	Failure  string // what the last attempt that failed met; stays when the server is back
+	Backends int
+}
+
+// The roles of servers.
+const (
+	RolePrimary  = "primary"
+	RoleStandby  = "standby"
+	RoleReadOnly = "read-only" // no standby, but its sessions begin read-only
+	RoleUnknown  = "unknown"
+)
 
 // Replication is what there is of connections for replication, by the names that their clients gave; all but Clients are totals.
 type Replication struct {

@@ -47,6 +47,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		e.count(&replicaBytes, r.BytesIn, r.Database, r.User, "in")
 		e.count(&replicaBytes, r.BytesOut, r.Database, r.User, "out")
 	}
+	for i := range s.Servers {
+		e.host(&s.Servers[i])
+	}
 	e.logins(s.Logins)
 	e.count(&lookupsTotal, s.Lookups.Kept, "kept")
 	e.count(&lookupsTotal, s.Lookups.Found, "found")
@@ -82,6 +85,16 @@ func (e emitter) histogram(m *metric, h *status.Histogram, labels ...string) {
 	}
 	n += h.Counts[status.Buckets-1]
 	e.out <- prometheus.MustNewConstHistogram(e.descs[m], n, h.Sum.Seconds(), buckets, labels...)
+}
+
+func (e emitter) host(h *status.Server) {
+	name, address := label(h.Name), label(h.Address)
+	e.value(&hostUp, indicator(h.Up), name, address)
+	if h.Role != status.RoleUnknown {
+		e.value(&hostStandby, indicator(h.Role == status.RoleStandby), name, address)
+	}
+	e.value(&hostBackends, float64(h.Backends), name, address)
+	e.count(&hostFailures, h.Failures, name, address)
 }
 
 func (e emitter) pool(p *status.Pool) {

@@ -41,9 +41,13 @@ func (sample) Snapshot() status.Snapshot {
 	p.Questions = status.Questions{Asked: 20, Refused: 1, Unasked: 2, Learnt: 3, Leaks: map[string]uint64{"setting": 4}}
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
-		Logins:       status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
-		Lookups:      status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
-		Limits:       status.Limits{MaxClients: 10000},
+		Logins:  status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Lookups: status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
+		Limits:  status.Limits{MaxClients: 10000},
+		Servers: []status.Server{
+			{Name: "db1:5432", Role: status.RolePrimary, Up: true, Backends: 6, Failures: 2},
+			{Name: "db:5432", Address: "10.0.0.5", Role: status.RoleUnknown},
+		},
 		Replications: []status.Replication{{Database: "shop", User: "replica", Clients: 1}},
 	}
 }
@@ -120,10 +124,17 @@ weir_auth_lookups_total{outcome="kept"} 21
 weir_auth_lookups_total{outcome="found"} 22
 weir_auth_lookups_total{outcome="unknown"} 23
 weir_auth_lookups_total{outcome="failed"} 24
+# HELP weir_host_up 1 while the last attempt to log in to the server has reached it; the address is empty unless each address of a name is tried for itself. At most 256 servers.
+# TYPE weir_host_up gauge
+weir_host_up{address="",host="db1:5432"} 1
+weir_host_up{address="10.0.0.5",host="db:5432"} 0
+# HELP weir_host_standby 1 if the server was a standby at the last login, 0 if it was not; no value while that is not known.
+# TYPE weir_host_standby gauge
+weir_host_standby{address="",host="db1:5432"} 0
 `
 	err := testutil.CollectAndCompare(NewCollector(sample{}), strings.NewReader(want),
 		"weir_waiting_clients", "weir_oldest_lease_seconds", "weir_waits_failed_total", "weir_server_errors_total", "weir_server_down", "weir_dials_total", "weir_prepared_texts", "weir_prepared_statements",
-		"weir_prepared_parses_total", "weir_prepared_closed_total", "weir_prepared_forgotten_total", "weir_auth_lookups_total")
+		"weir_prepared_parses_total", "weir_prepared_closed_total", "weir_prepared_forgotten_total", "weir_auth_lookups_total", "weir_host_up", "weir_host_standby")
 	if err != nil {
 		t.Error(err)
 	}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/config"
+	"weir/proxy/backend"
+	"weir/proxy/status"
+)
+
+// hosts is what is known of the servers, by the addresses at which they were tried. All pools share it.
+type hosts struct {
+	mu    sync.Mutex
+	known map[hostKey]*host
+}
+
+// hostKey is a server: as the configuration names it, and the address that was tried, if the name has several.
+type hostKey struct{ name, ip string }
+
+type host struct {
+	up       bool
+	silent   bool // it did not answer in time
+	since    time.Time
+	tried    time.Time
+	strikes  int
+	failures uint64
+	retry    time.Time // not before, unless there is no other
+	role     backend.Role
+	failure  string // what the last attempt met; stays when the server is back
+	backends int
+}
+
+const (
+	// hostBackoffFirst and hostBackoffMost bound how long a server that has failed is left out, while there are others.
+	hostBackoffFirst = 500 * time.Millisecond
+	hostBackoffMost  = 5 * time.Second
+	// hostsMost bounds what is kept: names may have new addresses every day.
+	hostsMost = 256
+)
+
+func newHosts() *hosts { return &hosts{known: map[hostKey]*host{}} }
+
+func hostKeyOf(t backend.Target) hostKey { return hostKey{t.Address(), t.IP} }
+
+// silent reports whether the server did not answer the last time that it was tried.
+func (h *hosts) silent(t backend.Target) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.silentRank(t) > 0
+}
+
+// silentRank is 1 for a server that was silent. Under the lock.
+func (h *hosts) silentRank(t backend.Target) int {
+	if s := h.known[hostKeyOf(t)]; s != nil && s.silent {
+		return 1
+	}
+	return 0
+}
+
+// tell notes how an attempt has ended. A server that refuses what was asked for is up.
+func (h *hosts) tell(t backend.Target, role backend.Role, err error) {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.of(hostKeyOf(t), now)
+	failure, _ := errors.AsType[*backend.DialError](err)
+	up := err == nil || failure != nil && failure.Server != nil && failure.Kind != backend.Unreachable
+	if s.up != up || s.since.IsZero() {
+		s.since = now
+	}
+	s.tried, s.up, s.silent = now, up, failure != nil && failure.Kind == backend.Timeout
+	if err == nil {
+		s.role, s.strikes, s.retry = role, 0, time.Time{}
+		return
+	}
+	s.failures++
+	s.failure = err.Error()
+	if failure != nil {
+		s.failure = failure.Cause()
+	}
+	s.retry = now.Add(min(hostBackoffMost, hostBackoffFirst<<min(s.strikes, 10)))
+	s.strikes++
+}
+
+// of finds what is known of a server. Under the lock.
+func (h *hosts) of(key hostKey, now time.Time) *host {
+	s := h.known[key]
+	if s == nil {
+		if len(h.known) >= hostsMost {
+			h.forgetOldest()
+		}
+		s = &host{tried: now}
+		h.known[key] = s
+	}
+	return s
+}
+
+// forgetOldest makes room: of those without backends the one that was tried longest ago goes. Under the lock.
+func (h *hosts) forgetOldest() {
+	var oldest *hostKey
+	for key, s := range h.known {
+		if s.backends == 0 && (oldest == nil || s.tried.Before(h.known[*oldest].tried)) {
+			oldest = &key
+		}
+	}
+	if oldest != nil {
+		delete(h.known, *oldest)
+	}
+}
+
+// enter counts a backend at a server, and returns what counts it out.
+func (h *hosts) enter(t backend.Target) (leave func()) {
+	key := hostKeyOf(t)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.of(key, time.Now())
+	s.backends++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		s.backends--
+	}
+}
+
+// keep forgets the servers that a configuration does not name any more.
+func (h *hosts) keep(c *config.Config) {
+	named := map[string]bool{}
+	for _, d := range c.Databases {
+		for _, s := range d.Servers() {
+			named[backend.Target{Host: s.Host, Port: s.Port}.Address()] = true
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool { return s.backends == 0 && !named[key.name] })
+}
+
+// forgive has all servers tried at once: an operator says that things have changed.
+func (h *hosts) forgive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.known {
+		s.strikes, s.retry, s.silent = 0, time.Time{}, false
+	}
+}
+
+// snapshot is what is known of all servers, sorted by name and address.
+func (h *hosts) snapshot() []status.Server {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]status.Server, 0, len(h.known))
+	for key, s := range h.known {
+		all = append(all, status.Server{
+			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Tried: s.tried, Failures: s.failures, Failure: s.failure,
+			Backends: s.backends,
+		})
+	}
+	slices.SortFunc(all, func(a, b status.Server) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
+	})
+	return all
+}

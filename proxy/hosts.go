@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/config"
+	"weir/proxy/backend"
+)
+
+// destination is where a pool's backends may be found: servers to try, and which of them will do.
+type destination struct {
+	backend.Target // as whom; its host is set for each attempt
+	servers        []config.Server
+	attrs          config.TargetSession
+	balance        config.LoadBalance
+}
+
+// errUnsuited is that servers answered, and that none of them has the role that the database is to have.
+type errUnsuited struct {
+	attrs config.TargetSession
+	found []string // address and role
+	last  error    // of the servers that did not answer; nil if all did
+}
+
+func (e *errUnsuited) Error() string {
+	text := fmt.Sprintf("no server is %s (target_session_attrs): %s", e.attrs, strings.Join(e.found, ", "))
+	if e.last != nil {
+		text += "; " + e.last.Error()
+	}
+	return text
+}
+
+// probeMax bounds an attempt at a server that was silent the last time, where another one has answered: those who wait for a primary must
+// not wait for a machine that is gone.
+const probeMax = 2 * time.Second
+
+// reach logs in to the first server that will do. A server that has failed lately is left out, unless all have. The error is a
+// *backend.DialError or an *errUnsuited. On a goroutine of its own.
+func (h *hosts) reach(ctx context.Context, d destination) (*backend.Conn, backend.Target, error) {
+	all := h.candidates(ctx, d)
+	conn, at, err := h.tryAll(ctx, d, all, d.attrs)
+	if d.attrs == config.TargetPreferStandby && err != nil && ctx.Err() == nil {
+		if unsuited, ok := errors.AsType[*errUnsuited](err); ok && len(unsuited.found) > 0 {
+			conn, at, err = h.tryAll(ctx, d, all, config.TargetAny)
+		}
+	}
+	return conn, at, err
+}
+
+func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
+	var failed error
+	var failedAt backend.Target
+	unsuited := &errUnsuited{attrs: attrs}
+	for _, t := range h.due(all) {
+		if len(unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
+			t.ConnectTimeout = probeMax
+		}
+		conn, err := backend.Dial(ctx, t)
+		var role backend.Role
+		if err == nil {
+			role, err = h.roleOf(ctx, conn, t, attrs)
+		}
+		if ctx.Err() == nil {
+			h.tell(t, role, err)
+		}
+		switch {
+		case err == nil && suits(attrs, role):
+			return conn, t, nil
+		case err == nil:
+			_ = conn.Net.Close()
+			unsuited.found = append(unsuited.found, t.Address()+" is "+article(role))
+			continue
+		}
+		failed, failedAt = err, t
+		if ctx.Err() != nil || stops(err) {
+			return nil, t, err
+		}
+	}
+	if len(unsuited.found) > 0 {
+		unsuited.last = failed
+		return nil, all[0], unsuited
+	}
+	return nil, failedAt, failed
+}
+
+func article(r backend.Role) string {
+	if r.Standby || r.Known && !r.ReadOnly {
+		return "a " + r.String()
+	}
+	return r.String()
+}
+
+// stops reports whether an error says that the next server would say the same: it is for what the login names or shows.
+func stops(err error) bool {
+	failure, ok := errors.AsType[*backend.DialError](err)
+	if !ok {
+		return false
+	}
+	return failure.Lacking() != nil || failure.Server != nil && (strings.HasPrefix(failure.Server.Code, "28") || failure.Server.Code == "3D000")
+}
+
+// roleOf is the role of a server that was logged in to, which is asked for where it matters and the login has not shown it.
+func (h *hosts) roleOf(ctx context.Context, conn *backend.Conn, t backend.Target, attrs config.TargetSession) (backend.Role, error) {
+	if attrs == config.TargetAny || t.Replication != "" {
+		return conn.Role(), nil
+	}
+	role, err := conn.AskRole(ctx, t.ConnectTimeout)
+	if err != nil {
+		_ = conn.Net.Close()
+		return role, &backend.DialError{Target: t.String(), Addr: t.Address(), Err: fmt.Errorf("asked for its role: %w", err)}
+	}
+	return role, nil
+}
+
+// suits reports whether a server of that role will do. One for replication of which nothing is known will.
+func suits(attrs config.TargetSession, r backend.Role) bool {
+	switch {
+	case attrs == config.TargetAny || !r.Known:
+		return true
+	case attrs == config.TargetReadWrite:
+		return !r.Standby && !r.ReadOnly
+	case attrs == config.TargetReadOnly:
+		return r.Standby || r.ReadOnly
+	case attrs == config.TargetPrimary:
+		return !r.Standby
+	}
+	return r.Standby
+}
+
+// candidates are the servers in the order in which they are to be tried: each address of a name for itself.
+func (h *hosts) candidates(ctx context.Context, d destination) []backend.Target {
+	var all []backend.Target
+	for _, s := range d.servers {
+		t := d.Target
+		t.Host, t.Port = s.Host, s.Port
+		addresses := h.lookup(ctx, d, s)
+		if len(addresses) == 0 {
+			all = append(all, t) // the dial says what is wrong with the name
+		}
+		for _, ip := range addresses {
+			t.IP = ip
+			all = append(all, t)
+		}
+	}
+	if d.balance == config.BalanceRandom {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	}
+	return all
+}
+
+// addressesMax bounds the addresses of one name that are tried.
+const addressesMax = 32
+
+// lookup finds the addresses of a name. Where there is one server and any will do, that is left to the dial, which is good at it.
+func (h *hosts) lookup(ctx context.Context, d destination, s config.Server) []string {
+	simple := len(d.servers) == 1 && d.attrs == config.TargetAny && d.balance == config.BalanceDisable
+	if simple || !s.Named() {
+		return nil
+	}
+	if d.ConnectTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.ConnectTimeout)
+		defer cancel()
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, s.Host)
+	if err != nil {
+		return nil
+	}
+	return addresses[:min(len(addresses), addressesMax)]
+}
+
+// due leaves out the servers whose back-off is not over, unless it is none's. Those that were silent come last.
+func (h *hosts) due(all []backend.Target) []backend.Target {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	rest := slices.DeleteFunc(slices.Clone(all), func(t backend.Target) bool {
+		s := h.known[hostKeyOf(t)]
+		return s != nil && now.Before(s.retry)
+	})
+	if len(rest) == 0 {
+		rest = slices.Clone(all)
+	}
+	slices.SortStableFunc(rest, func(a, b backend.Target) int {
+		return cmp.Compare(h.silentRank(a), h.silentRank(b))
+	})
+	return rest
+}

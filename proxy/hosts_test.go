@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"weir/config"
+	"weir/proxy/backend"
+)
+
+// TestServersThatFailAreLeftOut: while there are others, and not longer than the back-off; those that were silent come last.
+func TestServersThatFailAreLeftOut(t *testing.T) {
+	a, b, c := backend.Target{Host: "a", Port: 1}, backend.Target{Host: "b", Port: 1}, backend.Target{Host: "c", Port: 1}
+	all := []backend.Target{a, b, c}
+	h := newHosts()
+	order := func() (names []string) {
+		for _, t := range h.due(all) {
+			names = append(names, t.Host)
+		}
+		return names
+	}
+	expect := func(what string, want ...string) {
+		t.Helper()
+		if got := order(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	expect("at first", "a", "b", "c")
+	gone := &backend.DialError{Kind: backend.Timeout, Err: errors.New("timed out")}
+	h.tell(a, backend.Role{}, gone)
+	expect("a has failed", "b", "c")
+	h.tell(b, backend.Role{}, &backend.DialError{Err: errors.New("refused")})
+	h.tell(c, backend.Role{}, &backend.DialError{Err: errors.New("refused")})
+	expect("all have failed", "b", "c", "a")
+	h.tell(c, backend.Role{Known: true, Standby: true}, nil)
+	expect("c is back", "c")
+	h.tell(b, backend.Role{Known: true}, nil)
+	expect("b is back", "b", "c")
+	h.known[hostKeyOf(a)].retry = h.known[hostKeyOf(a)].tried
+	expect("a's back-off is over", "b", "c", "a")
+	h.tell(a, backend.Role{Known: true}, nil)
+	expect("all are back", "a", "b", "c")
+	s := h.snapshot()
+	if len(s) != 3 || !s[0].Up || s[0].Failures != 1 || s[0].Failure == "" || s[2].Role != "standby" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestKnownServersAreBounded: names may have new addresses every day.
+func TestKnownServersAreBounded(t *testing.T) {
+	h := newHosts()
+	leave := h.enter(backend.Target{Host: "kept", Port: 1})
+	for port := range 2 * hostsMost {
+		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil)
+	}
+	if n := len(h.known); n > hostsMost {
+		t.Errorf("%d servers are known", n)
+	}
+	if h.known[hostKey{name: "kept:1"}] == nil {
+		t.Error("one with a backend is forgotten")
+	}
+	h.keep(parseConfig(t, "[databases.d]\nhost = \"h\"\nport = [9999]"))
+	if len(h.known) != 1 {
+		t.Errorf("%d servers are known after a reload", len(h.known))
+	}
+	leave()
+	h.keep(parseConfig(t, "[databases.d]\nhost = \"h\"\nport = [9999]"))
+	if len(h.known) != 0 {
+		t.Errorf("%d servers are known after that", len(h.known))
+	}
+}
+
+func TestRolesThatSuit(t *testing.T) {
+	primary, standby, frozen := backend.Role{Known: true}, backend.Role{Known: true, Standby: true}, backend.Role{Known: true, ReadOnly: true}
+	for attrs, want := range map[config.TargetSession][3]bool{
+		config.TargetAny: {true, true, true}, config.TargetReadWrite: {true, false, false}, config.TargetReadOnly: {false, true, true},
+		config.TargetPrimary: {true, false, true}, config.TargetStandby: {false, true, false}, config.TargetPreferStandby: {false, true, false},
+	} {
+		if got := [3]bool{suits(attrs, primary), suits(attrs, standby), suits(attrs, frozen)}; got != want {
+			t.Errorf("%s: primary, standby, read-only: %v, want %v", attrs, got, want)
+		}
+	}
+}

@@ -555,7 +555,7 @@ func TestConsoleShowsWhoWaitsWhoIsPinnedAndWhatFailed(t *testing.T) {
 		return ""
 	})
 	port := strconv.Itoa(d.Server.Port())
-	if got := one(t, watcher, "SHOW HOSTS", "state", is("port", port)); got != "up" {
+	if got := one(t, watcher, "SHOW HOSTS", "state", is("host", "127.0.0.1:"+port)); got != "up" {
 		t.Errorf("the server is %q", got)
 	}
 }

@@ -87,25 +87,25 @@ var ownTables = []Table{
 			{"client_id", Int, func(l listening) any { return orNil(clamp(int64(l.backend.Client))) }},
 			{"server_pid", Int, func(l listening) any { return orNil(clamp(int64(l.backend.PID))) }},
 		})),
-	own(newTable("HOSTS", "A row for each server of the configuration.", (*View).Hosts, []column[status.Host]{
-		{"database", Text, func(h status.Host) any { return h.Database }},
-		{"host", Text, func(h status.Host) any { return h.Host }},
-		{"port", Int, func(h status.Host) any { return h.Port }},
-		{"addresses", Text, func(h status.Host) any { return h.Addresses }},
-		{"backends", Int, func(h status.Host) any { return h.Backends }},
-		{"dialling", Int, func(h status.Host) any { return h.Dialling }},
-		{"state", Text, func(h status.Host) any {
-			switch {
-			case h.Trouble != "":
-				return "trouble"
-			case h.Backends == 0:
-				return "unknown"
+	own(newTable("HOSTS", "A row for each server that weir has dialled, by the name in the configuration, and by address where a name has several. role is what "+
+		"it said at the last login: primary, standby, read-only, unknown.", servers, []column[status.Server]{
+		{"host", Text, func(h status.Server) any { return h.Name }},
+		{"address", Text, func(h status.Server) any { return orNil(h.Address) }},
+		{"role", Text, func(h status.Server) any { return h.Role }},
+		{"state", Text, func(h status.Server) any {
+			if h.Up {
+				return "up"
 			}
-			return "up"
+			return "down"
 		}},
-		{"error", Text, func(h status.Host) any { return orNil(h.Trouble) }},
+		{"since", Text, func(h status.Server) any { return orNil(h.Since) }},
+		{"backends", Int, func(h status.Server) any { return h.Backends }},
+		{"failures", Big, func(h status.Server) any { return h.Failures }},
+		{"error", Text, func(h status.Server) any { return orNil(h.Failure) }},
 	})),
 }
+
+func servers(v *View) []status.Server { return v.look().Servers }
 
 func endpoint(c status.Client) string {
 	if !c.Remote.IsValid() {

@@ -4,7 +4,6 @@ import (
 	"weir/proxy/exchange"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
-	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
 
@@ -250,122 +249,6 @@ func (s *Server) noteAnswer(step *ServerStep, fr wire.Frame, body, message []byt
 	}
 	s.ledger.settle(s.account.Answered())
 	return false
-}
-
-// effects is what the statement that the server was busy with may have done; where the account is in doubt, what any statement may.
-func (s *Server) effects(busy uint64) sqlscan.Effects {
-	if s.Doubtful() {
-		return s.ledger.all()
-	}
-	if e := s.ledger.at(busy); e != nil {
-		return e.effects
-	}
-	return 0
-}
-
-// noteTag enters that a statement has succeeded.
-func (s *Server) noteTag(busy uint64, tag []byte) {
-	effects := s.effects(busy)
-	if effects == 0 && readsOrWrites(tag) {
-		s.block.rolledBack = false
-		return
-	}
-	s.deallocated(busy, tag)
-	if reshapes(tag) {
-		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
-		s.shared.Statements.Forget()
-	}
-	if makesRoutine(tag) {
-		s.shared.customs.known = false // a function may set or ask for what no text shows
-	}
-	add, clearAll := session.Combine(effects, tag)
-	if vouched(effects, tag) {
-		add = 0
-	}
-	if s.followed(busy, tag) {
-		add &^= session.SettingChanged
-	}
-	if clearAll {
-		s.discarded()
-	}
-	if add != 0 {
-		s.caught(busy)
-	}
-	s.block.command(tag, add&^s.pins)
-	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
-		s.pins &^= ended
-		if ended&session.PreparedStatement != 0 {
-			add |= session.Opaque // what they have done when they were run was not followed
-		}
-	}
-	s.touch(session.Touched(effects, tag))
-	if add&session.SettingChanged != 0 {
-		asks := s.asks(busy)
-		s.doubtSettings(asks)
-		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
-		add &^= session.SettingChanged
-	}
-	s.doubt(add)
-}
-
-func makesRoutine(tag []byte) bool {
-	return string(tag) == "CREATE FUNCTION" || string(tag) == "CREATE PROCEDURE"
-}
-
-// discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.
-func (s *Server) discarded() {
-	s.unquestioned()
-	s.follow = follow{}
-	if c := s.client; c != nil && c.Set != c.Login {
-		s.shared.Settings.Release(c.Set)
-		c.Set = s.shared.Settings.Retain(c.Login)
-		c.shown(s.shared.Settings)
-	}
-	s.scope.altered = unaltered
-	s.apply(nil)
-	s.ownsValues()
-}
-
-// asks are the settings that the statement at hand has set to values that its text does not say; nil: any.
-func (s *Server) asks(busy uint64) []string {
-	if e := s.ledger.at(busy); e != nil && !s.Doubtful() {
-		return e.asks
-	}
-	return nil
-}
-
-// readsOrWrites reports whether a tag is that of a command which by itself does nothing to the session: SELECT, INSERT, UPDATE, DELETE,
-// FETCH, MOVE, MERGE. Nearly all are.
-func readsOrWrites(tag []byte) bool {
-	if len(tag) < 3 {
-		return false
-	}
-	switch tag[0] {
-	case 'S':
-		return tag[2] == 'L'
-	case 'I', 'U':
-		return tag[1] == 'N' && tag[2] == 'S' || tag[1] == 'P'
-	case 'D':
-		return tag[1] == 'E' && tag[2] == 'L'
-	case 'F', 'M':
-		return true
-	}
-	return false
-}
-
-// followed takes note of a command's settings, if they are followed.
-func (s *Server) followed(busy uint64, tag []byte) bool {
-	if t := string(tag); t != "SET" && t != "RESET" {
-		s.follow.command(tag)
-		return false
-	}
-	e := s.ledger.at(busy)
-	if e == nil || len(e.uses) == 0 || s.Doubtful() {
-		return false
-	}
-	s.follow.set(e.uses[0])
-	e.uses = e.uses[1:]
-	return true
 }
 
 func (s *Server) noteError(body []byte) {

@@ -150,13 +150,18 @@ func statements(db *pgserver.Database, client string, mark int) (simple, extende
 		if !ok {
 			continue
 		}
-		if sql, ok := strings.CutPrefix(rest, "statement: "); ok && !strings.HasPrefix(sql, "-- ping") {
+		if sql, ok := strings.CutPrefix(rest, "statement: "); ok && !strings.HasPrefix(sql, "-- ping") && !isWeirs(sql) {
 			simple = append(simple, strings.ToUpper(strings.Fields(sql)[0]))
 		} else if strings.HasPrefix(rest, "execute ") {
 			extended = append(extended, strings.TrimSpace(rest))
 		}
 	}
 	return simple, extended
+}
+
+// isWeirs reports whether a statement is one that weir runs between clients, to find out what state a session is in and to begin it anew.
+func isWeirs(sql string) bool {
+	return strings.Contains(sql, "pg_catalog.") || strings.HasPrefix(sql, "SET statement_timeout TO 0") || strings.HasPrefix(sql, "SET SESSION AUTHORIZATION DEFAULT;")
 }
 
 func repeat(s string, n int) []string {

@@ -66,7 +66,7 @@ type Answer struct {
 
 // Options are fixed. Their functions may be called on any goroutine.
 type Options struct {
-	// Lifetime is for how long an answer is used. 0: only by those who ask while it is being looked up.
+	// Lifetime is for how long an answer is used. 0, and nil: only by those who ask while it is being looked up.
 	Lifetime func() time.Duration
 	// Connect logs in to a source.
 	Connect func(ctx context.Context, s Source) (Conn, error)
@@ -124,6 +124,9 @@ type trouble struct {
 
 // New returns a Directory without connections; Close ends it.
 func New(opt Options) *Directory {
+	if opt.Lifetime == nil {
+		opt.Lifetime = func() time.Duration { return 0 }
+	}
 	d := &Directory{
 		opt: opt, conns: newConnections(opt.Connect), answers: newAnswers(),
 		flights: map[question]*flight{}, troubles: map[Source]trouble{},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,6 +126,9 @@ func TestSSLModesAreLibpqs(t *testing.T) {
 			c, err := Dial(context.Background(), to)
 			if err != nil {
 				var failed *DialError
+				if tt.name == "certificate of a stranger" && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+					return // the server had closed the connection before it could be told who logs in, and its alert is lost
+				}
 				if !errors.As(err, &failed) || !strings.Contains(failed.Cause(), tt.want) || failed.Kind != Refused {
 					t.Errorf("%v; want %s", err, tt.want)
 				}

@@ -35,7 +35,7 @@ func translateText(t *testing.T, text string) (*Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Translate(d, "/work")
+	return Translate(d, "/etc/pgbouncer")
 }
 
 // What is written is read by weir's own reader, and means the same.
@@ -44,7 +44,7 @@ func TestFileIsTranslated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Translate(d, "/work")
+	r, err := Translate(d, "/etc/pgbouncer")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestWhatIsUnfitHereIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"f.ini: auth_file cannot be read: open /work/none.txt", "f.ini:5: password must be in clear text"} {
+	for _, want := range []string{"f.ini: auth_file cannot be read: open /etc/pgbouncer/none.txt", "f.ini:5: password must be in clear text"} {
 		if r.Unfit == nil || !strings.Contains(r.Unfit.Error(), want) {
 			t.Errorf("got %v, want %s", r.Unfit, want)
 		}
@@ -261,7 +261,7 @@ func FuzzTranslate(f *testing.F) {
 				d.Lines[i].Value = ""
 			}
 		}
-		r, err := Translate(d, "/work")
+		r, err := Translate(d, "/etc/pgbouncer")
 		if err != nil || r.Unfit != nil {
 			return
 		}

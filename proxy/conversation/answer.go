@@ -179,12 +179,20 @@ func (s *Server) settingsFrom(a asked) (applied, wanted *session.Set, c change) 
 		want, login = s.client.Set, s.client.Login
 	}
 	table := s.shared.Settings
-	if !a.any && len(a.settings) == 0 {
+	var is, wants []session.Setting
+	switch {
+	case a.any:
+		is = s.answeredSettings()
+		wants = withLogin(is, login)
+	case len(a.settings) > 0:
+		uses := s.question.uses(a.settings)
+		is, wants = s.after(now, nil, uses), s.after(want, login, uses)
+	default:
 		return table.Retain(now), table.Retain(want), settingsSame
 	}
-	applied, err := table.Intern(s.appliedFrom(a))
+	applied, err := table.Intern(is)
 	if err == nil {
-		wanted, err = table.Intern(s.wantedFrom(a, want, login))
+		wanted, err = table.Intern(wants)
 	}
 	switch {
 	case err != nil:
@@ -198,36 +206,30 @@ func (s *Server) settingsFrom(a asked) (applied, wanted *session.Set, c change) 
 	return applied, wanted, settingsChanged
 }
 
-func (s *Server) appliedFrom(a asked) []session.Setting {
-	if !a.any {
-		return s.after(s.set, nil, s.question.uses(a.settings))
-	}
-	applied := slices.Clone(s.question.answered)
-	// Who the session is stands in no list. What the server reports of it is what holds.
+// answeredSettings are all that a backend is in. Who the session is stands in no list: what the server reports of it is what holds.
+func (s *Server) answeredSettings() []session.Setting {
+	settings := s.question.answered
 	now, _ := valueOf(s.params, authorization)
 	if login, _ := valueOf(s.login, authorization); now != login {
-		applied = append(applied, session.Setting{Name: session.Authorization, Value: now})
+		settings = append(settings, session.Setting{Name: session.Authorization, Value: now})
 	}
-	return applied
+	return settings
 }
 
-const cancelled = "57014" // query_canceled
-
-const authorization = "session_authorization"
-
-// wantedFrom adds what the client's login gave, where it has been reset.
-func (s *Server) wantedFrom(a asked, want, login *session.Set) []session.Setting {
-	if !a.any {
-		return s.after(want, login, s.question.uses(a.settings))
-	}
-	wanted := s.appliedFrom(a)
+// withLogin adds what the client's login gave, where it has been reset.
+func withLogin(settings []session.Setting, login *session.Set) []session.Setting {
+	wanted := slices.Clone(settings)
 	for _, o := range login.Settings() {
-		if _, has := valueOf(wanted, o.Name); !has {
+		if _, has := valueOf(settings, o.Name); !has {
 			wanted = append(wanted, o)
 		}
 	}
 	return wanted
 }
+
+const cancelled = "57014" // query_canceled
+
+const authorization = "session_authorization"
 
 // uses are the answers for settings that were asked for by name.
 func (q *question) uses(names []string) []sqlscan.SettingUse {

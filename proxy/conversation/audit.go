@@ -50,15 +50,14 @@ const (
 // The budget: asking takes at most a hundredth of the time that transactions take, once what is there at the start is used up.
 const (
 	budgetShare   = 100
-	budgetStart   = int64(5 * time.Second)
-	budgetMax     = budgetStart
-	budgetSamples = int64(time.Second) // what samples leave to statements that are new
+	budgetStart   = int64(5 * time.Second) // and never more
+	budgetSamples = int64(time.Second)     // what samples leave to statements that are new
 )
 
 // records are what is known of a pool's statements, and what asking about them may cost.
 type records struct {
 	known  map[uint64]*record
-	spent  int64 // nanoseconds by which the budget at the start is diminished; negative: there is more
+	spent  int64 // nanoseconds by which the budget is diminished
 	sample int   // transactions since the last sample
 }
 
@@ -79,7 +78,7 @@ func (h *Shared) Renew() {
 
 // Earn adds the time of a transaction to the budget for asking.
 func (h *Shared) Earn(d time.Duration) {
-	h.records.spent = max(h.records.spent-int64(d)/budgetShare, budgetStart-budgetMax)
+	h.records.spent = max(h.records.spent-int64(d)/budgetShare, 0)
 }
 
 // Spend takes the time of a question from it.
@@ -88,8 +87,8 @@ func (h *Shared) Spend(d time.Duration) { h.records.spent += int64(d) }
 // affords reports whether there is more than reserve for asking.
 func (h *records) affords(reserve int64) bool { return budgetStart-h.spent > reserve }
 
-// of returns what is known of a statement.
-func (h *records) of(print uint64, text []byte) *record {
+// recordOf returns what is known of a statement.
+func recordOf[T string | []byte](h *records, print uint64, text T) *record {
 	if b := h.known[print]; b != nil {
 		return b
 	}
@@ -134,30 +133,18 @@ func (a *audit) forget() {
 	}
 }
 
-// asks reports whether the question that is about to be asked is about everything.
-func (a *audit) asks() bool { return a.due }
-
 // runsText notes that the client sends a text that reads as if it did no more than e.
 func (s *Server) runsText(text []byte, e sqlscan.Effects) {
 	if s.learns(e) {
-		print, ok := sqlscan.Sketch(text)
-		if !ok {
-			print = sqlscan.Fingerprint(text, s.mode)
-		}
-		s.runs(s.shared.records.of(print, text))
+		s.runs(recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text))
 	}
 }
 
 // runsStatement notes that the client runs a prepared statement.
 func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects) {
-	if !s.learns(e) {
-		return
+	if s.learns(e) {
+		s.runs(recordOf(&s.shared.records, statement.Fingerprint(), statement.Text()))
 	}
-	b := s.shared.records.known[statement.Fingerprint()]
-	if b == nil {
-		b = s.shared.records.of(statement.Fingerprint(), []byte(statement.Text()))
-	}
-	s.runs(b)
 }
 
 func (s *Server) learns(e sqlscan.Effects) bool {

@@ -74,7 +74,7 @@ type Shared struct {
 	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }
 
-// scopesMax bounds the keys that are kept. Beyond it all are forgotten at once, and made again.
+// scopesMax bounds the keys that are kept.
 const scopesMax = 1024
 
 // Client is a client's part of its conversations. It outlives them.

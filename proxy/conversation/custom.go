@@ -115,10 +115,7 @@ func (h *Shared) configs(text []byte) []string {
 	}
 	h.addCustom(names)
 	if len(text) <= verdictTextMax {
-		if x.texts == nil || len(x.texts) >= verdictsMax {
-			x.texts = map[string][]string{}
-		}
-		x.texts[string(bytes.Clone(text))] = names
+		x.texts = remember(x.texts, verdictsMax, string(text), names)
 	}
 	return names
 }

@@ -31,24 +31,13 @@ const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.string_a
 	"'default_transaction_read_only', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings', 'scram_iterations', 'search_path'" +
 	"]::pg_catalog.text[]))"
 
-// appendAsk appends the question. Settings that could make it wait or fail are put aside by a transaction, which asks for less than a
-// standby grants.
+// appendAsk appends the question. Settings that could make it wait or fail are put aside by a transaction.
 func appendAsk(s *Server, dst []byte) []byte {
 	s.defaults = Defaults{}
-	guarded := false
-	for _, setting := range s.set.Settings() {
-		guarded = guarded || guarding(setting.Name)
-	}
-	if !guarded {
+	if !s.guarded() {
 		return wire.AppendQuery(dst, defaultsQuestion)
 	}
-	sql := []byte("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;")
-	for _, g := range guards {
-		if _, set := s.set.Value(g.name); set {
-			sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')
-		}
-	}
-	return wire.AppendQueryBytes(dst, append(append(sql, defaultsQuestion...), ";COMMIT"...))
+	return wire.AppendQueryBytes(dst, append(append(s.appendGuard(nil), defaultsQuestion...), ";COMMIT"...))
 }
 
 func defaultsTold(s *Server, row []byte) {

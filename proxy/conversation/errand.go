@@ -72,11 +72,6 @@ func (s *Server) Start(e *Errand, dst []byte) []byte {
 // reads reports whether the errand looks at a message of that type, which must be collected for it.
 func (e *Errand) reads(t byte) bool { return e != nil && e.onRow != nil && t == wire.ServerDataRow }
 
-// passes reports whether a message that comes during the errand is the client's all the same.
-func (e *Errand) passes(t byte) bool {
-	return t == wire.ServerNotification || e.Tells && t == wire.ServerParameterStatus
-}
-
 func (e *Errand) row(s *Server, t byte, body []byte) {
 	if e.onRow != nil && t == wire.ServerDataRow {
 		e.onRow(s, body)
@@ -112,18 +107,27 @@ func appendSwitch(s *Server, dst []byte) []byte {
 	var space [1024]byte
 	sql := s.appendForgets(space[:0])
 	if guarded {
-		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
-		for _, g := range guards {
-			if _, set := s.set.Value(g.name); set {
-				sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')
-			}
-		}
+		sql = s.appendGuard(sql)
 	}
 	sql = session.AppendSwitch(sql, s.set, s.client.Set)
 	if guarded {
 		sql = append(sql, ";COMMIT"...)
 	}
 	return wire.AppendQueryBytes(dst, sql)
+}
+
+// opening begins a transaction whose modes are not the session's, and that a standby grants.
+const opening = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"
+
+// appendGuard begins a transaction in which none of the guards is in force.
+func (s *Server) appendGuard(sql []byte) []byte {
+	sql = append(sql, opening...)
+	for _, g := range guards {
+		if _, set := s.set.Value(g.name); set {
+			sql = append(append(append(append(append(sql, "SET LOCAL "...), g.name...), " TO "...), g.neutral...), ';')
+		}
+	}
+	return sql
 }
 
 // guarded reports whether the backend is in settings under which a command of weir's own must not run.
@@ -136,8 +140,11 @@ func (s *Server) guarded() bool {
 	return false
 }
 
+// transactional reports whether a setting is a default of transactions: one that is serializable and deferrable waits for others.
+func transactional(name string) bool { return strings.HasPrefix(name, "default_transaction_") }
+
 func guarding(name string) bool {
-	if strings.HasPrefix(name, "default_transaction_") {
+	if transactional(name) {
 		return true
 	}
 	for _, g := range guards {

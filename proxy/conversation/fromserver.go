@@ -112,7 +112,7 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 	s.recent.note(fr.Type | fromServer)
 	client := s.client
-	swallow := client == nil || s.errand != nil && !s.errand.passes(fr.Type)
+	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
 	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
 		s.misses(message)
 		swallow = true
@@ -210,7 +210,6 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
 		}
-	case wire.ServerNotification:
 	default:
 		if s.errand != nil {
 			s.errand.row(s, fr.Type, body)

@@ -2,7 +2,6 @@ package conversation
 
 import (
 	"slices"
-	"strings"
 
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -56,9 +55,12 @@ func (s *Server) doubt(pins session.Pins) {
 	s.question.pause, s.question.pauses = 1, 0
 	s.worn = s.worn || pins&(session.Load|session.Seed) != 0
 	if pins&session.Opaque != 0 {
-		s.question.any, s.question.unnamed = true, true
+		s.question.all()
 	}
 }
+
+// all has any setting be in doubt.
+func (q *question) all() { q.any, q.unnamed = true, true }
 
 // touch notes that pins that the backend has may have ended.
 func (s *Server) touch(pins session.Pins) { s.question.sure &^= pins }
@@ -69,7 +71,7 @@ func (s *Server) doubtSettings(names []string) {
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
 	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
-		q.any, q.unnamed = true, true
+		q.all()
 		return
 	}
 	for _, name := range names {
@@ -107,7 +109,7 @@ var Ask = &Errand{Name: "ask", text: appendQuestion, onRow: (*Server).answer, on
 // by name.
 func appendQuestion(s *Server, dst []byte) []byte {
 	q := &s.question
-	a := asked{pins: s.doubtful(), any: q.any || s.audit.asks()}
+	a := asked{pins: s.doubtful(), any: q.any || s.audit.due}
 	a.read = a.pins
 	if a.any {
 		a.pins = askable
@@ -124,7 +126,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 		sql = append(sql, partTimeout+";"...)
 	}
 	if open {
-		sql = append(sql, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE;"...)
+		sql = append(sql, opening...)
 	}
 	if q.guard {
 		sql = append(sql, "SET LOCAL statement_timeout TO 0;"...)
@@ -140,7 +142,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 // opens reports whether the question must not run in a transaction as the session begins them: it might have to wait for others.
 func (s *Server) opens() bool {
 	for _, setting := range s.set.Settings() {
-		if strings.HasPrefix(setting.Name, "default_transaction_") {
+		if transactional(setting.Name) {
 			return true
 		}
 	}
@@ -192,8 +194,10 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 		}
 		sql, first = append(sql, text...), false
 	}
-	part(a.any && !s.question.guard, partSettings)
-	part(a.any && s.question.guard, partSettings+" AND name OPERATOR(pg_catalog.<>) 'statement_timeout'")
+	part(a.any, partSettings)
+	if a.any && s.question.guard {
+		sql = append(sql, " AND name OPERATOR(pg_catalog.<>) 'statement_timeout'"...)
+	}
 	if len(a.settings) > 0 {
 		part(true, "SELECT 's', name, "+valueOfName+" FROM pg_catalog.unnest(ARRAY["+string(session.AppendLiterals(nil, a.settings))+"]) AS t(name)")
 	}

@@ -40,12 +40,18 @@ func (h *Shared) read(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	if known, ok := h.verdicts[verdict{string(text), mode}]; ok {
 		return known
 	}
-	if h.verdicts == nil || len(h.verdicts) >= verdictsMax {
-		h.verdicts = map[verdict]sqlscan.Effects{}
-	}
 	e = named(text, e, mode)
-	h.verdicts[verdict{string(text), mode}] = e
+	h.verdicts = remember(h.verdicts, verdictsMax, verdict{string(text), mode}, e)
 	return e
+}
+
+// remember keeps what it cost something to find out, up to a number of things. Beyond it all are forgotten at once, and found out again.
+func remember[K comparable, V any](known map[K]V, most int, k K, v V) map[K]V {
+	if known == nil || len(known) >= most {
+		known = map[K]V{}
+	}
+	known[k] = v
+	return known
 }
 
 // readText is sqlscan.Scan, with benign and legible added.

@@ -73,11 +73,8 @@ func (h *Shared) scopeOf(set *session.Set, params []session.Setting) string {
 	if known, ok := h.scopes[string(key)]; ok {
 		return known
 	}
-	if h.scopes == nil || len(h.scopes) >= scopesMax {
-		h.scopes = map[string]string{}
-	}
 	owned := string(key)
-	h.scopes[owned] = owned
+	h.scopes = remember(h.scopes, scopesMax, owned, owned)
 	return owned
 }
 

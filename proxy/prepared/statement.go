@@ -68,12 +68,7 @@ func (s *Statement) Effects(mode sqlscan.Mode) sqlscan.Effects {
 // Fingerprint is that of the text, as sqlscan has it; of a client's own it is always the same.
 func (s *Statement) Fingerprint() uint64 {
 	if s.print == 0 {
-		text := []byte(s.Text())
-		print, ok := sqlscan.Sketch(text)
-		if !ok {
-			print = sqlscan.Fingerprint(text, s.mode)
-		}
-		s.print = max(print, 1)
+		s.print = max(sqlscan.Identify([]byte(s.Text()), s.mode), 1)
 	}
 	return s.print
 }

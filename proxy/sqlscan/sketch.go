@@ -1,5 +1,14 @@
 package sqlscan
 
+// Identify returns a number for a statement, whatever its literals: its Sketch, and
+// its Fingerprint where that takes a lexer.
+func Identify(text []byte, mode Mode) uint64 {
+	if print, ok := Sketch(text); ok {
+		return print
+	}
+	return Fingerprint(text, mode)
+}
+
 // Sketch is a cheap Fingerprint for texts without what takes a lexer to read: a
 // number that is the same for texts that differ in nothing but numbers, strings,
 // the lengths of lists of those, and white space between them. False: the text

@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"weir/internal/browsertest"
 )
 
 // viewer looks at weir's page in a browser.
@@ -26,70 +23,14 @@ type viewer struct {
 	t          *testing.T
 	ctx        context.Context
 	page       string
-	mu         sync.Mutex
-	complaints []string // of the browser
-}
-
-// chromium finds a browser. The test runs only when asked to (make test-browser), and where there is one.
-func chromium(t *testing.T) string {
-	t.Helper()
-	if os.Getenv("WEIR_TEST_BROWSER") == "" {
-		t.Skip("set WEIR_TEST_BROWSER=1, or say make test-browser")
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skip("there is no Chromium here")
-	return ""
+	complaints *browsertest.Complaints
 }
 
 func watch(t *testing.T, page string) *viewer {
 	t.Helper()
-	allocator, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(chromium(t)), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.DisableGPU,
-		chromedp.NoSandbox, // it will not run as root with one
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
-	)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
-	v := &viewer{t: t, ctx: ctx, page: page}
-	if err := chromedp.Listen(ctx, v.listen); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatal(err)
-	}
+	v := &viewer{t: t, ctx: browsertest.Open(t, 1280, 2*time.Minute), page: page}
+	v.complaints = browsertest.Listen(v.ctx, t, func(u string) bool { return u == page+"/" || strings.HasPrefix(u, page+"/live") })
 	return v
-}
-
-func (v *viewer) listen(event any) {
-	complain := func(format string, args ...any) {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.complaints = append(v.complaints, fmt.Sprintf(format, args...))
-	}
-	switch e := event.(type) {
-	case *runtime.EventConsoleAPICalled:
-		complain("console.%s: %v", e.Type, e.Args)
-	case *runtime.EventExceptionThrown:
-		complain("exception: %s", e.ExceptionDetails.Text)
-	case *log.EventEntryAdded:
-		complain("log: %s: %s", e.Entry.Level, e.Entry.Text)
-	case *network.EventRequestWillBeSent:
-		if u := e.Request.URL; u != v.page+"/" && !strings.HasPrefix(u, v.page+"/live") && !strings.HasPrefix(u, "data:") {
-			complain("request: %s", u)
-		}
-	}
 }
 
 func (v *viewer) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -114,8 +55,7 @@ func (v *viewer) text() string {
 
 func (v *viewer) as(scheme string, width int64) {
 	v.t.Helper()
-	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	if _, err := chromedp.Call(v.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+	if err := browsertest.Prefer(v.ctx, scheme); err != nil {
 		v.t.Fatal(err)
 	}
 	v.do(chromedp.EmulateViewport(width, 900))
@@ -131,12 +71,9 @@ func (v *viewer) look(name string) {
 	for _, wrong := range inPage[[]string](v, string(audit)) {
 		v.t.Errorf("%s: %s", name, wrong)
 	}
-	v.mu.Lock()
-	for _, c := range v.complaints {
+	for _, c := range v.complaints.Take() {
 		v.t.Errorf("%s: %s", name, c)
 	}
-	v.complaints = nil
-	v.mu.Unlock()
 	dir := os.Getenv("WEIR_SCREENSHOTS")
 	if dir == "" {
 		return
@@ -175,7 +112,7 @@ func crowd(t *testing.T, to func(app string) string, n int) {
 }
 
 func TestBrowserSeesWhatWeirDoes(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	d := database(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // and closed: no server is there
 	if err != nil {

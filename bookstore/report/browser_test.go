@@ -8,81 +8,14 @@ import (
 	"image/png"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"weir/internal/browsertest"
 )
-
-// chromium finds a browser. The test runs only when asked to (make test-browser), and where there is one.
-func chromium(t *testing.T) string {
-	t.Helper()
-	if os.Getenv("WEIR_TEST_BROWSER") == "" {
-		t.Skip("set WEIR_TEST_BROWSER=1, or say make test-browser")
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skip("there is no Chromium here")
-	return ""
-}
-
-// browser starts one without contact to anything outside.
-func browser(t *testing.T, width int) context.Context {
-	t.Helper()
-	allocator, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(chromium(t)), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.DisableGPU,
-		chromedp.NoSandbox, // it will not run as root with one
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, 900),
-	)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// complaints collects what a page says on its console and whatever it asks for beyond itself.
-type complaints struct {
-	mu   sync.Mutex
-	page string
-	list []string
-}
-
-func (c *complaints) add(format string, args ...any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.list = append(c.list, fmt.Sprintf(format, args...))
-}
-
-func (c *complaints) listen(event any) {
-	switch e := event.(type) {
-	case *runtime.EventConsoleAPICalled:
-		c.add("console.%s: %v", e.Type, e.Args)
-	case *runtime.EventExceptionThrown:
-		c.add("exception: %s", e.ExceptionDetails.Text)
-	case *log.EventEntryAdded:
-		c.add("log: %s: %s", e.Entry.Level, e.Entry.Text)
-	case *network.EventRequestWillBeSent:
-		if u := e.Request.URL; u != c.page && !strings.HasPrefix(u, "data:") {
-			c.add("request: %s", u)
-		}
-	}
-}
 
 // look is what the page looks like, found out in it.
 type look struct {
@@ -111,14 +44,7 @@ const lookScript = `(() => {
 
 // visit opens the page as somebody with this colour scheme and width sees it.
 func visit(ctx context.Context, page, scheme string, width int64) (got look, shot []byte, err error) {
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		return got, nil, err
-	}
-	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
-		return got, nil, err
-	}
-	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+	if err := browsertest.Prefer(ctx, scheme); err != nil {
 		return got, nil, err
 	}
 	err = chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(page), chromedp.WaitReady(chromedp.CSS("table.setup")))
@@ -133,7 +59,7 @@ func visit(ctx context.Context, page, scheme string, width int64) (got look, sho
 }
 
 func TestPageInABrowser(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	dir := t.TempDir()
 	if keep := os.Getenv("WEIR_SCREENSHOTS"); keep != "" {
 		dir = keep
@@ -150,11 +76,8 @@ func TestPageInABrowser(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		for name, width := range map[string]int{"desk": 1200, "phone": 390} {
 			t.Run(scheme+" "+name, func(t *testing.T) {
-				ctx := browser(t, width)
-				found := &complaints{page: page}
-				if err := chromedp.Listen(ctx, found.listen); err != nil {
-					t.Fatal(err)
-				}
+				ctx := browsertest.Open(t, width, time.Minute)
+				complaints := browsertest.Listen(ctx, t, func(u string) bool { return u == page })
 				got, shot, err := visit(ctx, page, scheme, int64(width))
 				if err != nil {
 					t.Fatal(err)
@@ -162,7 +85,7 @@ func TestPageInABrowser(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "report-"+scheme+"-"+name+".png"), shot, 0o644); err != nil {
 					t.Error(err)
 				}
-				for _, complaint := range found.list {
+				for _, complaint := range complaints.Take() {
 					t.Error(complaint)
 				}
 				if got.Width > got.Window {
@@ -185,7 +108,7 @@ func TestPageInABrowser(t *testing.T) {
 
 // As a README shows it: a picture in a page, which knows what its reader prefers by itself.
 func TestChartInABrowserIsLightOrDark(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	dir := t.TempDir()
 	if err := WriteFile(filepath.Join(dir, ChartFile), example().WriteChart); err != nil {
 		t.Fatal(err)
@@ -196,9 +119,8 @@ func TestChartInABrowserIsLightOrDark(t *testing.T) {
 	}
 	paper := map[string]color.Color{}
 	for _, scheme := range []string{"light", "dark"} {
-		ctx := browser(t, 960)
-		features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		ctx := browsertest.Open(t, 960, time.Minute)
+		if err := browsertest.Prefer(ctx, scheme); err != nil {
 			t.Fatal(err)
 		}
 		if err := chromedp.Do(ctx, chromedp.Navigate((&url.URL{Scheme: "file", Path: path}).String()), chromedp.WaitReady(chromedp.CSS("img"))); err != nil {

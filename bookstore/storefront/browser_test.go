@@ -11,10 +11,12 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"weir/internal/browsertest"
 )
 
 func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	s := throughWeir(t)
 	p := sit(t, s)
 
@@ -44,7 +46,7 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 	}
 	p.press("Read Moby-Dick")
 	p.do(chromedp.Sleep(300 * time.Millisecond)) // the browser's own reader is no page of ours
-	p.complaints = nil
+	p.complaints.Take()
 
 	// Something to see on every page.
 	p.open("/shop/books/3")
@@ -86,7 +88,7 @@ func TestBrowserBuysByKeyboardAndSeesEveryPage(t *testing.T) {
 
 // The page is not ours: it is looked at for what it asks for, says, and does, not for how it looks.
 func TestBrowserAsksTheAPIOnItsPage(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	p := sit(t, directly(t))
 	const list = "#operations-books-getBooks" // GET /books/
 	grounds := map[string]string{}
@@ -141,7 +143,7 @@ func (s *shop) load(t *testing.T, clients int) {
 }
 
 func TestBrowserSeesTheExperimentLive(t *testing.T) {
-	chromium(t)
+	browsertest.Chromium(t)
 	s := throughWeir(t)
 	p := sit(t, s)
 	p.open("/live")

@@ -3,38 +3,17 @@ package storefront_test
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-)
 
-// chromium finds a browser. The test runs only when asked to (make test-browser), and where there is one.
-func chromium(t *testing.T) string {
-	t.Helper()
-	if os.Getenv("WEIR_TEST_BROWSER") == "" {
-		t.Skip("set WEIR_TEST_BROWSER=1, or say make test-browser")
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skip("there is no Chromium here")
-	return ""
-}
+	"weir/internal/browsertest"
+)
 
 // person sits before a browser.
 type person struct {
@@ -43,56 +22,16 @@ type person struct {
 	shop *shop
 	dir  string // for pictures; "" takes none
 
-	mu         sync.Mutex
-	complaints []string // of the browser, about a page
+	complaints *browsertest.Complaints
 }
 
 // sit starts a browser that has contact to the shop alone.
 func sit(t *testing.T, s *shop) *person {
 	t.Helper()
-	allocator, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(chromium(t)), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.DisableGPU,
-		chromedp.NoSandbox, // it will not run as root with one
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
-	)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	t.Cleanup(cancel)
+	ctx := browsertest.Open(t, 1280, 5*time.Minute)
 	p := &person{t: t, ctx: ctx, shop: s, dir: os.Getenv("WEIR_SCREENSHOTS")}
-	if err := chromedp.Listen(ctx, p.listen); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatal(err)
-	}
+	p.complaints = browsertest.Listen(ctx, t, func(u string) bool { return strings.HasPrefix(u, s.url+"/") })
 	return p
-}
-
-func (p *person) listen(event any) {
-	complain := func(format string, args ...any) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.complaints = append(p.complaints, fmt.Sprintf(format, args...))
-	}
-	switch e := event.(type) {
-	case *runtime.EventConsoleAPICalled:
-		complain("console.%s: %v", e.Type, e.Args)
-	case *runtime.EventExceptionThrown:
-		complain("exception: %s", e.ExceptionDetails.Text)
-	case *log.EventEntryAdded:
-		complain("log: %s: %s", e.Entry.Level, e.Entry.Text)
-	case *network.EventRequestWillBeSent:
-		if u := e.Request.URL; !strings.HasPrefix(u, p.shop.url+"/") && !strings.HasPrefix(u, "data:") {
-			complain("request: %s", u)
-		}
-	}
 }
 
 // do carries out steps; they are the test, so it ends with the first that cannot be done.
@@ -195,12 +134,8 @@ func (p *person) look(name string, expected ...string) {
 // complained fails the test if the browser has complained about anything that is not expected.
 func (p *person) complained(name string, expected ...string) {
 	p.t.Helper()
-	p.mu.Lock()
-	complaints := p.complaints
-	p.complaints = nil
-	p.mu.Unlock()
 complaint:
-	for _, c := range complaints {
+	for _, c := range p.complaints.Take() {
 		for _, e := range expected {
 			if strings.Contains(c, e) {
 				continue complaint
@@ -230,8 +165,7 @@ func (p *person) picture(name string) {
 // as changes the window and what the person's system is set to.
 func (p *person) as(scheme string, width int64) {
 	p.t.Helper()
-	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+	if err := browsertest.Prefer(p.ctx, scheme); err != nil {
 		p.t.Fatal(err)
 	}
 	p.do(chromedp.EmulateViewport(width, 900))

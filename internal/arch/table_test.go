@@ -223,6 +223,10 @@ var table = map[string]rule{
 		ours: []string{"internal/pgserver"}, outside: []string{"github.com/jackc/pgx/v5/..."},
 		why: "tests of those who use weir run it as a program; linking it would prove nothing",
 	},
+	"internal/browsertest": {
+		outside: []string{"github.com/chromedp/..."},
+		why:     "support for the tests of pages, so it depends on nothing of ours",
+	},
 	"internal/testca": {
 		why: "support for every test, so it depends on nothing",
 	},

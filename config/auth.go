@@ -201,9 +201,7 @@ func (c *Config) warnOfAuth(warn func(string, ...any)) {
 	if c.Auth.IdentFile != "" && c.Auth.HBAFile == "" {
 		warn("ident_file is not used without hba_file: its maps are for the rules")
 	}
-	if info, err := os.Stat(string(c.Auth.AuthFile)); c.Auth.AuthFile != "" && err == nil && info.Mode()&0o004 != 0 {
-		warn("auth_file %s can be read by every account of this machine (mode %04o)", c.Auth.AuthFile, info.Mode().Perm())
-	}
+	warnIfOpen("auth_file", c.Auth.AuthFile, warn)
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		if _, twice := c.Accounts[name]; twice && c.Users[name].Password.IsSet() {
 			warn("user %q is in auth_file and has a password in [users.%s], which is the one that counts", name, quoteKey(name))

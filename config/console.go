@@ -15,6 +15,9 @@ const (
 	ConsoleWeir      = "weir"
 )
 
+// PgBouncerVersion is the version of PgBouncer whose surface weir has: what its console and its command line say of themselves.
+const PgBouncerVersion = "1.26.1"
+
 // IsConsole reports whether a client that asks for that database gets the admin console.
 func (c *Config) IsConsole(database string) bool {
 	if database != ConsolePgBouncer && database != ConsoleWeir {

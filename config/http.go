@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"strings"
 )
 
@@ -70,7 +69,5 @@ func (c *Config) warnOfHTTP(warn func(string, ...any)) {
 	if c.HTTPToken.IsSet() && c.HTTP.CertFile == "" && !c.HTTP.OnLoopback() && c.HTTP.Address != "" {
 		warn("[http] token crosses the network in clear text: want cert_file and key_file in [http]")
 	}
-	if info, err := os.Stat(string(c.HTTP.TokenFile)); c.HTTP.TokenFile != "" && err == nil && info.Mode()&0o004 != 0 {
-		warn("token_file %s can be read by every account of this machine (mode %04o)", c.HTTP.TokenFile, info.Mode().Perm())
-	}
+	warnIfOpen("token_file", c.HTTP.TokenFile, warn)
 }

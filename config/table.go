@@ -15,6 +15,17 @@ const (
 	probesMax     = 127   // MAX_TCP_KEEPCNT, there
 )
 
+// The most that a file may say, for those who write files from others.
+const (
+	BackendsMax   = backendsMax
+	ClientsMax    = clientsMax
+	PreparedMax   = preparedMax
+	BacklogMax    = backlogMax
+	IterationsMax = iterationsMax
+	KeepaliveMax  = secondsMax // seconds
+	ProbesMax     = probesMax
+)
+
 // sections in the order of the file.
 var sections = []section{
 	{"listen", "Where clients connect."},

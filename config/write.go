@@ -136,8 +136,6 @@ func (w *tomlWriter) own(section string, place func(*setting) any) {
 			if p.IsSet() {
 				fmt.Fprintf(w, "%s = %s\n", s.name, w.secret(p))
 			}
-		case *int:
-			fmt.Fprintf(w, "%s = %s\n", s.name, show(p))
 		default:
 			if isOverridden(at) {
 				fmt.Fprintf(w, "%s = %s  # [%s]: %s\n", s.name, show(at), s.section, show(s.field(w.config)))

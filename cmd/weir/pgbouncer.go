@@ -17,9 +17,6 @@ import (
 	"weir/proxy"
 )
 
-// pgbouncerVersion is the version whose surface weir has: what `-V` and SHOW VERSION say first.
-const pgbouncerVersion = "1.26.1"
-
 // pgbouncerCmd is PgBouncer's own command line: `weir pgbouncer.ini` serves such a file as it is.
 type pgbouncerCmd struct {
 	Daemon  bool   `short:"d" help:"Run in the background; needs pidfile, and logfile or syslog."`
@@ -94,7 +91,7 @@ func runPgBouncer(args []string, s streams) int {
 }
 
 func printPgBouncerVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "PgBouncer %s\n%s\n", pgbouncerVersion, versionLine(debug.ReadBuildInfo()))
+	_, err := fmt.Fprintf(w, "PgBouncer %s\n%s\n", config.PgBouncerVersion, versionLine(debug.ReadBuildInfo()))
 	return err
 }
 

@@ -65,11 +65,11 @@ func (t *translation) databasePair(l *Line, d *config.Database, p pair) {
 	case "auth_dbname":
 		d.AuthDBName = &p.value
 	case "min_pool_size":
-		d.MinPoolSize = override(p.value, backendsMax)
+		d.MinPoolSize = override(p.value, config.BackendsMax)
 	case "max_db_connections":
-		d.MaxDBConnections = override(p.value, backendsMax)
+		d.MaxDBConnections = override(p.value, config.BackendsMax)
 	case "max_db_client_connections":
-		d.MaxDBClientConnections = override(p.value, clientsMax)
+		d.MaxDBClientConnections = override(p.value, config.ClientsMax)
 	case "server_lifetime":
 		if n := leadingInt(p.value); n > 0 {
 			d.ServerLifetime = wholeSeconds(n)
@@ -126,7 +126,7 @@ func (t *translation) poolPair(l *Line, o *config.Override, p pair) bool {
 			*o.PoolSize = poolSize(n)
 		}
 	case "reserve_pool_size", "reserve_pool":
-		o.ReservePoolSize = override(p.value, backendsMax)
+		o.ReservePoolSize = override(p.value, config.BackendsMax)
 	case "pool_mode":
 		v, ok := parse(kindEnum, modeWords, p.value)
 		if !ok {
@@ -183,9 +183,9 @@ func (t *translation) userPair(l *Line, u *config.User, p pair) {
 			*at = wholeSeconds(n)
 		}
 	case p.key == "max_user_connections":
-		u.MaxUserConnections = override(p.value, backendsMax)
+		u.MaxUserConnections = override(p.value, config.BackendsMax)
 	case p.key == "max_user_client_connections":
-		u.MaxUserClientConnections = override(p.value, clientsMax)
+		u.MaxUserClientConnections = override(p.value, config.ClientsMax)
 	case p.key == "reserve_pool" || !t.poolPair(l, &u.Override, p):
 		t.fail(l, "unrecognized user parameter: %s", p.key)
 	}

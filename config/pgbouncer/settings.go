@@ -83,7 +83,7 @@ var settings = []setting{
 	{name: "listen_addr", fixed: true, apply: func(t *translation, v value) { t.addresses = list(v.text) }},
 	{name: "listen_backlog", standard: "128", kind: kindInt, fixed: true, apply: func(t *translation, v value) {
 		if v.line != nil { // weir's own default is larger, and costs nothing
-			t.conf.Listen.Backlog = max(1, min(v.number, backlogMax))
+			t.conf.Listen.Backlog = max(1, min(v.number, config.BacklogMax))
 		}
 	}},
 	{name: "listen_port", standard: "6432", kind: kindInt, fixed: true, apply: func(t *translation, v value) { t.port = v.number }},
@@ -93,14 +93,14 @@ var settings = []setting{
 	{name: "log_stats", standard: "1", kind: kindInt},
 	{name: "logfile", apply: func(t *translation, v value) { t.conf.Log.File = t.path(v.text) }},
 	{name: "login_notify_message", apply: func(t *translation, v value) { t.conf.Clients.LoginNotice = v.text }},
-	{name: "max_client_conn", standard: "100", kind: kindInt, apply: func(t *translation, v value) { t.conf.Limits.MaxClientConn = max(1, min(v.number, clientsMax)) }},
-	{name: "max_db_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBClientConnections }, clientsMax)},
-	{name: "max_db_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBConnections }, backendsMax)},
+	{name: "max_client_conn", standard: "100", kind: kindInt, apply: func(t *translation, v value) { t.conf.Limits.MaxClientConn = max(1, min(v.number, config.ClientsMax)) }},
+	{name: "max_db_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBClientConnections }, config.ClientsMax)},
+	{name: "max_db_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBConnections }, config.BackendsMax)},
 	{name: "max_packet_size", standard: "2147483647", kind: kindUint, lacks: "messages may be as long as PostgreSQL takes them"},
-	{name: "max_prepared_statements", standard: "200", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MaxPrepared }, preparedMax)},
-	{name: "max_user_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserClientConnections }, clientsMax)},
-	{name: "max_user_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserConnections }, backendsMax)},
-	{name: "min_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MinPoolSize }, backendsMax)},
+	{name: "max_prepared_statements", standard: "200", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MaxPrepared }, config.PreparedMax)},
+	{name: "max_user_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserClientConnections }, config.ClientsMax)},
+	{name: "max_user_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserConnections }, config.BackendsMax)},
+	{name: "min_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MinPoolSize }, config.BackendsMax)},
 	{name: "peer_id", standard: "0", kind: kindInt, lacks: lacksPeers},
 	{name: "pidfile", fixed: true, apply: func(t *translation, v value) { t.conf.Process.PIDFile = t.path(v.text) }},
 	{name: "pkt_buf", standard: "4096", kind: kindInt, fixed: true},
@@ -111,11 +111,13 @@ var settings = []setting{
 		t.conf.Clients.QueryWaitNotify = seconds(float64(max(0, v.number)))
 	}},
 	{name: "query_wait_timeout", standard: "120", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.QueryWaitTimeout })},
-	{name: "reserve_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.ReservePoolSize }, backendsMax)},
+	{name: "reserve_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.ReservePoolSize }, config.BackendsMax)},
 	{name: "reserve_pool_timeout", standard: "5", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Pool.ReservePoolTimeout })},
 	{name: "resolv_conf", fixed: true, lacks: lacksResolver},
 	{name: "sbuf_loopcnt", standard: "5", kind: kindInt},
-	{name: "scram_iterations", standard: "4096", kind: kindInt, apply: func(t *translation, v value) { t.conf.Auth.SCRAMIterations = max(1, min(v.number, clientsMax)) }},
+	{name: "scram_iterations", standard: "4096", kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Auth.SCRAMIterations = max(1, min(v.number, config.IterationsMax))
+	}},
 	{name: "server_check_delay", standard: "30", kind: kindSeconds},
 	{name: "server_check_query", standard: "<empty>", apply: func(t *translation, v value) {
 		if v.text != "" && v.text != "<empty>" {
@@ -146,7 +148,7 @@ var settings = []setting{
 	{name: "syslog_ident", standard: "pgbouncer", apply: func(t *translation, v value) { t.conf.Log.SyslogIdent = v.text }},
 	{name: "tcp_defer_accept", standard: "1", kind: kindInt},
 	{name: "tcp_keepalive", standard: "1", kind: kindInt, apply: func(t *translation, v value) { t.conf.Listen.TCPKeepalive = v.on() }},
-	{name: "tcp_keepcnt", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepcnt = min(n, probesMax) })},
+	{name: "tcp_keepcnt", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepcnt = min(n, config.ProbesMax) })},
 	{name: "tcp_keepidle", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepidle = keepSeconds(n) })},
 	{name: "tcp_keepintvl", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepintvl = keepSeconds(n) })},
 	{name: "tcp_socket_buffer", standard: "0", kind: kindInt, lacks: "the kernel chooses the size of sockets' buffers"},
@@ -163,16 +165,6 @@ var settings = []setting{
 		}
 	}},
 }
-
-// What config allows at most.
-const (
-	backendsMax = 0x3FFFF
-	clientsMax  = 1_000_000
-	preparedMax = 1_000_000
-	backlogMax  = 65535
-	keepMax     = 32767
-	probesMax   = 127
-)
 
 // standardAuthQuery is PgBouncer's default; config's means the same.
 const standardAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin"
@@ -199,14 +191,14 @@ func keepalive(set func(*config.Config, int)) func(*translation, value) {
 	}
 }
 
-func keepSeconds(n int) config.Duration { return seconds(float64(min(n, keepMax))) }
+func keepSeconds(n int) config.Duration { return seconds(float64(min(n, config.KeepaliveMax))) }
 
 // poolSize translates PgBouncer's 0, no limit.
 func poolSize(n int) int {
 	if n <= 0 {
-		return backendsMax
+		return config.BackendsMax
 	}
-	return min(n, backendsMax)
+	return min(n, config.BackendsMax)
 }
 
 // lifetime translates PgBouncer's 0: each server connection is used once.

@@ -135,7 +135,7 @@ func (t *translation) sections() {
 
 // general applies [pgbouncer]: the last line of a setting, or its default.
 func (t *translation) general() {
-	given := map[string]Line{}
+	given := map[string]value{}
 	for _, l := range t.document.Lines {
 		if l.Section != "pgbouncer" {
 			continue
@@ -145,23 +145,24 @@ func (t *translation) general() {
 			t.fail(&l, "unknown parameter: pgbouncer/%s", l.Key)
 			continue
 		}
-		if _, ok := parse(s.kind, s.words, l.Value); !ok {
+		v, ok := parse(s.kind, s.words, l.Value)
+		if !ok {
 			t.fail(&l, "invalid value %q for parameter %s in configuration", l.Value, l.Key)
 			continue
 		}
-		given[l.Key] = l
+		v.line = &l
+		given[l.Key] = v
 	}
 	for i := range settings {
 		t.setting(&settings[i], given)
 	}
 }
 
-func (t *translation) setting(s *setting, given map[string]Line) {
+func (t *translation) setting(s *setting, given map[string]value) {
 	standard, _ := parse(s.kind, s.words, s.standard)
-	v := standard
-	if l, ok := given[s.name]; ok {
-		v, _ = parse(s.kind, s.words, l.Value)
-		v.line = &l
+	v, said := given[s.name]
+	if !said {
+		v = standard
 	}
 	if s.apply != nil {
 		s.apply(t, v)

@@ -284,9 +284,7 @@ func (p *Pool) Renew(now Instant) {
 			be.stale = true
 		}
 	}
-	for p.count[Idle] > 0 {
-		p.close(p.longestIdle(), CauseRenewed)
-	}
+	p.closeAllIdle(CauseRenewed)
 	p.trouble, p.full, p.turnedAway = obstacle{}, obstacle{}, false
 	p.settle(now)
 }

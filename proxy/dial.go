@@ -84,7 +84,6 @@ func (t *targets) toAsk(database, user string) (destination, bool) {
 type dialer struct {
 	targets  *targets
 	accounts *accounts
-	hosts    *hosts
 }
 
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
@@ -107,7 +106,7 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	}
 	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
 	return &relay.Dialled{
-		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.hosts.enter(at),
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.targets.hosts.enter(at),
 		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
 }
@@ -136,7 +135,7 @@ func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, t
 // connect logs in to a server; find says where and as whom. It returns the attempt that led there, too.
 func (d *dialer) connect(ctx context.Context, key poolKey, find func() destination) (*backend.Conn, backend.Target, *relay.DialError) {
 	to := find()
-	conn, at, err := d.hosts.reach(ctx, to)
+	conn, at, err := d.targets.hosts.reach(ctx, to)
 	if ofPassword(err) {
 		again, trouble := d.accounts.refresh(ctx, key)
 		switch {
@@ -146,7 +145,7 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() destinati
 			return nil, at, e
 		case again:
 			to = find()
-			conn, at, err = d.hosts.reach(ctx, to)
+			conn, at, err = d.targets.hosts.reach(ctx, to)
 		}
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"weir/config"
 	"weir/pool"
+	"weir/proxy/backend"
 	"weir/proxy/certs"
 	"weir/proxy/conversation"
 	"weir/proxy/login"
@@ -102,13 +103,10 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 
 // fits says which servers may go on serving a pool when their role has changed.
 func fits(attrs config.TargetSession) func(standby bool) bool {
-	switch attrs {
-	case config.TargetReadWrite, config.TargetPrimary:
-		return func(standby bool) bool { return !standby }
-	case config.TargetReadOnly, config.TargetStandby:
-		return func(standby bool) bool { return standby }
+	if attrs == config.TargetAny || attrs == config.TargetPreferStandby {
+		return nil
 	}
-	return nil
+	return func(standby bool) bool { return suits(attrs, backend.Role{Known: true, Standby: standby}) }
 }
 
 func relayMode(m config.PoolMode) relay.Mode {

@@ -156,7 +156,7 @@ func (h *hosts) snapshot() []status.Server {
 	all := make([]status.Server, 0, len(h.known))
 	for key, s := range h.known {
 		all = append(all, status.Server{
-			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Tried: s.tried, Failures: s.failures, Failure: s.failure,
+			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Failures: s.failures, Failure: s.failure,
 			Backends: s.backends,
 		})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/backend"
+	"weir/proxy/pgerror"
 )
 
 // destination is where a pool's backends may be found: servers to try, and which of them will do.
@@ -104,7 +105,7 @@ func stops(err error) bool {
 	if !ok {
 		return false
 	}
-	return failure.Lacking() != nil || failure.Server != nil && (strings.HasPrefix(failure.Server.Code, "28") || failure.Server.Code == "3D000")
+	return failure.Lacking() != nil || failure.Server != nil && pgerror.IsWrongTarget(failure.Server.Code)
 }
 
 // roleOf is the role of a server that was logged in to, which is asked for where it matters and the login has not shown it.

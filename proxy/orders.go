@@ -204,7 +204,7 @@ func (o operator) Reconnect(name string) error {
 		return err
 	}
 	o.accounts.directory.Vacate()
-	o.router.dialer.hosts.forgive()
+	o.router.dialer.targets.hosts.forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)
 	}

@@ -101,7 +101,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p.clients = newClientCounts(g)
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
-	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts, hosts: targets.hosts})
+	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.replications = newReplications(len(p.engines), p.env.Secrets)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
@@ -149,7 +149,7 @@ func (p *Proxy) follow(g *generation) {
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.router.renew(g)
-	p.router.dialer.hosts.keep(c)
+	p.router.dialer.targets.hosts.keep(c)
 	for _, e := range p.engines {
 		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
 	}

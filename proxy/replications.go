@@ -177,13 +177,13 @@ func (s *replications) byKey(slot uint32, secret []byte) *replication {
 	return r
 }
 
-// tunnels are those that are open.
-func (s *replications) tunnels() []*tunnel.Tunnel {
+// tunnels are those that are open, of some.
+func (s *replications) tunnels(which func(*replication) bool) []*tunnel.Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var open []*tunnel.Tunnel
 	for _, r := range s.bySlot {
-		if r.tunnel != nil {
+		if r.tunnel != nil && which(r) {
 			open = append(open, r.tunnel)
 		}
 	}
@@ -210,7 +210,7 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 	case <-limit.C:
 	}
 	farewell := wire.AppendErrorResponse(nil, pgerror.AdminShutdown)
-	for _, t := range s.tunnels() {
+	for _, t := range s.tunnels(anyReplication) {
 		t.Dismiss(farewell)
 	}
 	limit.Reset(dismissWait)
@@ -224,14 +224,7 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 
 // kill ends some at once, and returns how many.
 func (s *replications) kill(which func(*replication) bool, why *pgerror.Error) int {
-	s.mu.Lock()
-	var found []*tunnel.Tunnel
-	for _, r := range s.bySlot {
-		if r.tunnel != nil && which(r) {
-			found = append(found, r.tunnel)
-		}
-	}
-	s.mu.Unlock()
+	found := s.tunnels(which)
 	farewell := wire.AppendErrorResponse(nil, why)
 	for _, t := range found {
 		t.Close(farewell)
@@ -262,12 +255,9 @@ func (s *replications) clients() (all []status.Client) {
 const dismissWait = 10 * time.Second
 
 // close ends all at once.
-func (s *replications) close() {
-	farewell := wire.AppendErrorResponse(nil, pgerror.AdminShutdown)
-	for _, t := range s.tunnels() {
-		t.Close(farewell)
-	}
-}
+func (s *replications) close() { s.kill(anyReplication, pgerror.AdminShutdown) }
+
+func anyReplication(*replication) bool { return true }
 
 // snapshot is what there is and was, by database and user as clients name them.
 func (s *replications) snapshot() []status.Replication {

@@ -17,7 +17,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		Replications: p.replications.snapshot(),
-		Servers:      p.router.dialer.hosts.snapshot(),
+		Servers:      p.router.dialer.targets.hosts.snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
 	for _, e := range p.engines {

@@ -10,18 +10,18 @@ import (
 	"sync"
 	"time"
 
+	"weir/config"
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
 )
 
 // serverVersion is what clients are told at login: the PgBouncer whose console this is.
-const (
-	pgbouncerVersion = "1.26.1"
-	serverVersion    = pgbouncerVersion + "/bouncer"
-)
+const serverVersion = config.PgBouncerVersion + "/bouncer"
 
 // Version is what SHOW VERSION says; weir's own version stands after PgBouncer's, which tools read.
-func Version(weir string) string { return "PgBouncer " + pgbouncerVersion + " (weir " + weir + ")" }
+func Version(weir string) string {
+	return "PgBouncer " + config.PgBouncerVersion + " (weir " + weir + ")"
+}
 
 const (
 	// messageMax bounds a client's message, in bytes: a command with its values has less than a thousand.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/proxy/pgerror"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
@@ -93,7 +94,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken
-	case refused && !q.guard && string(wire.PeekErrorField(s.refused, wire.FieldCode)) == cancelled:
+	case refused && !q.guard && string(wire.PeekErrorField(s.refused, wire.FieldCode)) == pgerror.CodeQueryCanceled:
 		q.guard = true
 		return s.askedOutcome() // it is asked once more
 	case refused: // it cannot be asked, so what was suspected counts
@@ -226,8 +227,6 @@ func withLogin(settings []session.Setting, login *session.Set) []session.Setting
 	}
 	return wanted
 }
-
-const cancelled = "57014" // query_canceled
 
 const authorization = "session_authorization"
 

@@ -1,8 +1,6 @@
 package conversation
 
 import (
-	"bytes"
-
 	"weir/proxy/wire"
 )
 
@@ -61,10 +59,12 @@ func (s *Server) Defaults() Defaults { return s.defaults }
 
 // redefines reports whether a command may change what logins get.
 func redefines(tag []byte) bool {
-	return bytes.Equal(tag, tagAlterRole) || bytes.Equal(tag, tagAlterDatabase) || bytes.Equal(tag, tagAlterSystem)
+	switch string(tag) {
+	case "ALTER ROLE", "ALTER DATABASE", "ALTER SYSTEM":
+		return true
+	}
+	return false
 }
-
-var tagAlterRole, tagAlterDatabase, tagAlterSystem = []byte("ALTER ROLE"), []byte("ALTER DATABASE"), []byte("ALTER SYSTEM")
 
 // Redefined reports, once, whether a transaction has ended in which a command has changed what logins get.
 func (s *Server) Redefined() bool {

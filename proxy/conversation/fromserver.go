@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"weir/proxy/exchange"
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -287,7 +288,7 @@ const staleRoutine = "RevalidateCachedQuery"
 // missed reports whether an error says that the server does not have a statement that the book says it holds: something in the session
 // has deallocated it unseen.
 func (s *Server) missed(body []byte) bool {
-	if string(wire.PeekErrorField(body, wire.FieldCode)) != missingStatement {
+	if string(wire.PeekErrorField(body, wire.FieldCode)) != pgerror.CodeUnknownStatement {
 		return false
 	}
 	message := wire.PeekErrorField(body, wire.FieldMessage)

@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"encoding/binary"
 	"strconv"
 
 	"weir/proxy/exchange"
@@ -129,12 +128,8 @@ func (s *Server) fits(c *Client) bool {
 
 // EncodingOf is the client_encoding among reported parameters.
 func EncodingOf(params []session.Setting) string {
-	for _, p := range params {
-		if p.Name == "client_encoding" {
-			return p.Value
-		}
-	}
-	return ""
+	encoding, _ := valueOf(params, "client_encoding")
+	return encoding
 }
 
 // Channels is what the backend listens to, after Fate has said HandsOver.
@@ -169,11 +164,11 @@ func appendChannels(s *Server, dst []byte) []byte {
 }
 
 func channelRow(s *Server, row []byte) {
-	if len(row) < 6 || len(s.listen.channels) > notify.ChannelsMax {
+	if len(s.listen.channels) > notify.ChannelsMax {
 		return
 	}
-	if n := binary.BigEndian.Uint32(row[2:]); int64(n) <= int64(len(row)-6) {
-		s.listen.channels = append(s.listen.channels, string(row[6:6+n]))
+	if values, err := wire.PeekRow(row); err == nil && len(values) == 1 {
+		s.listen.channels = append(s.listen.channels, string(values[0]))
 	}
 }
 

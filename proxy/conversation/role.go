@@ -14,12 +14,8 @@ type roleNews struct {
 
 // Standby reports whether the backend's server is a standby. known is false if the server does not say.
 func (s *Server) Standby() (standby, known bool) {
-	for _, p := range s.params {
-		if p.Name == hotStandby {
-			return p.Value == "on", true
-		}
-	}
-	return false, false
+	value, known := valueOf(s.params, hotStandby)
+	return value == "on", known
 }
 
 // HasRoleNews reports whether RoleNews has any.

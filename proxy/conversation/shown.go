@@ -17,16 +17,25 @@ func (c *Client) shown(table *session.Table) {
 	}
 }
 
+// learnsSpelling reports whether the answer to a switch shows something new. Once the client's settings are known there is nothing to learn.
+func (s *Server) learnsSpelling() bool {
+	return s.client != nil && !s.client.Set.Shown() && s.set.Shown()
+}
+
 // switchedTo keeps the row with which a server has answered a switch.
-func (s *Server) switchedTo(row []byte) { s.row = append([]byte(nil), row...) }
+func (s *Server) switchedTo(row []byte) {
+	if s.learnsSpelling() {
+		s.row = append([]byte(nil), row...)
+	}
+}
 
 // shows learns from the answer to a switch how the server spells the client's settings: 8192 is 8MB. What it answers later can then be
 // compared with them.
 func (s *Server) shows() {
-	set := s.client.Set
-	if set.Shown() || !s.set.Shown() {
+	if !s.learnsSpelling() {
 		return
 	}
+	set := s.client.Set
 	values, err := wire.PeekRow(s.row)
 	names := session.SwitchNames(s.set, set)
 	if err != nil || len(values) != len(names) {
@@ -62,7 +71,7 @@ func imprecise(given, shown string) bool {
 }
 
 // reportedAlways are the parameters that a server reports and that no client sets, or not by their name.
-var reportedAlways = []string{"in_hot_standby", "integer_datetimes", "is_superuser", "server_encoding", "server_version"}
+var reportedAlways = []string{hotStandby, "integer_datetimes", "is_superuser", "server_encoding", "server_version"}
 
 // explain looks, once a transaction is over in which a parameter has changed, whether what is known of the settings explains it. If not, the
 // backend is asked.

@@ -331,8 +331,6 @@ func reshapes(tag []byte) bool {
 	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP ")) || bytes.HasPrefix(tag, []byte("CREATE VIEW"))
 }
 
-const missingStatement = "26000" // invalid_sql_statement_name
-
 // translate appends an ErrorResponse in which a statement goes by its client's name. busy is the number of the answer that it is. False:
 // it mentions none, and nothing is appended.
 func (c *Client) translate(dst, body []byte, busy uint64) ([]byte, bool) {
@@ -341,7 +339,7 @@ func (c *Client) translate(dst, body []byte, busy uint64) ([]byte, bool) {
 	if from == len(message) {
 		return dst, false
 	}
-	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == missingStatement, busy)
+	name := c.names.Name(message[from:to], string(wire.PeekErrorField(body, wire.FieldCode)) == pgerror.CodeUnknownStatement, busy)
 	if name == "" {
 		return dst, false
 	}

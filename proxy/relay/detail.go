@@ -74,7 +74,7 @@ func (c *Client) detail() status.Client {
 	if !d.Remote.IsValid() {
 		d.PID = c.sock.PeerPID()
 	}
-	d.App, _ = c.talk.Set.Value(applicationName)
+	d.App = c.app()
 	if b := c.backend; b != nil {
 		d.Backend = b.number
 		if b.asked != 0 {
@@ -98,8 +98,7 @@ func (b *Backend) detail() status.Backend {
 	d.Local, d.Remote = b.sock.Endpoints()
 	d.App, _ = b.talk.Set().Value(applicationName)
 	if c := b.client; c != nil {
-		d.Client, d.ClientApp, d.ClientPeer = c.number, "", c.peer
-		d.ClientApp, _ = c.talk.Set.Value(applicationName)
+		d.Client, d.ClientApp, d.ClientPeer = c.number, c.app(), c.peer
 		d.Held = e.since(b.leased)
 		d.InTx, d.Rested = b.rested != 0, b.talk.Due() == 0
 		if pins := b.talk.Pins(); pins != 0 {

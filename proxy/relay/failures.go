@@ -47,9 +47,8 @@ func (c *Client) failed(code, text string, weirs bool) {
 		f = new(failure)
 		e.failures[code] = f
 	}
-	app, _ := c.talk.Set.Value(applicationName)
 	f.count++
-	f.at, f.weirs, f.login, f.peer, f.app, f.client = e.loop.Now(), weirs, c.identity(), c.peer, app, c.number
+	f.at, f.weirs, f.login, f.peer, f.app, f.client = e.loop.Now(), weirs, c.identity(), c.peer, c.app(), c.number
 	f.text = strings.ToValidUTF8(text[:min(len(text), failureTextMax)], "")
 	f.onPID = 0
 	if c.backend != nil {

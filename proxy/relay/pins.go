@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"weir/proxy/cancelkey"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/session"
@@ -117,8 +116,8 @@ func (l *Lane) snapshotPin(s *status.Pool, b *Backend) {
 		p.Since = time.Now().Add(-l.engine.since(b.pinning.since))
 	}
 	if c := b.client; c != nil {
-		p.Client, _ = cancelkey.Pack(l.engine.index, c.slot)
-		p.Peer, p.Application = c.peer, strings.ToValidUTF8(c.app(), "?")
+		peer := c.snapshotPeer()
+		p.Client, p.Peer, p.Application = peer.Client, peer.Address, peer.Application
 	}
 	s.Pins = append(s.Pins, p)
 	if s.PinnedBy == nil {

@@ -214,7 +214,6 @@ func (b *Backend) opened() {
 // closed counts and logs that a backend is gone.
 func (b *Backend) closed(end status.BackendEnd) {
 	l := b.lane
-	l.totals.BackendsClosed++
 	l.totals.BackendsBy[end]++
 	if e := l.engine; e.debugging() {
 		e.env.Log.Debug("backend closed", "reason", end.String(), "pool", l.Name(), "server", b.addr, "backend", b.pid, "age", rounded(e.since(b.born)))

@@ -109,7 +109,7 @@ func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 		}
 		if held := l.engine.since(b.leased); held > w.Longest {
 			w.Longest = held
-			w.Holder, _ = b.client.talk.Set.Value(applicationName)
+			w.Holder = b.client.app()
 		}
 	}
 	return w

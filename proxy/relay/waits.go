@@ -3,15 +3,12 @@ package relay
 import (
 	"strings"
 
-	"weir/proxy/cancelkey"
 	"weir/proxy/status"
 )
 
 // snapshotPeer says who a client is.
 func (c *Client) snapshotPeer() status.Peer {
-	p := status.Peer{Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
-	p.Client, _ = cancelkey.Pack(c.lane.engine.index, c.slot)
-	return p
+	return status.Peer{Client: c.pid(), Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
 }
 
 // snapshotWaiter points out which client has waited longest.

@@ -57,9 +57,6 @@ var pinNames = [...]string{
 	"held cursor", "load", "seed", "opaque", "protocol doubt",
 }
 
-// PinNames are all reasons, by the names that logs, metrics and the console give them.
-func PinNames() []string { return pinNames[:] }
-
 // Names are the reasons' names, in the order of their declaration.
 func (p Pins) Names() (names []string) {
 	for i, name := range pinNames {

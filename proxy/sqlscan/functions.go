@@ -1,6 +1,9 @@
 package sqlscan
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Functions are those of which the operator has said what they do to a session. It does not change and may be shared; nil has none.
 type Functions struct {
@@ -51,10 +54,10 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 			return e | Opaque
 		case tokenWord, tokenName:
 			if !dotted {
-				called = strings.EqualFold(string(name), "call")
+				called = string(name) == "call"
 				name = space[:0]
 			}
-			name = append(name, unquoted(text[t.from:t.to])...)
+			name = appendUnquoted(name, text[t.from:t.to])
 			dotted = false
 			continue
 		case tokenByte:
@@ -64,7 +67,7 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 				continue
 			}
 			if t.c == '(' && len(name) > 0 {
-				if f.opaque[string(name[lastDot(name)+1:])] {
+				if f.opaque[string(name[bytes.LastIndexByte(name, '.')+1:])] {
 					return e | Opaque
 				}
 				if called {
@@ -76,18 +79,8 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 	}
 }
 
-func lastDot(name []byte) int {
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' {
-			return i
-		}
-	}
-	return -1
-}
-
-// unquoted is a name in lower case, as Functions compares names.
-func unquoted(name []byte) []byte {
-	folded := make([]byte, 0, len(name))
+// appendUnquoted appends a name in lower case, as Functions compares names.
+func appendUnquoted(dst, name []byte) []byte {
 	for _, c := range name {
 		if c == '"' {
 			continue
@@ -95,7 +88,7 @@ func unquoted(name []byte) []byte {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		folded = append(folded, c)
+		dst = append(dst, c)
 	}
-	return folded
+	return dst
 }

@@ -105,7 +105,6 @@ func (t *Totals) add(o *Totals) {
 	t.ClientBytesOut += o.ClientBytesOut
 	t.Dials += o.Dials
 	t.DialsFailed += o.DialsFailed
-	t.BackendsClosed += o.BackendsClosed
 	t.BackendsLost += o.BackendsLost
 	t.ClientsServed += o.ClientsServed
 	addAll(t.DialsBy[:], o.DialsBy[:])

@@ -33,9 +33,8 @@ type Server struct {
 	Role     string // one of those below, at the last login
 	Up       bool
 	Since    time.Time // when it has been up, or down
-	Tried    time.Time
-	Failures uint64 // attempts that failed
-	Failure  string // what the last attempt that failed met; stays when the server is back
+	Failures uint64    // attempts that failed
+	Failure  string    // what the last attempt that failed met; stays when the server is back
 	Backends int
 }
 
@@ -219,7 +218,6 @@ type Totals struct {
 	ClientBytesOut        uint64 // to clients
 	Dials, DialsFailed    uint64
 	DialsBy               [DialEnds]uint64
-	BackendsClosed        uint64
 	BackendsLost          uint64 // gone without weir's doing
 	BackendsBy            [BackendEnds]uint64
 	ClientsBy             [ClientEnds]uint64

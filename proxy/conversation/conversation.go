@@ -110,10 +110,11 @@ const (
 	HoldProbe         // the server has been asked whether anything is due
 	HoldRecall        // the values of another client's sequences are in the session: Fate says what becomes of them
 	HoldListen        // it needs a backend that listens for it
+	HoldSwitch        // its settings have gone ahead of what it has sent last: see ahead
 )
 
 func (h Hold) String() string {
-	return [...]string{"none", "name", "reset", "pipeline", "probe", "recall", "listen"}[h]
+	return [...]string{"none", "name", "reset", "pipeline", "probe", "recall", "listen", "switch"}[h]
 }
 
 // ownSync is what weir has put a Sync of its own into the client's stream for.
@@ -182,37 +183,40 @@ type Server struct {
 	scope    scope
 	listen   listening
 
-	errand       *Errand
-	awaited      int            // ReadyForQuerys of the errand that have not come yet
-	refused      []byte         // the error that it met; nil while it goes well
-	row          []byte         // the body of a DataRow that it was answered with
-	probing      bool           // a probe is under way
-	reshaped     bool           // a command of the transaction has changed what texts may mean
-	lost         bool           // a statement has been missed that the book says it holds
-	notifies     bool           // a statement has been sent that may notify
-	vacates      bool           // a statement has been sent that other sessions may be in the way of
-	redefines    bool           // a command of the transaction has changed what logins get
-	fatal        bool           // the server has announced that it ends the connection
-	lastWords    string         // with which it did so
-	blame        *pgerror.Error // why weir has had a statement cancelled
-	sent         bool           // bytes of the present client have gone out since the lease began
-	flushed      bool           // a Flush of weir's own was the last that went out
-	own          ownSync        // a Sync of weir's own is the last that is due
-	failedAhead  bool           // an error came while it was due
-	skip         uint32
-	drop         bool
-	recent       recent
-	retry        retry
-	defaults     Defaults
-	suspicion    suspicion
-	role         roleNews
-	deallocating []deallocation // names of the client's that answers under way will end
+	errand        *Errand
+	awaited       int            // ReadyForQuerys of the errand that have not come yet
+	refused       []byte         // the error that it met; nil while it goes well
+	row           []byte         // the body of a DataRow that it was answered with
+	probing       bool           // a probe is under way
+	reshaped      bool           // a command of the transaction has changed what texts may mean
+	lost          bool           // a statement has been missed that the book says it holds
+	notifies      bool           // a statement has been sent that may notify
+	vacates       bool           // a statement has been sent that other sessions may be in the way of
+	redefines     bool           // a command of the transaction has changed what logins get
+	fatal         bool           // the server has announced that it ends the connection
+	lastWords     string         // with which it did so
+	blame         *pgerror.Error // why weir has had a statement cancelled
+	sent          bool           // bytes of the present client have gone out since the lease began
+	flushed       bool           // a Flush of weir's own was the last that went out
+	own           ownSync        // a Sync of weir's own is the last that is due
+	failedAhead   bool           // an error came while it was due
+	skip          uint32
+	drop          bool
+	recent        recent
+	retry         retry
+	ahead         ahead
+	queriesFollow bool // a Query may follow an Execute without a Sync between them
+	defaults      Defaults
+	suspicion     suspicion
+	role          roleNews
+	deallocating  []deallocation // names of the client's that answers under way will end
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.recall.number = shared.nextNumber()
+	s.queriesFollow = queriesFollow(params)
 	s.account.Reset()
 	shared.Statements.Read = shared.readText
 	return s
@@ -223,7 +227,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
-	s.retry.state = retryNever
+	s.retry.state, s.ahead.state = retryNever, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by = ""
 	s.listen = listening{}
@@ -242,6 +246,9 @@ func (s *Server) Part() {
 	s.client.hold = HoldNone
 	s.client.long = nil
 	s.client = nil
+	if s.ahead.unfit() {
+		s.ahead.state = aheadNone
+	}
 }
 
 // Lose is for a backend whose connection has ended: what was under way is taken back from what its client believes.
@@ -251,6 +258,8 @@ func (s *Server) Lose() {
 	s.book.Discard()
 	s.ledger.clear()
 	s.apply(nil)
+	s.shared.Settings.Release(s.ahead.before)
+	s.ahead = ahead{}
 }
 
 // names are those of the present client, nil if there is none.
@@ -351,7 +360,7 @@ func (s *Server) report(name, value string) {
 		s.reported = s.reported || s.client != nil && s.errand == nil
 		s.mode = scanMode(s.params)
 	}
-	if s.client != nil && (s.errand == nil || s.errand.Tells) {
+	if s.client != nil && s.ahead.state < aheadSent && (s.errand == nil || s.errand.Tells) {
 		s.client.Told = s.params // the message goes on to it
 	}
 }

@@ -173,6 +173,7 @@ func switched(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.shows()
 	s.forgotten()
 	s.apply(s.client.Set)
+	s.ahead.state = aheadNone
 	return OutcomeApplied
 }
 

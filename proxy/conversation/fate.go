@@ -14,6 +14,7 @@ const (
 	Leaves                   // its client: nothing is due, and nothing of the session must stay
 	Probed                   // whether anything is due
 	Questioned               // what state its session is in, with Ask
+	Refitted                 // to its client's settings, with a Switch: a batch that they went ahead of has failed
 	Restored                 // to its client's settings, which a DISCARD ALL has taken back
 	Recalled                 // whose values of sequences it has, with Recall
 	Forbidden                // the client has opened a transaction where the pool's mode has none
@@ -25,7 +26,7 @@ const (
 
 func (f Fate) String() string {
 	return [...]string{
-		"stays", "leaves", "probed", "questioned", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
+		"stays", "leaves", "probed", "questioned", "refitted", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
 	}[f]
 }
 
@@ -41,8 +42,11 @@ func (s *Server) Fate() Fate {
 		}
 		return Probed
 	case s.account.Free() && c.skip == 0 && s.leak == nil && s.questioned():
+		if s.ahead.unfit() { // the answer would be taken for what the client has set
+			return Refitted
+		}
 		return Questioned
-	case s.set != c.Set && s.account.Free() && c.skip == 0:
+	case s.set != c.Set && !s.ahead.unfit() && s.account.Free() && c.skip == 0:
 		return Restored
 	}
 	if s.account.Free() {

@@ -15,6 +15,7 @@ const (
 	NeedBytes   Need = iota // all has been judged that has come
 	NeedBackend             // the message at Took can only be judged with a backend
 	NeedAnswer              // the message at Took waits for an answer; Client.Hold says for which
+	NeedSwitch              // the message at Took waits until the backend is in the client's settings, which takes an errand
 	NeedEnd                 // the client has said goodbye
 	NeedRefusal             // the message at Took is not a client's: Violation says what is wrong with it
 )
@@ -148,6 +149,11 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedBytes
 	}
 	c.toSync = false
+	if s.ahead.state != aheadNone {
+		if need := s.precedes(c, f, m); need != NeedBytes {
+			return need
+		}
+	}
 	if c.Sub != nil && s.mustTakeOn(c, f, m) {
 		c.hold = HoldListen
 		return NeedAnswer
@@ -160,6 +166,9 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 	}
 	if c.hold = s.admit(c, f, m); c.hold != HoldNone {
 		return NeedAnswer
+	}
+	if s.ahead.left > 0 {
+		s.ahead.left--
 	}
 	return NeedBytes
 }

@@ -16,6 +16,7 @@ const (
 	EventNone     Event = iota // all has been judged that has come
 	EventReady                 // a ReadyForQuery; ask Fate
 	EventErrand                // an errand has ended; Outcome says how
+	EventSync                  // the server throws away what it is sent, until it gets a Sync, which AppendSync does
 	EventRetry                 // the client's last batch has to be given to FromClient again: Again
 	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
 )
@@ -80,7 +81,7 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		}
 		look := looks[fr.Type]
 		n := min(fr.Total(), len(rest))
-		if look == looksAtNothing && s.client != nil && s.errand == nil { // rows, mostly: nothing to do but to pass them on
+		if look == looksAtNothing && s.client != nil && s.errand == nil && !s.switching() { // rows, mostly: nothing to do but to pass them on
 			s.skip = uint32(fr.Total() - n)
 			pos += n
 			continue
@@ -112,6 +113,12 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		return
 	}
 	s.recent.note(fr.Type | fromServer)
+	if s.ahead.state >= aheadSent && s.takeAhead(step, fr, message[wire.HeaderLen:]) {
+		f.upTo(pos)
+		f.replaced(pos + len(message))
+		s.drop = len(message) < fr.Total()
+		return
+	}
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
 	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
@@ -133,8 +140,12 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 			s.drop = len(message) < fr.Total()
 		}
 	}
+	under := s.ahead.state == aheadSent
 	if s.note(step, fr, message[wire.HeaderLen:], message) {
 		swallow = true
+	}
+	if under && fr.Type == wire.ServerReadyForQuery && !swallow {
+		s.tellAhead(f, pos)
 	}
 	if swallow {
 		f.upTo(pos)
@@ -304,6 +315,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	busy := s.account.Answered() + 1
 	s.account.Ready(status)
+	if s.ahead.state >= aheadSent {
+		s.concludeAhead(status)
+	}
 	if s.reshaped && status == wire.TxIdle {
 		s.reshaped = false
 		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it

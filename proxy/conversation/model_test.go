@@ -20,8 +20,9 @@ type postgres struct {
 	portals    map[string]statement
 	locks      int
 	listens    int
-	listened   int    // as listens was when the transaction began
-	drawn      string // what nextval gave last
+	listened   int         // as listens was when the transaction began
+	drawn      string      // what nextval gave last
+	refuses    func() bool // whether it refuses a switch that has gone ahead; nil: never
 
 	block  bool // a transaction block is open
 	failed bool
@@ -251,7 +252,9 @@ func (v *postgres) query(text string) {
 	delete(v.statements, "")
 	delete(v.portals, "")
 	text = v.forget(text)
-	v.finish(false) // what a run without a Sync has begun ends here, or goes on: programs of the test do not do that
+	if !v.ran { // else it goes on with what the run has begun, as servers before 17 do
+		v.finish(false)
+	}
 	v.enter()
 	var code, message string
 	switch {
@@ -264,6 +267,7 @@ func (v *postgres) query(text string) {
 		v.fails(code, message)
 	}
 	v.finish(code != "")
+	v.ran = false
 	v.ready()
 }
 
@@ -291,12 +295,18 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 		v.say(wire.ServerEmptyQueryResponse, "")
 		return "", ""
 	case strings.HasPrefix(s.text, "SELECT pg_catalog.set_config"): // weir's own
+		if extended && v.refuses != nil && v.refuses() {
+			return "57014", "canceling statement due to user request"
+		}
 		settings := maps.Clone(v.settings)
+		var values []string
 		for _, m := range setConfig.FindAllStringSubmatch(s.text, -1) {
 			if settings[m[1]] = m[2]; strings.Contains(m[0], "NULL") {
 				settings[m[1]] = v.login[m[1]]
 			}
+			values = append(values, settings[m[1]])
 		}
+		v.out = append(v.out, appendRow(nil, values...)...)
 		v.change(settings)
 		tag = "SELECT 1"
 	case strings.HasPrefix(s.text, "SELECT 's', ") || strings.HasPrefix(s.text, "SELECT 'a', ") || strings.HasPrefix(s.text, "SELECT 'l', "): // Ask

@@ -36,8 +36,8 @@ func newWorld(rnd *rand.Rand) *world {
 	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4), Audit: AuditLearn + Audit(rnd.IntN(2))}
 	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{},
 		recalled: map[string]*[2][]string{}}
-	w.shared.recalls = true // the first use of a pool may be refused
-	w.shared.Marker = ""    // there is no listener connection: LISTEN pins
+	w.shared.recalls = rnd.IntN(2) == 0 // the first use of a pool may be refused, so either all know of it or none do
+	w.shared.Marker = ""                // there is no listener connection: LISTEN pins
 	w.deliver = func(to string, p []byte) {
 		if v := w.models[to]; v != nil {
 			v.in = append(v.in, p...)
@@ -46,14 +46,21 @@ func newWorld(rnd *rand.Rand) *world {
 		c := w.clients[slices.IndexFunc(w.clients, func(c *rigClient) bool { return c.name == to })]
 		c.got = append(c.got, p...)
 	}
-	w.asks = true
+	w.asks, w.ahead = true, rnd.IntN(4) > 0
 	w.event = func(who, what string) { w.script = append(w.script, "\t"+who+" "+what) }
 	for range 2 {
-		w.models[w.addServer().name] = newPostgres("UTC")
+		w.models[w.addServer().name] = w.newModel()
 	}
 	w.join("")
 	w.join("TimeZone=Asia/Tokyo")
 	return w
+}
+
+// newModel is a server, which refuses some of the switches that go ahead.
+func (w *world) newModel() *postgres {
+	v := newPostgres("UTC")
+	v.refuses = func() bool { return w.rnd.IntN(8) == 0 }
+	return v
 }
 
 // join lets another client come.
@@ -80,7 +87,7 @@ func (w *world) replace(c *rigClient) {
 	for _, s := range w.servers {
 		if s.gone { // it was in the middle of a message, or of a run without a Sync
 			*s = rigServer{rig: w.rig, name: s.name, talk: NewServer(&w.shared, rigParams)}
-			w.models[s.name] = newPostgres("UTC")
+			w.models[s.name] = w.newModel()
 		}
 	}
 	w.join(setting)
@@ -112,6 +119,9 @@ var asks = []string{
 // ask has a client send something, whole or in pieces, without waiting for answers.
 func (w *world) ask(c *rigClient) {
 	script := asks[w.rnd.IntN(len(asks))]
+	for !w.shared.recalls && strings.Contains(script, "last") {
+		script = asks[w.rnd.IntN(len(asks))]
+	}
 	for strings.Contains(script, "NAME") {
 		name := []string{"a", "b", "c"}[w.rnd.IntN(3)]
 		if w.rnd.IntN(4) > 0 {

@@ -19,6 +19,7 @@ type rig struct {
 	servers  []*rigServer
 	hub      *notify.Hub
 	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
+	ahead    bool // switches go ahead where they may
 	deny     bool // a client that needs a backend is refused
 	later    []func()
 	toServer Flow
@@ -67,7 +68,7 @@ type rigServer struct {
 }
 
 var rigParams = []session.Setting{
-	{Name: "client_encoding", Value: "UTF8"}, {Name: "standard_conforming_strings", Value: "on"}, {Name: "TimeZone", Value: "UTC"},
+	{Name: "client_encoding", Value: "UTF8"}, {Name: "server_version", Value: "15.8"}, {Name: "standard_conforming_strings", Value: "on"}, {Name: "TimeZone", Value: "UTC"},
 }
 
 func (r *rig) addServer() *rigServer {
@@ -183,6 +184,10 @@ func (c *rigClient) consume(p []byte) {
 			if c.getBackend() {
 				continue
 			}
+		case NeedSwitch:
+			c.keep(p)
+			c.server.start(Switch)
+			return
 		case NeedEnd:
 			c.rig.say(c.name, "says goodbye")
 			c.leave()
@@ -241,6 +246,9 @@ func (c *rigClient) getBackend() bool {
 	s.busy, s.client, c.server = true, c, s
 	s.talk.Lease(&c.talk)
 	if !s.talk.Fits() {
+		if c.rig.ahead && s.talk.SwitchAhead() {
+			return true
+		}
 		s.start(Switch)
 		return false
 	}

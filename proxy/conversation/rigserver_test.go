@@ -39,6 +39,9 @@ func (s *rigServer) consume(p []byte) {
 				s.follow()
 			}
 			continue
+		case EventSync:
+			s.send(s.talk.AppendSync(nil))
+			continue
 		case EventRetry:
 			s.rig.say(s.name, "is sent the batch again")
 			c := s.client
@@ -99,6 +102,8 @@ func (s *rigServer) follow() {
 		s.send(s.talk.StartProbe(nil))
 	case Questioned:
 		s.start(Ask)
+	case Refitted:
+		s.start(Switch)
 	case Restored:
 		s.start(Restore)
 	case Recalled:

@@ -18,7 +18,7 @@ import (
 // the bytes of each stream cut in two at each position, and one by one: how the bytes arrive must not be seen. The dialect:
 //
 //	pool                  a new pool with backends s1 and s2 and clients c1 and c2. Arguments: mode=session, shares=false, max=1
-//	                      (max_prepared_statements), audit=learn, texts=1000 (max_prepared_bytes), reset=DISCARD_ALL, listener=false; with cuts=client only what
+//	                      (max_prepared_statements), audit=learn, texts=1000 (max_prepared_bytes), reset=DISCARD_ALL, listener=false, ahead (settings go ahead where they may); with cuts=client only what
 //	                      clients send is cut, because how many answers come at once matters. Below it lines such as
 //	                      "c3 TimeZone=Asia/Tokyo", clients that asked for settings
 //	client c1             it sends the messages below. A client that needs a backend is given the first idle one, or that of on=s2
@@ -319,7 +319,7 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 }
 
 func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cuts string, err error) {
-	rules, asks, listener := Rules{Shares: true, MaxStatements: 10}, false, true
+	rules, asks, listener, ahead := Rules{Shares: true, MaxStatements: 10}, false, true, false
 	for _, arg := range args {
 		value := ""
 		if len(arg.Vals) > 0 {
@@ -340,6 +340,8 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 			listener = value != "false"
 		case "asks":
 			asks = true
+		case "ahead":
+			ahead = true
 		case "audit":
 			rules.Audit = map[string]Audit{"off": AuditOff, "learn": AuditLearn, "always": AuditAlways}[value]
 		case "reset":
@@ -355,7 +357,7 @@ func parsePool(args []datadriven.CmdArg, input string) (begin func() *stage, cut
 		x := &stage{
 			rig: newRig(rules), events: map[string][]string{}, states: map[string]string{}, offsets: map[string]int{}, rest: map[string][]byte{}, under: map[string]under{},
 		}
-		x.asks = asks
+		x.asks, x.ahead = asks, ahead
 		x.event = func(who, what string) { x.events[who] = append(x.events[who], what) }
 		if !listener {
 			x.shared.Marker = ""

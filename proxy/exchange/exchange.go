@@ -113,6 +113,15 @@ func (x *Exchange) Due() int {
 	return n
 }
 
+// Ahead enters answers that messages of weir's own make due, which begin the open segment: an Execute may be among them that is known to do no
+// harm to a Query that follows.
+func (x *Exchange) Ahead(answers int) {
+	x.open += uint32(answers)
+	x.asked += uint64(answers)
+	x.owed += uint64(answers)
+	x.opened = true
+}
+
 // Asked is the number of the answer that the last message made due, counted since the last Reset. A Query and a FunctionCall have
 // one, too, which lasts until their ReadyForQuery.
 func (x *Exchange) Asked() uint64 { return x.asked }

@@ -32,9 +32,10 @@ var fateNames = [fates]string{"ok", "error", "empty", "suspend", "begin", "end",
 
 // request is one message of the client.
 type request struct {
-	kind byte
-	fate fate
-	asks uint64 // the number that the account gave its completion; 0 if it asks for none
+	kind  byte
+	fate  fate
+	ahead bool   // it is weir's own, ahead of the client's
+	asks  uint64 // the number that the account gave its completion; 0 if it asks for none
 }
 
 // model is PostgreSQL's main loop (PostgresMain, SocketBackend and CopyGetData), deliberately dumb: it reads the client's
@@ -131,7 +132,7 @@ func (m *model) statement(r request, extended bool) {
 	case wire.ClientFunctionCall:
 		m.say("V")
 	case wire.ClientExecute:
-		m.executed = true
+		m.executed = !r.ahead
 		m.execute(r, extended)
 		return
 	case wire.ClientQuery:

@@ -98,7 +98,7 @@ type asker struct {
 func (a *asker) next() request {
 	if len(a.queue) == 0 {
 		habits := []string{
-			"PBDES", "PBES", "PBES", "BES", "PDS", "PBE", "PBEH", "PBEQ", "PBQ", "Q", "Q", "Q", "QQQ", "F", "S", "SS", "CS",
+			"pbeQ", "pbePBDES", "pbeBES", "PBDES", "PBES", "PBES", "BES", "PDS", "PBE", "PBEH", "PBEQ", "PBQ", "Q", "Q", "Q", "QQQ", "F", "S", "SS", "CS",
 			"Qddc", "Qddc", "Qdf", "Qdcdc", "QdSdc", "PBESdcS", "PBEdcS", "PBEddcS", "PBEdfS", "PBEcPBEcS", "PBESdcQ", "PBEScQ", "PBEdcQ", "ESddf", "EdcS", "dc", "c", "f", "d", "H",
 		}
 		a.queue = []byte(habits[a.r.IntN(len(habits))])
@@ -109,6 +109,10 @@ func (a *asker) next() request {
 	kind := a.queue[0]
 	a.queue = a.queue[1:]
 	copies := len(a.queue) > 0 && strings.ContainsRune("dcfS", rune(a.queue[0]))
+	if strings.ContainsRune("pbe", rune(kind)) { // weir's own, ahead of the client's
+		kind -= 'a' - 'A'
+		return request{kind: kind, fate: []fate{fateOK, fateOK, fateOK, fateOK, fateOK, fateOK, fateOK, fateError}[a.r.IntN(8)], ahead: true}
+	}
 	return request{kind: kind, fate: a.fate(kind, copies)}
 }
 
@@ -145,11 +149,19 @@ func replay(program []operation) (script string, out outcome, err error) {
 	var x Exchange
 	x.Reset()
 	m := &model{status: 'I'}
+	goesAhead := false
 	for _, op := range program {
+		goesAhead = op.request.ahead && !x.Skipping() && (goesAhead || op.request.kind == 'P' && x.Free()) || goesAhead && op.kind != 'c'
 		switch {
 		case m.gone:
 			out.gone = true
 			return b.String(), out, nil
+		case op.request.ahead && !goesAhead:
+		case op.request.ahead:
+			fmt.Fprintf(&b, "ahead %c\n", op.request.kind)
+			x.Ahead(1)
+			op.request.asks = x.Asked()
+			m.in = append(m.in, op.request)
 		case op.kind == 'c':
 			fmt.Fprintf(&b, "client %c\n", op.request.kind)
 			before := x.Asked()

@@ -18,6 +18,7 @@ import (
 //	go-on     like run, with the account of the step before
 //
 //	client P B E S     messages of the client by their type bytes
+//	ahead P B E        messages of weir's own, in front of the client's
 //	server 1 2 C Z:I   messages of the server; Z is followed by the status
 //	client S*5000      the same message that often
 //
@@ -61,6 +62,8 @@ func play(x *Exchange, line string) error {
 		}
 		for range n {
 			switch {
+			case who == "ahead" && len(m) == 1:
+				x.Ahead(1)
 			case who == "client" && len(m) == 1:
 				x.Client(m[0])
 			case who == "server" && len(m) == 3 && m[0] == wire.ServerReadyForQuery:

@@ -43,6 +43,12 @@ func (b *Book) Commanded(n *Names) {
 	b.slot.synced = n.Unnamed() == nil
 }
 
+// Displaced notes a Parse of weir's own of the unnamed statement, in front of a client's message.
+func (b *Book) Displaced() {
+	b.slot.hold(nil)
+	b.slot.synced = false
+}
+
 // ParseUnnamed is for a client's Parse of the unnamed statement, which goes to the server as it is. body is what stands after the
 // name.
 func (b *Book) ParseUnnamed(a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, body []byte) *Statement {

@@ -41,6 +41,8 @@ func (b *Backend) follow() bool {
 		b.suspectPins()
 		b.client.move(clientSwitching)
 		b.start(conversation.Ask)
+	case conversation.Refitted:
+		b.switchFirst()
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
@@ -256,10 +258,7 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		b.settle()
 	case conversation.CleanSync:
 		b.settle()
-		io := &b.lane.engine.io
-		p := b.talk.AppendSync(io.Borrow(512))
-		b.send(p)
-		io.Return(p)
+		b.sendSync()
 	case conversation.CleanRollback:
 		b.start(conversation.Rollback)
 	case conversation.CleanAsk:
@@ -270,6 +269,14 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 	case conversation.CleanRetire:
 		b.retire()
 	}
+}
+
+// sendSync ends what the server throws away.
+func (b *Backend) sendSync() {
+	io := &b.lane.engine.io
+	p := b.talk.AppendSync(io.Borrow(512))
+	b.send(p)
+	io.Return(p)
 }
 
 // settle throws away what is still due.

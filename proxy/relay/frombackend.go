@@ -94,8 +94,12 @@ func (b *Backend) consume(p []byte) {
 		case conversation.EventReady:
 			released = b.ready() || released
 			continue
+		case conversation.EventSync:
+			b.sendSync()
+			continue
 		case conversation.EventRetry:
 			b.measure(b.talk.Status())
+			b.reached = false // it has all been undone, or has not been done
 			b.client.readAgain(b.talk.Again())
 			continue
 		case conversation.EventErrand:

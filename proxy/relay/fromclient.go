@@ -183,6 +183,10 @@ func (c *Client) consume(p []byte) {
 			if c.want() {
 				continue // p is judged again, with the backend
 			}
+		case conversation.NeedSwitch:
+			c.keep(p)
+			c.backend.switchFirst()
+			return
 		case conversation.NeedEnd:
 			c.terminated()
 			return

@@ -100,10 +100,19 @@ func (l *Lane) join(c *Client, b *Backend) {
 		c.proceed()
 		return
 	}
-	// The client's bytes wait until that is confirmed. Sending both at once would save a round trip, but should
-	// a setting be refused, the client's statements would run without it.
 	l.totals.Switches++
-	if c.state != clientSwitching {
+	if c.greeted && b.talk.SwitchAhead() {
+		c.move(clientLeased)
+		c.proceed()
+		return
+	}
+	b.switchFirst()
+}
+
+// switchFirst brings the backend to its client's settings. The client's bytes wait until that is confirmed: should a setting be refused, its
+// statements would run without it.
+func (b *Backend) switchFirst() {
+	if c := b.client; c.state != clientSwitching {
 		c.move(clientSwitching)
 	}
 	b.start(conversation.Switch)

@@ -38,6 +38,32 @@ func SwitchNames(from, to *Set) (names []string) {
 	return names
 }
 
+// Differs reports whether there is a setting in which two sets differ for which f is true.
+func Differs(a, b *Set, f func(name string) bool) bool {
+	old, new := a.Settings(), b.Settings()
+	for i, j := 0, 0; i < len(old) || j < len(new); {
+		switch {
+		case j == len(new) || i < len(old) && old[i].Name < new[j].Name:
+			if f(old[i].Name) {
+				return true
+			}
+			i++
+		case i == len(old) || new[j].Name < old[i].Name:
+			if f(new[j].Name) {
+				return true
+			}
+			j++
+		default:
+			if old[i].Value != new[j].Value && f(old[i].Name) {
+				return true
+			}
+			i++
+			j++
+		}
+	}
+	return false
+}
+
 func (w *switchWriter) switches(from, to *Set) {
 	if from == to {
 		return

@@ -153,6 +153,15 @@ func AppendParseBody(dst []byte, name string, body []byte) []byte {
 	return end(append(dst, body...), at)
 }
 
+// BeginParse begins a Parse of the unnamed statement, whose text, without a NUL in it, is to be appended before EndParse.
+func BeginParse(dst []byte) (out []byte, at int) {
+	dst, at = begin(dst, ClientParse)
+	return append(dst, 0), at
+}
+
+// EndParse ends what BeginParse has begun at that place.
+func EndParse(dst []byte, at int) []byte { return end(append(dst, 0, 0, 0), at) }
+
 // AppendParse prepares a statement. types are those of its first parameters; 0 leaves one to the server.
 func AppendParse(dst []byte, name, sql string, types []uint32) []byte {
 	dst, at := begin(dst, ClientParse)

@@ -256,8 +256,8 @@ func (s *Server) plainBatch(c *Client, p []byte) (messages int) {
 			}
 			return messages
 		case wire.ClientParse:
-			if name, text, err := wire.PeekParse(body); err != nil || len(name) > longName || !s.plainText(text) {
-				return 0
+			if name, text, err := wire.PeekParse(body); err != nil || len(name) > 0 || !s.plainText(text) {
+				return 0 // a statement that is prepared may have to be prepared again alone: see retry
 			}
 		case wire.ClientBind:
 			if !s.plainBind(c, body) {

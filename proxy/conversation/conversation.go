@@ -227,7 +227,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
-	s.retry.state, s.ahead.state = retryNever, aheadNone
+	s.retry.state, s.retry.sharedAt, s.ahead.state = retryNever, 0, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by = ""
 	s.listen = listening{}

@@ -51,6 +51,7 @@ var looks = [256]uint8{
 	wire.ServerCopyInResponse:     looksAtType,
 	wire.ServerCopyOutResponse:    looksAtType,
 	wire.ServerCopyBothResponse:   looksAtType,
+	wire.ServerParameterDesc:      looksAtBody,
 	wire.ServerCommandComplete:    looksAtBody,
 	wire.ServerErrorResponse:      looksAtBody,
 	wire.ServerParameterStatus:    looksAtBody,
@@ -123,7 +124,15 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
 	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
 		s.misses(message)
+		s.retry.described = s.retry.described[:0]
 		swallow = true
+	}
+	if !swallow && s.withholds(fr, message) {
+		swallow = true
+	} else if len(s.retry.described) > 0 {
+		f.upTo(pos)
+		f.out = append(f.out, s.retry.described...)
+		s.retry.described = s.retry.described[:0]
 	}
 	if fr.Type == wire.ServerReadyForQuery && s.retry.state == retryTold && client != nil {
 		f.upTo(pos)
@@ -183,7 +192,7 @@ func (s *Server) forwarded(f *Flow) {
 		return
 	}
 	if f.from < f.end || len(f.out) > 0 {
-		if s.retry.state == retryPossible {
+		if s.retry.state == retryPossible && s.account.Answered() > s.retry.after {
 			s.retry.state = retryNever // it has been answered
 		}
 		lacks := s.skip
@@ -284,7 +293,7 @@ func (s *Server) noteError(body []byte) {
 	s.undeallocated(busy)
 	s.ledger.settle(s.account.Answered())
 	s.failedAhead = s.failedAhead || s.own != syncNone && s.account.Due() == 1 // in the run that weir has ended, not in one before
-	if string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine {
+	if isStale(body) {
 		s.shared.Statements.Forget()
 	}
 }

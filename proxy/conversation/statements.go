@@ -108,9 +108,13 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 	f.upTo(m.at)
 	var as string
 	if m.whole {
+		begins := s.beginsBatch()
 		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
 		statement := c.names.Statement(name)
 		s.readOtherwise(statement, m.body[rest:])
+		if as == "" {
+			s.shares(statement, begins)
+		}
 		s.shared.recalls = s.shared.recalls || statement != nil && statement.Effects(s.mode)&sqlscan.Sequences != 0
 	} else {
 		var own *prepared.Statement
@@ -244,7 +248,7 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	statement = c.names.Statement(name)
 	switch {
 	case statement != nil:
-		if s.account.Free() && m.whole && s.book.Holds(statement) {
+		if m.whole && s.beginsBatch() && s.book.Holds(statement) {
 			s.mayRetry(m)
 		}
 		f.upTo(m.at)

@@ -26,6 +26,7 @@ const prefix = "weir_"
 // Statement is a text with its parameter types, prepared by one client or many.
 type Statement struct {
 	name    string // on backends
+	scope   string // in which the text was parsed
 	parse   string // a Parse message's body after the name; empty if it is a client's own
 	effects sqlscan.Effects
 	mode    sqlscan.Mode // how the text was read for effects
@@ -165,6 +166,17 @@ func (t *Table) Intern(scope string, body []byte, mode sqlscan.Mode, n *Names) *
 	return s
 }
 
+// Renew has a client's name mean its text as that is parsed from now on, in the place of a statement that a server does not run any more
+// because its result has changed. False: nothing is known of the name, or its text meant something else than it would mean in scope.
+func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bool {
+	old := n.Statement(name)
+	if old == nil || old.Own() || old.scope != scope {
+		return false
+	}
+	n.set(string(name), t.Intern(scope, []byte(old.parse), mode, n)).release()
+	return true
+}
+
 // Has reports whether the statement for a Parse message's body is there.
 func (t *Table) Has(scope string, body []byte) bool {
 	var space [512]byte
@@ -192,6 +204,7 @@ func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *
 	text, _, _ := bytes.Cut(body, []byte{0})
 	s := &Statement{
 		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[len(key)-len(body):], key: owned, table: t,
+		scope:   owned[len(key)-len(body)-1-len(scope) : len(key)-len(body)-1],
 		effects: t.read(text, mode), mode: mode, refs: 1,
 	}
 	if t.statements == nil {

@@ -149,8 +149,32 @@ func PeekExecute(body []byte) (portal []byte, err error) {
 	return portal, nil
 }
 
+// PeekResultFormats returns how many format codes a Bind has for the columns of its result: none, one for all of them, or one for each.
+func PeekResultFormats(body []byte) (n int, err error) {
+	rest, err := parametersOf(body)
+	if err != nil {
+		return 0, err
+	}
+	if _, rest, err = peekValues(rest); err != nil {
+		return 0, err
+	}
+	if len(rest) < 2 {
+		return 0, ErrTruncated
+	}
+	return int(binary.BigEndian.Uint16(rest)), nil
+}
+
 // PeekParameters returns the values of a Bind's parameters, nil for NULL. They are parts of body.
 func PeekParameters(body []byte) (values [][]byte, err error) {
+	if body, err = parametersOf(body); err != nil {
+		return nil, err
+	}
+	values, _, err = peekValues(body)
+	return values, err
+}
+
+// parametersOf is the part of a Bind that begins with the number of its parameters.
+func parametersOf(body []byte) ([]byte, error) {
 	for range 2 {
 		var ok bool
 		if _, body, ok = cstring(body); !ok {
@@ -164,6 +188,5 @@ func PeekParameters(body []byte) (values [][]byte, err error) {
 	if len(body) < 2+formats {
 		return nil, ErrTruncated
 	}
-	values, _, err = peekValues(body[2+formats:])
-	return values, err
+	return body[2+formats:], nil
 }

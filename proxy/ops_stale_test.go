@@ -1,0 +1,56 @@
+package proxy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// A change of the schema that is made past weir does not show in what clients prepare after it, although the text was prepared before.
+func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	early, first, second, directly := enter(t, w, d), enter(t, w, d), enter(t, w, d), enterDirectly(t, d)
+	admin := enterDirectly(t, d)
+	const text = "SELECT * FROM t"
+	describe := func(kind byte, name string) pgproto3.FrontendMessage {
+		return &pgproto3.Describe{ObjectType: kind, Name: name}
+	}
+	bind, execute := &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{}
+	each := &pgproto3.Bind{PreparedStatement: "s", ResultFormatCodes: []int16{1, 1}}
+	for name, steps := range map[string][]step{
+		"described first":       {synced(t, parse("s", text), describe('S', "s")), synced(t, bind, execute)},
+		"in two batches":        {synced(t, parse("s", text)), synced(t, describe('S', "s")), synced(t, bind, execute)},
+		"all at once":           {synced(t, parse("s", text), bind, describe('P', ""), execute), synced(t, bind, execute)},
+		"not described":         {synced(t, parse("s", text), bind, execute)},
+		"with formats":          {synced(t, parse("s", text), each, describe('P', ""), execute)},
+		"described while bound": {synced(t, parse("s", text)), synced(t, bind, describe('P', ""), execute)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			admin.Query("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT 1 AS a")
+			early.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}))
+			if got := early.first(parsesAndRuns(t, "s", text)); got != "1" {
+				t.Fatalf("the first to prepare it gets %q", got)
+			}
+			admin.Query("ALTER TABLE t ADD b text DEFAULT 'new'")
+			clients := []*wireClient{directly, first, second}
+			for _, s := range steps {
+				want := clients[0].take(s)
+				for i, c := range clients[1:] {
+					if got := c.take(s); !slices.Equal(got, want) {
+						t.Errorf("client %d, %.60q:\n%s\ndirectly\n%s", i+1, s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+					}
+				}
+			}
+			for _, c := range clients {
+				c.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}, &pgproto3.Close{ObjectType: 'S', Name: "s2"}))
+			}
+			heard := strings.Join(early.take(runs(t, "s")), "\n")
+			if !strings.Contains(heard, "0A000") {
+				t.Errorf("the one that knows the old columns is not told, as it would be directly: %s", heard)
+			}
+		})
+	}
+}

@@ -24,6 +24,7 @@ type ahead struct {
 	last   uint64       // the number of the switch's last answer
 	left   int          // messages of the batch that have not been sent yet
 
+	queries  bool              // a Query may follow an Execute without a Sync between them
 	foreseen []session.Setting // what the server reported of settings that the switch changes, where weir goes by that; see foresee
 }
 
@@ -246,7 +247,7 @@ func (s *Server) plainBatch(c *Client, p []byte) (messages int) {
 		messages++
 		switch f.Type {
 		case wire.ClientQuery:
-			if messages == 1 && len(p) == 0 && s.queriesFollow && s.plainText(wire.PeekQuery(body)) {
+			if messages == 1 && len(p) == 0 && s.ahead.queries && s.plainText(wire.PeekQuery(body)) {
 				return 1
 			}
 			return 0

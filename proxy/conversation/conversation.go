@@ -183,40 +183,39 @@ type Server struct {
 	scope    scope
 	listen   listening
 
-	errand        *Errand
-	awaited       int            // ReadyForQuerys of the errand that have not come yet
-	refused       []byte         // the error that it met; nil while it goes well
-	row           []byte         // the body of a DataRow that it was answered with
-	probing       bool           // a probe is under way
-	reshaped      bool           // a command of the transaction has changed what texts may mean
-	lost          bool           // a statement has been missed that the book says it holds
-	notifies      bool           // a statement has been sent that may notify
-	vacates       bool           // a statement has been sent that other sessions may be in the way of
-	redefines     bool           // a command of the transaction has changed what logins get
-	fatal         bool           // the server has announced that it ends the connection
-	lastWords     string         // with which it did so
-	blame         *pgerror.Error // why weir has had a statement cancelled
-	sent          bool           // bytes of the present client have gone out since the lease began
-	flushed       bool           // a Flush of weir's own was the last that went out
-	own           ownSync        // a Sync of weir's own is the last that is due
-	failedAhead   bool           // an error came while it was due
-	skip          uint32
-	drop          bool
-	recent        recent
-	retry         retry
-	ahead         ahead
-	queriesFollow bool // a Query may follow an Execute without a Sync between them
-	defaults      Defaults
-	suspicion     suspicion
-	role          roleNews
-	deallocating  []deallocation // names of the client's that answers under way will end
+	errand       *Errand
+	awaited      int            // ReadyForQuerys of the errand that have not come yet
+	refused      []byte         // the error that it met; nil while it goes well
+	row          []byte         // the body of a DataRow that it was answered with
+	probing      bool           // a probe is under way
+	reshaped     bool           // a command of the transaction has changed what texts may mean
+	lost         bool           // a statement has been missed that the book says it holds
+	notifies     bool           // a statement has been sent that may notify
+	vacates      bool           // a statement has been sent that other sessions may be in the way of
+	redefines    bool           // a command of the transaction has changed what logins get
+	fatal        bool           // the server has announced that it ends the connection
+	lastWords    string         // with which it did so
+	blame        *pgerror.Error // why weir has had a statement cancelled
+	sent         bool           // bytes of the present client have gone out since the lease began
+	flushed      bool           // a Flush of weir's own was the last that went out
+	own          ownSync        // a Sync of weir's own is the last that is due
+	failedAhead  bool           // an error came while it was due
+	skip         uint32
+	drop         bool
+	recent       recent
+	retry        retry
+	ahead        ahead
+	defaults     Defaults
+	suspicion    suspicion
+	role         roleNews
+	deallocating []deallocation // names of the client's that answers under way will end
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
 	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.recall.number = shared.nextNumber()
-	s.queriesFollow = queriesFollow(params)
+	s.ahead.queries = queriesFollow(params)
 	s.account.Reset()
 	shared.Statements.Read = shared.readText
 	return s

@@ -391,13 +391,3 @@ func (s *Server) read(text []byte) sqlscan.Effects {
 	}
 	return e
 }
-
-// otherwise is what a text may do under any mode but one.
-func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
-	for _, b := range text {
-		if b > 0x7f {
-			return sqlscan.Opaque // and in any encoding
-		}
-	}
-	return readText(text, mode^sqlscan.BackslashStrings)
-}

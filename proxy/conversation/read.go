@@ -59,6 +59,16 @@ func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	return named(text, sqlscan.Scan(text, mode), mode)
 }
 
+// otherwise is what a text may do under any mode but one.
+func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
+	for _, b := range text {
+		if b > 0x7f {
+			return sqlscan.Opaque // and in any encoding
+		}
+	}
+	return readText(text, mode^sqlscan.BackslashStrings)
+}
+
 // named adds benign and legible to the effects of a text.
 func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&anything != 0 && mentionsSequences(text) {

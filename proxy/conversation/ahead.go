@@ -221,6 +221,12 @@ func (s *Server) concludeAhead(status wire.TxStatus) {
 	}
 }
 
+// loseAhead is for a backend that is lost.
+func (s *Server) loseAhead() {
+	s.shared.Settings.Release(s.ahead.before)
+	s.ahead = ahead{}
+}
+
 // tellAhead adds what the server reports now, as far as that is news to the client, ahead of the ReadyForQuery at pos.
 func (s *Server) tellAhead(f *Flow, pos int) {
 	c := s.client

@@ -257,8 +257,7 @@ func (s *Server) Lose() {
 	s.book.Discard()
 	s.ledger.clear()
 	s.apply(nil)
-	s.shared.Settings.Release(s.ahead.before)
-	s.ahead = ahead{}
+	s.loseAhead()
 }
 
 // names are those of the present client, nil if there is none.

@@ -2,7 +2,6 @@ package conversation
 
 import (
 	"slices"
-	"unsafe"
 
 	"weir/proxy/exchange"
 	"weir/proxy/notify"
@@ -204,6 +203,7 @@ type Server struct {
 	drop         bool
 	recent       recent
 	retry        retry
+	mends        mends
 	ahead        ahead
 	defaults     Defaults
 	suspicion    suspicion
@@ -228,7 +228,7 @@ func (s *Server) Lease(c *Client) {
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state, s.retry.sharedAt, s.ahead.state = retryNever, 0, aheadNone
 	s.leaseSequences(c)
-	s.suspicion.by = ""
+	s.suspicion.by, s.mends = "", mends{}
 	s.listen = listening{}
 	s.book.Lease(&c.names)
 }
@@ -358,7 +358,7 @@ func (s *Server) report(name, value string) {
 		s.reported = s.reported || s.client != nil && s.errand == nil
 		s.mode = scanMode(s.params)
 	}
-	if s.client != nil && s.ahead.state < aheadSent && (s.errand == nil || s.errand.Tells) {
+	if s.client != nil && s.ahead.state < aheadSent && len(s.mends.uses) == 0 && (s.errand == nil || s.errand.Tells) {
 		s.client.Told = s.params // the message goes on to it
 	}
 }
@@ -375,10 +375,6 @@ func scanMode(params []session.Setting) sqlscan.Mode {
 		}
 	}
 	return sqlscan.ModeOf(encoding, conforming)
-}
-
-func sameList(a, b []session.Setting) bool {
-	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
 // Knows reports whether the client was told this very list last.

@@ -13,7 +13,7 @@ const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sql
 // settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order. It returns nil where they
 // cannot all be followed.
 func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) []sqlscan.SettingUse {
-	if e&(sqlscan.Set|sqlscan.Reset) == 0 || e&^followable != 0 {
+	if e&(sqlscan.Set|sqlscan.Reset|sqlscan.SetLocal) == 0 || e&^followable != 0 {
 		return nil
 	}
 	var uses []sqlscan.SettingUse

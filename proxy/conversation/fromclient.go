@@ -211,6 +211,8 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
+	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && s.mendsSoon():
+		return HoldReset
 	case s.undecided(m):
 		return HoldName
 	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
@@ -296,7 +298,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.Settin
 		s.shared.addSpoken(text)
 	}
 	switch {
-	case e&(sets|sqlscan.SetConfig) == 0 || !s.follows():
+	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")), !s.follows():
 	case e&sqlscan.SetConfig == 0:
 		uses = settingUses(text, e, s.mode)
 	case e&sets == 0:

@@ -230,6 +230,7 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
+			return len(s.mends.uses) > 0
 		}
 	default:
 		if s.errand != nil {
@@ -353,6 +354,9 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	}
 	if s.account.Settled() && !s.Doubtful() {
 		s.settled(status)
+	}
+	if len(s.mends.uses) > 0 && !own && s.withholdsReady(status) {
+		return true
 	}
 	if s.retry.state == retryFailed {
 		if c := s.client; c != nil && s.account.Settled() {

@@ -104,6 +104,8 @@ func (s *rigServer) follow() {
 		s.start(Ask)
 	case Refitted:
 		s.start(Switch)
+	case Mended:
+		s.start(Mend)
 	case Restored:
 		s.start(Restore)
 	case Recalled:
@@ -186,6 +188,7 @@ func (s *rigServer) errandEnded(o Outcome) {
 	case OutcomeClean:
 	case OutcomeApplied:
 		c.write(c.talk.AppendNews(nil, s.talk.Params()))
+		c.write(s.talk.TakeReady(nil))
 		c.resume()
 		s.rig.later = append(s.rig.later, s.reconsider)
 	case OutcomeRefused:

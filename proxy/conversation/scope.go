@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"strconv"
+	"unsafe"
 
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
@@ -85,4 +86,8 @@ func reported(params []session.Setting, name string) bool {
 		}
 	}
 	return false
+}
+
+func sameList(a, b []session.Setting) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }

@@ -74,6 +74,9 @@ func (s *Server) discarded() {
 		c.Set = s.shared.Settings.Retain(c.Login)
 		c.shown(s.shared.Settings)
 	}
+	if all := (sqlscan.SettingUse{Kind: sqlscan.ResetAll}); s.resetsLogin(&all) {
+		s.mends.uses = append(s.mends.uses, all)
+	}
 	s.scope.altered = unaltered
 	s.apply(nil)
 	s.ownsValues()
@@ -117,6 +120,9 @@ func (s *Server) followed(busy uint64, tag []byte) bool {
 		return false
 	}
 	s.follow.set(e.uses[0])
+	if s.resetsLogin(&e.uses[0]) {
+		s.mends.uses = append(s.mends.uses, e.uses[0])
+	}
 	e.uses = e.uses[1:]
 	return true
 }

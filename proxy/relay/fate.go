@@ -43,6 +43,9 @@ func (b *Backend) follow() bool {
 		b.start(conversation.Ask)
 	case conversation.Refitted:
 		b.switchFirst()
+	case conversation.Mended:
+		b.client.move(clientSwitching)
+		b.start(conversation.Mend)
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
@@ -162,8 +165,19 @@ func (b *Backend) applied(c *Client) {
 	c.refused = 0
 	b.shareParams()
 	c.tell(b.talk.Params())
+	b.sayReady(c)
 	c.proceed()
 	b.lane.engine.loop.Later(b, b.reconsider)
+}
+
+// sayReady ends a request whose ReadyForQuery has waited for settings.
+func (b *Backend) sayReady(c *Client) {
+	io := &b.lane.engine.io
+	p := b.talk.TakeReady(io.Borrow(512))
+	if len(p) > 0 {
+		c.say(p)
+	}
+	io.Return(p)
 }
 
 // answered goes on with a client whose backend has been asked for the state of its session. True: the backend has left it, and is to be

@@ -170,6 +170,17 @@ func (w *switchWriter) setIf(settings []Setting, name string) {
 	}
 }
 
+// AppendSetConfig appends the call that gives a setting its value, until the end of the transaction or for longer.
+func AppendSetConfig(dst []byte, s Setting, local bool) []byte {
+	dst = append(dst, "pg_catalog.set_config("...)
+	dst = append(appendLiteral(dst, s.Name), ',')
+	dst = appendLiteral(dst, s.Value)
+	if local {
+		return append(dst, ",true)"...)
+	}
+	return append(dst, ",false)"...)
+}
+
 // AppendLiterals appends texts as a list of literals.
 func AppendLiterals(dst []byte, texts []string) []byte {
 	for i, text := range texts {

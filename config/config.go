@@ -23,6 +23,7 @@ type Config struct {
 	Auth      Auth
 	ClientTLS TLS // how clients are protected
 	ServerTLS TLS // how weir's own connections to servers are
+	ServerTCP ServerTCP
 	Pool      Pool
 	Session   Session
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
@@ -66,6 +67,18 @@ type Listen struct {
 	TCPKeepintvl    Duration // 0: the system's
 	TCPKeepcnt      int      // 0: the system's
 	TCPUserTimeout  Duration // 0: the system's
+	TCPSocketBuffer Size     // 0: the system's
+	TCPDeferAccept  bool
+}
+
+// ServerTCP is what the kernel does with connections to servers. 0 is what follows from Timeouts.ServerTCPTimeout.
+type ServerTCP struct {
+	Keepalive    bool
+	Keepidle     Duration
+	Keepintvl    Duration
+	Keepcnt      int
+	UserTimeout  Duration
+	SocketBuffer Size // 0: the system's
 }
 
 // HTTP says where metrics, health, the live page and profiles are served, and to whom.
@@ -93,7 +106,11 @@ type Pool struct {
 	MaxPinned            int      // 0: no limit
 	PinIdleTimeout       Duration // 0: none
 	SessionAudit         SessionAudit
-	ServerResetQuery     string          // session mode only; empty: none
+	ServerResetQuery     string          // empty: none
+	ServerResetAlways    bool            // in every mode, not in session mode only
+	ServerCheckQuery     string          // asked of a backend that has been idle for ServerCheckDelay; empty: nothing is
+	ServerCheckDelay     Duration        // 0: it is asked each time
+	ServerFastClose      bool            // backends that are to be replaced do not wait for the end of a session
 	ServerRoundRobin     bool            // the backend that has been idle longest is used next
 	ListenLostChannel    string          // clients that listen are told there of notifications that they may have missed; empty: by a notice only
 	MaxNotificationBytes Size            // that may wait for a client that listens and does not read; 0: no limit
@@ -136,6 +153,7 @@ type Limits struct {
 	MaxUserConnections       int
 	MaxDBClientConnections   int
 	MaxUserClientConnections int
+	MaxPacketSize            Size // 0: the protocol's own
 }
 
 // Timeouts. 0 is off unless the field says otherwise.
@@ -149,6 +167,7 @@ type Timeouts struct {
 	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
 	ClientLoginTimeout     Duration
 	ClientIdleTimeout      Duration
+	ClientStallTimeout     Duration
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
@@ -174,6 +193,7 @@ type Log struct {
 	Syslog         bool
 	SyslogFacility string // one of syslogFacilities
 	SyslogIdent    string
+	Stats          bool // a line each Admin.StatsPeriod
 }
 
 // Clients says what clients may say, and are told.
@@ -182,6 +202,7 @@ type Clients struct {
 	ApplicationNameAddHost  bool
 	LoginNotice             string   // empty: none
 	QueryWaitNotify         Duration // 0: never
+	SimpleQuery             bool
 }
 
 // Process says what weir does to its own process when it starts.
@@ -217,6 +238,7 @@ func Default() *Config {
 		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second, SCRAMIterations: 4096},
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
+		ServerTCP: ServerTCP{Keepalive: true},
 		Pool: Pool{
 			Mode:                 ModeTransaction,
 			PoolSize:             20,
@@ -225,6 +247,7 @@ func Default() *Config {
 			MaxPrepared:          200,
 			MaxPreparedBytes:     16 << 20,
 			ServerResetQuery:     "DISCARD ALL",
+			ServerCheckDelay:     30 * second,
 			MaxNotificationBytes: 1 << 20,
 		},
 		Databases: map[string]Database{},
@@ -239,12 +262,13 @@ func Default() *Config {
 			ServerTCPTimeout:     60 * second,
 			ServerLoginRetry:     15 * second,
 			ClientLoginTimeout:   60 * second,
+			ClientStallTimeout:   300 * second,
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
 		Admin:   Admin{StatsPeriod: 60 * second},
-		Clients: Clients{QueryWaitNotify: 5 * second},
-		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
+		Clients: Clients{QueryWaitNotify: 5 * second, SimpleQuery: true},
+		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir", Stats: true},
 	}
 }
 

@@ -86,6 +86,8 @@ func plain(place any) string {
 		return strconv.Itoa(int(*p))
 	case *slog.Level:
 		return nameOf(logLevelNames, int(*p-slog.LevelDebug)/4)
+	case *Size:
+		return strconv.FormatInt(int64(*p), 10)
 	case fmt.Stringer:
 		return p.String()
 	}

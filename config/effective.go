@@ -16,6 +16,10 @@ type Override struct {
 	MaxPinned            *int
 	PinIdleTimeout       *Duration
 	ServerResetQuery     *string
+	ServerResetAlways    *bool
+	ServerCheckQuery     *string
+	ServerCheckDelay     *Duration
+	ServerFastClose      *bool
 	SessionAudit         *SessionAudit
 	ListenLostChannel    *string
 	MaxNotificationBytes *Size
@@ -30,6 +34,7 @@ type Override struct {
 	ServerLifetime         *Duration
 	PoolIdleTimeout        *Duration
 	ClientIdleTimeout      *Duration
+	ClientStallTimeout     *Duration
 	QueryTimeout           *Duration
 	IdleTransactionTimeout *Duration
 	TransactionTimeout     *Duration
@@ -57,6 +62,7 @@ type PoolSettings struct {
 	ServerConnectTimeout   Duration
 	ServerLoginRetry       Duration
 	ClientIdleTimeout      Duration
+	ClientStallTimeout     Duration
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
@@ -96,6 +102,10 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPinned:            first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
 			PinIdleTimeout:       first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
 			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			ServerResetAlways:    first(u.ServerResetAlways, d.ServerResetAlways, c.Pool.ServerResetAlways),
+			ServerCheckQuery:     first(u.ServerCheckQuery, d.ServerCheckQuery, c.Pool.ServerCheckQuery),
+			ServerCheckDelay:     first(u.ServerCheckDelay, d.ServerCheckDelay, c.Pool.ServerCheckDelay),
+			ServerFastClose:      first(u.ServerFastClose, d.ServerFastClose, c.Pool.ServerFastClose),
 			ServerRoundRobin:     c.Pool.ServerRoundRobin,
 			SessionAudit:         first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
@@ -113,6 +123,7 @@ func (c *Config) effective(d, u Override) PoolSettings {
 		ServerConnectTimeout:     c.Timeouts.ServerConnectTimeout,
 		ServerLoginRetry:         c.Timeouts.ServerLoginRetry,
 		ClientIdleTimeout:        first(u.ClientIdleTimeout, d.ClientIdleTimeout, c.Timeouts.ClientIdleTimeout),
+		ClientStallTimeout:       first(u.ClientStallTimeout, d.ClientStallTimeout, c.Timeouts.ClientStallTimeout),
 		QueryTimeout:             first(u.QueryTimeout, d.QueryTimeout, c.Timeouts.QueryTimeout),
 		IdleTransactionTimeout:   first(u.IdleTransactionTimeout, d.IdleTransactionTimeout, c.Timeouts.IdleTransactionTimeout),
 		TransactionTimeout:       first(u.TransactionTimeout, d.TransactionTimeout, c.Timeouts.TransactionTimeout),

@@ -24,6 +24,13 @@ var otherSettings = []setting{
 		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
 	},
 	{
+		section: "clients", name: "simple_query",
+		field: func(c *Config) any { return &c.Clients.SimpleQuery },
+		meaning: "Whether clients may send simple queries, which may hold several statements: what an injection into SQL needs to add one of its own. With " +
+			"false only the extended protocol is served, and a client that sends a simple query is disconnected (0A000). Replication and the console are " +
+			"left alone. PgBouncer calls it disable_pqexec.",
+	},
+	{
 		section: "admin", name: "admin_users",
 		field:   func(c *Config) any { return &c.Admin.AdminUsers },
 		meaning: "Users that may do everything on the admin console. They log in as to any database.",
@@ -35,8 +42,9 @@ var otherSettings = []setting{
 	},
 	{
 		section: "admin", name: "stats_period",
-		field:   func(c *Config) any { return &c.Admin.StatsPeriod },
-		meaning: "Averages on the console are those of the last whole stats_period and what has passed since. At least a second.",
+		field: func(c *Config) any { return &c.Admin.StatsPeriod },
+		meaning: "Averages on the console are those of the last whole stats_period and what has passed since, and stats in [log] writes a line that often. " +
+			"At least a second.",
 	},
 	{
 		section: "log", name: "level",
@@ -74,6 +82,11 @@ var otherSettings = []setting{
 		section: "log", name: "syslog_ident", restart: true,
 		field:   func(c *Config) any { return &c.Log.SyslogIdent },
 		meaning: "The name of the program in syslog.",
+	},
+	{
+		section: "log", name: "stats",
+		field:   func(c *Config) any { return &c.Log.Stats },
+		meaning: "Logs each stats_period (in [admin]) what has been done in it: a second, and how long a transaction, a query and a wait took on average.",
 	},
 	{
 		section: "process", name: "user", restart: true,

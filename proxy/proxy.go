@@ -151,7 +151,7 @@ func (p *Proxy) follow(g *generation) {
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	for _, e := range p.engines {
-		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
+		e.TendSilence(serverTCP(c).Silence())
 	}
 	if p.options.Level != nil {
 		p.options.Level.Set(c.Log.Level)

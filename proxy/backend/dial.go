@@ -38,7 +38,7 @@ type Target struct {
 	Settings        []session.Setting   // further startup parameters
 	Replication     string              // the startup parameter of that name; "" for an ordinary connection
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
-	SilenceMax      time.Duration       // see silence.go; 0: the kernel's own limits, which are hours
+	TCP             socket.TCPOptions   // for connections over TCP
 	Notify          func(ServerMessage) // is told the notices of a login, on the login's goroutine; nil: they are dropped
 }
 

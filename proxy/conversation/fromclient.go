@@ -53,7 +53,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 			break
 		}
 		fr := wire.PeekFrame(rest)
-		if verdict := fr.CheckClient(); verdict != wire.FrameOK {
+		if verdict := c.check(s, fr); verdict != wire.FrameOK {
 			step.Need, step.Frame, step.Violation = NeedRefusal, fr, verdict
 			break
 		}

@@ -63,12 +63,13 @@ type Engine struct {
 	drain    drain
 	failures failures
 
-	lines lines // that clients have caused
+	stalls stalls
+	lines  lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}, stalls: stalls{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
 	return e

@@ -59,6 +59,9 @@ func (b *Backend) follow() bool {
 		b.listenErrand(conversation.Unlisten)
 	case conversation.Stays:
 		b.notePins()
+		if b.client != nil {
+			b.replaced(b.client)
+		}
 		if c := b.client; c != nil && c.lane.farewell != nil && c.dispensable() {
 			c.failWith(c.lane.farewell)
 		}
@@ -138,6 +141,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		if b.client != nil {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
+	case conversation.OutcomeChecked:
+		b.lane.engine.loop.Later(b, b.checked)
 	case conversation.OutcomeTold:
 		b.lane.engine.loop.Later(b, b.defaultsAnswered)
 	case conversation.OutcomeListening:
@@ -292,6 +297,7 @@ func (b *Backend) release() {
 	default:
 		b.until = 0
 		b.compareParams()
+		b.freed = b.lane.engine.loop.Now()
 		b.move(backendIdle)
 		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.talk.Set().ID()))
 		b.lane.decided()

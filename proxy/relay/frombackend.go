@@ -104,6 +104,9 @@ func (b *Backend) consume(p []byte) {
 		case conversation.EventNonsense:
 			b.doubt(doubtStream, step.Doubt, step.Frame)
 			return
+		case conversation.EventBeyond:
+			b.tooLong(step.Frame)
+			return
 		case conversation.EventNone:
 		}
 		if len(ours) == step.Took && len(p) > 0 { // the client's last message is whole

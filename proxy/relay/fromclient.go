@@ -125,6 +125,7 @@ func (c *Client) readFailed(err error) {
 
 // drain goes on with what was parked for the client.
 func (c *Client) drain() {
+	c.lane.engine.stalls.taken(c)
 	if err := c.sock.Drain(&c.lane.engine.io); err != nil {
 		c.broken(err)
 		return

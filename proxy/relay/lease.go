@@ -76,6 +76,10 @@ func (l *Lane) lease(c *Client, b *Backend) {
 	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
 		return
 	}
+	if !c.ending.decided() && b.checkDue() {
+		b.check(c)
+		return
+	}
 	b.move(backendLeased)
 	if c.ending.decided() {
 		l.engine.loop.Later(b, b.reconsider)
@@ -187,6 +191,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
+	b.freed = l.engine.loop.Now()
 	b.move(backendIdle)
 	l.dialError = nil
 	l.totals.DialsBy[status.DialOK]++

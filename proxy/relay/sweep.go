@@ -17,6 +17,7 @@ func (e *Engine) sweep() {
 		l.sweepBackends()
 		l.sweepClients()
 	}
+	e.stalls.swept()
 	e.sweepLanes()
 	e.sweepClosing()
 	e.drain.sweep(e)
@@ -73,6 +74,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits.Load()
 	switch {
 	case c.ending >= endBoundary:
+	case b.replaced(c):
 	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):
 		c.timedOut(status.TransactionTimeout, limits.Transaction, e.since(b.began))
@@ -103,6 +105,9 @@ func (l *Lane) sweepClients() {
 		l.dismiss(l.farewell)
 	}
 	for _, c := range l.clients.items {
+		if c != nil {
+			c.lookForStall()
+		}
 		switch {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:

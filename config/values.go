@@ -99,6 +99,10 @@ func readWord(place any, text string) error {
 		if readEnum(p, tlsVersionNames, canonicalTLSVersion(text)) != nil {
 			return readEnum(p, tlsVersionNames, text) // the error is about what was written
 		}
+	case *Ciphers:
+		return readCiphers(p, text)
+	case *Curves:
+		return readCurves(p, text)
 	case *Size:
 		n, err := ParseSize(text)
 		if err != nil {

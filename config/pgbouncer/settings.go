@@ -33,7 +33,6 @@ var (
 )
 
 const (
-	lacksCiphers  = "Go chooses among the ciphers that are safe"
 	lacksResolver = "names are looked up by the system's resolver, at each connection that is made"
 )
 
@@ -62,12 +61,12 @@ var settings = []setting{
 	{name: "cancel_wait_timeout", standard: "10", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.CancelWaitTimeout })},
 	{name: "client_idle_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ClientIdleTimeout })},
 	{name: "client_login_timeout", standard: "60", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ClientLoginTimeout })},
-	{name: "client_tls13_ciphers", unset: true, lacks: lacksCiphers},
+	{name: "client_tls13_ciphers", unset: true, lacks: "Go uses all ciphers of TLS 1.3, which are safe"},
 	{name: "client_tls_ca_file", apply: func(t *translation, v value) { t.conf.ClientTLS.CAFile = t.path(v.text) }},
 	{name: "client_tls_cert_file", apply: func(t *translation, v value) { t.conf.ClientTLS.CertFile = t.path(v.text) }},
-	{name: "client_tls_ciphers", standard: "default", lacks: lacksCiphers},
+	{name: "client_tls_ciphers", standard: "default", apply: func(t *translation, v value) { t.ciphers(v, &t.conf.ClientTLS.Ciphers) }},
 	{name: "client_tls_dheparams", standard: "auto"},
-	{name: "client_tls_ecdhcurve", standard: "auto", lacks: "Go chooses among the curves that are safe"},
+	{name: "client_tls_ecdhcurve", standard: "auto", apply: curves},
 	{name: "client_tls_key_file", apply: func(t *translation, v value) { t.conf.ClientTLS.KeyFile = t.path(v.text) }},
 	{name: "client_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ClientTLS.MinVersion) }},
 	{name: "client_tls_sslmode", standard: "disable", kind: kindEnum, words: sslWords, apply: clientSSLMode},
@@ -136,10 +135,10 @@ var settings = []setting{
 	{name: "server_reset_query", standard: "DISCARD ALL", apply: func(t *translation, v value) { t.conf.Pool.ServerResetQuery = v.text }},
 	{name: "server_reset_query_always", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerResetAlways = v.on() }},
 	{name: "server_round_robin", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerRoundRobin = v.on() }},
-	{name: "server_tls13_ciphers", unset: true, lacks: lacksCiphers},
+	{name: "server_tls13_ciphers", unset: true, lacks: "Go uses all ciphers of TLS 1.3, which are safe"},
 	{name: "server_tls_ca_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CAFile = t.path(v.text) }},
 	{name: "server_tls_cert_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CertFile = t.path(v.text) }},
-	{name: "server_tls_ciphers", standard: "default", lacks: lacksCiphers},
+	{name: "server_tls_ciphers", standard: "default", apply: func(t *translation, v value) { t.ciphers(v, &t.conf.ServerTLS.Ciphers) }},
 	{name: "server_tls_key_file", apply: func(t *translation, v value) { t.conf.ServerTLS.KeyFile = t.path(v.text) }},
 	{name: "server_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ServerTLS.MinVersion) }},
 	{name: "server_tls_sslmode", standard: "prefer", kind: kindEnum, words: sslWords, apply: func(t *translation, v value) { t.conf.ServerTLS.SSLMode = sslModes[v.number] }},

@@ -159,8 +159,18 @@ func (b *Backend) lookForPeer(c *Client) {
 		return
 	}
 	b.looked = e.loop.Now()
+	c.askPeer()
+}
+
+// askPeer tells a client that has sent its FIN once more what it knows. One that has only shut down its sending side, and reads still,
+// takes no harm; the kernel of one that has gone answers with a reset, which ends the client.
+func (c *Client) askPeer() {
+	if len(c.talk.Told) == 0 || c.ending >= endBoundary {
+		return
+	}
+	io := &c.lane.engine.io
 	known := c.talk.Told[0]
-	p := wire.AppendParameterStatus(e.io.Borrow(512), known.Name, known.Value)
+	p := wire.AppendParameterStatus(io.Borrow(512), known.Name, known.Value)
 	c.say(p)
-	e.io.Return(p)
+	io.Return(p)
 }

@@ -161,6 +161,7 @@ var catalogue = []chapter{
 			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
 			"Run the transaction again.",
 		},
+		{"Notice", Notice("maintenance begins at 22:00", ""), "A notice: the text of `login_notify_message`, or that a client has waited for `query_wait_notify`.", "Nothing: the wait goes on."},
 		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},

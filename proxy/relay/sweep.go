@@ -123,7 +123,7 @@ func (l *Lane) sweepClients() {
 }
 
 // waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
-var waitNotice = wire.AppendNotice(nil, pgerror.CodeSuccess, "No server connection available in postgres backend, client being queued")
+var waitNotice = wire.AppendNoticeResponse(nil, pgerror.Notice("No server connection available in postgres backend, client being queued", ""))
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {

@@ -174,3 +174,20 @@ func TestLogHasALineOfWhatWasDone(t *testing.T) {
 		return ""
 	})
 }
+
+// A reload changes them for clients and backends that are there.
+func TestReloadOfWhatMessagesAndBackendsMayDo(t *testing.T) {
+	d := database(t)
+	w := startReloadable(t, d, "[pool]\npool_size = 1")
+	long, simple := enter(t, w.weirUnderTest, d), enter(t, w.weirUnderTest, d)
+	text := "SELECT length('" + strings.Repeat("x", 9000) + "')"
+	long.Query(text)
+	w.reload("[pool]\npool_size = 1\n[limits]\nmax_packet_size = \"8KiB\"")
+	w.expectLogged("[limits] max_packet_size: \\\"0\\\" -> \\\"8KiB\\\"")
+	simple.Query("SELECT 1")
+	long.SendBytes(queryBytes(text))
+	long.expectLastError("54000")
+	w.reload("[pool]\npool_size = 1\n[clients]\nsimple_query = false")
+	simple.inBackground("SELECT 1")
+	simple.expectLastError("0A000")
+}

@@ -37,8 +37,11 @@ func (s stalls) swept() {
 
 // lookForStall ends a client that has stood still for too long.
 func (c *Client) lookForStall() {
+	if !c.sock.Parked() || c.ending.decided() {
+		return
+	}
 	e, limit := c.lane.engine, c.limits.Load().Stall
-	if limit <= 0 || !c.sock.Parked() || c.ending.decided() {
+	if limit <= 0 {
 		return
 	}
 	left := c.sock.ParkedLen() + socket.Unsent(c.sock.FD())

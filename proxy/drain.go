@@ -93,7 +93,7 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 func (p *Proxy) drain(d drain) {
 	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
 	p.admitNone()
-	go p.cedePorts(d.keepUnix)
+	go p.cedePorts(d.keepUnix || p.besidePeers())
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)
@@ -159,6 +159,13 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 		}
 		shared = slices.DeleteFunc(shared, takenUp)
 	}
+}
+
+// besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
+// one's own.
+func (p *Proxy) besidePeers() bool {
+	c := p.current.Load().config
+	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
 }
 
 // place is where the next weir wants to listen.

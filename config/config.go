@@ -28,6 +28,7 @@ type Config struct {
 	Session   Session
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
 	Users     map[string]User
+	Peers     map[string]Peer // by id, or a range of ids
 	Limits    Limits
 	Timeouts  Timeouts
 	Admin     Admin
@@ -69,6 +70,7 @@ type Listen struct {
 	TCPUserTimeout  Duration // 0: the system's
 	TCPSocketBuffer Size     // 0: the system's
 	TCPDeferAccept  bool
+	PeerID          PeerID
 }
 
 // ServerTCP is what the kernel does with connections to servers. 0 is what follows from Timeouts.ServerTCPTimeout.
@@ -252,6 +254,7 @@ func Default() *Config {
 		},
 		Databases: map[string]Database{},
 		Users:     map[string]User{},
+		Peers:     map[string]Peer{},
 		Limits:    Limits{MaxClientConn: 10_000, MaxLogins: 1000},
 		Timeouts: Timeouts{
 			QueryWaitTimeout:     120 * second,

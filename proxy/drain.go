@@ -94,7 +94,7 @@ func (p *Proxy) drain(d drain) {
 	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
 	p.giveWay()
 	p.admitNone()
-	go p.cedePorts(d.keepUnix)
+	go p.cedePorts(d.keepUnix || p.besidePeers())
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)
@@ -185,10 +185,11 @@ const cedeEvery = 20 * time.Millisecond
 // that the next one has for them.
 func (p *Proxy) cedePorts(keepUnix bool) {
 	var shared []place
+	peers := p.besidePeers() && p.current.Load().config.PgBouncer // PgBouncer leaves the address to them at once
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
-		case !o.tcp() || o.inherited || !ceded(o):
+		case !o.tcp() || o.inherited || peers || !ceded(o):
 			o.Close()
 		default:
 			shared = append(shared, o)
@@ -207,6 +208,13 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 		}
 		shared = slices.DeleteFunc(shared, takenUp)
 	}
+}
+
+// besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
+// one's own.
+func (p *Proxy) besidePeers() bool {
+	c := p.current.Load().config
+	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
 }
 
 // place is where the next weir wants to listen.

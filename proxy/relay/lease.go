@@ -65,7 +65,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
-	if b.spare { // it is being asked something, and goes on after its answer
+	b.began, b.rested, b.kept = 0, 0, 0 // if weir had to end what the last client had begun
+	if b.spare {                        // it is being asked something, and goes on after its answer
 		b.spare = false
 		if !c.ending.decided() {
 			b.client, c.backend = c, b

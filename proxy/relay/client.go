@@ -116,6 +116,8 @@ type Limits struct {
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
 	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	SlowWait        time.Duration // for a backend, after which the wait is logged
+	SlowTransaction time.Duration // after which a transaction is logged
 	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 

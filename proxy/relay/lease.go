@@ -47,7 +47,9 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
 		l.totals.Leases++
-		l.lease(l.clients.at(uint32(d.Client)), l.backends[d.Backend])
+		c, b := l.clients.at(uint32(d.Client)), l.backends[d.Backend]
+		b.watchLease(c, d.Waited)
+		l.lease(c, b)
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:

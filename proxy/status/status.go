@@ -21,6 +21,7 @@ type Snapshot struct {
 	Lookups Lookups
 	Limits  Limits
 	Dropped uint64 // lines of the log that were dropped
+	Tracing Tracing
 
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -23,6 +24,7 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/tracing"
 )
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
@@ -39,6 +41,7 @@ type Proxy struct {
 	clients  *clientCounts
 	accounts *accounts
 	logins   *logins
+	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
 
@@ -82,15 +85,22 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	tracer, err := tracing.Open(c.Tracing, log)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
 			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
-		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
+		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
+	if tracer != nil {
+		p.env.Tracer = tracer
+	}
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
@@ -148,6 +158,7 @@ func (p *Proxy) follow(g *generation) {
 	p.current.Store(g)
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
+	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	for _, e := range p.engines {

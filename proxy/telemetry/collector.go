@@ -56,6 +56,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	e.count(&lookupsTotal, s.Lookups.Unknown, "unknown")
 	e.count(&lookupsTotal, s.Lookups.Failed, "failed")
 	e.count(&linesDropped, s.Dropped)
+	e.count(&tracedTotal, s.Tracing.Sent, "sent")
+	e.count(&tracedTotal, s.Tracing.Dropped, "dropped")
+	e.count(&tracedTotal, s.Tracing.Failed, "failed")
 	e.value(&maxClients, float64(s.Limits.MaxClients))
 	e.value(&up, float64(s.Started.UnixMilli())/1000)
 }

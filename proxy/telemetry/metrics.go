@@ -82,6 +82,7 @@ var (
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
 	linesDropped   = metric{"weir_log_lines_dropped_total", counter, nil, "Lines of the log that were dropped: the reader of standard error did not take them, or has ended."}
+	tracedTotal    = metric{"weir_traced_transactions_total", counter, []string{"outcome"}, "Transactions that were traced: sent (the collector has taken their spans), dropped (there was no room, because it had not taken others), failed (it was not reached, or has refused them)."}
 	maxLogins      = metric{"weir_max_logins", gauge, nil, "max_logins, or what the limit of open files leaves of it."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
 	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
@@ -106,7 +107,7 @@ var families = []*metric{
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
 	&hostUp, &hostStandby, &hostBackends, &hostFailures,
-	&replicas, &replicasTotal, &replicaBytes, &linesDropped,
+	&replicas, &replicasTotal, &replicaBytes, &linesDropped, &tracedTotal,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }
 

@@ -27,6 +27,14 @@ func (p *Proxy) Snapshot() status.Snapshot {
 			s.Loops = append(s.Loops, loop)
 		}
 	}
+	c := p.current.Load().config
+	for i := range s.Pools {
+		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
+		s.Pools[i].Shared = status.SharedLimits{
+			DBBackends: settings.MaxDBConnections, UserBackends: settings.MaxUserConnections,
+			DBClients: settings.MaxDBClientConnections, UserClients: settings.MaxUserClientConnections,
+		}
+	}
 	slices.SortFunc(s.Pools, func(a, b status.Pool) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})

@@ -21,10 +21,12 @@ import (
 	"weir/proxy/status"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 func open(t *testing.T, c config.Tracing) *Tracer {
 	t.Helper()
 	c.Enabled = true
-	tracer, err := Open(c, slog.New(slog.DiscardHandler))
+	tracer, err := Open(c, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +38,7 @@ func open(t *testing.T, c config.Tracing) *Tracer {
 func TestOffIsNil(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
 	t.Setenv("OTEL_TRACES_SAMPLER", "always_on")
-	tracer, err := Open(config.Tracing{SampleRatio: 1}, slog.New(slog.DiscardHandler))
+	tracer, err := Open(config.Tracing{SampleRatio: 1}, discard)
 	if tracer != nil || err != nil {
 		t.Fatalf("got %v, %v", tracer, err)
 	}
@@ -46,7 +48,7 @@ func TestOffIsNil(t *testing.T) {
 		t.Error(got)
 	}
 	t.Setenv("OTEL_SDK_DISABLED", "true")
-	if tracer, err := Open(config.Tracing{Enabled: true}, slog.New(slog.DiscardHandler)); tracer != nil || err != nil {
+	if tracer, err := Open(config.Tracing{Enabled: true}, discard); tracer != nil || err != nil {
 		t.Fatalf("got %v, %v", tracer, err)
 	}
 }
@@ -115,7 +117,7 @@ func TestEnvironmentIsRefusedWhereItCannotBeMet(t *testing.T) {
 	} {
 		t.Run(variable, func(t *testing.T) {
 			t.Setenv(variable, value)
-			tracer, err := Open(config.Tracing{Enabled: true}, slog.New(slog.DiscardHandler))
+			tracer, err := Open(config.Tracing{Enabled: true}, discard)
 			if err == nil {
 				tracer.Close()
 				t.Fatalf("%s=%s is taken", variable, value)

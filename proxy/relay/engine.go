@@ -73,6 +73,7 @@ func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
 	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
+	loop.OnEnd = e.abandon
 	return e
 }
 
@@ -92,10 +93,7 @@ func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
 
 // Stop closes every client and backend at once and ends Run.
 func (e *Engine) Stop() {
-	e.loop.Post(func() {
-		e.abandon()
-		e.loop.Stop()
-	})
+	e.loop.Stop()
 }
 
 // Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.

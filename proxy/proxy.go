@@ -21,6 +21,7 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
+	"weir/proxy/peers"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -47,6 +48,7 @@ type Proxy struct {
 
 	consoles     *consoles
 	replications *replications
+	peers        *peers.Group
 	dials        turns // of connections for replication
 	web          *web
 	trimmer      trimmer
@@ -85,6 +87,11 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	id, err := c.PeerNumber()
+	if err != nil {
+		return nil, err
+	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
 	tracer, err := tracing.Open(c.Tracing, log)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
@@ -92,10 +99,10 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
-		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
+		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
 	if tracer != nil {
@@ -104,7 +111,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
-	if err := p.openEngines(loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))); err != nil {
+	if err := p.openEngines(loops); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -112,7 +119,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
-	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.replications = newReplications(len(p.engines), p.env.Keys)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
@@ -161,6 +168,7 @@ func (p *Proxy) follow(g *generation) {
 	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
+	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
 		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
 	}

@@ -231,7 +231,7 @@ func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
 	pid := c.pid()
 	if c.longKey {
-		long := e.env.Secrets.Long(pid, c.secret)
+		long := e.env.Keys.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])
 	}
 	var short [4]byte

@@ -27,7 +27,7 @@ const (
 type Env struct {
 	Log       *slog.Logger
 	Settings  *session.Table
-	Secrets   *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Keys      *cancelkey.Keys
 	Notifiers Notifiers
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.

@@ -33,6 +33,7 @@ type Config struct {
 	Timeouts  Timeouts
 	Admin     Admin
 	Log       Log
+	Tracing   Tracing
 	Loops     Loops
 	Process   Process
 	Clients   Clients
@@ -190,12 +191,23 @@ type Log struct {
 	Level  slog.Level // one of slog's four
 	Format LogFormat
 
+	SlowWait        Duration // 0: waits are not logged
+	SlowTransaction Duration // 0: nor are transactions
+
 	Stderr         bool
 	File           Path // empty: none
 	Syslog         bool
 	SyslogFacility string // one of syslogFacilities
 	SyslogIdent    string
 	Stats          bool // a line each Admin.StatsPeriod
+}
+
+// Tracing says which transactions are told to a collector of OpenTelemetry.
+type Tracing struct {
+	Enabled     bool
+	Endpoint    string // empty: what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and others say
+	SampleRatio Ratio  // of transactions without a traceparent
+	Statements  bool   // with the text
 }
 
 // Clients says what clients may say, and are told.
@@ -271,6 +283,7 @@ func Default() *Config {
 		},
 		Admin:   Admin{StatsPeriod: 60 * second},
 		Clients: Clients{QueryWaitNotify: 5 * second, SimpleQuery: true},
+		Tracing: Tracing{SampleRatio: 0.01},
 		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir", Stats: true},
 	}
 }

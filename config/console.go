@@ -181,6 +181,12 @@ func written(place any, value string) (any, error) {
 			return nil, fmt.Errorf("must be a whole number (got %q)", value)
 		}
 		return n, nil
+	case *Ratio:
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("must be a number from 0 to 1 (got %q)", value)
+		}
+		return n, nil
 	case *Duration:
 		if _, err := strconv.ParseFloat(value, 64); err == nil {
 			return value + "s", nil

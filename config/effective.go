@@ -42,6 +42,9 @@ type Override struct {
 	AuthUser   *string
 	AuthQuery  *string
 	AuthDBName *string
+
+	SlowWait        *Duration
+	SlowTransaction *Duration
 }
 
 // PoolSettings are the values that hold for one pool and its clients, after all overrides.
@@ -66,6 +69,10 @@ type PoolSettings struct {
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
+
+	// 0: not logged.
+	SlowWait        Duration
+	SlowTransaction Duration
 
 	// How users are looked up that weir does not know itself; AuthUser "" is not at all.
 	AuthUser   string
@@ -127,6 +134,8 @@ func (c *Config) effective(d, u Override) PoolSettings {
 		QueryTimeout:             first(u.QueryTimeout, d.QueryTimeout, c.Timeouts.QueryTimeout),
 		IdleTransactionTimeout:   first(u.IdleTransactionTimeout, d.IdleTransactionTimeout, c.Timeouts.IdleTransactionTimeout),
 		TransactionTimeout:       first(u.TransactionTimeout, d.TransactionTimeout, c.Timeouts.TransactionTimeout),
+		SlowWait:                 first(u.SlowWait, d.SlowWait, c.Log.SlowWait),
+		SlowTransaction:          first(u.SlowTransaction, d.SlowTransaction, c.Log.SlowTransaction),
 		AuthUser:                 first(u.AuthUser, d.AuthUser, c.Auth.AuthUser),
 		AuthQuery:                first(u.AuthQuery, d.AuthQuery, c.Auth.AuthQuery),
 		AuthDBName:               first(u.AuthDBName, d.AuthDBName, c.Auth.AuthDBName),

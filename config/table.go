@@ -58,13 +58,15 @@ var sections = []section{
 	{"admin", "The admin console: PgBouncer's, on the databases \"pgbouncer\" and \"weir\". On the unix socket the account that weir runs as, " +
 		"and root, may use it without a password. See docs/console.md."},
 	{"log", "What is logged, and where."},
+	{"tracing", "Transactions as spans for OpenTelemetry; see docs/tracing.md. Off, it costs nothing. Headers, certificates and what else an " +
+		"exporter has are read from the environment: OTEL_EXPORTER_OTLP_HEADERS and so on."},
 	{"loops", "The event loops that carry the traffic."},
 	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
 	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, authSettings, tlsSettings, serverTCPSettings, peerSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, authSettings, tlsSettings, serverTCPSettings, peerSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings, tracingSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting

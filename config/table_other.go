@@ -53,6 +53,22 @@ var otherSettings = []setting{
 			`"error" for what an operator must act on.`,
 	},
 	{
+		section: "log", name: "slow_wait", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Log.SlowWait },
+		override: func(o *Override) any { return &o.SlowWait },
+		meaning: "A client that has waited this long for a backend, and got one, has a line in the log with the beginning of its statement. A wait that " +
+			`fails has a line in any case. "0s": none has.`,
+	},
+	{
+		section: "log", name: "slow_transaction", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Log.SlowTransaction },
+		override: func(o *Override) any { return &o.SlowTransaction },
+		meaning: "A transaction that took this long, waiting for a backend not counted, has a line in the log with the beginning of its first statement. " +
+			`"0s": none has.`,
+		why: "PgBouncer has no such thing, and PostgreSQL's log_min_duration_statement knows neither waits nor what a client does between two " +
+			"statements. Off, because texts of statements in a log are for you to decide.",
+	},
+	{
 		section: "log", name: "format", restart: true,
 		field:   func(c *Config) any { return &c.Log.Format },
 		meaning: `"text" is key=value, "json" one JSON object a line.`,

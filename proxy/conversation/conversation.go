@@ -186,6 +186,7 @@ type Server struct {
 	scope    scope
 	listen   listening
 
+	heard        *Heard // nil: nothing is noted
 	errand       *Errand
 	awaited      int            // ReadyForQuerys of the errand that have not come yet
 	refused      []byte         // the error that it met; nil while it goes well

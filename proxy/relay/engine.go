@@ -34,6 +34,8 @@ type Env struct {
 	Vacate func()
 	// PgBouncer has backends' logins logged in PgBouncer's words, too.
 	PgBouncer bool
+	// Tracer is told about transactions that are over. nil: none is traced.
+	Tracer Tracer
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 

@@ -7,6 +7,7 @@ import (
 	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -25,6 +26,9 @@ func (b *Backend) begin() {
 	}
 	if b.began == 0 {
 		b.began = now
+	}
+	if b.watched != nil && b.rested != 0 {
+		b.watched.idle += time.Duration(now - b.rested)
 	}
 	b.rested, b.kept = 0, 0
 }
@@ -233,6 +237,9 @@ func settingsRefused(body []byte) *pgerror.Error {
 // orphaned is for a backend whose client has left.
 func (b *Backend) orphaned() {
 	b.unpinned()
+	if b.watched != nil {
+		b.transactionOver(b.client, status.TransactionLeft)
+	}
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()

@@ -63,6 +63,7 @@ func (l *Lane) sweepBackends() {
 			}
 			b.doom(errTooLong)
 		case b.client != nil && b.state == backendLeased:
+			b.watch(b.client) // what is to be logged may have changed since its lease
 			l.sweepLease(b, b.client)
 			b.lookForPeer(b.client)
 		}

@@ -21,7 +21,7 @@ func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 			t.Errorf("%s: no such section", name)
 		}
 		places := 0
-		for _, there := range []bool{s.field != nil, s.database != nil, s.user != nil} {
+		for _, there := range []bool{s.field != nil, s.database != nil, s.user != nil, s.peer != nil} {
 			if there {
 				places++
 			}
@@ -100,6 +100,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"11KiB"`, `"12KiB"`, `"13KiB"`
 	case *Duration:
 		return `"11s"`, `"12s"`, `"13s"`
+	case *bool:
+		return "true", "false", ""
 	case *string:
 		return `"one"`, `"two"`, `"three"`
 	case *SessionAudit:

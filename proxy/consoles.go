@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"net/netip"
 	"slices"
 	"sync"
@@ -62,18 +61,34 @@ func newConsoles(p *Proxy, index int) *consoles {
 	return s
 }
 
-// sample takes a look each stats_period, for averages.
+// sample takes a look each stats_period, for averages and the log. The period may be changed while it passes: it is asked for once a second.
 func (s *consoles) sample() {
-	for {
-		period := time.NewTimer(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod))
+	for last := time.Now(); ; {
+		left := time.Until(last.Add(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod)))
+		if left <= 0 {
+			last = time.Now()
+			now := s.proxy.Snapshot()
+			s.log(s.stats.Sample(&now, s.usage.Now()))
+			continue
+		}
+		wait := time.NewTimer(min(left, time.Second))
 		select {
 		case <-s.ctx.Done():
-			period.Stop()
+			wait.Stop()
 			return
-		case <-period.C:
-			now := s.proxy.Snapshot()
-			s.stats.Sample(&now, s.usage.Now())
+		case <-wait.C:
 		}
+	}
+}
+
+// log writes the line of a stats_period.
+func (s *consoles) log(a console.Activity) {
+	switch c := s.proxy.current.Load().config; {
+	case !c.Log.Stats:
+	case c.PgBouncer:
+		s.proxy.log.Info(a.String())
+	default:
+		s.proxy.log.Info("stats", a.Attributes()...)
 	}
 }
 
@@ -124,11 +139,11 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 		return
 	}
 	defer s.leave(slot)
-	pid, _ := cancelkey.Pack(s.index, slot)
-	secret := cancelkey.NewSecret(rand.Reader)
+	pid, _ := s.proxy.env.Keys.Pack(s.index, slot)
+	secret := s.proxy.env.Keys.NewSecret(rand.Reader)
 	key := cancelkey.Short(secret)
-	if result.Minor >= 2 {
-		long := s.proxy.env.Secrets.Long(pid, secret)
+	if longKey(result, s.proxy.current.Load()) {
+		long := s.proxy.env.Keys.Long(pid, secret)
 		key = long[:]
 	}
 	session := console.NewSession(result.Conn, s.options(c, result, pid, key))
@@ -220,11 +235,13 @@ func (s *consoles) kill(number uint32) bool {
 }
 
 // cancel ends what the client with that key waits for.
-func (s *consoles) cancel(slot uint32, secret []byte) {
+func (s *consoles) cancel(slots cancelkey.Slots, secret []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.bySlot[slot]; c != nil && c.session != nil && subtle.ConstantTimeCompare(c.secret, secret) == 1 {
-		c.session.Cancel()
+	for slot, c := range s.bySlot {
+		if slots.Has(slot) && c.session != nil && s.proxy.env.Keys.Same(c.secret, secret) {
+			c.session.Cancel()
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -20,9 +21,11 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
+	"weir/proxy/peers"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/tracing"
 )
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
@@ -39,11 +42,13 @@ type Proxy struct {
 	clients  *clientCounts
 	accounts *accounts
 	logins   *logins
+	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
 
 	consoles     *consoles
 	replications *replications
+	peers        *peers.Group
 	dials        turns // of connections for replication
 	web          *web
 	trimmer      trimmer
@@ -82,19 +87,31 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	id, err := c.PeerNumber()
+	if err != nil {
+		return nil, err
+	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
+	tracer, err := tracing.Open(c.Tracing, log)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
-		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
+		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
+	if tracer != nil {
+		p.env.Tracer = tracer
+	}
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
-	if err := p.openEngines(loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))); err != nil {
+	if err := p.openEngines(loops); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -102,7 +119,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
-	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.replications = newReplications(len(p.engines), p.env.Keys)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
@@ -148,10 +165,12 @@ func (p *Proxy) follow(g *generation) {
 	p.current.Store(g)
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
+	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
+	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
-		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
+		e.TendSilence(serverTCP(c).Silence())
 	}
 	if p.options.Level != nil {
 		p.options.Level.Set(c.Log.Level)

@@ -1,9 +1,6 @@
 package pgbouncer
 
 import (
-	"net"
-	"slices"
-	"strconv"
 	"strings"
 
 	"weir/config"
@@ -24,7 +21,7 @@ func (t *translation) database(l Line) {
 	for _, p := range given {
 		t.databasePair(&l, &d, p)
 	}
-	if d.LoadBalance = config.BalanceDisable; len(d.Servers()) > 1 && !hasPair(given, "load_balance_hosts", "disable") {
+	if d.LoadBalance = config.BalanceDisable; len(d.Servers()) > 1 && !strings.EqualFold(lastPair(given, "load_balance_hosts"), "disable") {
 		d.LoadBalance = config.BalanceRandom // PgBouncer's round-robin: spread evenly
 	}
 	if !ok {
@@ -100,8 +97,14 @@ func (t *translation) sessionDefault(l *Line, d *config.Database, p pair) {
 	d.Settings[p.key] = p.value
 }
 
-func hasPair(given []pair, key, value string) bool {
-	return slices.ContainsFunc(given, func(p pair) bool { return p.key == key && p.value == value })
+// lastPair is the value that holds of a key; "" if it is not given.
+func lastPair(given []pair, key string) (value string) {
+	for _, p := range given {
+		if p.key == key {
+			value = p.value
+		}
+	}
+	return value
 }
 
 // host translates a list of hosts.
@@ -188,37 +191,5 @@ func (t *translation) userPair(l *Line, u *config.User, p pair) {
 		u.MaxUserClientConnections = override(p.value, config.ClientsMax)
 	case p.key == "reserve_pool" || !t.poolPair(l, &u.Override, p):
 		t.fail(l, "unrecognized user parameter: %s", p.key)
-	}
-}
-
-// peer reads a line of [peers].
-func (t *translation) peer(l Line) {
-	id, err := strconv.Atoi(l.Key)
-	if err != nil || id < 1 || id > 0xFFFF {
-		t.fail(&l, "ids of peers must be a number larger than 0 and at most 65536")
-		return
-	}
-	given, ok := pairs(l.Value)
-	host, port := "", 6432
-	for _, p := range given {
-		switch p.key {
-		case "host":
-			host = p.value
-		case "port":
-			if port = leadingInt(p.value); port == 0 {
-				t.fail(&l, "invalid port: %s", p.value)
-			}
-		case "pool_size":
-		default:
-			t.fail(&l, "unrecognized connection parameter: %s", p.key)
-		}
-	}
-	switch {
-	case !ok:
-		t.fail(&l, "syntax error in connection string")
-	case host == "":
-		t.fail(&l, "host was not provided for peer %d", id)
-	default:
-		t.note(&l, "peer %d at %s: %s", id, net.JoinHostPort(host, strconv.Itoa(port)), lacksPeers)
 	}
 }

@@ -219,6 +219,9 @@ func TestWhatPgBouncerWouldNotLoadIsRefused(t *testing.T) {
 		head + "[databases]\na=host=h pool_mode=x": "f.ini:5: invalid pool mode: x",
 		head + "[users]\na=port=1":                 "f.ini:5: unrecognized user parameter: port",
 		head + "[peers]\n0=host=h":                 "f.ini:5: ids of peers must be a number",
+		head + "[peers]\n65536=host=h":             "f.ini:5: ids of peers must be a number",
+		head + "peer_id=16384":                     "f.ini:4: peer_id must be at most 16383",
+		head + "[peers]\n1=host=h port=70000":      "f.ini:5: invalid port: 70000",
 		head + "[peers]\n1=port=1":                 "f.ini:5: host was not provided for peer 1",
 	} {
 		if _, err := translateText(t, text); err == nil || !strings.Contains(err.Error(), want) {
@@ -284,6 +287,22 @@ func TestDocsNameWhatHasNoEquivalent(t *testing.T) {
 	for _, s := range settings {
 		if s.apply == nil && !strings.Contains(string(text), "`"+s.name+"`") {
 			t.Errorf("%s is not on the page", s.name)
+		}
+	}
+}
+
+// The last of several values holds, in any letter case.
+func TestHostsAreBalancedUnlessTheFileSaysOtherwise(t *testing.T) {
+	for text, want := range map[string]config.LoadBalance{
+		"": config.BalanceRandom, "load_balance_hosts=DISABLE": config.BalanceDisable, "load_balance_hosts=Round-Robin": config.BalanceRandom,
+		"load_balance_hosts=disable load_balance_hosts=round-robin": config.BalanceRandom,
+	} {
+		r, err := translateText(t, "[pgbouncer]\n[databases]\ndb = host=a,b "+text+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Config.Databases["db"].LoadBalance; got != want {
+			t.Errorf("%s: %s", text, got)
 		}
 	}
 }

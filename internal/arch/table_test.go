@@ -19,8 +19,8 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
-	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
 // table has a row for every package, in the order in which data flows. What
@@ -101,6 +101,10 @@ var table = map[string]rule{
 		ours: []string{"config", "proxy/certs", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
 		why:  "a login towards a server is ours to the last byte, its settings as session names them; who leases the backend is not its business",
 	},
+	"proxy/peers": {
+		ours: []string{"proxy/backend", "proxy/cancelkey", "proxy/status"},
+		why:  "a request is passed on as a client of the peer would send it; who asks and what is logged is the proxy's",
+	},
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
 	},
@@ -144,6 +148,14 @@ var table = map[string]rule{
 		ours:    []string{"config", "proxy/status"},
 		outside: []string{"github.com/prometheus/client_golang/..."},
 		why:     "metrics come from snapshots of proxy/status, and nothing on the data path knows that they are scraped",
+	},
+	"proxy/tracing": {
+		ours: []string{"config", "proxy/status"},
+		outside: []string{
+			"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/exporters/otlp/otlptrace",
+			"go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto",
+		},
+		why: "traces are made from values that loops hand over, and nothing on the data path knows OpenTelemetry; its transports would bring gRPC along",
 	},
 	"proxy": {
 		ours: engine,

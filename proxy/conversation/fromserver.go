@@ -19,6 +19,7 @@ const (
 	EventSync                  // the server throws away what it is sent, until it gets a Sync, which AppendSync does
 	EventRetry                 // the client's last batch has to be given to FromClient again: Again
 	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
+	EventBeyond                // the message at Took is longer than the operator lets through: Frame
 )
 
 // ServerStep is what came of a server's bytes.
@@ -78,6 +79,10 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		fr := wire.PeekFrame(rest)
 		if fr.CheckServer() != wire.FrameOK {
 			step.Event, step.Doubt, step.Frame = EventNonsense, "a message that no server sends", fr
+			break
+		}
+		if most := s.shared.PacketMax; most > 0 && fr.Total() > most && s.client != nil && s.errand == nil {
+			step.Event, step.Frame = EventBeyond, fr
 			break
 		}
 		look := looks[fr.Type]

@@ -23,7 +23,7 @@ type clientState uint8
 const (
 	clientLogin     clientState = iota // not greeted yet → waiting, idle, closing, closed
 	clientIdle                         // no backend, nothing asked → waiting, leased, closing, closed
-	clientWaiting                      // in the pool's queue, its request parked → switching, leased, idle, closing, closed
+	clientWaiting                      // in the pool's queue, its request parked → login, switching, leased, idle, closing, closed
 	clientSwitching                    // has a backend that is on an errand for it → leased, waiting, idle, closing, closed
 	clientLeased                       // has a backend → switching, idle, waiting, closing, closed
 	clientClosing                      // the last bytes are under way → closed
@@ -39,7 +39,7 @@ func (s clientState) String() string {
 var clientMoves = [clientStates]uint16{
 	clientLogin:     1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientIdle:      1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientClosing | 1<<clientClosed,
-	clientWaiting:   1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
+	clientWaiting:   1<<clientLogin | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientLeased:    1<<clientIdle | 1<<clientSwitching | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
 	clientClosing:   1 << clientClosed,
@@ -115,7 +115,10 @@ type Limits struct {
 	Transaction     time.Duration // from a transaction's first request to its end
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
+	Stall           time.Duration // without taking anything of what it is sent
 	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	SlowWait        time.Duration // for a backend, after which the wait is logged
+	SlowTransaction time.Duration // after which a transaction is logged
 	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 
@@ -229,7 +232,7 @@ func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
 	pid := c.pid()
 	if c.longKey {
-		long := e.env.Secrets.Long(pid, c.secret)
+		long := e.env.Keys.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])
 	}
 	var short [4]byte

@@ -27,13 +27,15 @@ const (
 type Env struct {
 	Log       *slog.Logger
 	Settings  *session.Table
-	Secrets   *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Keys      *cancelkey.Keys
 	Notifiers Notifiers
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
 	Vacate func()
 	// PgBouncer has backends' logins logged in PgBouncer's words, too.
 	PgBouncer bool
+	// Tracer is told about transactions that are over. nil: none is traced.
+	Tracer Tracer
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 
@@ -63,14 +65,16 @@ type Engine struct {
 	drain    drain
 	failures failures
 
-	lines lines // that clients have caused
+	stalls stalls
+	lines  lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}, stalls: stalls{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
+	loop.OnEnd = e.abandon
 	return e
 }
 
@@ -90,10 +94,7 @@ func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
 
 // Stop closes every client and backend at once and ends Run.
 func (e *Engine) Stop() {
-	e.loop.Post(func() {
-		e.abandon()
-		e.loop.Stop()
-	})
+	e.loop.Stop()
 }
 
 // Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.

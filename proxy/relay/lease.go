@@ -47,7 +47,9 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
 		l.totals.Leases++
-		l.lease(l.clients.at(uint32(d.Client)), l.backends[d.Backend])
+		c, b := l.clients.at(uint32(d.Client)), l.backends[d.Backend]
+		b.watchLease(c, d.Waited)
+		l.lease(c, b)
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:
@@ -65,7 +67,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
-	if b.spare { // it is being asked something, and goes on after its answer
+	b.began, b.rested, b.kept = 0, 0, 0 // if weir had to end what the last client had begun
+	if b.spare {                        // it is being asked something, and goes on after its answer
 		b.spare = false
 		if !c.ending.decided() {
 			b.client, c.backend = c, b
@@ -74,6 +77,10 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		return
 	}
 	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
+		return
+	}
+	if !c.ending.decided() && b.checkDue() {
+		b.check(c)
 		return
 	}
 	b.move(backendLeased)
@@ -196,6 +203,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
+	b.freed = l.engine.loop.Now()
 	b.move(backendIdle)
 	l.dialError = nil
 	l.totals.DialsBy[status.DialOK]++

@@ -21,9 +21,11 @@ type Snapshot struct {
 	Lookups Lookups
 	Limits  Limits
 	Dropped uint64 // lines of the log that were dropped
+	Tracing Tracing
 
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address
+	Peers        Peers
 }
 
 // Server is one that pools are led to, at one of its addresses: how it was when it was tried last.
@@ -63,6 +65,30 @@ type Logins struct {
 	Cancels   uint64            // cancel requests taken
 	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
 	Shed      uint64            // connections that were dropped to make room, or found none
+}
+
+// Peers count the cancel requests among peers; all but Pools are totals.
+type Peers struct {
+	Passed   uint64            // on to a peer that has had it
+	Received uint64            // from a peer, for one of this weir's own clients
+	Failed   map[string]uint64 // those that were not passed on, by reason: "unreachable", "unknown peer", ...
+	Pools    []PeerPool        // sorted by ID; of peers that a request was for
+}
+
+// PeerPool is the requests for one peer at the moment.
+type PeerPool struct {
+	ID       int
+	Waiting  int // for a connection to the peer
+	Active   int // on their way
+	Dialling int // connections that are being made
+}
+
+// PeerAddress is a peer, as the configuration has it.
+type PeerAddress struct {
+	ID       int
+	Host     string
+	Port     int
+	PoolSize int
 }
 
 // Lookups count how users were looked up with auth_query; all are totals.
@@ -125,6 +151,7 @@ type Pool struct {
 	Database, User, Mode       string
 	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
+	Shared                     SharedLimits // that hold for the pool together with others
 
 	Clients        [ClientStates]int
 	Backends       [BackendStates]int
@@ -154,6 +181,12 @@ type Pool struct {
 	Dial      Histogram   // connecting and logging in
 	Errors    []ErrorCode // that servers have sent
 	Own       []ErrorCode // that weir has sent to clients that were logged in
+}
+
+// SharedLimits are the limits on all pools of a database, or of a user, together. 0: none.
+type SharedLimits struct {
+	DBBackends, UserBackends int // max_db_connections, max_user_connections
+	DBClients, UserClients   int // max_db_client_connections, max_user_client_connections
 }
 
 // Pin is a backend that session state keeps with its client.

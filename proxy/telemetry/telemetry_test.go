@@ -27,6 +27,7 @@ type sample struct{}
 
 func (sample) Snapshot() status.Snapshot {
 	p := status.Pool{Database: "shop", User: "app", Size: 20, OldestWait: 1500 * time.Millisecond, ServerError: "down", ServerDown: true, OldestLease: time.Minute}
+	p.Shared = status.SharedLimits{DBBackends: 60, UserClients: 500}
 	p.Clients[status.ClientWaiting] = 7
 	p.Backends[status.BackendActive] = 20
 	p.Totals.Queries, p.Totals.Dials, p.Totals.DialsFailed = 41, 5, 2
@@ -42,6 +43,7 @@ func (sample) Snapshot() status.Snapshot {
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
 		Logins:  status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Peers:   status.Peers{Passed: 25, Received: 26, Failed: map[string]uint64{"hops": 27}},
 		Lookups: status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
 		Limits:  status.Limits{MaxClients: 10000},
 		Servers: []status.Server{

@@ -101,13 +101,6 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 	closeKindly(nc)
 }
 
-// logRefusal tells the log in PgBouncer's words why a login is refused.
-func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
-	if _, ok := p.logins.lines.allow("closing because", time.Now()); ok { // one key: the text has a stranger's words in it
-		p.log.Info("closing because: "+failure.Err.Message+" (age=0s)", "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
-	}
-}
-
 // closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system
 // reset the connection and take the message back, so what is there is read first.
 func closeKindly(nc net.Conn) {

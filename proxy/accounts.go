@@ -142,14 +142,15 @@ func (p *Proxy) learn(result login.Result) bool {
 func (p *Proxy) loginOptions(g *generation) login.Options {
 	c := g.config
 	var refusing func(net.Conn, *login.Failure)
+	var attempting func(net.Conn, login.Claim, string, login.Replication)
 	if c.PgBouncer {
-		refusing = p.logRefusal
+		refusing, attempting = p.logRefusal, p.logAttempt
 	}
 	return login.Options{
-		Refusing: refusing,
-		Timeout:  time.Duration(c.Timeouts.ClientLoginTimeout),
-		Method:   methodOf(c.Auth.Type),
-		Rules:    c.HBA, Maps: c.Ident,
+		Refusing: refusing, Attempting: attempting,
+		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
+		Method:  methodOf(c.Auth.Type),
+		Rules:   c.HBA, Maps: c.Ident,
 		Verifiers:   g.verifiers(),
 		Lookup:      p.accounts.lookUp,
 		LookupWaits: g.config.LooksUp(),

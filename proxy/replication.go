@@ -119,10 +119,10 @@ func (s *ownPlace) Nudge() {
 }
 
 // Reclaim implements holder.
-func (*ownPlace) Reclaim(refused func()) { refused() }
+func (*ownPlace) Reclaim(_ string, refused func()) { refused() }
 
 // Yield implements holder. It is not asked.
-func (*ownPlace) Yield() {}
+func (*ownPlace) Yield(string) {}
 
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
 func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {

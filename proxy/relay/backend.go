@@ -69,16 +69,17 @@ type Backend struct {
 	client   *Client
 	carry    []byte
 
-	leased  int64 // when the present lease began
-	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	began   int64 // when the present transaction's first request was sent; 0 outside
-	rested  int64 // when it was last settled in a transaction; 0 otherwise
-	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
-	pinning pinning
-	started int64 // when its errand was started
-	asking  bool  // it is Ask
-	until   int64 // when its errand or settling must be over; 0 otherwise
-	looked  int64 // when it was last found out whether the client, which has sent its FIN, is there
+	leased    int64 // when the present lease began
+	asked     int64 // when the oldest unanswered request was sent; 0 while nothing is due
+	began     int64 // when the present transaction's first request was sent; 0 outside
+	rested    int64 // when it was last settled in a transaction; 0 otherwise
+	kept      int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	pinning   pinning
+	started   int64      // when its errand was started
+	asking    bool       // it is Ask
+	dismissed pool.Cause // why the pool has it closed
+	until     int64      // when its errand or settling must be over; 0 otherwise
+	looked    int64      // when it was last found out whether the client, which has sent its FIN, is there
 }
 
 // move is the only place where a backend's state changes.

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"log/slog"
 	"slices"
 
 	"weir/pool"
@@ -139,6 +138,7 @@ func (l *Lane) dial(id pool.BackendID) {
 		return
 	}
 	l.totals.Dials++
+	l.sayReserve()
 	go func() {
 		d, failure := l.config.Dial(l.ctx)
 		if !l.engine.loop.Post(func() { l.dialled(b, d, failure) }) {
@@ -180,9 +180,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.addr = d.Addr
 	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
-	if l.engine.env.PgBouncer {
-		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
-	}
+	b.sayOpened()
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
@@ -218,6 +216,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.totals.DialsBy[failure.end()]++
 	l.dialError = failure
 	l.warnDial(failure)
+	l.sayDialFailed(b, failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
 	l.decided()
 }

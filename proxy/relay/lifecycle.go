@@ -148,6 +148,7 @@ func (l *Lane) over() bool {
 	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
 		return false
 	}
+	l.sayWentIdle()
 	l.engine.loop.Unset(&l.timer)
 	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()

@@ -83,7 +83,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
-		p.consoles.release(failure.Own)
+		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
 		p.clients.leave(failure.User, failure.Database)
 	}

@@ -86,15 +86,19 @@ func (s *Server) config(host string) *tls.Config {
 		MinVersion: s.settings.MinVersion.ID(), ServerName: host, RootCAs: files.Roots,
 		NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true,
 	}
+	if s.settings.SSLMode >= config.SSLVerifyCA && s.settings.CAFile == "" { // no authority is trusted, and surely not each of the system's
+		c.RootCAs = x509.NewCertPool()
+	}
 	if files.Identity != nil {
 		// Whatever authorities the server names: it knows best whether it takes this one, and says why not.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return files.Identity, nil }
 	}
 	switch mode := s.settings.SSLMode; {
 	case mode == config.SSLVerifyFull: // crypto/tls's own way
-	case mode >= config.SSLRequire && files.Roots != nil:
+	case mode >= config.SSLRequire && c.RootCAs != nil:
+		roots := c.RootCAs
 		c.InsecureSkipVerify = true // of the host's name; the chain is verified here
-		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state.PeerCertificates, files.Roots) }
+		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state.PeerCertificates, roots) }
 	default:
 		c.InsecureSkipVerify = true // the mode asks for privacy from those who only listen
 	}

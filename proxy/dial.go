@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -183,6 +184,8 @@ func closingWord(failure *backend.DialError) string {
 		return failure.Server.Message
 	case failure.Lacking() != nil:
 		return "login failed"
+	case errors.As(failure.Err, new(*tls.CertificateVerificationError)):
+		return "TLS handshake failed: certificate verify failed"
 	case unresolved:
 		return "server DNS lookup failed"
 	case failure.Kind == backend.Timeout:

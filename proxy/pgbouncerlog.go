@@ -19,6 +19,9 @@ func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database strin
 
 // logRefusal tells why a login is refused.
 func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
+	if failure.Reason == login.LookupFailed {
+		p.logins.warn(p.log, "auth_query: "+failure.Cause(), "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+	}
 	p.sayOfClient("closing because", "closing because: "+failure.Err.Message+" (age=0s)", nc, failure.User, failure.Database)
 }
 

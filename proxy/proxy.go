@@ -102,6 +102,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
+	p.accounts.turnsAway = p.router.turnsAway
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}

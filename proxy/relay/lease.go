@@ -228,7 +228,7 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
-	case l.config.Pool.Patient && l.dialError != nil && l.serving() == 0:
+	case l.config.Pool.Patient && !l.engine.env.PgBouncer && l.dialError != nil && l.serving() == 0:
 		return l.dialError.Client
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))

@@ -81,7 +81,11 @@ func (p *parser) loadAuth() {
 	}
 	if a.HBAFile != "" {
 		var problems []hba.Problem
-		p.config.HBA, problems = hba.Parse(string(a.HBAFile), diskFiles{}, p.config.Ident)
+		read := hba.Parse
+		if p.config.PgBouncer {
+			read = hba.ParsePgBouncer
+		}
+		p.config.HBA, problems = read(string(a.HBAFile), diskFiles{}, p.config.Ident)
 		p.hbaProblems("hba_file", problems)
 	}
 }

@@ -147,7 +147,7 @@ func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, ke
 		Database: result.Database, User: result.User, Peer: peerOf(c),
 		Admin:     result.Own || slices.Contains(g.config.Admin.AdminUsers, result.User),
 		IsConsole: g.config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
-		Version: console.Version(version()), Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
+		Version: ConsoleVersion(), Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
 	}
 }
 

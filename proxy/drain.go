@@ -140,6 +140,8 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
+		case o.tcp() && p.current.Load().config.PgBouncer: // who connects now is to go elsewhere
+			o.Close()
 		case !o.tcp() || o.inherited || !ceded(o):
 			o.Close()
 		default:

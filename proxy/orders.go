@@ -305,6 +305,12 @@ func (o operator) Reload(context.Context) error {
 // Shutdown implements console.Operator.
 func (o operator) Shutdown(how console.Shutdown) error { return o.shutdown(how) }
 
+// Pause is the console's PAUSE of all databases.
+func (p *Proxy) Pause() error { return operator{p}.Pause(p.ctx, "") }
+
+// Resume is the console's RESUME of all databases.
+func (p *Proxy) Resume() error { return operator{p}.Resume("") }
+
 // State is what operators have asked of the whole.
 func (p *Proxy) State() (s status.State) {
 	_ = p.router.order(func(o *orders) error {

@@ -23,6 +23,9 @@ func version() string {
 	return "unknown"
 }
 
+// ConsoleVersion is what SHOW VERSION says.
+func ConsoleVersion() string { return console.Version(version()) }
+
 // Clients implements console.Source.
 func (s source) Clients() (all []status.Client) {
 	for _, e := range s.engines {
@@ -120,6 +123,9 @@ func (g *generation) shownDatabase(name string) *status.Database {
 	}
 	if len(d.Servers()) > 1 {
 		shown.LoadBalance = d.LoadBalance.String()
+		if g.config.PgBouncer && d.LoadBalance == config.BalanceRandom {
+			shown.LoadBalance = "round-robin"
+		}
 	}
 	return shown
 }

@@ -66,6 +66,7 @@ func Translate(d *Document, dir string) (*Result, error) {
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return a.Line.order - b.Line.order })
 	r := &Result{Config: t.conf, Notes: t.notes, served: *t.conf}
 	r.served.PgBouncer, r.served.Foreign = true, t.foreign
+	r.served.Auth.AuthQueryLifetime = 0                  // each login asks
 	r.served.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
 	r.Unservable = r.served.Complete(t.where)
 	r.Unfit = t.conf.Complete(t.where)

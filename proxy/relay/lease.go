@@ -45,8 +45,11 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.NoDecision: // never decided
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
-		l.totals.Leases++
-		l.lease(l.clients.at(uint32(d.Client)), l.backends[d.Backend])
+		c := l.clients.at(uint32(d.Client))
+		if c.greeted { // else it only wants to know what a backend reports
+			l.totals.Leases++
+		}
+		l.lease(c, l.backends[d.Backend])
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:

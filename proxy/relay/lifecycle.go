@@ -84,7 +84,7 @@ func (l *Lane) Dismiss(err *pgerror.Error) {
 func (l *Lane) dismiss(err *pgerror.Error) {
 	l.farewell = err
 	for _, c := range l.clients.items {
-		if c != nil && c.dispensable() {
+		if c != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
 			c.failWith(err)
 		}
 	}

@@ -143,11 +143,15 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 
 func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, key []byte) console.Options {
 	g := s.proxy.current.Load()
+	version := console.Version(version())
+	if g.config.PgBouncer {
+		version = "PgBouncer " + config.PgBouncerVersion // what -V says
+	}
 	return console.Options{
 		Database: result.Database, User: result.User, Peer: peerOf(c),
 		Admin:     result.Own || slices.Contains(g.config.Admin.AdminUsers, result.User),
 		IsConsole: g.config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
-		Version: ConsoleVersion(), Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
+		Version: version, Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
 	}
 }
 

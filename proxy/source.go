@@ -23,9 +23,6 @@ func version() string {
 	return "unknown"
 }
 
-// ConsoleVersion is what SHOW VERSION says.
-func ConsoleVersion() string { return console.Version(version()) }
-
 // Clients implements console.Source.
 func (s source) Clients() (all []status.Client) {
 	for _, e := range s.engines {

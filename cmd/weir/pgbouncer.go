@@ -91,7 +91,7 @@ func runPgBouncer(args []string, s streams) int {
 }
 
 func printPgBouncerVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s\n%s\n", proxy.ConsoleVersion(), versionLine(debug.ReadBuildInfo()))
+	_, err := fmt.Fprintf(w, "PgBouncer %s\n%s\n", config.PgBouncerVersion, versionLine(debug.ReadBuildInfo()))
 	return err
 }
 

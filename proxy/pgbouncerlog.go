@@ -6,6 +6,8 @@ import (
 
 	"weir/proxy/backend"
 	"weir/proxy/login"
+	"weir/proxy/pgerror"
+	"weir/proxy/relay"
 )
 
 // Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
@@ -40,6 +42,16 @@ func (p *Proxy) logPassedHost(t backend.Target, err error) {
 	if _, ok := p.logins.lines.allow("passed host", time.Now()); ok && e.Closing != "" {
 		p.log.Info("closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
 	}
+}
+
+// logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
+func (p *Proxy) logReplicationRefused(r *replication, key poolKey, failure *relay.DialError) *pgerror.Error {
+	const closing = "closing because: login failed (age=0s)"
+	if _, ok := p.logins.lines.allow("replication refused", time.Now()); ok {
+		p.log.Info(closing, "server", failure.Addr, "db", key.database, "user", key.user)
+		p.log.Info(closing, "peer", r.peer, "db", key.database, "user", key.user)
+	}
+	return failure.Client.AsPgBouncer("login failed").InPgBouncersWords()
 }
 
 // logAutoDatabase tells of the first pool of a database that has no section of its own.

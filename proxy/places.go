@@ -36,6 +36,7 @@ type claim struct {
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
+	dbSetting            string // whose value maxDB is
 
 	forGood     bool // it never gives a place up before its end
 	held        int  // places, kept ones included
@@ -78,6 +79,7 @@ func (p *places) renew(h holder, now *claim) {
 		decrement(p.byUser, t.pool.user)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
+	t.dbSetting = now.dbSetting
 	if t.held > 0 {
 		p.byDB[t.scope] += t.held
 		p.byUser[t.pool.user] += t.held
@@ -123,7 +125,7 @@ func (t *claim) limit() string {
 	if t.boundByUser {
 		return "max_user_connections"
 	}
-	return "max_db_connections"
+	return t.dbSetting
 }
 
 func (p *places) hold(t *claim) {

@@ -27,6 +27,7 @@ type Config struct {
 	Session   Session
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
 	Users     map[string]User
+	Peers     map[string]Peer // by id, or a range of ids
 	Limits    Limits
 	Timeouts  Timeouts
 	Admin     Admin
@@ -67,6 +68,7 @@ type Listen struct {
 	TCPKeepintvl    Duration // 0: the system's
 	TCPKeepcnt      int      // 0: the system's
 	TCPUserTimeout  Duration // 0: the system's
+	PeerID          PeerID
 }
 
 // HTTP says where metrics, health, the live page and profiles are served, and to whom.
@@ -230,6 +232,7 @@ func Default() *Config {
 		},
 		Databases: map[string]Database{},
 		Users:     map[string]User{},
+		Peers:     map[string]Peer{},
 		Limits:    Limits{MaxClientConn: 10_000, MaxLogins: 1000},
 		Timeouts: Timeouts{
 			QueryWaitTimeout:     120 * second,

@@ -147,6 +147,11 @@ func written(place any, value string) (any, error) {
 			return false, nil
 		}
 		return nil, fmt.Errorf("must be 1 or 0 (got %q)", value)
+	case *PeerID:
+		if n, err := strconv.ParseInt(value, 0, 64); err == nil {
+			return n, nil
+		}
+		return value, nil
 	case *int:
 		n, err := strconv.ParseInt(value, 0, 64)
 		if err != nil {

@@ -45,6 +45,12 @@ func (c *Config) Changes(old *Config) []Change {
 			d.databases()
 		case "users":
 			d.users()
+		case "peers":
+			named(d, "peers", old.Peers, c.Peers, func(where, _ string, old, now Peer) {
+				for _, s := range ofSection("peers") {
+					d.setting(where, s, s.peer(&old), s.peer(&now))
+				}
+			})
 		default:
 			for _, s := range ofSection(sec.name) {
 				d.setting("["+sec.name+"]", s, s.field(old), s.field(c))

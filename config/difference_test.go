@@ -32,6 +32,11 @@ func TestChangesAreToldInTheFilesWords(t *testing.T) {
 			shop + "[users.a]\npassword = \"hunter2\"\nquery_timeout = \"1s\"\n", shop + "[users.a]\npassword = \"hunter3\"\n",
 			"[users.a] password: changed\n[users.a] query_timeout: \"1s\" -> unset",
 		},
+		"peers": {
+			shop + "[listen]\npeer_id = 1\n[peers.2]\nhost = \"a\"\n[peers.3]\nhost = \"b\"\n",
+			shop + "[listen]\npeer_id = 4\n[peers.2]\nhost = \"a\"\nport = 6433\npgbouncer = true\n[peers.5-6]\nhost = \"weir-{id}\"\n",
+			"[listen] peer_id: 1 -> 4 (needs a restart)\n[peers.2] port: 6432 -> 6433\n[peers.2] pgbouncer: false -> true\n[peers.3]: removed\n[peers.5-6]: added",
+		},
 		"what sessions begin with": {
 			shop + "[databases.shop.settings]\nwork_mem = \"1MB\"\nTimeZone = \"UTC\"\n[users.a]\n",
 			shop + "[databases.shop.settings]\nwork_mem = \"2MB\"\ntimezone = \"UTC\"\n[users.a.settings]\n\"app.tenant\" = 7\n",

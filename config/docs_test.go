@@ -53,6 +53,12 @@ func TestDocsDeployShowsEverySettingWithItsDefault(t *testing.T) {
 		if section == "databases" && name != "host" {
 			one += "host = \"h\"\n"
 		}
+		if section == "peers" {
+			if name != "host" {
+				one += "host = \"{id}\"\n"
+			}
+			one += "[listen]\npeer_id = 1\n"
+		}
 		c, err := Parse("line", []byte(one), func(string) (string, bool) { return "x", true })
 		if err != nil {
 			t.Errorf("line %d: %v", n+1, err)
@@ -104,6 +110,8 @@ func deploy() string {
 			head = `[databases."*"]`
 		case "users":
 			head = "#[users.app]"
+		case "peers":
+			head = "#[peers.1-16]"
 		}
 		b.WriteString(head + "\n")
 		overrides := false
@@ -124,7 +132,7 @@ func deploy() string {
 			if s.example != "" {
 				value = s.example
 			}
-			if s.name == "host" {
+			if s.name == "host" && sec.name == "databases" {
 				b.WriteString(s.name + " = " + value + "\n")
 			} else {
 				b.WriteString("#" + s.name + " = " + value + "\n")

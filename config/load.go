@@ -129,6 +129,8 @@ func (p *parser) section(name string, v any) {
 		p.databases(table)
 	case name == "users":
 		p.users(table)
+	case name == "peers":
+		p.peers(table)
 	default:
 		p.settings(path, name, table, func(s *setting) any { return s.field(p.config) })
 	}
@@ -214,6 +216,20 @@ func (p *parser) users(table map[string]any) {
 		u.Settings = p.sessionDefaults(path, entry)
 		p.settings(path, "users", entry, func(s *setting) any { return s.inUser(&u) })
 		p.config.Users[name] = u
+	}
+}
+
+func (p *parser) peers(table map[string]any) {
+	for name, v := range table {
+		path := []string{"peers", name}
+		entry, ok := v.(map[string]any)
+		if !ok {
+			p.problem(path, "a peer is a section [peers.%s] with host, port and so on", quoteKey(name))
+			continue
+		}
+		peer := defaultPeer
+		p.settings(path, "peers", entry, func(s *setting) any { return s.peer(&peer) })
+		p.config.Peers[name] = peer
 	}
 }
 

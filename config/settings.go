@@ -8,15 +8,16 @@ import (
 // setting is a row of the table: all that weir knows about one setting. Everything that reads, checks, prints or
 // documents settings goes through these rows.
 type setting struct {
-	section string // where it stands; for what only a database or a user has: "databases", "users"
+	section string // where it stands; for what only a database, a user or a peer has: "databases", "users", "peers"
 	name    string
 	alias   string // another spelling that is accepted: PgBouncer's
 	unit    string // what a bare number counts
 
-	// Where the value is: a pointer to it. Exactly one of the three is set.
+	// Where the value is: a pointer to it. Exactly one of the four is set.
 	field    func(*Config) any
 	database func(*Database) any
 	user     func(*User) any
+	peer     func(*Peer) any
 
 	// A setting that a database or a user may have for itself has a pointer in Override, too.
 	override func(*Override) any
@@ -47,7 +48,7 @@ type section struct {
 }
 
 // named tells whether the section holds tables with names of the operator's choice.
-func (s section) named() bool { return s.name == "databases" || s.name == "users" }
+func (s section) named() bool { return s.name == "databases" || s.name == "users" || s.name == "peers" }
 
 func sectionNames() []string {
 	names := make([]string, len(sections))
@@ -150,6 +151,13 @@ func (s *setting) inUser(u *User) any {
 
 // defaultText is the default as it is written in the file; "" for what has none.
 func (s *setting) defaultText() string {
+	if s.peer != nil {
+		if s.example != "" {
+			return ""
+		}
+		p := defaultPeer
+		return show(s.peer(&p))
+	}
 	if s.field == nil {
 		switch s.name {
 		case "port":

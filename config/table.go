@@ -24,6 +24,7 @@ const (
 	IterationsMax = iterationsMax
 	KeepaliveMax  = secondsMax // seconds
 	ProbesMax     = probesMax
+	PeerPoolMax   = peerPoolMax
 )
 
 // sections in the order of the file.
@@ -43,6 +44,9 @@ var sections = []section{
 	{"users", "The users that may log in, a section each, with a password and with settings that hold for this user " +
 		"in every database. Users without a section may log in, too: those of auth_file, those that auth_query finds, and with " +
 		"type \"trust\" in [auth] all users."},
+	{"peers", "Other weirs and PgBouncers behind the same address, a section each: NAME is the peer's id, or a range of ids such as \"1-16\". " +
+		"A client's cancel request comes on a connection of its own, which may reach another of them than its query's; that one passes it on " +
+		"to the peer that the key names. All need a peer_id of their own, and the sections may be the same for all: a weir leaves out itself."},
 	{"clients", "What clients may say when they log in, and what they are told beside the server's answers."},
 	{"limits", "Bounds over all pools, so that no sum of pools overwhelms PostgreSQL and no flood of clients weir. " +
 		"0 is no limit where 0 may be written."},
@@ -58,7 +62,7 @@ var sections = []section{
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, authSettings, tlsSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, authSettings, tlsSettings, peerSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting

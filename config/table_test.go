@@ -21,7 +21,7 @@ func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 			t.Errorf("%s: no such section", name)
 		}
 		places := 0
-		for _, there := range []bool{s.field != nil, s.database != nil, s.user != nil} {
+		for _, there := range []bool{s.field != nil, s.database != nil, s.user != nil, s.peer != nil} {
 			if there {
 				places++
 			}

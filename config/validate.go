@@ -29,6 +29,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 	for name, d := range c.Databases {
 		checkDatabase(name, d, report)
 	}
+	checkPeers(c, report)
 	checkFunctions(c, report)
 	checkAllTLS(c, report)
 	if !slices.Contains(syslogFacilities, c.Log.SyslogFacility) {

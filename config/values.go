@@ -60,6 +60,8 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 		return -1, nil
 	case *int:
 		return -1, readInt(p, v, s)
+	case *PeerID:
+		return -1, readPeerID(p, v, s)
 	case *Duration:
 		return -1, readDuration(p, v, s)
 	}
@@ -316,6 +318,11 @@ func show(place any) string {
 		return strconv.Itoa(*p)
 	case *string:
 		return quote(*p)
+	case *PeerID:
+		if !p.Ordinal {
+			return strconv.Itoa(p.Number)
+		}
+		return quote(p.String())
 	case *Path:
 		return quote(string(*p))
 	case *slog.Level:

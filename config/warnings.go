@@ -17,6 +17,7 @@ func (c *Config) Warnings() []string {
 	c.warnOfTLS(warn)
 	c.warnOfAuth(warn)
 	c.warnOfHTTP(warn)
+	c.warnOfPeers(warn)
 	ws = append(ws, c.exposed...)
 	if len(c.Databases) == 0 {
 		warn(`no database is configured, so every client will be refused; add [databases."*"] with a host`)

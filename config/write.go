@@ -58,11 +58,24 @@ func (w *tomlWriter) all() {
 		}
 		d.Settings.write(w, "databases", name)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Peers)) {
+		w.peer(name, c.Peers[name])
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]
 		fmt.Fprintf(w, "\n[users.%s]\n", quoteKey(name))
 		w.own("users", func(s *setting) any { return s.inUser(&u) })
 		u.Settings.write(w, "users", name)
+	}
+}
+
+// peer writes a peer's section; what is the default is left out.
+func (w *tomlWriter) peer(name string, p Peer) {
+	fmt.Fprintf(w, "\n[peers.%s]\n", quoteKey(name))
+	for _, s := range ofSection("peers") {
+		if value := show(s.peer(&p)); value != s.defaultText() {
+			fmt.Fprintf(w, "%s = %s\n", s.name, value)
+		}
 	}
 }
 

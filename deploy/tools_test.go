@@ -103,14 +103,15 @@ func TestKubernetesTakesManifestsAndChart(t *testing.T) {
 	succeed(t, checker, goTool, "build", "-o", program, ".")
 	other := filepath.Join(t.TempDir(), "values.yaml")
 	write(t, other, otherValues)
-	configuration := fmt.Sprintf("weir.toml %x\n", sha256.Sum256([]byte(read(t, "kubernetes/weir.toml"))))
+	configuration := func(text string) string { return fmt.Sprintf("weir.toml %x\n", sha256.Sum256([]byte(text))) }
+	manifests := read(t, "kubernetes/weir.toml")
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"kubernetes"}, configuration},
-		{[]string{"helm/weir"}, configuration},
-		{[]string{"helm/weir", other}, fmt.Sprintf("weir.toml %x\n", sha256.Sum256([]byte("[pool]\npool_size = 5\n")))},
+		{[]string{"kubernetes"}, configuration(manifests)},
+		{[]string{"helm/weir"}, configuration(strings.ReplaceAll(manifests, "weir-{ordinal}.weir-peers", "shop-{ordinal}.shop-peers"))},
+		{[]string{"helm/weir", other}, configuration("[pool]\npool_size = 5\n")},
 	} {
 		out, err := exec.CommandContext(t.Context(), program, c.args...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), c.want) {
@@ -142,7 +143,7 @@ config: |
   [pool]
   pool_size = 5
 passwords: {app: "a: 'b' \"c\" {{ d }}", other: 12345}
-service: {type: LoadBalancer, annotations: {example.org/a: "true"}, sessionAffinity: None}
+service: {type: LoadBalancer, annotations: {example.org/a: "true"}}
 env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]
 podAnnotations: {example.org/b: "1"}
 nodeSelector: {kubernetes.io/os: linux}

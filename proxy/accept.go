@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"weir/proxy/cancelkey"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
@@ -65,7 +64,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	}
 	if result.Cancel != nil {
 		r.logins.leave(entry, outcomeCancel)
-		c.Apart(func() { r.cancel(result.Cancel) })
+		c.Apart(func() { r.cancel(c, result.Cancel) })
 		_ = c.Close()
 		return
 	}
@@ -163,7 +162,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
-		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: cancelkey.NewSecret(rand.Reader), LongKey: result.Minor >= 2,
+		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
 		OnGone: func() {
 			part()
 			leave()
@@ -184,28 +183,6 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
 	_, _ = result.Conn.Write(wire.AppendErrorResponse(result.Owed, err))
 	closeKindly(result.Conn)
-}
-
-// cancel routes a cancel request to the loop that its key names, and returns when that has dealt with it: as with PostgreSQL, the
-// client may take the close as the sign that the request has been delivered.
-func (p *Proxy) cancel(request *login.Cancel) {
-	loop, slot, ok := cancelkey.Unpack(request.PID)
-	switch {
-	case !ok || loop > len(p.engines)+1:
-		return
-	case loop == len(p.engines):
-		p.replications.cancel(p.ctx, slot, request.Secret)
-		return
-	case loop == len(p.engines)+1:
-		p.consoles.cancel(slot, request.Secret)
-		return
-	}
-	done := make(chan struct{})
-	p.engines[loop].Cancel(slot, request.Secret, func() { close(done) })
-	select {
-	case <-done:
-	case <-p.ctx.Done():
-	}
 }
 
 // peerOf names the other end for logs. Clients on a unix socket have no address of their own.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"net/netip"
 	"slices"
 	"sync"
@@ -126,11 +125,11 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 		return
 	}
 	defer s.leave(slot)
-	pid, _ := cancelkey.Pack(s.index, slot)
-	secret := cancelkey.NewSecret(rand.Reader)
+	pid, _ := s.proxy.env.Keys.Pack(s.index, slot)
+	secret := s.proxy.env.Keys.NewSecret(rand.Reader)
 	key := cancelkey.Short(secret)
-	if result.Minor >= 2 {
-		long := s.proxy.env.Secrets.Long(pid, secret)
+	if longKey(result, s.proxy.current.Load()) {
+		long := s.proxy.env.Keys.Long(pid, secret)
 		key = long[:]
 	}
 	session := console.NewSession(result.Conn, s.options(c, result, pid, key))
@@ -226,11 +225,13 @@ func (s *consoles) kill(number uint32) bool {
 }
 
 // cancel ends what the client with that key waits for.
-func (s *consoles) cancel(slot uint32, secret []byte) {
+func (s *consoles) cancel(slots cancelkey.Slots, secret []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.bySlot[slot]; c != nil && c.session != nil && subtle.ConstantTimeCompare(c.secret, secret) == 1 {
-		c.session.Cancel()
+	for slot, c := range s.bySlot {
+		if slots.Has(slot) && c.session != nil && s.proxy.env.Keys.Same(c.secret, secret) {
+			c.session.Cancel()
+		}
 	}
 }
 

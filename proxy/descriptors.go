@@ -48,6 +48,9 @@ func shareOut(limit int, c *config.Config, loops int) descriptors {
 	}
 	own := 8 + 2*loops + len(c.Listen.Addresses)
 	kept := backendsOf(c) + descriptorsSpare
+	if len(c.Peers) > 0 {
+		kept += descriptorsSpare
+	}
 	d := descriptors{limit: limit, need: own + c.Limits.MaxClientConn + kept, own: own}
 	// With "*" there may be more pools than the configuration shows; where there is much, more is kept for them. Where there is
 	// little, clients get some of it all the same.
@@ -74,6 +77,12 @@ func backendsOf(c *config.Config) int {
 func (d descriptors) clients(c *config.Config) int {
 	return min(c.Limits.MaxClientConn, max(d.bound-d.own, 0))
 }
+
+// peerRequestsMax bounds the cancel requests that are on their way to peers.
+const peerRequestsMax = 256
+
+// peerRequests is how many there may be: each has two descriptors.
+func (d descriptors) peerRequests() int { return min(peerRequestsMax, max((d.bound-d.own)/8, 4)) }
 
 // logins is how many logins may be under way: they alone do not use up the descriptors of clients, nor while those that make room
 // for others are still open.

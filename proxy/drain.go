@@ -92,8 +92,9 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
 	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
+	p.giveWay()
 	p.admitNone()
-	go p.cedePorts(d.keepUnix)
+	go p.cedePorts(d.keepUnix || p.besidePeers())
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)
@@ -129,6 +130,53 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 	}
 }
 
+const (
+	// handshakes is for how long connections still come that were begun before others were led to the next weir: some round trips.
+	handshakes = 250 * time.Millisecond
+	// begunLogins is how long a weir that gives way to the next one waits for the logins that have begun at it.
+	begunLogins = 2 * time.Second
+)
+
+// giveWay leaves the addresses at which the next weir listens already before it refuses logins: a client finds the one or the other, and
+// is served.
+func (p *Proxy) giveWay() {
+	var shared []*port
+	diverted := false
+	for _, o := range p.ports {
+		if o.tcp() && !o.inherited && sharedBy(o) {
+			shared = append(shared, o)
+			diverted = o.Descriptor(socket.Divert) == nil || diverted
+		}
+	}
+	if len(shared) == 0 {
+		return
+	}
+	if diverted {
+		p.await(handshakes, func() bool { return false })
+	}
+	for _, o := range shared {
+		o.accepting[0].AcceptWaiting()
+		o.Close()
+	}
+	p.await(begunLogins, func() bool { return p.logins.snapshot().Now == 0 })
+}
+
+// await looks now and then whether something has come true, and returns then, or after a time, or when the proxy has stopped.
+func (p *Proxy) await(most time.Duration, done func() bool) {
+	over, look := time.NewTimer(most), time.NewTicker(cedeEvery)
+	defer over.Stop()
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-p.stopped:
+			return
+		case <-over.C:
+			return
+		case <-look.C:
+		}
+	}
+}
+
 // cedeEvery is how often a weir that takes cancel requests only looks whether the next one listens beside it.
 const cedeEvery = 20 * time.Millisecond
 
@@ -137,12 +185,11 @@ const cedeEvery = 20 * time.Millisecond
 // that the next one has for them.
 func (p *Proxy) cedePorts(keepUnix bool) {
 	var shared []place
+	atOnce := p.current.Load().config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
-		case o.tcp() && p.current.Load().config.PgBouncer: // who connects now is to go elsewhere
-			o.Close()
-		case !o.tcp() || o.inherited || !ceded(o):
+		case !o.tcp() || o.inherited || atOnce || !ceded(o):
 			o.Close()
 		default:
 			shared = append(shared, o)
@@ -163,6 +210,13 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 	}
 }
 
+// besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
+// one's own.
+func (p *Proxy) besidePeers() bool {
+	c := p.current.Load().config
+	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
+}
+
 // place is where the next weir wants to listen.
 type place interface {
 	// Descriptor calls f with the socket's, unless it is closed.
@@ -178,12 +232,18 @@ func ceded(a place) bool {
 	}) == nil
 }
 
-// takenUp closes an address at which another process listens, and reports that.
-func takenUp(a place) (taken bool) {
+// sharedBy reports whether another process listens at an address.
+func sharedBy(a place) (shared bool) {
 	_ = a.Descriptor(func(fd int) (err error) {
-		taken, err = socket.Shared(fd)
+		shared, err = socket.Shared(fd)
 		return err
 	})
+	return shared
+}
+
+// takenUp closes an address at which another process listens, and reports that.
+func takenUp(a place) bool {
+	taken := sharedBy(a)
 	if taken {
 		a.Close()
 	}

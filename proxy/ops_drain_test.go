@@ -21,10 +21,7 @@ func TestProgram(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	path := filepath.Join(t.TempDir(), "weir")
-	if out, err := exec.Command("go", "build", "-o", path, "weir/cmd/weir").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	path := buildWeir(t)
 	t.Run("the first drains", func(t *testing.T) { firstSignalDrains(t, path) })
 	t.Run("a hang-up has it read its configuration anew", func(t *testing.T) { hangUpReloads(t, path) })
 	t.Run("before it drains it is not ready and serves on", func(t *testing.T) { graceBeforeTheDrain(t, path) })
@@ -51,6 +48,16 @@ type weirProcess struct {
 	pipe *logPipe
 	done chan error
 	file string
+}
+
+// buildWeir compiles the program.
+func buildWeir(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "weir")
+	if out, err := exec.Command("go", "build", "-o", path, "weir/cmd/weir").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
 }
 
 // rewrite changes the program's configuration file.

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -96,6 +99,22 @@ func twoOnOnePort(t *testing.T, path string) {
 	busy := dial(t, old.Addr, "postgres", d.Name)
 	busy.Query("BEGIN")
 	next := sameAddresses(t, path, d, old, both)
+	ctx, stop := context.WithCancel(context.Background())
+	var logins sync.WaitGroup
+	var served atomic.Int64
+	for range 4 {
+		logins.Go(func() {
+			for ctx.Err() == nil {
+				if c, err := tryDial(t, next.Addr, "postgres", d.Name); isCode(err, "57P03") {
+					t.Errorf("a login was refused although the next one is there: %v", err)
+					return
+				} else if err == nil {
+					c.Terminate()
+					served.Add(1)
+				}
+			}
+		})
+	}
 	old.signal(syscall.SIGTERM)
 	eventually(t, func() string {
 		if !old.Log.Contains("msg=draining") {
@@ -103,12 +122,15 @@ func twoOnOnePort(t *testing.T, path string) {
 		}
 		return ""
 	})
+	enough := served.Load() + 50
 	eventually(t, func() string {
-		if _, err := tryDial(t, next.Addr, "postgres", d.Name); err != nil {
-			return err.Error()
+		if got := served.Load(); got < enough && !t.Failed() {
+			return fmt.Sprintf("%d logins, want %d", got, enough)
 		}
 		return ""
 	})
+	stop()
+	logins.Wait()
 	busy.Query("COMMIT")
 	busy.expectLastError("57P01")
 	old.expectExit()

@@ -20,6 +20,7 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
+	"weir/proxy/peers"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -44,6 +45,7 @@ type Proxy struct {
 
 	consoles     *consoles
 	replications *replications
+	peers        *peers.Group
 	dials        turns // of connections for replication
 	web          *web
 	trimmer      trimmer
@@ -82,19 +84,24 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	id, err := c.PeerNumber()
+	if err != nil {
+		return nil, err
+	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
-		logins: newLogins(c.Limits.MaxLogins), stopped: make(chan struct{}),
+		logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
-	if err := p.openEngines(loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))); err != nil {
+	if err := p.openEngines(loops); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -106,7 +113,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Secrets)
+	p.replications = newReplications(len(p.engines), p.env.Keys)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
@@ -154,6 +161,7 @@ func (p *Proxy) follow(g *generation) {
 	p.clients.renew(g)
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
+	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
 		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
 	}

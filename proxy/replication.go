@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"weir/proxy/backend"
-	"weir/proxy/cancelkey"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
@@ -20,7 +19,7 @@ import (
 // returns.
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
-		secret: cancelkey.NewSecret(rand.Reader), longKey: result.Minor >= 2, peer: peerOf(c),
+		secret: p.env.Keys.NewSecret(rand.Reader), longKey: longKey(result, p.current.Load()), peer: peerOf(c),
 		key: poolKey{result.Database, result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
 	}
 	if p.learn(result) {

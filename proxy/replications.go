@@ -3,7 +3,6 @@ package proxy
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"maps"
 	"net/netip"
 	"slices"
@@ -38,8 +37,8 @@ type replication struct {
 
 // replications are all of the process: for cancel requests, for metrics, and for the end.
 type replications struct {
-	index   int // in place of a loop's, in cancel keys
-	secrets *cancelkey.Stretcher
+	index int // in place of a loop's, in cancel keys
+	keys  *cancelkey.Keys
 
 	mu     sync.Mutex
 	bySlot map[uint32]*replication
@@ -58,8 +57,8 @@ type replicationTotals struct {
 // totalsKept is how long the totals of names that nothing replicates by any more are kept: Prometheus has seen them several times.
 const totalsKept = 5 * time.Minute
 
-func newReplications(index int, secrets *cancelkey.Stretcher) *replications {
-	return &replications{index: index, secrets: secrets, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
+func newReplications(index int, keys *cancelkey.Keys) *replications {
+	return &replications{index: index, keys: keys, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
 }
 
 // enter counts a new one in, and returns what its client is greeted with: what is owed from the login, and after it what the server has
@@ -82,14 +81,14 @@ func (s *replications) enter(r *replication, owed []byte) []byte {
 	for _, p := range r.backend.Params {
 		b = wire.AppendParameterStatus(b, p.Name, p.Value)
 	}
-	pid, _ := cancelkey.Pack(s.index, r.slot)
+	pid, _ := s.keys.Pack(s.index, r.slot)
 	b = wire.AppendBackendKeyData(b, pid, s.key(r, pid))
 	return wire.AppendReadyForQuery(b, wire.TxIdle)
 }
 
 func (s *replications) key(r *replication, pid uint32) []byte {
 	if r.longKey {
-		long := s.secrets.Long(pid, r.secret)
+		long := s.keys.Long(pid, r.secret)
 		return long[:]
 	}
 	return cancelkey.Short(r.secret)
@@ -145,8 +144,8 @@ const cancelTimeout = 10 * time.Second
 
 // cancel asks the server to cancel what the backend of the client with that key is doing, and returns when the server has had the
 // request. A backend has one client only, so a request that comes late hits no other client.
-func (s *replications) cancel(ctx context.Context, slot uint32, secret []byte) {
-	r := s.byKey(slot, secret)
+func (s *replications) cancel(ctx context.Context, slots cancelkey.Slots, secret []byte) {
+	r := s.byKey(slots, secret)
 	if r == nil {
 		return
 	}
@@ -162,19 +161,19 @@ func (s *replications) cancel(ctx context.Context, slot uint32, secret []byte) {
 const cancelsMax = 2
 
 // byKey finds the client with that key, if one more cancel request may go to its backend, and counts that.
-func (s *replications) byKey(slot uint32, secret []byte) *replication {
+func (s *replications) byKey(slots cancelkey.Slots, secret []byte) *replication {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.bySlot[slot]
-	if r == nil || r.cancels >= cancelsMax {
-		return nil
+	for slot, r := range s.bySlot {
+		if !slots.Has(slot) || r.cancels >= cancelsMax {
+			continue
+		}
+		if pid, _ := s.keys.Pack(s.index, slot); s.keys.Same(s.key(r, pid), secret) {
+			r.cancels++
+			return r
+		}
 	}
-	pid, _ := cancelkey.Pack(s.index, slot)
-	if subtle.ConstantTimeCompare(s.key(r, pid), secret) != 1 {
-		return nil
-	}
-	r.cancels++
-	return r
+	return nil
 }
 
 // tunnels are those that are open, of some.

@@ -20,7 +20,7 @@ func routerOf(t *testing.T, toml string) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := &relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Secrets: cancelkey.NewStretcher(rand.Reader)}
+	env := &relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Keys: cancelkey.New(0, 1, rand.Reader)}
 	e := relay.NewEngine(env, 0, loop)
 	t.Cleanup(func() {
 		e.Stop()

@@ -16,6 +16,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Logins:       p.logins.snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
+		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
 		Servers:      p.router.dialer.targets.hosts.snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},

@@ -196,6 +196,14 @@ func (s source) Hosts() []status.Host {
 	return all
 }
 
+// Peers implements console.Source.
+func (s source) Peers() (all []status.PeerAddress) {
+	for _, p := range s.current.Load().config.AllPeers() {
+		all = append(all, status.PeerAddress{ID: p.ID, Host: p.Host, Port: p.Port, PoolSize: p.PoolSize})
+	}
+	return all
+}
+
 func wholeSeconds(d config.Duration) int { return int(int64(d) / 1e9) }
 
 // users are how many backends each user has.

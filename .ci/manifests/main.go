@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -57,6 +59,7 @@ func check(folder string, values []string) error {
 	if len(objects) == 0 {
 		return fmt.Errorf("%s makes nothing", folder)
 	}
+	var services []string
 	for _, o := range objects {
 		decoded, _, err := decoder.Decode([]byte(o.text), nil, nil)
 		if err != nil {
@@ -64,19 +67,27 @@ func check(folder string, values []string) error {
 		}
 		fmt.Println(o.name)
 		switch d := decoded.(type) {
-		case *appsv1.Deployment:
+		case *appsv1.StatefulSet:
+			services = append(services, "needs "+d.Spec.ServiceName)
 			if err := consistent(d); err != nil {
 				return fmt.Errorf("%s: %w", o.name, err)
 			}
+		case *corev1.Service:
+			services = append(services, "is "+d.Name)
 		case *corev1.ConfigMap: // what pods will find, for who knows what it should be
 			fmt.Printf("weir.toml %x\n", sha256.Sum256([]byte(d.Data["weir.toml"])))
+		}
+	}
+	for _, s := range services {
+		if name, needed := strings.CutPrefix(s, "needs "); needed && !slices.Contains(services, "is "+name) {
+			return fmt.Errorf("there is no service %s", name)
 		}
 	}
 	return nil
 }
 
-// consistent looks for what types alone do not tell: a Deployment must select its own pods.
-func consistent(d *appsv1.Deployment) error {
+// consistent looks for what types alone do not tell: a StatefulSet must select its own pods.
+func consistent(d *appsv1.StatefulSet) error {
 	for name, value := range d.Spec.Selector.MatchLabels {
 		if d.Spec.Template.Labels[name] != value {
 			return fmt.Errorf("its pods have no label %s=%s", name, value)

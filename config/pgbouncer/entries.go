@@ -1,9 +1,7 @@
 package pgbouncer
 
 import (
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"weir/config"
@@ -188,37 +186,5 @@ func (t *translation) userPair(l *Line, u *config.User, p pair) {
 		u.MaxUserClientConnections = override(p.value, config.ClientsMax)
 	case p.key == "reserve_pool" || !t.poolPair(l, &u.Override, p):
 		t.fail(l, "unrecognized user parameter: %s", p.key)
-	}
-}
-
-// peer reads a line of [peers].
-func (t *translation) peer(l Line) {
-	id, err := strconv.Atoi(l.Key)
-	if err != nil || id < 1 || id > 0xFFFF {
-		t.fail(&l, "ids of peers must be a number larger than 0 and at most 65536")
-		return
-	}
-	given, ok := pairs(l.Value)
-	host, port := "", 6432
-	for _, p := range given {
-		switch p.key {
-		case "host":
-			host = p.value
-		case "port":
-			if port = leadingInt(p.value); port == 0 {
-				t.fail(&l, "invalid port: %s", p.value)
-			}
-		case "pool_size":
-		default:
-			t.fail(&l, "unrecognized connection parameter: %s", p.key)
-		}
-	}
-	switch {
-	case !ok:
-		t.fail(&l, "syntax error in connection string")
-	case host == "":
-		t.fail(&l, "host was not provided for peer %d", id)
-	default:
-		t.note(&l, "peer %d at %s: %s", id, net.JoinHostPort(host, strconv.Itoa(port)), lacksPeers)
 	}
 }

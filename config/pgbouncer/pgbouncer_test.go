@@ -219,6 +219,9 @@ func TestWhatPgBouncerWouldNotLoadIsRefused(t *testing.T) {
 		head + "[databases]\na=host=h pool_mode=x": "f.ini:5: invalid pool mode: x",
 		head + "[users]\na=port=1":                 "f.ini:5: unrecognized user parameter: port",
 		head + "[peers]\n0=host=h":                 "f.ini:5: ids of peers must be a number",
+		head + "[peers]\n65536=host=h":             "f.ini:5: ids of peers must be a number",
+		head + "peer_id=16384":                     "f.ini:4: peer_id must be at most 16383",
+		head + "[peers]\n1=host=h port=70000":      "f.ini:5: invalid port: 70000",
 		head + "[peers]\n1=port=1":                 "f.ini:5: host was not provided for peer 1",
 	} {
 		if _, err := translateText(t, text); err == nil || !strings.Contains(err.Error(), want) {

@@ -101,7 +101,7 @@ var settings = []setting{
 	{name: "max_user_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserClientConnections }, config.ClientsMax)},
 	{name: "max_user_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserConnections }, config.BackendsMax)},
 	{name: "min_pool_size", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MinPoolSize }, config.BackendsMax)},
-	{name: "peer_id", standard: "0", kind: kindInt, lacks: lacksPeers},
+	{name: "peer_id", standard: "0", kind: kindInt, apply: peerID},
 	{name: "pidfile", fixed: true, apply: func(t *translation, v value) { t.conf.Process.PIDFile = t.path(v.text) }},
 	{name: "pkt_buf", standard: "4096", kind: kindInt, fixed: true},
 	{name: "pool_mode", standard: "session", kind: kindEnum, words: modeWords, apply: func(t *translation, v value) { t.conf.Pool.Mode = modes[v.number] }},
@@ -168,8 +168,6 @@ var settings = []setting{
 
 // standardAuthQuery is PgBouncer's default; config's means the same.
 const standardAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin"
-
-const lacksPeers = "each weir answers for its own clients' cancel requests only"
 
 func timeout(place func(*config.Config) *config.Duration) func(*translation, value) {
 	return func(t *translation, v value) { *place(t.conf) = v.seconds }

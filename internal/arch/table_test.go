@@ -19,7 +19,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
 }
 
@@ -100,6 +100,10 @@ var table = map[string]rule{
 	"proxy/backend": {
 		ours: []string{"config", "proxy/certs", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
 		why:  "a login towards a server is ours to the last byte, its settings as session names them; who leases the backend is not its business",
+	},
+	"proxy/peers": {
+		ours: []string{"proxy/backend", "proxy/cancelkey", "proxy/status"},
+		why:  "a request is passed on as a client of the peer would send it; who asks and what is logged is the proxy's",
 	},
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",

@@ -18,10 +18,15 @@ import (
 // hit. After an error it is not known whether the signal was sent or will be.
 // All of it ends with ctx; the target's ConnectTimeout does not count.
 func Cancel(ctx context.Context, t Target, pid uint32, secret []byte) error {
+	return CancelVia(ctx, t, pid, secret, func() {})
+}
+
+// CancelVia is Cancel by way of another pooler. It calls connected before it sends the request, each time that it does.
+func CancelVia(ctx context.Context, t Target, pid uint32, secret []byte, connected func()) error {
 	ways, request := t.ways(), wire.AppendCancelRequest(nil, pid, secret)
-	sent, err := t.cancel(ctx, ways, request)
+	sent, err := t.cancel(ctx, ways, request, connected)
 	if !sent && len(ways) > 1 && ctx.Err() == nil {
-		_, err = t.cancel(ctx, ways[1:], request)
+		_, err = t.cancel(ctx, ways[1:], request, connected)
 	}
 	if err != nil {
 		return fmt.Errorf("cancel on %s: %w", t.Address(), err)
@@ -32,7 +37,7 @@ func Cancel(ctx context.Context, t Target, pid uint32, secret []byte) error {
 // cancel makes one attempt, in the first of these ways to encrypt it: the key is a
 // secret worth keeping. sent says that the request may have reached the server, so that
 // another is of no use.
-func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte) (sent bool, err error) {
+func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte, connected func()) (sent bool, err error) {
 	nc, err := t.dial(ctx)
 	if err != nil {
 		return false, err
@@ -51,6 +56,7 @@ func (t Target) cancel(ctx context.Context, ways []*tls.Config, request []byte) 
 			return false, fmt.Errorf("encrypt: %w", whyEnded(ctx, err))
 		}
 	}
+	connected()
 	if _, err := nc.Write(request); err != nil {
 		return true, fmt.Errorf("send: %w", whyEnded(ctx, err))
 	}

@@ -3,16 +3,21 @@ package cancelkey
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 	"testing/iotest"
 )
 
+func alone() *Keys { return New(0, 3, rand.Reader) }
+
 func TestPackAndUnpackAreInverse(t *testing.T) {
+	k := alone()
 	seen := map[uint32]bool{}
 	for _, loop := range []int{0, 1, 63, LoopsMax - 1} {
 		for _, slot := range []uint32{0, 1, 4095, 1 << 20, SlotsMax - 1} {
-			pid, ok := Pack(loop, slot)
+			pid, ok := k.Pack(loop, slot)
 			if !ok {
 				t.Fatalf("Pack(%d, %d) refused", loop, slot)
 			}
@@ -23,10 +28,34 @@ func TestPackAndUnpackAreInverse(t *testing.T) {
 				t.Errorf("Pack(%d, %d) = %#x, which is another client's", loop, slot, pid)
 			}
 			seen[pid] = true
-			l, s, ok := Unpack(pid)
-			if !ok || l != loop || s != slot {
-				t.Errorf("Unpack(%#x) = %d, %d, %v; want %d, %d", pid, l, s, ok, loop, slot)
+			l, s, ok := k.Unpack(pid)
+			if all := slices.Collect(s.Below(SlotsMax)); !ok || l != loop || !slices.Equal(all, []uint32{slot}) || !s.Has(slot) || s.Has(slot+1) {
+				t.Errorf("Unpack(%#x) = %d, %d, %v; want %d, %d", pid, l, all, ok, loop, slot)
 			}
+		}
+	}
+}
+
+// Among peers some bits of the slot's number are not in the process ID: the client is in one of few slots.
+func TestUnpackAmongPeersFindsFewSlots(t *testing.T) {
+	for _, loops := range []int{1, 3, 4, 34, LoopsMax} {
+		k := New(0x1234, loops, rand.Reader)
+		clients := 1_000_000 / loops // of each
+		for _, loop := range []int{0, loops / 2, loops - 1} {
+			for _, slot := range []uint32{0, 1, 77, uint32(clients) - 1} {
+				pid, ok := k.Pack(loop, slot)
+				if !ok || pid == 0 || pid>>31 != 0 || PeerOf(pid) != 0x1234 {
+					t.Fatalf("Pack(%d, %d) of %d = %#x, %v", loop, slot, loops, pid, ok)
+				}
+				l, s, ok := k.Unpack(pid)
+				found := slices.Collect(s.Below(clients))
+				if !ok || l != loop || !slices.Contains(found, slot) || !s.Has(slot) || len(found) > 64 {
+					t.Errorf("Unpack(%#x) of %d loops = %d, %d slots, %v; want %d, %d", pid, loops, l, len(found), ok, loop, slot)
+				}
+			}
+		}
+		if _, ok := k.Pack(loops, 0); ok {
+			t.Errorf("%d loops: Pack takes one more", loops)
 		}
 	}
 }
@@ -36,7 +65,7 @@ func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 		loop int
 		slot uint32
 	}{{-1, 0}, {LoopsMax, 0}, {0, SlotsMax}, {0, 1<<32 - 1}} {
-		if pid, ok := Pack(c.loop, c.slot); ok {
+		if pid, ok := alone().Pack(c.loop, c.slot); ok {
 			t.Errorf("Pack(%d, %d) = %#x", c.loop, c.slot, pid)
 		}
 	}
@@ -44,19 +73,86 @@ func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 
 func TestUnpackRefusesForeignKeys(t *testing.T) {
 	for _, pid := range []uint32{0, 1 << slotBits, (LoopsMax - 1) << slotBits, 1 << 31, 1<<31 | 1, 1<<32 - 1} {
-		if l, s, ok := Unpack(pid); ok {
-			t.Errorf("Unpack(%#x) = %d, %d", pid, l, s)
+		if l, s, ok := alone().Unpack(pid); ok {
+			t.Errorf("Unpack(%#x) = %d, %v", pid, l, s)
+		}
+	}
+	own, other := New(5, 3, rand.Reader), New(6, 3, rand.Reader)
+	pid, _ := own.Pack(1, 2)
+	if _, _, ok := other.Unpack(pid); ok {
+		t.Error("another peer's key is taken for one's own")
+	}
+	if peer, foreign := other.Foreign(pid); peer != 5 || !foreign {
+		t.Errorf("the key of peer 5 is that of %d, foreign %v", peer, foreign)
+	}
+	if _, foreign := own.Foreign(pid); foreign {
+		t.Error("one's own key is foreign")
+	}
+	if _, foreign := alone().Foreign(pid); foreign {
+		t.Error("without peers a key is foreign")
+	}
+	if _, _, ok := own.Unpack(pid | 3<<29); ok {
+		t.Error("a loop that there is not")
+	}
+}
+
+// The bytes are those of PgBouncer: client->cancel_key[1] and [2] hold the id, the two low bits of [7] how often the request may be passed
+// on; the top bit of [0] is clear.
+func TestKeyAmongPeersHasPgBouncersLayout(t *testing.T) {
+	for _, id := range []uint16{1, 255, 256, 0x1234, PeerMax} {
+		k := New(id, 3, rand.Reader)
+		for slot := range uint32(300) {
+			pid, _ := k.Pack(1, slot)
+			key := append(binary.BigEndian.AppendUint32(nil, pid), Short(k.NewSecret(rand.Reader))...)
+			if int(key[1])+int(key[2])<<8 != int(id) || key[0]&0x80 != 0 || key[7]&3 != 3 {
+				t.Fatalf("peer %d, slot %d: key % x", id, slot, key)
+			}
+			if long := k.Long(pid, 7); long[3]&3 != 3 {
+				t.Fatalf("long secret % x: no hops at the same place", long)
+			}
 		}
 	}
 }
 
+// A request may be passed on three times, as PgBouncer's may, and opens at its end all the same.
+func TestRequestMakesThreeHops(t *testing.T) {
+	k := New(9, 3, rand.Reader)
+	secret := k.NewSecret(rand.Reader)
+	pid, _ := k.Pack(0, 1)
+	long := k.Long(pid, secret)
+	for _, sent := range [][]byte{Short(secret), long[:]} {
+		presented := sent
+		if Passed(presented) {
+			t.Error("a request from the client has been passed on")
+		}
+		for hop := range 3 {
+			next, ok := PassOn(presented)
+			if !ok || !Passed(next) || !k.Same(sent, next) || !Passed(next) {
+				t.Fatalf("hop %d: % x, %v", hop, next, ok)
+			}
+			presented = next
+		}
+		if _, ok := PassOn(presented); ok {
+			t.Error("it goes on for ever")
+		}
+		presented = bytes.Clone(presented)
+		presented[3] ^= 4
+		if k.Same(sent, presented) {
+			t.Error("another bit does not count")
+		}
+	}
+	if !k.Equal(secret, Short(secret&^3)) || alone().Equal(secret, Short(secret&^3)) {
+		t.Error("hops count among peers, or do not alone")
+	}
+}
+
 func TestSecretIsDrawnFromTheSourceOnly(t *testing.T) {
-	if got := NewSecret(bytes.NewReader([]byte{1, 2, 3, 4, 5})); got != 0x01020304 {
+	if got := alone().NewSecret(bytes.NewReader([]byte{1, 2, 3, 4, 5})); got != 0x01020304 {
 		t.Errorf("secret %#x, want 0x1020304", got)
 	}
 	seen := map[uint32]bool{}
 	for range 64 {
-		seen[NewSecret(rand.Reader)] = true
+		seen[alone().NewSecret(rand.Reader)] = true
 	}
 	if len(seen) < 60 {
 		t.Errorf("64 secrets, %d different", len(seen))
@@ -66,7 +162,7 @@ func TestSecretIsDrawnFromTheSourceOnly(t *testing.T) {
 			t.Error("a source that fails gave a secret")
 		}
 	}()
-	NewSecret(iotest.ErrReader(errors.New("no randomness")))
+	alone().NewSecret(iotest.ErrReader(errors.New("no randomness")))
 }
 
 func TestEqualTakesTheWholeSecretAndNothingElse(t *testing.T) {
@@ -78,20 +174,20 @@ func TestEqualTakesTheWholeSecretAndNothingElse(t *testing.T) {
 		"":                                 false,
 		"\x01\x02\x03\x04\x00\x00\x00\x00": false,
 	} {
-		if got := Equal(0x01020304, []byte(presented)); got != want {
+		if got := alone().Equal(0x01020304, []byte(presented)); got != want {
 			t.Errorf("Equal(%q) = %v", presented, got)
 		}
 	}
 }
 
 func TestLongSecretIsTheClientsAndTheProcessesOwn(t *testing.T) {
-	s := NewStretcher(rand.Reader)
+	s := alone()
 	long := s.Long(7, 9)
 	if long != s.Long(7, 9) {
 		t.Error("it changes")
 	}
 	for what, other := range map[string][LongLen]byte{
-		"another client": s.Long(8, 9), "another secret": s.Long(7, 8), "another process": NewStretcher(rand.Reader).Long(7, 9),
+		"another client": s.Long(8, 9), "another secret": s.Long(7, 8), "another process": alone().Long(7, 9),
 	} {
 		if other == long {
 			t.Errorf("%s has the same", what)

@@ -31,11 +31,12 @@ type Servers struct {
 	conf    *config.Config
 	general *Server
 	own     map[string]*Server // of the databases that say something of their own
+	peers   map[config.SSLMode]*Server
 }
 
 // OpenServers reads all files.
 func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
-	s := &Servers{conf: c, own: map[string]*Server{}}
+	s := &Servers{conf: c, own: map[string]*Server{}, peers: map[config.SSLMode]*Server{}}
 	var err error
 	if s.general, err = OpenServer("[server_tls]", c.ServerTLS, log); err != nil {
 		return nil, err
@@ -47,8 +48,21 @@ func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
 			}
 		}
 	}
+	for name, p := range c.Peers {
+		settings := c.ServerTLS
+		settings.SSLMode = p.SSLMode
+		if s.peers[p.SSLMode] != nil {
+			continue
+		}
+		if s.peers[p.SSLMode], err = OpenServer(fmt.Sprintf("[peers.%q]", name), settings, log); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
+
+// Peer is for a peer that is reached in that mode.
+func (s *Servers) Peer(mode config.SSLMode) *Server { return s.peers[mode] }
 
 // Of is for the server of a database, by the name that clients ask for.
 func (s *Servers) Of(database string) *Server {

@@ -17,6 +17,7 @@ type Source interface {
 	Databases() []status.Database
 	Users() []status.User
 	Hosts() []status.Host
+	Peers() []status.PeerAddress
 	Settings() []config.Shown
 	Memory() []status.Memory
 	State() status.State

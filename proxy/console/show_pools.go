@@ -35,13 +35,21 @@ var poolTables = []Table{
 			{"pool_mode", Text, func(p status.Pool) any { return p.Mode }},
 			{"load_balance_hosts", Text, func(p status.Pool) any { return nil }},
 		}),
-	newTable("PEER_POOLS", "Connections for cancel requests to other poolers.", none[int], []column[int]{
-		{"peer_id", Int, zero[int]}, {"cl_active_cancel_req", Int, zero[int]}, {"cl_waiting_cancel_req", Int, zero[int]},
-		{"sv_active_cancel", Int, zero[int]}, {"sv_login", Int, zero[int]},
-	}),
-	newTable("PEERS", "Other poolers to which cancel requests are passed on.", none[int], []column[int]{
-		{"peer_id", Int, zero[int]}, {"host", Text, zero[int]}, {"port", Int, zero[int]}, {"pool_size", Int, zero[int]},
-	}),
+	newTable("PEER_POOLS", "A row for each peer that a cancel request was for: the requests that are passed on, wait for a connection, and the connections.",
+		peerPools, []column[status.PeerPool]{
+			{"peer_id", Int, func(p status.PeerPool) any { return p.ID }},
+			{"cl_active_cancel_req", Int, func(p status.PeerPool) any { return p.Active }},
+			{"cl_waiting_cancel_req", Int, func(p status.PeerPool) any { return p.Waiting }},
+			{"sv_active_cancel", Int, func(p status.PeerPool) any { return p.Active }},
+			{"sv_login", Int, func(p status.PeerPool) any { return p.Dialling }},
+		}),
+	newTable("PEERS", "A row for each weir or PgBouncer to which cancel requests are passed on: each id of [peers], but for weir's own.",
+		func(v *View) []status.PeerAddress { return v.Peers() }, []column[status.PeerAddress]{
+			{"peer_id", Int, func(p status.PeerAddress) any { return p.ID }},
+			{"host", Text, func(p status.PeerAddress) any { return p.Host }},
+			{"port", Int, func(p status.PeerAddress) any { return p.Port }},
+			{"pool_size", Int, func(p status.PeerAddress) any { return p.PoolSize }},
+		}),
 	newTable("DATABASES", "A row for each database of the configuration, for each that came by \"*\" and has a pool, and for the console.",
 		databases, []column[status.Database]{
 			{"name", Text, func(d status.Database) any { return d.Name }},
@@ -134,6 +142,8 @@ type counted struct {
 	n    int
 }
 
+func peerPools(v *View) []status.PeerPool { return v.look().Peers.Pools }
+
 func lists(v *View) []counted {
 	s := v.look()
 	clients, servers := v.Console.Clients, 0
@@ -146,7 +156,7 @@ func lists(v *View) []counted {
 		}
 	}
 	return []counted{
-		{"databases", len(v.Databases()) + 1}, {"users", len(v.Users())}, {"peers", 0}, {"pools", len(s.Pools) + 1}, {"peer_pools", 0},
+		{"databases", len(v.Databases()) + 1}, {"users", len(v.Users())}, {"peers", len(v.Peers())}, {"pools", len(s.Pools) + 1}, {"peer_pools", len(s.Peers.Pools)},
 		{"free_clients", 0}, {"used_clients", clients}, {"login_clients", s.Logins.Now}, {"free_servers", 0}, {"used_servers", servers},
 		{"dns_names", 0}, {"dns_zones", 0}, {"dns_queries", 0}, {"dns_pending", 0},
 	}

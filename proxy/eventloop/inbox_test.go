@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -153,6 +154,30 @@ func TestStopInAHandlerEndsTheIterationFirst(t *testing.T) {
 	p.say(t, "x")
 	l.Run()
 	if !slices.Equal(order, []string{"event", "condemned", "post"}) {
+		t.Errorf("%v", order)
+	}
+}
+
+// TestNothingRunsAfterOnEnd: what it has closed may be in no state for what a handler, a timer or a post does with it.
+func TestNothingRunsAfterOnEnd(t *testing.T) {
+	l, p := newLoop(t), newPair(t)
+	var order []string
+	note := func(what string) func() { return func() { order = append(order, what) } }
+	register(t, l, p.ours, First, func(Event) { note("event")() })
+	due := Timer{Func: note("timer")}
+	l.OnEnd = note("end")
+	l.Set(&due, 0)
+	for l.timers.next(l.clock()) > 0 {
+		runtime.Gosched()
+	}
+	p.say(t, "x")
+	l.Post(func() {
+		l.Stop()
+		l.Later(nil, note("later"))
+		l.Post(note("post"))
+	})
+	l.Run()
+	if n := len(order); n != 5 || order[n-1] != "end" {
 		t.Errorf("%v", order)
 	}
 }

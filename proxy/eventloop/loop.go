@@ -73,6 +73,9 @@ type Loop struct {
 
 	Polls uint64 // calls of the kernel's poll since the start
 
+	// OnEnd is called once, on the loop, after everything else that ran on it: no handler, timer or post comes after it. It closes what is
+	// still registered. nil: everything has been closed by then.
+	OnEnd func()
 	// OnPanic is called on the loop after code that ran for h has panicked. It is to end h, and the loop goes on. If it is nil, or the
 	// code was not one connection's, the process ends. Set it before Run.
 	OnPanic func(h Handler, cause any, stack []byte)
@@ -122,7 +125,7 @@ func New(headroom int) (*Loop, error) {
 	}, nil
 }
 
-// Run serves until Stop, on a thread of its own, and then closes the poller. Registrations must have been closed by then.
+// Run serves until Stop, on a thread of its own, and then closes the poller. Registrations must have been closed when OnEnd has returned.
 func (l *Loop) Run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -135,6 +138,9 @@ func (l *Loop) Run() {
 		post()
 	}
 	l.bury()
+	if l.OnEnd != nil {
+		l.OnEnd()
+	}
 }
 
 // serve iterates until Stop, or until one connection's code has panicked and that connection was ended.

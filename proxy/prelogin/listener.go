@@ -69,22 +69,41 @@ func (d *Listener) Close() {
 	})
 }
 
+// AcceptWaiting accepts the connections that wait, up to a backlog's worth: when the socket is closed, those that still wait are reset.
+// Any goroutine but the loop's own.
+func (d *Listener) AcceptWaiting() {
+	d.loop.Call(func() {
+		for range unix.SOMAXCONN {
+			if !d.accept() {
+				return
+			}
+		}
+	})
+}
+
 // OnReady is called by the loop when connections wait.
 func (d *Listener) OnReady(eventloop.Event) {
 	for range acceptsPerTurn {
-		fd, remote, err := d.listener.Accept()
-		switch {
-		case err == nil:
-			d.enter(fd, remote)
-		case errors.Is(err, socket.ErrWouldBlock):
-			return
-		default:
-			d.host.AcceptFailed(err)
-			d.loop.Set(&d.pause, acceptPause)
+		if !d.accept() {
 			return
 		}
 	}
 	d.loop.Again(d.token)
+}
+
+// accept takes one connection. False: none waits, or none can be taken for now.
+func (d *Listener) accept() bool {
+	fd, remote, err := d.listener.Accept()
+	switch {
+	case err == nil:
+		d.enter(fd, remote)
+		return true
+	case errors.Is(err, socket.ErrWouldBlock):
+	default:
+		d.host.AcceptFailed(err)
+		d.loop.Set(&d.pause, acceptPause)
+	}
+	return false
 }
 
 func (d *Listener) enter(fd int, remote net.Addr) {

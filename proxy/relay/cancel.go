@@ -7,20 +7,20 @@ import (
 	"weir/proxy/pgerror"
 )
 
-// Cancel carries out a cancel request that names a client by its slot in this engine and its secret. done is called once, when
+// Cancel carries out a cancel request that names a client by its slot in this engine, one of several, and its secret. done is called once, when
 // the connection on which the request came may be closed: at once if there is nothing to cancel, otherwise when the server
 // has had the request. Any goroutine.
 //
 // A cancel request reaches the query that its client is running and nothing else: the backend must be leased and owe an answer,
 // and it is given to no other client until the server has closed the cancel connection, by which time the signal was sent.
-func (e *Engine) Cancel(slot uint32, secret []byte, done func()) {
-	if !e.loop.Post(func() { e.cancel(slot, secret, done) }) {
+func (e *Engine) Cancel(slots cancelkey.Slots, secret []byte, done func()) {
+	if !e.loop.Post(func() { e.cancel(slots, secret, done) }) {
 		done()
 	}
 }
 
-func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
-	c := e.byKey(slot, secret)
+func (e *Engine) cancel(slots cancelkey.Slots, secret []byte, done func()) {
+	c := e.byKey(slots, secret)
 	switch {
 	case c == nil || c.ending.decided():
 		done()
@@ -36,16 +36,18 @@ func (e *Engine) cancel(slot uint32, secret []byte, done func()) {
 }
 
 // byKey finds a client by its cancel key. The comparison takes the same time for every wrong secret.
-func (e *Engine) byKey(slot uint32, secret []byte) *Client {
-	c := e.clients.at(slot)
-	switch {
-	case c == nil:
-	case c.longKey:
-		if pid, _ := cancelkey.Pack(e.index, slot); e.env.Secrets.EqualLong(pid, c.secret, secret) {
+func (e *Engine) byKey(slots cancelkey.Slots, secret []byte) *Client {
+	for slot := range slots.Below(e.clients.len()) {
+		c, keys := e.clients.at(slot), e.env.Keys
+		switch {
+		case c == nil:
+		case c.longKey:
+			if pid, _ := keys.Pack(e.index, slot); keys.EqualLong(pid, c.secret, secret) {
+				return c
+			}
+		case keys.Equal(c.secret, secret):
 			return c
 		}
-	case cancelkey.Equal(c.secret, secret):
-		return c
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ type clientState uint8
 const (
 	clientLogin     clientState = iota // not greeted yet → waiting, idle, closing, closed
 	clientIdle                         // no backend, nothing asked → waiting, leased, closing, closed
-	clientWaiting                      // in the pool's queue, its request parked → switching, leased, idle, closing, closed
+	clientWaiting                      // in the pool's queue, its request parked → login, switching, leased, idle, closing, closed
 	clientSwitching                    // has a backend that is on an errand for it → leased, waiting, idle, closing, closed
 	clientLeased                       // has a backend → switching, idle, waiting, closing, closed
 	clientClosing                      // the last bytes are under way → closed
@@ -39,7 +39,7 @@ func (s clientState) String() string {
 var clientMoves = [clientStates]uint16{
 	clientLogin:     1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientIdle:      1<<clientWaiting | 1<<clientSwitching | 1<<clientLeased | 1<<clientClosing | 1<<clientClosed,
-	clientWaiting:   1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
+	clientWaiting:   1<<clientLogin | 1<<clientSwitching | 1<<clientLeased | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientSwitching: 1<<clientLeased | 1<<clientWaiting | 1<<clientIdle | 1<<clientClosing | 1<<clientClosed,
 	clientLeased:    1<<clientIdle | 1<<clientSwitching | 1<<clientWaiting | 1<<clientClosing | 1<<clientClosed,
 	clientClosing:   1 << clientClosed,
@@ -229,7 +229,7 @@ func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
 	pid := c.pid()
 	if c.longKey {
-		long := e.env.Secrets.Long(pid, c.secret)
+		long := e.env.Keys.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])
 	}
 	var short [4]byte

@@ -207,21 +207,23 @@ func (l *Lane) defaultsAsked(b *Backend) {
 	waiting := d.waiting
 	d.asking, d.waiting = nil, nil
 	for _, c := range waiting {
-		l.engine.loop.Later(c, func() {
-			if c.state == clientWaiting && !c.ending.decided() {
-				c.move(clientIdle) // it is in no queue
-			} else if c.state != clientLogin {
-				return
-			}
-			switch {
-			case c.ending.decided():
-			case l.askingDue(askInVain): // something has been changed since the question
-				l.arrive(c, nil)
-			default:
-				l.welcome(c, nil)
-			}
-		})
+		l.engine.loop.Later(c, func() { l.arriveAgain(c) })
 	}
+}
+
+// arriveAgain lets a client go on that has waited for an answer. It is in no queue.
+func (l *Lane) arriveAgain(c *Client) {
+	if c.ending.decided() {
+		return
+	}
+	if c.state == clientWaiting {
+		c.move(clientLogin)
+	}
+	if l.askingDue(askInVain) { // something has been changed since the question
+		l.arrive(c, nil)
+		return
+	}
+	l.welcome(c, nil)
 }
 
 // doubtDefaults has the lane ask soon: before it greets the next client, or when a backend comes free.

@@ -76,7 +76,7 @@ func (d *drain) oneLess(e *Engine) {
 	d.empty = nil
 }
 
-// abandon closes everything at once.
+// abandon closes everything at once. The pools do not hear of it, so it is the last that happens on the loop.
 func (e *Engine) abandon() {
 	for _, c := range e.clients.items {
 		if c != nil && c.state != clientClosed {

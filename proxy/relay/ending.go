@@ -171,7 +171,7 @@ func (c *Client) leave() {
 		return
 	}
 	l := c.lane
-	if c.state == clientWaiting && l.pool.Waiting(c.id) {
+	if l.pool.Waiting(c.id) {
 		l.pool.Forget(l.now(), c.id)
 		l.decided()
 	}

@@ -27,7 +27,7 @@ const (
 type Env struct {
 	Log       *slog.Logger
 	Settings  *session.Table
-	Secrets   *cancelkey.Stretcher // of clients that speak protocol 3.2
+	Keys      *cancelkey.Keys
 	Notifiers Notifiers
 	// Vacate is told, on a loop, that a client works on databases as a whole, which backends without clients are in the way of: it is
 	// to have every engine Vacate. nil: nothing happens.
@@ -71,6 +71,7 @@ func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
 	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
+	loop.OnEnd = e.abandon
 	return e
 }
 
@@ -90,10 +91,7 @@ func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
 
 // Stop closes every client and backend at once and ends Run.
 func (e *Engine) Stop() {
-	e.loop.Post(func() {
-		e.abandon()
-		e.loop.Stop()
-	})
+	e.loop.Stop()
 }
 
 // Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.

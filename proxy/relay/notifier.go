@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"weir/proxy/cancelkey"
 )
 
 // Notifiers knows the backends of all engines by their processes, so that notifications name the client that has sent them: clients know
@@ -95,6 +93,6 @@ func (l *Lane) clientPID(server uint32) uint32 {
 
 // pid is the process ID that the client was given.
 func (c *Client) pid() uint32 {
-	pid, _ := cancelkey.Pack(c.lane.engine.index, c.slot)
+	pid, _ := c.lane.engine.env.Keys.Pack(c.lane.engine.index, c.slot)
 	return pid
 }

@@ -20,8 +20,8 @@ func (e *Engine) Resume(which func(database string) bool) {
 // Reconnect has pools replace all their backends, those that are leased when they become free.
 func (e *Engine) Reconnect(which func(database string) bool) {
 	e.eachOf(which, func(l *Lane) {
+		l.listener.move() // before Renew, whose decisions it must not replace
 		l.pool.Renew(l.now())
-		l.listener.move()
 	})
 }
 

@@ -42,5 +42,8 @@ func (s *slots[T]) at(i uint32) *T {
 	return s.items[i]
 }
 
+// len is above every number in use.
+func (s *slots[T]) len() int { return len(s.items) }
+
 // empty reports whether every number is free.
 func (s *slots[T]) empty() bool { return len(s.free)-s.head == len(s.items) }

@@ -17,15 +17,28 @@ func Listen(ctx context.Context, address string, shared bool) (net.Listener, err
 	sharing := config
 	sharing.Control = func(_, _ string, raw syscall.RawConn) error { return control(raw, Share) }
 	if shared {
-		return sharing.Listen(ctx, family(address), address)
+		return listenBeside(ctx, sharing, address)
 	}
 	l, err := config.Listen(ctx, family(address), address)
 	if errors.Is(err, unix.EADDRINUSE) && canShare {
-		if l, err := sharing.Listen(ctx, family(address), address); err == nil {
+		if l, err := listenBeside(ctx, sharing, address); err == nil {
 			return l, nil
 		}
 	}
 	return l, err
+}
+
+func listenBeside(ctx context.Context, config net.ListenConfig, address string) (net.Listener, error) {
+	l, err := config.Listen(ctx, family(address), address)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := l.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			_ = control(raw, undivert)
+		}
+	}
+	return l, nil
 }
 
 // Share lets another process listen where a socket does, beside it, from now on.

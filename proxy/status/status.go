@@ -24,6 +24,7 @@ type Snapshot struct {
 
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address
+	Peers        Peers
 }
 
 // Server is one that pools are led to, at one of its addresses: how it was when it was tried last.
@@ -63,6 +64,30 @@ type Logins struct {
 	Cancels   uint64            // cancel requests taken
 	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
 	Shed      uint64            // connections that were dropped to make room, or found none
+}
+
+// Peers count the cancel requests among peers; all but Pools are totals.
+type Peers struct {
+	Passed   uint64            // on to a peer that has had it
+	Received uint64            // from a peer, for one of this weir's own clients
+	Failed   map[string]uint64 // those that were not passed on, by reason: "unreachable", "unknown peer", ...
+	Pools    []PeerPool        // sorted by ID; of peers that a request was for
+}
+
+// PeerPool is the requests for one peer at the moment.
+type PeerPool struct {
+	ID       int
+	Waiting  int // for a connection to the peer
+	Active   int // on their way
+	Dialling int // connections that are being made
+}
+
+// PeerAddress is a peer, as the configuration has it.
+type PeerAddress struct {
+	ID       int
+	Host     string
+	Port     int
+	PoolSize int
 }
 
 // Lookups count how users were looked up with auth_query; all are totals.

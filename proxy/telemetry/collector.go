@@ -51,6 +51,11 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		e.host(&s.Servers[i])
 	}
 	e.logins(s.Logins)
+	e.count(&peersPassed, s.Peers.Passed)
+	e.count(&peersReceived, s.Peers.Received)
+	for reason, n := range s.Peers.Failed {
+		e.count(&peersFailed, n, reason)
+	}
 	e.count(&lookupsTotal, s.Lookups.Kept, "kept")
 	e.count(&lookupsTotal, s.Lookups.Found, "found")
 	e.count(&lookupsTotal, s.Lookups.Unknown, "unknown")

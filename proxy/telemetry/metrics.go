@@ -81,6 +81,9 @@ var (
 	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}
 	cancelRequests = metric{"weir_cancel_requests_total", counter, nil, "Cancel requests that came in, whether or not they found something to cancel."}
+	peersPassed    = metric{"weir_peer_cancels_passed_total", counter, nil, "Cancel requests of other peers' clients that were passed on, and that the peer has had."}
+	peersReceived  = metric{"weir_peer_cancels_received_total", counter, nil, "Cancel requests for this weir that came by way of a peer."}
+	peersFailed    = metric{"weir_peer_cancels_failed_total", counter, []string{"reason"}, "Cancel requests with another peer's key that were not passed on: unknown peer, hops (they had made as many as they may), full (too many at once), unreachable, unanswered (the peer did not close the connection in time)."}
 	linesDropped   = metric{"weir_log_lines_dropped_total", counter, nil, "Lines of the log that were dropped: the reader of standard error did not take them, or has ended."}
 	maxLogins      = metric{"weir_max_logins", gauge, nil, "max_logins, or what the limit of open files leaves of it."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
@@ -104,7 +107,7 @@ var families = []*metric{
 	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
-	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &maxClients,
+	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &maxClients,
 	&hostUp, &hostStandby, &hostBackends, &hostFailures,
 	&replicas, &replicasTotal, &replicaBytes, &linesDropped,
 	&loopPolls, &loopCalls, &loopBytes, &up,

@@ -42,6 +42,7 @@ func (sample) Snapshot() status.Snapshot {
 	return status.Snapshot{
 		Started: time.Unix(1000, 0), Pools: []status.Pool{p}, Loops: []status.Loop{{Polls: 9}},
 		Logins:  status.Logins{Failed: map[string]uint64{"wrong_password": 4}},
+		Peers:   status.Peers{Passed: 25, Received: 26, Failed: map[string]uint64{"hops": 27}},
 		Lookups: status.Lookups{Kept: 21, Found: 22, Unknown: 23, Failed: 24},
 		Limits:  status.Limits{MaxClients: 10000},
 		Servers: []status.Server{

@@ -1,5 +1,6 @@
+{{/* 52: a StatefulSet's name, a dash and a hash are the value of a label. */}}
 {{- define "weir.name" -}}
-{{- .Values.nameOverride | default .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "weir.selector" -}}
@@ -12,6 +13,14 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/part-of: weir
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+{{- end -}}
+
+{{- define "weir.peers" -}}
+{{- printf "%s-peers" (include "weir.name" .) -}}
+{{- end -}}
+
+{{- define "weir.config" -}}
+{{- .Values.config | replace "weir-{ordinal}.weir-peers" (printf "%s-{ordinal}.%s" (include "weir.name" .) (include "weir.peers" .)) -}}
 {{- end -}}
 
 {{- define "weir.secret" -}}

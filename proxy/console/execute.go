@@ -200,8 +200,11 @@ func (s *Session) set(c Command) (result, *pgerror.Error) {
 		if err != nil {
 			return result{}, pgerror.ConsoleSetFailed(err.Error())
 		}
-		if warning != "" {
+		switch {
+		case warning != "":
 			r.notice = &notice{message: warning}
+		case setting.Section == "" && setting.Name != "verbose":
+			r.notice = &notice{message: c.Arg + " is noted, and changes nothing here"}
 		}
 	}
 	if setting.Restart {

@@ -49,7 +49,6 @@ func (g *generation) claim(key poolKey) *claim {
 		pool: key, scope: g.scope("max_db_connections", key.database),
 		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
 		dbSection: g.section("max_db_connections", key), usSection: g.section("max_user_connections", key),
-		dbSetting: "max_db_connections",
 	}
 	if g.config.PgBouncer && s.MaxDBConnections == 0 { // connections for replication count against the size of their pool there
 		c.scope, c.maxDB, c.dbSetting = "pool "+key.String(), s.PoolSize+s.ReservePoolSize, "pool_size"

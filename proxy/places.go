@@ -36,7 +36,7 @@ type claim struct {
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
-	dbSetting            string // whose value maxDB is
+	dbSetting            string // whose value maxDB is; empty: max_db_connections
 
 	forGood     bool // it never gives a place up before its end
 	held        int  // places, kept ones included
@@ -125,7 +125,7 @@ func (t *claim) limit() string {
 	if t.boundByUser {
 		return "max_user_connections"
 	}
-	return t.dbSetting
+	return cmp.Or(t.dbSetting, "max_db_connections")
 }
 
 func (p *places) hold(t *claim) {

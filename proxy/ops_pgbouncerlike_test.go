@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -118,5 +119,27 @@ server_tls_sslmode = disable
 	_, err := tryDial(t, w.Addr, "anyone", "shop")
 	if err == nil || !strings.Contains(err.Error(), "bouncer config error") || !w.Log.Contains("is not configured") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A backend that is there follows a changed max_prepared_statements from its next lease on.
+func TestChangedBoundOnStatementsHoldsForBackendsThatAreThere(t *testing.T) {
+	w, _ := likePgBouncer(t)
+	c := dial(t, w.Addr, "a", "shop")
+	prepare := func(names ...string) string {
+		for _, name := range names {
+			c.Send(&pgproto3.Parse{Name: name, Query: "SELECT '" + name + "'"}, &pgproto3.Sync{})
+			if err := c.Answer().Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c.Query("SELECT count(*) FROM pg_prepared_statements")
+	}
+	if got := prepare("one", "two", "three"); got != "3" {
+		t.Errorf("got %s statements, want 3", got)
+	}
+	consoleSaid(t, w.console(t, "boss"), "SET max_prepared_statements = 2")
+	if got := prepare("four"); got != "2" {
+		t.Errorf("with a bound of 2: got %s", got)
 	}
 }

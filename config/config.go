@@ -23,6 +23,7 @@ type Config struct {
 	Auth      Auth
 	ClientTLS TLS // how clients are protected
 	ServerTLS TLS // how weir's own connections to servers are
+	ServerTCP ServerTCP
 	Pool      Pool
 	Session   Session
 	Databases map[string]Database // by the name that clients ask for; "*" stands for every other name
@@ -32,6 +33,7 @@ type Config struct {
 	Timeouts  Timeouts
 	Admin     Admin
 	Log       Log
+	Tracing   Tracing
 	Loops     Loops
 	Process   Process
 	Clients   Clients
@@ -68,7 +70,19 @@ type Listen struct {
 	TCPKeepintvl    Duration // 0: the system's
 	TCPKeepcnt      int      // 0: the system's
 	TCPUserTimeout  Duration // 0: the system's
+	TCPSocketBuffer Size     // 0: the system's
+	TCPDeferAccept  bool
 	PeerID          PeerID
+}
+
+// ServerTCP is what the kernel does with connections to servers. 0 is what follows from Timeouts.ServerTCPTimeout.
+type ServerTCP struct {
+	Keepalive    bool
+	Keepidle     Duration
+	Keepintvl    Duration
+	Keepcnt      int
+	UserTimeout  Duration
+	SocketBuffer Size // 0: the system's
 }
 
 // HTTP says where metrics, health, the live page and profiles are served, and to whom.
@@ -96,7 +110,11 @@ type Pool struct {
 	MaxPinned            int      // 0: no limit
 	PinIdleTimeout       Duration // 0: none
 	SessionAudit         SessionAudit
-	ServerResetQuery     string          // session mode only; empty: none
+	ServerResetQuery     string          // empty: none
+	ServerResetAlways    bool            // in every mode, not in session mode only
+	ServerCheckQuery     string          // asked of a backend that has been idle for ServerCheckDelay; empty: nothing is
+	ServerCheckDelay     Duration        // 0: it is asked each time
+	ServerFastClose      bool            // backends that are to be replaced do not wait for the end of a session
 	ServerRoundRobin     bool            // the backend that has been idle longest is used next
 	ListenLostChannel    string          // clients that listen are told there of notifications that they may have missed; empty: by a notice only
 	MaxNotificationBytes Size            // that may wait for a client that listens and does not read; 0: no limit
@@ -139,6 +157,7 @@ type Limits struct {
 	MaxUserConnections       int
 	MaxDBClientConnections   int
 	MaxUserClientConnections int
+	MaxPacketSize            Size // 0: the protocol's own
 }
 
 // Timeouts. 0 is off unless the field says otherwise.
@@ -152,6 +171,7 @@ type Timeouts struct {
 	ServerLoginRetry       Duration // 0: no patience: the first failure is told to all who wait
 	ClientLoginTimeout     Duration
 	ClientIdleTimeout      Duration
+	ClientStallTimeout     Duration
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
@@ -172,11 +192,23 @@ type Log struct {
 	Level  slog.Level // one of slog's four
 	Format LogFormat
 
+	SlowWait        Duration // 0: waits are not logged
+	SlowTransaction Duration // 0: nor are transactions
+
 	Stderr         bool
 	File           Path // empty: none
 	Syslog         bool
 	SyslogFacility string // one of syslogFacilities
 	SyslogIdent    string
+	Stats          bool // a line each Admin.StatsPeriod
+}
+
+// Tracing says which transactions are told to a collector of OpenTelemetry.
+type Tracing struct {
+	Enabled     bool
+	Endpoint    string // empty: what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and others say
+	SampleRatio Ratio  // of transactions without a traceparent
+	Statements  bool   // with the text
 }
 
 // Clients says what clients may say, and are told.
@@ -185,6 +217,7 @@ type Clients struct {
 	ApplicationNameAddHost  bool
 	LoginNotice             string   // empty: none
 	QueryWaitNotify         Duration // 0: never
+	SimpleQuery             bool
 }
 
 // Process says what weir does to its own process when it starts.
@@ -220,6 +253,7 @@ func Default() *Config {
 		Auth:      Auth{Type: AuthSCRAM, AuthQuery: DefaultAuthQuery, AuthQueryLifetime: 10 * second, SCRAMIterations: 4096},
 		ClientTLS: TLS{SSLMode: SSLPrefer},
 		ServerTLS: TLS{SSLMode: SSLPrefer},
+		ServerTCP: ServerTCP{Keepalive: true},
 		Pool: Pool{
 			Mode:                 ModeTransaction,
 			PoolSize:             20,
@@ -228,6 +262,7 @@ func Default() *Config {
 			MaxPrepared:          200,
 			MaxPreparedBytes:     16 << 20,
 			ServerResetQuery:     "DISCARD ALL",
+			ServerCheckDelay:     30 * second,
 			MaxNotificationBytes: 1 << 20,
 		},
 		Databases: map[string]Database{},
@@ -243,12 +278,14 @@ func Default() *Config {
 			ServerTCPTimeout:     60 * second,
 			ServerLoginRetry:     15 * second,
 			ClientLoginTimeout:   60 * second,
+			ClientStallTimeout:   300 * second,
 			CancelWaitTimeout:    10 * second,
 			DrainTimeout:         30 * second,
 		},
 		Admin:   Admin{StatsPeriod: 60 * second},
-		Clients: Clients{QueryWaitNotify: 5 * second},
-		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir"},
+		Clients: Clients{QueryWaitNotify: 5 * second, SimpleQuery: true},
+		Tracing: Tracing{SampleRatio: 0.01},
+		Log:     Log{Level: slog.LevelInfo, Format: FormatText, Stderr: true, SyslogFacility: "daemon", SyslogIdent: "weir", Stats: true},
 	}
 }
 

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,6 +93,8 @@ func plain(place any) string {
 		return strconv.Itoa(int(*p))
 	case *slog.Level:
 		return nameOf(logLevelNames, int(*p-slog.LevelDebug)/4)
+	case *Size:
+		return strconv.FormatInt(int64(*p), 10)
 	case fmt.Stringer:
 		return p.String()
 	}
@@ -118,22 +122,49 @@ func (c *Config) WithSetting(section, name, value string) (*Config, error) {
 	changed := *c
 	s := &settings[i]
 	place := s.field(&changed)
-	r := reader{env: func(string) (string, bool) { return "", false }}
+	p := parser{
+		config: &changed, layout: &layout{}, where: func([]string) string { return "" },
+		reader: reader{folder: c.folder(), env: func(string) (string, bool) { return "", false }},
+	}
 	v, err := written(place, value)
 	if err == nil {
-		_, err = r.read(s, place, v)
+		_, err = p.reader.read(s, place, v)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
-	var problems []string
-	validate(&changed, func(_ []string, format string, args ...any) {
-		problems = append(problems, fmt.Sprintf(format, args...))
-	})
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("%s", strings.Join(problems, "; "))
+	p.reread(s, place)
+	validate(&changed, p.problem)
+	if len(p.problems) > 0 {
+		var texts []string
+		for _, problem := range p.problems {
+			texts = append(texts, strings.TrimPrefix(problem.String(), ": "))
+		}
+		return nil, errors.New(strings.Join(texts, "; "))
 	}
 	return &changed, nil
+}
+
+// folder is where relative names of files begin: with weir.toml, which Load has read last; with a file of PgBouncer's, where weir runs.
+func (c *Config) folder() string {
+	if c.PgBouncer || len(c.Files) == 0 {
+		return ""
+	}
+	return filepath.Dir(c.Files[len(c.Files)-1])
+}
+
+// reread reads what a setting that was just changed names. Certificates are read by those who use them.
+func (p *parser) reread(s *setting, place any) {
+	_, isFile := place.(*Path)
+	switch {
+	case s.section == "auth" && isFile:
+		p.config.HBA, p.config.Ident, p.config.SaltSecret = nil, nil, Secret{}
+		p.loadAuth()
+	case s.section == "http":
+		p.loadHTTP()
+	}
+	named := slices.DeleteFunc(p.reader.files, func(name string) bool { return slices.Contains(p.config.Files, name) })
+	p.config.Files = append(named, p.config.Files...)
 }
 
 // written is a value as the TOML parser would give it.
@@ -156,6 +187,12 @@ func written(place any, value string) (any, error) {
 		n, err := strconv.ParseInt(value, 0, 64)
 		if err != nil {
 			return nil, fmt.Errorf("must be a whole number (got %q)", value)
+		}
+		return n, nil
+	case *Ratio:
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("must be a number from 0 to 1 (got %q)", value)
 		}
 		return n, nil
 	case *Duration:

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,6 +65,60 @@ func TestASettingCanBeChangedInACopy(t *testing.T) {
 	} {
 		if _, err := c.WithSetting(set[0], set[1], set[2]); err == nil {
 			t.Errorf("%v is taken", set)
+		}
+	}
+}
+
+// A setting that names a file counts with what the file says.
+func TestASettingThatNamesAFileIsReadWithIt(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	write("weir.toml", "[auth]\nauth_file = \"users.txt\"\n[databases.\"*\"]\nhost = \"h\"\n")
+	write("users.txt", "\"one\" \"secret\"\n")
+	write("others.txt", "\"two\" \"secret\"\n")
+	write("hba.conf", "host all all all trust\n")
+	write("bad.conf", "host all all all magic\n")
+	write("token", "0123456789abcdef\n")
+	c, err := Load(filepath.Join(dir, "weir.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(section, name, value string) {
+		t.Helper()
+		changed, err := c.WithSetting(section, name, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = changed
+	}
+	set("auth", "auth_file", "others.txt")
+	if _, known := c.Account("one"); known {
+		t.Error("a user of the former file can log in")
+	}
+	if _, known := c.Account("two"); !known {
+		t.Error("a user of the new file cannot log in")
+	}
+	set("auth", "hba_file", filepath.Join(dir, "hba.conf"))
+	set("auth", "type", "hba")
+	if c.HBA == nil {
+		t.Error("there are no rules")
+	}
+	set("http", "token_file", "token")
+	if c.HTTPToken.Reveal() != "0123456789abcdef" {
+		t.Error("the token is not that of the file")
+	}
+	if !slices.Contains(c.Files, filepath.Join(dir, "others.txt")) {
+		t.Errorf("changes of the new file go unnoticed: %q", c.Files)
+	}
+	for _, bad := range [][3]string{{"auth", "hba_file", "bad.conf"}, {"auth", "auth_file", "none.txt"}, {"auth", "hba_file", ""}, {"client_tls", "ca_file", "none.crt"}} {
+		if _, err := c.WithSetting(bad[0], bad[1], bad[2]); err == nil {
+			t.Errorf("%v is taken", bad)
 		}
 	}
 }

@@ -3,18 +3,19 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 )
 
 // dsnParameters are what a DSN may say, by libpq's names.
-var dsnParameters = append([]string{"host", "hostaddr", "port", "dbname", "user", "password", "target_session_attrs", "load_balance_hosts"}, sslNames()...)
+var dsnParameters = append([]string{"host", "hostaddr", "port", "dbname", "user", "password"}, plainNames()...)
 
-func sslNames() []string {
+func plainNames() []string {
 	var names []string
-	for _, s := range sslParameters {
-		names = append(names, s.name)
+	for _, p := range plainParameters {
+		names = append(names, p.name)
 	}
 	return names
 }
@@ -40,7 +41,7 @@ func parseDSN(dsn string, env func(string) (string, bool)) (Database, error) {
 }
 
 func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Database, error) {
-	for name := range given {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(dsnParameters, name) {
 			return Database{}, fmt.Errorf("parameter %q of a DSN is not supported%s (known are %s)",
 				name, didYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
@@ -51,7 +52,7 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 		switch {
 		case (name == "PGHOST" || name == "PGHOSTADDR") && given["host"]+given["hostaddr"] != "",
 			name == "PGPORT" && given["port"] != "",
-			slices.ContainsFunc(sslParameters, func(s sslParameter) bool { return name == s.variable && given[s.name] != "" }),
+			slices.ContainsFunc(plainParameters, func(p plainParameter) bool { return name == p.variable && given[p.name] != "" }),
 			name == "PGPASSWORD" && given["password"] != "":
 			return "", false
 		}
@@ -79,16 +80,9 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 	if strings.ContainsRune(d.DBName+d.User, 0) {
 		return Database{}, errors.New("dbname and user must not contain a NUL character")
 	}
-	for _, s := range sslParameters {
-		if err := s.read(&d.ServerTLS, given[s.name]); err != nil {
-			return Database{}, fmt.Errorf("%s %w", s.name, err)
-		}
-	}
-	for name, place := range map[string]any{"target_session_attrs": &d.TargetSession, "load_balance_hosts": &d.LoadBalance} {
-		if v := given[name]; v != "" {
-			if err := readWord(place, v); err != nil {
-				return Database{}, fmt.Errorf("%s %w", name, err)
-			}
+	for _, p := range plainParameters {
+		if err := p.read(&d, given[p.name]); err != nil {
+			return Database{}, fmt.Errorf("%s %w", p.name, err)
 		}
 	}
 	return d, checkRootCert(d.ServerTLS)

@@ -16,6 +16,10 @@ type Override struct {
 	MaxPinned            *int
 	PinIdleTimeout       *Duration
 	ServerResetQuery     *string
+	ServerResetAlways    *bool
+	ServerCheckQuery     *string
+	ServerCheckDelay     *Duration
+	ServerFastClose      *bool
 	SessionAudit         *SessionAudit
 	ListenLostChannel    *string
 	MaxNotificationBytes *Size
@@ -30,6 +34,7 @@ type Override struct {
 	ServerLifetime         *Duration
 	PoolIdleTimeout        *Duration
 	ClientIdleTimeout      *Duration
+	ClientStallTimeout     *Duration
 	QueryTimeout           *Duration
 	IdleTransactionTimeout *Duration
 	TransactionTimeout     *Duration
@@ -37,6 +42,9 @@ type Override struct {
 	AuthUser   *string
 	AuthQuery  *string
 	AuthDBName *string
+
+	SlowWait        *Duration
+	SlowTransaction *Duration
 }
 
 // PoolSettings are the values that hold for one pool and its clients, after all overrides.
@@ -57,9 +65,14 @@ type PoolSettings struct {
 	ServerConnectTimeout   Duration
 	ServerLoginRetry       Duration
 	ClientIdleTimeout      Duration
+	ClientStallTimeout     Duration
 	QueryTimeout           Duration
 	IdleTransactionTimeout Duration
 	TransactionTimeout     Duration
+
+	// 0: not logged.
+	SlowWait        Duration
+	SlowTransaction Duration
 
 	// How users are looked up that weir does not know itself; AuthUser "" is not at all.
 	AuthUser   string
@@ -96,6 +109,10 @@ func (c *Config) effective(d, u Override) PoolSettings {
 			MaxPinned:            first(u.MaxPinned, d.MaxPinned, c.Pool.MaxPinned),
 			PinIdleTimeout:       first(u.PinIdleTimeout, d.PinIdleTimeout, c.Pool.PinIdleTimeout),
 			ServerResetQuery:     first(u.ServerResetQuery, d.ServerResetQuery, c.Pool.ServerResetQuery),
+			ServerResetAlways:    first(u.ServerResetAlways, d.ServerResetAlways, c.Pool.ServerResetAlways),
+			ServerCheckQuery:     first(u.ServerCheckQuery, d.ServerCheckQuery, c.Pool.ServerCheckQuery),
+			ServerCheckDelay:     first(u.ServerCheckDelay, d.ServerCheckDelay, c.Pool.ServerCheckDelay),
+			ServerFastClose:      first(u.ServerFastClose, d.ServerFastClose, c.Pool.ServerFastClose),
 			ServerRoundRobin:     c.Pool.ServerRoundRobin,
 			SessionAudit:         first(u.SessionAudit, d.SessionAudit, c.Pool.SessionAudit),
 			ListenLostChannel:    first(u.ListenLostChannel, d.ListenLostChannel, c.Pool.ListenLostChannel),
@@ -113,9 +130,12 @@ func (c *Config) effective(d, u Override) PoolSettings {
 		ServerConnectTimeout:     c.Timeouts.ServerConnectTimeout,
 		ServerLoginRetry:         c.Timeouts.ServerLoginRetry,
 		ClientIdleTimeout:        first(u.ClientIdleTimeout, d.ClientIdleTimeout, c.Timeouts.ClientIdleTimeout),
+		ClientStallTimeout:       first(u.ClientStallTimeout, d.ClientStallTimeout, c.Timeouts.ClientStallTimeout),
 		QueryTimeout:             first(u.QueryTimeout, d.QueryTimeout, c.Timeouts.QueryTimeout),
 		IdleTransactionTimeout:   first(u.IdleTransactionTimeout, d.IdleTransactionTimeout, c.Timeouts.IdleTransactionTimeout),
 		TransactionTimeout:       first(u.TransactionTimeout, d.TransactionTimeout, c.Timeouts.TransactionTimeout),
+		SlowWait:                 first(u.SlowWait, d.SlowWait, c.Log.SlowWait),
+		SlowTransaction:          first(u.SlowTransaction, d.SlowTransaction, c.Log.SlowTransaction),
 		AuthUser:                 first(u.AuthUser, d.AuthUser, c.Auth.AuthUser),
 		AuthQuery:                first(u.AuthQuery, d.AuthQuery, c.Auth.AuthQuery),
 		AuthDBName:               first(u.AuthDBName, d.AuthDBName, c.Auth.AuthDBName),

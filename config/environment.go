@@ -63,16 +63,9 @@ func environmentDatabase(env func(string) (string, bool)) (Database, error) {
 			wrong("PGPASSWORD", err)
 		}
 	}
-	for _, s := range sslParameters {
-		if err := s.read(&d.ServerTLS, get(s.variable)); err != nil {
-			wrong(s.variable, err)
-		}
-	}
-	for name, place := range map[string]any{"PGTARGETSESSIONATTRS": &d.TargetSession, "PGLOADBALANCEHOSTS": &d.LoadBalance} {
-		if v := get(name); v != "" {
-			if err := readWord(place, v); err != nil {
-				wrong(name, err)
-			}
+	for _, p := range plainParameters {
+		if err := p.read(&d, get(p.variable)); err != nil {
+			wrong(p.variable, err)
 		}
 	}
 	for _, name := range []string{"PGSERVICE", "PGSERVICEFILE"} {
@@ -146,18 +139,21 @@ func parsePort(text string) (int, error) {
 	return int(n), nil
 }
 
-// sslParameter is one of libpq's about TLS, as a DSN and the environment call it, and its place.
-type sslParameter struct {
+// plainParameter is one of libpq's that is a setting of a database's here: as a DSN and the environment call it, and its place. Those that
+// name server and user are put together from several, and stand apart.
+type plainParameter struct {
 	name, variable string
-	place          func(*TLSOverride) any
+	place          func(*Database) any
 }
 
-var sslParameters = []sslParameter{
-	{"sslmode", "PGSSLMODE", func(o *TLSOverride) any { return &o.SSLMode }},
-	{"sslcert", "PGSSLCERT", func(o *TLSOverride) any { return &o.CertFile }},
-	{"sslkey", "PGSSLKEY", func(o *TLSOverride) any { return &o.KeyFile }},
-	{"sslrootcert", "PGSSLROOTCERT", func(o *TLSOverride) any { return &o.CAFile }},
-	{"ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", func(o *TLSOverride) any { return &o.MinVersion }},
+var plainParameters = []plainParameter{
+	{"target_session_attrs", "PGTARGETSESSIONATTRS", func(d *Database) any { return &d.TargetSession }},
+	{"load_balance_hosts", "PGLOADBALANCEHOSTS", func(d *Database) any { return &d.LoadBalance }},
+	{"sslmode", "PGSSLMODE", func(d *Database) any { return &d.ServerTLS.SSLMode }},
+	{"sslcert", "PGSSLCERT", func(d *Database) any { return &d.ServerTLS.CertFile }},
+	{"sslkey", "PGSSLKEY", func(d *Database) any { return &d.ServerTLS.KeyFile }},
+	{"sslrootcert", "PGSSLROOTCERT", func(d *Database) any { return &d.ServerTLS.CAFile }},
+	{"ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", func(d *Database) any { return &d.ServerTLS.MinVersion }},
 }
 
 // checkRootCert tells those who know libpq's names what is missing, and that weir does not look for it in their home folder.
@@ -169,10 +165,10 @@ func checkRootCert(o TLSOverride) error {
 }
 
 // read stores a value, if there is one. Files are named from the folder that weir runs in.
-func (s sslParameter) read(o *TLSOverride, text string) error {
+func (p plainParameter) read(d *Database, text string) error {
 	if text == "" {
 		return nil
 	}
-	_, err := new(reader).read(nil, s.place(o), text)
+	_, err := new(reader).read(nil, p.place(d), text)
 	return err
 }

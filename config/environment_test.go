@@ -207,3 +207,30 @@ func FuzzDSN(f *testing.F) {
 		}
 	})
 }
+
+// What a DSN says of itself the environment cannot spoil, and the same mistakes are told in the same words each time.
+func TestEnvironmentHasNoSayInWhatADSNSays(t *testing.T) {
+	env := environment("PGTARGETSESSIONATTRS=nonsense", "PGLOADBALANCEHOSTS=nonsense", "PGSSLMODE=nonsense", "PGSSLMINPROTOCOLVERSION=nonsense")
+	c, err := FromEnvironment(env, "postgres://a,b/d?target_session_attrs=primary&load_balance_hosts=random&sslmode=disable&ssl_min_protocol_version=TLSv1.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := c.Databases[AnyDatabase]; d.TargetSession != TargetPrimary || d.LoadBalance != BalanceRandom {
+		t.Errorf("%+v", d)
+	}
+	for _, dsn := range []string{"", "postgres://a,b/d", "postgres://h/d?zz=1&aa=2&mm=3&kk=4"} {
+		var first string
+		for range 20 {
+			_, err := FromEnvironment(env, dsn)
+			if err == nil {
+				t.Fatalf("%q is taken", dsn)
+			}
+			if first == "" {
+				first = err.Error()
+			}
+			if err.Error() != first {
+				t.Fatalf("%q: once\n%s\nand then\n%s", dsn, first, err)
+			}
+		}
+	}
+}

@@ -34,6 +34,8 @@ var sections = []section{
 	{"auth", "How clients prove who they are."},
 	{"client_tls", "TLS between clients and weir. A database may have its own of these, in [databases.NAME.client_tls]."},
 	{"server_tls", "TLS between weir and PostgreSQL. A database may have its own of these, in [databases.NAME.server_tls]."},
+	{"server_tcp", "What the kernel does with TCP connections between weir and PostgreSQL. What is not said here follows from server_tcp_timeout in " +
+		"[timeouts]. Changes hold for backends that are dialled from then on."},
 	{"pool", "What pools are like. There is one pool of backends for each pair of database and user. A database may " +
 		"have each of these settings for itself, a user some of them; the user's value wins over the database's, and " +
 		"that over the one here."},
@@ -56,13 +58,15 @@ var sections = []section{
 	{"admin", "The admin console: PgBouncer's, on the databases \"pgbouncer\" and \"weir\". On the unix socket the account that weir runs as, " +
 		"and root, may use it without a password. See docs/console.md."},
 	{"log", "What is logged, and where."},
+	{"tracing", "Transactions as spans for OpenTelemetry; see docs/tracing.md. Off, it costs nothing. Headers, certificates and what else an " +
+		"exporter has are read from the environment: OTEL_EXPORTER_OTLP_HEADERS and so on."},
 	{"loops", "The event loops that carry the traffic."},
 	{"process", "What weir does to its own process when it starts. Under systemd none of it is needed."},
 	{"reload", "How weir follows a configuration that changes while it runs; see docs/deploying.md."},
 }
 
 // settings is the table. The order within a section is that of the file.
-var settings = concat(listenSettings, authSettings, tlsSettings, peerSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings)
+var settings = concat(listenSettings, authSettings, tlsSettings, serverTCPSettings, peerSettings, poolSettings, sessionSettings, databaseSettings, limitSettings, timeoutSettings, otherSettings, tracingSettings)
 
 func concat(parts ...[]setting) []setting {
 	var all []setting
@@ -148,6 +152,19 @@ var listenSettings = []setting{
 			`and tcp_keepintvl times tcp_keepcnt. "0s" leaves it to the system (a quarter of an hour on Linux, and a client that does ` +
 			`not read may take for ever): right for clients that pause for minutes in the middle of a result. Linux only.`,
 		why: "PgBouncer leaves it to the system, where an answer that the client does not take keeps a backend and its locks for a quarter of an hour.",
+	},
+	{
+		section: "listen", name: "tcp_socket_buffer", restart: true,
+		field: func(c *Config) any { return &c.Listen.TCPSocketBuffer },
+		meaning: "How much the kernel may keep of what a TCP client has sent or is to be sent (SO_RCVBUF, SO_SNDBUF). 0B leaves it to the system, which " +
+			"fits it to each connection.",
+	},
+	{
+		section: "listen", name: "tcp_defer_accept", restart: true,
+		field:   func(c *Config) any { return &c.Listen.TCPDeferAccept },
+		meaning: "Leaves a TCP connection to the kernel until the client has said something, for up to 45 s (TCP_DEFER_ACCEPT). Linux only.",
+		why: "PgBouncer has it on. To weir a connection that says nothing costs a descriptor, which max_logins bounds, and one that weir does not know of " +
+			"it cannot count or close after client_login_timeout.",
 	},
 	{
 		section: "http", name: "address", restart: true,
@@ -287,9 +304,40 @@ var poolSettings = []setting{
 		section: "pool", name: "server_reset_query", in: inDatabases,
 		field:    func(c *Config) any { return &c.Pool.ServerResetQuery },
 		override: func(o *Override) any { return &o.ServerResetQuery },
-		meaning: `The query that weir runs on a backend after its client has left and before the next client gets it, in session mode only. If it ` +
+		meaning: `The query that weir runs on a backend after its client has left and before the next client gets it, in session mode only (but see ` +
+			`server_reset_query_always). If it ` +
 			`is another query than DISCARD ALL, weir runs DISCARD ALL after it. With "" weir runs DISCARD ALL only after a client that it has ` +
 			"seen change the session.",
+	},
+	{
+		section: "pool", name: "server_reset_query_always", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ServerResetAlways },
+		override: func(o *Override) any { return &o.ServerResetAlways },
+		meaning: "Runs server_reset_query in every mode: in transaction and statement mode each time that a client has given its backend back. It costs " +
+			"each of them a round trip and the statements that are prepared on the backend. weir itself needs it in no mode; it is for servers that are no PostgreSQL.",
+	},
+	{
+		section: "pool", name: "server_check_query", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ServerCheckQuery },
+		override: func(o *Override) any { return &o.ServerCheckQuery },
+		meaning: `The query that a backend must answer before it gets a client, when it has been idle for server_check_delay; "<empty>" is an empty query. ` +
+			`One that fails, or that has not answered after 10 s, is closed, and the client gets another unseen. It runs with the settings of the backend's last client: name what it uses with its schema. "": nothing is asked.`,
+		why: `PgBouncer asks an empty query. weir looks at the connection of each backend before it gives it to a client, which costs nothing and finds ` +
+			"backends that have ended; server_tcp_timeout finds machines that have vanished. A query finds processes and proxies that hang as well, and costs a round trip.",
+	},
+	{
+		section: "pool", name: "server_check_delay", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ServerCheckDelay },
+		override: func(o *Override) any { return &o.ServerCheckDelay },
+		meaning:  `How long a backend has been idle when it is asked server_check_query before its next use. "0s": each time that it has been idle.`,
+	},
+	{
+		section: "pool", name: "server_fast_close", in: inDatabases,
+		field:    func(c *Config) any { return &c.Pool.ServerFastClose },
+		override: func(o *Override) any { return &o.ServerFastClose },
+		meaning: "Has a backend that is to be replaced (after RECONNECT, a reload that leads elsewhere, a failover), and that its client keeps between " +
+			"transactions, closed as soon as it is in no transaction, up to a second late, together with its client (57P01): in session mode, and where the " +
+			"session's state keeps it. Otherwise it goes when its client leaves, or gives it back.",
 	},
 	{
 		section: "pool", name: "server_round_robin",
@@ -345,50 +393,5 @@ var sessionSettings = []setting{
 		field: func(c *Config) any { return &c.Session.CleanFunctions },
 		meaning: `Procedures that leave nothing in the session: a CALL of one keeps no backend. The name must be written as the clients' ` +
 			"statements write it, with the schema or without it.",
-	},
-}
-
-var limitSettings = []setting{
-	{
-		section: "limits", name: "max_client_conn", unit: "clients", min: 1, max: clientsMax,
-		field: func(c *Config) any { return &c.Limits.MaxClientConn },
-		meaning: "How many clients may be connected in all. One more gets the error 53300. Each needs a file descriptor: " +
-			"see LimitNOFILE of the service, or ulimit -n. Where there are too few for these clients and the backends, weir says so when " +
-			"it starts, and clients get 53300 earlier.",
-		why: "PgBouncer's 100 is PostgreSQL's own limit, which people put a pooler in front of to get rid of; it is " +
-			"usually met in production first. An idle client costs weir about 1 KiB, so ten thousand cost 10 MiB.",
-	},
-	{
-		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,
-		field: func(c *Config) any { return &c.Limits.MaxLogins },
-		meaning: "How many connections may be logging in at the same time. When it is reached, the connection that has not gone on " +
-			"with its login for longest is dropped for a new one, so that connections that say nothing, or begin and stop, lock no client out.",
-		why: "PgBouncer counts these among max_client_conn, so silent strangers use up the places of clients.",
-	},
-	{
-		section: "limits", name: "max_db_connections", unit: "backends", max: backendsMax, in: inDatabases,
-		field:    func(c *Config) any { return &c.Limits.MaxDBConnections },
-		override: func(o *Override) any { return &o.MaxDBConnections },
-		meaning: "How many backends a database may have, over the pools of all its users. Set here, it counts what leads to one database of " +
-			"one server, by whatever names; set for a database, it counts what that section leads to.",
-		why: "PgBouncer counts by the name that clients use, so a second name for a database has a limit of its own.",
-	},
-	{
-		section: "limits", name: "max_user_connections", unit: "backends", max: backendsMax, in: inUsers,
-		field:    func(c *Config) any { return &c.Limits.MaxUserConnections },
-		override: func(o *Override) any { return &o.MaxUserConnections },
-		meaning:  "How many backends a user may have, over the pools of all databases.",
-	},
-	{
-		section: "limits", name: "max_db_client_connections", unit: "clients", max: clientsMax, in: inDatabases,
-		field:    func(c *Config) any { return &c.Limits.MaxDBClientConnections },
-		override: func(o *Override) any { return &o.MaxDBClientConnections },
-		meaning:  "How many clients a database may have, counted as for max_db_connections.",
-	},
-	{
-		section: "limits", name: "max_user_client_connections", unit: "clients", max: clientsMax, in: inUsers,
-		field:    func(c *Config) any { return &c.Limits.MaxUserClientConnections },
-		override: func(o *Override) any { return &o.MaxUserClientConnections },
-		meaning:  "How many clients a user may have.",
 	},
 }

@@ -24,6 +24,13 @@ var otherSettings = []setting{
 		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
 	},
 	{
+		section: "clients", name: "simple_query",
+		field: func(c *Config) any { return &c.Clients.SimpleQuery },
+		meaning: "Whether clients may send simple queries, which may hold several statements: what an injection into SQL needs to add one of its own. With " +
+			"false only the extended protocol is served, and a client that sends a simple query is disconnected (0A000). Replication and the console are " +
+			"left alone. PgBouncer calls it disable_pqexec.",
+	},
+	{
 		section: "admin", name: "admin_users",
 		field:   func(c *Config) any { return &c.Admin.AdminUsers },
 		meaning: "Users that may do everything on the admin console. They log in as to any database.",
@@ -35,14 +42,31 @@ var otherSettings = []setting{
 	},
 	{
 		section: "admin", name: "stats_period",
-		field:   func(c *Config) any { return &c.Admin.StatsPeriod },
-		meaning: "Averages on the console are those of the last whole stats_period and what has passed since. At least a second.",
+		field: func(c *Config) any { return &c.Admin.StatsPeriod },
+		meaning: "Averages on the console are those of the last whole stats_period and what has passed since, and stats in [log] writes a line that often. " +
+			"At least a second.",
 	},
 	{
 		section: "log", name: "level",
 		field: func(c *Config) any { return &c.Log.Level },
 		meaning: `"debug" has a line for each connection, "info" for each event in weir's life, "warn" for each user hurt, ` +
 			`"error" for what an operator must act on.`,
+	},
+	{
+		section: "log", name: "slow_wait", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Log.SlowWait },
+		override: func(o *Override) any { return &o.SlowWait },
+		meaning: "A client that has waited this long for a backend, and got one, has a line in the log with the beginning of its statement. A wait that " +
+			`fails has a line in any case. "0s": none has.`,
+	},
+	{
+		section: "log", name: "slow_transaction", in: inDatabases | inUsers,
+		field:    func(c *Config) any { return &c.Log.SlowTransaction },
+		override: func(o *Override) any { return &o.SlowTransaction },
+		meaning: "A transaction that took this long, waiting for a backend not counted, has a line in the log with the beginning of its first statement. " +
+			`"0s": none has.`,
+		why: "PgBouncer has no such thing, and PostgreSQL's log_min_duration_statement knows neither waits nor what a client does between two " +
+			"statements. Off, because texts of statements in a log are for you to decide.",
 	},
 	{
 		section: "log", name: "format", restart: true,
@@ -74,6 +98,11 @@ var otherSettings = []setting{
 		section: "log", name: "syslog_ident", restart: true,
 		field:   func(c *Config) any { return &c.Log.SyslogIdent },
 		meaning: "The name of the program in syslog.",
+	},
+	{
+		section: "log", name: "stats",
+		field:   func(c *Config) any { return &c.Log.Stats },
+		meaning: "Logs each stats_period (in [admin]) what has been done in it: a second, and how long a transaction, a query and a wait took on average.",
 	},
 	{
 		section: "process", name: "user", restart: true,

@@ -100,6 +100,8 @@ func other(t *testing.T, s *setting) (global, database, user string) {
 		return `"11KiB"`, `"12KiB"`, `"13KiB"`
 	case *Duration:
 		return `"11s"`, `"12s"`, `"13s"`
+	case *bool:
+		return "true", "false", ""
 	case *string:
 		return `"one"`, `"two"`, `"three"`
 	case *SessionAudit:

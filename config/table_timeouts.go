@@ -45,9 +45,9 @@ var timeoutSettings = []setting{
 		field: func(c *Config) any { return &c.Timeouts.ServerTCPTimeout },
 		meaning: "How long a server's kernel may acknowledge nothing, neither what was sent nor a probe of keep-alive, before the " +
 			"connection counts as lost: the server's machine has vanished. A slow query does not count, since the kernel of a live machine " +
-			`acknowledges at once. It takes effect with new backends. "0s" leaves it to weir's own kernel, which waits for 15 ` +
+			`acknowledges at once. It takes effect with new backends; [server_tcp] can say its parts one by one. "0s" leaves it to weir's own kernel, which waits for 15 ` +
 			"minutes to two hours.",
-		why: "PgBouncer has tcp_user_timeout and tcp_keepidle, tcp_keepintvl and tcp_keepcnt for this, and leaves all four to the kernel.",
+		why: "PgBouncer has tcp_user_timeout and tcp_keepidle, tcp_keepintvl and tcp_keepcnt for this, as [server_tcp] has, and leaves all four to the kernel.",
 	},
 	{
 		section: "timeouts", name: "server_login_retry",
@@ -69,6 +69,15 @@ var timeoutSettings = []setting{
 		override: func(o *Override) any { return &o.ClientIdleTimeout },
 		meaning: "A client that has sent nothing for this long outside of a transaction is disconnected. Should be above " +
 			"the idle time of the applications' own pools." + metLate,
+	},
+	{
+		section: "timeouts", name: "client_stall_timeout", in: inUsers,
+		field:    func(c *Config) any { return &c.Timeouts.ClientStallTimeout },
+		override: func(o *Override) any { return &o.ClientStallTimeout },
+		meaning: "A client that is being sent something and has taken nothing of it for this long is disconnected, and its query cancelled: its backend, and the " +
+			"locks and the old rows that its transaction keeps, are of use to others. A client that reads slowly takes something. Over TCP, tcp_user_timeout in " +
+			"[listen] may end it earlier. Replication is left alone." + metLate,
+		why: "PgBouncer has nothing of the kind: a client that stands still keeps its backend for ever.",
 	},
 	{
 		section: "timeouts", name: "query_timeout", in: inUsers,

@@ -44,6 +44,20 @@ var tlsSettings = []setting{
 			"[client_tls] does.",
 	},
 	{
+		section: "client_tls", name: "ciphers",
+		field: func(c *Config) any { return &c.ClientTLS.Ciphers },
+		table: func(d *Database) any { return &d.ClientTLS.Ciphers },
+		meaning: "The cipher suites of TLS 1.2 that may be used, by OpenSSL's names or the standard's, with colons between them. " +
+			`"": all that Go holds to be safe. Go decides in which order they are preferred; those of TLS 1.3 are all safe, and cannot be chosen among. Not for a single database.`,
+	},
+	{
+		section: "client_tls", name: "curves",
+		field: func(c *Config) any { return &c.ClientTLS.Curves },
+		table: func(d *Database) any { return &d.ClientTLS.Curves },
+		meaning: "The groups for the exchange of keys, with colons between them: X25519MLKEM768, X25519, P-256, P-384, P-521. " +
+			`"": Go's own choice. Not for a single database.`,
+	},
+	{
 		section: "server_tls", name: "sslmode",
 		field: func(c *Config) any { return &c.ServerTLS.SSLMode },
 		table: func(d *Database) any { return &d.ServerTLS.SSLMode },
@@ -76,5 +90,19 @@ var tlsSettings = []setting{
 		field:   func(c *Config) any { return &c.ServerTLS.MinVersion },
 		table:   func(d *Database) any { return &d.ServerTLS.MinVersion },
 		meaning: `The oldest version of TLS that is spoken: "TLSv1.2" or "TLSv1.3".`,
+	},
+	{
+		section: "server_tls", name: "ciphers",
+		field: func(c *Config) any { return &c.ServerTLS.Ciphers },
+		table: func(d *Database) any { return &d.ServerTLS.Ciphers },
+		meaning: "The cipher suites of TLS 1.2 that may be used, by OpenSSL's names or the standard's, with colons between them. " +
+			`"": all that Go holds to be safe. Go decides in which order they are preferred; those of TLS 1.3 are all safe, and cannot be chosen among.`,
+	},
+	{
+		section: "server_tls", name: "curves",
+		field: func(c *Config) any { return &c.ServerTLS.Curves },
+		table: func(d *Database) any { return &d.ServerTLS.Curves },
+		meaning: "The groups for the exchange of keys, with colons between them: X25519MLKEM768, X25519, P-256, P-384, P-521. " +
+			`"": Go's own choice.`,
 	},
 }

@@ -18,6 +18,8 @@ type TLS struct {
 	KeyFile    Path // its key
 	CAFile     Path // the authorities that the other side's certificate must come from; empty: none
 	MinVersion TLSVersion
+	Ciphers    Ciphers
+	Curves     Curves
 }
 
 // TLSOverride holds what a database says for itself; nil: nothing.
@@ -27,6 +29,8 @@ type TLSOverride struct {
 	KeyFile    *Path
 	CAFile     *Path
 	MinVersion *TLSVersion
+	Ciphers    *Ciphers
+	Curves     *Curves
 }
 
 // ClientTLSOf returns what holds for clients of a database, by the name that they ask for.
@@ -48,6 +52,7 @@ func (o TLSOverride) over(general TLS) TLS {
 		CertFile: first(nil, o.CertFile, general.CertFile), KeyFile: first(nil, o.KeyFile, general.KeyFile),
 		CAFile:     first(nil, o.CAFile, general.CAFile),
 		MinVersion: first(nil, o.MinVersion, general.MinVersion),
+		Ciphers:    first(nil, o.Ciphers, general.Ciphers), Curves: first(nil, o.Curves, general.Curves),
 	}
 }
 
@@ -243,6 +248,9 @@ func checkAllTLS(c *Config, report func([]string, string, ...any)) {
 	for name, d := range c.Databases {
 		path := []string{"databases", name}
 		if d.ClientTLS != (TLSOverride{}) {
+			if d.ClientTLS.Ciphers != nil || d.ClientTLS.Curves != nil {
+				report(append(path[:2:2], "client_tls"), "ciphers and curves belong into [client_tls]: they are settled before a client has said its database")
+			}
 			checkTLS(c.PgBouncer, append(path[:2:2], "client_tls"), d.ClientTLS, d.ClientTLS.over(c.ClientTLS), true, report)
 		}
 		if d.ServerTLS != (TLSOverride{}) {

@@ -76,14 +76,14 @@ func TestDatabaseHasItsOwnTLS(t *testing.T) {
 		database       string
 		client, server TLS
 	}{
-		{"plain", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12}, TLS{SSLVerifyFull, "", "", SystemRoots, TLS12}},
+		{"plain", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12, "", ""}, TLS{SSLVerifyFull, "", "", SystemRoots, TLS12, "", ""}},
 		{
 			"shop",
-			TLS{SSLVerifyCA, in("weir.crt"), in("weir.key"), in("ca.crt"), TLS13},
-			TLS{SSLVerifyCA, in("other.crt"), in("other.key"), in("ca.crt"), TLS12},
+			TLS{SSLVerifyCA, in("weir.crt"), in("weir.key"), in("ca.crt"), TLS13, "", ""},
+			TLS{SSLVerifyCA, in("other.crt"), in("other.key"), in("ca.crt"), TLS12, "", ""},
 		},
-		{"bare", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12}, TLS{SSLDisable, "", "", "", TLS12}},
-		{"none", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12}, TLS{SSLVerifyFull, "", "", SystemRoots, TLS12}},
+		{"bare", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12, "", ""}, TLS{SSLDisable, "", "", "", TLS12, "", ""}},
+		{"none", TLS{SSLRequire, in("weir.crt"), in("weir.key"), "", TLS12, "", ""}, TLS{SSLVerifyFull, "", "", SystemRoots, TLS12, "", ""}},
 	} {
 		if got := c.ClientTLSOf(tt.database); got != tt.client {
 			t.Errorf("clients of %s: got %+v, want %+v", tt.database, got, tt.client)
@@ -241,12 +241,12 @@ func TestDSNSaysHowTheServerIsReached(t *testing.T) {
 		dsn  string
 		want TLS
 	}{
-		{"postgres://h", TLS{SSLDisable, "", "", "ca.crt", TLS12}},
-		{"postgres://h?sslmode=verify-full", TLS{SSLVerifyFull, "", "", "ca.crt", TLS12}},
-		{"postgres://h?sslmode=verify-full&sslrootcert=system", TLS{SSLVerifyFull, "", "", SystemRoots, TLS12}},
+		{"postgres://h", TLS{SSLDisable, "", "", "ca.crt", TLS12, "", ""}},
+		{"postgres://h?sslmode=verify-full", TLS{SSLVerifyFull, "", "", "ca.crt", TLS12, "", ""}},
+		{"postgres://h?sslmode=verify-full&sslrootcert=system", TLS{SSLVerifyFull, "", "", SystemRoots, TLS12, "", ""}},
 		{
 			"host=h sslmode=require sslcert=weir.crt sslkey=weir.key ssl_min_protocol_version=TLSv1.3",
-			TLS{SSLRequire, "weir.crt", "weir.key", "ca.crt", TLS13},
+			TLS{SSLRequire, "weir.crt", "weir.key", "ca.crt", TLS13, "", ""},
 		},
 	} {
 		c, err := FromEnvironment(env, tt.dsn)

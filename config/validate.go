@@ -36,6 +36,7 @@ func validate(c *Config, report func(path []string, format string, args ...any))
 		report([]string{"log", "syslog_facility"}, "syslog_facility must be %s (got %q)", oneOf(syslogFacilities), c.Log.SyslogFacility)
 	}
 	checkConsole(c, report)
+	checkTracing(c, report)
 	for name := range c.Users {
 		if err := checkUserName(name); err != nil {
 			report([]string{"users", name}, "the name of a user %v", err)

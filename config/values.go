@@ -64,6 +64,8 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 		return -1, readPeerID(p, v, s)
 	case *Duration:
 		return -1, readDuration(p, v, s)
+	case *Ratio:
+		return -1, readRatio(p, v)
 	}
 	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer { // a place in an override
 		fresh := reflect.New(rv.Type().Elem())
@@ -101,6 +103,10 @@ func readWord(place any, text string) error {
 		if readEnum(p, tlsVersionNames, canonicalTLSVersion(text)) != nil {
 			return readEnum(p, tlsVersionNames, text) // the error is about what was written
 		}
+	case *Ciphers:
+		return readCiphers(p, text)
+	case *Curves:
+		return readCurves(p, text)
 	case *Size:
 		n, err := ParseSize(text)
 		if err != nil {
@@ -172,6 +178,23 @@ func readInt(place *int, v any, s *setting) error {
 		return fmt.Errorf("must be from %d to %d (got %d)", s.min, s.max, n)
 	}
 	*place = int(n)
+	return nil
+}
+
+func readRatio(place *Ratio, v any) error {
+	var ratio float64
+	switch n := v.(type) {
+	case int64:
+		ratio = float64(n)
+	case float64:
+		ratio = n
+	default:
+		return wrongType("a number from 0 to 1", v)
+	}
+	if !(ratio >= 0 && ratio <= 1) { // NaN is neither
+		return fmt.Errorf("must be from 0 to 1 (got %v)", ratio)
+	}
+	*place = Ratio(ratio)
 	return nil
 }
 
@@ -316,6 +339,8 @@ func show(place any) string {
 		return strconv.FormatBool(*p)
 	case *int:
 		return strconv.Itoa(*p)
+	case *Ratio:
+		return p.String()
 	case *string:
 		return quote(*p)
 	case *PeerID:

@@ -220,7 +220,7 @@ func loginNotice(text string) []byte {
 	if text == "" {
 		return nil
 	}
-	return wire.AppendNotice(nil, pgerror.CodeSuccess, text)
+	return wire.AppendNoticeResponse(nil, pgerror.Notice(text, ""))
 }
 
 func methodOf(t config.AuthType) login.Method {

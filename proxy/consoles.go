@@ -61,18 +61,34 @@ func newConsoles(p *Proxy, index int) *consoles {
 	return s
 }
 
-// sample takes a look each stats_period, for averages.
+// sample takes a look each stats_period, for averages and the log. The period may be changed while it passes: it is asked for once a second.
 func (s *consoles) sample() {
-	for {
-		period := time.NewTimer(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod))
+	for last := time.Now(); ; {
+		left := time.Until(last.Add(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod)))
+		if left <= 0 {
+			last = time.Now()
+			now := s.proxy.Snapshot()
+			s.log(s.stats.Sample(&now, s.usage.Now()))
+			continue
+		}
+		wait := time.NewTimer(min(left, time.Second))
 		select {
 		case <-s.ctx.Done():
-			period.Stop()
+			wait.Stop()
 			return
-		case <-period.C:
-			now := s.proxy.Snapshot()
-			s.stats.Sample(&now, s.usage.Now())
+		case <-wait.C:
 		}
+	}
+}
+
+// log writes the line of a stats_period.
+func (s *consoles) log(a console.Activity) {
+	switch c := s.proxy.current.Load().config; {
+	case !c.Log.Stats:
+	case c.PgBouncer:
+		s.proxy.log.Info(a.String())
+	default:
+		s.proxy.log.Info("stats", a.Attributes()...)
 	}
 }
 

@@ -59,7 +59,7 @@ func (t *targets) in(g *generation, key poolKey, d config.Database) destination 
 	to.Target = backend.Target{
 		Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
 		TLS: g.serverTLS.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
-		SilenceMax: time.Duration(g.config.Timeouts.ServerTCPTimeout), Notify: t.notices.of(key),
+		TCP: serverTCP(g.config), Notify: t.notices.of(key),
 	}
 	if !d.Password.IsSet() {
 		password, substitutes := t.credentials.of(g, key)

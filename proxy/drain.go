@@ -273,6 +273,7 @@ func (p *Proxy) Stop() {
 		if p.accounts != nil {
 			p.accounts.close()
 		}
+		p.tracer.Close()
 		p.closeHTTP()
 		p.log.Info("weir has stopped")
 		close(p.stopped)

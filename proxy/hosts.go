@@ -170,11 +170,8 @@ func (h *hosts) lookup(ctx context.Context, d destination, s config.Server) []st
 	if simple || !s.Named() {
 		return nil
 	}
-	if d.ConnectTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.ConnectTimeout)
-		defer cancel()
-	}
+	ctx, cancel := backend.Within(ctx, d.ConnectTimeout)
+	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, s.Host)
 	if err != nil {
 		return nil

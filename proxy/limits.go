@@ -13,7 +13,8 @@ func (g *generation) clientLimits(database, user string) *relay.Limits {
 	s := g.config.PoolSettings(database, user)
 	limits := relay.Limits{
 		Query: time.Duration(s.QueryTimeout), Transaction: time.Duration(s.TransactionTimeout),
-		IdleTransaction: time.Duration(s.IdleTransactionTimeout), Idle: time.Duration(s.ClientIdleTimeout),
+		IdleTransaction: time.Duration(s.IdleTransactionTimeout), Idle: time.Duration(s.ClientIdleTimeout), Stall: time.Duration(s.ClientStallTimeout),
+		SlowWait: time.Duration(s.SlowWait), SlowTransaction: time.Duration(s.SlowTransaction),
 		WaitNotice: time.Duration(g.config.Clients.QueryWaitNotify), PgBouncer: g.config.PgBouncer,
 	}
 	g.mu.Lock()

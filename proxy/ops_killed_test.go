@@ -96,3 +96,27 @@ func TestKilledClientGivesItsBackendBackAmidAResult(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// A client that has shut down its sending side while it waits for a backend is answered, as by PostgreSQL.
+func TestClientThatSendsNoMoreIsAnsweredAfterItsWait(t *testing.T) {
+	bothWays(t, func(t *testing.T, start starter) {
+		d := database(t)
+		w := start(t, d, "[pool]\npool_size = 1")
+		holder, half, next := enter(t, w, d), enter(t, w, d), enter(t, w, d)
+		holder.Query("BEGIN")
+		half.inBackground("SELECT 'read on'")
+		expectWaiting(t, w, 1)
+		if err := half.conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		next.inBackground("SELECT 'next'")
+		expectWaiting(t, w, 2)
+		holder.Query("COMMIT")
+		if a := half.Answer(); a.Err() != nil {
+			t.Fatal(a.Err())
+		}
+		if a := next.Answer(); a.Err() != nil {
+			t.Fatal(a.Err())
+		}
+	})
+}

@@ -184,3 +184,14 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 		t.Errorf("served in the order %s", got)
 	}
 }
+
+// The limits that pools share are shown with each of them.
+func TestSharedLimitsAreShown(t *testing.T) {
+	d := database(t)
+	user := d.Server.Superuser()
+	w := start(t, d, "[limits]\nmax_db_connections = 7\nmax_db_client_connections = 8\n[users."+user+"]\nmax_user_connections = 9\nmax_user_client_connections = 10\n")
+	enter(t, w, d)
+	if got, want := w.pool().Shared, (status.SharedLimits{DBBackends: 7, UserBackends: 9, DBClients: 8, UserClients: 10}); got != want {
+		t.Errorf("got %+v", got)
+	}
+}

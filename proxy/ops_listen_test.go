@@ -444,3 +444,17 @@ func TestClientsGoOnListeningWhenIdleBackendsEnd(t *testing.T) {
 		t.Errorf("it was told that %v", l.notices)
 	}
 }
+
+// An UNLISTEN in a function that is named in opaque_functions counts as one in the text.
+func TestUnlistenInAFunctionThatIsNamed(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE FUNCTION quiet() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'UNLISTEN a'; END $$")
+	w := start(t, d, "[session]\nopaque_functions = [\"quiet\"]")
+	l, other := connectListener(t, w, d), enter(t, w, d)
+	l.do("LISTEN a; LISTEN b")
+	other.Query("NOTIFY a, '1'")
+	l.hears("a:1")
+	l.do("SELECT quiet()")
+	other.Query("NOTIFY a, '2'; NOTIFY b, '3'")
+	l.hears("b:3")
+}

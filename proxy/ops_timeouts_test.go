@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -151,4 +152,21 @@ func TestServerLifetime(t *testing.T) {
 		t.Errorf("backend %s is still used", pid)
 	}
 	expectPool(t, w, "without a loss", func(p status.Pool) bool { return p.Totals.BackendsLost == 0 })
+}
+
+// A client that leaves in a transaction does not make the next client's transaction a long one.
+func TestTransactionBeginsWithItsOwnClient(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	c := enter(t, w, d)
+	c.Query("BEGIN")
+	c.Query("SELECT pg_sleep(0.2)")
+	c.Terminate()
+	expectPool(t, w, "with a free backend", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 })
+	next := enter(t, w, d)
+	before, began := w.pool().Transact.Sum, time.Now()
+	next.Query("SELECT 1")
+	if took, most := w.pool().Transact.Sum-before, time.Since(began); took > most {
+		t.Errorf("the next client's transaction took %s, of the %s since it came", took, most)
+	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"weir/internal/pgserver"
 	"weir/internal/testca"
+	"weir/proxy/wire"
 )
 
 // TestBackendsUseTLSAsConfigured asks the server itself what it sees of weir's connection, by each of libpq's modes. Login's own
@@ -341,5 +342,38 @@ func TestBoundLogins(t *testing.T) {
 		if text := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(text, want) {
 			t.Errorf("%s: %v, want %q", parameters, err, want)
 		}
+	}
+}
+
+// ciphers and curves bound what the handshake with clients may settle on.
+func TestCiphersAndCurvesAreThoseOfTheConfiguration(t *testing.T) {
+	d := database(t)
+	dir := tlsFolder(t)
+	w := start(t, d, clientTLS(dir, "require", "ciphers = \"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384\"\ncurves = \"secp384r1\"")+
+		serverTLS(dir)+"curves = \"prime256v1\"\n") // PostgreSQL takes no other, unless told to
+	conf := &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost", MaxVersion: tls.VersionTLS12}
+	conn := startTLS(t, dialRaw(t, w.Addr), conf)
+	s := conn.ConnectionState()
+	if name := tls.CipherSuiteName(s.CipherSuite); !strings.HasSuffix(name, "_WITH_AES_256_GCM_SHA384") || s.CurveID != tls.CurveP384 {
+		t.Errorf("the handshake has settled on %s and %s", name, s.CurveID)
+	}
+	c, err := tryDialOver(t, conn, d.Server.Superuser(), d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "t" {
+		t.Errorf("TLS to the server: %s", got)
+	}
+	conf = conf.Clone()
+	conf.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
+	nc := dialRaw(t, w.Addr)
+	if _, err := nc.Write(wire.AppendSSLRequest(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := tls.Client(nc, conf).Handshake(); err == nil {
+		t.Error("a handshake with a cipher that is not in the list succeeds")
 	}
 }

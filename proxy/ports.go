@@ -8,7 +8,6 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
-	"time"
 
 	"weir/proxy/prelogin"
 	"weir/proxy/socket"
@@ -68,13 +67,10 @@ func (p *Proxy) openPorts() error {
 // listen opens the addresses of the configuration, or takes over what it has been given.
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.current.Load().config.Listen
-	keepAlive := socket.KeepAlive{
-		Enable: c.TCPKeepalive, Count: c.TCPKeepcnt, Idle: time.Duration(c.TCPKeepidle), Interval: time.Duration(c.TCPKeepintvl),
-		UserTimeout: time.Duration(c.TCPUserTimeout),
-	}
+	options := clientTCP(p.current.Load().config)
 	if len(p.options.Sockets) > 0 {
 		for _, f := range p.options.Sockets {
-			l, err := socket.Inherit(f, keepAlive)
+			l, err := socket.Inherit(f, options)
 			if err != nil {
 				return fmt.Errorf("listen at the socket %s: %w", f.Name(), err)
 			}
@@ -83,7 +79,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 		return nil
 	}
 	for _, address := range c.Addresses {
-		l, err := socket.ListenTCP(ctx, address, c.Backlog, keepAlive, c.ReusePort)
+		l, err := socket.ListenTCP(ctx, address, c.Backlog, options, c.ReusePort)
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", address, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -24,6 +25,7 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/tracing"
 )
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
@@ -40,6 +42,7 @@ type Proxy struct {
 	clients  *clientCounts
 	accounts *accounts
 	logins   *logins
+	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
 
@@ -89,15 +92,22 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		return nil, err
 	}
 	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
+	tracer, err := tracing.Open(c.Tracing, log)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
 			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
-		logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
+		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
+	if tracer != nil {
+		p.env.Tracer = tracer
+	}
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
@@ -159,11 +169,12 @@ func (p *Proxy) follow(g *generation) {
 	p.current.Store(g)
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
+	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
-		e.TendSilence(time.Duration(c.Timeouts.ServerTCPTimeout))
+		e.TendSilence(serverTCP(c).Silence())
 	}
 	if p.options.Level != nil {
 		p.options.Level.Set(c.Log.Level)

@@ -16,6 +16,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Logins:       p.logins.snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
+		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
 		Servers:      p.router.dialer.targets.hosts.snapshot(),
@@ -25,6 +26,14 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		if pools, loop, ok := e.Snapshot(); ok {
 			s.Pools = append(s.Pools, pools...)
 			s.Loops = append(s.Loops, loop)
+		}
+	}
+	c := p.current.Load().config
+	for i := range s.Pools {
+		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
+		s.Pools[i].Shared = status.SharedLimits{
+			DBBackends: settings.MaxDBConnections, UserBackends: settings.MaxUserConnections,
+			DBClients: settings.MaxDBClientConnections, UserClients: settings.MaxUserClientConnections,
 		}
 	}
 	slices.SortFunc(s.Pools, func(a, b status.Pool) int {

@@ -9,6 +9,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/console"
+	"weir/proxy/relay"
 	"weir/proxy/status"
 )
 
@@ -23,35 +24,28 @@ func version() string {
 	return "unknown"
 }
 
-// Clients implements console.Source.
-func (s source) Clients() (all []status.Client) {
-	for _, e := range s.engines {
-		all = append(all, e.Clients()...)
+// gather asks each engine.
+func gather[T any](engines []*relay.Engine, rows func(*relay.Engine) []T) (all []T) {
+	for _, e := range engines {
+		all = append(all, rows(e)...)
 	}
-	return slices.Concat(all, s.replications.clients(), s.consoles.clients())
+	return all
+}
+
+// Clients implements console.Source.
+func (s source) Clients() []status.Client {
+	return slices.Concat(gather(s.engines, (*relay.Engine).Clients), s.replications.clients(), s.consoles.clients())
 }
 
 // Backends implements console.Source.
-func (s source) Backends() (all []status.Backend) {
-	for _, e := range s.engines {
-		all = append(all, e.Backends()...)
-	}
-	return all
-}
+func (s source) Backends() []status.Backend { return gather(s.engines, (*relay.Engine).Backends) }
 
 // Failures implements console.Source.
-func (s source) Failures() (all []status.Failure) {
-	for _, e := range s.engines {
-		all = append(all, e.Failures()...)
-	}
-	return all
-}
+func (s source) Failures() []status.Failure { return gather(s.engines, (*relay.Engine).Failures) }
 
 // Statements implements console.Source.
-func (s source) Statements() (all []status.Statement) {
-	for _, e := range s.engines {
-		all = append(all, e.Statements()...)
-	}
+func (s source) Statements() []status.Statement {
+	all := gather(s.engines, (*relay.Engine).Statements)
 	slices.SortFunc(all, func(a, b status.Statement) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User), cmp.Compare(b.Clients, a.Clients), cmp.Compare(a.Name, b.Name))
 	})

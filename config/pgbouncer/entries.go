@@ -1,7 +1,6 @@
 package pgbouncer
 
 import (
-	"slices"
 	"strings"
 
 	"weir/config"
@@ -22,7 +21,7 @@ func (t *translation) database(l Line) {
 	for _, p := range given {
 		t.databasePair(&l, &d, p)
 	}
-	if d.LoadBalance = config.BalanceDisable; len(d.Servers()) > 1 && !hasPair(given, "load_balance_hosts", "disable") {
+	if d.LoadBalance = config.BalanceDisable; len(d.Servers()) > 1 && !strings.EqualFold(lastPair(given, "load_balance_hosts"), "disable") {
 		d.LoadBalance = config.BalanceRandom // PgBouncer's round-robin: spread evenly
 	}
 	if !ok {
@@ -98,8 +97,14 @@ func (t *translation) sessionDefault(l *Line, d *config.Database, p pair) {
 	d.Settings[p.key] = p.value
 }
 
-func hasPair(given []pair, key, value string) bool {
-	return slices.ContainsFunc(given, func(p pair) bool { return p.key == key && p.value == value })
+// lastPair is the value that holds of a key; "" if it is not given.
+func lastPair(given []pair, key string) (value string) {
+	for _, p := range given {
+		if p.key == key {
+			value = p.value
+		}
+	}
+	return value
 }
 
 // host translates a list of hosts.

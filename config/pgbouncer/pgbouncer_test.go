@@ -290,3 +290,19 @@ func TestDocsNameWhatHasNoEquivalent(t *testing.T) {
 		}
 	}
 }
+
+// The last of several values holds, in any letter case.
+func TestHostsAreBalancedUnlessTheFileSaysOtherwise(t *testing.T) {
+	for text, want := range map[string]config.LoadBalance{
+		"": config.BalanceRandom, "load_balance_hosts=DISABLE": config.BalanceDisable, "load_balance_hosts=Round-Robin": config.BalanceRandom,
+		"load_balance_hosts=disable load_balance_hosts=round-robin": config.BalanceRandom,
+	} {
+		r, err := translateText(t, "[pgbouncer]\n[databases]\ndb = host=a,b "+text+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Config.Databases["db"].LoadBalance; got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}

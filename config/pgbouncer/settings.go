@@ -33,7 +33,6 @@ var (
 )
 
 const (
-	lacksCiphers  = "Go chooses among the ciphers that are safe"
 	lacksResolver = "names are looked up by the system's resolver, at each connection that is made"
 )
 
@@ -62,18 +61,18 @@ var settings = []setting{
 	{name: "cancel_wait_timeout", standard: "10", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.CancelWaitTimeout })},
 	{name: "client_idle_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ClientIdleTimeout })},
 	{name: "client_login_timeout", standard: "60", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ClientLoginTimeout })},
-	{name: "client_tls13_ciphers", unset: true, lacks: lacksCiphers},
+	{name: "client_tls13_ciphers", unset: true, lacks: "Go uses all ciphers of TLS 1.3, which are safe"},
 	{name: "client_tls_ca_file", apply: func(t *translation, v value) { t.conf.ClientTLS.CAFile = t.path(v.text) }},
 	{name: "client_tls_cert_file", apply: func(t *translation, v value) { t.conf.ClientTLS.CertFile = t.path(v.text) }},
-	{name: "client_tls_ciphers", standard: "default", lacks: lacksCiphers},
+	{name: "client_tls_ciphers", standard: "default", apply: func(t *translation, v value) { t.ciphers(v, &t.conf.ClientTLS.Ciphers) }},
 	{name: "client_tls_dheparams", standard: "auto"},
-	{name: "client_tls_ecdhcurve", standard: "auto", lacks: "Go chooses among the curves that are safe"},
+	{name: "client_tls_ecdhcurve", standard: "auto", apply: curves},
 	{name: "client_tls_key_file", apply: func(t *translation, v value) { t.conf.ClientTLS.KeyFile = t.path(v.text) }},
 	{name: "client_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ClientTLS.MinVersion) }},
 	{name: "client_tls_sslmode", standard: "disable", kind: kindEnum, words: sslWords, apply: clientSSLMode},
 	{name: "conffile", unset: true},
 	{name: "default_pool_size", standard: "20", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.PoolSize = poolSize(v.number) }},
-	{name: "disable_pqexec", standard: "0", kind: kindInt, fixed: true, lacks: "simple queries are served"},
+	{name: "disable_pqexec", standard: "0", kind: kindInt, fixed: true, apply: func(t *translation, v value) { t.conf.Clients.SimpleQuery = !v.on() }},
 	{name: "dns_max_ttl", standard: "15", kind: kindSeconds, lacks: lacksResolver},
 	{name: "dns_nxdomain_ttl", standard: "15", kind: kindSeconds, lacks: lacksResolver},
 	{name: "dns_zone_check_period", standard: "0", kind: kindSeconds, lacks: lacksResolver},
@@ -90,13 +89,17 @@ var settings = []setting{
 	{name: "log_connections", standard: "1", kind: kindInt},
 	{name: "log_disconnections", standard: "1", kind: kindInt},
 	{name: "log_pooler_errors", standard: "1", kind: kindInt},
-	{name: "log_stats", standard: "1", kind: kindInt},
+	{name: "log_stats", standard: "1", kind: kindInt, apply: func(t *translation, v value) { t.conf.Log.Stats = v.on() }},
 	{name: "logfile", apply: func(t *translation, v value) { t.conf.Log.File = t.path(v.text) }},
 	{name: "login_notify_message", apply: func(t *translation, v value) { t.conf.Clients.LoginNotice = v.text }},
 	{name: "max_client_conn", standard: "100", kind: kindInt, apply: func(t *translation, v value) { t.conf.Limits.MaxClientConn = max(1, min(v.number, config.ClientsMax)) }},
 	{name: "max_db_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBClientConnections }, config.ClientsMax)},
 	{name: "max_db_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBConnections }, config.BackendsMax)},
-	{name: "max_packet_size", standard: "2147483647", kind: kindUint, lacks: "messages may be as long as PostgreSQL takes them"},
+	{name: "max_packet_size", standard: "2147483647", kind: kindUint, apply: func(t *translation, v value) {
+		if v.number < packetMax { // which is no limit
+			t.conf.Limits.MaxPacketSize = config.Size(max(0, v.number))
+		}
+	}},
 	{name: "max_prepared_statements", standard: "200", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MaxPrepared }, config.PreparedMax)},
 	{name: "max_user_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserClientConnections }, config.ClientsMax)},
 	{name: "max_user_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxUserConnections }, config.BackendsMax)},
@@ -118,24 +121,24 @@ var settings = []setting{
 	{name: "scram_iterations", standard: "4096", kind: kindInt, apply: func(t *translation, v value) {
 		t.conf.Auth.SCRAMIterations = max(1, min(v.number, config.IterationsMax))
 	}},
-	{name: "server_check_delay", standard: "30", kind: kindSeconds},
+	{name: "server_check_delay", standard: "30", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Pool.ServerCheckDelay })},
 	{name: "server_check_query", standard: "<empty>", apply: func(t *translation, v value) {
-		if v.text != "" && v.text != "<empty>" {
-			t.note(v.line, "server_check_query: weir looks at a backend's connection before each lease, and asks it nothing")
+		if v.line != nil { // weir looks at the connection of each backend, and needs no query for that
+			t.conf.Pool.ServerCheckQuery = v.text
 		}
 	}},
 	{name: "server_connect_timeout", standard: "15", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ServerConnectTimeout })},
-	{name: "server_fast_close", standard: "0", kind: kindInt, lacks: "in session mode a backend that is to be closed waits for its client to leave"},
+	{name: "server_fast_close", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerFastClose = v.on() }},
 	{name: "server_idle_timeout", standard: "600", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ServerIdleTimeout })},
 	{name: "server_lifetime", standard: "3600", kind: kindSeconds, apply: func(t *translation, v value) { t.conf.Timeouts.ServerLifetime = lifetime(v.seconds) }},
 	{name: "server_login_retry", standard: "15", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.ServerLoginRetry })},
 	{name: "server_reset_query", standard: "DISCARD ALL", apply: func(t *translation, v value) { t.conf.Pool.ServerResetQuery = v.text }},
-	{name: "server_reset_query_always", standard: "0", kind: kindInt, lacks: "server_reset_query is run in session mode only; in the other modes weir sets back what the last client has changed"},
+	{name: "server_reset_query_always", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerResetAlways = v.on() }},
 	{name: "server_round_robin", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Pool.ServerRoundRobin = v.on() }},
-	{name: "server_tls13_ciphers", unset: true, lacks: lacksCiphers},
+	{name: "server_tls13_ciphers", unset: true, lacks: "Go uses all ciphers of TLS 1.3, which are safe"},
 	{name: "server_tls_ca_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CAFile = t.path(v.text) }},
 	{name: "server_tls_cert_file", apply: func(t *translation, v value) { t.conf.ServerTLS.CertFile = t.path(v.text) }},
-	{name: "server_tls_ciphers", standard: "default", lacks: lacksCiphers},
+	{name: "server_tls_ciphers", standard: "default", apply: func(t *translation, v value) { t.ciphers(v, &t.conf.ServerTLS.Ciphers) }},
 	{name: "server_tls_key_file", apply: func(t *translation, v value) { t.conf.ServerTLS.KeyFile = t.path(v.text) }},
 	{name: "server_tls_protocols", standard: "secure", apply: func(t *translation, v value) { t.protocols(v, &t.conf.ServerTLS.MinVersion) }},
 	{name: "server_tls_sslmode", standard: "prefer", kind: kindEnum, words: sslWords, apply: func(t *translation, v value) { t.conf.ServerTLS.SSLMode = sslModes[v.number] }},
@@ -146,13 +149,27 @@ var settings = []setting{
 	{name: "syslog", standard: "0", kind: kindInt, apply: func(t *translation, v value) { t.conf.Log.Syslog = v.on() }},
 	{name: "syslog_facility", standard: "daemon", apply: func(t *translation, v value) { t.conf.Log.SyslogFacility = v.text }},
 	{name: "syslog_ident", standard: "pgbouncer", apply: func(t *translation, v value) { t.conf.Log.SyslogIdent = v.text }},
-	{name: "tcp_defer_accept", standard: "1", kind: kindInt},
-	{name: "tcp_keepalive", standard: "1", kind: kindInt, apply: func(t *translation, v value) { t.conf.Listen.TCPKeepalive = v.on() }},
-	{name: "tcp_keepcnt", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepcnt = min(n, config.ProbesMax) })},
-	{name: "tcp_keepidle", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepidle = keepSeconds(n) })},
-	{name: "tcp_keepintvl", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPKeepintvl = keepSeconds(n) })},
-	{name: "tcp_socket_buffer", standard: "0", kind: kindInt, lacks: "the kernel chooses the size of sockets' buffers"},
-	{name: "tcp_user_timeout", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) { c.Listen.TCPUserTimeout = keepSeconds((n + 999) / 1000) })},
+	{name: "tcp_defer_accept", standard: "1", kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Listen.TCPDeferAccept = v.line != nil && v.on() // weir's own default is off
+	}},
+	{name: "tcp_keepalive", standard: "1", kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Listen.TCPKeepalive, t.conf.ServerTCP.Keepalive = v.on(), v.on()
+	}},
+	{name: "tcp_keepcnt", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) {
+		c.Listen.TCPKeepcnt, c.ServerTCP.Keepcnt = min(n, config.ProbesMax), min(n, config.ProbesMax)
+	})},
+	{name: "tcp_keepidle", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) {
+		c.Listen.TCPKeepidle, c.ServerTCP.Keepidle = keepSeconds(n), keepSeconds(n)
+	})},
+	{name: "tcp_keepintvl", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) {
+		c.Listen.TCPKeepintvl, c.ServerTCP.Keepintvl = keepSeconds(n), keepSeconds(n)
+	})},
+	{name: "tcp_socket_buffer", standard: "0", kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Listen.TCPSocketBuffer, t.conf.ServerTCP.SocketBuffer = config.Size(max(0, v.number)), config.Size(max(0, v.number))
+	}},
+	{name: "tcp_user_timeout", standard: "0", kind: kindInt, apply: keepalive(func(c *config.Config, n int) {
+		c.Listen.TCPUserTimeout, c.ServerTCP.UserTimeout = keepSeconds((n+999)/1000), keepSeconds((n+999)/1000)
+	})},
 	{name: "track_extra_parameters", standard: "IntervalStyle", fixed: true},
 	{name: "transaction_timeout", standard: "0", kind: kindSeconds, apply: timeout(func(c *config.Config) *config.Duration { return &c.Timeouts.TransactionTimeout })},
 	{name: "unix_socket_dir", standard: "/tmp", fixed: true, apply: socketDir},
@@ -169,6 +186,9 @@ var settings = []setting{
 // standardAuthQuery is PgBouncer's default; config's means the same.
 const standardAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin"
 
+// packetMax is PgBouncer's default for max_packet_size, the most that it can be.
+const packetMax = 2147483647
+
 func timeout(place func(*config.Config) *config.Duration) func(*translation, value) {
 	return func(t *translation, v value) { *place(t.conf) = v.seconds }
 }
@@ -180,7 +200,8 @@ func limit(place func(*config.Config) *int, most int) func(*translation, value) 
 func clamp(n, most int) int { return max(0, min(n, most)) }
 
 // keepalive leaves weir's default where the file says nothing: PgBouncer's is the kernel's, which takes hours to notice that a
-// client's machine has vanished.
+// machine has vanished. What the file says is for clients and servers alike; a 0 is the kernel's own for clients, and for servers what
+// server_tcp_timeout says.
 func keepalive(set func(*config.Config, int)) func(*translation, value) {
 	return func(t *translation, v value) {
 		if v.line != nil {

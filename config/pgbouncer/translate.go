@@ -265,6 +265,32 @@ func (t *translation) protocols(v value, least *config.TLSVersion) {
 	}
 }
 
+// ciphers translates a list of OpenSSL's. Its words for groups of ciphers, and what they leave out, Go does not have.
+func (t *translation) ciphers(v value, to *config.Ciphers) {
+	switch strings.ToLower(v.text) {
+	case "", "default", "secure", "fast", "normal", "all":
+		return
+	}
+	known, unknown := config.ParseCiphers(v.text)
+	*to = known
+	if len(unknown) > 0 {
+		t.note(v.line, "%s: Go has no cipher %s, and chooses among those that are safe", v.line.Key, strings.Join(unknown, ":"))
+	}
+}
+
+// curves translates the name of a curve.
+func curves(t *translation, v value) {
+	switch strings.ToLower(v.text) {
+	case "", "auto", "none":
+		return
+	}
+	known, unknown := config.ParseCurves(v.text)
+	t.conf.ClientTLS.Curves = known
+	if len(unknown) > 0 {
+		t.note(v.line, "%s: Go has no curve %s, and chooses among those that are safe", v.line.Key, strings.Join(unknown, ":"))
+	}
+}
+
 // agree makes go together what weir insists on and PgBouncer does not.
 func (t *translation) agree() {
 	c := t.conf

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
-	"proxy/status", "proxy/telemetry", "proxy/tunnel", "proxy/wire",
+	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
 // table has a row for every package, in the order in which data flows. What
@@ -148,6 +148,14 @@ var table = map[string]rule{
 		ours:    []string{"config", "proxy/status"},
 		outside: []string{"github.com/prometheus/client_golang/..."},
 		why:     "metrics come from snapshots of proxy/status, and nothing on the data path knows that they are scraped",
+	},
+	"proxy/tracing": {
+		ours: []string{"config", "proxy/status"},
+		outside: []string{
+			"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/exporters/otlp/otlptrace",
+			"go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto",
+		},
+		why: "traces are made from values that loops hand over, and nothing on the data path knows OpenTelemetry; its transports would bring gRPC along",
 	},
 	"proxy": {
 		ours: engine,

@@ -66,9 +66,9 @@ func whyEnded(ctx context.Context, err error) error {
 // dial connects. A name with several addresses is net.Dialer's business, which
 // tries them side by side and shares the time among them.
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
-	dialer := net.Dialer{KeepAlive: -1} // TCP_NODELAY is Go's default
+	dialer := net.Dialer{KeepAlive: -1} // that is told the kernel in prepare
 	if t.network() == "tcp" {
-		t.boundSilence(&dialer)
+		t.prepare(&dialer)
 	}
 	return dialer.DialContext(ctx, t.network(), t.dialAddress())
 }

@@ -17,11 +17,8 @@ var errNotAtRest = errors.New("it leaves a transaction open")
 // meanwhile goes to Params. It takes no longer than a login may. After an error the connection is of no use. An error of the
 // server's is a *ServerMessage.
 func (c *Conn) Run(ctx context.Context, sql string, limit time.Duration) error {
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := Within(ctx, limit)
+	defer cancel()
 	stop := endWith(ctx, c.Net)
 	err := c.run(sql)
 	if !stop() {

@@ -38,7 +38,7 @@ type Target struct {
 	Settings        []session.Setting   // further startup parameters
 	Replication     string              // the startup parameter of that name; "" for an ordinary connection
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
-	SilenceMax      time.Duration       // see silence.go; 0: the kernel's own limits, which are hours
+	TCP             socket.TCPOptions   // for connections over TCP
 	Notify          func(ServerMessage) // is told the notices of a login, on the login's goroutine; nil: they are dropped
 }
 
@@ -130,16 +130,21 @@ func (c *Conn) stream() net.Conn {
 // Dial connects and logs in, within ctx and ConnectTimeout. Errors are
 // *DialError. libpq's environment and files have no say.
 func Dial(ctx context.Context, t Target) (*Conn, error) {
-	if t.ConnectTimeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, t.ConnectTimeout)
-		defer stop()
-	}
+	ctx, stop := Within(ctx, t.ConnectTimeout)
+	defer stop()
 	conn, err := t.login(ctx)
 	if err != nil {
 		return nil, t.fail(err)
 	}
 	return conn, nil
+}
+
+// Within is context.WithTimeout, where 0 is no limit.
+func Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // login tries one way after the other. It returns the error of the last one that it tried.

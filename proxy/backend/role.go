@@ -45,11 +45,8 @@ func (c *Conn) AskRole(ctx context.Context, limit time.Duration) (Role, error) {
 	if r := c.Role(); r.Known {
 		return r, nil
 	}
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := Within(ctx, limit)
+	defer cancel()
 	a := &Asker{conn: c}
 	reply, err := a.Ask(ctx, "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')")
 	if err != nil {

@@ -6,18 +6,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"weir/proxy/socket"
 )
 
 // TestSilentServerIsGivenUpByTheKernel: what the kernel was told. That it does so is its own business.
 func TestSilentServerIsGivenUpByTheKernel(t *testing.T) {
-	for limit, want := range map[time.Duration][5]int{ // TCP_USER_TIMEOUT in ms, keep-alive on, idle, interval, count
-		60 * time.Second: {60_000, 1, 30, 10, 3},
-		9 * time.Second:  {9000, 1, 5, 1, 3},
-		time.Second:      {1000, 1, 1, 1, 3},
-		0:                {0, 0, 0, 0, 0},
+	probes := socket.TCPOptions{KeepAlive: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3, UserTimeout: time.Minute}
+	sooner := probes
+	sooner.Interval = 2 * time.Second
+	for options, want := range map[socket.TCPOptions][5]int{ // TCP_USER_TIMEOUT in ms, keep-alive on, idle, interval, count
+		probes:                         {60_000, 1, 30, 10, 3},
+		sooner:                         {36_000, 1, 30, 2, 3}, // or Linux would count no probes
+		{UserTimeout: 9 * time.Second}: {9000, 0, 0, 0, 0},
+		{}:                             {0, 0, 0, 0, 0},
 	} {
 		to := saying(t, authOK+keyData+ready)
-		to.SilenceMax = limit
+		to.TCP = options
 		c := mustDial(t, to)
 		raw, err := c.Net.(*net.TCPConn).SyscallConn()
 		if err != nil {
@@ -32,11 +37,11 @@ func TestSilentServerIsGivenUpByTheKernel(t *testing.T) {
 				got[i], err = unix.GetsockoptInt(int(fd), option[0], option[1])
 			}
 		})
-		if limit == 0 {
+		if !options.KeepAlive {
 			got[2], got[3], got[4] = 0, 0, 0 // the system's
 		}
 		if got != want || err != nil {
-			t.Errorf("%s: %v, want %v (%v)", limit, got, want, err)
+			t.Errorf("%+v: %v, want %v (%v)", options, got, want, err)
 		}
 	}
 }

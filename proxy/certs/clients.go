@@ -93,7 +93,8 @@ func (s *Clients) Config() *tls.Config {
 
 func (s *Clients) build(parts []*Material) *tls.Config {
 	c := &tls.Config{
-		MinVersion: s.conf.ClientTLS.MinVersion.ID(),
+		MinVersion:   s.conf.ClientTLS.MinVersion.ID(),
+		CipherSuites: s.conf.ClientTLS.Ciphers.IDs(), CurvePreferences: s.conf.ClientTLS.Curves.IDs(),
 		NextProtos: []string{ALPN},
 		// Clients of PostgreSQL do not resume sessions, and PostgreSQL does not offer it. A ticket would be a record more for
 		// each login.

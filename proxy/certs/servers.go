@@ -99,6 +99,7 @@ func (s *Server) config(host string) *tls.Config {
 	files := s.files.Current()
 	c := &tls.Config{
 		MinVersion: s.settings.MinVersion.ID(), ServerName: host, RootCAs: files.Roots,
+		CipherSuites: s.settings.Ciphers.IDs(), CurvePreferences: s.settings.Curves.IDs(),
 		NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true,
 	}
 	if s.settings.SSLMode >= config.SSLVerifyCA && s.settings.CAFile == "" { // no authority is trusted, and surely not each of the system's

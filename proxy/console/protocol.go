@@ -180,8 +180,8 @@ func (s *Session) bind(body []byte) *pgerror.Error {
 	case len(s.portals) >= objectsMax:
 		return pgerror.Console("too many portals")
 	}
-	if n := len(m.ResultFormatCodes); n > 1 && n != len(s.described(c)) {
-		return pgerror.Console(fmt.Sprintf("bind message has %d result formats but query has %d columns", n, len(s.described(c))))
+	if n, columns := len(m.ResultFormatCodes), len(s.described(c)); n > 1 && n != columns {
+		return pgerror.Console(fmt.Sprintf("bind message has %d result formats but query has %d columns", n, columns))
 	}
 	s.portals[m.DestinationPortal] = &portal{command: c, formats: append([]int16(nil), m.ResultFormatCodes...)}
 	s.encode(&pgproto3.BindComplete{})
@@ -280,9 +280,7 @@ func appendRow(b []byte, columns []Column, values []any, formats []int16) []byte
 // rows it has sent.
 func (s *Session) answer(r *result, formats []int16, from, most int) (sent int) {
 	if r.notice != nil && from == 0 {
-		s.encode(&pgproto3.NoticeResponse{
-			Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000", Message: r.notice.message, Detail: r.notice.detail,
-		})
+		s.send(wire.AppendNoticeResponse(nil, pgerror.Notice(r.notice.message, r.notice.detail)))
 	}
 	if r.tag == "" {
 		s.encode(&pgproto3.EmptyQueryResponse{})

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -97,11 +98,39 @@ func NewStats(began time.Time) *Stats {
 	return &Stats{older: none, newer: none}
 }
 
-// Sample is called once each stats_period.
-func (s *Stats) Sample(now *status.Snapshot, console Usage) {
+// Sample is called once each stats_period. It returns what has been done since the last time, in all pools and on the console.
+func (s *Stats) Sample(now *status.Snapshot, console Usage) Activity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.older, s.newer = s.newer, sampleOf(now, console)
+	var done totals
+	for number, t := range s.newer.pools {
+		done.add(t.since(s.older.pools[number]))
+	}
+	return Activity{done.averages(s.newer.at.Sub(s.older.at))}
+}
+
+// Activity are the averages of one stats_period: counts per second, times per transaction, query or assignment.
+type Activity struct{ averages totals }
+
+// String is the line that PgBouncer writes into its log.
+func (a Activity) String() string {
+	n := a.averages
+	return fmt.Sprintf("stats: %d xacts/s, %d queries/s, %d client parses/s, %d server parses/s, %d binds/s, %d client logins/s, "+
+		"in %d B/s, out %d B/s, xact %d us, query %d us, wait %d us",
+		n[transactions], n[queries], n[clientParses], n[serverParses], n[binds], n[logins],
+		n[received], n[sent], n[transactionTime], n[queryTime], n[waitTime])
+}
+
+// Attributes are the same for weir's own log.
+func (a Activity) Attributes() []any {
+	n := a.averages
+	us := func(of figure) time.Duration { return time.Duration(n[of]) * time.Microsecond } //nolint:gosec // G115: far below 2^63
+	return []any{
+		"transactions_per_s", n[transactions], "queries_per_s", n[queries], "logins_per_s", n[logins], "binds_per_s", n[binds],
+		"client_parses_per_s", n[clientParses], "server_parses_per_s", n[serverParses], "bytes_in_per_s", n[received], "bytes_out_per_s", n[sent],
+		"transaction", us(transactionTime), "query", us(queryTime), "wait", us(waitTime),
+	}
 }
 
 // row is a database's figures.

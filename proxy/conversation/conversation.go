@@ -45,6 +45,10 @@ type Rules struct {
 	State         SessionState
 	Functions     *Functions // that the operator has named; nil: none
 	ResetQuery    string     // sent after each client in session mode; empty: none, unless state must be taken back
+	ResetAlways   bool       // after each lease in the other modes, too
+	CheckQuery    string     // see Check; "<empty>" is a query without text
+	PacketMax     int        // bytes of a message; 0: no limit
+	NoSimple      bool       // clients may send no simple queries
 	Audit         Audit
 }
 
@@ -182,6 +186,7 @@ type Server struct {
 	scope    scope
 	listen   listening
 
+	heard        *Heard // nil: nothing is noted
 	errand       *Errand
 	awaited      int            // ReadyForQuerys of the errand that have not come yet
 	refused      []byte         // the error that it met; nil while it goes well

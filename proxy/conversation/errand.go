@@ -36,6 +36,7 @@ const (
 	OutcomeListening                // an errand about listening is over: ask Fate
 	OutcomeBroken                   // nobody can say what state the backend is in
 	OutcomeTold                     // a question of the pool's has been answered
+	OutcomeChecked                  // it answers
 )
 
 // The errands.
@@ -49,6 +50,8 @@ var (
 	Rollback = &Errand{Name: "rollback", text: appendRollback, onEnd: rolledBack}
 	// Reset makes the session as after a login.
 	Reset = &Errand{Name: "reset", text: appendReset, onEnd: hasReset}
+	// Check finds out whether a backend that nobody has used for a while answers still.
+	Check = &Errand{Name: "check", text: appendCheck, onEnd: checked}
 	// Probe asks whether anything is due. It has to be started with StartProbe.
 	Probe = &Errand{Name: "probe", onEnd: answered}
 )
@@ -199,6 +202,24 @@ func (s *Server) ended() {
 	s.follow, s.block = follow{}, block{}
 }
 
+// emptyQuery is how server_check_query says that the text is empty: PgBouncer's word.
+const emptyQuery = "<empty>"
+
+func appendCheck(s *Server, dst []byte) []byte {
+	text := s.shared.CheckQuery
+	if text == emptyQuery {
+		text = ""
+	}
+	return wire.AppendQuery(dst, text)
+}
+
+func checked(_ *Server, status wire.TxStatus, refused bool) Outcome {
+	if refused || status != wire.TxIdle {
+		return OutcomeBroken
+	}
+	return OutcomeChecked
+}
+
 // discardAll is the only command that takes back all that a client can have changed (manual, "DISCARD").
 const discardAll = "DISCARD ALL"
 
@@ -206,7 +227,7 @@ const discardAll = "DISCARD ALL"
 // DISCARD ALL is known to leave the settings of the login. The time limits of the last client do not count for either.
 func appendReset(s *Server, dst []byte) []byte {
 	dst = wire.AppendQuery(dst, "SET statement_timeout TO 0")
-	if own := s.shared.ResetQuery; s.shared.Mode == Session && own != "" && !isDiscardAll(own) {
+	if own := s.shared.ResetQuery; (s.shared.Mode == Session || s.shared.ResetAlways) && own != "" && !isDiscardAll(own) {
 		dst = wire.AppendQuery(dst, own)
 	}
 	if s.resetsAll() {
@@ -235,7 +256,7 @@ var resets = [...]struct {
 // resetsAll reports whether nothing less than DISCARD ALL makes the session new.
 func (s *Server) resetsAll() bool {
 	const parts = session.SettingChanged | session.HeldCursor | session.Listen | session.AdvisoryLock | session.TempObject
-	return s.shared.Mode == Session || s.pins&^parts != 0
+	return s.shared.Mode == Session || s.shared.ResetAlways && s.shared.ResetQuery != "" || s.pins&^parts != 0
 }
 
 func isDiscardAll(sql string) bool {

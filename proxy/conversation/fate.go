@@ -120,7 +120,7 @@ func (s *Server) Cleaning() Cleaning {
 		return CleanReset
 	case s.question.unnamed && s.shared.Mode != Session:
 		return CleanReset
-	case s.shared.Mode == Session && s.sent && s.shared.ResetQuery != "":
+	case (s.shared.Mode == Session || s.shared.ResetAlways) && s.sent && s.shared.ResetQuery != "":
 		return CleanReset
 	}
 	return CleanNothing

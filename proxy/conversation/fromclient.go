@@ -53,7 +53,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 			break
 		}
 		fr := wire.PeekFrame(rest)
-		if verdict := fr.CheckClient(); verdict != wire.FrameOK {
+		if verdict := c.check(s, fr); verdict != wire.FrameOK {
 			step.Need, step.Frame, step.Violation = NeedRefusal, fr, verdict
 			break
 		}
@@ -340,8 +340,10 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 		s.sets(text, effects)
 		s.suspects(text, effects)
 		s.runsText(text, effects)
+		s.hears(text)
 		return HoldNone
 	}
+	s.hears(text)
 	s.book.Query(&s.account, &c.names)
 	s.does(sqlscan.Opaque)
 	s.suspects(text, sqlscan.Opaque)
@@ -367,6 +369,7 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 	b.effects &^= sqlscan.Sequences
 	s.pass(m.f.Type)
 	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
+	s.hearsExecute(b.statement)
 	if b.statement != nil {
 		s.runsStatement(b.statement, b.effects)
 	}

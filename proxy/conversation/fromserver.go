@@ -18,6 +18,7 @@ const (
 	EventErrand                // an errand has ended; Outcome says how
 	EventRetry                 // the client's last batch has to be given to FromClient again: Again
 	EventNonsense              // the message at Took is not a server's, or impossible: Doubt and Frame say what
+	EventBeyond                // the message at Took is longer than the operator lets through: Frame
 )
 
 // ServerStep is what came of a server's bytes.
@@ -76,6 +77,10 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		fr := wire.PeekFrame(rest)
 		if fr.CheckServer() != wire.FrameOK {
 			step.Event, step.Doubt, step.Frame = EventNonsense, "a message that no server sends", fr
+			break
+		}
+		if most := s.shared.PacketMax; most > 0 && fr.Total() > most && s.client != nil && s.errand == nil {
+			step.Event, step.Frame = EventBeyond, fr
 			break
 		}
 		look := looks[fr.Type]

@@ -203,3 +203,17 @@ func (h *Shared) Reconfigure(r Rules) {
 func (h *Shared) readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 	return h.Functions.Effects(text, mode, readText(text, mode))
 }
+
+// check judges a header. What the operator does not let through is found once there is a server.
+func (c *Client) check(s *Server, fr wire.Frame) wire.Verdict {
+	verdict := fr.CheckClient()
+	switch {
+	case verdict != wire.FrameOK || s == nil:
+		return verdict
+	case s.shared.PacketMax > 0 && fr.Total() > s.shared.PacketMax:
+		return wire.FrameBeyond
+	case s.shared.NoSimple && fr.Type == wire.ClientQuery:
+		return wire.FrameUnwanted
+	}
+	return wire.FrameOK
+}

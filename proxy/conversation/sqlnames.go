@@ -120,6 +120,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	s.does(effects | r.effects)
 	s.suspects(text, effects|r.effects)
 	s.runsText(text, effects|r.effects)
+	s.hears(text)
 	return HoldNone
 }
 

@@ -82,6 +82,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 			s.doubt(session.Opaque)
 		}
 	}
+	s.hearsParse(text)
 	return HoldNone
 }
 

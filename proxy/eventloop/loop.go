@@ -189,6 +189,9 @@ func (l *Loop) Call(f func()) bool {
 	return true
 }
 
+// Epoch is when the loop's clock was 0. Any goroutine.
+func (l *Loop) Epoch() time.Time { return l.start }
+
 // Now is the loop's clock: nanoseconds since the loop was made, read once in each iteration.
 func (l *Loop) Now() int64 { return l.now }
 

@@ -112,6 +112,18 @@ var catalogue = []chapter{
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
 		{
+			"PacketTooLong", PacketTooLong('B', 20<<20, 16<<20), "The client has sent a longer message than `max_packet_size` lets through.",
+			"Send less at a time, or raise the setting.",
+		},
+		{
+			"ResultTooLong", ResultTooLong('D', 20<<20, 16<<20), "The server has sent a longer message, mostly a row, than `max_packet_size` lets through.",
+			"Ask for less at a time, or raise the setting.",
+		},
+		{
+			"SimpleQueryRefused", SimpleQueryRefused, "The client has sent a simple query, and `simple_query` is false.",
+			"Have the driver use the extended protocol.",
+		},
+		{
 			"TooManyPinned", TooManyPinned("shop/app", 5, "create temp table basket (item int)", pin),
 			"A statement would have the state of the session keep one more backend than `max_pinned`. Where its text does not show that, the client is disconnected after it, with the severity FATAL.",
 			"End such state sooner; raise the setting. See docs/session-state.md.",
@@ -154,9 +166,14 @@ var catalogue = []chapter{
 			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
 			"Run the transaction again.",
 		},
+		{"Notice", Notice("maintenance begins at 22:00", ""), "A notice: the text of `login_notify_message`, or that a client has waited for `query_wait_notify`.", "Nothing: the wait goes on."},
 		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},
+		{
+			"BackendReplaced", BackendReplaced("pool"), "The session kept a backend that is to be replaced, and `server_fast_close` does not let it wait.",
+			"Connect again.",
+		},
 		{"DatabaseChanged", DatabaseChanged("shop"), "A reload of the configuration has changed as whom weir logs in for the database. Clients are told when they are in no transaction.", "Connect again."},
 		{"Canceled", Canceled, "The statement was cancelled while it waited for a backend.", "Nothing: the client asked for it."},
 	}},
@@ -167,6 +184,11 @@ var catalogue = []chapter{
 		{"QueryNotCanceled", QueryNotCanceled(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
 		{"QueryTimeoutInQueue", QueryTimeoutInQueue(time.Minute), "Where PgBouncer's file is served: a client waited for a backend for longer than `query_timeout`.", "See what holds the backends, or why the server does not answer; raise the setting."},
 		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
+		{
+			"ClientStallTimeout", ClientStallTimeout(5 * time.Minute),
+			"The client was being sent something and took nothing of it for `client_stall_timeout`. It seldom sees this error.",
+			"Read results as they come, or fetch them in parts.",
+		},
 		{
 			"PinIdleTimeout", PinIdleTimeout(time.Minute, pin),
 			"The client was idle for `pin_idle_timeout` outside of a transaction while the state of its session kept a backend.",

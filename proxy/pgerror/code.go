@@ -36,6 +36,8 @@ const (
 	CodeTooManyConnections = "53300"
 	// CodeConfigurationLimit is configuration_limit_exceeded.
 	CodeConfigurationLimit = "53400"
+	// CodeProgramLimit is program_limit_exceeded: what PostgreSQL answers for what is too large.
+	CodeProgramLimit = "54000"
 	// CodeNotInPrerequisiteState: what PostgreSQL answers for currval and lastval in a session that has drawn no value.
 	CodeNotInPrerequisiteState = "55000"
 	// CodeQueryCanceled: a statement, or a login, was ended on request or because its time was up.

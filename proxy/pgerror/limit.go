@@ -120,3 +120,29 @@ func PreparedTextsTooLong(limit int) *Error {
 		Hint:    "Deallocate statements that are no longer needed, or raise max_prepared_bytes in [pool].",
 	}
 }
+
+// PacketTooLong ends a client that has sent a message longer than max_packet_size. kind is its type; length and limit are bytes.
+func PacketTooLong(kind byte, length, limit int) *Error {
+	return tooLong(fmt.Sprintf("The client has sent a message of type %q and %d bytes.", kind, length), limit)
+}
+
+// ResultTooLong ends a client that would be sent a message longer than max_packet_size.
+func ResultTooLong(kind byte, length, limit int) *Error {
+	return tooLong(fmt.Sprintf("The server has sent a message of type %q and %d bytes.", kind, length), limit)
+}
+
+func tooLong(detail string, limit int) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeProgramLimit, pgbouncer: "bad packet header",
+		Message: "a message is longer than max_packet_size",
+		Detail:  detail,
+		Hint:    fmt.Sprintf("Send or ask for less at a time, or raise max_packet_size (%d bytes, set in [limits]).", limit),
+	}
+}
+
+// SimpleQueryRefused ends a client that has sent a simple query where those are not served.
+var SimpleQueryRefused = &Error{
+	Severity: SeverityFatal, Code: CodeNotSupported, pgbouncer: "PQexec disallowed",
+	Message: "simple queries are not served here",
+	Hint:    "Use the extended protocol, or set simple_query = true (now false, set in [clients]).",
+}

@@ -19,3 +19,8 @@ func NotificationsNotTaken(limit int) *Error {
 		Hint:    "Read notifications as they come, UNLISTEN what is not needed, or raise max_notification_bytes in [pool].",
 	}
 }
+
+// Notice is what a client is told by the way. detail may be empty.
+func Notice(text, detail string) *Error {
+	return &Error{Severity: SeverityNotice, Code: CodeSuccess, Message: text, Detail: detail}
+}

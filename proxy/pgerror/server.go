@@ -45,6 +45,17 @@ var AdminShutdown = &Error{
 	Message:   "terminating connection due to administrator command",
 }
 
+// BackendReplaced ends a client whose backend is to be replaced, and does not wait until the client gives it back. section is where
+// server_fast_close is set.
+func BackendReplaced(section string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeAdminShutdown, pgbouncer: "database configuration changed",
+		Message: "terminating connection because its backend is to be replaced",
+		Detail:  "An operator has asked for new backends, or the database is served otherwise now, and the session kept its backend.",
+		Hint:    "Connect again. See server_fast_close (true, set in [" + section + "]).",
+	}
+}
+
 // DatabaseRemoved ends a client whose database is not in the configuration any more.
 func DatabaseRemoved(database string) *Error {
 	return &Error{

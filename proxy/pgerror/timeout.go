@@ -35,6 +35,12 @@ func ClientIdleTimeout(after time.Duration) *Error {
 		"terminating connection due to idle-session timeout", "client_idle_timeout", after).AsPgBouncer("client_idle_timeout")
 }
 
+// ClientStallTimeout ends a client that took nothing of what it was being sent for client_stall_timeout.
+func ClientStallTimeout(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeIdleSessionTimeout,
+		"terminating connection because the client takes nothing of what it is sent", "client_stall_timeout", after).AsPgBouncer("client_stall_timeout")
+}
+
 func timedOut(severity, code, message, setting string, after time.Duration) *Error {
 	return &Error{
 		Severity: severity, Code: code, Message: message,

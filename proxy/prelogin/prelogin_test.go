@@ -66,7 +66,7 @@ func runLoop(t *testing.T) *eventloop.Loop {
 func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn) {
 	t.Helper()
 	h.t = t
-	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, socket.KeepAlive{}, false)
+	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, socket.TCPOptions{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

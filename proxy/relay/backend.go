@@ -69,7 +69,10 @@ type Backend struct {
 	client   *Client
 	carry    []byte
 
+	watched *watched // the present transaction, where the log or tracing is to have it; nil otherwise
+
 	leased    int64 // when the present lease began
+	freed     int64 // when the last one ended, or it was dialled
 	asked     int64 // when the oldest unanswered request was sent; 0 while nothing is due
 	began     int64 // when the present transaction's first request was sent; 0 outside
 	rested    int64 // when it was last settled in a transaction; 0 otherwise

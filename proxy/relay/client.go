@@ -115,7 +115,10 @@ type Limits struct {
 	Transaction     time.Duration // from a transaction's first request to its end
 	IdleTransaction time.Duration // between two requests of a transaction
 	Idle            time.Duration // between transactions
+	Stall           time.Duration // without taking anything of what it is sent
 	WaitNotice      time.Duration // after which a client that waits for a backend is told so
+	SlowWait        time.Duration // for a backend, after which the wait is logged
+	SlowTransaction time.Duration // after which a transaction is logged
 	PgBouncer       bool          // errors are told in PgBouncer's words
 }
 

@@ -13,18 +13,11 @@ const rowsPerVisit = 128
 
 // Clients are the logged-in clients of the engine, as they are while it looks: it looks in several visits. Any goroutine but the loop's.
 func (e *Engine) Clients() (rows []status.Client) {
-	for next, more := 0, true; more; {
-		more = false
-		e.loop.Call(func() {
-			end := min(next+rowsPerVisit, len(e.clients.items))
-			for _, c := range e.clients.items[min(next, end):end] {
-				if c != nil && c.here() {
-					rows = append(rows, c.detail())
-				}
-			}
-			next, more = end, end < len(e.clients.items)
-		})
-	}
+	e.visitClients(rowsPerVisit, func(c *Client) {
+		if c.here() {
+			rows = append(rows, c.detail())
+		}
+	})
 	return rows
 }
 

@@ -10,6 +10,9 @@
 // gets what is its own, and fate.go does what conversation says becomes of the backend. What is left here is sockets, readiness,
 // back-pressure, the pool and time.
 //
+// Transactions that are slow, or traced, are told by watched.go: a backend has what that needs while the one or the other is wanted, and
+// a nil pointer otherwise.
+//
 // Reading happens in OnReady only, never in reaction to something else: the lent buffer has one user at a time.
 //
 // It may import conversation, eventloop, socket, wire, session, cancelkey, pgerror, status and pool.

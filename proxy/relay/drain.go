@@ -39,13 +39,11 @@ func (e *Engine) Drain(grace time.Duration, empty func()) {
 	}
 }
 
-// sweep sends away the clients that are in no transaction.
+// sweep begins to send away the clients that are in no transaction, once it is time.
 func (d *drain) sweep(e *Engine) {
 	if d.phase == draining && e.loop.Now() >= d.deadline {
 		d.phase = sendingAway
-	}
-	if d.phase == sendingAway {
-		e.eachLane(func(l *Lane) { l.dismiss(pgerror.AdminShutdown) })
+		e.eachLane(func(l *Lane) { l.dismiss(pgerror.AdminShutdown) }) // from then on the lanes' own sweeps do it
 	}
 	d.oneLess(e)
 }

@@ -143,17 +143,32 @@ func (c *Client) sentLast() {
 // violation is for bytes that PostgreSQL would not take either.
 func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
 	c.because(status.ClientViolation)
-	c.lane.engine.warn("client closed: protocol violation", "peer", c.peer, "pool", c.lane.Name(), "type", f.Type, "length", f.Len)
-	err := pgerror.InvalidMessageLength(f.Type, f.Len)
-	if verdict == wire.FrameUnknown {
-		err = pgerror.InvalidMessageType(f.Type)
+	message := "client closed: protocol violation"
+	if verdict == wire.FrameBeyond || verdict == wire.FrameUnwanted {
+		message = "client closed: it has sent what the operator does not let through"
 	}
+	c.lane.engine.warn(message, "peer", c.peer, "pool", c.lane.Name(), "type", f.Type, "length", f.Len)
+	err := c.objection(f, verdict)
 	if c.backend != nil && !c.backend.talk.Said() {
 		c.lastWord = err // what it asked for before comes first, as from PostgreSQL
 		c.closeAnswered()
 		return
 	}
 	c.failWith(err)
+}
+
+// objection is what a client is told of a message that is not let through.
+func (c *Client) objection(f wire.Frame, verdict wire.Verdict) *pgerror.Error {
+	switch verdict {
+	case wire.FrameUnknown:
+		return pgerror.InvalidMessageType(f.Type)
+	case wire.FrameBeyond:
+		return pgerror.PacketTooLong(f.Type, f.Total(), c.lane.config.PacketMax)
+	case wire.FrameUnwanted:
+		return pgerror.SimpleQueryRefused
+	case wire.FrameOK, wire.FrameLength:
+	}
+	return pgerror.InvalidMessageLength(f.Type, f.Len)
 }
 
 // part ends a client that sends no more and has had all that it can get.

@@ -34,6 +34,8 @@ type Env struct {
 	Vacate func()
 	// PgBouncer has backends' logins logged in PgBouncer's words, too.
 	PgBouncer bool
+	// Tracer is told about transactions that are over. nil: none is traced.
+	Tracer Tracer
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
 
@@ -63,12 +65,13 @@ type Engine struct {
 	drain    drain
 	failures failures
 
-	lines lines // that clients have caused
+	stalls stalls
+	lines  lines // that clients have caused
 }
 
 // NewEngine makes an engine on a loop that it runs; index numbers the process's engines from 0.
 func NewEngine(env *Env, index int, loop *eventloop.Loop) *Engine {
-	e := &Engine{env: env, index: index, loop: loop, lines: lines{}}
+	e := &Engine{env: env, index: index, loop: loop, lines: lines{}, stalls: stalls{}}
 	e.sweeper.Func = e.sweep
 	loop.OnPanic = e.panicked
 	loop.OnEnd = e.abandon

@@ -31,6 +31,9 @@ type failure struct {
 func (b *Backend) clientFailed(body []byte) {
 	code, text := wire.PeekErrorField(body, wire.FieldCode), wire.PeekErrorField(body, wire.FieldMessage)
 	if b.client != nil && len(code) == 5 {
+		if b.watched != nil {
+			copy(b.watched.sqlState[:], code)
+		}
 		b.client.failed(string(code), string(text[:min(len(text), failureTextMax)]), false)
 	}
 }

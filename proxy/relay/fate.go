@@ -7,6 +7,7 @@ import (
 	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -25,6 +26,9 @@ func (b *Backend) begin() {
 	}
 	if b.began == 0 {
 		b.began = now
+	}
+	if b.watched != nil && b.rested != 0 {
+		b.watched.idle += time.Duration(now - b.rested)
 	}
 	b.rested, b.kept = 0, 0
 }
@@ -59,6 +63,9 @@ func (b *Backend) follow() bool {
 		b.listenErrand(conversation.Unlisten)
 	case conversation.Stays:
 		b.notePins()
+		if b.client != nil {
+			b.replaced(b.client)
+		}
 		if c := b.client; c != nil && c.lane.farewell != nil && c.dispensable() {
 			c.failWith(c.lane.farewell)
 		}
@@ -138,6 +145,8 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 		if b.client != nil {
 			b.lane.engine.loop.Later(b.client, b.client.resumeHeld)
 		}
+	case conversation.OutcomeChecked:
+		b.lane.engine.loop.Later(b, b.checked)
 	case conversation.OutcomeTold:
 		b.lane.engine.loop.Later(b, b.defaultsAnswered)
 	case conversation.OutcomeListening:
@@ -228,6 +237,9 @@ func settingsRefused(body []byte) *pgerror.Error {
 // orphaned is for a backend whose client has left.
 func (b *Backend) orphaned() {
 	b.unpinned()
+	if b.watched != nil {
+		b.transactionOver(b.client, status.TransactionLeft)
+	}
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()
@@ -292,6 +304,7 @@ func (b *Backend) release() {
 	default:
 		b.until = 0
 		b.compareParams()
+		b.freed = b.lane.engine.loop.Now()
 		b.move(backendIdle)
 		b.lane.pool.Freed(b.lane.now(), b.id, pool.SettingsID(b.talk.Set().ID()))
 		b.lane.decided()

@@ -7,6 +7,7 @@ import (
 	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -104,6 +105,9 @@ func (b *Backend) consume(p []byte) {
 		case conversation.EventNonsense:
 			b.doubt(doubtStream, step.Doubt, step.Frame)
 			return
+		case conversation.EventBeyond:
+			b.tooLong(step.Frame)
+			return
 		case conversation.EventNone:
 		}
 		if len(ours) == step.Took && len(p) > 0 { // the client's last message is whole
@@ -159,6 +163,9 @@ func (c *Client) lacks() int {
 
 // ready does what follows from a ReadyForQuery, and reports whether the backend has left its client.
 func (b *Backend) ready() bool {
+	if b.watched != nil && b.talk.Status() == wire.TxIdle {
+		b.transactionOver(b.client, status.TransactionEnded)
+	}
 	b.measure(b.talk.Status())
 	if b.client == nil {
 		return false
@@ -167,7 +174,7 @@ func (b *Backend) ready() bool {
 }
 
 // measure times queries and transactions.
-func (b *Backend) measure(status wire.TxStatus) {
+func (b *Backend) measure(tx wire.TxStatus) {
 	now := b.lane.engine.loop.Now()
 	if b.asked != 0 {
 		b.lane.query.Observe(time.Duration(now - b.asked))
@@ -179,7 +186,7 @@ func (b *Backend) measure(status wire.TxStatus) {
 	if b.talk.Due() > 0 {
 		b.asked = now
 	}
-	if status == wire.TxIdle {
+	if tx == wire.TxIdle {
 		if b.began != 0 {
 			b.lane.totals.Transactions++
 			took := time.Duration(now - b.began)

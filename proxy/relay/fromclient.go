@@ -13,8 +13,9 @@ import (
 
 // OnReady is called by the loop when the client's socket has something to say.
 func (c *Client) OnReady(e eventloop.Event) {
-	if e&eventloop.HangUp != 0 {
-		c.other = max(c.other, peerEnded)
+	news := e&eventloop.HangUp != 0 && c.other == peerThere
+	if news {
+		c.other = peerEnded
 	}
 	if e&eventloop.Broken != 0 {
 		c.other = peerGone
@@ -28,6 +29,9 @@ func (c *Client) OnReady(e eventloop.Event) {
 	if c.other == peerGone && !c.polite && c.ending != endNow {
 		// Reading may have found the FIN that came before the reset, and no error.
 		c.broken(errReset)
+	}
+	if news && c.other == peerEnded && c.state == clientWaiting {
+		c.askPeer() // it may have gone, and would keep its place in the queue
 	}
 }
 
@@ -104,7 +108,7 @@ func (c *Client) missed() {
 	switch {
 	case c.other == peerGone && !c.polite:
 		c.broken(errReset)
-	case c.other == peerEnded && c.state == clientWaiting:
+	case c.other == peerEnded && c.state == clientWaiting && !c.greeted:
 		c.because(status.ClientClosed)
 		c.closeNow()
 	}
@@ -125,6 +129,7 @@ func (c *Client) readFailed(err error) {
 
 // drain goes on with what was parked for the client.
 func (c *Client) drain() {
+	c.lane.engine.stalls.taken(c)
 	if err := c.sock.Drain(&c.lane.engine.io); err != nil {
 		c.broken(err)
 		return

@@ -101,7 +101,14 @@ type LaneSettings struct {
 	MaxStatements int    // prepared statements that a backend keeps for the clients that share them; 0: none, each pins its backend
 	// MaxPreparedBytes bounds the prepared statements of one client, in bytes; 0: no limit.
 	MaxPreparedBytes int
-	ResetQuery       string // sent after each client in session mode; empty: none, unless state must be taken back
+	ResetQuery       string        // sent after each client in session mode; empty: none, unless state must be taken back
+	ResetAlways      bool          // after each lease in the other modes, too
+	CheckQuery       string        // that a backend which has been idle for CheckDelay must answer before its lease; empty: none
+	CheckDelay       time.Duration // 0: each time
+	FastCloseSection string        // where that is set
+	FastClose        bool          // backends that are to be replaced do not wait until their clients give them back
+	PacketMax        int           // bytes of a message; 0: no limit
+	NoSimple         bool          // clients may send no simple queries
 
 	State          conversation.SessionState
 	MaxPinned      int           // backends that may be pinned; 0: no limit
@@ -124,7 +131,7 @@ type LaneSettings struct {
 func (s *LaneSettings) rules() conversation.Rules {
 	return conversation.Rules{
 		Mode: s.Mode, Shares: s.shares(), MaxStatements: s.MaxStatements, TextsMax: s.MaxPreparedBytes, ResetQuery: s.ResetQuery, State: s.State, Functions: s.Functions,
-		Audit: s.Audit,
+		Audit: s.Audit, ResetAlways: s.ResetAlways, CheckQuery: s.CheckQuery, PacketMax: s.PacketMax, NoSimple: s.NoSimple,
 	}
 }
 

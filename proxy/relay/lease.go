@@ -45,11 +45,12 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.NoDecision: // never decided
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
-		c := l.clients.at(uint32(d.Client))
+		c, b := l.clients.at(uint32(d.Client)), l.backends[d.Backend]
 		if c.greeted { // else it only wants to know what a backend reports
 			l.totals.Leases++
 		}
-		l.lease(c, l.backends[d.Backend])
+		b.watchLease(c, d.Waited)
+		l.lease(c, b)
 	case pool.Dial:
 		l.dial(d.Backend)
 	case pool.Close:
@@ -67,7 +68,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
 	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
-	if b.spare { // it is being asked something, and goes on after its answer
+	b.began, b.rested, b.kept = 0, 0, 0 // if weir had to end what the last client had begun
+	if b.spare {                        // it is being asked something, and goes on after its answer
 		b.spare = false
 		if !c.ending.decided() {
 			b.client, c.backend = c, b
@@ -76,6 +78,10 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		return
 	}
 	if !c.greeted && !c.ending.decided() && l.leaseAsks(c, b) {
+		return
+	}
+	if !c.ending.decided() && b.checkDue() {
+		b.check(c)
 		return
 	}
 	b.move(backendLeased)
@@ -188,6 +194,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
+	b.freed = l.engine.loop.Now()
 	b.move(backendIdle)
 	l.dialError = nil
 	l.totals.DialsBy[status.DialOK]++

@@ -77,6 +77,9 @@ func (b *Backend) bury(cause error, end status.BackendEnd) {
 		b.goodbye()
 	}
 	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
+	if b.watched != nil {
+		b.transactionOver(c, status.TransactionLost)
+	}
 	b.client = nil
 	b.gone(end)
 	l.pool.Lost(l.now(), b.id)
@@ -151,4 +154,26 @@ func (c *Client) wantAgain() {
 	l := c.lane
 	c.move(clientWaiting)
 	l.want(c)
+}
+
+// replaced ends a client that keeps a backend which is to be replaced, as soon as it is in no transaction, where server_fast_close wants
+// that. True: it did.
+func (b *Backend) replaced(c *Client) bool {
+	l := b.lane
+	if !l.config.FastClose || !l.pool.Stale(b.id) || !c.dispensable() {
+		return false
+	}
+	c.failWith(pgerror.BackendReplaced(l.config.FastCloseSection))
+	return true
+}
+
+// tooLong ends a client that would be sent a longer message than the operator lets through, and its backend, which is amid that.
+func (b *Backend) tooLong(f wire.Frame) {
+	if c := b.client; c != nil {
+		limit := b.lane.config.PacketMax
+		b.lane.engine.warn("client closed: a message of the server's is longer than max_packet_size", "peer", c.peer, "pool", b.lane.Name(),
+			"type", f.Type, "length", f.Total(), "limit", limit)
+		c.failWith(pgerror.ResultTooLong(f.Type, f.Total(), limit))
+	}
+	b.doom(nil)
 }

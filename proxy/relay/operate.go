@@ -27,27 +27,45 @@ func (e *Engine) Reconnect(which func(database string) bool) {
 
 // eachOf reports an event to pools, and has what they decide carried out.
 func (e *Engine) eachOf(which func(database string) bool, event func(*Lane)) {
+	e.lanesOf(which, func(l *Lane) {
+		event(l)
+		l.decided()
+	})
+}
+
+// lanesOf calls f on the loop with each of these pools.
+func (e *Engine) lanesOf(which func(database string) bool, f func(*Lane)) {
 	e.loop.Call(func() {
 		for _, l := range e.lanes {
 			if which(l.config.Database) {
-				event(l)
-				l.decided()
+				f(l)
 			}
 		}
 	})
 }
 
+// visitClients calls f on the loop with each client, in visits to the loop of so many: clients and backends have their turn between two.
+func (e *Engine) visitClients(perVisit int, f func(*Client)) {
+	for next, more := 0, true; more; {
+		more = false
+		e.loop.Call(func() {
+			end := min(next+perVisit, len(e.clients.items))
+			for _, c := range e.clients.items[min(next, end):end] {
+				if c != nil {
+					f(c)
+				}
+			}
+			next, more = end, end < len(e.clients.items)
+		})
+	}
+}
+
 // Remaining is how many backends these pools have, and how many of them are to be replaced since Reconnect.
 func (e *Engine) Remaining(which func(database string) bool) (all, stale int) {
-	e.loop.Call(func() {
-		for _, l := range e.lanes {
-			if !which(l.config.Database) {
-				continue
-			}
-			stale += l.pool.Counts().Stale
-			for _, n := range l.counts.backends {
-				all += n
-			}
+	e.lanesOf(which, func(l *Lane) {
+		stale += l.pool.Counts().Stale
+		for _, n := range l.counts.backends {
+			all += n
 		}
 	})
 	return all, stale
@@ -58,25 +76,12 @@ const killsPerVisit = 256
 
 // Kill ends the clients of these pools, who are told why, and cancels what the backends are doing. Paused pools close them then.
 func (e *Engine) Kill(which func(database string) bool, why *pgerror.Error) {
-	for next, more := 0, true; more; {
-		more = false
-		e.loop.Call(func() {
-			end := min(next+killsPerVisit, len(e.clients.items))
-			for _, c := range e.clients.items[min(next, end):end] {
-				if c != nil && which(c.lane.config.Database) {
-					c.kill(why)
-				}
-			}
-			next, more = end, end < len(e.clients.items)
-		})
-	}
-	e.loop.Call(func() {
-		for _, l := range e.lanes {
-			if which(l.config.Database) {
-				l.stopAll()
-			}
+	e.visitClients(killsPerVisit, func(c *Client) {
+		if which(c.lane.config.Database) {
+			c.kill(why)
 		}
 	})
+	e.lanesOf(which, (*Lane).stopAll)
 }
 
 // stopAll has the backends that are at work close as soon as that is cancelled. Until then weir keeps the connection and asks again: a request

@@ -88,17 +88,19 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 	l.snapshotPin(s, b)
 }
 
+// bound is the limit that keeps the pool from having more backends.
+func (l *Lane) bound() (setting string, value int, section string) {
+	if l.limited {
+		return l.config.Places.Bound(l)
+	}
+	return "pool_size", l.config.Pool.Size, l.config.SizeSection
+}
+
 // describeWait says what a client waited for in vain: how many backends there are, and which client has had one for longest.
 func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
-	w := pgerror.Wait{
-		After: waited.Round(time.Millisecond), Pool: l.Name(),
-		Setting: "pool_size", Value: l.config.Pool.Size, Section: l.config.SizeSection,
-		Dialing: l.counts.backends[backendDialling],
-	}
+	w := pgerror.Wait{After: waited.Round(time.Millisecond), Pool: l.Name(), Dialing: l.counts.backends[backendDialling]}
+	w.Setting, w.Value, w.Section = l.bound()
 	w.Oldest = l.longestPinned()
-	if l.limited {
-		w.Setting, w.Value, w.Section = l.config.Places.Bound(l)
-	}
 	for _, b := range l.backends {
 		if b == nil || b.client == nil {
 			continue

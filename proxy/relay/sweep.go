@@ -17,6 +17,7 @@ func (e *Engine) sweep() {
 		l.sweepBackends()
 		l.sweepClients()
 	}
+	e.stalls.swept()
 	e.sweepLanes()
 	e.sweepClosing()
 	e.drain.sweep(e)
@@ -62,6 +63,7 @@ func (l *Lane) sweepBackends() {
 			}
 			b.doom(errTooLong)
 		case b.client != nil && b.state == backendLeased:
+			b.watch(b.client) // what is to be logged may have changed since its lease
 			l.sweepLease(b, b.client)
 			b.lookForPeer(b.client)
 		}
@@ -73,6 +75,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits.Load()
 	switch {
 	case c.ending >= endBoundary:
+	case b.replaced(c):
 	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):
 		c.timedOut(status.TransactionTimeout, limits.Transaction, e.since(b.began))
@@ -103,6 +106,9 @@ func (l *Lane) sweepClients() {
 		l.dismiss(l.farewell)
 	}
 	for _, c := range l.clients.items {
+		if c != nil {
+			c.lookForStall()
+		}
 		switch {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
@@ -120,7 +126,7 @@ func (l *Lane) sweepClients() {
 }
 
 // waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
-var waitNotice = wire.AppendNotice(nil, pgerror.CodeSuccess, "No server connection available in postgres backend, client being queued")
+var waitNotice = wire.AppendNoticeResponse(nil, pgerror.Notice("No server connection available in postgres backend, client being queued", ""))
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {
@@ -156,8 +162,18 @@ func (b *Backend) lookForPeer(c *Client) {
 		return
 	}
 	b.looked = e.loop.Now()
+	c.askPeer()
+}
+
+// askPeer tells a client that has sent its FIN once more what it knows. One that has only shut down its sending side, and reads still,
+// takes no harm; the kernel of one that has gone answers with a reset, which ends the client.
+func (c *Client) askPeer() {
+	if len(c.talk.Told) == 0 || c.ending >= endBoundary {
+		return
+	}
+	io := &c.lane.engine.io
 	known := c.talk.Told[0]
-	p := wire.AppendParameterStatus(e.io.Borrow(512), known.Name, known.Value)
+	p := wire.AppendParameterStatus(io.Borrow(512), known.Name, known.Value)
 	c.say(p)
-	e.io.Return(p)
+	io.Return(p)
 }

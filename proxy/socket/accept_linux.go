@@ -9,6 +9,7 @@ import (
 const (
 	keepIdle    = unix.TCP_KEEPIDLE
 	userTimeout = unix.TCP_USER_TIMEOUT
+	deferAccept = unix.TCP_DEFER_ACCEPT
 )
 
 // accept is syscall's: that of x/sys asks the kernel for the protocol of every connection.

@@ -7,4 +7,5 @@ import "golang.org/x/sys/unix"
 const (
 	keepIdle    = unix.TCP_KEEPIDLE
 	userTimeout = 0 // there is none
+	deferAccept = 0 // likewise
 )

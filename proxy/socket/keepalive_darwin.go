@@ -5,4 +5,5 @@ import "golang.org/x/sys/unix"
 const (
 	keepIdle    = unix.TCP_KEEPALIVE
 	userTimeout = 0 // there is none
+	deferAccept = 0 // likewise
 )

@@ -69,15 +69,15 @@ func (l *Listener) Close() error {
 	return unix.Close(l.fd)
 }
 
-// ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and keepAlive for what
+// ListenTCP listens on address with that many connections waiting to be accepted (0: the system's limit) and options for what
 // is accepted. See Listen for shared.
-func ListenTCP(ctx context.Context, address string, backlog int, keepAlive KeepAlive, shared bool) (*Listener, error) {
+func ListenTCP(ctx context.Context, address string, backlog int, options TCPOptions, shared bool) (*Listener, error) {
 	l, err := Listen(ctx, address, shared)
 	if err != nil {
 		return nil, err
 	}
 	return takeListener(l, func(fd int) error {
-		return errors.Join(setBacklog(fd, backlog), keepAlive.set(fd))
+		return errors.Join(setBacklog(fd, backlog), options.Set(fd))
 	})
 }
 
@@ -99,7 +99,7 @@ func family(address string) string {
 }
 
 // Inherit takes over a socket that another process has made, which listens already and stays open there. f is closed.
-func Inherit(f *os.File, keepAlive KeepAlive) (*Listener, error) {
+func Inherit(f *os.File, options TCPOptions) (*Listener, error) {
 	defer func() { _ = f.Close() }()
 	l, err := net.FileListener(f)
 	if err != nil {
@@ -110,7 +110,7 @@ func Inherit(f *os.File, keepAlive KeepAlive) (*Listener, error) {
 	}
 	return takeListener(l, func(fd int) error {
 		if _, ok := l.Addr().(*net.TCPAddr); ok {
-			err := keepAlive.set(fd)
+			err := options.Set(fd)
 			if errors.Is(err, unix.ENOPROTOOPT) { // multipath TCP, as Go's listeners are, has not all of it
 				return nil
 			}

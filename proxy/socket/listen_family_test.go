@@ -12,7 +12,7 @@ func TestAnyAddressOfAFamilyIsOfThatFamilyOnly(t *testing.T) {
 		address string
 		v4, v6  bool
 	}{{"0.0.0.0:0", true, false}, {"[::]:0", false, true}, {":0", true, true}} {
-		l, err := ListenTCP(context.Background(), c.address, 0, KeepAlive{}, false)
+		l, err := ListenTCP(context.Background(), c.address, 0, TCPOptions{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

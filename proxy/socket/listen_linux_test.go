@@ -29,7 +29,7 @@ func accepted(t *testing.T, l *Listener) (int, net.Addr) {
 
 func TestAcceptDoesNotWait(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := ListenTCP(context.Background(), address, 0, KeepAlive{}, false)
+		l, err := ListenTCP(context.Background(), address, 0, TCPOptions{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestAcceptDoesNotWait(t *testing.T) {
 // TestListenTCPSetsTheBacklog reads it where ss does: of a listening socket, tcp_info's tcpi_sacked is the backlog's limit.
 func TestListenTCPSetsTheBacklog(t *testing.T) {
 	for _, want := range []int{1, 77, 0} {
-		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, KeepAlive{}, false)
+		l, err := ListenTCP(context.Background(), "127.0.0.1:0", want, TCPOptions{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestListenTCPSetsTheBacklog(t *testing.T) {
 }
 
 func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
-	keepAlive := KeepAlive{Enable: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3, UserTimeout: 50 * time.Second}
+	keepAlive := TCPOptions{KeepAlive: true, Idle: 42 * time.Second, Interval: 7 * time.Second, Count: 3, UserTimeout: 50 * time.Second, Buffer: 64 << 10}
 	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, keepAlive, false)
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +89,7 @@ func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 	for option, want := range map[[2]int]int{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 42, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}: 50_000,
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}: 7, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT}: 3, {unix.IPPROTO_TCP, unix.TCP_NODELAY}: 1,
+		{unix.SOL_SOCKET, unix.SO_RCVBUF}: 128 << 10, {unix.SOL_SOCKET, unix.SO_SNDBUF}: 128 << 10, // Linux counts its own part as well
 	} {
 		if got, err := unix.GetsockoptInt(fd, option[0], option[1]); got != want || err != nil {
 			t.Errorf("option %v: %d, want %d %v", option, got, want, err)
@@ -98,20 +99,20 @@ func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 
 // With TCP_USER_TIMEOUT set, the kernel does not count probes: the limit must not be longer than they take.
 func TestUserTimeoutIsAtMostWhatTheProbesTake(t *testing.T) {
-	probes := KeepAlive{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
-	with := func(k KeepAlive, user time.Duration) KeepAlive {
+	probes := TCPOptions{KeepAlive: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
+	with := func(k TCPOptions, user time.Duration) TCPOptions {
 		k.UserTimeout = user
 		return k
 	}
 	for _, c := range []struct {
-		keepAlive KeepAlive
+		keepAlive TCPOptions
 		want      time.Duration
 	}{
 		{with(probes, 5*time.Minute), 6 * time.Second},
 		{with(probes, 4*time.Second), 4 * time.Second},
 		{with(probes, 0), 0},
-		{with(KeepAlive{}, 5*time.Minute), 5 * time.Minute},
-		{with(KeepAlive{Enable: true}, 5*time.Minute), 5 * time.Minute}, // the system's take two hours
+		{with(TCPOptions{}, 5*time.Minute), 5 * time.Minute},
+		{with(TCPOptions{KeepAlive: true}, 5*time.Minute), 5 * time.Minute}, // the system's take two hours
 	} {
 		l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, c.keepAlive, false)
 		if err != nil {
@@ -158,4 +159,26 @@ func TestListenUnixSetsTheBacklog(t *testing.T) {
 	if peer.Network() != "unix" {
 		t.Errorf("the peer is at %s %s", peer.Network(), peer)
 	}
+}
+
+// With tcp_defer_accept the kernel keeps a connection to itself until its peer has said something.
+func TestConnectionsMayBeAcceptedOnceTheirPeerHasSpoken(t *testing.T) {
+	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, TCPOptions{DeferAccept: true}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = peer.Close() }()
+	if fd, _, err := l.Accept(); !errors.Is(err, ErrWouldBlock) {
+		t.Fatalf("a silent connection is accepted: %d, %v", fd, err)
+	}
+	if _, err := peer.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	fd, _ := accepted(t, l)
+	_ = unix.Close(fd)
 }

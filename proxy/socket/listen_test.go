@@ -151,15 +151,15 @@ func TestListenUnixHasOneWinner(t *testing.T) {
 }
 
 func TestListenTCPRefuses(t *testing.T) {
-	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 0, KeepAlive{}, false)
+	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 0, TCPOptions{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	if _, err := ListenTCP(context.Background(), l.Addr().String(), 0, KeepAlive{}, false); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := ListenTCP(context.Background(), l.Addr().String(), 0, TCPOptions{}, false); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("an address that is taken: %v", err)
 	}
-	if _, err := ListenTCP(context.Background(), "nowhere", 0, KeepAlive{}, false); err == nil {
+	if _, err := ListenTCP(context.Background(), "nowhere", 0, TCPOptions{}, false); err == nil {
 		t.Error("it listens on an address without a port")
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestAddressIsSharedWithTheNextProcess(t *testing.T) {
 	ctx := context.Background()
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		old, err := ListenTCP(ctx, address, 0, KeepAlive{}, false)
+		old, err := ListenTCP(ctx, address, 0, TCPOptions{}, false)
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			continue // no IPv6 here
 		}
@@ -21,7 +21,7 @@ func TestAddressIsSharedWithTheNextProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		address = strings.Replace(old.Addr().String(), "[::]", "", 1)
-		if l, err := ListenTCP(ctx, address, 0, KeepAlive{}, true); err == nil {
+		if l, err := ListenTCP(ctx, address, 0, TCPOptions{}, true); err == nil {
 			t.Fatalf("%s: two listen, and one does not know", l.Addr())
 		}
 		if taken, err := Shared(old.FD()); taken || err != nil {
@@ -30,7 +30,7 @@ func TestAddressIsSharedWithTheNextProcess(t *testing.T) {
 		if err := Share(old.FD()); err != nil {
 			t.Fatal(err)
 		}
-		next, err := ListenTCP(ctx, address, 0, KeepAlive{}, false)
+		next, err := ListenTCP(ctx, address, 0, TCPOptions{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

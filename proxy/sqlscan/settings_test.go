@@ -89,3 +89,14 @@ func TestExitsTransactionAsInTheTable(t *testing.T) {
 		}
 	}
 }
+
+func TestBeginsTransactionIsOneStatement(t *testing.T) {
+	for text, want := range map[string]bool{
+		"BEGIN": true, "begin;": true, " Begin work ; ": true, "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY": true, "BEGIN /* by a driver */": true,
+		"": false, "select 1": false, "begin; select 1": false, "start_work()": false, "beginning": false, "COMMIT": false, "start": false,
+	} {
+		if got := BeginsTransaction([]byte(text), 0); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}

@@ -22,6 +22,18 @@ func ExitsTransaction(text []byte, mode Mode) bool {
 	}
 }
 
+// BeginsTransaction tells whether the text is one BEGIN or START TRANSACTION and
+// nothing else.
+func BeginsTransaction(text []byte, mode Mode) bool {
+	p := newParser(text, mode)
+	if !p.begin() || !p.is("begin") && !p.is("start") {
+		return false
+	}
+	var u SettingUse
+	known, ok := p.transaction(&u, false)
+	return known && ok && !p.begin() && p.tok.kind == tokenEnd
+}
+
 // transaction reads a statement that begins, ends or divides a transaction. It
 // returns known false if it is another, and ok false if it cannot be read to its
 // end. names asks for the savepoint's name.

@@ -12,6 +12,7 @@ const (
 	ClientIdleTimeout                  // client_idle_timeout
 	ClientIdleInTransaction            // idle_transaction_timeout
 	ClientTransactionTimeout           // transaction_timeout
+	ClientStallTimeout                 // client_stall_timeout
 	ClientQueryTimeout                 // query_timeout, and the server did not cancel
 	ClientBackendLost                  // its backend has ended while it worked for it
 	ClientRefused                      // no backend could be had for its login, or its settings were refused
@@ -23,7 +24,7 @@ const (
 
 func (e ClientEnd) String() string {
 	return [...]string{
-		"", "terminate", "closed", "reset", "client_idle_timeout", "idle_transaction_timeout", "transaction_timeout", "query_timeout",
+		"", "terminate", "closed", "reset", "client_idle_timeout", "idle_transaction_timeout", "transaction_timeout", "client_stall_timeout", "query_timeout",
 		"backend_lost", "refused", "protocol_violation", "shutdown", "other",
 	}[e]
 }
@@ -62,11 +63,12 @@ const (
 	TransactionTimeout
 	IdleTransactionTimeout
 	IdleClientTimeout
+	StalledClientTimeout
 	Timeouts // how many there are
 )
 
 func (t Timeout) String() string {
-	return [...]string{"query_wait_timeout", "query_timeout", "transaction_timeout", "idle_transaction_timeout", "client_idle_timeout"}[t]
+	return [...]string{"query_wait_timeout", "query_timeout", "transaction_timeout", "idle_transaction_timeout", "client_idle_timeout", "client_stall_timeout"}[t]
 }
 
 // DialEnd is what has become of an attempt to get a backend.

@@ -5,11 +5,16 @@ import (
 	"maps"
 )
 
-// Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts.
+// Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts, and of
+// limits that pools share the highest.
 func (p *Pool) Add(o *Pool) {
 	p.Size += o.Size
 	p.MinSize += o.MinSize
 	p.ReserveSize += o.ReserveSize
+	p.Shared = SharedLimits{
+		max(p.Shared.DBBackends, o.Shared.DBBackends), max(p.Shared.UserBackends, o.Shared.UserBackends),
+		max(p.Shared.DBClients, o.Shared.DBClients), max(p.Shared.UserClients, o.Shared.UserClients),
+	}
 	for i, n := range o.Clients {
 		p.Clients[i] += n
 	}

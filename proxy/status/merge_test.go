@@ -36,6 +36,7 @@ func TestAddLeavesNoNumberOut(t *testing.T) {
 	if n := fill(reflect.ValueOf(&want).Elem(), 5); n < 100 {
 		t.Fatalf("%d numbers only", n)
 	}
+	want.Shared = SharedLimits{3, 3, 3, 3}
 	want.OldestWait, want.OldestLease, want.Number = 3, 3, 2
 	a.Add(&b)
 	if !reflect.DeepEqual(a, want) {

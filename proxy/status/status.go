@@ -21,6 +21,7 @@ type Snapshot struct {
 	Lookups Lookups
 	Limits  Limits
 	Dropped uint64 // lines of the log that were dropped
+	Tracing Tracing
 
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address
@@ -150,6 +151,7 @@ type Pool struct {
 	Database, User, Mode       string
 	Number                     uint64 // pools are numbered as they are opened
 	Size, MinSize, ReserveSize int
+	Shared                     SharedLimits // that hold for the pool together with others
 
 	Clients        [ClientStates]int
 	Backends       [BackendStates]int
@@ -179,6 +181,12 @@ type Pool struct {
 	Dial      Histogram   // connecting and logging in
 	Errors    []ErrorCode // that servers have sent
 	Own       []ErrorCode // that weir has sent to clients that were logged in
+}
+
+// SharedLimits are the limits on all pools of a database, or of a user, together. 0: none.
+type SharedLimits struct {
+	DBBackends, UserBackends int // max_db_connections, max_user_connections
+	DBClients, UserClients   int // max_db_client_connections, max_user_client_connections
 }
 
 // Pin is a backend that session state keeps with its client.

@@ -61,6 +61,10 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	e.count(&lookupsTotal, s.Lookups.Unknown, "unknown")
 	e.count(&lookupsTotal, s.Lookups.Failed, "failed")
 	e.count(&linesDropped, s.Dropped)
+	e.count(&tracedTotal, s.Tracing.Sent, "sent")
+	e.count(&tracedTotal, s.Tracing.Dropped, "dropped")
+	e.count(&tracedTotal, s.Tracing.Failed, "failed")
+	e.value(&clientsNow, float64(s.Limits.Clients))
 	e.value(&maxClients, float64(s.Limits.MaxClients))
 	e.value(&up, float64(s.Started.UnixMilli())/1000)
 }
@@ -120,6 +124,7 @@ func (e emitter) pool(p *status.Pool) {
 	}
 	e.value(&poolSize, float64(p.Size), db, user)
 	e.value(&minPoolSize, float64(p.MinSize), db, user)
+	e.shared(&p.Shared, db, user)
 	e.value(&reserveSize, float64(p.ReserveSize), db, user)
 	e.value(&parked, float64(p.ParkedBytes), db, user)
 	e.value(&serverTrouble, indicator(p.ServerDown), db, user)
@@ -168,6 +173,22 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 		e.count(&doubtsTotal, n, db, user, status.Doubt(kind).String())
 	}
 	e.count(&servedTotal, t.ClientsServed, db, user)
+}
+
+// shared shows the limits that are set.
+func (e emitter) shared(l *status.SharedLimits, db, user string) {
+	for _, limit := range []struct {
+		m    *metric
+		n    int
+		name string
+	}{
+		{&limitBackends, l.DBBackends, "max_db_connections"}, {&limitBackends, l.UserBackends, "max_user_connections"},
+		{&limitClients, l.DBClients, "max_db_client_connections"}, {&limitClients, l.UserClients, "max_user_client_connections"},
+	} {
+		if limit.n > 0 {
+			e.value(limit.m, float64(limit.n), db, user, limit.name)
+		}
+	}
 }
 
 func (e emitter) prepared(p *status.Prepared, db, user string) {

@@ -60,7 +60,7 @@ func labelPools(pools []status.Pool) []status.Pool {
 		p := pools[i]
 		p.Database, p.User = label(p.Database), label(p.User)
 		if p.Number > last {
-			p.Database, p.User = others, others
+			p.Database, p.User, p.Shared = others, others, status.SharedLimits{}
 		}
 		key := names{p.Database, p.User}
 		if at, ok := found[key]; ok {

@@ -39,6 +39,8 @@ var (
 	poolSize       = metric{"weir_pool_size_backends", gauge, poolLabels, "pool_size: how many backends the pool may have, reserve aside."}
 	minPoolSize    = metric{"weir_pool_min_size_backends", gauge, poolLabels, "min_pool_size."}
 	reserveSize    = metric{"weir_pool_reserve_size_backends", gauge, poolLabels, "reserve_pool_size."}
+	limitBackends  = metric{"weir_limit_backends", gauge, pool("limit"), "max_db_connections (for all pools of the database together) and max_user_connections (for all of the user), where they are set; sum weir_backends by database or by user to see how many there are."}
+	limitClients   = metric{"weir_limit_clients", gauge, pool("limit"), "max_db_client_connections and max_user_client_connections, likewise: of weir_clients. A database with a user of its own for its backends has that user here."}
 	parked         = metric{"weir_parked_bytes", gauge, poolLabels, "Bytes in weir's memory that wait for a slow socket or for a backend."}
 	serverTrouble  = metric{"weir_server_down", gauge, poolLabels, "1 while the pool's last attempt to get a backend has failed for a reason that is the server's or the network's. What the client named (3D000, class 28) and a full server (53300) are none: see weir_dials_total."}
 	waits          = metric{"weir_wait_seconds", histogram, poolLabels, "Time from a client's asking for a backend until it got one, or was refused."}
@@ -85,7 +87,9 @@ var (
 	peersReceived  = metric{"weir_peer_cancels_received_total", counter, nil, "Cancel requests for this weir that came by way of a peer."}
 	peersFailed    = metric{"weir_peer_cancels_failed_total", counter, []string{"reason"}, "Cancel requests with another peer's key that were not passed on: unknown peer, hops (they had made as many as they may), full (too many at once), unreachable, unanswered (the peer did not close the connection in time)."}
 	linesDropped   = metric{"weir_log_lines_dropped_total", counter, nil, "Lines of the log that were dropped: the reader of standard error did not take them, or has ended."}
+	tracedTotal    = metric{"weir_traced_transactions_total", counter, []string{"outcome"}, "Transactions that were traced: sent (the collector has taken their spans), dropped (there was no room, because it had not taken others), failed (it was not reached, or has refused them)."}
 	maxLogins      = metric{"weir_max_logins", gauge, nil, "max_logins, or what the limit of open files leaves of it."}
+	clientsNow     = metric{"weir_client_connections", gauge, nil, "Connections that count against max_client_conn: clients, those for replication, and those that have a place and are about to be clients."}
 	maxClients     = metric{"weir_max_clients", gauge, nil, "max_client_conn."}
 	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
 	replicasTotal  = metric{"weir_replication_connections_total", counter, poolLabels, "Connections for replication that were opened."}
@@ -101,15 +105,15 @@ var (
 
 // families is all of them, in the order of the documentation.
 var families = []*metric{
-	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &pinnedBy, &poolSize, &minPoolSize, &reserveSize, &serverTrouble, &parked,
+	&clients, &waiting, &oldestWait, &oldestLease, &backends, &inTransaction, &pinned, &pinnedBy, &poolSize, &minPoolSize, &reserveSize, &limitBackends, &limitClients, &serverTrouble, &parked,
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
 	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
 	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
-	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &maxClients,
+	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &clientsNow, &maxClients,
 	&hostUp, &hostStandby, &hostBackends, &hostFailures,
-	&replicas, &replicasTotal, &replicaBytes, &linesDropped,
+	&replicas, &replicasTotal, &replicaBytes, &linesDropped, &tracedTotal,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }
 

@@ -27,6 +27,7 @@ type sample struct{}
 
 func (sample) Snapshot() status.Snapshot {
 	p := status.Pool{Database: "shop", User: "app", Size: 20, OldestWait: 1500 * time.Millisecond, ServerError: "down", ServerDown: true, OldestLease: time.Minute}
+	p.Shared = status.SharedLimits{DBBackends: 60, UserClients: 500}
 	p.Clients[status.ClientWaiting] = 7
 	p.Backends[status.BackendActive] = 20
 	p.Totals.Queries, p.Totals.Dials, p.Totals.DialsFailed = 41, 5, 2

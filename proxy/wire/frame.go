@@ -20,11 +20,13 @@ func (f Frame) Total() int { return int(f.Len) + 1 }
 // Verdict says whether a header may stand where it stands.
 type Verdict uint8
 
-// What CheckClient and CheckServer find.
+// What CheckClient and CheckServer find; the last two are their callers' to find.
 const (
-	FrameOK      Verdict = iota
-	FrameUnknown         // no such message type in this direction and phase
-	FrameLength          // a length below 4, or beyond the type's limit
+	FrameOK       Verdict = iota
+	FrameUnknown          // no such message type in this direction and phase
+	FrameLength           // a length below 4, or beyond the type's limit
+	FrameBeyond           // longer than the operator lets through
+	FrameUnwanted         // a type that the operator does not let through
 )
 
 // CheckClient judges a header that a logged-in client sent.

@@ -28,16 +28,6 @@ func appendFields(dst []byte, kind byte, e *pgerror.Error) []byte {
 	return end(append(dst, 0), at)
 }
 
-// AppendNotice writes a notice of weir's own.
-func AppendNotice(dst []byte, code, text string) []byte {
-	dst, at := begin(dst, ServerNoticeResponse)
-	dst = appendField(dst, 'S', "NOTICE")
-	dst = appendField(dst, FieldSeverity, "NOTICE")
-	dst = appendField(dst, FieldCode, code)
-	dst = appendField(dst, FieldMessage, text)
-	return end(append(dst, 0), at)
-}
-
 func appendField(dst []byte, code byte, value string) []byte {
 	return appendCString(append(dst, code), value)
 }

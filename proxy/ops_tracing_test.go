@@ -230,9 +230,13 @@ func TestCollectorThatHangsDisturbsNoClient(t *testing.T) {
 		if n > 20 {
 			t.Fatal("nothing is dropped")
 		}
-		go c.SendBytes(requests)
+		sent := make(chan error, 1)
+		go func() { sent <- c.TrySendBytes(requests) }()
 		for range 1000 {
 			c.Answer()
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
 		}
 	}
 	c.Query("SELECT 1")

@@ -81,7 +81,11 @@ func (p *parser) loadAuth() {
 	}
 	if a.HBAFile != "" {
 		var problems []hba.Problem
-		p.config.HBA, problems = hba.Parse(string(a.HBAFile), diskFiles{}, p.config.Ident)
+		read := hba.Parse
+		if p.config.PgBouncer {
+			read = hba.ParsePgBouncer
+		}
+		p.config.HBA, problems = read(string(a.HBAFile), diskFiles{}, p.config.Ident)
 		p.hbaProblems("hba_file", problems)
 	}
 }
@@ -181,6 +185,9 @@ func checkAuthQuery(c *Config, s, general PoolSettings, at func(setting string) 
 	}
 	if err := checkUserName(s.AuthUser); err != nil && !(told && s.AuthUser == general.AuthUser) {
 		report(at("auth_user"), "auth_user %v", err)
+	}
+	if c.PgBouncer { // which finds out at logins
+		return
 	}
 	if !strings.Contains(s.AuthQuery, "$1") && !(told && s.AuthQuery == general.AuthQuery) {
 		report(at("auth_query"), "auth_query must ask for $1, the user's name")

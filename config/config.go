@@ -42,6 +42,7 @@ type Config struct {
 	// PgBouncer is set where a file of PgBouncer's is served as it is: clients and the log are then told what PgBouncer tells them. No
 	// setting of weir.toml says so.
 	PgBouncer bool
+	Foreign   []Foreign // then: all settings of [pgbouncer]
 
 	Files []string // those that it was read from
 

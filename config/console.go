@@ -47,9 +47,11 @@ type Shown struct {
 	Section, Name  string
 	Value, Default string
 	Restart        bool // a change has no effect until weir is started anew
+	NoDefault      bool
 }
 
-// Shown are all settings that stand outside of [databases] and [users], in the order of the table.
+// Shown are all settings that stand outside of [databases] and [users], in the order of the table, and then those of PgBouncer's file,
+// without a section.
 func (c *Config) Shown() []Shown {
 	var all []Shown
 	standard := Default()
@@ -62,6 +64,9 @@ func (c *Config) Shown() []Shown {
 				Section: sec.name, Name: s.name, Value: plain(s.field(c)), Default: plainDefault(s.field(standard)), Restart: s.restart,
 			})
 		}
+	}
+	for _, f := range c.Foreign {
+		all = append(all, Shown{Name: f.Name, Value: f.Value, Default: f.Default, NoDefault: f.NoDefault, Restart: f.Restart})
 	}
 	return all
 }
@@ -107,6 +112,9 @@ func plainDefault(place any) string {
 // WithSetting is c with one setting changed, which is written as SHOW CONFIG shows it or as in the file. The error is for the caller; c
 // is not changed.
 func (c *Config) WithSetting(section, name, value string) (*Config, error) {
+	if section == "" {
+		return c.withForeign(name, value)
+	}
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.section == section && s.name == name && s.field != nil })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no setting %s in [%s]", name, section)

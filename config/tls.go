@@ -193,8 +193,11 @@ func readPEM(name Path) ([]byte, error) {
 // says that a file of PgBouncer's is served.
 func checkTLS(pgbouncer bool, path []string, o TLSOverride, t TLS, client bool, report func([]string, string, ...any)) {
 	at := func(setting string) []string { return append(path[:len(path):len(path)], setting) }
-	if pgbouncer && (t.CertFile == "") != (t.KeyFile == "") {
-		return // its console sets one after the other
+	if pgbouncer { // its console sets one after the other, and says what comes of it when TLS is set up
+		if client {
+			checkClientTLS(at, t, report)
+		}
+		return
 	}
 	if (o.CertFile == nil) != (o.KeyFile == nil) || (t.CertFile == "") != (t.KeyFile == "") {
 		report(path, "cert_file and key_file belong together; want both or none")
@@ -221,7 +224,7 @@ func checkClientTLS(at func(string) []string, t TLS, report func([]string, strin
 	if t.CAFile == SystemRoots {
 		report(at("ca_file"), `ca_file "system" is for servers: any of the world's authorities could let a client in`)
 	}
-	if t.SSLMode >= SSLRequire && t.CertFile == "" {
+	if t.SSLMode >= SSLRequire && t.CertFile == "" && t.KeyFile == "" {
 		report(at("sslmode"), "sslmode %q needs a certificate: want cert_file and key_file", t.SSLMode)
 	}
 	if t.SSLMode >= SSLVerifyCA && t.CAFile == "" {

@@ -82,7 +82,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
-		p.consoles.release(failure.Own)
+		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
 		p.clients.leave(failure.User, failure.Database)
 	}
@@ -98,13 +98,6 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		p.logins.warn(p.log, "login failed", attributes...)
 	}
 	closeKindly(nc)
-}
-
-// logRefusal tells the log in PgBouncer's words why a login is refused.
-func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
-	if _, ok := p.logins.lines.allow("closing because", time.Now()); ok { // one key: the text has a stranger's words in it
-		p.log.Info("closing because: "+failure.Err.Message+" (age=0s)", "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
-	}
 }
 
 // closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system

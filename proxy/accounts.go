@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type accounts struct {
 	current     *current
 	credentials *credentials
 	directory   *authquery.Directory
+	turnsAway   func(database string) *pgerror.Error // see router; nil before there is one
 
 	mu       sync.Mutex
 	familiar map[familiar]time.Time
@@ -39,7 +41,7 @@ func newAccounts(current *current, targets *targets) *accounts {
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
-			conn, err := connectToAsk(ctx, targets.hosts, target)
+			conn, err := connectToAsk(ctx, targets.hosts, target, current.Load().config.PgBouncer)
 			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.current.Load().named(s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
@@ -49,10 +51,14 @@ func newAccounts(current *current, targets *targets) *accounts {
 	return a
 }
 
-// connectToAsk opens a session for auth_query.
-func connectToAsk(ctx context.Context, hosts *hosts, target destination) (authquery.Conn, error) {
+// connectToAsk opens a session for auth_query. PgBouncer's users name functions of theirs without a schema: open leaves the server's
+// search_path as it is.
+func connectToAsk(ctx context.Context, hosts *hosts, target destination, open bool) (authquery.Conn, error) {
 	target.ApplicationName = "weir auth_query"
 	for _, s := range authquery.Settings {
+		if open && s[0] == "search_path" {
+			continue
+		}
 		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
 	}
 	conn, _, err := hosts.reach(ctx, target)
@@ -91,7 +97,7 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	stored, known := g.config.Account(c.User)
 	database := g.databaseName(c.Database)
 	s := g.config.PoolSettings(database, "")
-	if s.AuthUser == "" || g.config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
+	if s.AuthUser == "" || !g.config.PgBouncer && g.config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
 		return login.Account{Known: known, Stored: stored}, nil
 	}
 	reason := authquery.ForLogin
@@ -110,8 +116,26 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	case !ok: // which strangers must not see by the time that it takes
 		return login.Account{}, a.directory.Pace(ctx, authquery.Source{}, c.User)
 	}
+	if err := a.mayAsk(g, source); err != nil {
+		return login.Account{}, err
+	}
 	answer, err := a.directory.Lookup(ctx, source, c.User, reason)
-	return login.Account{Known: answer.Known, Stored: answer.Stored, Why: answer.Why}, err
+	return login.Account{Known: answer.Known, Stored: answer.Stored, Why: answer.Why, Asked: true}, err
+}
+
+// mayAsk says why users cannot be looked up in a database, as PgBouncer does. A configuration of weir's own is checked before.
+func (a *accounts) mayAsk(g *generation, source authquery.Source) error {
+	_, known := g.config.Database(source.Database)
+	switch {
+	case a.turnsAway != nil && a.turnsAway(source.Database) != nil:
+		return pgerror.AuthDatabaseDisabled(source.Database)
+	case !g.config.PgBouncer:
+	case g.config.IsConsole(source.Database):
+		return fmt.Errorf("cannot use the reserved %q database as an auth_dbname", source.Database)
+	case !known:
+		return fmt.Errorf("authentication database %q is not configured", source.Database)
+	}
+	return nil
 }
 
 // refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
@@ -142,14 +166,15 @@ func (p *Proxy) learn(result login.Result) bool {
 func (p *Proxy) loginOptions(g *generation) login.Options {
 	c := g.config
 	var refusing func(net.Conn, *login.Failure)
+	var attempting func(net.Conn, login.Claim, string, login.Replication)
 	if c.PgBouncer {
-		refusing = p.logRefusal
+		refusing, attempting = p.logRefusal, p.logAttempt
 	}
 	return login.Options{
-		Refusing: refusing,
-		Timeout:  time.Duration(c.Timeouts.ClientLoginTimeout),
-		Method:   methodOf(c.Auth.Type),
-		Rules:    c.HBA, Maps: c.Ident,
+		Refusing: refusing, Attempting: attempting,
+		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
+		Method:  methodOf(c.Auth.Type),
+		Rules:   c.HBA, Maps: c.Ident,
 		Verifiers:   g.verifiers(),
 		Lookup:      p.accounts.lookUp,
 		LookupWaits: g.config.LooksUp(),

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 
+	"weir/config"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 )
@@ -16,6 +17,7 @@ type clientCounts struct {
 	byDB    map[string]int // by the names that clients use
 	byScope map[string]int // by what counts together under the present generation
 	byUser  map[string]int
+	console map[string]int // clients of the console, by user; they are in total, too
 	logins  map[relay.Identity]*loggedIn
 }
 
@@ -26,7 +28,7 @@ type loggedIn struct {
 }
 
 func newClientCounts(g *generation) *clientCounts {
-	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
+	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, console: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
 }
 
 func (s *clientCounts) scope(database string) string {
@@ -54,7 +56,7 @@ func (s *clientCounts) admit(user, database string) *pgerror.Error {
 		return pgerror.TooManyClients(most)
 	case reached(s.byScope[scope], settings.MaxDBClientConnections):
 		return pgerror.TooManyDatabaseClients(database, settings.MaxDBClientConnections)
-	case reached(s.byUser[user], settings.MaxUserClientConnections):
+	case reached(s.ofUser(user), settings.MaxUserClientConnections):
 		return pgerror.TooManyUserClients(user, settings.MaxUserClientConnections)
 	}
 	s.total++
@@ -92,18 +94,53 @@ func (s *clientCounts) identity(user, database string) *relay.Identity {
 	return &s.logins[relay.Identity{Database: database, User: user}].identity
 }
 
-// consoles counts clients of the console in or out. No limit holds for them.
-func (s *clientCounts) consoles(by int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.total += by
+// ofUser are the clients that count against a user's limit: to PgBouncer those of the console, too. Under the lock.
+func (s *clientCounts) ofUser(user string) int {
+	if s.present.config.PgBouncer {
+		return s.byUser[user] + s.console[user]
+	}
+	return s.byUser[user]
 }
 
-// users are how many clients each user has.
+// admitConsole counts a client of the console. Limits hold for those of PgBouncer's that may only look.
+func (s *clientCounts) admitConsole(user string, free bool) *pgerror.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.present.config.PgBouncer && !free {
+		of := s.present.config.PoolSettings(config.ConsolePgBouncer, user)
+		all := 0
+		for _, n := range s.console {
+			all += n
+		}
+		switch {
+		case reached(all, of.MaxDBClientConnections):
+			return pgerror.TooManyDatabaseClients(config.ConsolePgBouncer, of.MaxDBClientConnections)
+		case reached(s.ofUser(user), of.MaxUserClientConnections):
+			return pgerror.TooManyUserClients(user, of.MaxUserClientConnections)
+		}
+	}
+	s.total++
+	s.console[user]++
+	return nil
+}
+
+// leaveConsole undoes admitConsole.
+func (s *clientCounts) leaveConsole(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total--
+	decrement(s.console, user)
+}
+
+// users are how many clients each user has, those of the console included.
 func (s *clientCounts) users() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.byUser)
+	all := maps.Clone(s.byUser)
+	for user, n := range s.console {
+		all[user] += n
+	}
+	return all
 }
 
 func (s *clientCounts) count() int {

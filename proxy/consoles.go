@@ -113,23 +113,25 @@ func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error
 	case s.taken[at] >= most:
 		return pgerror.TooManyConsoles(most)
 	}
+	if err := s.proxy.clients.admitConsole(user, own || slices.Contains(c.Admin.AdminUsers, user)); err != nil {
+		return err
+	}
 	s.taken[at]++
-	s.proxy.clients.consoles(1)
 	return nil
 }
 
 // release gives a place up.
-func (s *consoles) release(own bool) {
+func (s *consoles) release(user string, own bool) {
 	at, _ := seatOf(own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken[at]--
-	s.proxy.clients.consoles(-1)
+	s.proxy.clients.leaveConsole(user)
 }
 
 // serve speaks with a client until it leaves. It is called in the code of the connection.
 func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
-	defer s.release(result.Own)
+	defer s.release(result.User, result.Own)
 	ctx, ends := context.WithCancel(s.ctx)
 	defer ends()
 	client := &consoleClient{conn: c, ends: ends, shown: s.shown(c, result), began: time.Now()}
@@ -156,11 +158,15 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 
 func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, key []byte) console.Options {
 	g := s.proxy.current.Load()
+	version := console.Version(version())
+	if g.config.PgBouncer {
+		version = "PgBouncer " + config.PgBouncerVersion // what -V says
+	}
 	return console.Options{
 		Database: result.Database, User: result.User, Peer: peerOf(c),
 		Admin:     result.Own || slices.Contains(g.config.Admin.AdminUsers, result.User),
 		IsConsole: g.config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
-		Version: console.Version(version()), Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
+		Version: version, Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
 	}
 }
 

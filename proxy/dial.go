@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -174,6 +176,24 @@ func ofPassword(err error) bool {
 	return ok && (failure.SQLState() == pgerror.CodeInvalidPassword || failure.Lacking() != nil)
 }
 
+// closingWord is why PgBouncer would close the connection.
+func closingWord(failure *backend.DialError) string {
+	_, unresolved := errors.AsType[*net.DNSError](failure.Err)
+	switch {
+	case failure.Server != nil:
+		return failure.Server.Message
+	case failure.Lacking() != nil:
+		return "login failed"
+	case errors.As(failure.Err, new(*tls.CertificateVerificationError)):
+		return "TLS handshake failed: certificate verify failed"
+	case unresolved:
+		return "server DNS lookup failed"
+	case failure.Kind == backend.Timeout:
+		return "connect timeout"
+	}
+	return "connect failed"
+}
+
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
 func dialError(address string, err error) *relay.DialError {
 	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
@@ -186,6 +206,7 @@ func dialError(address string, err error) *relay.DialError {
 		e.Client = pgerror.Unreachable(address, err.Error())
 		return e
 	}
+	e.Closing, e.Addr = closingWord(failure), failure.Addr
 	switch failure.Kind {
 	case backend.Full:
 		e.Failure.Kind = pool.Full

@@ -185,11 +185,11 @@ const cedeEvery = 20 * time.Millisecond
 // that the next one has for them.
 func (p *Proxy) cedePorts(keepUnix bool) {
 	var shared []place
-	peers := p.besidePeers() && p.current.Load().config.PgBouncer // PgBouncer leaves the address to them at once
+	atOnce := p.current.Load().config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
-		case !o.tcp() || o.inherited || peers || !ceded(o):
+		case !o.tcp() || o.inherited || atOnce || !ceded(o):
 			o.Close()
 		default:
 			shared = append(shared, o)

@@ -41,12 +41,26 @@ func newGeneration(c *config.Config, log *slog.Logger) (g *generation, err error
 	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}}
 	g.functions = sqlscan.NewFunctions(c.Session.OpaqueFunctions, c.Session.CleanFunctions)
 	if g.clientTLS, err = certs.OpenClients(c, log); err != nil {
-		return nil, err
+		return nil, &tlsTrouble{g, err}
 	}
 	if g.serverTLS, err = certs.OpenServers(c, log); err != nil {
-		return nil, err
+		return nil, &tlsTrouble{g, err}
 	}
 	return g, nil
+}
+
+// tlsTrouble is that the files of TLS will not do.
+type tlsTrouble struct {
+	generation *generation // complete but for TLS
+	err        error
+}
+
+func (e *tlsTrouble) Error() string { return e.err.Error() }
+func (e *tlsTrouble) Unwrap() error { return e.err }
+
+// words are PgBouncer's, whose system begins its errors with a capital.
+func (e *tlsTrouble) words() string {
+	return "TLS setup failed: " + strings.ReplaceAll(e.err.Error(), "no such file", "No such file")
 }
 
 // poolKey names a pool: the database by the name that clients use, the user as whom its backends log in.
@@ -89,7 +103,7 @@ func (g *generation) laneSettings(key poolKey) relay.LaneSettings {
 			ReserveTimeout: time.Duration(s.ReservePoolTimeout), QueryWaitTimeout: time.Duration(s.QueryWaitTimeout),
 			ServerLifetime: time.Duration(s.ServerLifetime), ServerIdleTimeout: time.Duration(s.ServerIdleTimeout),
 			PoolIdleTimeout: time.Duration(s.PoolIdleTimeout), ServerLoginRetry: time.Duration(s.ServerLoginRetry),
-			Patient: d.TargetSession != config.TargetAny,
+			Patient: d.TargetSession != config.TargetAny || g.config.PgBouncer,
 		},
 		SizeSection: g.section("pool_size", key), MaxStatements: s.MaxPrepared, MaxPreparedBytes: int(s.MaxPreparedBytes), ResetQuery: s.ServerResetQuery,
 		State: sessionState(s.SessionState), MaxPinned: s.MaxPinned, PinIdleTimeout: time.Duration(s.PinIdleTimeout),

@@ -15,6 +15,8 @@ import (
 
 // hosts is what is known of the servers, by the addresses at which they were tried. All pools share it.
 type hosts struct {
+	passed func(t backend.Target, err error) // is told of a server that fails where another is tried in its place; nil: nothing is
+
 	mu    sync.Mutex
 	known map[hostKey]*host
 }
@@ -62,8 +64,8 @@ func (h *hosts) silentRank(t backend.Target) int {
 	return 0
 }
 
-// tell notes how an attempt has ended. A server that refuses what was asked for is up.
-func (h *hosts) tell(t backend.Target, role backend.Role, err error) {
+// tell notes how an attempt has ended, and reports whether it is the first one to fail. A server that refuses what was asked for is up.
+func (h *hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,7 +78,7 @@ func (h *hosts) tell(t backend.Target, role backend.Role, err error) {
 	s.tried, s.up, s.silent = now, up, failure != nil && failure.Kind == backend.Timeout
 	if err == nil {
 		s.role, s.strikes, s.retry = role, 0, time.Time{}
-		return
+		return false
 	}
 	s.failures++
 	s.failure = err.Error()
@@ -85,6 +87,7 @@ func (h *hosts) tell(t backend.Target, role backend.Role, err error) {
 	}
 	s.retry = now.Add(min(hostBackoffMost, hostBackoffFirst<<min(s.strikes, 10)))
 	s.strikes++
+	return s.strikes == 1
 }
 
 // of finds what is known of a server. Under the lock.

@@ -60,7 +60,8 @@ func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target,
 	var failed error
 	var failedAt backend.Target
 	unsuited := &errUnsuited{attrs: attrs}
-	for _, t := range h.due(all) {
+	due := h.due(all)
+	for i, t := range due {
 		if len(unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
 		}
@@ -70,7 +71,10 @@ func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target,
 			role, err = h.roleOf(ctx, conn, t, attrs)
 		}
 		if ctx.Err() == nil {
-			h.tell(t, role, err)
+			fresh := h.tell(t, role, err)
+			if fresh && h.passed != nil && i < len(due)-1 { // of the last one the pool tells
+				h.passed(t, err)
+			}
 		}
 		switch {
 		case err == nil && suits(attrs, role):

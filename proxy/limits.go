@@ -46,11 +46,15 @@ func address(d config.Database) string {
 // claim is what the limits over pools hold against a pool, or one connection for replication.
 func (g *generation) claim(key poolKey) *claim {
 	s := g.config.PoolSettings(key.database, key.user)
-	return &claim{
+	c := &claim{
 		pool: key, scope: g.scope("max_db_connections", key.database),
 		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
 		dbSection: g.section("max_db_connections", key), usSection: g.section("max_user_connections", key),
 	}
+	if g.config.PgBouncer && s.MaxDBConnections == 0 { // connections for replication count against the size of their pool there
+		c.scope, c.maxDB, c.dbSetting = "pool "+key.String(), s.PoolSize+s.ReservePoolSize, "pool_size"
+	}
+	return c
 }
 
 // entry is the section of [databases] that a database is found in.

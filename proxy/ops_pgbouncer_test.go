@@ -32,8 +32,8 @@ func startFile(t *testing.T, d *pgserver.Database, ini, users string) *weirUnder
 		t.Fatal(err)
 	}
 	result, err := pgbouncer.Translate(document, dir)
-	if err != nil || result.Unfit != nil {
-		t.Fatal(err, result.Unfit)
+	if err != nil || result.Unservable != nil {
+		t.Fatal(err, result.Unservable)
 	}
 	w := &weirUnderTest{t: t, Log: new(logCapture)}
 	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil)), proxy.Options{}); err != nil {

@@ -276,19 +276,25 @@ func (o operator) KillClient(id uint32) error {
 }
 
 // Set implements console.Operator.
-func (o operator) Set(section, name, value string) error {
+func (o operator) Set(section, name, value string) (notice string, err error) {
 	o.reloading.Lock() // two at once would each forget the other's
 	defer o.reloading.Unlock()
-	c, err := o.current.Load().config.WithSetting(section, name, value)
+	former := o.current.Load()
+	c, err := former.config.WithSetting(section, name, value)
 	if err != nil {
-		return err
+		return "", err
 	}
 	g, err := newGeneration(c, o.log)
+	if trouble, ok := errors.AsType[*tlsTrouble](err); ok && c.PgBouncer { // where the next SET may bring the file that fits
+		g, notice = trouble.generation, trouble.words()
+		g.clientTLS, g.serverTLS, err = former.clientTLS, former.serverTLS, nil
+		o.log.Error(notice)
+	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	o.follow(g)
-	return nil
+	return notice, nil
 }
 
 // Reload implements console.Operator.
@@ -298,6 +304,12 @@ func (o operator) Reload(context.Context) error {
 
 // Shutdown implements console.Operator.
 func (o operator) Shutdown(how console.Shutdown) error { return o.shutdown(how) }
+
+// Pause is the console's PAUSE of all databases.
+func (p *Proxy) Pause() error { return operator{p}.Pause(p.ctx, "") }
+
+// Resume is the console's RESUME of all databases.
+func (p *Proxy) Resume() error { return operator{p}.Resume("") }
 
 // State is what operators have asked of the whole.
 func (p *Proxy) State() (s status.State) {

@@ -25,9 +25,9 @@ type holder interface {
 	// Nudge says that there is a place, after one was refused.
 	Nudge()
 	// Reclaim asks for a place that is not in use; refused is called where there is none.
-	Reclaim(refused func())
+	Reclaim(limit string, refused func())
 	// Yield asks for the place that is the next to be out of use.
-	Yield()
+	Yield(limit string)
 }
 
 // claim is what places knows of a holder.
@@ -36,6 +36,7 @@ type claim struct {
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
+	dbSetting            string // whose value maxDB is; empty: max_db_connections
 
 	forGood     bool // it never gives a place up before its end
 	held        int  // places, kept ones included
@@ -78,6 +79,7 @@ func (p *places) renew(h holder, now *claim) {
 		decrement(p.byUser, t.pool.user)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
+	t.dbSetting = now.dbSetting
 	if t.held > 0 {
 		p.byDB[t.scope] += t.held
 		p.byUser[t.pool.user] += t.held
@@ -106,7 +108,8 @@ func (p *places) take(h holder) bool {
 	if !slices.Contains(p.waiting, h) {
 		p.waiting = append(p.waiting, h)
 	}
-	askNext(p.rivals(h, t))
+	found, mustYield := p.rivals(h, t)
+	askNext(t.limit(), found, mustYield)
 	return false
 }
 
@@ -115,6 +118,14 @@ func (p *places) room(t *claim) bool {
 	dbFull := reached(p.byDB[t.scope], t.maxDB)
 	t.boundByUser = !dbFull
 	return !dbFull && !reached(p.byUser[t.pool.user], t.maxUser)
+}
+
+// limit names the one that refused the holder last.
+func (t *claim) limit() string {
+	if t.boundByUser {
+		return "max_user_connections"
+	}
+	return cmp.Or(t.dbSetting, "max_db_connections")
 }
 
 func (p *places) hold(t *claim) {
@@ -145,14 +156,14 @@ func (p *places) rivals(h holder, t *claim) (found []holder, mustYield bool) {
 }
 
 // askNext asks holders in turn to close an idle backend, until one does. If none has any, the first must give up a busy one.
-func askNext(holders []holder, mustYield bool) {
+func askNext(limit string, holders []holder, mustYield bool) {
 	var ask func(i int)
 	ask = func(i int) {
 		switch {
 		case i < len(holders):
-			holders[i].Reclaim(func() { ask(i + 1) })
+			holders[i].Reclaim(limit, func() { ask(i + 1) })
 		case mustYield:
-			holders[0].Yield()
+			holders[0].Yield(limit)
 		}
 	}
 	ask(0)
@@ -205,7 +216,7 @@ func (p *places) bound(h holder) (setting string, value int, section string) {
 	defer p.mu.Unlock()
 	t := p.holders[h]
 	if t.boundByUser {
-		return "max_user_connections", t.maxUser, t.usSection
+		return t.limit(), t.maxUser, t.usSection
 	}
-	return "max_db_connections", t.maxDB, t.dbSection
+	return t.limit(), t.maxDB, t.dbSection
 }

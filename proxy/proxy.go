@@ -119,6 +119,10 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
+	p.accounts.turnsAway = p.router.turnsAway
+	if c.PgBouncer {
+		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
+	}
 	p.replications = newReplications(len(p.engines), p.env.Keys)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)

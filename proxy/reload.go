@@ -75,6 +75,9 @@ func (p *Proxy) tellReloaded(c *config.Config, changes []config.Change) {
 }
 
 func (p *Proxy) tellNotReloaded(err error) {
+	if trouble, ok := errors.AsType[*tlsTrouble](err); ok {
+		p.log.Error(trouble.words())
+	}
 	const message = "configuration not reloaded; weir goes on with the one it has"
 	problems, ok := errors.AsType[config.Problems](err)
 	if !ok {

@@ -95,6 +95,9 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, pgerror.ShuttingDown
 	case failure != nil:
 		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
+		if g.config.PgBouncer {
+			return nil, p.logReplicationRefused(r, key, failure)
+		}
 		return nil, failure.Client
 	}
 	return conn, nil
@@ -118,10 +121,10 @@ func (s *ownPlace) Nudge() {
 }
 
 // Reclaim implements holder.
-func (*ownPlace) Reclaim(refused func()) { refused() }
+func (*ownPlace) Reclaim(_ string, refused func()) { refused() }
 
 // Yield implements holder. It is not asked.
-func (*ownPlace) Yield() {}
+func (*ownPlace) Yield(string) {}
 
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
 func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {

@@ -15,6 +15,8 @@ type router struct {
 	engines []*relay.Engine
 	places  *places
 	dialer  *dialer
+	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
+	autoDatabase func(database string)
 
 	mu     sync.Mutex
 	pools  map[poolKey]*livePool
@@ -118,6 +120,9 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 		key: key, engine: r.place(), settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
 	}
 	r.opened++
+	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
+		r.autoDatabase(key.database)
+	}
 	p.lane = r.engines[p.engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
 		Database:     key.database, Number: r.opened, Seed: seed(), Paused: r.orders.pauses(key.database),

@@ -114,6 +114,9 @@ func (g *generation) shownDatabase(name string) *status.Database {
 	}
 	if len(d.Servers()) > 1 {
 		shown.LoadBalance = d.LoadBalance.String()
+		if g.config.PgBouncer && d.LoadBalance == config.BalanceRandom {
+			shown.LoadBalance = "round-robin"
+		}
 	}
 	return shown
 }

@@ -36,8 +36,19 @@ func openLogs(conf *config.Config, level slog.Leveler, stderr io.Writer) (logger
 		}
 		outputs.writers = append(outputs.writers, syslogWriter{w})
 	}
-	logger, outputs.lines = logline.New(outputs, logline.Options{Level: level, JSON: c.Format == config.FormatJSON, PgBouncer: conf.PgBouncer})
+	logger, outputs.lines = logline.New(outputs, logline.Options{
+		Level: level, JSON: c.Format == config.FormatJSON, PgBouncer: conf.PgBouncer, Prompt: conf.PgBouncer && outputs.onlyFile(),
+	})
 	return logger, outputs, nil
+}
+
+// onlyFile reports whether the log goes into a plain file and nowhere else.
+func (o *logOutputs) onlyFile() bool {
+	if o.file == nil || len(o.writers) > 0 {
+		return false
+	}
+	info, err := o.file.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
 
 func openLogFile(name string) (*os.File, error) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ type helpCmd struct {
 }
 
 func main() {
+	if filepath.Base(os.Args[0]) == "pgbouncer" { // a link of that name
+		os.Exit(runPgBouncer(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
+	}
 	os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
 }
 

@@ -125,8 +125,8 @@ func (c *pgbouncerCmd) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if result.Unfit != nil {
-		return nil, result.Unfit
+	if result.Unservable != nil {
+		return nil, result.Unservable
 	}
 	conf := result.Served()
 	if c.User != "" {

@@ -87,8 +87,16 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 	if err != nil {
 		return err
 	}
+	drain := func(os.Signal) { p.Drain() }
 	if conf.PgBouncer {
-		defer stopOnQuit(p)()
+		defer pgbouncerSignals(p, logger)()
+		drain = func(s os.Signal) {
+			if s == syscall.SIGINT {
+				p.DrainServers()
+			} else {
+				p.DrainClients()
+			}
+		}
 	}
 	go supervisor.watch(p)
 	go each(hangUps, p.Stopped(), func() { // so that a signal that stops does not wait for a reload
@@ -97,22 +105,44 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 		}
 		_ = p.Reload() // the log says why not
 	})
-	for stop := p.Drain; ; stop = p.Stop {
+	for stop := drain; ; stop = func(os.Signal) { p.Stop() } {
 		select {
-		case <-signals:
-			stop()
+		case s := <-signals:
+			stop(s)
 		case <-p.Stopped():
 			return nil
 		}
 	}
 }
 
-// stopOnQuit ends weir at once on SIGQUIT, as PgBouncer does, until the function is called.
-func stopOnQuit(p *proxy.Proxy) (end func()) {
-	quits := make(chan os.Signal, 1)
+// pgbouncerSignals has the signals that only PgBouncer knows do what they do there, until the function is called: SIGQUIT ends weir at
+// once, SIGUSR1 pauses all databases, SIGUSR2 resumes them.
+func pgbouncerSignals(p *proxy.Proxy, log *slog.Logger) (end func()) {
+	quits, pauses, resumes := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(quits, syscall.SIGQUIT)
+	signal.Notify(pauses, syscall.SIGUSR1)
+	signal.Notify(resumes, syscall.SIGUSR2)
 	go each(quits, p.Stopped(), p.Stop)
-	return func() { signal.Stop(quits) }
+	go each(pauses, p.Stopped(), func() {
+		go func() { // it returns when the last backend is closed
+			if err := p.Pause(); err != nil {
+				log.Info("got SIGUSR1, not paused", "reason", err)
+			}
+		}()
+	})
+	go each(resumes, p.Stopped(), func() {
+		switch err := p.Resume(); {
+		case err != nil && p.Ready() != nil:
+			log.Info("got SIGUSR2 while shutting down, ignoring")
+		case err != nil:
+			log.Info("got SIGUSR2, nothing to resume", "reason", err)
+		}
+	})
+	return func() {
+		signal.Stop(quits)
+		signal.Stop(pauses)
+		signal.Stop(resumes)
+	}
 }
 
 // each calls do for every signal that comes, until over.

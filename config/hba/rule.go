@@ -90,10 +90,19 @@ type Rules struct {
 
 // Parse reads a file of rules. maps are those that the rules may name. With problems there are no rules.
 func Parse(name string, files Files, maps *Maps) (*Rules, []Problem) {
+	return parse(name, files, maps, false)
+}
+
+// ParsePgBouncer is Parse for PgBouncer's rules, where cert may stand in any line for TCP: without TLS a client has none to show.
+func ParsePgBouncer(name string, files Files, maps *Maps) (*Rules, []Problem) {
+	return parse(name, files, maps, true)
+}
+
+func parse(name string, files Files, maps *Maps, certs bool) (*Rules, []Problem) {
 	s := newScanner(files)
 	rules := &Rules{}
 	s.lines(name, "", 0, func(l line) {
-		p := lineParser{scanner: s, line: l, maps: maps}
+		p := lineParser{scanner: s, line: l, maps: maps, certs: certs}
 		if r, ok := p.rule(); ok {
 			rules.rules = append(rules.rules, r)
 		}
@@ -110,6 +119,8 @@ type lineParser struct {
 	line line
 	next int
 	maps *Maps
+
+	certs bool // cert may stand in lines for TCP without TLS
 }
 
 // one takes a field of a single word.
@@ -201,7 +212,7 @@ func (p *lineParser) method(r *Rule, t token) bool {
 	case r.Method == Peer && r.conn != connLocal:
 		p.problem(t.at, "peer works on unix sockets only; want local in place of the connection type")
 		return false
-	case r.Method == Cert && r.conn != connHostSSL:
+	case r.Method == Cert && r.conn != connHostSSL && !(p.certs && r.conn != connLocal):
 		p.problem(t.at, "cert works with TLS only; want hostssl in place of the connection type")
 		return false
 	case r.Method == Cert:

@@ -34,6 +34,10 @@ type Result struct {
 
 	// Unfit is config.Problems or nil: why weir could not serve this here and now, such as a file that is not there.
 	Unfit error
+	// Unservable is the same for a weir that serves the file as it is.
+	Unservable error
+
+	served config.Config
 }
 
 // Translate gives each line its meaning. Relative file names begin at dir, the folder that PgBouncer would run in. The error is
@@ -60,14 +64,18 @@ func Translate(d *Document, dir string) (*Result, error) {
 	}
 	t.agree()
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return a.Line.order - b.Line.order })
-	return &Result{Config: t.conf, Notes: t.notes, Unfit: t.conf.Complete(t.where)}, nil
+	r := &Result{Config: t.conf, Notes: t.notes, served: *t.conf}
+	r.served.PgBouncer, r.served.Foreign = true, t.foreign
+	r.served.Auth.AuthQueryLifetime = 0                  // each login asks
+	r.served.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
+	r.Unservable = r.served.Complete(t.where)
+	r.Unfit = t.conf.Complete(t.where)
+	return r, nil
 }
 
 // Served is the Config for serving a file of PgBouncer's as it is: what differs from the imported one has no setting in weir.toml.
 func (r *Result) Served() *config.Config {
-	c := *r.Config
-	c.PgBouncer = true
-	c.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
+	c := r.served
 	return &c
 }
 
@@ -78,6 +86,7 @@ type translation struct {
 	conf      *config.Config
 	addresses []string // listen_addr
 	port      int
+	foreign   []config.Foreign
 	lines     map[string]Line // of databases and users, by section/name
 	notes     []Note
 	problems  config.Problems
@@ -167,6 +176,13 @@ func (t *translation) setting(s *setting, given map[string]value) {
 	if s.apply != nil {
 		s.apply(t, v)
 	}
+	t.foreign = append(t.foreign, config.Foreign{
+		Name: s.name, Value: v.shown(s.kind, s.words), Default: s.standard, NoDefault: s.unset, Restart: s.fixed,
+		Read: func(text string) (string, bool) {
+			v, ok := parse(s.kind, s.words, text)
+			return v.shown(s.kind, s.words), ok
+		},
+	})
 	same := v.number == standard.number && v.seconds == standard.seconds && (s.kind != kindText || v.text == standard.text)
 	if s.lacks != "" && v.line != nil && !same {
 		t.note(v.line, "%s: %s", s.name, s.lacks)

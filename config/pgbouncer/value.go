@@ -30,6 +30,21 @@ type value struct {
 
 func (v value) on() bool { return v.number != 0 }
 
+// shown is the value as SHOW CONFIG shows it.
+func (v value) shown(k kind, words []string) string {
+	switch {
+	case v.text == "":
+		return ""
+	case k == kindInt, k == kindUint:
+		return strconv.Itoa(v.number)
+	case k == kindSeconds:
+		return strconv.FormatFloat(time.Duration(v.seconds).Seconds(), 'f', -1, 64)
+	case k == kindEnum:
+		return words[v.number]
+	}
+	return v.text
+}
+
 // parse reads a text of a kind; False: PgBouncer would refuse it, too.
 func parse(k kind, words []string, text string) (value, bool) {
 	v := value{text: text}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"weir/config"
 )
@@ -101,19 +102,49 @@ func (s *Server) config(host string) *tls.Config {
 		CipherSuites: s.settings.Ciphers.IDs(), CurvePreferences: s.settings.Curves.IDs(),
 		NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true,
 	}
+	if s.settings.SSLMode >= config.SSLVerifyCA && s.settings.CAFile == "" { // no authority is trusted, and surely not each of the system's
+		c.RootCAs = x509.NewCertPool()
+	}
 	if files.Identity != nil {
 		// Whatever authorities the server names: it knows best whether it takes this one, and says why not.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return files.Identity, nil }
 	}
 	switch mode := s.settings.SSLMode; {
+	case mode == config.SSLVerifyFull && files.Roots != nil:
+		roots := c.RootCAs
+		c.InsecureSkipVerify = true // of what names no host but by its common name; all is verified here
+		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyNamed(state.PeerCertificates, roots, host) }
 	case mode == config.SSLVerifyFull: // crypto/tls's own way
-	case mode >= config.SSLRequire && files.Roots != nil:
+	case mode >= config.SSLRequire && c.RootCAs != nil:
+		roots := c.RootCAs
 		c.InsecureSkipVerify = true // of the host's name; the chain is verified here
-		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state.PeerCertificates, files.Roots) }
+		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state.PeerCertificates, roots) }
 	default:
 		c.InsecureSkipVerify = true // the mode asks for privacy from those who only listen
 	}
 	return c
+}
+
+// verifyNamed checks a server's certificate and the name in it. Where it has no list of names at all, its common name counts, as with libpq:
+// certificates of a company's own are often made so.
+func verifyNamed(shown []*x509.Certificate, roots *x509.CertPool, host string) error {
+	if err := verifyChain(shown, roots); err != nil {
+		return err
+	}
+	leaf := shown[0]
+	if len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.URIs)+len(leaf.EmailAddresses) == 0 && leaf.Subject.CommonName != "" {
+		named := *leaf
+		if ip := net.ParseIP(leaf.Subject.CommonName); ip != nil {
+			named.IPAddresses = []net.IP{ip}
+		} else {
+			named.DNSNames = []string{leaf.Subject.CommonName}
+		}
+		leaf = &named
+	}
+	if err := leaf.VerifyHostname(host); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: shown, Err: err}
+	}
+	return nil
 }
 
 var errNoCertificate = errors.New("the server has shown no certificate")

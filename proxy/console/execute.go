@@ -194,12 +194,19 @@ func (s *Session) set(c Command) (result, *pgerror.Error) {
 	if !ok {
 		return result{}, pgerror.ConsoleSetFailed("there is no setting " + c.Arg + ", see SHOW CONFIG")
 	}
+	r := result{tag: "SET " + c.Arg + "=" + c.Value}
 	if !setting.Restart {
-		if err := s.o.Operator.Set(setting.Section, setting.Name, c.Value); err != nil {
+		warning, err := s.o.Operator.Set(setting.Section, setting.Name, c.Value)
+		if err != nil {
 			return result{}, pgerror.ConsoleSetFailed(err.Error())
 		}
+		switch {
+		case warning != "":
+			r.notice = &notice{message: warning}
+		case setting.Section == "" && setting.Name != "verbose":
+			r.notice = &notice{message: c.Arg + " is noted, and changes nothing here"}
+		}
 	}
-	r := result{tag: "SET " + c.Arg + "=" + c.Value}
 	if setting.Restart {
 		r.notice = &notice{message: c.Arg + " needs a restart: nothing has changed"}
 	}

@@ -50,6 +50,6 @@ type Operator interface {
 	// WaitClose returns when no backend is left of those that Reconnect or a change of the configuration has marked.
 	WaitClose(ctx context.Context, database string) error
 	Shutdown(how Shutdown) error
-	// Set changes a setting until the next Reload.
-	Set(section, name, value string) error
+	// Set changes a setting until the next Reload. The notice says what has not followed, or is empty.
+	Set(section, name, value string) (notice string, err error)
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 
 	"weir/proxy/status"
 )
@@ -116,8 +117,13 @@ func pools(v *View) []status.Pool {
 }
 
 func databases(v *View) []status.Database {
+	most := 0
+	if s, ok := settingOf(v.Settings(), "max_db_client_connections"); ok {
+		most, _ = strconv.Atoi(s.Value)
+	}
 	return append(v.Databases(), status.Database{
 		Name: consolePool, DBName: consolePool, ForceUser: consolePool, Port: v.port(), PoolSize: 2, Mode: "statement", Clients: v.Console.Clients,
+		MaxClients: most,
 	})
 }
 

@@ -12,7 +12,12 @@ var settingTables = []Table{
 		"whether RELOAD and SET change it without a restart.", settings, []column[config.Shown]{
 		{"key", Text, func(s config.Shown) any { return keyOf(s) }},
 		{"value", Text, func(s config.Shown) any { return s.Value }},
-		{"default", Text, func(s config.Shown) any { return s.Default }},
+		{"default", Text, func(s config.Shown) any {
+			if s.NoDefault {
+				return nil
+			}
+			return s.Default
+		}},
 		{"changeable", Text, func(s config.Shown) any { return yes(!s.Restart) }},
 	}),
 	newTable("STATE", "What operators have asked of the whole.", states, []column[stateRow]{
@@ -107,6 +112,9 @@ var (
 
 // keyOf is what SHOW CONFIG and SET call a setting.
 func keyOf(s config.Shown) string {
+	if s.Section == "" {
+		return s.Name
+	}
 	if name, ok := pgbouncerNames[[2]string{s.Section, s.Name}]; ok {
 		return name
 	}
@@ -118,6 +126,12 @@ func keyOf(s config.Shown) string {
 
 func settings(v *View) []config.Shown {
 	all := v.Settings()
+	known := map[string]bool{}
+	all = slices.DeleteFunc(all, func(s config.Shown) bool { // PgBouncer's own, where weir has the setting as well
+		twice := known[keyOf(s)]
+		known[keyOf(s)] = true
+		return twice
+	})
 	slices.SortStableFunc(all, func(a, b config.Shown) int { return strings.Compare(keyOf(a), keyOf(b)) })
 	return all
 }

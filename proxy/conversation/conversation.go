@@ -235,6 +235,7 @@ func (s *Server) Lease(c *Client) {
 	s.leaseSequences(c)
 	s.suspicion.by, s.mends = "", mends{}
 	s.listen = listening{}
+	s.book.Max = s.shared.MaxStatements // which may have changed
 	s.book.Lease(&c.names)
 }
 

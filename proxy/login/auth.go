@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -23,6 +24,8 @@ type Account struct {
 	Stored config.Secret
 	// Why is for the log: why no user can be known; or empty.
 	Why string
+	// Asked says that a server was asked for the user.
+	Asked bool
 }
 
 func (a Account) same(b Account) bool {
@@ -61,7 +64,11 @@ func (a *attempt) lookUp(again bool) (credentials, *Failure) {
 	case a.over():
 		return credentials{}, a.interrupted()
 	}
-	f := a.fail(LookupFailed, pgerror.AuthenticationUnavailable, "")
+	told, ok := errors.AsType[*pgerror.Error](err)
+	if !ok {
+		told = pgerror.AuthenticationUnavailable
+	}
+	f := a.fail(LookupFailed, told, "")
 	f.cause = err
 	return credentials{}, f
 }
@@ -121,7 +128,11 @@ func (a *attempt) trusted() *Failure {
 	}
 	c, f := a.lookUp(false)
 	if f == nil && !c.account.Known {
-		f = a.fail(NoSuchUser, pgerror.WrongPassword(a.user).AsPgBouncer(`"trust" authentication failed`), "no such user")
+		told := `"trust" authentication failed`
+		if c.account.Asked {
+			told = noSuchUser
+		}
+		f = a.fail(NoSuchUser, pgerror.WrongPassword(a.user).AsPgBouncer(told), "no such user")
 	}
 	return f
 }
@@ -192,6 +203,9 @@ func (a *attempt) askedForMD5(c credentials) bool {
 	return a.opt.Verifiers.shape(a.user).md5
 }
 
+// noSuchUser is what PgBouncer says of a user that auth_query does not find.
+const noSuchUser = "no such user"
+
 // rejected is the one answer to a wrong user and a wrong password. Only the log says which it was.
 func (a *attempt) rejected(c credentials, why string) *Failure {
 	reason := WrongPassword
@@ -204,7 +218,10 @@ func (a *attempt) rejected(c credentials, why string) *Failure {
 		why = "no password is stored for this user"
 	}
 	told := pgerror.WrongPassword(a.user)
-	if a.sasl {
+	switch {
+	case !c.account.Known && c.account.Asked:
+		told = told.AsPgBouncer(noSuchUser)
+	case a.sasl:
 		told = told.AsPgBouncer("SASL authentication failed")
 	}
 	return a.fail(reason, told, why)

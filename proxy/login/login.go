@@ -21,6 +21,7 @@ import (
 	"weir/proxy/certs"
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
+	"weir/proxy/socket"
 	"weir/proxy/wire"
 )
 
@@ -97,6 +98,9 @@ type Options struct {
 	PgBouncer bool
 	// Refusing is told before a client is told why it is refused: then the log has the reason by the time the client has it. May be nil.
 	Refusing func(nc net.Conn, f *Failure)
+	// Attempting is told who a client says it is, and what protects its connection (socket.Protection), before it is asked for a proof.
+	// May be nil.
+	Attempting func(nc net.Conn, c Claim, tls string, r Replication)
 	// KnownDatabase is asked only after authentication, so that strangers learn nothing. nil knows all.
 	KnownDatabase func(database string) bool
 	// Console tells whether a database is the admin console, and AdmitConsole is asked last about a client of that, in place of
@@ -224,6 +228,7 @@ func (a *attempt) run() (Result, *Failure) {
 	if f := a.checkEncryption(); f != nil {
 		return Result{}, f
 	}
+	a.announce()
 	if f := a.authenticate(); f != nil {
 		return Result{}, f
 	}
@@ -242,6 +247,18 @@ func (a *attempt) run() (Result, *Failure) {
 		User: a.user, Database: a.database, Settings: settings, Replication: a.replication, Account: a.account, Keys: a.keys, Rule: a.rule,
 		Minor: a.minor, From: a.from(), Console: a.console, Own: a.own,
 	}, nil
+}
+
+// announce says who wants to log in.
+func (a *attempt) announce() {
+	if a.opt.Attempting == nil {
+		return
+	}
+	tls := ""
+	if a.tls != nil {
+		tls = socket.Protection(a.tls.conn.ConnectionState())
+	}
+	a.opt.Attempting(a.under, Claim{User: a.user, Database: a.database, From: a.from()}, tls, a.replication)
 }
 
 // admit asks the questions that only a client that proved who it is gets an answer to.

@@ -158,6 +158,14 @@ func (f *Failure) Error() string {
 	return s
 }
 
+// Cause is what has led to the failure, without what the client was told.
+func (f *Failure) Cause() string {
+	if f.cause == nil {
+		return f.Why
+	}
+	return f.cause.Error()
+}
+
 // Unwrap gives Err and the error of the connection, as far as there are any.
 func (f *Failure) Unwrap() []error {
 	var errs []error

@@ -24,11 +24,15 @@ type Options struct {
 	JSON  bool // one JSON object a line, rather than key=value
 
 	PgBouncer bool // lines as PgBouncer writes them
+	// Prompt has lines written by the caller, who goes on when they are: for an output that has no reader to wait for, such as a file.
+	// Then a client that is told of something finds it in the log.
+	Prompt bool
 }
 
 // New makes a logger whose lines are written to out. The caller closes the Log at the end.
 func New(out io.Writer, o Options) (*slog.Logger, *Log) {
 	l := newLog(out, func(lost uint64) []byte { return missing(o, lost) })
+	l.prompt = o.Prompt
 	return slog.New(&handler{Handler: o.handler(l), log: l}), l
 }
 

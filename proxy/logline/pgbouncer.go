@@ -11,7 +11,8 @@ import (
 	"sync"
 )
 
-// pgbouncerHandler writes lines as PgBouncer does: TIME [PID] LEVEL OBJECT: DB/USER@PEER TEXT. Attributes that have no place in that
+// pgbouncerHandler writes lines as PgBouncer does: TIME [PID] LEVEL OBJECT: DB/USER@PEER TEXT. The object is a client (peer) or
+// a server (server, with db). Attributes that have no place in that
 // form follow the text.
 type pgbouncerHandler struct {
 	out   io.Writer
@@ -39,12 +40,15 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 	var b bytes.Buffer
 	b.WriteString(r.Time.Format("2006-01-02 15:04:05.000 MST") + " [" + strconv.Itoa(os.Getpid()) + "] " + pgbouncerLevel(r.Level) + " ")
 	known, rest := map[string]string{}, ""
+	server := ""
 	add := func(a slog.Attr) bool {
 		a = bounded(nil, slog.Attr{Key: a.Key, Value: a.Value.Resolve()})
 		text := oneLine(a.Value.String())
 		switch a.Key {
 		case "db", "user", "peer":
 			known[a.Key] = text
+		case "server":
+			server = text
 		default:
 			rest += " " + a.Key + "=" + text
 		}
@@ -54,8 +58,16 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 		add(a)
 	}
 	r.Attrs(add)
-	if peer, ok := known["peer"]; ok {
-		b.WriteString("C-" + peer + ": " + named(known["db"], "(nodb)") + "/" + named(known["user"], "(nouser)") + "@" + peer + " ")
+	object := named(known["db"], "(nodb)") + "/" + named(known["user"], "(nouser)")
+	switch peer, ok := known["peer"]; {
+	case ok:
+		b.WriteString("C-" + peer + ": " + object + "@" + peer + " ")
+	case server != "" && known["db"] != "":
+		b.WriteString("S-" + server + ": " + object + "@" + server + " ")
+		server = ""
+	}
+	if server != "" {
+		rest += " server=" + server
 	}
 	b.WriteString(oneLine(shortened(r.Message, messageMax)) + rest + "\n")
 	h.mu.Lock()

@@ -19,6 +19,7 @@ type line struct {
 type Log struct {
 	out     io.Writer
 	missing func(lost uint64) []byte
+	prompt  bool // see Options; fixed before the first line
 
 	mu      sync.Mutex
 	more    sync.Cond // there is a line, or the end
@@ -42,6 +43,14 @@ func (l *Log) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.bytes+len(text) > queuedBytesMax {
+		l.lost++
+		l.dropped++
+		return len(text), nil
+	}
+	if l.prompt && len(l.lines) == 0 && l.lost == 0 {
+		if l.put(text) {
+			return len(text), nil
+		}
 		l.lost++
 		l.dropped++
 		return len(text), nil

@@ -56,6 +56,11 @@ var catalogue = []chapter{
 			"Look into weir's log. A retry is safe.",
 		},
 		{
+			"AuthDatabaseDisabled", AuthDatabaseDisabled("users"),
+			"The database where `auth_query` would look the user up is disabled on the admin console.",
+			"ENABLE it.",
+		},
+		{
 			"NoRule", NoRule(Peer{Host: "192.0.2.7", User: "app", Database: "shop"}), "No line of `hba_file` fits the client.",
 			"Add a line to `hba_file`, or connect in a way that it foresees.",
 		},
@@ -177,6 +182,7 @@ var catalogue = []chapter{
 		{"TransactionTimeout", TransactionTimeout(time.Minute), "A transaction lasted too long.", "Make it shorter; raise the setting."},
 		{"QueryTimeout", QueryTimeout(time.Minute), "A statement ran for longer than `query_timeout`, and the server has cancelled it at weir's wish. The session lives on. weir's log has the user, the backend and how long it ran.", "Make it faster; raise the setting."},
 		{"QueryNotCanceled", QueryNotCanceled(time.Minute), "A statement ran for longer than `query_timeout`, and did not end after the server was asked to cancel it.", "Make it faster; raise the setting; see why the server does not answer."},
+		{"QueryTimeoutInQueue", QueryTimeoutInQueue(time.Minute), "Where PgBouncer's file is served: a client waited for a backend for longer than `query_timeout`.", "See what holds the backends, or why the server does not answer; raise the setting."},
 		{"ClientIdleTimeout", ClientIdleTimeout(time.Hour), "The client sent nothing between transactions.", "Let the application's pool close idle connections first; raise the setting."},
 		{
 			"ClientStallTimeout", ClientStallTimeout(5 * time.Minute),

@@ -92,8 +92,19 @@ func UnsupportedProtocol(major, minor uint16) *Error {
 // up does not answer, or not in a way that can be understood. Why is for the log, not for strangers.
 var AuthenticationUnavailable = &Error{
 	Severity: SeverityFatal, Code: CodeCannotConnectNow,
-	Message: "authentication is not possible at present",
-	Hint:    "Connect again; the pooler's log has the reason.",
+	pgbouncer: "bouncer config error",
+	Message:   "authentication is not possible at present",
+	Hint:      "Connect again; the pooler's log has the reason.",
+}
+
+// AuthDatabaseDisabled answers a client whose user would be looked up in a database that an operator has disabled.
+func AuthDatabaseDisabled(name string) *Error {
+	return &Error{
+		Severity: SeverityFatal, Code: CodeCannotConnectNow,
+		pgbouncer: `authentication database "` + name + `" is disabled`,
+		Message:   "authentication is not possible at present",
+		Hint:      "Connect again; the pooler's log has the reason.",
+	}
 }
 
 // Peer is a connection as PostgreSQL's errors about pg_hba.conf name it.

@@ -41,7 +41,8 @@ var SequencesMixed = &Error{
 // AdminShutdown ends a client on the operator's behalf: weir stops, or the client was killed from the console.
 var AdminShutdown = &Error{
 	Severity: SeverityFatal, Code: CodeAdminShutdown,
-	Message: "terminating connection due to administrator command",
+	pgbouncer: "server shutting down",
+	Message:   "terminating connection due to administrator command",
 }
 
 // BackendReplaced ends a client whose backend is to be replaced, and does not wait until the client gives it back. section is where

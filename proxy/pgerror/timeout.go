@@ -47,3 +47,8 @@ func timedOut(severity, code, message, setting string, after time.Duration) *Err
 		Hint: "See " + setting + " (" + after.String() + ", set in [timeouts] or for the user).",
 	}
 }
+
+// QueryTimeoutInQueue ends a client of a weir that serves PgBouncer's file, where query_timeout holds for the wait for a backend, too.
+func QueryTimeoutInQueue(after time.Duration) *Error {
+	return QueryNotCanceled(after).AsPgBouncer("query_timeout")
+}

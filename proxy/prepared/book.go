@@ -212,12 +212,13 @@ func (b *Book) makeRoom(out []byte, a Account, s *Statement, sure bool) []byte {
 	if !sure {
 		return b.evict(out, a, s)
 	}
-	if b.held.len() < max(b.Max, 1) {
-		return out
-	}
-	if oldest := b.held.oldest(); oldest != nil {
+	for b.held.len() >= max(b.Max, 1) { // more than one where Max has become smaller
+		oldest := b.held.oldest()
+		if oldest == nil {
+			break
+		}
 		s.table.Totals.Closed++
-		return b.evict(out, a, oldest)
+		out = b.evict(out, a, oldest)
 	}
 	return out
 }

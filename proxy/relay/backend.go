@@ -71,17 +71,18 @@ type Backend struct {
 
 	watched *watched // the present transaction, where the log or tracing is to have it; nil otherwise
 
-	leased  int64 // when the present lease began
-	freed   int64 // when the last one ended, or it was dialled
-	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	began   int64 // when the present transaction's first request was sent; 0 outside
-	rested  int64 // when it was last settled in a transaction; 0 otherwise
-	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
-	pinning pinning
-	started int64 // when its errand was started
-	asking  bool  // it is Ask
-	until   int64 // when its errand or settling must be over; 0 otherwise
-	looked  int64 // when it was last found out whether the client, which has sent its FIN, is there
+	leased    int64 // when the present lease began
+	freed     int64 // when the last one ended, or it was dialled
+	asked     int64 // when the oldest unanswered request was sent; 0 while nothing is due
+	began     int64 // when the present transaction's first request was sent; 0 outside
+	rested    int64 // when it was last settled in a transaction; 0 otherwise
+	kept      int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	pinning   pinning
+	started   int64      // when its errand was started
+	asking    bool       // it is Ask
+	dismissed pool.Cause // why the pool has it closed
+	until     int64      // when its errand or settling must be over; 0 otherwise
+	looked    int64      // when it was last found out whether the client, which has sent its FIN, is there
 }
 
 // move is the only place where a backend's state changes.

@@ -60,6 +60,11 @@ func (c *Client) dispensable() bool {
 	}
 }
 
+// keepsSession reports whether a client has a backend in session mode, and so is waited for as PgBouncer waits for its servers.
+func (c *Client) keepsSession() bool {
+	return c.lane.engine.env.PgBouncer && c.lane.config.Mode == Session && c.backend != nil
+}
+
 // oneLess notices when the last client has gone.
 func (d *drain) oneLess(e *Engine) {
 	if d.empty == nil || !e.clients.empty() {

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -87,7 +86,8 @@ func (c *Client) failWith(err *pgerror.Error) {
 func (c *Client) logClosing(reason string) {
 	e := c.lane.engine
 	if _, ok := e.lines.allow("closing because"); ok {
-		e.env.Log.Info(fmt.Sprintf("closing because: %s (age=%ds)", reason, e.loop.Now()/int64(time.Second)-int64(c.born)), "peer", c.peer, "pool", c.lane.Name())
+		who := c.identity()
+		e.env.Log.Info(closingBecause(reason, e.loop.Now()-int64(c.born)*int64(time.Second)), "peer", c.peer, "db", who.Database, "user", who.User)
 	}
 }
 

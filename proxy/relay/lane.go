@@ -57,6 +57,8 @@ type DialError struct {
 	Client  *pgerror.Error // what the clients that wait for it are told
 	Clients bool           // it is for what the client named: the server is well
 	Err     error          // for the log
+	Closing string         // PgBouncer's word for it; empty: it has none
+	Addr    string         // of the server that was tried last
 }
 
 // end is the failure as it is counted.
@@ -170,8 +172,9 @@ type Lane struct {
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
 
-	yields bool // the next backend that is released is closed
-	empty  int  // sweeps that have found neither clients nor backends, in a row
+	yields  bool   // the next backend that is released is closed
+	evicted string // the limit for whose sake a backend was asked for last
+	empty   int    // sweeps that have found neither clients nor backends, in a row
 
 	counts   counts
 	totals   status.Totals
@@ -241,14 +244,15 @@ func (l *Lane) pardon() {
 
 // Yield asks the lane to close the backend that is released next, because another pool waits for the place and all are busy.
 // Asking again before that changes nothing. Any goroutine.
-func (l *Lane) Yield() {
-	l.engine.loop.Post(func() { l.yields = true })
+func (l *Lane) Yield(limit string) {
+	l.engine.loop.Post(func() { l.yields, l.evicted = true, limit })
 }
 
-// Reclaim asks the lane to close an idle backend, because another pool waits for the place. refused is called, on the loop,
+// Reclaim asks the lane to close an idle backend, because another pool waits for the place under that limit. refused is called, on the loop,
 // if it has none to spare. Any goroutine.
-func (l *Lane) Reclaim(refused func()) {
+func (l *Lane) Reclaim(limit string, refused func()) {
 	l.engine.loop.Post(func() {
+		l.evicted = limit
 		if !l.pool.Reclaim(l.now()) {
 			refused()
 		}

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"log/slog"
 	"slices"
 
 	"weir/pool"
@@ -46,8 +45,10 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.NoDecision: // never decided
 	case pool.Lease:
 		l.wait.Observe(d.Waited)
-		l.totals.Leases++
 		c, b := l.clients.at(uint32(d.Client)), l.backends[d.Backend]
+		if c.greeted { // else it only wants to know what a backend reports
+			l.totals.Leases++
+		}
 		b.watchLease(c, d.Waited)
 		l.lease(c, b)
 	case pool.Dial:
@@ -155,6 +156,7 @@ func (l *Lane) dial(id pool.BackendID) {
 		return
 	}
 	l.totals.Dials++
+	l.sayReserve()
 	go func() {
 		d, failure := l.config.Dial(l.ctx)
 		if !l.engine.loop.Post(func() { l.dialled(b, d, failure) }) {
@@ -196,9 +198,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.addr = d.Addr
 	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)
-	if l.engine.env.PgBouncer {
-		l.engine.tell(slog.LevelInfo, "new connection to server", "pool", l.Name(), "server", d.Addr, "backend", d.PID)
-	}
+	b.sayOpened()
 	if b.sock.Pending() {
 		l.engine.loop.Again(token) // what TLS has read already is no event
 	}
@@ -235,6 +235,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.totals.DialsBy[failure.end()]++
 	l.dialError = failure
 	l.warnDial(failure)
+	l.sayDialFailed(b, failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
 	l.decided()
 }
@@ -246,7 +247,7 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
-	case l.config.Pool.Patient && l.dialError != nil && l.serving() == 0:
+	case l.config.Pool.Patient && !l.engine.env.PgBouncer && l.dialError != nil && l.serving() == 0:
 		return l.dialError.Client
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))

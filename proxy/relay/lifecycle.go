@@ -84,7 +84,7 @@ func (l *Lane) Dismiss(err *pgerror.Error) {
 func (l *Lane) dismiss(err *pgerror.Error) {
 	l.farewell = err
 	for _, c := range l.clients.items {
-		if c != nil && c.dispensable() {
+		if c != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
 			c.failWith(err)
 		}
 	}
@@ -148,6 +148,7 @@ func (l *Lane) over() bool {
 	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
 		return false
 	}
+	l.sayWentIdle()
 	l.engine.loop.Unset(&l.timer)
 	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()

@@ -55,7 +55,7 @@ func (b *Backend) doom(cause error) {
 
 // dismiss carries out the pool's wish to close an idle backend.
 func (b *Backend) dismiss(why pool.Cause) {
-	b.doomed = true
+	b.doomed, b.dismissed = true, why
 	b.goodbye()
 	b.gone(dismissal(why))
 }

@@ -184,6 +184,7 @@ func (c *Client) endBecause(err *pgerror.Error) status.ClientEnd {
 func (c *Client) left() {
 	c.because(status.ClientShutdown)
 	c.lane.totals.ClientsBy[c.end]++
+	c.sayLeft()
 	if e := c.lane.engine; e.debugging() {
 		e.env.Log.Debug("client left", "reason", c.end.String(), "pool", c.lane.Name(), "peer", c.peer, "app", c.app(), "client", c.slot)
 	}
@@ -215,6 +216,7 @@ func (b *Backend) opened() {
 func (b *Backend) closed(end status.BackendEnd) {
 	l := b.lane
 	l.totals.BackendsBy[end]++
+	b.sayClosed(end)
 	if e := l.engine; e.debugging() {
 		e.env.Log.Debug("backend closed", "reason", end.String(), "pool", l.Name(), "server", b.addr, "backend", b.pid, "age", rounded(e.since(b.born)))
 	}

@@ -113,6 +113,8 @@ func (l *Lane) sweepClients() {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
 			c.closeFlushed() // it does not take the rest of the message
+		case c.state == clientWaiting && c.limits.Load().PgBouncer && l.engine.over(c.active, c.limits.Load().Query):
+			c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
 		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
 			c.noticed = true
 			c.say(waitNotice)

@@ -1,0 +1,145 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// likePgBouncer serves a file with a console, a database of its own and one of "*".
+func likePgBouncer(t *testing.T) (*weirUnderTest, string) {
+	t.Helper()
+	d := database(t)
+	to := fmt.Sprintf("host=127.0.0.1 port=%d user=%s", d.Server.Port(), d.Server.Superuser())
+	return startFile(t, d, fmt.Sprintf(`
+[databases]
+shop = %s dbname=%s pool_size=1 reserve_pool_size=1
+spread = %[1]s host=127.0.0.1,127.0.0.2
+* = %[1]s
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 0
+unix_socket_dir =
+auth_type = any
+admin_users = boss
+stats_users = watcher
+pool_mode = transaction
+reserve_pool_timeout = 0.05
+max_user_client_connections = 1
+auth_query = SELECT 1
+server_tls_sslmode = disable
+`, to, d.Name), ""), d.Name
+}
+
+// consoleSaid is what a console answers to a command: its rows, or its error.
+func consoleSaid(t *testing.T, c *pgconn.PgConn, command string) string {
+	t.Helper()
+	results, err := c.Exec(context.Background(), command).ReadAll()
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, r := range results {
+		for _, row := range r.Rows {
+			for _, v := range row {
+				b.WriteString(string(v) + "|")
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// The lines that tools and PgBouncer's own tests look for are there by the time that a client sees what they are about.
+func TestLogOfAServedFileHasPgBouncersLines(t *testing.T) {
+	w, auto := likePgBouncer(t)
+	boss := w.console(t, "boss")
+	first, second := dial(t, w.Addr, "a", "shop"), dial(t, w.Addr, "b", "shop")
+	first.Query("BEGIN")
+	second.Query("SELECT 1") // on one of the reserve
+	first.Query("COMMIT")
+	dial(t, w.Addr, "c", auto).Query("SELECT 1")
+	consoleSaid(t, boss, "RECONNECT shop")
+	first.Query("SELECT 1")
+	for _, line := range []string{
+		"login attempt: db=shop user=a tls=no replication=no", "new connection to server (from 127.0.0.1:", "taking connection from reserve_pool",
+		"registered new auto-database: db=" + auto, "closing because: database configuration changed (age=",
+	} {
+		if !w.Log.Contains(line) {
+			t.Errorf("the log has no line %q", line)
+		}
+	}
+}
+
+func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
+	w, _ := likePgBouncer(t)
+	boss := w.console(t, "boss")
+	w.console(t, "boss") // limits do not hold for admin_users
+	w.console(t, "watcher")
+	if _, err := pgconn.Connect(context.Background(), fmt.Sprintf("postgres://watcher@%s/pgbouncer?sslmode=disable", w.Addr)); err == nil ||
+		!strings.Contains(err.Error(), "client connections exceeded (max_user_client_connections)") {
+		t.Errorf("a second client of stats_users: %v", err)
+	}
+	for _, step := range []struct{ command, want string }{
+		{"SHOW VERSION", "PgBouncer 1.26.1|\n"},
+		{"SET verbose = 2", ""},
+		{"SET verbose = much", "SET failed"},
+		{"SHOW CONFIG", "verbose|2||yes|\n"},
+		{"SHOW CONFIG", "pkt_buf|4096|4096|no|\n"},
+		{"SET auth_dbname = nowhere", ""},
+		{"SET server_tls_sslmode = 'verify-full'", ""},
+		{"SHOW DATABASES", "|round-robin|"},
+		{"SHOW USERS", "watcher|||"},
+		{"SET no_such_setting = 1", "SET failed"},
+	} {
+		if got := consoleSaid(t, boss, step.command); !strings.Contains(got, step.want) || step.want == "" && got != "" {
+			t.Errorf("%s: got %q, want %q", step.command, got, step.want)
+		}
+	}
+}
+
+// What PgBouncer finds out at a login, and not before, a login is told.
+func TestServedFileWithAWrongAuthDatabaseRefusesLogins(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, fmt.Sprintf(`
+[databases]
+shop = host=127.0.0.1 port=%d dbname=%s auth_dbname=nowhere
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 0
+unix_socket_dir =
+auth_type = md5
+auth_user = postgres
+server_tls_sslmode = disable
+`, d.Server.Port(), d.Name), "")
+	_, err := tryDial(t, w.Addr, "anyone", "shop")
+	if err == nil || !strings.Contains(err.Error(), "bouncer config error") || !w.Log.Contains("is not configured") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A backend that is there follows a changed max_prepared_statements from its next lease on.
+func TestChangedBoundOnStatementsHoldsForBackendsThatAreThere(t *testing.T) {
+	w, _ := likePgBouncer(t)
+	c := dial(t, w.Addr, "a", "shop")
+	prepare := func(names ...string) string {
+		for _, name := range names {
+			c.Send(&pgproto3.Parse{Name: name, Query: "SELECT '" + name + "'"}, &pgproto3.Sync{})
+			if err := c.Answer().Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c.Query("SELECT count(*) FROM pg_prepared_statements")
+	}
+	if got := prepare("one", "two", "three"); got != "3" {
+		t.Errorf("got %s statements, want 3", got)
+	}
+	consoleSaid(t, w.console(t, "boss"), "SET max_prepared_statements = 2")
+	if got := prepare("four"); got != "2" {
+		t.Errorf("with a bound of 2: got %s", got)
+	}
+}

@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"net"
+	"time"
+
+	"weir/proxy/backend"
+	"weir/proxy/login"
+	"weir/proxy/pgerror"
+	"weir/proxy/relay"
+)
+
+// Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
+
+// sayOfClient writes a line about a connection that logs in. kind is a fixed text, by which lines are bounded.
+func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database string) {
+	if _, ok := p.logins.lines.allow("client: "+kind, time.Now()); ok {
+		p.log.Info(text, "peer", peerOf(nc), "user", user, "db", database)
+	}
+}
+
+// logRefusal tells why a login is refused.
+func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
+	if failure.Reason == login.LookupFailed {
+		p.logins.warn(p.log, "auth_query: "+failure.Cause(), "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+	}
+	p.sayOfClient("closing because", "closing because: "+failure.Err.Message+" (age=0s)", nc, failure.User, failure.Database)
+}
+
+// logAttempt tells that a client wants to log in.
+func (p *Proxy) logAttempt(nc net.Conn, c login.Claim, tls string, replication login.Replication) {
+	if tls == "" {
+		tls = "no"
+	}
+	kind := [...]string{"no", "physical", "logical"}[replication]
+	p.sayOfClient("login attempt", "login attempt: db="+c.Database+" user="+c.User+" tls="+tls+" replication="+kind, nc, c.User, c.Database)
+}
+
+// logPassedHost tells of a server that fails where another one is tried in its place.
+func (p *Proxy) logPassedHost(t backend.Target, err error) {
+	e := dialError(t.Address(), err)
+	if _, ok := p.logins.lines.allow("passed host", time.Now()); ok && e.Closing != "" {
+		p.log.Info("closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
+	}
+}
+
+// logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
+func (p *Proxy) logReplicationRefused(r *replication, key poolKey, failure *relay.DialError) *pgerror.Error {
+	const closing = "closing because: login failed (age=0s)"
+	if _, ok := p.logins.lines.allow("replication refused", time.Now()); ok {
+		p.log.Info(closing, "server", failure.Addr, "db", key.database, "user", key.user)
+		p.log.Info(closing, "peer", r.peer, "db", key.database, "user", key.user)
+	}
+	return failure.Client.AsPgBouncer("login failed").InPgBouncersWords()
+}
+
+// logAutoDatabase tells of the first pool of a database that has no section of its own.
+func (p *Proxy) logAutoDatabase(database string) {
+	if _, ok := p.logins.lines.allow("auto-database", time.Now()); ok {
+		p.log.Info("registered new auto-database: db="+database, "db", database)
+	}
+}

@@ -243,6 +243,7 @@ func (s *Server) plainBatch(c *Client, p []byte) (messages int) {
 	if len(p) > InspectLen {
 		return 0
 	}
+	bound := false // the unnamed portal is the client's: until then it is the switch's
 	for len(p) >= wire.HeaderLen && messages < batchMax {
 		f := wire.PeekFrame(p)
 		if f.CheckClient() != wire.FrameOK || f.Total() > len(p) {
@@ -270,12 +271,25 @@ func (s *Server) plainBatch(c *Client, p []byte) (messages int) {
 			if !s.plainBind(c, body) {
 				return 0
 			}
-		case wire.ClientDescribe, wire.ClientExecute, wire.ClientClose:
+			bound = bound || body[0] == 0
+		case wire.ClientDescribe, wire.ClientExecute:
+			if !bound && usesUnnamedPortal(f.Type, body) {
+				return 0 // the server has to say that there is none
+			}
+		case wire.ClientClose:
 		default:
 			return 0
 		}
 	}
 	return 0
+}
+
+// usesUnnamedPortal reports whether a Describe or an Execute is about the unnamed portal, or cannot be read.
+func usesUnnamedPortal(t byte, body []byte) bool {
+	if t == wire.ClientExecute {
+		return len(body) == 0 || body[0] == 0
+	}
+	return len(body) < 2 || body[0] == 'P' && body[1] == 0
 }
 
 // batchMax bounds the messages of a batch that a switch goes ahead of.

@@ -14,6 +14,7 @@ type retry struct {
 	state retryState
 	after uint64 // the number of the last answer before those of the batch
 	stale bool   // the result of the statement has changed
+	scope string // what it is prepared anew under: settings that went ahead of the batch have been taken back by then
 
 	described []byte // a ParameterDescription, withheld until it is known whether the description of the columns follows or an error
 
@@ -78,7 +79,9 @@ func (s *Server) misses(message []byte) {
 		told = append(told, message...)
 	}
 	s.retry.told = told
-	s.retry.stale = isStale(message[wire.HeaderLen:])
+	if s.retry.stale = isStale(message[wire.HeaderLen:]); s.retry.stale {
+		s.retry.scope = s.scopeKey()
+	}
 }
 
 // retries reports whether an error, the message at pos in the server's read, is the first answer to a batch that can be sent again, and
@@ -100,6 +103,9 @@ func isStale(body []byte) bool {
 func (s *Server) describesAnew() bool {
 	name := s.retriedName()
 	statement := s.client.names.Statement(name)
+	if !statement.Renewable(s.scopeKey()) {
+		return false // it would be sent again as it is, and again
+	}
 	if name == nil || statement == nil || statement == s.retry.shared && s.retry.after == s.retry.sharedAt {
 		return statement != nil
 	}
@@ -156,7 +162,7 @@ func (s *Server) Again() []byte {
 	s.retry.state = retryNever
 	if s.retry.stale {
 		s.retry.stale = false
-		s.shared.Statements.Renew(&s.client.names, s.retriedName(), s.scopeKey(), s.mode)
+		s.shared.Statements.Renew(&s.client.names, s.retriedName(), s.retry.scope, s.mode)
 	}
 	return s.retry.kept
 }

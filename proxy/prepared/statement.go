@@ -170,11 +170,16 @@ func (t *Table) Intern(scope string, body []byte, mode sqlscan.Mode, n *Names) *
 // because its result has changed. False: nothing is known of the name, or its text meant something else than it would mean in scope.
 func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bool {
 	old := n.Statement(name)
-	if old == nil || old.Own() || old.scope != scope {
+	if !old.Renewable(scope) {
 		return false
 	}
 	n.set(string(name), t.Intern(scope, []byte(old.parse), mode, n)).release()
 	return true
+}
+
+// Renewable reports whether Renew can do so: nil has no text, and what was prepared in another scope means something else in this one.
+func (s *Statement) Renewable(scope string) bool {
+	return s != nil && !s.Own() && s.scope == scope
 }
 
 // Has reports whether the statement for a Parse message's body is there.

@@ -154,9 +154,12 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 			s.drop = len(message) < fr.Total()
 		}
 	}
-	under := s.ahead.state == aheadSent
+	under, missed := s.ahead.state == aheadSent, s.retry.state == retryFailed && fr.Type == wire.ServerErrorResponse
 	if s.note(step, fr, message[wire.HeaderLen:], message) {
 		swallow = true
+	}
+	if missed && client != nil && step.Event == EventNone && s.account.Skipping() {
+		step.Event = EventSync // the client has sent a Flush, and waits: it will send no Sync before it is answered
 	}
 	if under && fr.Type == wire.ServerReadyForQuery && !swallow {
 		s.tellAhead(f, pos)

@@ -90,6 +90,9 @@ func (s *Server) retries(f *Flow, body []byte, pos int) bool {
 	if s.retry.state != retryPossible || s.account.Answered() != s.retry.after || s.account.Due() > 1 {
 		return false
 	}
+	if s.client.skip > 0 { // no Sync of weir's may end the batch amid a message
+		return false
+	}
 	return s.missed(body) || isStale(body) && s.describesAnew()
 }
 

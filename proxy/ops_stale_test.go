@@ -54,3 +54,38 @@ func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
 		})
 	}
 }
+
+// Nor does it keep a client waiting that has sent a Flush in place of a Sync, or whose settings go ahead of the batch.
+func TestBatchesAreHealedWithTheirSettingsAheadAndWithAFlush(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	c, other, admin := enter(t, w, d, "search_path", "public, a"), enter(t, w, d, "search_path", "public, b"), enterDirectly(t, d)
+	admin.Query("CREATE TABLE t AS SELECT 1 AS a")
+	c.take(parsesAndRuns(t, "s", "SELECT * FROM t"))
+	bind, describe, execute := &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}
+	for name, messages := range map[string][]pgproto3.FrontendMessage{
+		"settings ahead": {bind, describe, execute, &pgproto3.Sync{}},
+		"a Flush":        {bind, describe, execute, &pgproto3.Flush{}},
+	} {
+		for range 2 { // how the server spells the settings is learnt first
+			other.Query("SELECT 1")
+			c.take(runs(t, "s"))
+		}
+		other.Query("SELECT 1")
+		admin.Query("ALTER TABLE t ADD b text DEFAULT 'new'")
+		c.Send(messages...)
+		if _, bound := c.Receive().(*pgproto3.BindComplete); !bound {
+			t.Fatalf("%s: the statement is not bound", name)
+		}
+		if row, is := c.Receive().(*pgproto3.RowDescription); !is || len(row.Fields) != 2 {
+			t.Errorf("%s: the new column is not described", name)
+		}
+		if name == "a Flush" {
+			c.Send(&pgproto3.Sync{})
+		}
+		c.take(step{nil, 1})
+		admin.Query("ALTER TABLE t DROP b")
+		c.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}))
+		c.take(synced(t, parse("s", "SELECT * FROM t"), &pgproto3.Describe{ObjectType: 'S', Name: "s"}))
+	}
+}

@@ -46,6 +46,34 @@ func (a answer) code() string {
 	return ""
 }
 
+// TestSequencesAreForgottenUnderAnySettings: those of the client before are set back together with its sequences' values, in a transaction of
+// weir's own where they could be in the way of that.
+func TestSequencesAreForgottenUnderAnySettings(t *testing.T) {
+	d := database(t)
+	makeSequences(t, d)
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	for _, set := range []string{
+		"default_transaction_isolation TO serializable", "default_transaction_deferrable TO on", "default_transaction_read_only TO off",
+		"statement_timeout TO '1h'", "lock_timeout TO '1h'", "jit TO off", "work_mem TO '1MB'",
+	} {
+		before, next := enter(t, w, d), enter(t, w, d)
+		for _, sql := range []string{"SET " + set, draws, recalls} {
+			if err := before.Run(sql).Err(); err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+		}
+		pid := before.Query("SELECT pg_backend_pid()")
+		if code := next.Run(recalls).code(); code != undrawn {
+			t.Errorf("after SET %s another client's lastval: %q", set, code)
+		}
+		if now := next.Query("SELECT pg_backend_pid()"); now != pid {
+			t.Errorf("after SET %s the backend was given up", set)
+		}
+		before.Terminate()
+		next.Terminate()
+	}
+}
+
 func TestFirstUseOfSequencesFindsNoValueOfOthers(t *testing.T) {
 	d := database(t)
 	makeSequences(t, d)

@@ -33,7 +33,7 @@ func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("runs with -soak=5m, or make soak")
 	}
-	s := &soak{t: t, path: buildWeir(t), primary: privateServer(t, pgserver.Options{}), port: "0"}
+	s := &soak{t: t, path: buildWeir(t), primary: privateServer(t, pgserver.Options{Settings: map[string]string{"synchronous_commit": "on"}}), port: "0"}
 	s.user = s.primary.Server.Superuser()
 	s.primary.Exec(t, "CREATE TABLE ledger (client int, number int, PRIMARY KEY (client, number))")
 	s.standby = standbyOf(t, s.primary)
@@ -104,6 +104,7 @@ func (s *soak) steps() []soakStep {
 		{"backends are killed", "57P01 08006", s.killBackends},
 		{"PostgreSQL restarts", "57P01 57P02 57P03 08006", s.restartServer},
 		{"planned switchover", "", s.switchover},
+		{"the primary dies", "57P01 57P02 08006", s.failover},
 		{"weir restarts", "57P01", s.restartWeir},
 	}
 }
@@ -181,8 +182,29 @@ func (s *soak) switchover() {
 	promote(t, s.standby)
 	s.order("RECONNECT shop")
 	s.order("RESUME shop")
+	s.succeed()
+}
+
+// failover has the primary die as in a crash, after it has begun to wait for its standby at each commit.
+func (s *soak) failover() {
+	t := s.t
+	c := direct(t, s.primary)
+	ask(t, c, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	ask(t, c, "SELECT pg_reload_conf()")
+	eventually(t, func() string {
+		return differ(ask(t, c, "SELECT string_agg(sync_state, ',') FROM pg_stat_replication"), "sync")
+	})
 	s.works()
-	s.primary, s.standby = s.standby, standbyOf(t, s.standby)
+	s.primary.Server.Kill()
+	promote(t, s.standby)
+	s.succeed()
+}
+
+// succeed takes the new primary's word for it, and gives it a standby.
+func (s *soak) succeed() {
+	s.works()
+	s.primary.Server.Stop()
+	s.primary, s.standby = s.standby, standbyOf(s.t, s.standby)
 	s.reconfigure(s.toml(soakBackend))
 }
 
@@ -192,9 +214,9 @@ func (s *soak) restartWeir() {
 	_ = s.boss.Close(context.Background())
 	_, s.port, _ = strings.Cut(old.Addr, ":")
 	s.weir = launch(s.t, s.path, s.primary, s.toml(soakBackend), "")
-	s.boss = s.console()
 	old.signal(syscall.SIGTERM)
 	old.expectExit()
+	s.boss = s.console() // before that it might be the old one's
 }
 
 // works waits until all clients have committed something more.

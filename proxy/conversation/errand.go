@@ -108,10 +108,11 @@ func appendSwitch(s *Server, dst []byte) []byte {
 	s.row = nil
 	s.shared.addCustomOf(s.client.Set)
 	var space [1024]byte
-	sql := s.appendForgets(space[:0])
+	sql := space[:0]
 	if guarded {
-		sql = s.appendGuard(sql)
+		sql = s.appendGuard(sql) // the modes of a transaction are refused once it has run a command
 	}
+	sql = s.appendForgets(sql)
 	sql = session.AppendSwitch(sql, s.set, s.client.Set)
 	if guarded {
 		sql = append(sql, ";COMMIT"...)

@@ -33,7 +33,7 @@ func TestPostgresRegressionSuite(t *testing.T) {
 	}
 	d := database(t)
 	alone := runRegress(t, suite, d, d.Server.Addr())
-	w := start(t, d, "[pool]\npool_size = 2\n[timeouts]\nquery_wait_timeout = \"30m\"\nquery_wait_notify = \"0s\"\n")
+	w := start(t, d, "[pool]\npool_size = 2\n[timeouts]\nquery_wait_timeout = \"30m\"\n[clients]\nquery_wait_notify = \"0s\"\n")
 	through := runRegress(t, suite, d, w.Addr)
 	w.Stop()
 	files, err := filepath.Glob(filepath.Join(alone, "*.out"))

@@ -198,16 +198,10 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 	if p.web != nil && ceded(p.web) {
 		shared = append(shared, p.web)
 	}
-	look := time.NewTicker(cedeEvery)
-	defer look.Stop()
-	for len(shared) > 0 {
-		select {
-		case <-p.stopped:
-			return
-		case <-look.C:
-		}
+	p.await(forever, func() bool {
 		shared = slices.DeleteFunc(shared, takenUp)
-	}
+		return len(shared) == 0
+	})
 }
 
 // besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this

@@ -89,8 +89,9 @@ type Table struct {
 	Texts  *Texts                                               // of the pool; nil: the lane has its own. Fixed before the first use
 	Read   func(text []byte, mode sqlscan.Mode) sqlscan.Effects // what a text may do; nil: sqlscan.Scan
 
-	statements map[string]*Statement
-	forgotten  uint64 // see Texts
+	statements map[string]*Statement // by key, those that may be shared
+	named      map[string]*Statement // by name, these and those that somebody has still
+	forgotten  uint64                // see Texts
 	resting    resting
 }
 
@@ -226,7 +227,7 @@ func appendParse(out []byte, name, rest string) []byte {
 
 // own makes a statement that is not shared and cannot be prepared a second time.
 func (t *Table) own() *Statement {
-	return &Statement{name: t.pool().own(), table: t, refs: 1}
+	return t.enter(&Statement{name: t.pool().own(), table: t, refs: 1})
 }
 
 // Forget makes every Parse that comes from now on prepare its text anew, because what the texts refer to has changed. The
@@ -254,6 +255,8 @@ func (s *Statement) release() {
 		panic("prepared: a statement was released once too often")
 	case s.refs == 0 && s.key != "":
 		s.table.rest(s)
+	case s.refs == 0:
+		delete(s.table.named, s.name)
 	}
 }
 
@@ -263,9 +266,7 @@ func (t *Table) rest(s *Statement) {
 	for t.resting.count > restingMax || t.resting.bytes > restingBytesMax {
 		oldest := t.resting.last
 		t.resting.remove(oldest)
-		delete(t.statements, oldest.key)
-		t.pool().release(oldest.key, oldest.called)
-		oldest.key, oldest.called = "", nil
+		t.leave(oldest)
 	}
 }
 

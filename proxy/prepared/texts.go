@@ -120,35 +120,47 @@ func (l Luggage) Drop() {
 }
 
 // adopt returns the table's statement of a text that a backend has brought, with a reference for the caller. One whose text is called otherwise
-// by now is nobody's but the backend's.
+// by now is for those only who have it already.
 func (t *Table) adopt(c carried) *Statement {
 	t.follow()
 	s := c.Statement
-	s.table, s.refs, s.next, s.prev = t, 1, nil, nil
-	if s.called == nil {
-		return &s
-	}
-	there := t.statements[s.key]
-	if there != nil && there.called == s.called {
+	if there := t.named[s.name]; there != nil {
 		if there.refs == 0 {
 			t.resting.remove(there)
 		}
 		return there.retain()
 	}
-	if current := t.pool().keep(s.key, s.called); current && there == nil {
+	s.table, s.refs, s.next, s.prev = t, 1, nil, nil
+	if s.called == nil {
 		return t.enter(&s)
 	}
-	t.pool().release(s.key, s.called)
-	s.key, s.called = "", nil
-	return &s
+	if !t.pool().keep(s.key, s.called) {
+		t.pool().release(s.key, s.called)
+		s.key, s.called = "", nil
+	}
+	return t.enter(&s)
 }
 
+// enter makes the table know a statement: by its key, if it may be shared, and by its name.
 func (t *Table) enter(s *Statement) *Statement {
 	if t.statements == nil {
-		t.statements = map[string]*Statement{}
+		t.statements, t.named = map[string]*Statement{}, map[string]*Statement{}
 	}
-	t.statements[s.key] = s
+	if s.key != "" {
+		t.statements[s.key] = s
+	}
+	t.named[s.name] = s
 	return s
+}
+
+// leave has the table forget the key of a statement, and its name if nobody has the statement.
+func (t *Table) leave(s *Statement) {
+	delete(t.statements, s.key)
+	t.pool().release(s.key, s.called)
+	s.key, s.called, s.next, s.prev = "", nil, nil, nil
+	if s.refs == 0 {
+		delete(t.named, s.name)
+	}
 }
 
 // pool is where the table's names come from.
@@ -168,13 +180,11 @@ func (t *Table) follow() {
 	}
 }
 
-// detach empties the table. The statements that clients have stay theirs.
+// detach has no text shared any more that the table has. The statements that clients and backends have stay theirs.
 func (t *Table) detach() {
-	for key, s := range t.statements {
-		t.pool().release(key, s.called)
-		s.key, s.called, s.next, s.prev = "", nil, nil, nil
+	for _, s := range t.statements {
+		t.leave(s)
 	}
-	clear(t.statements)
 	t.resting = resting{}
 }
 

@@ -70,6 +70,8 @@ type backend struct {
 	settings SettingsID
 	state    BackendState
 	stale    bool // since Renew: closed as soon as it is free
+	asked    bool // Moving to a lane that has asked for it
+	to       int  // that lane, while it is Moving
 }
 
 // move is the only place where a backend's state changes; the counts and the
@@ -165,7 +167,7 @@ func (p *Pool) close(b BackendID, why Cause) {
 // drop gives up a backend that is logged in, and its place.
 func (p *Pool) drop(b BackendID) {
 	p.move(b, Gone)
-	p.common.places.Add(^uint64(onePlace - 1))
+	p.board.Drop()
 	p.vacated = true
 }
 

@@ -23,14 +23,14 @@ func (c *checker) check(p *Pool) {
 			panic(fmt.Sprintf("pool: invariant broken: %s; counts %+v", fmt.Sprintf(format, args...), p.Counts()))
 		}
 	}
-	total, room := p.common.total(), p.cfg.Size+p.cfg.ReserveSize
+	total, room := p.board.Total(), p.cfg.Size+p.cfg.ReserveSize
 	must(p.waiting == 0 || p.count[Idle] == 0, "clients wait while backends are idle")
 	must(!p.draining || p.waiting == 0 && p.count[Idle] == 0, "a drained pool keeps waiters or idle backends")
 	must(!p.paused || p.count[Idle] == 0, "a paused pool keeps idle backends")
-	if !p.common.alone() {
+	if !p.board.Alone() {
 		return // what follows may change at any time by what another lane does
 	}
-	must(p.count[Idle] == 0 || p.common.Live() <= p.cfg.Size, "backends above Size are idle")
+	must(p.count[Idle] == 0 || p.board.Live() <= p.cfg.Size, "backends above Size are idle")
 	// Above the room only what Configure left there, and it only sinks.
 	must(total <= room || total <= c.total, "%d backends, were %d, room for %d", total, c.total, room)
 	c.total = total

@@ -64,7 +64,7 @@ func (p *Pool) limit(now Instant) Limit {
 		return LimitFull
 	case p.limited.holds(now, dialling):
 		return LimitShared
-	case p.common.dialling() >= p.cfg.MaxDials:
+	case p.board.Dialling() >= p.cfg.MaxDials:
 		return LimitDials
 	}
 	return NoLimit

@@ -20,8 +20,9 @@ const (
 	Close
 	// Fail turns Client away, which waited for Waited.
 	Fail
-	// Give sends Backend, which is idle or just freed, dialled or arrived, to Lane.
-	// Answered by Departed or Lost; what Departed returns goes along, and is reported there by Arrived.
+	// Give sends Backend, which is idle, or just freed, dialled or arrived, to Lane.
+	// Answered by Departed, whose Transfer goes along and is reported there by
+	// Arrived, or by Lost.
 	Give
 	// Ask reports Asked to Lane, with the number of this lane.
 	Ask
@@ -125,7 +126,7 @@ type Decision struct {
 	Lane    int           // Give, Ask, Wake
 	Kind    DecisionKind
 	Why     Cause // Close, Fail
-	Reply   bool  // Give, Wake: the lane has asked
+	Reply   bool  // Wake: the lane has asked
 }
 
 // String prints the decision as scripts do: "lease b1 c2", "close b1 drain".

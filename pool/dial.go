@@ -161,7 +161,7 @@ func (p *Pool) succeeded(now, started Instant) {
 	}
 	switch {
 	case p.full.strikes == 0 || started < p.full.last:
-	case p.common.Live() >= p.cfg.Size || now > p.full.last.plus(fullMemory):
+	case p.board.Live() >= p.cfg.Size || now > p.full.last.plus(fullMemory):
 		p.full = obstacle{}
 	default:
 		p.full.strikes = 1
@@ -172,7 +172,7 @@ func (p *Pool) succeeded(now, started Instant) {
 // hopeless reports whether a fresh failure makes it certain that no backend can
 // be had. A pause says nothing of that.
 func (p *Pool) hopeless(now Instant) bool {
-	if p.paused || p.trouble.strikes == 0 || p.common.Live() > 0 || now > p.trouble.last.plus(p.fresh()) {
+	if p.paused || p.trouble.strikes == 0 || p.board.Live() > 0 || now > p.trouble.last.plus(p.fresh()) {
 		return false
 	}
 	return p.refused || now >= p.lastHope()
@@ -211,14 +211,14 @@ func (p *Pool) need() bool {
 	if p.pointless() {
 		return false
 	}
-	total := p.common.total()
-	return p.lane == 0 && total < p.floor() || p.turnedAway && total == 0 && p.trouble.strikes > 0
+	total := p.board.Total()
+	return p.first && total < p.floor() || p.turnedAway && total == 0 && p.trouble.strikes > 0
 }
 
 // dialMore dials what is wanted and allowed.
 func (p *Pool) dialMore(now Instant) {
 	for p.need() && p.limit(now) == NoLimit {
-		if !p.common.beginDial(p.room(), p.cfg.MaxDials) {
+		if !p.board.BeginDial(p.room(), p.cfg.MaxDials) {
 			return // another lane was faster
 		}
 		b := p.newBackend()
@@ -237,12 +237,12 @@ func (p *Pool) dialDue(now Instant) Instant {
 	}
 	trouble := p.trouble.strikes > 0
 	obstacle := trouble || p.full.strikes > 0 || p.limited.strikes > 0
-	if p.common.dialling() >= p.cfg.MaxDials || p.count[Dialling] > 0 && obstacle {
+	if p.board.Dialling() >= p.cfg.MaxDials || p.count[Dialling] > 0 && obstacle {
 		return Never // until one of them ends
 	}
 	// The last of what holds back counts.
 	due := max(p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
-	if trouble && p.waiting > 0 && p.common.Live() == 0 {
+	if trouble && p.waiting > 0 && p.board.Live() == 0 {
 		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)
 		}

@@ -43,7 +43,7 @@ func (p *Pool) expire(now Instant) {
 
 // idleTimeoutDue returns when the longest idle backend is idle for too long.
 func (p *Pool) idleTimeoutDue() Instant {
-	if p.count[Idle] == 0 || p.common.Live() <= p.floor() {
+	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
 	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"weir/pool/board"
 )
 
 // Instant is a moment in nanoseconds on the caller's monotonic clock, which
@@ -72,11 +74,12 @@ type Pool struct {
 	limited    obstacle // a limit over pools has no place left
 	turnedAway bool     // a client was failed since the last dial: probe
 
-	common  *Common
+	board   *board.Board
 	lane    int     // which of the pool's this is
-	posted  posted  // on the lane's board
+	first   bool    // it keeps MinSize
+	posted  posted  // of the lane's note on it
 	asked   int     // backends that other lanes were asked for and have not answered
-	looked  Instant // when the boards were last looked at although clients wait here
+	looked  Instant // when the board was last looked at although clients wait here
 	vacated bool    // a place under the limits has been given up
 	renewed Instant // when Renew was last called
 
@@ -85,7 +88,7 @@ type Pool struct {
 
 // New returns an empty pool of one lane. The seed decides the jitter of back-offs and
 // lifetimes: give each pool another.
-func New(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, NewCommon(1), 0) }
+func New(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, board.New(1), 0) }
 
 // begin opens an event and returns its time.
 func (p *Pool) begin(now Instant) Instant {
@@ -101,8 +104,10 @@ func (p *Pool) begin(now Instant) Instant {
 // settle closes an event that may have changed more than one lease: it dials
 // what may be dialled, gives up on what is hopeless, and plans the next Tick.
 func (p *Pool) settle(now Instant) {
-	if !p.common.alone() {
+	if !p.board.Single() {
 		p.post()
+	}
+	if !p.board.Alone() {
 		p.share()
 		p.ask()
 		if p.vacated {
@@ -189,7 +194,7 @@ func (p *Pool) Dialled(now Instant, b BackendID) {
 	started := be.since
 	be.began, be.born, be.settings = started, now, 0
 	be.expires = p.expiry(now)
-	p.common.endDial(true)
+	p.board.EndDial(true)
 	p.vacated = true
 	p.place(now, b)
 	p.succeeded(now, started)
@@ -202,7 +207,7 @@ func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
 	p.expect("DialFailed", b, Dialling)
 	started, stale := p.backends[b].since, p.backends[b].stale
 	p.move(b, Gone)
-	p.common.endDial(false)
+	p.board.EndDial(false)
 	p.vacated = true
 	if !stale || f.Kind == Limited {
 		p.failed(now, started, f)
@@ -215,6 +220,9 @@ func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
 func (p *Pool) Lost(now Instant, b BackendID) {
 	now = p.begin(now)
 	p.expect("Lost", b, Idle, Leased, Moving)
+	if be := &p.backends[b]; be.state == Moving {
+		p.broken(be)
+	}
 	p.drop(b)
 	p.settle(now)
 }
@@ -237,7 +245,7 @@ func (p *Pool) Next() Instant { return p.next }
 // and reports whether it did.
 func (p *Pool) Reclaim(now Instant) bool {
 	p.begin(now)
-	if p.count[Idle] == 0 || p.common.Live() <= p.floor() {
+	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return false
 	}
 	p.close(p.longestIdle(), CauseReclaimed)
@@ -273,7 +281,7 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 	if p.cfg.ServerLifetime != old.ServerLifetime {
 		p.renewExpiries()
 	}
-	for p.count[Idle] > 0 && p.common.shed(p.cfg.Size) {
+	for p.count[Idle] > 0 && p.board.Shed(p.cfg.Size) {
 		p.shed(p.longestIdle())
 	}
 	p.settle(now)
@@ -343,7 +351,7 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	case now >= be.expires:
 		p.close(b, CauseLifetime)
 		return false
-	case p.common.shed(room):
+	case p.board.Shed(room):
 		p.shed(b)
 		return false
 	case p.donates(now, b):

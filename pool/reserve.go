@@ -4,7 +4,7 @@ package pool
 // always below Size; from the reserve when the oldest waiter that no dial under
 // way will serve has waited for ReserveTimeout; Never above that.
 func (p *Pool) sizeDue() Instant {
-	total, dialling := p.common.total(), p.count[Dialling]
+	total, dialling := p.board.Total(), p.count[Dialling]
 	switch {
 	case total < p.cfg.Size:
 		return 0
@@ -20,7 +20,7 @@ func (p *Pool) sizeDue() Instant {
 
 // room is how many backends there may be after one more dial, which sizeDue allows.
 func (p *Pool) room() int {
-	if p.common.total() < p.cfg.Size {
+	if p.board.Total() < p.cfg.Size {
 		return p.cfg.Size
 	}
 	return p.cfg.Size + p.cfg.ReserveSize

@@ -58,8 +58,8 @@ type Shared struct {
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
-	Binds      uint64      // of named statements
-	Full       func() Full // not nil: no more backends may be pinned
+	Binds      uint64              // of named statements
+	Full       func() (Full, bool) // reports whether no more backends may be pinned; nil: they may
 	Asked      Asked
 	Errors     Codes // of servers
 

@@ -1,17 +1,9 @@
 package conversation
 
-import (
-	"sync/atomic"
-
-	"weir/proxy/prepared"
-)
+import "weir/proxy/prepared"
 
 // Common is what the lanes of one pool have in common. Any goroutine.
-type Common struct {
-	texts    prepared.Texts
-	numbered atomic.Uint64 // clients and backends that were given a number
-	privates atomic.Uint64 // scopes that were given to one client alone
-}
+type Common struct{ texts prepared.Texts }
 
 // Join makes the conversations of a lane part of a pool's. Once, before the first.
 func (h *Shared) Join(c *Common) {

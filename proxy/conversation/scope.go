@@ -50,7 +50,7 @@ func (s *Server) scopeKey() string {
 	x := &s.scope
 	if x.altered != unaltered {
 		if x.private == "" {
-			x.private = "\xff" + strconv.FormatUint(s.shared.pool().privates.Add(1), 36)
+			x.private = "\xff" + strconv.FormatUint(s.shared.pool().texts.Number(), 36)
 		}
 		return x.private
 	}

@@ -39,7 +39,7 @@ const (
 )
 
 func (h *Shared) nextNumber() uint64 {
-	return h.pool().numbered.Add(1)
+	return h.pool().texts.Number()
 }
 
 // leaseSequences notes who has the backend now.

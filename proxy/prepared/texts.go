@@ -14,7 +14,11 @@ type Texts struct {
 	last   uint64
 
 	forgotten atomic.Uint64 // how often Forget was called
+	numbers   atomic.Uint64
 }
+
+// Number returns a number, from 1, that it has not returned before: for what no two lanes may call the same.
+func (x *Texts) Number() uint64 { return x.numbers.Add(1) }
 
 // called is what a text is called on backends.
 type called struct {

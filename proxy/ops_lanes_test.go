@@ -53,7 +53,7 @@ func TestABackendGoesToTheLoopWhoseClientWaits(t *testing.T) {
 func TestOnePoolOnAllLoops(t *testing.T) {
 	const clients, size, rounds = 24, 6, 30
 	d := database(t)
-	w := spreading(t, d, 4, fmt.Sprintf("[pool]\npool_size = %d\nsession_audit = \"learn\"\n", size))
+	w := spreading(t, d, 4, fmt.Sprintf("[admin]\nadmin_users = [\"boss\"]\n[pool]\npool_size = %d\nsession_audit = \"learn\"\n", size))
 	d.Exec(t, "CREATE TABLE lanes (client int PRIMARY KEY, n int NOT NULL)")
 	all := enterMany(t, w, d, clients)
 	stop, watched := make(chan struct{}), make(chan int)
@@ -82,6 +82,11 @@ func TestOnePoolOnAllLoops(t *testing.T) {
 	}
 	if p := w.pool(); p.Totals.Transfers == 0 || p.Clients[status.ClientIdle] != clients {
 		t.Errorf("%d transfers, clients %v", p.Totals.Transfers, p.Clients)
+	}
+	boss := w.console(t, "boss")
+	one(t, boss, "SHOW POOLS", "database", is("database", d.Name))
+	if shown := column(t, boss, "SHOW STATEMENTS", "query", is("database", d.Name)); len(shown) != clients { // each client has a text of its own
+		t.Errorf("SHOW STATEMENTS has %d rows for %d statements", len(shown), clients)
 	}
 	for i, l := range w.Proxy.Snapshot().Loops {
 		if l.Reads < clients {

@@ -174,5 +174,6 @@ func (p *Pool) drop(b BackendID) {
 // shed closes a backend whose place has been given up.
 func (p *Pool) shed(b BackendID) {
 	p.move(b, Gone)
+	p.vacated = true // there may be room in the reserve
 	p.decide(Decision{Kind: Close, Backend: b, Why: CauseSurplus})
 }

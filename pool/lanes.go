@@ -36,7 +36,6 @@ func NewLane(cfg Config, seed uint64, b *board.Board, lane int) *Pool {
 		next:     Never,
 		vacant:   Never, // it is made for a client
 		pardoned: -1,
-		renewed:  -1,
 		backends: make([]backend, 1),
 		waiters:  make([]waiter, 1),
 		board:    b,
@@ -48,6 +47,7 @@ func NewLane(cfg Config, seed uint64, b *board.Board, lane int) *Pool {
 		p.next = 0
 	}
 	p.first = b.Enter(lane)
+	b.Inhabit()
 	return p
 }
 
@@ -103,7 +103,7 @@ func (p *Pool) Arrived(now Instant, t Transfer) BackendID {
 	p.move(b, Moving)
 	be := &p.backends[b]
 	be.settings, be.began, be.born, be.expires = t.settings, t.began, t.born, t.expires
-	be.stale = t.stale || be.began < p.renewed
+	be.stale = t.stale || be.began < Instant(p.board.Renewed())
 	p.posted.head = 0 // the promise is kept
 	p.place(now, b)
 	p.settle(now)
@@ -139,6 +139,15 @@ func (p *Pool) donates(now Instant, b BackendID) bool {
 	return true
 }
 
+// awaited reports whether clients on other lanes wait for a backend.
+func (p *Pool) awaited() bool {
+	if p.board.Alone() {
+		return false
+	}
+	_, since := p.board.Hungriest(p.lane)
+	return since != board.Never
+}
+
 // fairer reports whether another lane's oldest waiter is to be served before the own ones: it has waited longer, and that is not about to change,
 // because there are no fewer clients to a backend there than here.
 func (p *Pool) fairer(now Instant, lane int, since Instant) bool {
@@ -158,6 +167,9 @@ type posted struct {
 
 // post brings the lane's note on the board up to date.
 func (p *Pool) post() {
+	if p.board.Single() {
+		return
+	}
 	head := Never
 	if p.waiting > 0 {
 		head = p.waiters[p.waiters[0].next].since
@@ -174,9 +186,7 @@ func (p *Pool) post() {
 
 // finish ends an event that has changed no more than one lease.
 func (p *Pool) finish() {
-	if !p.board.Single() {
-		p.post()
-	}
+	p.post()
 	if !p.board.Alone() {
 		p.share()
 	}

@@ -81,7 +81,6 @@ type Pool struct {
 	asked   int     // backends that other lanes were asked for and have not answered
 	looked  Instant // when the board was last looked at although clients wait here
 	vacated bool    // a place under the limits has been given up
-	renewed Instant // when Renew was last called
 
 	checker checker
 }
@@ -104,9 +103,7 @@ func (p *Pool) begin(now Instant) Instant {
 // settle closes an event that may have changed more than one lease: it dials
 // what may be dialled, gives up on what is hopeless, and plans the next Tick.
 func (p *Pool) settle(now Instant) {
-	if !p.board.Single() {
-		p.post()
-	}
+	p.post()
 	if !p.board.Alone() {
 		p.share()
 		p.ask()
@@ -118,6 +115,7 @@ func (p *Pool) settle(now Instant) {
 	// A probe under way is waited for: it may be the one that succeeds.
 	if p.waiting > 0 && p.count[Dialling] == 0 && p.hopeless(now) {
 		p.giveUp(now)
+		p.post()
 	}
 	p.next = p.plan(now)
 	p.check()
@@ -132,7 +130,7 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 		panic(fmt.Sprintf("pool: Want of c%d, which already waits", c))
 	}
 	back := p.vacant != Never // so MinSize counts again
-	p.vacant = Never
+	p.inhabit()
 	switch {
 	case p.count[Idle] > 0:
 		b := p.pickIdle(s)
@@ -293,7 +291,7 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 // said or not said means nothing any more.
 func (p *Pool) Renew(now Instant) {
 	now = p.begin(now)
-	p.renewed = now
+	p.board.Renew(int64(now))
 	for b := range p.backends {
 		if be := &p.backends[b]; be.state == Dialling || be.state == Leased || be.state == Moving {
 			be.stale = true
@@ -334,7 +332,7 @@ func (p *Pool) Close(now Instant) {
 func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	be := &p.backends[b]
 	room := p.cfg.Size
-	if p.waiting > 0 {
+	if p.waiting > 0 || p.awaited() {
 		// The reserve was opened for them.
 		room += p.cfg.ReserveSize
 	}
@@ -362,13 +360,13 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 		p.dequeue(c)
 		p.decide(Decision{Kind: Lease, Client: c, Backend: b, Waited: waited})
 		return true
+	case room > p.cfg.Size && p.board.Shed(p.cfg.Size): // those who waited on another lane have been served
+		p.shed(b)
+		return false
 	}
 	be.since = now
 	p.move(b, Idle)
-	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout))
-	if p.vacant != Never {
-		p.next = min(p.next, after(p.vacant, p.cfg.PoolIdleTimeout))
-	}
+	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout), p.vacancyDue())
 	return true
 }
 

@@ -1,25 +1,37 @@
 package pool
 
-// Populated says whether the pool has any client, whether or not that wants a
-// backend. A new pool has one; and who says Want is one.
+// Populated says whether the pool, or this lane of it, has any client, whether or
+// not that wants a backend. A new one has; and who says Want is one.
 func (p *Pool) Populated(now Instant, some bool) {
 	now = p.begin(now)
 	switch {
 	case some:
-		p.vacant = Never
+		p.inhabit()
 	case p.waiting > 0:
 		panic("pool: Populated by none, but clients wait")
 	case p.vacant == Never:
 		p.vacant = now
+		p.board.Vacate(int64(now))
 	}
 	p.settle(now)
 }
+
+// inhabit notes that the lane has a client.
+func (p *Pool) inhabit() {
+	if p.vacant != Never {
+		p.vacant = Never
+		p.board.Inhabit()
+	}
+}
+
+// empty reports whether no lane of the pool has a client.
+func (p *Pool) empty() bool { return p.vacant != Never && !p.board.Inhabited() }
 
 // Vacate says that backends are in the way of something. If the pool has no
 // client it closes those that are idle.
 func (p *Pool) Vacate(now Instant) {
 	now = p.begin(now)
-	if p.vacant != Never {
+	if p.empty() {
 		p.closeIdle(CauseVacated)
 	}
 	p.settle(now)
@@ -33,7 +45,7 @@ func (p *Pool) Deserted() bool {
 
 // floor is how many backends are kept although they are idle.
 func (p *Pool) floor() int {
-	if p.vacant != Never && !p.cfg.KeepMin {
+	if p.empty() && !p.cfg.KeepMin {
 		return 0
 	}
 	return p.cfg.MinSize
@@ -42,16 +54,16 @@ func (p *Pool) floor() int {
 // pointless reports whether a backend is sure to be refused, and missed by no
 // client.
 func (p *Pool) pointless() bool {
-	return p.vacant != Never && p.trouble.strikes > 0 && p.refused
+	return p.empty() && p.trouble.strikes > 0 && p.refused
 }
 
 // vacancyDue returns when idle backends have been kept for long enough without
 // a client.
 func (p *Pool) vacancyDue() Instant {
-	if p.vacant == Never || p.count[Idle] == 0 || p.board.Live() <= p.floor() {
+	if !p.empty() || p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
-	return after(p.vacant, p.cfg.PoolIdleTimeout)
+	return after(Instant(p.board.Vacated()), p.cfg.PoolIdleTimeout)
 }
 
 // closeIdle closes the idle backends that no MinSize keeps.

@@ -16,7 +16,12 @@ type Board struct {
 	places atomic.Uint64 // backends that are logged in, in the upper half, and those being dialled
 	open   atomic.Int32  // lanes that there are
 	reach  atomic.Int32  // one more than the highest number that a lane has had
-	notes  []note        // by lane
+
+	inhabited atomic.Int32 // lanes that have clients
+	vacated   atomic.Int64 // when a lane last lost its last client
+	renewed   atomic.Int64 // backends whose dials began before are to be replaced
+
+	notes []note // by lane
 }
 
 // note is where a lane tells the others how it stands. It has a cache line of its own: the lane writes it with each transaction for which a
@@ -58,6 +63,32 @@ func (b *Board) Leave(lane int) {
 	n.waiting.Store(0)
 	n.backends.Store(0)
 	b.open.Add(-1)
+}
+
+// Inhabit is for a lane that gets its first client.
+func (b *Board) Inhabit() { b.inhabited.Add(1) }
+
+// Vacate is for a lane that has lost its last client.
+func (b *Board) Vacate(now int64) {
+	raise(&b.vacated, now)
+	b.inhabited.Add(-1)
+}
+
+// Inhabited reports whether any lane has clients.
+func (b *Board) Inhabited() bool { return b.inhabited.Load() > 0 }
+
+// Vacated is when the last lane was vacated that was.
+func (b *Board) Vacated() int64 { return b.vacated.Load() }
+
+// Renew says that backends whose dials began before now are to be replaced, also those that come to a lane which begins only after this.
+func (b *Board) Renew(now int64) { raise(&b.renewed, now) }
+
+// Renewed is when Renew was last called; 0: never.
+func (b *Board) Renewed() int64 { return b.renewed.Load() }
+
+func raise(x *atomic.Int64, to int64) {
+	for was := x.Load(); was < to && !x.CompareAndSwap(was, to); was = x.Load() {
+	}
 }
 
 // Single reports whether there never is more than one lane, which needs no note.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"weir/config"
 	"weir/proxy/pgerror"
@@ -85,6 +86,9 @@ func (r *router) follow(g *generation, p *livePool) {
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
 	r.places.renew(p.common, g.claim(key))
+	if g.origin(key) != p.origin || settings.Login != p.settings.Login {
+		p.common.Renew(time.Since(r.engines[p.home].Loop().Epoch()))
+	}
 	p.settings = settings
 	p.each(func(l *relay.Lane) { l.Reconfigure(settings) })
 	for user, u := range p.users {

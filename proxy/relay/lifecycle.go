@@ -46,6 +46,10 @@ func (l *Lane) configure(s LaneSettings) {
 
 var errMoved = errors.New("the database is another one now")
 
+// Renew has all backends that have begun before replaced, wherever they are by the time: a lane that begins after this takes none of them.
+// The lanes there are close theirs when they are told by Reconfigure or Lane.Renew. Any goroutine.
+func (p *Lanes) Renew(now time.Duration) { p.pool.Renew(int64(now)) }
+
 // Renew has clients served by backends that are dialled from now on: those there are lead to another server than Dial does. Each goes as
 // soon as it is free. Any goroutine.
 func (l *Lane) Renew() {

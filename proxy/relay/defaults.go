@@ -207,7 +207,7 @@ func (b *Backend) defaultsAnswered() {
 		b.spare = false
 		b.move(backendIdle)
 		if b.bound != nil {
-			l.engine.loop.Later(b, b.depart)
+			b.setOut()
 		}
 	case c == nil:
 		b.clean()

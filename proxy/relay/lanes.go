@@ -163,20 +163,23 @@ func (l *Lane) woken(reply bool) {
 	}
 }
 
-// give sends a backend to another lane at the end of the iteration: its handler may be active.
+// give sends a backend to another lane.
 func (l *Lane) give(b *Backend, lane int) {
 	b.bound = l.sibling(lane)
-	if b.bound == nil { // the loops are being stopped
+	switch {
+	case b.bound == nil: // the loops are being stopped
 		b.doom(nil)
-		return
+	case !b.spare: // else it goes once it has answered
+		b.setOut()
 	}
-	l.engine.loop.Later(b, b.depart)
 }
 
-// depart leaves the lane for the one that the backend is bound for, unless it has come to its end meanwhile, or is being asked something:
-// defaultsAnswered calls again then.
+// setOut has the backend depart at the end of the iteration, after all else that was put off for it: from then on it is another loop's.
+func (b *Backend) setOut() { b.lane.engine.loop.Condemn(b, b.depart) }
+
+// depart leaves the lane for the one that the backend is bound for, unless it has come to its end meanwhile.
 func (b *Backend) depart() {
-	if b.doomed || b.spare {
+	if b.doomed {
 		return
 	}
 	l, to := b.lane, b.bound

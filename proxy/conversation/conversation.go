@@ -231,7 +231,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
-	s.retry.state, s.retry.sharedAt, s.ahead.state = retryNever, 0, aheadNone
+	s.retry.state, s.retry.again, s.retry.named, s.ahead.state = retryNever, false, 0, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by, s.mends = "", mends{}
 	s.listen = listening{}

@@ -72,7 +72,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	step.Took = pos
 	f.end = pos
 	if s != nil {
-		if s.retry.state == retryPossible || s.retry.state == retryFailed {
+		if s.retry.state == retryPossible {
 			s.keepForRetry(c, f)
 		}
 		c.forwarded(s, f, step.Need)
@@ -201,7 +201,7 @@ func (s *Server) holds(m *message) Hold {
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
 	case s.probing:
 		return HoldProbe
-	case s.retry.state >= retryFailed && !s.account.Skipping():
+	case s.retry.state == retryFailed && !s.account.Skipping():
 		return HoldName
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
 		return HoldPipeline

@@ -127,9 +127,8 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
-	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
-		s.misses(message)
-		s.retry.described = s.retry.described[:0]
+	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(message[wire.HeaderLen:]) {
+		s.misses(message[wire.HeaderLen:])
 		swallow = true
 	}
 	if !swallow && s.withholds(fr, message) {
@@ -138,11 +137,6 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		f.upTo(pos)
 		f.out = append(f.out, s.retry.described...)
 		s.retry.described = s.retry.described[:0]
-	}
-	if fr.Type == wire.ServerReadyForQuery && s.retry.state == retryTold && client != nil {
-		f.upTo(pos)
-		f.out = append(f.out, s.retry.told...)
-		s.retry.state = retryNever
 	}
 	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
 		swallow = true // the text that the client has sent will say so
@@ -317,12 +311,18 @@ const staleRoutine = "RevalidateCachedQuery"
 // missed reports whether an error says that the server does not have a statement that the book says it holds: something in the session
 // has deallocated it unseen.
 func (s *Server) missed(body []byte) bool {
+	name := unknownStatement(body)
+	return name != "" && s.book.HoldsNamed([]byte(name))
+}
+
+// unknownStatement is the name of a statement that the server does not have, as an error says; empty if it says something else.
+func unknownStatement(body []byte) string {
 	if string(wire.PeekErrorField(body, wire.FieldCode)) != pgerror.CodeUnknownStatement {
-		return false
+		return ""
 	}
 	message := wire.PeekErrorField(body, wire.FieldMessage)
 	from, to := prepared.Spoken(message)
-	return from < to && s.book.HoldsNamed(message[from:to])
+	return string(message[from:to])
 }
 
 // ready takes note of a ReadyForQuery. True: the client does not get it.
@@ -366,6 +366,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	if len(s.mends.uses) > 0 && !own && s.withholdsReady(status) {
 		return true
 	}
+	s.retry.again = s.retry.again && own
 	if s.retry.state == retryFailed {
 		if c := s.client; c != nil && s.account.Settled() {
 			step.Event = EventRetry

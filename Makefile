@@ -49,8 +49,8 @@ test: check-format vet staticcheck cross arch unit race measure ## everything th
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
 
-test-suites: ## pgx's own tests, directly and through weir
-	WEIR_TEST_SUITES=1 $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
+test-suites: ## pgx's and node-postgres' own tests, directly and through weir; gets them first
+	@folder=$$(.ci/suites) && WEIR_TEST_SUITES=$$folder $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
 
 test-regress: ## PostgreSQL's own regression tests, directly and through weir with two backends; gets and builds them first (Debian)
 	@folder=$$(.ci/regress) && WEIR_TEST_REGRESS=$$folder $(GO) test -count=1 -timeout 40m -v -run PostgresRegressionSuite ./proxy

@@ -97,14 +97,12 @@ var AuthenticationUnavailable = &Error{
 	Hint:      "Connect again; the pooler's log has the reason.",
 }
 
-// AuthDatabaseDisabled answers a client whose user would be looked up in a database that an operator has disabled.
+// AuthDatabaseDisabled answers a client whose user would be looked up in a database that an operator has disabled. Strangers are told no
+// more than of any other lookup that is not possible, except in PgBouncer's words.
 func AuthDatabaseDisabled(name string) *Error {
-	return &Error{
-		Severity: SeverityFatal, Code: CodeCannotConnectNow,
-		pgbouncer: `authentication database "` + name + `" is disabled`,
-		Message:   "authentication is not possible at present",
-		Hint:      "Connect again; the pooler's log has the reason.",
-	}
+	e := *AuthenticationUnavailable
+	e.pgbouncer = `authentication database "` + name + `" is disabled`
+	return &e
 }
 
 // Peer is a connection as PostgreSQL's errors about pg_hba.conf name it.

@@ -45,13 +45,11 @@ func (p *Proxy) logPassedHost(t backend.Target, err error) {
 }
 
 // logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
-func (p *Proxy) logReplicationRefused(r *replication, key poolKey, failure *relay.DialError) *pgerror.Error {
-	const closing = "closing because: login failed (age=0s)"
+func (p *Proxy) logReplicationRefused(key poolKey, failure *relay.DialError) *pgerror.Error {
 	if _, ok := p.logins.lines.allow("replication refused", time.Now()); ok {
-		p.log.Info(closing, "server", failure.Addr, "db", key.database, "user", key.user)
-		p.log.Info(closing, "peer", r.peer, "db", key.database, "user", key.user)
+		p.log.Info("closing because: login failed (age=0s)", "server", failure.Addr, "db", key.database, "user", key.user)
 	}
-	return failure.Client.AsPgBouncer("login failed").InPgBouncersWords()
+	return failure.Client.AsPgBouncer("login failed")
 }
 
 // logAutoDatabase tells of the first pool of a database that has no section of its own.

@@ -96,7 +96,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 	case failure != nil:
 		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
 		if g.config.PgBouncer {
-			return nil, p.logReplicationRefused(r, key, failure)
+			return nil, p.logReplicationRefused(key, failure)
 		}
 		return nil, failure.Client
 	}

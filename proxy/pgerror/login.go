@@ -68,7 +68,8 @@ func TLSTooOld(least string) *Error {
 // CertificateRequired answers a client that has shown no certificate, or one of another authority. The text is PostgreSQL's.
 var CertificateRequired = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "connection requires a valid client certificate",
+	pgbouncer: "certificate authentication failed",
+	Message:   "connection requires a valid client certificate",
 }
 
 // CertificateMismatch answers a client whose certificate is another user's. The text is PostgreSQL's.

@@ -171,6 +171,7 @@ func (p *Proxy) follow(g *generation) {
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
+	p.replications.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {

@@ -221,6 +221,17 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 	}
 }
 
+// renew gives all the limits that hold from now on.
+func (s *replications) renew(g *generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.bySlot {
+		if r.tunnel != nil {
+			r.tunnel.SetLimits(g.tunnelLimits(r.key))
+		}
+	}
+}
+
 // kill ends some at once, and returns how many.
 func (s *replications) kill(which func(*replication) bool, why *pgerror.Error) int {
 	found := s.tunnels(which)

@@ -245,6 +245,7 @@ type Channel struct {
 // Totals are a pool's counters.
 type Totals struct {
 	Transactions, Queries uint64
+	Unfinished            [TransactionEnds]uint64 // transactions that did not come to their end, by what came between
 	Leases                uint64 // how often a backend was given to a client
 	Switches              uint64 // how often settings had to be applied before a lease
 	ClientBytesIn         uint64 // from clients

@@ -90,6 +90,7 @@ func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
 		{"SET verbose = much", "SET failed"},
 		{"SHOW CONFIG", "verbose|2||yes|\n"},
 		{"SHOW CONFIG", "pkt_buf|4096|4096|no|\n"},
+		{"SHOW CONFIG", "pool_mode|transaction|session|yes|\n"},
 		{"SET auth_dbname = nowhere", ""},
 		{"SET server_tls_sslmode = 'verify-full'", ""},
 		{"SHOW DATABASES", "|round-robin|"},

@@ -123,7 +123,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Keys)
+	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {

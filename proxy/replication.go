@@ -71,6 +71,11 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
 
+// farewell is an error as the message that a client gets last.
+func (p *Proxy) farewell(err *pgerror.Error) []byte {
+	return wire.AppendErrorResponse(nil, p.current.Load().words(err))
+}
+
 // tunnelLimits bound what passes for a client that replicates.
 func (g *generation) tunnelLimits(named poolKey) tunnel.Limits {
 	s := g.config.PoolSettings(g.databaseName(named.database), named.user)
@@ -96,10 +101,7 @@ func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 			append(who, "setting", status.StalledClientTimeout.String(), "limit", b.Limits.Stall, "lasted", b.Lasted.Round(time.Millisecond))...)
 		err = pgerror.ClientStallTimeout(b.Limits.Stall)
 	}
-	if p.current.Load().config.PgBouncer {
-		err = err.InPgBouncersWords()
-	}
-	return wire.AppendErrorResponse(nil, err)
+	return p.farewell(err)
 }
 
 // dialReplication waits for a place, and for its turn to dial, and logs in to the server as the client wants it. On a

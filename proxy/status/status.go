@@ -246,10 +246,10 @@ type Channel struct {
 type Totals struct {
 	Transactions, Queries uint64
 	Unfinished            [TransactionEnds]uint64 // transactions that did not come to their end, by what came between
-	Leases                uint64 // how often a backend was given to a client
-	Switches              uint64 // how often settings had to be applied before a lease
-	ClientBytesIn         uint64 // from clients
-	ClientBytesOut        uint64 // to clients
+	Leases                uint64                  // how often a backend was given to a client
+	Switches              uint64                  // how often settings had to be applied before a lease
+	ClientBytesIn         uint64                  // from clients
+	ClientBytesOut        uint64                  // to clients
 	Dials, DialsFailed    uint64
 	DialsBy               [DialEnds]uint64
 	BackendsLost          uint64 // gone without weir's doing

@@ -57,8 +57,7 @@ func (p *Proxy) Drain() {
 // DrainServers is Drain without patience: clients that are in no transaction are sent away at once.
 func (p *Proxy) DrainServers() { p.leave(0, drain{}) }
 
-// DrainClients is Drain with all patience: no client is sent away. Logins for databases that serves accepts are admitted over the unix
-// socket until the end.
+// DrainClients is Drain with all patience: no client is sent away. The console is open over the unix socket until the end.
 func (p *Proxy) DrainClients() { p.leave(0, drain{timeout: forever, keepUnix: true}) }
 
 // forever is beyond any process's end, and may be added to a loop's clock.

@@ -74,6 +74,8 @@ type Options struct {
 	// Sockets listen already: clients come to them, and not to the addresses of the configuration. They stay open in the process that
 	// has made them. Start takes them over.
 	Sockets []*os.File
+	// Version is weir's own, as the console tells it.
+	Version string
 	// Tell is told what becomes of weir, one call after the other. It must not block. nil: nothing is told.
 	Tell func(Event)
 

@@ -29,7 +29,10 @@ type record struct {
 	leaves bool   // it was found to leave state
 	wide   bool   // and so much of it that it is asked after everything
 	left   uint8  // runs since it was last asked after everything
+	shapes uint8  // that have been made familiar
 	text   string // its first bytes
+
+	forgotten bool // it is no more among those that are known
 
 	pins  session.Pins // what it was found to leave
 	names []string     // of the settings that it was found to change
@@ -57,9 +60,17 @@ const (
 // records are what is known of a pool's statements, and what asking about them may cost.
 type records struct {
 	known  map[uint64]*record
-	spent  int64 // nanoseconds by which the budget is diminished
-	sample int   // transactions since the last sample
+	recent [recentRecords]struct {
+		print uint64
+		known *record
+	} // of those, by the last bits of their numbers
+	familiar familiar
+	spent    int64 // nanoseconds by which the budget is diminished
+	sample   int   // transactions since the last sample
 }
+
+// recentRecords is a power of two.
+const recentRecords = 64
 
 // Asked counts what backends were asked, and what came of it.
 type Asked struct {
@@ -73,6 +84,8 @@ type Asked struct {
 // Renew forgets what is known of statements and of the database's functions: the same texts mean others from now on.
 func (h *Shared) Renew() {
 	clear(h.records.known)
+	clear(h.records.recent[:])
+	h.records.familiar.forget()
 	h.customs.known = false
 }
 
@@ -89,6 +102,14 @@ func (h *records) affords(reserve int64) bool { return budgetStart-h.spent > res
 
 // recordOf returns what is known of a statement.
 func recordOf[T string | []byte](h *records, print uint64, text T) *record {
+	recent := &h.recent[print%recentRecords]
+	if recent.print != print || recent.known == nil || recent.known.forgotten {
+		recent.print, recent.known = print, knownRecord(h, print, text)
+	}
+	return recent.known
+}
+
+func knownRecord[T string | []byte](h *records, print uint64, text T) *record {
 	if b := h.known[print]; b != nil {
 		return b
 	}
@@ -108,6 +129,7 @@ func (h *records) makeRoom() {
 	tries := 0
 	for print, b := range h.known {
 		if tries++; !b.leaves || tries > suspectsMax {
+			b.forgotten = true
 			delete(h.known, print)
 			return
 		}
@@ -135,9 +157,15 @@ func (a *audit) forget() {
 
 // runsText notes that the client sends a text that reads as if it did no more than e.
 func (s *Server) runsText(text []byte, e sqlscan.Effects) {
-	if s.learns(e) {
-		s.runs(recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text))
+	if !s.learns(e) {
+		return
 	}
+	h := &s.shared.records
+	b := recordOf(h, sqlscan.Identify(text, s.mode), text)
+	if e == 0 && b.trusted() {
+		h.familiar.add(text, b)
+	}
+	s.runs(b)
 }
 
 // runsStatement notes that the client runs a prepared statement.
@@ -147,6 +175,9 @@ func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects)
 	}
 }
 
+// trusted reports whether nothing is asked after the statement but by samples.
+func (b *record) trusted() bool { return !b.leaves && b.clean >= cleanEnough }
+
 func (s *Server) learns(e sqlscan.Effects) bool {
 	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
 }
@@ -155,7 +186,7 @@ func (s *Server) runs(b *record) {
 	a := &s.audit
 	a.some = true
 	switch {
-	case !b.leaves && b.clean >= cleanEnough:
+	case b.trusted():
 		a.ran[a.next%4] = b
 		a.next++
 		return

@@ -330,6 +330,11 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 		return HoldNone
 	}
+	if m.whole && s.runsFamiliar(text) {
+		s.book.Query(&s.account, &c.names)
+		s.hears(text)
+		return HoldNone
+	}
 	if m.whole {
 		effects := s.read(text)
 		if effects&sqlscan.Sequences != 0 {

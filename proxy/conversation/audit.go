@@ -139,19 +139,23 @@ func (h *records) makeRoom() {
 // audit is what a backend's client has run that it may have to be asked about.
 type audit struct {
 	suspects []*record  // that are not trusted
-	many     bool       // there were more
 	ran      [4]*record // the last that are trusted, for samples
-	next     uint8
-	some     bool // anything was run at all
-	failed   bool // an error came
-	sampled  bool // the question is a sample
-	due      bool // it has been decided to ask
+	runs     uint8      // how many of those there are, and where the next one goes
+	many     bool       // there were more suspects
+	some     bool       // anything was run at all
+	failed   bool       // an error came
+	sampled  bool       // the question is a sample
+	due      bool       // it has been decided to ask
 }
+
+// lastRan are the last trusted statements that were run, in no order.
+func (a *audit) lastRan() []*record { return a.ran[:min(a.runs, 4)] }
 
 // forget begins anew.
 func (a *audit) forget() {
 	if a.some || a.failed {
-		*a = audit{suspects: a.suspects[:0]}
+		a.suspects, a.runs = a.suspects[:0], 0
+		a.many, a.some, a.failed, a.sampled, a.due = false, false, false, false, false
 	}
 }
 
@@ -187,8 +191,10 @@ func (s *Server) runs(b *record) {
 	a.some = true
 	switch {
 	case b.trusted():
-		a.ran[a.next%4] = b
-		a.next++
+		a.ran[a.runs%4] = b
+		if a.runs++; a.runs == 8 { // four are known, and the next comes in the place of the first
+			a.runs = 4
+		}
 		return
 	case slices.Contains(a.suspects, b):
 	case len(a.suspects) < suspectsMax:
@@ -207,8 +213,12 @@ const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 // audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
 func (s *Server) audits() bool {
 	a := &s.audit
-	if !a.some || a.due {
+	switch {
+	case !a.some || a.due:
 		return a.due
+	case s.shared.Audit == AuditLearn && len(a.suspects) == 0 && !a.many && s.pins == 0 && !s.samples():
+		a.forget() // all are trusted
+		return false
 	}
 	switch s.shared.Audit {
 	case AuditOff:
@@ -219,7 +229,7 @@ func (s *Server) audits() bool {
 			a.forget()
 			return false
 		}
-		a.due = a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
+		a.due = a.sampled || a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
 	}
 	if !a.due {
 		a.forget()
@@ -323,10 +333,8 @@ func (s *Server) learnLeaving(pins session.Pins, wide bool, names []string) {
 			news = true
 		}
 	}
-	for _, b := range a.ran {
-		if b != nil {
-			b.clean = 0
-		}
+	for _, b := range a.lastRan() {
+		b.clean = 0
 	}
 	if news && (wide || slices.ContainsFunc(names, session.Meaningful)) {
 		s.shared.Statements.Forget() // what was parsed meanwhile may have been read under settings that nobody knew of
@@ -354,11 +362,9 @@ func (s *Server) leaks(found session.Pins, changed change) {
 		found |= session.SettingChanged
 	}
 	leak := Leak{Pins: found}
-	for _, b := range a.ran {
-		if b != nil {
-			leak.Text = b.text
-			b.clean = 0
-		}
+	for _, b := range a.lastRan() {
+		leak.Text = b.text
+		b.clean = 0
 	}
 	s.shared.Asked.note(found)
 	s.leak = &leak

@@ -48,6 +48,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	f.begin(p)
 	c.hold = HoldNone
 	pos := c.skipped(s, p, f)
+	var m message // filled field by field: a literal would be copied
 	for pos < len(p) && step.Need == NeedBytes {
 		rest := p[pos:]
 		if len(rest) < wire.HeaderLen {
@@ -62,7 +63,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 			break
 		}
 		n := min(fr.Total(), len(rest))
-		m := message{f: fr, at: pos, body: rest[wire.HeaderLen:n], whole: n == fr.Total()}
+		m.f, m.at, m.body, m.whole = fr, pos, rest[wire.HeaderLen:n], n == fr.Total()
 		if step.Need = c.message(s, f, &m); step.Need != NeedBytes {
 			break
 		}

@@ -340,11 +340,17 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 		s.reshaped = false
 		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it
 	}
-	s.book.Failed(&s.account, busy, s.names())
+	if s.book.Pending() {
+		s.book.Failed(&s.account, busy, s.names())
+	}
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
-	s.settle(s.follow.ready(status == wire.TxIdle))
-	s.explain(status)
+	if s.follow.any() {
+		s.settle(s.follow.ready(status == wire.TxIdle))
+	}
+	if s.reported {
+		s.explain(status)
+	}
 	if status == wire.TxIdle {
 		s.recall.endClaim()
 	}

@@ -172,6 +172,9 @@ func (s *Server) cleared() {
 		s.unquestioned()
 		s.worn = false
 	}
+	if s.suspicion.by == "" && len(s.suspicion.sent) == 0 {
+		return
+	}
 	switch {
 	case s.pins == 0:
 		s.suspicion.by = ""

@@ -60,10 +60,10 @@ const (
 // records are what is known of a pool's statements, and what asking about them may cost.
 type records struct {
 	known  map[uint64]*record
-	recent [recentRecords]struct {
+	recent [recentRecords]struct { // of those, which prepared statements have run last, by the last bits of their numbers
 		print uint64
 		known *record
-	} // of those, by the last bits of their numbers
+	}
 	familiar familiar
 	spent    int64 // nanoseconds by which the budget is diminished
 	sample   int   // transactions since the last sample
@@ -102,14 +102,6 @@ func (h *records) affords(reserve int64) bool { return budgetStart-h.spent > res
 
 // recordOf returns what is known of a statement.
 func recordOf[T string | []byte](h *records, print uint64, text T) *record {
-	recent := &h.recent[print%recentRecords]
-	if recent.print != print || recent.known == nil || recent.known.forgotten {
-		recent.print, recent.known = print, knownRecord(h, print, text)
-	}
-	return recent.known
-}
-
-func knownRecord[T string | []byte](h *records, print uint64, text T) *record {
 	if b := h.known[print]; b != nil {
 		return b
 	}
@@ -175,8 +167,18 @@ func (s *Server) runsText(text []byte, e sqlscan.Effects) {
 // runsStatement notes that the client runs a prepared statement.
 func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects) {
 	if s.learns(e) {
-		s.runs(recordOf(&s.shared.records, statement.Fingerprint(), statement.Text()))
+		s.runs(s.shared.records.of(statement))
 	}
+}
+
+// of returns what is known of a prepared statement.
+func (h *records) of(statement *prepared.Statement) *record {
+	print := statement.Fingerprint()
+	recent := &h.recent[print%recentRecords]
+	if recent.print != print || recent.known == nil || recent.known.forgotten {
+		recent.print, recent.known = print, recordOf(h, print, statement.Text())
+	}
+	return recent.known
 }
 
 // trusted reports whether nothing is asked after the statement but by samples.

@@ -212,9 +212,9 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
-	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && s.mendsSoon():
+	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && (s.ledger.some() || len(s.mends.uses) > 0) && s.mendsSoon():
 		return HoldReset
-	case s.undecided(m):
+	case s.book.Pending() && s.undecided(m):
 		return HoldName
 	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
 		return HoldRecall
@@ -378,6 +378,11 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 		return HoldNone // the server will refuse it
 	}
 	b := s.portals.at(prepared.Cut(portal))
+	if b.effects == 0 {
+		s.pass(m.f.Type)
+		s.ran(&b)
+		return HoldNone
+	}
 	if b.effects&sqlscan.Sequences != 0 && !s.account.Skipping() && !s.recallsOwn() {
 		if hold, refused := s.recalls(f, m, b.text(), false); hold != HoldNone || refused {
 			return hold
@@ -386,11 +391,16 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 	b.effects &^= sqlscan.Sequences
 	s.pass(m.f.Type)
 	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
+	s.ran(&b)
+	return HoldNone
+}
+
+// ran takes note of the statement of a portal that is run.
+func (s *Server) ran(b *bound) {
 	s.hearsExecute(b.statement)
 	if b.statement != nil {
 		s.runsStatement(b.statement, b.effects)
 	}
-	return HoldNone
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read

@@ -21,3 +21,6 @@ func (p *Proxy) Follow(c *config.Config) error {
 	defer func() { p.options.Load = load }()
 	return p.reload()
 }
+
+// SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.
+func (o *Options) SpreadPools() { o.spread = spread{backendsPerLane: 1, inTurn: true} }

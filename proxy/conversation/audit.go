@@ -151,17 +151,15 @@ func (a *audit) forget() {
 	}
 }
 
-// runsText notes that the client sends a text that reads as if it did no more than e.
-func (s *Server) runsText(text []byte, e sqlscan.Effects) {
+// runsText notes that the client sends a text that reads as if it did no more than e, and returns what is known of its statement; nil:
+// nothing is learnt of it.
+func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
 	if !s.learns(e) {
-		return
+		return nil
 	}
-	h := &s.shared.records
-	b := recordOf(h, sqlscan.Identify(text, s.mode), text)
-	if e == 0 && b.trusted() {
-		h.familiar.add(text, b)
-	}
+	b := recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text)
 	s.runs(b)
+	return b
 }
 
 // runsStatement notes that the client runs a prepared statement.

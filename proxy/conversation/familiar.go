@@ -54,9 +54,10 @@ func (f *familiar) find(text []byte) *record {
 	return nil
 }
 
-// add makes a text familiar that has been read and does nothing. A statement of too many shapes adds no more of them.
+// add makes a text familiar that has been read and does nothing, once its statement is trusted. A statement of too many shapes adds no
+// more of them.
 func (f *familiar) add(text []byte, b *record) {
-	if b.shapes == shapesMax || len(text) < familiarHead {
+	if !b.trusted() || b.shapes == shapesMax || len(text) < familiarHead {
 		return
 	}
 	b.shapes++

@@ -327,45 +327,51 @@ func (s *Server) enter(e entry) {
 func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	s.shared.Queries++
 	text := wire.PeekQuery(m.body)
-	if s.account.Skipping() {
+	switch {
+	case s.account.Skipping():
 		s.pass(m.f.Type)
-		return HoldNone
-	}
-	if m.whole && s.runsFamiliar(text) {
+	case !m.whole:
+		s.hears(text)
+		s.book.Query(&s.account, &c.names)
+		s.does(sqlscan.Opaque)
+		s.suspects(text, sqlscan.Opaque)
+		c.long = newLong(s.mode, text)
+		c.long.at = s.account.Asked()
+	case s.runsFamiliar(text):
 		s.book.Query(&s.account, &c.names)
 		s.hears(text)
-		return HoldNone
+	default:
+		return s.admitText(c, f, m, text)
 	}
-	if m.whole {
-		effects := s.read(text)
-		if effects&sqlscan.Sequences != 0 {
-			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
-				return hold
-			}
-			effects &^= sqlscan.Sequences
+	return HoldNone
+}
+
+// admitText sends a Query whose text has to be read.
+func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
+	effects := s.read(text)
+	harmless := effects == 0
+	if effects&sqlscan.Sequences != 0 {
+		if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+			return hold
 		}
-		if s.choosy() {
-			if err := s.objection(text, effects); err != nil {
-				s.refuseQuery(f, m, err)
-				return HoldNone
-			}
+		effects &^= sqlscan.Sequences
+	}
+	if s.choosy() {
+		if err := s.objection(text, effects); err != nil {
+			s.refuseQuery(f, m, err)
+			return HoldNone
 		}
-		if effects&spokenNames != 0 && s.shared.Shares {
-			return s.queryNames(c, f, m, text, effects)
-		}
-		s.book.Query(&s.account, &c.names)
-		s.sets(text, effects)
-		s.suspects(text, effects)
-		s.runsText(text, effects)
-		s.hears(text)
-		return HoldNone
+	}
+	if effects&spokenNames != 0 && s.shared.Shares {
+		return s.queryNames(c, f, m, text, effects)
+	}
+	s.book.Query(&s.account, &c.names)
+	s.sets(text, effects)
+	s.suspects(text, effects)
+	if known := s.runsText(text, effects); known != nil && harmless {
+		s.shared.records.familiar.add(text, known)
 	}
 	s.hears(text)
-	s.book.Query(&s.account, &c.names)
-	s.does(sqlscan.Opaque)
-	s.suspects(text, sqlscan.Opaque)
-	c.long = newLong(s.mode, text)
-	c.long.at = s.account.Asked()
 	return HoldNone
 }
 

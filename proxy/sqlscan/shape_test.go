@@ -9,12 +9,12 @@ import (
 
 // otherLiterals returns a text of the same shape: in the place of each literal stands another.
 func otherLiterals(s *Shape, random *rand.Rand) string {
-	strings_ := []string{"", "x", "set_config", "; set a = 1 --", "''", "1", " /* ", "true", "$$"}
+	values := []string{"", "x", "set_config", "; set a = 1 --", "''", "1", " /* ", "true", "$$"}
 	var b strings.Builder
 	for _, p := range s.parts {
 		b.WriteString(p.text)
 		if p.quoted {
-			b.WriteString("'" + strings_[random.IntN(len(strings_))] + "'")
+			b.WriteString("'" + values[random.IntN(len(values))] + "'")
 		} else {
 			b.WriteString(strconv.Itoa(random.IntN(100_000)))
 		}

@@ -120,9 +120,13 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 	s.recent.note(fr.Type | fromServer)
 	if s.ahead.state >= aheadSent && s.takeAhead(step, fr, message[wire.HeaderLen:]) {
-		f.upTo(pos)
-		f.replaced(pos + len(message))
-		s.drop = len(message) < fr.Total()
+		s.swallow(f, fr, message, pos)
+		return
+	}
+	if s.passes(fr.Type) {
+		if s.note(step, fr, message[wire.HeaderLen:], message) {
+			s.swallow(f, fr, message, pos)
+		}
 		return
 	}
 	client := s.client
@@ -159,10 +163,22 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		s.tellAhead(f, pos)
 	}
 	if swallow {
-		f.upTo(pos)
-		f.replaced(pos + len(message))
-		s.drop = len(message) < fr.Total()
+		s.swallow(f, fr, message, pos)
 	}
+}
+
+// passes reports whether a message of that type goes to the client as it is, unless what it settles says otherwise: nothing under way is
+// weir's own, or waits for an answer of its kind.
+func (s *Server) passes(t byte) bool {
+	return t != wire.ServerErrorResponse && t != wire.ServerParameterDesc && s.client != nil && s.errand == nil &&
+		s.ahead.state < aheadSent && s.retry.state < retryFailed && len(s.retry.described) == 0
+}
+
+// swallow leaves out the message at pos.
+func (s *Server) swallow(f *Flow, fr wire.Frame, message []byte, pos int) {
+	f.upTo(pos)
+	f.replaced(pos + len(message))
+	s.drop = len(message) < fr.Total()
 }
 
 // instead puts weir's own words in the place of an error, where it refused the message itself, has had the statement cancelled, or has
@@ -340,11 +356,17 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 		s.reshaped = false
 		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it
 	}
-	s.book.Failed(&s.account, busy, s.names())
+	if s.book.Pending() {
+		s.book.Failed(&s.account, busy, s.names())
+	}
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
-	s.settle(s.follow.ready(status == wire.TxIdle))
-	s.explain(status)
+	if s.follow.any() {
+		s.settle(s.follow.ready(status == wire.TxIdle))
+	}
+	if s.reported {
+		s.explain(status)
+	}
 	if status == wire.TxIdle {
 		s.recall.endClaim()
 	}

@@ -12,11 +12,8 @@ import (
 	"weir/proxy/wire"
 )
 
-// undecided reports whether what m's name means depends on an answer that has not come yet.
+// undecided reports whether what m's name means depends on an answer that has not come yet. It does not if none is pending.
 func (s *Server) undecided(m *message) bool {
-	if !s.book.Pending() {
-		return false
-	}
 	switch m.f.Type {
 	case wire.ClientParse:
 		name, _, err := wire.PeekParse(m.body)

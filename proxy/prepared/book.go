@@ -101,8 +101,7 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mo
 	s := t.Intern(scope, body, mode, n)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch
-	if sure && b.held.has(s) {
-		b.held.use(s)
+	if sure && b.held.use(s) {
 		t.Totals.Saved++
 		return b.share(out, a, n, string(name), s), ""
 	}
@@ -191,8 +190,7 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 	out = b.closeLost(out, a)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch || last.change == defines && last.name == string(name)
-	if sure && b.held.has(s) {
-		b.held.use(s)
+	if sure && b.held.use(s) {
 		return out
 	}
 	out = b.makeRoom(out, a, s, sure)

@@ -28,9 +28,11 @@ type watched struct {
 }
 
 // watch sees to it that the transactions of a backend with that client are watched if they are to be, and costs nothing otherwise.
-func (b *Backend) watch(c *Client) {
+func (b *Backend) watch(c *Client) { b.watchBy(c.limits.Load()) }
+
+func (b *Backend) watchBy(limits *Limits) {
 	tracer := b.lane.engine.env.Tracer
-	switch wanted := tracer != nil || c.limits.Load().SlowTransaction > 0; {
+	switch wanted := tracer != nil || limits.SlowTransaction > 0; {
 	case wanted && b.watched == nil:
 		b.watched = &watched{}
 		b.watched.heard.Traced = tracer != nil
@@ -43,10 +45,11 @@ func (b *Backend) watch(c *Client) {
 
 // watchLease is for a client that gets the backend after it has waited for so long.
 func (b *Backend) watchLease(c *Client, waited time.Duration) {
-	if limit := c.limits.Load().SlowWait; limit > 0 && waited >= limit && !c.ending.decided() {
+	limits := c.limits.Load()
+	if limit := limits.SlowWait; limit > 0 && waited >= limit && !c.ending.decided() {
 		b.lane.slowWait(c, b, waited)
 	}
-	if b.watch(c); b.watched != nil {
+	if b.watchBy(limits); b.watched != nil {
 		b.watched.clear()
 		b.watched.waited, b.watched.first = waited, c.greeted // or nothing is asked yet but for a login
 	}

@@ -21,3 +21,6 @@ func (p *Proxy) Follow(c *config.Config) error {
 	defer func() { p.options.Load = load }()
 	return p.reload()
 }
+
+// Seats is how many connections count for a loop.
+func (p *Proxy) Seats() int64 { return p.crowd.Taken() }

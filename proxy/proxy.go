@@ -22,6 +22,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/peers"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -45,6 +46,7 @@ type Proxy struct {
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
+	crowd *prelogin.Crowd // of what is accepted
 
 	consoles     *consoles
 	replications *replications

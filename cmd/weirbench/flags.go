@@ -30,7 +30,7 @@ type commandLine struct {
 
 type loadFlags struct {
 	Clients  []int         `short:"c" placeholder:"N,..." help:"Numbers of clients."`
-	Modes    []string      `short:"M" enum:"simple,extended,prepared,pipeline" help:"Query modes of pgbench (simple, extended, prepared), or pipeline: pipelines of prepared statements."`
+	Modes    []string      `short:"M" enum:"simple,extended,prepared,pipeline,key kept" help:"Query modes of pgbench (simple, extended, prepared), or pipeline: pipelines of prepared statements."`
 	Jobs     int           `short:"j" default:"2" help:"Threads of pgbench (${default})."`
 	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
 	Backends int           `default:"16" help:"Pool size (${default})."`
@@ -102,7 +102,9 @@ func (c *commandLine) prepared() bench.CPUOptions {
 	return opts
 }
 
-func (c *commandLine) connect() bench.CPUOptions { return c.Connect.options(c, []int{8}, "simple") }
+func (c *commandLine) connect() bench.CPUOptions {
+	return c.Connect.options(c, []int{8}, "simple", "key kept")
+}
 
 func (c *commandLine) idle() bench.IdleOptions {
 	return bench.IdleOptions{

@@ -49,15 +49,11 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
 	g := r.current.Load()
-	options := g.login
-	if entry.beyond {
-		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+	ctx, closed := r.admitting, r.closed()
+	if closed {
+		ctx = r.ctx
 	}
-	ctx := r.admitting
-	if r.closed() {
-		ctx, options.Closed = r.ctx, true
-	}
-	result, err := login.Serve(ctx, c, entry.arrived, options)
+	result, err := login.Serve(ctx, c, entry.arrived, g.loginOptions(entry.beyond, closed))
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
@@ -78,6 +74,19 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	r.handOver(c, entry, result)
+}
+
+// loginOptions are those of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
+func (g *generation) loginOptions(beyond, closed bool) *login.Options {
+	if !beyond && !closed {
+		return &g.login
+	}
+	own := g.login
+	own.Closed = closed
+	if beyond {
+		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+	}
+	return &own
 }
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
-	"sync"
+	"net/netip"
 	"time"
 
 	"weir/proxy/login"
@@ -44,7 +44,13 @@ func (r acceptHandler) AcceptFailed(err error) {
 
 // Serve logs a connection in and hands it over.
 func (r acceptHandler) Serve(c *prelogin.Conn) {
-	done := sync.OnceFunc(r.tasks.Done)
+	counted := true
+	done := func() {
+		if counted {
+			counted = false
+			r.tasks.Done()
+		}
+	}
 	defer done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
@@ -198,8 +204,13 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 
 // peerOf names the other end for logs. Clients on a unix socket have no address of their own.
 func peerOf(nc net.Conn) string {
-	if nc.RemoteAddr().Network() == "unix" {
+	switch a := nc.RemoteAddr().(type) {
+	case *net.UnixAddr:
 		return "unix"
+	case *net.TCPAddr:
+		addr := a.AddrPort()
+		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
+	default:
+		return a.String()
 	}
-	return nc.RemoteAddr().String()
 }

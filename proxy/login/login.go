@@ -127,6 +127,8 @@ type attempt struct {
 	out   []byte    // written, not yet sent
 	heard time.Time // when the last authentication message was complete
 
+	address string // see from; "": not asked for yet, or a unix socket's
+
 	// Known once the startup packet was read.
 	greeted        bool // the peer speaks the protocol and understands an error
 	major, minor   uint16

@@ -94,6 +94,7 @@ func (c *commandLine) suites(lab *bench.Lab) []suite {
 		{"fair", func(ctx context.Context) (bench.Result, error) { return lab.Fair(ctx, c.fair()) }},
 		{"slow", func(ctx context.Context) (bench.Result, error) { return lab.Slow(ctx, c.slow()) }},
 		{"connect", func(ctx context.Context) (bench.Result, error) { return lab.Connect(ctx, c.connect()) }},
+		{"scale", func(ctx context.Context) (bench.Result, error) { return lab.Scale(ctx, c.scale()) }},
 	}
 }
 

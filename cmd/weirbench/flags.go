@@ -16,6 +16,7 @@ type commandLine struct {
 	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
 	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
 	Scale    scaleFlags    `cmd:"" help:"One loop, two loops and the rival: transactions, connections, bulk, idle clients."`
+	Model    struct{}      `cmd:"" help:"What many loops give, simulated with measured costs."`
 
 	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`
 	Weir         []string `placeholder:"[NAME=]PATH" help:"A weir to measure; may be given several times, and as none. Without it weir is built from the source here."`

@@ -17,7 +17,7 @@ GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 PACKAGES = $(shell $(GO) list ./...)
 
 # Packages that run on several goroutines, which are tested once, with the race detector.
-CONCURRENT = weir/proxy $(addprefix weir/proxy/,login backend authquery console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
+CONCURRENT = weir/proxy weir/pool/board $(addprefix weir/proxy/,login backend authquery console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
 
 # Packages that prove nothing without PostgreSQL.
 NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)
@@ -29,7 +29,7 @@ MEASURING = Budget|CostLittle
 MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session ./proxy/wire
 
 .NOTPARALLEL:
-.PHONY: help demo compare programs test test-browser test-deploy test-provision packages test-packages quick race tls random fuzz bench lint fmt docs \
+.PHONY: help demo compare programs test loops test-browser test-deploy test-provision packages test-packages quick race tls random fuzz bench lint fmt docs \
 	cross sizes build clean check-format vet staticcheck arch unit measure soak beside test-drivers test-suites test-regress test-matrix matrix
 
 help: ## list the targets
@@ -79,6 +79,9 @@ race: ## the concurrent packages with the race detector and their invariants che
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test ./proxy -weirtls
+
+loops: ## and once more, with every pool spread over three event loops
+	$(GO) test -tags invariants ./proxy -weirloops 3
 
 test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheus, systemd-analyze, docker compose, vagrant, kustomize
 	WEIR_TEST_DEPLOY=1 $(GO) test -v -count=1 ./deploy

@@ -23,8 +23,12 @@ const (
 	Dialling
 	// Idle: logged in, clean, unused. Followed by Leased or Gone.
 	Idle
-	// Leased: a client's. Followed by Leased (the next client's), Idle or Gone.
+	// Leased: a client's. Followed by Leased (the next client's), Idle, Moving or
+	// Gone.
 	Leased
+	// Moving: on its way to another lane, or just come from one. Followed by Leased,
+	// Idle, Moving (on to a third lane) or Gone.
+	Moving
 	backendStates = iota
 )
 
@@ -39,22 +43,26 @@ func (s BackendState) String() string {
 		return "idle"
 	case Leased:
 		return "leased"
+	case Moving:
+		return "moving"
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
 // moves holds the legal moves, [from][to]. testdata/states.txt prints it.
 var moves = [backendStates][backendStates]bool{
-	Gone:     {Dialling: true},
-	Dialling: {Idle: true, Leased: true, Gone: true},
-	Idle:     {Leased: true, Gone: true},
-	Leased:   {Idle: true, Leased: true, Gone: true},
+	Gone:     {Dialling: true, Moving: true},
+	Dialling: {Idle: true, Leased: true, Gone: true, Moving: true},
+	Idle:     {Leased: true, Gone: true, Moving: true},
+	Leased:   {Idle: true, Leased: true, Gone: true, Moving: true},
+	Moving:   {Idle: true, Leased: true, Gone: true, Moving: true},
 }
 
 // backend is one slot of Pool.backends. Idle ones form a ring through slot 0,
 // from the most recently used (slot 0's next) to the longest idle (its prev).
 type backend struct {
 	since    Instant // start of the dial, or of being idle
+	began    Instant // start of the dial
 	born     Instant // when it was Dialled
 	expires  Instant // end of its lifetime
 	prev     BackendID
@@ -62,6 +70,8 @@ type backend struct {
 	settings SettingsID
 	state    BackendState
 	stale    bool // since Renew: closed as soon as it is free
+	asked    bool // Moving to a lane that has asked for it
+	to       int  // that lane, while it is Moving
 }
 
 // move is the only place where a backend's state changes; the counts and the
@@ -88,7 +98,7 @@ func (p *Pool) move(b BackendID, to BackendState) {
 	case Gone:
 		be.stale = false
 		p.gone = append(p.gone, b)
-	case Dialling, Leased:
+	case Dialling, Leased, Moving:
 	}
 }
 
@@ -114,11 +124,10 @@ func (p *Pool) misuse(event string, b BackendID, state BackendState, states []Ba
 	panic(fmt.Sprintf("pool: %s of b%d, which is %s, not %s", event, b, state, strings.Join(want, " or ")))
 }
 
-// live returns how many backends are logged in.
-func (p *Pool) live() int { return p.count[Idle] + p.count[Leased] }
-
-// total returns how many places the pool takes.
-func (p *Pool) total() int { return p.live() + p.count[Dialling] }
+// own returns how many backends the lane has.
+func (p *Pool) own() int {
+	return p.count[Idle] + p.count[Leased] + p.count[Moving] + p.count[Dialling]
+}
 
 // newBackend returns the number of a Gone slot.
 func (p *Pool) newBackend() BackendID {
@@ -151,6 +160,19 @@ func (p *Pool) pickIdle(s SettingsID) BackendID {
 func (p *Pool) longestIdle() BackendID { return p.backends[0].prev }
 
 func (p *Pool) close(b BackendID, why Cause) {
-	p.move(b, Gone)
+	p.drop(b)
 	p.decide(Decision{Kind: Close, Backend: b, Why: why})
+}
+
+// drop gives up a backend that is logged in, and its place.
+func (p *Pool) drop(b BackendID) {
+	p.move(b, Gone)
+	p.board.Drop()
+	p.vacated = true
+}
+
+// shed closes a backend whose place has been given up.
+func (p *Pool) shed(b BackendID) {
+	p.move(b, Gone)
+	p.decide(Decision{Kind: Close, Backend: b, Why: CauseSurplus})
 }

@@ -64,7 +64,7 @@ func (p *Pool) limit(now Instant) Limit {
 		return LimitFull
 	case p.limited.holds(now, dialling):
 		return LimitShared
-	case dialling >= p.cfg.MaxDials:
+	case p.board.Dialling() >= p.cfg.MaxDials:
 		return LimitDials
 	}
 	return NoLimit
@@ -74,6 +74,7 @@ func (p *Pool) limit(now Instant) Limit {
 type Counts struct {
 	Idle     int
 	Leased   int
+	Moving   int // to another lane
 	Dialling int
 	Waiting  int
 	Stale    int // leased or being dialled, and to be closed since Renew
@@ -88,6 +89,7 @@ func (p *Pool) Counts() Counts {
 	c := Counts{
 		Idle:     p.count[Idle],
 		Leased:   p.count[Leased],
+		Moving:   p.count[Moving],
 		Dialling: p.count[Dialling],
 		Waiting:  p.waiting,
 		Stale:    p.staleOnes(),

@@ -20,6 +20,14 @@ const (
 	Close
 	// Fail turns Client away, which waited for Waited.
 	Fail
+	// Give sends Backend, which is idle, or just freed, dialled or arrived, to Lane.
+	// Answered by Departed, whose Transfer goes along and is reported there by
+	// Arrived, or by Lost.
+	Give
+	// Ask reports Asked to Lane, with the number of this lane.
+	Ask
+	// Wake reports Woken to Lane, with Reply.
+	Wake
 )
 
 // String returns the word that scripts use.
@@ -35,6 +43,12 @@ func (k DecisionKind) String() string {
 		return "close"
 	case Fail:
 		return "fail"
+	case Give:
+		return "give"
+	case Ask:
+		return "ask"
+	case Wake:
+		return "wake"
 	}
 	return fmt.Sprintf("decision(%d)", uint8(k))
 }
@@ -108,9 +122,11 @@ func (c Cause) String() string {
 type Decision struct {
 	Waited  time.Duration // Lease, Fail: since Want
 	Client  ClientID      // Lease, Fail
-	Backend BackendID     // Lease, Dial, Close
+	Backend BackendID     // Lease, Dial, Close, Give
+	Lane    int           // Give, Ask, Wake
 	Kind    DecisionKind
 	Why     Cause // Close, Fail
+	Reply   bool  // Wake: the lane has asked
 }
 
 // String prints the decision as scripts do: "lease b1 c2", "close b1 drain".
@@ -124,6 +140,10 @@ func (d Decision) String() string {
 		return fmt.Sprintf("close b%d %s", d.Backend, d.Why)
 	case Fail:
 		return fmt.Sprintf("fail c%d %s %s", d.Client, d.Why, d.Waited)
+	case Give:
+		return fmt.Sprintf("give b%d l%d", d.Backend, d.Lane)
+	case Ask, Wake:
+		return fmt.Sprintf("%s l%d", d.Kind, d.Lane)
 	case NoDecision:
 	}
 	return d.Kind.String()

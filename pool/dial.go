@@ -161,7 +161,7 @@ func (p *Pool) succeeded(now, started Instant) {
 	}
 	switch {
 	case p.full.strikes == 0 || started < p.full.last:
-	case p.live() >= p.cfg.Size || now > p.full.last.plus(fullMemory):
+	case p.board.Live() >= p.cfg.Size || now > p.full.last.plus(fullMemory):
 		p.full = obstacle{}
 	default:
 		p.full.strikes = 1
@@ -172,7 +172,7 @@ func (p *Pool) succeeded(now, started Instant) {
 // hopeless reports whether a fresh failure makes it certain that no backend can
 // be had. A pause says nothing of that.
 func (p *Pool) hopeless(now Instant) bool {
-	if p.paused || p.trouble.strikes == 0 || p.live() > 0 || now > p.trouble.last.plus(p.fresh()) {
+	if p.paused || p.trouble.strikes == 0 || p.board.Live() > 0 || now > p.trouble.last.plus(p.fresh()) {
 		return false
 	}
 	return p.refused || now >= p.lastHope()
@@ -205,18 +205,22 @@ func (p *Pool) giveUp(now Instant) {
 
 // need reports whether one more dial is wanted.
 func (p *Pool) need() bool {
-	if p.waiting > p.count[Dialling] {
+	if p.waiting > p.count[Dialling]+p.asked {
 		return true
 	}
 	if p.pointless() {
 		return false
 	}
-	return p.total() < p.floor() || p.turnedAway && p.total() == 0 && p.trouble.strikes > 0
+	total := p.board.Total()
+	return p.first && total < p.floor() || p.turnedAway && total == 0 && p.trouble.strikes > 0
 }
 
 // dialMore dials what is wanted and allowed.
 func (p *Pool) dialMore(now Instant) {
 	for p.need() && p.limit(now) == NoLimit {
+		if !p.board.BeginDial(p.room(), p.cfg.MaxDials) {
+			return // another lane was faster
+		}
 		b := p.newBackend()
 		p.move(b, Dialling)
 		p.backends[b].since = now
@@ -233,13 +237,12 @@ func (p *Pool) dialDue(now Instant) Instant {
 	}
 	trouble := p.trouble.strikes > 0
 	obstacle := trouble || p.full.strikes > 0 || p.limited.strikes > 0
-	dialling := p.count[Dialling]
-	if dialling >= p.cfg.MaxDials || dialling > 0 && obstacle {
+	if p.board.Dialling() >= p.cfg.MaxDials || p.count[Dialling] > 0 && obstacle {
 		return Never // until one of them ends
 	}
 	// The last of what holds back counts.
 	due := max(p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
-	if trouble && p.waiting > 0 && p.live() == 0 {
+	if trouble && p.waiting > 0 && p.board.Live() == 0 {
 		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)
 		}

@@ -2,7 +2,8 @@
 // is, of one (database, user) pair. It is a pure state machine: events go in
 // as method calls, decisions come out of Decisions, and the same configuration,
 // seed and events give the same decisions. It has no sockets, goroutines, locks
-// or clock, and imports the standard library only. A Pool belongs to one event
+// or clock, and imports the standard
+// library and its own board only. A Pool belongs to one event
 // loop, which alone calls it.
 //
 // # What the caller owes
@@ -25,10 +26,16 @@
 //
 // Misuse panics in the words of the misuse.
 //
+// # When a pool has several lanes
+//
+// Then each is a Pool on a loop of its own, made by NewLane, and they have a board.Board. The caller carries their messages: Give takes a backend to the
+// lane that is named (Departed here, Arrived there), Ask and Wake are reported there by Asked and Woken, in any order and as late as may be, but all of
+// them. A lane that is Deserted may End; the first one ends last. Between lanes the oldest waiter is served first as far as that is worth a transfer: see lanes.go.
+//
 // # Who is served
 //
-// Waiters are served first come, first served, without exception; no client waits
-// while a backend is idle, so a new client cannot overtake. Among idle backends
+// Waiters of a lane are served first come, first served, without exception; no client waits
+// while a backend of its lane is idle, so a new client cannot overtake. Among idle backends
 // the most recently used goes first: its caches are warm, and those at the
 // bottom get old enough for server_idle_timeout. A backend that already has the
 // client's settings is preferred among the top few (settingsLookahead).

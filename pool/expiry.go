@@ -17,7 +17,7 @@ func (p *Pool) expiry(born Instant) Instant {
 // renewExpiries applies a changed ServerLifetime to the backends there are.
 func (p *Pool) renewExpiries() {
 	for b := range p.backends {
-		if be := &p.backends[b]; be.state == Idle || be.state == Leased {
+		if be := &p.backends[b]; be.state == Idle || be.state == Leased || be.state == Moving {
 			be.expires = p.expiry(be.born)
 		}
 	}
@@ -43,7 +43,7 @@ func (p *Pool) expire(now Instant) {
 
 // idleTimeoutDue returns when the longest idle backend is idle for too long.
 func (p *Pool) idleTimeoutDue() Instant {
-	if p.count[Idle] == 0 || p.live() <= p.floor() {
+	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
 	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)

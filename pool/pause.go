@@ -27,7 +27,7 @@ func (p *Pool) closeAllIdle(why Cause) {
 // staleOnes is how many of the backends of before Renew are still there.
 func (p *Pool) staleOnes() (n int) {
 	for b := range p.backends {
-		if be := &p.backends[b]; be.stale && (be.state == Leased || be.state == Dialling) {
+		if be := &p.backends[b]; be.stale && (be.state == Leased || be.state == Dialling || be.state == Moving) {
 			n++
 		}
 	}

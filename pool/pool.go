@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"weir/pool/board"
 )
 
 // Instant is a moment in nanoseconds on the caller's monotonic clock, which
@@ -72,26 +74,21 @@ type Pool struct {
 	limited    obstacle // a limit over pools has no place left
 	turnedAway bool     // a client was failed since the last dial: probe
 
+	board   *board.Board
+	lane    int     // which of the pool's this is
+	first   bool    // it keeps MinSize
+	posted  posted  // of the lane's note on it
+	asked   int     // backends that other lanes were asked for and have not answered
+	looked  Instant // when the board was last looked at although clients wait here
+	vacated bool    // a place under the limits has been given up
+	renewed Instant // when Renew was last called
+
 	checker checker
 }
 
-// New returns an empty pool. The seed decides the jitter of back-offs and
+// New returns an empty pool of one lane. The seed decides the jitter of back-offs and
 // lifetimes: give each pool another.
-func New(cfg Config, seed uint64) *Pool {
-	p := &Pool{
-		cfg:      cfg.checked(),
-		next:     Never,
-		vacant:   Never, // it is made for a client
-		pardoned: -1,
-		backends: make([]backend, 1),
-		waiters:  make([]waiter, 1),
-	}
-	p.random.Seed(seed, 0)
-	if p.cfg.MinSize > 0 {
-		p.next = 0
-	}
-	return p
-}
+func New(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, board.New(1), 0) }
 
 // begin opens an event and returns its time.
 func (p *Pool) begin(now Instant) Instant {
@@ -107,6 +104,16 @@ func (p *Pool) begin(now Instant) Instant {
 // settle closes an event that may have changed more than one lease: it dials
 // what may be dialled, gives up on what is hopeless, and plans the next Tick.
 func (p *Pool) settle(now Instant) {
+	if !p.board.Single() {
+		p.post()
+	}
+	if !p.board.Alone() {
+		p.share()
+		p.ask()
+		if p.vacated {
+			p.wake()
+		}
+	}
 	p.dialMore(now)
 	// A probe under way is waited for: it may be the one that succeeds.
 	if p.waiting > 0 && p.count[Dialling] == 0 && p.hopeless(now) {
@@ -132,18 +139,18 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 		p.move(b, Leased)
 		p.decide(Decision{Kind: Lease, Client: c, Backend: b})
 		if !back {
-			p.check()
+			p.finish()
 			return
 		}
 	case p.draining:
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseDrain})
-		p.check()
+		p.finish()
 		return
 	case p.waiting == 0 && p.hopeless(now):
 		p.turnedAway = true
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
 	default:
-		held := p.waiting > p.count[Dialling]
+		held := p.waiting > p.count[Dialling]+p.asked
 		p.enqueue(now, c)
 		if held && !back && now < p.next {
 			// A client before c is held back already: the pool knows when to act
@@ -162,7 +169,7 @@ func (p *Pool) Forget(now Instant, c ClientID) {
 		panic(fmt.Sprintf("pool: Forget of c%d, which does not wait", c))
 	}
 	p.dequeue(c)
-	p.check()
+	p.finish()
 }
 
 // Freed says that the transaction on leased backend b is over, that it owes no
@@ -173,7 +180,7 @@ func (p *Pool) Freed(now Instant, b BackendID, s SettingsID) {
 	p.expect("Freed", b, Leased)
 	p.backends[b].settings = s
 	if p.place(now, b) {
-		p.check()
+		p.finish()
 		return
 	}
 	p.settle(now)
@@ -185,8 +192,10 @@ func (p *Pool) Dialled(now Instant, b BackendID) {
 	p.expect("Dialled", b, Dialling)
 	be := &p.backends[b]
 	started := be.since
-	be.born, be.settings = now, 0
+	be.began, be.born, be.settings = started, now, 0
 	be.expires = p.expiry(now)
+	p.board.EndDial(true)
+	p.vacated = true
 	p.place(now, b)
 	p.succeeded(now, started)
 	p.settle(now)
@@ -198,18 +207,23 @@ func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
 	p.expect("DialFailed", b, Dialling)
 	started, stale := p.backends[b].since, p.backends[b].stale
 	p.move(b, Gone)
+	p.board.EndDial(false)
+	p.vacated = true
 	if !stale || f.Kind == Limited {
 		p.failed(now, started, f)
 	}
 	p.settle(now)
 }
 
-// Lost says that idle or leased backend b is gone. A lease ends with it: what
-// becomes of its client is the caller's business.
+// Lost says that backend b, idle, leased or to be given away, is gone. A lease ends
+// with it: what becomes of its client is the caller's business.
 func (p *Pool) Lost(now Instant, b BackendID) {
 	now = p.begin(now)
-	p.expect("Lost", b, Idle, Leased)
-	p.move(b, Gone)
+	p.expect("Lost", b, Idle, Leased, Moving)
+	if be := &p.backends[b]; be.state == Moving {
+		p.broken(be)
+	}
+	p.drop(b)
 	p.settle(now)
 }
 
@@ -231,11 +245,11 @@ func (p *Pool) Next() Instant { return p.next }
 // and reports whether it did.
 func (p *Pool) Reclaim(now Instant) bool {
 	p.begin(now)
-	if p.count[Idle] == 0 || p.live() <= p.floor() {
+	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return false
 	}
 	p.close(p.longestIdle(), CauseReclaimed)
-	p.check()
+	p.finish()
 	return true
 }
 
@@ -267,8 +281,8 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 	if p.cfg.ServerLifetime != old.ServerLifetime {
 		p.renewExpiries()
 	}
-	for p.count[Idle] > 0 && p.live() > p.cfg.Size {
-		p.close(p.longestIdle(), CauseSurplus)
+	for p.count[Idle] > 0 && p.board.Shed(p.cfg.Size) {
+		p.shed(p.longestIdle())
 	}
 	p.settle(now)
 }
@@ -279,8 +293,9 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 // said or not said means nothing any more.
 func (p *Pool) Renew(now Instant) {
 	now = p.begin(now)
+	p.renewed = now
 	for b := range p.backends {
-		if be := &p.backends[b]; be.state == Dialling || be.state == Leased {
+		if be := &p.backends[b]; be.state == Dialling || be.state == Leased || be.state == Moving {
 			be.stale = true
 		}
 	}
@@ -293,8 +308,8 @@ func (p *Pool) Renew(now Instant) {
 // closed at once if it is idle, when it is freed if it is leased.
 func (p *Pool) Expel(now Instant, b BackendID) {
 	now = p.begin(now)
-	p.expect("Expel", b, Idle, Leased)
-	if be := &p.backends[b]; be.state == Leased {
+	p.expect("Expel", b, Idle, Leased, Moving)
+	if be := &p.backends[b]; be.state != Idle {
 		be.stale = true
 	} else {
 		p.close(b, CauseRenewed)
@@ -314,14 +329,11 @@ func (p *Pool) Close(now Instant) {
 	p.settle(now)
 }
 
-// place finds the use of a backend that is just dialled or freed, and reports
-// whether it has one; if not, the backend is closed.
+// place finds the use of a backend that is just dialled, freed or come from another
+// lane, and reports whether it has one; if not, the backend is closed.
 func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	be := &p.backends[b]
-	live, room := p.live(), p.cfg.Size
-	if be.state == Dialling {
-		live++
-	}
+	room := p.cfg.Size
 	if p.waiting > 0 {
 		// The reserve was opened for them.
 		room += p.cfg.ReserveSize
@@ -339,9 +351,11 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	case now >= be.expires:
 		p.close(b, CauseLifetime)
 		return false
-	case live > room:
-		p.close(b, CauseSurplus)
+	case p.board.Shed(room):
+		p.shed(b)
 		return false
+	case p.donates(now, b):
+		return true
 	case p.waiting > 0:
 		p.move(b, Leased)
 		c, waited := p.oldest(now)

@@ -4,7 +4,7 @@ package pool
 // always below Size; from the reserve when the oldest waiter that no dial under
 // way will serve has waited for ReserveTimeout; Never above that.
 func (p *Pool) sizeDue() Instant {
-	total, dialling := p.total(), p.count[Dialling]
+	total, dialling := p.board.Total(), p.count[Dialling]
 	switch {
 	case total < p.cfg.Size:
 		return 0
@@ -16,4 +16,12 @@ func (p *Pool) sizeDue() Instant {
 		i = p.waiters[i].next
 	}
 	return after(p.waiters[i].since, p.cfg.ReserveTimeout)
+}
+
+// room is how many backends there may be after one more dial, which sizeDue allows.
+func (p *Pool) room() int {
+	if p.board.Total() < p.cfg.Size {
+		return p.cfg.Size
+	}
+	return p.cfg.Size + p.cfg.ReserveSize
 }

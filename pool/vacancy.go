@@ -28,7 +28,7 @@ func (p *Pool) Vacate(now Instant) {
 // Deserted reports whether the pool has neither clients nor backends and wants
 // none: it may be forgotten.
 func (p *Pool) Deserted() bool {
-	return p.vacant != Never && p.total() == 0 && (p.draining || !p.need())
+	return p.vacant != Never && p.own() == 0 && !p.promised() && (p.draining || !p.need())
 }
 
 // floor is how many backends are kept although they are idle.
@@ -48,7 +48,7 @@ func (p *Pool) pointless() bool {
 // vacancyDue returns when idle backends have been kept for long enough without
 // a client.
 func (p *Pool) vacancyDue() Instant {
-	if p.vacant == Never || p.count[Idle] == 0 || p.live() <= p.floor() {
+	if p.vacant == Never || p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
 	return after(p.vacant, p.cfg.PoolIdleTimeout)
@@ -56,7 +56,7 @@ func (p *Pool) vacancyDue() Instant {
 
 // closeIdle closes the idle backends that no MinSize keeps.
 func (p *Pool) closeIdle(why Cause) {
-	for p.count[Idle] > 0 && p.live() > p.floor() {
+	for p.count[Idle] > 0 && p.board.Live() > p.floor() {
 		p.close(p.longestIdle(), why)
 	}
 }

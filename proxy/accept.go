@@ -164,7 +164,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		return
 	}
 	renewed := p.learn(result)
-	lane, limits, part := p.router.join(result.Database, result.User)
+	lane, limits, part := p.router.join(result.Database, result.User, c.Loop())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()

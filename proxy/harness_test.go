@@ -35,6 +35,9 @@ var debugLog = flag.Bool("weirlog", false, "let weir log at level debug, and sho
 // everywhereTLS lets the tests that say nothing about TLS have it on both sides: make tls.
 var everywhereTLS = flag.Bool("weirtls", false, "use TLS between clients and weir, and between weir and PostgreSQL")
 
+// everywhereLoops lets the tests that say nothing about loops have so many, and their pools a lane on each: make loops.
+var everywhereLoops = flag.Int("weirloops", 0, "loops of the weirs under test, over which all pools spread; 0: as the test says")
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	pgserver.SharedOptions = pgserver.Options{Settings: map[string]string{"ssl": "on", "ssl_ca_file": "root.crt"}, HBA: serverHBA, Files: serverFiles()}
@@ -85,6 +88,9 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 		dir := tlsFolder(t)
 		toml += "\n" + clientTLS(dir, "prefer", "") + serverTLS(dir)
 	}
+	if *everywhereLoops > 0 && !strings.Contains(toml, "[loops]") {
+		options.SpreadPools()
+	}
 	c, err := config.Parse("test.toml", []byte(complete(d, toml)), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatalf("configuration: %v\n%s", err, complete(d, toml))
@@ -125,6 +131,9 @@ func complete(d *pgserver.Database, toml string) string {
 		if !strings.Contains(toml, "["+section) {
 			toml = strings.TrimRight(toml, "\n") + "\n[" + section + body + "\n"
 		}
+	}
+	if *everywhereLoops > 0 {
+		add("loops", fmt.Sprintf("]\ncount = %d", *everywhereLoops))
 	}
 	add("listen", "]\naddresses = [\"127.0.0.1:0\"]")
 	add("http", "]\naddress = \"\"")

@@ -246,7 +246,7 @@ func TestSCRAMIterationsAreThoseOfTheConfiguration(t *testing.T) {
 
 func TestRoundRobinUsesAllBackendsAlike(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 2\nmin_pool_size = 2\nserver_round_robin = true")
+	w := start(t, d, "[loops]\ncount = 1\n[pool]\npool_size = 2\nmin_pool_size = 2\nserver_round_robin = true")
 	first, second := enter(t, w, d), enter(t, w, d)
 	first.Query("BEGIN")
 	second.Query("BEGIN")

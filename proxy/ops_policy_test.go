@@ -210,14 +210,18 @@ func TestPinnedBackendsAreBounded(t *testing.T) {
 	}
 	a.Query("create temp table more (x int)") // its backend is pinned already
 	a.Query("discard all")
-	b.Query("create temp table kept (x int)")
+	gets := func(c *wireClient, table string) {
+		t.Helper()
+		eventually(t, func() string { // the other's backend may have to be reset first, or be on another loop
+			if err := c.Run("create temp table " + table + " (x int)").Err(); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	gets(b, "kept")
 	b.Terminate()
-	eventually(t, func() string { // it may have to be reset first
-		if err := a.Run("create temp table again (x int)").Err(); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
+	gets(a, "again")
 }
 
 // TestIdlePinsEnd: a client that is idle while its session keeps a backend is ended; one in a transaction, or without a pin, is not.

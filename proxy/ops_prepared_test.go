@@ -13,7 +13,7 @@ import (
 // TestPreparedStatementsAreCounted follows two texts through two backends that keep one statement each.
 func TestPreparedStatementsAreCounted(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 2\nmax_prepared_statements = 1")
+	w := start(t, d, "[loops]\ncount = 1\n[pool]\npool_size = 2\nmax_prepared_statements = 1")
 	one, two := enter(t, w, d), enter(t, w, d)
 	parse := func(c *wireClient, text string) {
 		t.Helper()

@@ -90,7 +90,7 @@ func TestReloadOfABadConfigurationChangesNothing(t *testing.T) {
 // What needs a restart is named, and stays as it is, also for whoever asks what holds.
 func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	d := database(t)
-	w := startReloadable(t, d, "[pool]\npool_size = 1\n")
+	w := startReloadable(t, d, "[loops]\ncount = 0\n[pool]\npool_size = 1\n")
 	before := w.Proxy.Addresses()
 	for range 2 { // it is still to be done
 		w.reload("[listen]\naddresses = [\"127.0.0.1:1\"]\n[loops]\ncount = 3\n[pool]\npool_size = 2\n")

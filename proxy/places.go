@@ -20,7 +20,7 @@ type places struct {
 	waiting []holder // refused, oldest first
 }
 
-// holder may hold places: a *relay.Lane, or a *ownPlace. Its methods may be called on any goroutine and do not block.
+// holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
 type holder interface {
 	// Nudge says that there is a place, after one was refused.
 	Nudge()
@@ -89,7 +89,7 @@ func (p *places) renew(h holder, now *claim) {
 }
 
 // Take implements relay.Places.
-func (p *places) Take(l *relay.Lane) bool { return p.take(l) }
+func (p *places) Take(l *relay.Lanes) bool { return p.take(l) }
 
 // take asks for one more place.
 func (p *places) take(h holder) bool {
@@ -170,7 +170,7 @@ func askNext(limit string, holders []holder, mustYield bool) {
 }
 
 // Give implements relay.Places.
-func (p *places) Give(l *relay.Lane) {
+func (p *places) Give(l *relay.Lanes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release(p.holders[l])
@@ -199,7 +199,7 @@ func (p *places) offer() bool {
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.
-func (p *places) Decline(l *relay.Lane) {
+func (p *places) Decline(l *relay.Lanes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.holders[l]; t != nil && t.kept {
@@ -209,7 +209,7 @@ func (p *places) Decline(l *relay.Lane) {
 }
 
 // Bound implements relay.Places.
-func (p *places) Bound(l *relay.Lane) (setting string, value int, section string) { return p.bound(l) }
+func (p *places) Bound(l *relay.Lanes) (setting string, value int, section string) { return p.bound(l) }
 
 func (p *places) bound(h holder) (setting string, value int, section string) {
 	p.mu.Lock()

@@ -89,7 +89,7 @@ func message(err *pgerror.Error) string {
 }
 
 // laneOf makes a real lane whose dials are answered by dial, on an engine of its own.
-func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) *relay.Lane {
+func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) *relay.Lanes {
 	t.Helper()
 	loop, err := relay.NewLoop()
 	if err != nil {
@@ -102,8 +102,9 @@ func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) 
 		e.Stop()
 		<-e.Done()
 	})
-	l := e.NewLane(relay.LaneConfig{
-		Database: database, Places: p,
+	l := relay.NewLanes(1)
+	e.NewLane(relay.LaneConfig{
+		Database: database, Lanes: l, Places: p,
 		LaneSettings: relay.LaneSettings{User: user, Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, ResetQuery: "DISCARD ALL"},
 		Dial: func(context.Context) (*relay.Dialled, *relay.DialError) {
 			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
@@ -118,13 +119,13 @@ func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
 	a := laneOf(t, p, "shop", "app", 3, 2)
 	b := laneOf(t, p, "shop", "ann", 3, 2)
 	c := laneOf(t, p, "big", "app", 0, 2)
-	take := func(l *relay.Lane, want bool) {
+	take := func(l *relay.Lanes, want bool) {
 		t.Helper()
 		if got := p.Take(l); got != want {
 			t.Fatalf("Take: %t", got)
 		}
 	}
-	bound := func(l *relay.Lane, want string) {
+	bound := func(l *relay.Lanes, want string) {
 		t.Helper()
 		setting, value, section := p.Bound(l)
 		if got := setting + " " + section; got != want || value == 0 {
@@ -166,12 +167,12 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 	elsewhere := laneOf(t, p, "big", "eve", 1, 0)
 	first := laneOf(t, p, "shop", "ann", 1, 0)
 	second := laneOf(t, p, "shop", "bob", 1, 0)
-	for _, l := range []*relay.Lane{holder, elsewhere} {
+	for _, l := range []*relay.Lanes{holder, elsewhere} {
 		if !p.Take(l) {
 			t.Fatal("no place")
 		}
 	}
-	for _, l := range []*relay.Lane{elsewhere, first, second, first} { // asking again does not lose one's turn
+	for _, l := range []*relay.Lanes{elsewhere, first, second, first} { // asking again does not lose one's turn
 		if p.Take(l) {
 			t.Fatal("beyond the limit")
 		}

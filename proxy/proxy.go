@@ -7,6 +7,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -81,6 +82,7 @@ type Options struct {
 
 	sweepEvery time.Duration // see relay.Env
 	watchEvery time.Duration // see watch
+	spread     spread
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
@@ -121,6 +123,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
+	p.router.spread = cmp.Or(o.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase

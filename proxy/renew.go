@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/pgerror"
+	"weir/proxy/relay"
 )
 
 // origin is where a pool's backends come from. Backends of another origin do not serve clients any longer than they must.
@@ -69,7 +70,7 @@ func (r *router) follow(g *generation, p *livePool) {
 	}
 	if trouble != nil {
 		r.close(p)
-		p.lane.Dismiss(trouble)
+		p.each(func(l *relay.Lane) { l.Dismiss(trouble) })
 		return
 	}
 	if r.pools[p.key] == p {
@@ -80,20 +81,20 @@ func (r *router) follow(g *generation, p *livePool) {
 	settings := g.laneSettings(key)
 	if !p.settings.Reconfigurable(settings) {
 		r.close(p)
-		p.lane.Close()
+		p.each((*relay.Lane).Close)
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
-	r.places.renew(p.lane, g.claim(key))
+	r.places.renew(p.common, g.claim(key))
 	p.settings = settings
-	p.lane.Reconfigure(settings)
+	p.each(func(l *relay.Lane) { l.Reconfigure(settings) })
 	for user, u := range p.users {
 		u.limits.Store(g.clientLimits(key.database, user))
 	}
 	if now := g.origin(key); now != p.origin {
 		p.origin = now
-		p.lane.Renew()
+		p.each((*relay.Lane).Renew)
 	}
-	p.lane.Pardon() // of what was refused with what was known before
+	p.each((*relay.Lane).Pardon) // of what was refused with what was known before
 }
 
 // close has a pool admit no client any more. Under the lock.

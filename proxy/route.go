@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"weir/config"
+	"weir/proxy/eventloop"
 	"weir/proxy/relay"
 )
 
@@ -15,27 +16,45 @@ type router struct {
 	engines []*relay.Engine
 	places  *places
 	dialer  *dialer
+	spread  spread
 	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
 	autoDatabase func(database string)
 
 	mu     sync.Mutex
 	pools  map[poolKey]*livePool
 	closed map[*livePool]struct{} // those that admit no client any more
-	loads  []int                  // pools on each engine
+	loads  []int                  // lanes on each engine
 	opened uint64
+	turn   int // see spread.inTurn
 	orders orders
 }
 
 // livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
 type livePool struct {
 	key      poolKey
-	engine   int
-	lane     *relay.Lane
+	number   uint64
+	home     int          // the engine of its first lane, which ends last
+	lanes    []liveLane   // by engine
+	common   *relay.Lanes // what they have in common
 	settings relay.LaneSettings
 	origin   origin
 	route    route
-	clients  int // that are there, or on their way
 	users    map[string]*liveUser
+}
+
+// liveLane is a pool's lane on an engine, if there is one.
+type liveLane struct {
+	lane    *relay.Lane
+	clients int // that are there, or on their way
+}
+
+// each calls f with each lane. Under the lock.
+func (p *livePool) each(f func(*relay.Lane)) {
+	for _, l := range p.lanes {
+		if l.lane != nil {
+			f(l.lane)
+		}
+	}
 }
 
 // liveUser is a user of whom clients are in a pool.
@@ -46,14 +65,14 @@ type liveUser struct {
 
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
-		current: current, engines: engines, places: newPlaces(), dialer: dialer,
+		current: current, engines: engines, places: newPlaces(), dialer: dialer, spread: usualSpread,
 		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)),
 	}
 }
 
-// join returns the pool for a client, and the limits that hold for that client. The pool stays until leave is called, once; leave does
-// not block. There is no lane if the configuration does not have the database any more.
-func (r *router) join(database, user string) (lane *relay.Lane, limits *relay.LiveLimits, leave func()) {
+// join returns the lane for a client that was accepted on that loop, and the limits that hold for that client. The lane stays until leave is called, once;
+// leave does not block. There is no lane if the configuration does not have the database any more.
+func (r *router) join(database, user string, accepted *eventloop.Loop) (lane *relay.Lane, limits *relay.LiveLimits, leave func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.current.Load() // a generation that comes now finds this pool
@@ -71,12 +90,13 @@ func (r *router) join(database, user string) (lane *relay.Lane, limits *relay.Li
 		u.limits.Store(g.clientLimits(key.database, user))
 		p.users[user] = u
 	}
-	p.clients++
+	at := r.laneFor(p, accepted)
+	p.lanes[at].clients++
 	u.clients++
-	return p.lane, &u.limits, func() {
+	return p.lanes[at].lane, &u.limits, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		p.clients--
+		p.lanes[at].clients--
 		if u.clients--; u.clients == 0 {
 			delete(p.users, user)
 		}
@@ -94,15 +114,35 @@ func (r *router) knows(database, user string) bool {
 // pardon has the pool of that user, if there is one, try again with what is known of the user now.
 func (r *router) pardon(key poolKey) {
 	r.mu.Lock()
-	p := r.pools[key]
-	r.mu.Unlock()
-	if p != nil {
-		p.lane.Pardon()
+	defer r.mu.Unlock()
+	if p := r.pools[key]; p != nil {
+		p.each((*relay.Lane).Pardon)
 	}
 }
 
-// place chooses the loop on which a new pool will live, whole: the one with the fewest. It is the only place where that is
-// decided.
+// laneFor is the engine on which a client of the pool is served, and where there is a lane now. Under the lock.
+func (r *router) laneFor(p *livePool, accepted *eventloop.Loop) int {
+	clients, from := make([]int, len(r.engines)), -1
+	for i, l := range p.lanes {
+		if clients[i] = l.clients; l.lane == nil {
+			clients[i] = -1
+		}
+		if r.engines[i].Loop() == accepted {
+			from = i
+		}
+	}
+	if r.spread.inTurn {
+		r.turn++
+		from = r.turn % len(r.engines)
+	}
+	at := r.spread.laneFor(from, clients, r.spread.lanes(p.settings.Pool.Size, len(r.engines)))
+	if p.lanes[at].lane == nil {
+		r.openLane(p, at)
+	}
+	return at
+}
+
+// place chooses the loop on which a new pool begins: the one with the fewest.
 func (r *router) place() int {
 	best := 0
 	for i, n := range r.loads {
@@ -110,33 +150,40 @@ func (r *router) place() int {
 			best = i
 		}
 	}
-	r.loads[best]++
 	return best
 }
 
 // open makes a pool. Under the lock.
 func (r *router) open(g *generation, key poolKey) *livePool {
-	p := &livePool{
-		key: key, engine: r.place(), settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
-	}
 	r.opened++
+	p := &livePool{
+		key: key, number: r.opened, home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
+		settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
+	}
 	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
 		r.autoDatabase(key.database)
 	}
-	p.lane = r.engines[p.engine].NewLane(relay.LaneConfig{
+	r.places.enter(p.common, g.claim(key))
+	r.openLane(p, p.home)
+	r.pools[key] = p
+	return p
+}
+
+// openLane makes a lane of a pool on an engine. Under the lock.
+func (r *router) openLane(p *livePool, engine int) {
+	lane := r.engines[engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     key.database, Number: r.opened, Seed: seed(), Paused: r.orders.pauses(key.database),
-		Places: r.places,
+		Database:     p.key.database, Number: p.number, Seed: seed(), Paused: r.orders.pauses(p.key.database),
+		Lanes: p.common, Places: r.places,
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, r.keyOf(p))
 		},
 		Writable: func(ctx context.Context) bool { return r.dialer.writable(ctx, r.keyOf(p)) },
-		Forget:   func() bool { return r.forget(p) },
+		Forget:   func() bool { return r.forget(p, engine) },
 	})
-	r.places.enter(p.lane, g.claim(key))
-	p.lane.Open()
-	r.pools[key] = p
-	return p
+	r.loads[engine]++
+	p.lanes[engine].lane = lane
+	lane.Open()
 }
 
 // keyOf is a pool's present key: a reload may change as whom it logs in.
@@ -146,19 +193,25 @@ func (r *router) keyOf(p *livePool) poolKey {
 	return p.key
 }
 
-// forget is asked by a pool that has neither clients nor backends. It refuses while a client is on its way.
-func (r *router) forget(p *livePool) bool {
+// forget is asked by a lane that has neither clients nor backends. It refuses while a client is on its way, and the first lane while there are others.
+func (r *router) forget(p *livePool, engine int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.clients > 0 {
+	lanes := 0
+	p.each(func(*relay.Lane) { lanes++ })
+	if p.lanes[engine].clients > 0 || engine == p.home && lanes > 1 {
 		return false
+	}
+	r.loads[engine]--
+	p.lanes[engine] = liveLane{}
+	if engine != p.home {
+		return true
 	}
 	if r.pools[p.key] == p {
 		delete(r.pools, p.key)
 	}
 	delete(r.closed, p)
-	r.loads[p.engine]--
-	r.places.leave(p.lane)
+	r.places.leave(p.common)
 	return true
 }
 

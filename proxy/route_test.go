@@ -40,27 +40,27 @@ const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 // nothing in between.
 func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	r := routerOf(t, anywhere)
-	first, _, leave := r.join("shop", "app")
+	first, _, leave := r.join("shop", "app", nil)
 	p := r.pools[poolKey{"shop", "app"}]
-	if r.forget(p) {
+	if r.forget(p, p.home) {
 		t.Fatal("the pool of a client is forgotten")
 	}
-	again, _, leaveToo := r.join("shop", "app")
+	again, _, leaveToo := r.join("shop", "app", nil)
 	if again != first {
 		t.Error("a pool that is there is made again")
 	}
 	leave()
-	if r.forget(p) {
+	if r.forget(p, p.home) {
 		t.Fatal("the pool of the second client is forgotten")
 	}
 	leaveToo()
-	if !r.forget(p) || r.knows("shop", "app") {
+	if !r.forget(p, p.home) || r.knows("shop", "app") {
 		t.Fatal("a pool without clients is kept")
 	}
 	if r.loads[0] != 0 || len(r.places.holders)+len(r.places.order) != 0 {
 		t.Errorf("it is counted still: load %v, %d holders", r.loads, len(r.places.holders))
 	}
-	if other, _, _ := r.join("shop", "app"); other == first {
+	if other, _, _ := r.join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
 	}
 }
@@ -74,14 +74,14 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 		if err := counts.admit(user, database); err != nil {
 			t.Fatal(err)
 		}
-		lane, _, leave := r.join(database, user)
-		if !r.places.Take(lane) {
+		lane, _, leave := r.join(database, user, nil)
+		if !r.places.Take(lane.Lanes()) {
 			t.Fatal("no place")
 		}
-		r.places.Give(lane)
+		r.places.Give(lane.Lanes())
 		leave()
 		counts.leave(user, database)
-		if !r.forget(r.pools[poolKey{database, user}]) {
+		if !r.forget(r.pools[poolKey{database, user}], 0) {
 			t.Fatal("the pool is kept")
 		}
 	}
@@ -140,9 +140,9 @@ host = "db1"
 // Names that all lead to one database share a pool: else there would be as many pools of it as names.
 func TestNamesThatLeadToOneDatabaseShareAPool(t *testing.T) {
 	r := routerOf(t, strings.Replace(anywhere, "port", "dbname = \"shop\"\nport", 1)+"[databases.own]\nhost = \"127.0.0.1\"\n")
-	one, _, _ := r.join("x", "app")
-	other, _, _ := r.join("y", "app")
-	own, _, _ := r.join("own", "app")
+	one, _, _ := r.join("x", "app", nil)
+	other, _, _ := r.join("y", "app", nil)
+	own, _, _ := r.join("own", "app", nil)
 	if one != other || one == own || one.Name() != "*/app" {
 		t.Errorf("pools %s, %s and %s", one.Name(), other.Name(), own.Name())
 	}
@@ -152,10 +152,10 @@ func TestNamesThatLeadToOneDatabaseShareAPool(t *testing.T) {
 func TestPlacesFollowANewGeneration(t *testing.T) {
 	const toml = "[databases.shop]\nhost = \"127.0.0.1\"\n"
 	r := routerOf(t, "[limits]\nmax_db_connections = 2\n"+toml)
-	lane, _, _ := r.join("shop", "app")
+	lane, _, _ := r.join("shop", "app", nil)
 	take := func(want bool) {
 		t.Helper()
-		if r.places.Take(lane) != want {
+		if r.places.Take(lane.Lanes()) != want {
 			t.Fatalf("a place: %t", !want)
 		}
 	}
@@ -165,13 +165,13 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 	r.renew(generationOf(t, toml+"max_db_connections = 3\n"))
 	take(true)
 	take(false)
-	if setting, value, section := r.places.Bound(lane); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
+	if setting, value, section := r.places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
 		t.Errorf("bound by %s (%d, set in %s)", setting, value, section)
 	}
 	for range 3 {
-		r.places.Give(lane)
+		r.places.Give(lane.Lanes())
 	}
-	r.places.Decline(lane) // the one that was kept for it
+	r.places.Decline(lane.Lanes()) // the one that was kept for it
 	if len(r.places.byDB) != 0 {
 		t.Errorf("left: %v", r.places.byDB)
 	}

@@ -24,7 +24,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	}
 	for _, e := range p.engines {
 		if pools, loop, ok := e.Snapshot(); ok {
-			s.Pools = append(s.Pools, pools...)
+			s.Pools = joined(s.Pools, pools)
 			s.Loops = append(s.Loops, loop)
 		}
 	}
@@ -40,4 +40,17 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})
 	return s
+}
+
+// joined adds what a loop has of pools to what others have.
+func joined(all, lanes []status.Pool) []status.Pool {
+	for i := range lanes {
+		at := slices.IndexFunc(all, func(p status.Pool) bool { return p.Number == lanes[i].Number })
+		if at < 0 {
+			all = append(all, lanes[i])
+		} else {
+			all[at].AddLane(&lanes[i])
+		}
+	}
+	return all
 }

@@ -45,10 +45,30 @@ func (s source) Failures() []status.Failure { return gather(s.engines, (*relay.E
 
 // Statements implements console.Source.
 func (s source) Statements() []status.Statement {
-	all := gather(s.engines, (*relay.Engine).Statements)
+	all := oncePerPool(gather(s.engines, (*relay.Engine).Statements))
 	slices.SortFunc(all, func(a, b status.Statement) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User), cmp.Compare(b.Clients, a.Clients), cmp.Compare(a.Name, b.Name))
 	})
+	return all
+}
+
+// oncePerPool adds up what the lanes of a pool have of the same statement.
+func oncePerPool(rows []status.Statement) (all []status.Statement) {
+	type key struct {
+		pool uint64
+		name string
+	}
+	at := map[key]int{}
+	for _, r := range rows {
+		k := key{r.Pool, r.Name}
+		if i, ok := at[k]; ok {
+			all[i].Clients += r.Clients
+			all[i].Backends += r.Backends
+			continue
+		}
+		at[k] = len(all)
+		all = append(all, r)
+	}
 	return all
 }
 

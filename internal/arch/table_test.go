@@ -17,7 +17,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 
 // engine is all that the proxy is put together from.
 var engine = []string{
-	"config", "config/hba", "pool",
+	"config", "config/hba", "pool", "pool/board",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
@@ -27,8 +27,13 @@ var engine = []string{
 // tests and the demo need (internal/...) is in no row of the production code:
 // a proxy that links its own test support would ship it.
 var table = map[string]rule{
+	"pool/board": {
+		pure: true,
+		why:  "lanes on different loops read and write it at any time: atomic words, and no decision",
+	},
 	"pool": {
-		std: impure, pure: true,
+		ours: []string{"pool/board"},
+		std:  impure, pure: true,
 		why: "the pool decides and does nothing: events in, decisions out, so that a model can test every order of events",
 	},
 	"config": {
@@ -126,7 +131,7 @@ var table = map[string]rule{
 	},
 	"proxy/relay": {
 		ours: []string{
-			"pool", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror", "proxy/prepared",
+			"pool", "pool/board", "proxy/cancelkey", "proxy/conversation", "proxy/eventloop", "proxy/notify", "proxy/pgerror", "proxy/prepared",
 			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
 		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",

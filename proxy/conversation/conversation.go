@@ -51,15 +51,15 @@ type Rules struct {
 	Audit         Audit
 }
 
-// Shared is what the conversations of one pool have in common. Loop only.
+// Shared is what the conversations of one lane have in common. Loop only.
 type Shared struct {
 	Rules
 
 	Settings   *session.Table
 	Statements prepared.Table
 	Queries    uint64
-	Binds      uint64      // of named statements
-	Full       func() Full // not nil: no more backends may be pinned
+	Binds      uint64              // of named statements
+	Full       func() (Full, bool) // reports whether no more backends may be pinned; nil: they may
 	Asked      Asked
 	Errors     Codes // of servers
 
@@ -68,13 +68,12 @@ type Shared struct {
 	Pid              func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
 	Notifications    uint64                     // that backends have sent to clients that have them
 
+	common   *Common
 	scopes   map[string]string // keys of what changes the meaning of a text, each kept once
 	verdicts map[verdict]sqlscan.Effects
-	privates uint64 // scopes that were given to one client alone
 	records  records
 	customs  customs
-	numbered uint64 // clients and backends that were given a number
-	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
+	recalls  bool // clients of the pool ask for what sequences gave: see sequences
 }
 
 // scopesMax bounds the keys that are kept.
@@ -222,7 +221,7 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 	s.recall.number = shared.nextNumber()
 	s.ahead.queries = queriesFollow(params)
 	s.account.Reset()
-	shared.Statements.Read = shared.readText
+	shared.pool()
 	return s
 }
 

@@ -64,7 +64,10 @@ func (s *Server) objection(text []byte, e sqlscan.Effects) *pgerror.Error {
 			}
 		}
 	case h.Full != nil && e&keeping != 0 && s.Pins() == 0 && h.State == StateFollows:
-		full := h.Full()
+		full, is := h.Full()
+		if !is {
+			return nil
+		}
 		return pgerror.TooManyPinned(full.Pool, full.Max, string(begins(text)), full.Oldest)
 	}
 	return nil

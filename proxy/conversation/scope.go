@@ -50,8 +50,7 @@ func (s *Server) scopeKey() string {
 	x := &s.scope
 	if x.altered != unaltered {
 		if x.private == "" {
-			s.shared.privates++
-			x.private = "\xff" + strconv.FormatUint(s.shared.privates, 36)
+			x.private = "\xff" + strconv.FormatUint(s.shared.pool().texts.Number(), 36)
 		}
 		return x.private
 	}

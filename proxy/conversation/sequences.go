@@ -39,8 +39,7 @@ const (
 )
 
 func (h *Shared) nextNumber() uint64 {
-	h.numbered++
-	return h.numbered
+	return h.pool().texts.Number()
 }
 
 // leaseSequences notes who has the backend now.

@@ -111,6 +111,9 @@ func (q *list[T]) take() (x T, ok bool) {
 
 func (q *list[T]) empty() bool { return q.next == len(q.items) }
 
+// epoch is when the clocks of all loops were 0: what one has noted means the same to another.
+var epoch = time.Now()
+
 // New makes a loop that waits for Run. headroom bytes precede the part of the buffer that reads fill, so that what a
 // connection had left over can stand in front of what is read next.
 func New(headroom int) (*Loop, error) {
@@ -121,7 +124,7 @@ func New(headroom int) (*Loop, error) {
 	return &Loop{
 		poller: p,
 		inbox:  inbox{wake: p.wake},
-		start:  time.Now(),
+		start:  epoch,
 		buffer: make([]byte, headroom+ReadBufferLen),
 		done:   make(chan struct{}),
 	}, nil
@@ -194,7 +197,7 @@ func (l *Loop) Call(f func()) bool {
 // Epoch is when the loop's clock was 0. Any goroutine.
 func (l *Loop) Epoch() time.Time { return l.start }
 
-// Now is the loop's clock: nanoseconds since the loop was made, read once in each iteration.
+// Now is the loop's clock: nanoseconds since the epoch of all loops, read once in each iteration.
 func (l *Loop) Now() int64 { return l.now }
 
 // Buffer is lent to the caller until its handler, post or timer returns. Its length is the headroom given to New and ReadBufferLen.

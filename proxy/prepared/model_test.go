@@ -78,6 +78,7 @@ func (a ask) String() string { return fmt.Sprintf("%c %s %s", a.t, a.name, a.tex
 // user is a client: what it has through weir, and a session of its own to compare with.
 type user struct {
 	names  Names
+	lane   int
 	own    server
 	expect []string // that session's answers
 	got    []string
@@ -85,7 +86,7 @@ type user struct {
 
 // rig is a pool: a backend, its books, and the messages between them that have not been read yet.
 type rig struct {
-	table   Table
+	table   *Table // of the lane on which the backend is
 	book    Book
 	account exchange.Exchange
 	backend server
@@ -117,7 +118,7 @@ func (r *rig) send(a ask) {
 		return
 	case a.t == wire.ClientParse:
 		r.stream = wire.AppendParse(r.stream, "", a.text, nil)
-		r.book.ParseUnnamed(&r.account, n, &r.table, "", 0, append([]byte(a.text), 0, 0, 0))
+		r.book.ParseUnnamed(&r.account, n, r.table, "", 0, append([]byte(a.text), 0, 0, 0))
 		return
 	default:
 		r.stream, _ = r.book.EnsureUnnamed(r.stream, &r.account, n)
@@ -125,7 +126,7 @@ func (r *rig) send(a ask) {
 	switch {
 	case a.t == wire.ClientParse && name != "" && !skipping:
 		body := append([]byte(a.text), 0, 0, 0)
-		if r.stream, name = r.book.Parse(r.stream, &r.account, n, &r.table, "", 0, []byte(name), body); name != "" {
+		if r.stream, name = r.book.Parse(r.stream, &r.account, n, r.table, "", 0, []byte(name), body); name != "" {
 			r.stream = wire.AppendParse(r.stream, name, a.text, nil)
 		}
 		return
@@ -289,21 +290,34 @@ func TestClientsFindWhatASessionOfTheirOwnWouldHave(t *testing.T) {
 		seed = rand.Uint64()>>1 | 1
 	}
 	t.Logf("-seed %d", seed)
-	evicted := false
+	evicted, transfers := false, 0
 	for i := range uint64(*programsFlag) {
 		rnd := rand.New(rand.NewPCG(seed+i, 3))
-		r := &rig{book: Book{Max: 1 + rnd.IntN(4)}, backend: server{statements: map[string]string{}}}
+		var texts Texts
+		lanes := [2]Table{{Texts: &texts}, {Texts: &texts}}
+		r := &rig{table: &lanes[0], book: Book{Max: 1 + rnd.IntN(4)}, backend: server{statements: map[string]string{}}}
 		r.account.Reset()
-		users := make([]*user, 1+rnd.IntN(3))
+		users := make([]*user, 2+rnd.IntN(3))
 		for i := range users {
-			users[i] = &user{own: server{statements: map[string]string{}}}
+			users[i] = &user{lane: i % len(lanes), own: server{statements: map[string]string{}}}
 		}
 		for range 12 {
+			u := users[rnd.IntN(len(users))]
+			if to := &lanes[u.lane]; r.table != to {
+				r.script = append(r.script, "transfer")
+				luggage := r.book.Depart(r.table)
+				if rnd.IntN(10) == 0 {
+					r.table.Forget() // while it is on its way
+				}
+				r.table = to
+				r.book.Arrive(to, luggage)
+				transfers++
+			}
 			r.script = append(r.script, "lease")
-			if err := r.lease(rnd, users[rnd.IntN(len(users))]); err != nil {
+			if err := r.lease(rnd, u); err != nil {
 				t.Fatalf("-seed %d -programs 1: %v\n%s", seed+i, err, strings.Join(r.script, "\n"))
 			}
-			evicted = evicted || r.table.last > uint64(r.book.Max)
+			evicted = evicted || texts.last > uint64(r.book.Max)
 			if rnd.IntN(20) == 0 {
 				r.table.Forget()
 			}
@@ -312,18 +326,26 @@ func TestClientsFindWhatASessionOfTheirOwnWouldHave(t *testing.T) {
 			u.names.Clear()
 		}
 		r.book.Discard()
-		if n := r.table.Len(); n != 0 {
-			t.Fatalf("-seed %d -programs 1: %d statements are left that nobody refers to\n%s", seed+i, n, strings.Join(r.script, "\n"))
+		left := 0
+		for lane := range lanes {
+			left += lanes[lane].Len()
+			lanes[lane].Close()
+		}
+		if left += len(texts.called); left != 0 {
+			t.Fatalf("-seed %d -programs 1: %d statements are left that nobody refers to\n%s", seed+i, left, strings.Join(r.script, "\n"))
 		}
 	}
 	if !evicted {
 		t.Error("nothing was ever evicted: the programs are too small")
 	}
+	if transfers < *programsFlag {
+		t.Errorf("the backends have changed lanes only %d times", transfers)
+	}
 }
 
 // TestTotalsTellWhatBecameOfStatements: what is closed for want of certainty only, and prepared again at once, made no room.
 func TestTotalsTellWhatBecameOfStatements(t *testing.T) {
-	r := &rig{book: Book{Max: 1}, backend: server{statements: map[string]string{}}, user: &user{own: server{statements: map[string]string{}}}}
+	r := &rig{table: new(Table), book: Book{Max: 1}, backend: server{statements: map[string]string{}}, user: &user{own: server{statements: map[string]string{}}}}
 	r.account.Reset()
 	for _, step := range []struct {
 		asks string

@@ -5,14 +5,13 @@
 // On backends it goes by a name of weir's own. It is prepared on a backend when it is first needed there and stays, up to a
 // bound, whichever client the backend serves.
 //
-// It is pure: no I/O, no clock. A Table and all that refers to it belong to one loop. It may import proxy/sqlscan,
-// proxy/wire and the standard library.
+// It is pure: no I/O, no clock. A Table and all that refers to it belong to one loop; Texts is what the tables of a pool's lanes have in
+// common. It may import proxy/sqlscan, proxy/wire and the standard library.
 package prepared
 
 import (
 	"bytes"
 	"encoding/binary"
-	"strconv"
 	"strings"
 
 	"weir/proxy/sqlscan"
@@ -31,6 +30,7 @@ type Statement struct {
 	effects sqlscan.Effects
 	mode    sqlscan.Mode // how the text was read for effects
 	key     string       // in the table; empty once it is no longer there
+	called  *called      // while it is there
 	table   *Table
 	print   uint64 // 0: not computed yet
 	refs    int
@@ -83,13 +83,15 @@ func (s *Statement) size() int { return len(s.parse) + statementOverhead }
 // statementOverhead is about what weir needs for a statement besides its text.
 const statementOverhead = 256
 
-// Table holds the statements of one pool. Its zero value is empty and ready.
+// Table holds the statements of one lane. Its zero value is empty and ready.
 type Table struct {
 	Totals Totals
+	Texts  *Texts                                               // of the pool; nil: the lane has its own. Fixed before the first use
 	Read   func(text []byte, mode sqlscan.Mode) sqlscan.Effects // what a text may do; nil: sqlscan.Scan
 
-	statements map[string]*Statement
-	last       uint64
+	statements map[string]*Statement // by key, those that may be shared
+	named      map[string]*Statement // by name, these and those that somebody has still
+	forgotten  uint64                // see Texts
 	resting    resting
 }
 
@@ -194,6 +196,7 @@ func appendKey(key []byte, scope string, nth byte, body []byte) []byte {
 }
 
 func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *Statement {
+	t.follow()
 	var space [512]byte
 	key := appendKey(space[:0], scope, nth, body)
 	if s := t.statements[string(key)]; s != nil {
@@ -204,19 +207,14 @@ func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *
 		s.Effects(mode)
 		return s
 	}
-	t.last++
 	owned := string(key)
 	text, _, _ := bytes.Cut(body, []byte{0})
-	s := &Statement{
-		name: prefix + strconv.FormatUint(t.last, 36), parse: owned[len(key)-len(body):], key: owned, table: t,
+	called := t.pool().retain(owned)
+	return t.enter(&Statement{
+		name: called.name, called: called, parse: owned[len(key)-len(body):], key: owned, table: t,
 		scope:   owned[len(key)-len(body)-1-len(scope) : len(key)-len(body)-1],
 		effects: t.read(text, mode), mode: mode, refs: 1,
-	}
-	if t.statements == nil {
-		t.statements = map[string]*Statement{}
-	}
-	t.statements[owned] = s
-	return s
+	})
 }
 
 // appendParse appends a Parse of a name, whose body goes on with rest.
@@ -229,19 +227,14 @@ func appendParse(out []byte, name, rest string) []byte {
 
 // own makes a statement that is not shared and cannot be prepared a second time.
 func (t *Table) own() *Statement {
-	t.last++
-	return &Statement{name: prefix + strconv.FormatUint(t.last, 36), table: t, refs: 1}
+	return t.enter(&Statement{name: t.pool().own(), table: t, refs: 1})
 }
 
 // Forget makes every Parse that comes from now on prepare its text anew, because what the texts refer to has changed. The
 // statements that clients have stay theirs.
 func (t *Table) Forget() {
-	t.Totals.Forgotten += uint64(t.Len())
-	for _, s := range t.statements {
-		s.key, s.next, s.prev = "", nil, nil
-	}
-	clear(t.statements)
-	t.resting = resting{}
+	t.pool().forget()
+	t.follow()
 }
 
 func (s *Statement) retain() *Statement {
@@ -262,6 +255,8 @@ func (s *Statement) release() {
 		panic("prepared: a statement was released once too often")
 	case s.refs == 0 && s.key != "":
 		s.table.rest(s)
+	case s.refs == 0:
+		delete(s.table.named, s.name)
 	}
 }
 
@@ -271,8 +266,7 @@ func (t *Table) rest(s *Statement) {
 	for t.resting.count > restingMax || t.resting.bytes > restingBytesMax {
 		oldest := t.resting.last
 		t.resting.remove(oldest)
-		delete(t.statements, oldest.key)
-		oldest.key = ""
+		t.leave(oldest)
 	}
 }
 

@@ -54,15 +54,16 @@ type Backend struct {
 
 	// Owned by the loop.
 	state    backendState
-	unread   bool // an edge was reported and not read to its end
-	doomed   bool // closed at the end of this iteration
-	reached  bool // bytes of the present client have reached the server since the lease began
-	suspect  bool // it must not serve another client: a cancel request for this one may still reach it
-	spare    bool // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
-	confused bool // its stream has ceased to make sense
-	killed   bool // an operator wants it gone: see Engine.Kill
-	warned   bool // query_timeout has been acted upon
-	cancels  int  // cancel requests aimed at it that are still under way
+	unread   bool  // an edge was reported and not read to its end
+	doomed   bool  // closed at the end of this iteration
+	reached  bool  // bytes of the present client have reached the server since the lease began
+	suspect  bool  // it must not serve another client: a cancel request for this one may still reach it
+	spare    bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
+	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
+	confused bool  // its stream has ceased to make sense
+	killed   bool  // an operator wants it gone: see Engine.Kill
+	warned   bool  // query_timeout has been acted upon
+	cancels  int   // cancel requests aimed at it that are still under way
 	talk     conversation.Server
 	sock     socket.Conn
 	notifier notifier

@@ -29,13 +29,64 @@ const (
 
 // defaults is what a lane knows of them.
 type defaults struct {
+	told
+	asking  *Backend  // has been asked; nil: none
+	wanted  bool      // a client has logged in and found no idle backend that could have been asked
+	waiting []*Client // have logged in and wait for the answer
+}
+
+// told is what a backend has answered.
+type told struct {
 	found         conversation.Defaults
-	asking        *Backend  // has been asked; nil: none
-	since         int64     // when one was asked last; 0: it is time to ask
-	redefinitions uint64    // that were known then
-	vain          bool      // and did not answer
-	wanted        bool      // a client has logged in and found no idle backend that could have been asked
-	waiting       []*Client // have logged in and wait for the answer
+	since         int64  // when one was asked last; 0: it is time to ask
+	redefinitions uint64 // that were known then
+	vain          bool   // and did not answer
+}
+
+// inherit begins with what another lane of the pool knows.
+func (d *defaults) inherit(lanes *Lanes) {
+	if last := lanes.told.Load(); last != nil {
+		d.told = *last
+	}
+}
+
+// bequeath has lanes that come later begin with what this one knows.
+func (d *defaults) bequeath(lanes *Lanes) {
+	now := d.told
+	lanes.told.Store(&now)
+}
+
+// spread tells the other lanes what this one has been answered.
+func (l *Lane) spread() {
+	l.defaults.bequeath(l.config.Lanes)
+	lanes := l.config.Lanes.lanes
+	for i := range lanes {
+		if other := lanes[i].Load(); other != nil && other != l {
+			other.post(other.overhear)
+		}
+	}
+}
+
+// overhear takes up what another lane has been answered, as far as that is news. Clients that have waited for a backend only because nothing was known of
+// what they get need none.
+func (l *Lane) overhear() {
+	d, last := &l.defaults, l.config.Lanes.told.Load()
+	if l.ended || last == nil || last.since <= d.since || d.asking != nil {
+		return
+	}
+	nothing := d.since == 0
+	l.hear(last.found)
+	d.told = *last
+	if !nothing {
+		return
+	}
+	for _, c := range l.clients.items {
+		if c != nil && c.state == clientWaiting && !c.greeted && l.pool.Waiting(c.id) {
+			l.pool.Forget(l.now(), c.id)
+			l.decided()
+			l.arriveAgain(c)
+		}
+	}
 }
 
 // askingDue reports whether it is time to ask, where an answer may be that old.
@@ -89,7 +140,7 @@ func (l *Lane) welcome(c *Client, owed []byte) {
 
 func (l *Lane) idleBackend() *Backend {
 	for _, b := range l.backends {
-		if b != nil && b.state == backendIdle && !b.doomed {
+		if b != nil && b.state == backendIdle && !b.doomed && b.bound == nil {
 			return b
 		}
 	}
@@ -148,12 +199,16 @@ func (b *Backend) defaultsAnswered() {
 	l.defaults.vain = !b.talk.Defaults().Known && string(wire.PeekErrorField(b.talk.Refused(), wire.FieldCode)) != pgerror.CodeQueryCanceled
 	b.compareParams()
 	changed := l.hear(b.talk.Defaults())
+	l.spread()
 	c := b.client
 	switch {
 	case b.doomed: // the pool has closed it
 	case b.spare:
 		b.spare = false
 		b.move(backendIdle)
+		if b.bound != nil {
+			l.engine.loop.Later(b, b.depart)
+		}
 	case c == nil:
 		b.clean()
 	case changed:
@@ -194,6 +249,7 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 func (l *Lane) renew() {
 	l.forgetKnown()
 	l.defaults.found, l.defaults.since = conversation.Defaults{}, 0
+	l.defaults.bequeath(l.config.Lanes)
 	l.pool.Renew(l.now())
 	l.decided()
 }

@@ -1,6 +1,6 @@
 // Package relay moves bytes between clients and backends on event loops: the steady state of weir.
 //
-// An Engine is one event loop and what lives on it: lanes, each a pool of backends for one (database, user) pair, and the
+// An Engine is one event loop and what lives on it: lanes, each a pool of backends for one (database, user) pair or a part of one, and the
 // lanes' clients. All of a client's and a backend's state is touched by its engine's goroutine alone; other goroutines use
 // Engine's exported methods, which post to the loop.
 //
@@ -9,6 +9,9 @@
 // pool, whose decisions lease.go carries out. The way back: Backend.OnReady (frombackend.go) reads, conversation judges, the client
 // gets what is its own, and fate.go does what conversation says becomes of the backend. What is left here is sockets, readiness,
 // back-pressure, the pool and time.
+//
+// A pool that has many clients has lanes on several loops (lanes.go): backends go from one to the other by message, as package pool decides, and what the
+// lanes share besides is in Lanes.
 //
 // Transactions that are slow, or traced, are told by watched.go: a backend has what that needs while the one or the other is wanted, and
 // a nil pointer otherwise.

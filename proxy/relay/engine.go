@@ -90,6 +90,9 @@ func (e *Engine) Run() {
 
 func (v *Env) sweepEvery() time.Duration { return cmp.Or(v.SweepEvery, sweepEvery) }
 
+// Loop is the loop that the engine runs on.
+func (e *Engine) Loop() *eventloop.Loop { return e.loop }
+
 // Done is closed when Run has returned.
 func (e *Engine) Done() <-chan struct{} { return e.loop.Done() }
 

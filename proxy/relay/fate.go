@@ -318,8 +318,7 @@ func (b *Backend) release() {
 	switch {
 	case b.cancels > 0:
 		b.move(backendHeld)
-	case b.lane.yields:
-		b.lane.yields = false
+	case b.lane.config.Lanes.yields.Load() && b.lane.config.Lanes.yields.CompareAndSwap(true, false):
 		b.retire()
 	case b.asksFirst():
 	default:

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"weir/pool"
@@ -24,17 +23,17 @@ const (
 	Statement   = conversation.Statement
 )
 
-// Places counts a pool's backends against the limits that it shares with other pools. Implementations are safe for all
+// Places counts a pool's backends, on all of its lanes, against the limits that it shares with other pools. Implementations are safe for all
 // goroutines and do not block.
 type Places interface {
-	// Take asks for one more backend. When it refuses, the lane is told by Nudge once there is room.
-	Take(l *Lane) bool
+	// Take asks for one more backend. When it refuses, the pool is told by Nudge once there is room.
+	Take(p *Lanes) bool
 	// Give returns what Take granted.
-	Give(l *Lane)
+	Give(p *Lanes)
 	// Decline ends what Nudge offered, if it was not taken.
-	Decline(l *Lane)
-	// Bound names the limit that refused the lane last: the setting, its value, and the section that sets it.
-	Bound(l *Lane) (setting string, value int, section string)
+	Decline(p *Lanes)
+	// Bound names the limit that refused the pool last: the setting, its value, and the section that sets it.
+	Bound(p *Lanes) (setting string, value int, section string)
 }
 
 // Dialled is a backend that has logged in and rests between messages.
@@ -78,9 +77,10 @@ type LaneConfig struct {
 
 	Database string
 	Paused   bool   // from the beginning
-	Number   uint64 // pools are numbered as they are opened
+	Number   uint64 // pools are numbered as they are opened; that of all lanes of one
 	Seed     uint64 // for the pool's jitter
 
+	Lanes  *Lanes // of the pool
 	Places Places
 	// Dial connects and logs in. It runs on a goroutine of its own.
 	Dial func(ctx context.Context) (*Dialled, *DialError)
@@ -138,10 +138,11 @@ func (s *LaneSettings) rules() conversation.Rules {
 // shares reports whether clients share prepared statements.
 func (s *LaneSettings) shares() bool { return s.MaxStatements > 0 && s.Mode != Session }
 
-// Lane is a pool on a loop: the pool's logic, its backends and its clients. Everything but the methods that say otherwise
+// Lane is a pool on a loop, or a part of one: the pool's logic, its backends and its clients. Everything but the methods that say otherwise
 // belongs to the engine's goroutine.
 type Lane struct {
 	engine *Engine
+	number int // among the lanes of the pool
 	config LaneConfig
 	pool   *pool.Pool
 
@@ -157,22 +158,20 @@ type Lane struct {
 	timer   eventloop.Timer
 	next    pool.Instant // when timer fires; pool.Never while it is not set
 
-	known     map[*session.Set][]session.Setting // what a backend reports under each set of settings that was applied
-	dialError *DialError                         // of the last dial, nil since one succeeded
-	limited   bool                               // the last dial met a limit over pools
-	troubled  int64                              // since when dials have failed; 0: the last one has not
-	warned    int64                              // when the last failed dial was logged; 0: none since one succeeded
-	ctx       context.Context                    // ends with the lane: dials and cancels stop
+	dialError *DialError      // of the last dial, nil since one succeeded
+	limited   bool            // the last dial met a limit over pools
+	troubled  int64           // since when dials have failed; 0: the last one has not
+	warned    int64           // when the last failed dial was logged; 0: none since one succeeded
+	ctx       context.Context // ends with the lane: dials and cancels stop
 	stop      context.CancelFunc
 
 	defaults defaults
 
+	ended    bool
 	roles    roles
-	pinned   int            // backends that state of a session keeps
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
 
-	yields  bool   // the next backend that is released is closed
 	evicted string // the limit for whose sake a backend was asked for last
 	empty   int    // sweeps that have found neither clients nor backends, in a row
 
@@ -185,27 +184,28 @@ type Lane struct {
 	dialling status.Histogram
 }
 
-// knownMax bounds what a lane remembers of settings. Beyond it everything is forgotten at once: clients that come later wait
-// for a backend to learn their parameters, as the first one did.
-const knownMax = 256
-
 // NewLane makes a lane for a pool. Any goroutine.
 func (e *Engine) NewLane(config LaneConfig) *Lane {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lane{
-		engine: e, config: config, pool: pool.New(config.Pool, config.Seed),
-		known: map[*session.Set][]session.Setting{},
-		ctx:   ctx, stop: stop, next: pool.Never,
+		engine: e, config: config,
+		ctx: ctx, stop: stop, next: pool.Never,
 		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
+	l.number = config.Lanes.number(l)
+	l.pool = pool.NewLane(config.Pool, config.Seed, config.Lanes.pool, l.number)
 	l.timer.Func = l.tick
 	l.talk.Pid = l.clientPID
+	l.talk.Join(&config.Lanes.talk)
+	l.boundPins()
 	l.listener.begin(l)
+	l.defaults.inherit(config.Lanes)
 	return l
 }
 
 // Open starts the lane on its loop: it dials from now on. Call it once, before Admit. Any goroutine.
 func (l *Lane) Open() {
+	l.enter()
 	l.engine.loop.Post(func() {
 		l.engine.lanes = append(l.engine.lanes, l)
 		if l.config.Paused {
@@ -215,22 +215,14 @@ func (l *Lane) Open() {
 	})
 }
 
+// Lanes are those of the pool. Any goroutine.
+func (l *Lane) Lanes() *Lanes { return l.config.Lanes }
+
 // Loop is the loop on which the lane lives. Any goroutine.
 func (l *Lane) Loop() *eventloop.Loop { return l.engine.loop }
 
 // Name is how messages call the pool: database/user.
 func (l *Lane) Name() string { return l.config.Database + "/" + l.config.User }
-
-// Nudge tells the lane that a limit over pools, which had refused it a backend, has room again. Any goroutine.
-func (l *Lane) Nudge() {
-	l.engine.loop.Post(func() {
-		l.listener.hub.Nudge(l.listener.now())
-		l.listener.act()
-		l.pool.Nudge(l.now())
-		l.decided()
-		l.config.Places.Decline(l)
-	})
-}
 
 // Pardon tells the lane that there are other credentials for its server than those that were refused. Any goroutine.
 func (l *Lane) Pardon() {
@@ -240,24 +232,6 @@ func (l *Lane) Pardon() {
 func (l *Lane) pardon() {
 	l.pool.Pardon(l.now())
 	l.decided()
-}
-
-// Yield asks the lane to close the backend that is released next, because another pool waits for the place and all are busy.
-// Asking again before that changes nothing. Any goroutine.
-func (l *Lane) Yield(limit string) {
-	l.engine.loop.Post(func() { l.yields, l.evicted = true, limit })
-}
-
-// Reclaim asks the lane to close an idle backend, because another pool waits for the place under that limit. refused is called, on the loop,
-// if it has none to spare. Any goroutine.
-func (l *Lane) Reclaim(limit string, refused func()) {
-	l.engine.loop.Post(func() {
-		l.evicted = limit
-		if !l.pool.Reclaim(l.now()) {
-			refused()
-		}
-		l.decided()
-	})
 }
 
 func (l *Lane) now() pool.Instant { return pool.Instant(l.engine.loop.Now()) }
@@ -276,65 +250,4 @@ func (l *Lane) schedule() {
 		l.next = next
 		l.engine.loop.Set(&l.timer, time.Duration(next-l.now()))
 	}
-}
-
-// learn remembers what a backend in that set of settings reports; the client that comes next with the same settings needs no
-// backend to be greeted.
-func (l *Lane) learn(set *session.Set, params []session.Setting) {
-	if _, ok := l.known[set]; !ok && len(l.known) >= knownMax {
-		l.forgetKnown()
-	}
-	if _, ok := l.known[set]; !ok {
-		l.engine.env.Settings.Retain(set)
-	}
-	l.known[set] = params
-}
-
-// expected is what a backend will report to a client with these settings: what was learnt, or what follows from that for an
-// application_name of its own. False: only a backend can tell.
-func (l *Lane) expected(set *session.Set) ([]session.Setting, bool) {
-	if params, ok := l.known[set]; ok {
-		return params, true
-	}
-	name, ok := set.Value(applicationName)
-	if !ok || !plainName(name) {
-		return nil, false
-	}
-	base, err := l.engine.env.Settings.Intern(set.Without(applicationName))
-	if err != nil {
-		return nil, false
-	}
-	params, ok := l.known[base]
-	l.engine.env.Settings.Release(base)
-	if !ok {
-		return nil, false
-	}
-	params = slices.Clone(params)
-	for i := range params {
-		if params[i].Name == applicationName {
-			params[i].Value = name
-			return params, true
-		}
-	}
-	return nil, false
-}
-
-const applicationName = "application_name"
-
-// plainName reports whether a server reports an application_name as it was given: it cuts a long one, and what it does with other than
-// printable ASCII depends on its version (check_application_name in src/backend/commands/variable.c).
-func plainName(name string) bool {
-	for i := range len(name) {
-		if name[i] < ' ' || name[i] > '~' {
-			return false
-		}
-	}
-	return len(name) <= 63
-}
-
-func (l *Lane) forgetKnown() {
-	for set := range l.known {
-		l.engine.env.Settings.Release(set)
-	}
-	clear(l.known)
 }

@@ -55,6 +55,12 @@ func (l *Lane) carryOut(d pool.Decision) {
 		l.dial(d.Backend)
 	case pool.Close:
 		l.backends[d.Backend].dismiss(d.Why)
+	case pool.Give:
+		l.give(l.backends[d.Backend], d.Lane)
+	case pool.Ask:
+		l.ask(d.Lane)
+	case pool.Wake:
+		l.wake(d.Lane, d.Reply)
 	case pool.Fail:
 		l.wait.Observe(d.Waited)
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of
@@ -142,13 +148,10 @@ func (c *Client) proceed() {
 
 // dial makes one more backend, if the limits over pools allow.
 func (l *Lane) dial(id pool.BackendID) {
-	for int(id) >= len(l.backends) {
-		l.backends = append(l.backends, nil)
-	}
 	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
-	l.backends[id] = b
+	l.hold(b)
 	l.counts.backends[backendDialling]++
-	l.limited = !l.config.Places.Take(l)
+	l.limited = !l.config.Places.Take(l.config.Lanes)
 	if l.limited {
 		b.forget()
 		l.pool.DialFailed(l.now(), id, pool.Failure{Kind: pool.Limited})
@@ -171,7 +174,7 @@ func (l *Lane) abandonDialled(d *Dialled) {
 		closeFD(d.FD)
 		d.gone()
 	}
-	l.config.Places.Give(l)
+	l.config.Places.Give(l.config.Lanes)
 }
 
 // dialled takes a new backend into the pool, or tells the pool why there is none.
@@ -219,7 +222,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 // adopt compares what a new backend reports with what clients were told so far: a server whose defaults have changed tells
 // the clients that come from now on. It returns the list to keep, which is shared if it has the same values.
 func (l *Lane) adopt(params []session.Setting) []session.Setting {
-	known, ok := l.known[nil]
+	known, ok := l.config.Lanes.known.of(nil)
 	if ok && slices.Equal(known, params) {
 		return known
 	}
@@ -229,7 +232,7 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 }
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {
-	l.config.Places.Give(l)
+	l.config.Places.Give(l.config.Lanes)
 	b.forget()
 	l.totals.DialsFailed++
 	l.totals.DialsBy[failure.end()]++
@@ -247,7 +250,7 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
-	case l.config.Pool.Patient && !l.engine.env.PgBouncer && l.dialError != nil && l.serving() == 0:
+	case l.config.Pool.Patient && !l.engine.env.PgBouncer && l.dialError != nil && l.config.Lanes.pool.Live() == 0:
 		return l.dialError.Client
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))

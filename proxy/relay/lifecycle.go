@@ -152,6 +152,6 @@ func (l *Lane) over() bool {
 	l.engine.loop.Unset(&l.timer)
 	l.engine.loop.Unset(&l.listener.timer)
 	l.stop()
-	l.forgetKnown()
+	l.withdraw()
 	return true
 }

@@ -81,10 +81,10 @@ func (x *listener) schedule() {
 // its backends up as soon as it can.
 func (x *listener) dial() {
 	l := x.lane
-	if !l.config.Places.Take(l) {
+	if !l.config.Places.Take(l.config.Lanes) {
 		x.hub.Failed(x.now())
 		if !l.pool.Reclaim(l.now()) {
-			l.yields = true
+			l.config.Lanes.yields.Store(true)
 		}
 		l.decided()
 		return
@@ -117,7 +117,7 @@ func (x *listener) dialled(d *Dialled, failure *DialError) {
 		}
 	}
 	if failure != nil {
-		l.config.Places.Give(l)
+		l.config.Places.Give(l.config.Lanes)
 		l.warnDial(failure)
 		x.hub.Failed(x.now())
 		x.act()
@@ -145,7 +145,7 @@ func (x *listener) close() {
 	l.engine.io.Return(c.carry)
 	c.carry = nil
 	c.gone()
-	l.config.Places.Give(l)
+	l.config.Places.Give(l.config.Lanes)
 }
 
 // move has the connection made again: it listens to the server that the clients have left.

@@ -111,7 +111,7 @@ func (b *Backend) gone(end status.BackendEnd) {
 		b.left()
 	}
 	b.forget()
-	l.config.Places.Give(l)
+	l.config.Places.Give(l.config.Lanes)
 }
 
 // forget takes the backend out of the lane's books.

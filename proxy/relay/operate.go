@@ -64,8 +64,8 @@ func (e *Engine) visitClients(perVisit int, f func(*Client)) {
 func (e *Engine) Remaining(which func(database string) bool) (all, stale int) {
 	e.lanesOf(which, func(l *Lane) {
 		stale += l.pool.Counts().Stale
-		for _, n := range l.counts.backends {
-			all += n
+		if l.pool.First() { // which speaks for all: backends that are on their way are on no lane
+			all += l.config.Lanes.pool.Total()
 		}
 	})
 	return all, stale

@@ -11,7 +11,7 @@ import (
 
 // shareParams exchanges the backend's list for one with the same values that others have.
 func (b *Backend) shareParams() {
-	known, ok := b.lane.known[b.talk.Set()]
+	known, ok := b.lane.config.Lanes.known.of(b.talk.Set())
 	if ok && slices.Equal(known, b.talk.Params()) {
 		b.talk.Adopt(known)
 	}
@@ -23,7 +23,7 @@ func (b *Backend) compareParams() {
 	if !b.talk.Changed() {
 		return
 	}
-	known, ok := b.lane.known[b.talk.Set()]
+	known, ok := b.lane.config.Lanes.known.of(b.talk.Set())
 	switch {
 	case ok && slices.Equal(known, b.talk.Params()):
 		b.talk.Adopt(known)

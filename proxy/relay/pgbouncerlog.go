@@ -27,7 +27,7 @@ func (l *Lane) sayReserve() {
 	if !l.engine.env.PgBouncer {
 		return
 	}
-	if n := l.pool.Counts(); n.Idle+n.Leased+n.Dialling > l.config.Pool.Size {
+	if l.config.Lanes.pool.Total() > l.config.Pool.Size {
 		l.sayOfServer("reserve", "taking connection from reserve_pool", cmp.Or(l.addr, "(none)"))
 	}
 }

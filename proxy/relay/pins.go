@@ -2,6 +2,8 @@ package relay
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/proxy/conversation"
@@ -14,6 +16,51 @@ import (
 type pinning struct {
 	since int64 // 0: nothing keeps it
 	quiet int64 // when the client was last answered outside of a transaction
+
+	posted session.Pins // on the pool's board
+}
+
+// pinboard is what the lanes of a pool know of each other's pinned backends. Any goroutine.
+type pinboard struct {
+	count atomic.Int32
+	mu    sync.Mutex
+	held  map[*Backend]pinned
+}
+
+// pinned is a backend that state of a session keeps, as others may know it.
+type pinned struct {
+	since     int64
+	pins      session.Pins
+	statement string
+}
+
+func (p *pinboard) put(b *Backend, as pinned) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		p.held = map[*Backend]pinned{}
+	}
+	p.held[b] = as
+	p.count.Store(int32(len(p.held)))
+}
+
+func (p *pinboard) remove(b *Backend) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.held, b)
+	p.count.Store(int32(len(p.held)))
+}
+
+// longest describes the pin that has lasted for longest.
+func (p *pinboard) longest(now int64) (oldest pgerror.Pin) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, as := range p.held {
+		if held := time.Duration(now - as.since); oldest.Reasons == "" || held > oldest.Held {
+			oldest = pgerror.Pin{Reasons: as.pins.String(), Held: held, Statement: as.statement}
+		}
+	}
+	return oldest
 }
 
 // notePins is for a backend that stays with its client: it looks whether state of the session keeps it. Within a transaction that is
@@ -29,7 +76,7 @@ func (b *Backend) notePins() {
 	}
 	b.pinning.quiet = l.engine.loop.Now()
 	b.pinnedNow()
-	if limit := l.config.MaxPinned; limit > 0 && l.pinned > limit && l.config.Mode != Session && b.client != nil {
+	if limit := l.config.MaxPinned; limit > 0 && int(l.config.Lanes.pins.count.Load()) > limit && l.config.Mode != Session && b.client != nil {
 		// Its text did not say that it would.
 		l.logPin("client ended: too many backends are pinned", b)
 		b.client.failWith(pgerror.TooManyPinned(l.Name(), limit, b.talk.PinnedBy(), l.longestPinned()).WithSeverity(pgerror.SeverityFatal))
@@ -45,10 +92,13 @@ func (b *Backend) suspectPins() {
 }
 
 func (b *Backend) pinnedNow() {
-	if b.pinning.since == 0 {
-		b.pinning.since = max(b.lane.engine.loop.Now(), 1)
-		b.lane.pinned++
-		b.lane.boundPins()
+	p := &b.pinning
+	if p.since == 0 {
+		p.since = max(b.lane.engine.loop.Now(), 1)
+	}
+	if pins := b.talk.Pins(); p.posted != pins {
+		p.posted = pins
+		b.lane.config.Lanes.pins.put(b, pinned{p.since, pins, b.talk.PinnedBy()})
 	}
 }
 
@@ -56,32 +106,29 @@ func (b *Backend) pinnedNow() {
 func (b *Backend) unpinned() {
 	if b.pinning.since != 0 {
 		b.pinning = pinning{}
-		b.lane.pinned--
-		b.lane.boundPins()
+		b.lane.config.Lanes.pins.remove(b)
 	}
 }
 
 // boundPins has statements refused that would pin one more backend than may be pinned.
 func (l *Lane) boundPins() {
 	l.talk.Full = nil
-	if limit := l.config.MaxPinned; limit > 0 && l.pinned >= limit {
-		l.talk.Full = func() conversation.Full {
-			return conversation.Full{Pool: l.Name(), Max: limit, Oldest: l.longestPinned()}
-		}
+	if l.config.MaxPinned > 0 {
+		l.talk.Full = l.full
 	}
 }
 
-// longestPinned describes the pin that has lasted for longest.
-func (l *Lane) longestPinned() (oldest pgerror.Pin) {
-	for _, b := range l.backends {
-		if b != nil && b.pinning.since != 0 {
-			if p := b.pin(); p.Held >= oldest.Held {
-				oldest = p
-			}
-		}
+// full describes a pool that has as many pinned backends as it may have; false: it has fewer.
+func (l *Lane) full() (full conversation.Full, is bool) {
+	limit := l.config.MaxPinned
+	if int(l.config.Lanes.pins.count.Load()) < limit {
+		return full, false
 	}
-	return oldest
+	return conversation.Full{Pool: l.Name(), Max: limit, Oldest: l.longestPinned()}, true
 }
+
+// longestPinned describes the pin of the pool that has lasted for longest.
+func (l *Lane) longestPinned() pgerror.Pin { return l.config.Lanes.pins.longest(l.engine.loop.Now()) }
 
 func (b *Backend) pin() pgerror.Pin {
 	return pgerror.Pin{Reasons: b.talk.Pins().String(), Held: b.lane.engine.since(b.pinning.since), Statement: b.talk.PinnedBy()}

@@ -90,17 +90,6 @@ func (r *roles) replaced(now int64) {
 	r.every, r.renewed = every, max(now, 1)
 }
 
-// serving is how many backends are logged in.
-func (l *Lane) serving() int {
-	n := 0
-	for state, count := range l.counts.backends {
-		if s := backendState(state); s != backendDialling && s != backendGone {
-			n += count
-		}
-	}
-	return n
-}
-
 // gone tells that the backend has ended, where it is none of a lane's.
 func (d *Dialled) gone() {
 	if d.Gone != nil {

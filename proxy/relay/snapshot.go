@@ -91,7 +91,7 @@ func (l *Lane) snapshotBackend(s *status.Pool, b *Backend) {
 // bound is the limit that keeps the pool from having more backends.
 func (l *Lane) bound() (setting string, value int, section string) {
 	if l.limited {
-		return l.config.Places.Bound(l)
+		return l.config.Places.Bound(l.config.Lanes)
 	}
 	return "pool_size", l.config.Pool.Size, l.config.SizeSection
 }
@@ -100,15 +100,13 @@ func (l *Lane) bound() (setting string, value int, section string) {
 func (l *Lane) describeWait(waited time.Duration) pgerror.Wait {
 	w := pgerror.Wait{After: waited.Round(time.Millisecond), Pool: l.Name(), Dialing: l.counts.backends[backendDialling]}
 	w.Setting, w.Value, w.Section = l.bound()
-	w.Oldest = l.longestPinned()
+	w.Oldest, w.Pinned = l.longestPinned(), int(l.config.Lanes.pins.count.Load())
+	w.Leased = l.elsewhere()
 	for _, b := range l.backends {
 		if b == nil || b.client == nil {
 			continue
 		}
 		w.Leased++
-		if b.talk.Pins() != 0 {
-			w.Pinned++
-		}
 		if held := l.engine.since(b.leased); held > w.Longest {
 			w.Longest = held
 			w.Holder = b.client.app()

@@ -41,7 +41,7 @@ func (l *Lane) statements(rows []status.Statement) []status.Statement {
 		}
 		text := s.Text()
 		rows = append(rows, status.Statement{
-			Database: l.config.Database, User: l.config.User, Name: s.Name(), Clients: max(s.References()-held[s], 0), Backends: held[s],
+			Database: l.config.Database, User: l.config.User, Pool: l.config.Number, Name: s.Name(), Clients: max(s.References()-held[s], 0), Backends: held[s],
 			Text: strings.ToValidUTF8(text[:min(len(text), statementTextMax)], ""),
 		})
 	})

@@ -62,6 +62,7 @@ type Failure struct {
 // Statement is a prepared statement that clients share.
 type Statement struct {
 	Database, User string
+	Pool           uint64 // see Pool.Number
 	Name           string // on backends
 	Clients        int    // names of clients that stand for it
 	Backends       int    // that hold it

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"maps"
+	"slices"
 )
 
 // Add adds what another pool has to p, for those who cannot tell the two apart: numbers are summed, of times the longest counts, and of
@@ -52,6 +53,43 @@ func (p *Pool) Add(o *Pool) {
 	p.Dial.add(&o.Dial)
 	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
 	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
+}
+
+// AddLane adds another lane of the same pool, whose sizes are those of the pool already.
+func (p *Pool) AddLane(o *Pool) {
+	size, least, reserve := p.Size, p.MinSize, p.ReserveSize
+	p.Add(o)
+	p.Size, p.MinSize, p.ReserveSize = size, least, reserve
+	p.Errors, p.Own = byCode(p.Errors), byCode(p.Own)
+	p.Listen.Channels = byName(p.Listen.Channels)
+}
+
+// byCode adds up what is about the same code.
+func byCode(all []ErrorCode) []ErrorCode {
+	slices.SortStableFunc(all, func(a, b ErrorCode) int { return cmp.Compare(a.Code, b.Code) })
+	kept := all[:0]
+	for _, e := range all {
+		if n := len(kept); n > 0 && kept[n-1].Code == e.Code {
+			kept[n-1].Count += e.Count
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// byName adds up what is about the same channel.
+func byName(all []Channel) []Channel {
+	slices.SortStableFunc(all, func(a, b Channel) int { return cmp.Compare(a.Name, b.Name) })
+	kept := all[:0]
+	for _, c := range all {
+		if n := len(kept); n > 0 && kept[n-1].Name == c.Name {
+			kept[n-1].Clients += c.Clients
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // sum adds two counts by name up, and changes neither.
@@ -105,6 +143,7 @@ func (t *Totals) add(o *Totals) {
 	t.Transactions += o.Transactions
 	t.Queries += o.Queries
 	t.Leases += o.Leases
+	t.Transfers += o.Transfers
 	t.Switches += o.Switches
 	t.ClientBytesIn += o.ClientBytesIn
 	t.ClientBytesOut += o.ClientBytesOut

@@ -61,3 +61,16 @@ func TestAddKeepsTheServersErrorAndBothErrorLists(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestLanesOfOnePoolAreShownAsOne(t *testing.T) {
+	a := Pool{Size: 10, MinSize: 2, ReserveSize: 3, Errors: []ErrorCode{{"22012", 1}, {"42P01", 1}}}
+	a.Clients[ClientIdle], a.Listen.Channels = 4, []Channel{{"a", 1}, {"c", 1}}
+	b := a
+	b.Errors, b.Listen.Channels = []ErrorCode{{"42P01", 2}}, []Channel{{"b", 1}, {"c", 2}}
+	want := a
+	want.Errors, want.Listen.Channels = []ErrorCode{{"22012", 1}, {"42P01", 3}}, []Channel{{"a", 1}, {"b", 1}, {"c", 3}}
+	want.Clients[ClientIdle] = 8
+	if a.AddLane(&b); !reflect.DeepEqual(a, want) {
+		t.Errorf("together they are %+v, want %+v", a, want)
+	}
+}

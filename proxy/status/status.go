@@ -246,6 +246,7 @@ type Channel struct {
 type Totals struct {
 	Transactions, Queries uint64
 	Leases                uint64 // how often a backend was given to a client
+	Transfers             uint64 // how often a backend went from one loop to another
 	Switches              uint64 // how often settings had to be applied before a lease
 	ClientBytesIn         uint64 // from clients
 	ClientBytesOut        uint64 // to clients

@@ -149,6 +149,7 @@ func (e emitter) totals(t *status.Totals, db, user string) {
 	e.count(&txTotal, t.Transactions, db, user)
 	e.count(&leasesTotal, t.Leases, db, user)
 	e.count(&switchesTotal, t.Switches, db, user)
+	e.count(&transfersTotal, t.Transfers, db, user)
 	e.count(&bytesTotal, t.ClientBytesIn, db, user, "in")
 	e.count(&bytesTotal, t.ClientBytesOut, db, user, "out")
 	timedOut := t.Timeouts[status.QueryWaitTimeout]

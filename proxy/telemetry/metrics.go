@@ -51,6 +51,7 @@ var (
 	txTotal        = metric{"weir_transactions_total", counter, poolLabels, "Transactions that ended."}
 	leasesTotal    = metric{"weir_leases_total", counter, poolLabels, "How often a client got a backend."}
 	switchesTotal  = metric{"weir_settings_switches_total", counter, poolLabels, "Leases for which the client's settings had to be applied to the backend first."}
+	transfersTotal = metric{"weir_transfers_total", counter, poolLabels, "How often a backend went from one event loop to another, where clients waited for longer."}
 	bytesTotal     = metric{"weir_client_bytes_total", counter, pool("direction"), "Bytes from clients (in) and to clients (out)."}
 	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); failed (all else)."}
 	closedTotal    = metric{"weir_backends_closed_total", counter, pool("reason"), "Backends that ended: server (without weir's doing), server_lifetime, server_idle_timeout, pool_idle (no client for pool_idle_timeout), surplus (beyond pool_size, or for the sake of another pool), retired (not fit for another client), too_long (what a client had left did not end), doubt, shutdown."}
@@ -109,7 +110,7 @@ var families = []*metric{
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
 	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
-	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
+	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &transfersTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &clientsNow, &maxClients,
 	&hostUp, &hostStandby, &hostBackends, &hostFailures,

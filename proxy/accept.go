@@ -197,6 +197,11 @@ func invalidSetting(err error) *pgerror.Error {
 
 // refuse tells a client that has logged in already why it cannot stay.
 func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
+	g := p.current.Load()
+	err = g.words(err)
+	if g.config.PgBouncer {
+		p.sayOfClient("closing because", "closing because: "+err.Message+" (age=0s)", result.Conn, result.User, result.Database)
+	}
 	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
 	_, _ = result.Conn.Write(wire.AppendErrorResponse(result.Owed, err))
 	closeKindly(result.Conn)

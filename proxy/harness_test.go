@@ -98,6 +98,7 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 	if !strings.Contains(toml, "session_audit") {
 		c.Pool.SessionAudit = config.AuditOff // a backend that is asked something is not where a test waits for it
 	}
+	options.Version = "under test"
 	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
 	var level slog.Leveler = slog.LevelInfo
 	switch {

@@ -77,6 +77,8 @@ type Options struct {
 	// Sockets listen already: clients come to them, and not to the addresses of the configuration. They stay open in the process that
 	// has made them. Start takes them over.
 	Sockets []*os.File
+	// Version is weir's own, as the console tells it.
+	Version string
 	// Tell is told what becomes of weir, one call after the other. It must not block. nil: nothing is told.
 	Tell func(Event)
 
@@ -128,7 +130,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Keys)
+	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
@@ -163,6 +165,7 @@ func (p *Proxy) follow(g *generation) {
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.router.renew(g)
+	p.replications.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {

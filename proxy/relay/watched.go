@@ -76,6 +76,17 @@ func (b *Backend) transactionOver(c *Client, end status.TransactionEnd) {
 	w.clear()
 }
 
+// transactionCut counts and tells that the client's transaction, if there is one, does not come to its end.
+func (b *Backend) transactionCut(why status.TransactionEnd) {
+	if b.client == nil || b.began == 0 {
+		return
+	}
+	b.lane.totals.Unfinished[why]++
+	if b.watched != nil {
+		b.transactionOver(b.client, why)
+	}
+}
+
 // transaction is the present one, for tracing.
 func (b *Backend) transaction(c *Client, end status.TransactionEnd) status.Transaction {
 	loop, w, who := b.lane.engine.loop, b.watched, c.identity()
@@ -106,12 +117,20 @@ func shown(text []byte) string {
 	return strings.ToValidUTF8(string(text[:min(len(text), conversation.StatementStart)]), "?")
 }
 
-// slowWait logs a wait that has ended well, and what it was for.
+// slowWait logs a wait that has ended well, and what it was for: a statement, or a login that had to hear the server's parameters first.
 func (l *Lane) slowWait(c *Client, b *Backend, waited time.Duration) {
 	setting, value, section := l.bound()
 	who := c.identity()
-	l.engine.warn("slow wait", "waited", rounded(waited), "pool", l.Name(), "db", who.Database, "user", who.User, "peer", c.peer, "app", c.app(),
-		"waiting", l.counts.clients[clientWaiting]-1, "limit", setting, "value", value, "set_in", section, "backend", b.pid, "statement", shown(c.talk.Asks(c.carry)))
+	attributes := []any{
+		"waited", rounded(waited), "pool", l.Name(), "db", who.Database, "user", who.User, "peer", c.peer, "app", c.app(),
+		"waiting", l.counts.clients[clientWaiting] - 1, "limit", setting, "value", value, "set_in", section, "backend", b.pid, "for",
+	}
+	if c.greeted {
+		attributes = append(attributes, "transaction", "statement", shown(c.talk.Asks(c.carry)))
+	} else {
+		attributes = append(attributes, "login")
+	}
+	l.engine.warn("slow wait", attributes...)
 }
 
 // slowTransaction logs one that is over, and for how much of it the client had nothing under way.

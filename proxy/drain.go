@@ -155,7 +155,7 @@ func (p *Proxy) giveWay() {
 		p.await(handshakes, func() bool { return false })
 	}
 	for _, o := range shared {
-		o.accepting[0].AcceptWaiting()
+		o.accepting.AcceptWaiting()
 		o.Close()
 	}
 	p.await(begunLogins, func() bool { return p.logins.snapshot().Now == 0 })

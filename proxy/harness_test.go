@@ -114,6 +114,9 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 	w.Addr = w.Proxy.Addresses()[0]
 	t.Cleanup(func() {
 		w.Stop()
+		if n := w.Proxy.Seats(); n != 0 {
+			t.Errorf("weir has stopped, and counts %d connections on its loops", n)
+		}
 		runtime.GOMAXPROCS(processors) // of which a weir with many loops wants more
 		before.expect(t, d)
 		if t.Failed() || *debugLog {

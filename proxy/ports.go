@@ -16,8 +16,8 @@ import (
 // port is one address at which clients are accepted, on all loops: where a pool lives is known only once its client has logged in.
 type port struct {
 	listener  *socket.Listener
-	inherited bool // it is open in another process, too, which gives it to the next weir
-	accepting []*prelogin.Listener
+	inherited bool           // it is open in another process, too, which gives it to the next weir
+	accepting *prelogin.Door // nil: it has not begun
 
 	mu     sync.Mutex
 	closed bool
@@ -34,8 +34,8 @@ func (o *port) Close() {
 		return
 	}
 	o.closed = true
-	for _, d := range o.accepting {
-		d.Close()
+	if o.accepting != nil {
+		o.accepting.Close()
 	}
 	_ = o.listener.Close()
 }
@@ -51,14 +51,11 @@ func (o *port) Descriptor(f func(fd int) error) error {
 }
 
 // openPorts begins to accept.
-func (p *Proxy) openPorts() error {
+func (p *Proxy) openPorts() (err error) {
+	p.crowd = prelogin.NewCrowd(p.loops)
 	for _, o := range p.ports {
-		for _, loop := range p.loops {
-			d, err := prelogin.Open(loop, o.listener, acceptHandler{p})
-			if err != nil {
-				return err
-			}
-			o.accepting = append(o.accepting, d)
+		if o.accepting, err = prelogin.Open(p.crowd, o.listener, acceptHandler{p}); err != nil {
+			return err
 		}
 	}
 	return nil

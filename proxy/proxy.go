@@ -23,6 +23,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/peers"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -46,6 +47,7 @@ type Proxy struct {
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
+	crowd *prelogin.Crowd // of what is accepted
 
 	consoles     *consoles
 	replications *replications
@@ -103,7 +105,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
 		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
@@ -154,19 +156,6 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	return p, nil
 }
 
-// loopCount chooses the number of event loops. On one or two cores one loop is faster than two: what it saves in switches
-// between threads is more than a second core would give, which PostgreSQL has use for.
-func loopCount(configured, cores int) int {
-	switch {
-	case configured > 0:
-		return configured
-	case cores <= 2:
-		return 1
-	default:
-		return cores / 2
-	}
-}
-
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
 	c := g.config
@@ -193,22 +182,6 @@ func (p *Proxy) vacate() {
 	for _, e := range p.engines {
 		e.Vacate()
 	}
-}
-
-func (p *Proxy) openEngines(loops int) error {
-	if runtime.GOMAXPROCS(0) <= loops {
-		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
-	}
-	for i := range loops {
-		loop, err := relay.NewLoop()
-		if err != nil {
-			return err
-		}
-		e := relay.NewEngine(p.env, i, loop)
-		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
-		go e.Run()
-	}
-	return nil
 }
 
 // Stopped is closed when the proxy has ended.

@@ -45,17 +45,22 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	}
 	r.backend = conn
 	greeting := p.replications.enter(r, result.Owed)
+	seat := c.Seat()
 	clientFD, token, ahead := c.Leave(c.Loop())
+	gone := func() {
+		seat.Leave()
+		p.replicationGone(r, leave)
+	}
 	t, err := tunnel.Open(c.Loop(), tunnel.Config{
 		Client:   tunnel.Side{FD: clientFD, TLS: result.TLS, Token: token, Here: true},
 		Backend:  tunnel.Side{FD: fd, TLS: conn.TLS},
 		Greeting: greeting, Ahead: ahead, Limits: p.current.Load().tunnelLimits(r.key),
 		OnBeyond: func(b tunnel.Breach) []byte { return p.replicationBeyond(r, b) },
-		OnGone:   func() { p.replicationGone(r, leave) },
+		OnGone:   gone,
 	})
 	if err != nil {
 		p.log.Error("client not taken over", "error", err, "peer", r.peer)
-		p.replicationGone(r, leave)
+		gone()
 		return
 	}
 	p.replications.opened(r, t)

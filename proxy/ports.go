@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -50,6 +51,23 @@ func (o *port) Descriptor(f func(fd int) error) error {
 	return f(o.listener.FD())
 }
 
+// followTCP has clients that come from now on get the options of the present configuration.
+func (p *Proxy) followTCP() {
+	options := clientTCP(p.current.Load().config)
+	if options == p.tcp {
+		return
+	}
+	p.tcp = options
+	for _, o := range p.ports {
+		if !o.tcp() {
+			continue
+		}
+		if err := o.Descriptor(options.Renew); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.log.Error("options of clients' connections not changed", "listen", o.listener.Addr(), "error", err)
+		}
+	}
+}
+
 // openPorts begins to accept.
 func (p *Proxy) openPorts() (err error) {
 	p.crowd = prelogin.NewCrowd(p.loops)
@@ -65,6 +83,7 @@ func (p *Proxy) openPorts() (err error) {
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.current.Load().config.Listen
 	options := clientTCP(p.current.Load().config)
+	p.tcp = options
 	if len(p.options.Sockets) > 0 {
 		for _, f := range p.options.Sockets {
 			l, err := socket.Inherit(f, options)

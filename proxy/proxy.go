@@ -47,7 +47,8 @@ type Proxy struct {
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
-	crowd *prelogin.Crowd // of what is accepted
+	tcp   socket.TCPOptions // of clients' connections; guarded by reloading from the first reload on
+	crowd *prelogin.Crowd   // of what is accepted
 
 	consoles     *consoles
 	replications *replications
@@ -164,6 +165,7 @@ func (p *Proxy) follow(g *generation) {
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
+	p.followTCP()
 	p.router.renew(g)
 	p.replications.renew(g)
 	p.router.dialer.targets.hosts.keep(c)

@@ -30,7 +30,7 @@ MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session 
 
 .NOTPARALLEL:
 .PHONY: help demo compare programs test loops test-browser test-deploy test-provision packages test-packages quick race tls random fuzz bench lint fmt docs \
-	cross sizes build clean check-format vet staticcheck arch unit measure soak test-drivers test-suites test-regress test-matrix matrix
+	cross sizes build clean check-format vet staticcheck arch unit measure soak beside test-drivers test-suites test-regress test-matrix matrix
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,8 @@ test: check-format vet staticcheck cross arch unit race measure ## everything th
 test-drivers: ## node's and Python's drivers through weir; gets them first
 	@folder=$$(.ci/drivers) && WEIR_TEST_DRIVERS=$$folder $(GO) test -count=1 -v -run DriversOfOtherLanguages ./proxy
 
-test-suites: ## pgx's own tests, directly and through weir
-	WEIR_TEST_SUITES=1 $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
+test-suites: ## pgx's and node-postgres' own tests, directly and through weir; gets them first
+	@folder=$$(.ci/suites) && WEIR_TEST_SUITES=$$folder $(GO) test -count=1 -timeout 40m -v -run PublicSuites ./proxy
 
 test-regress: ## PostgreSQL's own regression tests, directly and through weir with two backends; gets and builds them first (Debian)
 	@folder=$$(.ci/regress) && WEIR_TEST_REGRESS=$$folder $(GO) test -count=1 -timeout 40m -v -run PostgresRegressionSuite ./proxy
@@ -60,6 +60,9 @@ matrix: ## every kind of session state, in every way, with every end, of which m
 
 soak: ## clients at work while weir is reloaded, paused, resized and restarted and its servers are killed and fail over (T=10m)
 	$(GO) test -count=1 -timeout 0 -v -run TestSoak ./proxy -args -soak $(T)
+
+beside: ## 100 clients beside one that moves 1 GB, on one loop: what it costs them
+	$(GO) test -count=1 -v -run SmallClientsBeside ./proxy -args -beside 5
 
 test-matrix: ## the proxy's tests with PostgreSQL 16, 17 and 18, fetched with npm (PG="16 18")
 	@for version in $(PG); do echo "== PostgreSQL $$version"; \

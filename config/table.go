@@ -8,7 +8,7 @@ const (
 	dialsMax    = 1000
 	preparedMax = 1_000_000
 	backlogMax  = 65535 // far above any net.core.somaxconn
-	loopsMax    = 256
+	loopsMax    = 256   // cancel keys tell twice as many apart (proxy/cancelkey)
 	// iterationsMax is a quarter of a second of a processor.
 	iterationsMax = 1_000_000
 	secondsMax    = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h
@@ -25,6 +25,7 @@ const (
 	KeepaliveMax  = secondsMax // seconds
 	ProbesMax     = probesMax
 	PeerPoolMax   = peerPoolMax
+	LoopsMax      = loopsMax
 )
 
 // sections in the order of the file.
@@ -123,29 +124,29 @@ var listenSettings = []setting{
 			"Without it, too, a weir that has been told to stop leaves its addresses to the next one, on Linux.",
 	},
 	{
-		section: "listen", name: "tcp_keepalive", restart: true,
+		section: "listen", name: "tcp_keepalive",
 		field: func(c *Config) any { return &c.Listen.TCPKeepalive },
 		meaning: "Lets the kernel probe idle TCP clients, so that those whose machine has gone do not stay for ever, with their " +
 			"transactions and locks. With the defaults they are gone after five minutes.",
 	},
 	{
-		section: "listen", name: "tcp_keepidle", max: secondsMax, restart: true,
+		section: "listen", name: "tcp_keepidle", max: secondsMax,
 		field:   func(c *Config) any { return &c.Listen.TCPKeepidle },
 		meaning: `How long a client is idle before the first probe, in whole seconds. "0s" leaves it to the system (2 hours on Linux).`,
 		why:     "PgBouncer leaves it to the system, and so the next two: a client that has vanished in a transaction holds its locks for hours.",
 	},
 	{
-		section: "listen", name: "tcp_keepintvl", max: secondsMax, restart: true,
+		section: "listen", name: "tcp_keepintvl", max: secondsMax,
 		field:   func(c *Config) any { return &c.Listen.TCPKeepintvl },
 		meaning: `Time between probes, in whole seconds. "0s" leaves it to the system (75 s on Linux).`,
 	},
 	{
-		section: "listen", name: "tcp_keepcnt", unit: "probes", max: probesMax, restart: true,
+		section: "listen", name: "tcp_keepcnt", unit: "probes", max: probesMax,
 		field:   func(c *Config) any { return &c.Listen.TCPKeepcnt },
 		meaning: "After how many unanswered probes a client counts as gone. 0 leaves it to the system (9 on Linux).",
 	},
 	{
-		section: "listen", name: "tcp_user_timeout", max: secondsMax, restart: true,
+		section: "listen", name: "tcp_user_timeout", max: secondsMax,
 		field: func(c *Config) any { return &c.Listen.TCPUserTimeout },
 		meaning: "How long the kernel waits for a client to acknowledge what it was sent, or to read on, before it counts as gone. " +
 			"Linux would have it replace tcp_keepcnt, so while tcp_keepalive is on it is at most what the probes take: tcp_keepidle " +
@@ -160,7 +161,7 @@ var listenSettings = []setting{
 			"fits it to each connection.",
 	},
 	{
-		section: "listen", name: "tcp_defer_accept", restart: true,
+		section: "listen", name: "tcp_defer_accept",
 		field:   func(c *Config) any { return &c.Listen.TCPDeferAccept },
 		meaning: "Leaves a TCP connection to the kernel until the client has said something, for up to 45 s (TCP_DEFER_ACCEPT). Linux only.",
 		why: "PgBouncer has it on. To weir a connection that says nothing costs a descriptor, which max_logins bounds, and one that weir does not know of " +

@@ -48,6 +48,6 @@ var limitSettings = []setting{
 		field: func(c *Config) any { return &c.Limits.MaxPacketSize },
 		meaning: "How long a message of the protocol may be, of a client or of a server: a statement, a row, the values of a Bind. The connection of a client that " +
 			"sends a longer one, or that would be sent one, ends with the error 54000. 0B: as long as PostgreSQL takes it, 1 GiB. weir passes messages on in pieces, so " +
-			"a long one costs it no memory. Replication is left alone.",
+			"a long one costs it no memory.",
 	},
 }

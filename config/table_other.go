@@ -119,8 +119,9 @@ var otherSettings = []setting{
 	{
 		section: "loops", name: "count", unit: "loops", max: loopsMax, restart: true,
 		field: func(c *Config) any { return &c.Loops.Count },
-		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, " +
-			"more on larger machines.",
+		meaning: "How many event loops there are, each a thread of its own. 0 lets weir choose: one on one or two cores, where a second " +
+			"costs more than it gives; on more, one for each core, less one core in eight, and one at least, for what runs beside the loops " +
+			"(the cryptography of logins, dials, metrics). Cores are those that the process may use: a limit of its container counts.",
 	},
 	{
 		section: "reload", name: "watch",

@@ -7,4 +7,6 @@ const invariants = false
 
 type checker struct{}
 
+func (*checker) begin(*Pool) {}
+func (*checker) take()       {}
 func (*checker) check(*Pool) {}

@@ -9,8 +9,20 @@ const invariants = true
 
 // checker is what the invariants need to remember between events.
 type checker struct {
-	total int // backends after the latest event
+	total int  // backends after the latest event
+	taken bool // the caller has asked what that decided
 }
+
+// begin panics if an event comes before the caller has taken what the one before it decided: that would be lost.
+func (c *checker) begin(p *Pool) {
+	if len(p.decisions) > 0 && !c.taken {
+		panic(fmt.Sprintf("pool: an event before the decisions of the one before were taken: %v", p.decisions))
+	}
+	c.taken = false
+}
+
+// take is called when the caller asks what was decided.
+func (c *checker) take() { c.taken = true }
 
 // check panics if an invariant of p does not hold. Each line is a promise of the
 // package.

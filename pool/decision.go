@@ -151,6 +151,9 @@ func (d Decision) String() string {
 
 // Decisions returns what the last event decided, in the order in which it is to
 // be done. The slice is the pool's and valid until the next event.
-func (p *Pool) Decisions() []Decision { return p.decisions }
+func (p *Pool) Decisions() []Decision {
+	p.checker.take()
+	return p.decisions
+}
 
 func (p *Pool) decide(d Decision) { p.decisions = append(p.decisions, d) }

@@ -91,6 +91,7 @@ func New(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, board.New(1)
 
 // begin opens an event and returns its time.
 func (p *Pool) begin(now Instant) Instant {
+	p.checker.begin(p)
 	p.decisions = p.decisions[:0]
 	if len(p.gone) > 0 {
 		p.free = append(p.free, p.gone...)

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
-	"sync"
+	"net/netip"
 	"time"
 
 	"weir/proxy/login"
@@ -44,20 +44,22 @@ func (r acceptHandler) AcceptFailed(err error) {
 
 // Serve logs a connection in and hands it over.
 func (r acceptHandler) Serve(c *prelogin.Conn) {
-	done := sync.OnceFunc(r.tasks.Done)
+	counted := true
+	done := func() {
+		if counted {
+			counted = false
+			r.tasks.Done()
+		}
+	}
 	defer done()
 	entry := c.Entry.(*pendingLogin)
 	r.logins.spoke(entry)
 	g := r.current.Load()
-	options := g.login
-	if entry.beyond {
-		options.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+	ctx, closed := r.admitting, r.closed()
+	if closed {
+		ctx = r.ctx
 	}
-	ctx := r.admitting
-	if r.closed() {
-		ctx, options.Closed = r.ctx, true
-	}
-	result, err := login.Serve(ctx, c, entry.arrived, options)
+	result, err := login.Serve(ctx, c, entry.arrived, g.loginOptions(entry.beyond, closed))
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
@@ -78,6 +80,19 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	r.handOver(c, entry, result)
+}
+
+// loginOptions are those of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
+func (g *generation) loginOptions(beyond, closed bool) *login.Options {
+	if !beyond && !closed {
+		return &g.login
+	}
+	own := g.login
+	own.Closed = closed
+	if beyond {
+		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+	}
+	return &own
 }
 
 func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
@@ -159,11 +174,13 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	}
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
+	seat := c.Seat()
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
 		OnGone: func() {
+			seat.Leave()
 			part()
 			leave()
 		},
@@ -180,6 +197,11 @@ func invalidSetting(err error) *pgerror.Error {
 
 // refuse tells a client that has logged in already why it cannot stay.
 func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
+	g := p.current.Load()
+	err = g.words(err)
+	if g.config.PgBouncer {
+		p.sayOfClient("closing because", "closing because: "+err.Message+" (age=0s)", result.Conn, result.User, result.Database)
+	}
 	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
 	_, _ = result.Conn.Write(wire.AppendErrorResponse(result.Owed, err))
 	closeKindly(result.Conn)
@@ -187,8 +209,13 @@ func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 
 // peerOf names the other end for logs. Clients on a unix socket have no address of their own.
 func peerOf(nc net.Conn) string {
-	if nc.RemoteAddr().Network() == "unix" {
+	switch a := nc.RemoteAddr().(type) {
+	case *net.UnixAddr:
 		return "unix"
+	case *net.TCPAddr:
+		addr := a.AddrPort()
+		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String()
+	default:
+		return a.String()
 	}
-	return nc.RemoteAddr().String()
 }

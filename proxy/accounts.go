@@ -128,7 +128,7 @@ func (a *accounts) mayAsk(g *generation, source authquery.Source) error {
 	_, known := g.config.Database(source.Database)
 	switch {
 	case a.turnsAway != nil && a.turnsAway(source.Database) != nil:
-		return pgerror.AuthDatabaseDisabled(source.Database)
+		return fmt.Errorf("authentication database %q is disabled: %w", source.Database, pgerror.AuthDatabaseDisabled(source.Database))
 	case !g.config.PgBouncer:
 	case g.config.IsConsole(source.Database):
 		return fmt.Errorf("cannot use the reserved %q database as an auth_dbname", source.Database)

@@ -158,7 +158,7 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 
 func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, key []byte) console.Options {
 	g := s.proxy.current.Load()
-	version := console.Version(version())
+	version := console.Version(s.proxy.options.Version)
 	if g.config.PgBouncer {
 		version = "PgBouncer " + config.PgBouncerVersion // what -V says
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -56,8 +57,7 @@ func (p *Proxy) Drain() {
 // DrainServers is Drain without patience: clients that are in no transaction are sent away at once.
 func (p *Proxy) DrainServers() { p.leave(0, drain{}) }
 
-// DrainClients is Drain with all patience: no client is sent away. Logins for databases that serves accepts are admitted over the unix
-// socket until the end.
+// DrainClients is Drain with all patience: no client is sent away. The console is open over the unix socket until the end.
 func (p *Proxy) DrainClients() { p.leave(0, drain{timeout: forever, keepUnix: true}) }
 
 // forever is beyond any process's end, and may be added to a loop's clock.
@@ -155,30 +155,35 @@ func (p *Proxy) giveWay() {
 		p.await(handshakes, func() bool { return false })
 	}
 	for _, o := range shared {
-		o.accepting[0].AcceptWaiting()
+		o.accepting.AcceptWaiting()
 		o.Close()
 	}
 	p.await(begunLogins, func() bool { return p.logins.snapshot().Now == 0 })
 }
 
-// await looks now and then whether something has come true, and returns then, or after a time, or when the proxy has stopped.
+// await returns when something has come true, or after a time, or when the proxy stops.
 func (p *Proxy) await(most time.Duration, done func() bool) {
-	over, look := time.NewTimer(most), time.NewTicker(cedeEvery)
-	defer over.Stop()
+	ctx, end := context.WithTimeout(p.ctx, most)
+	defer end()
+	poll(ctx, done)
+}
+
+// pollEvery is how often poll looks.
+const pollEvery = 20 * time.Millisecond
+
+// poll looks now and then whether something has come true, and returns when it has, or ctx has ended. It reports the former.
+func poll(ctx context.Context, done func() bool) bool {
+	look := time.NewTicker(pollEvery)
 	defer look.Stop()
 	for !done() {
 		select {
-		case <-p.stopped:
-			return
-		case <-over.C:
-			return
 		case <-look.C:
+		case <-ctx.Done():
+			return false
 		}
 	}
+	return true
 }
-
-// cedeEvery is how often a weir that takes cancel requests only looks whether the next one listens beside it.
-const cedeEvery = 20 * time.Millisecond
 
 // cedePorts leaves the addresses to the next weir. Until it is there, this one takes cancel requests at them. Where it could not see the
 // next one, and where another process gives it the sockets, they are closed at once: clients would wait for an answer, or get a refusal,

@@ -22,5 +22,8 @@ func (p *Proxy) Follow(c *config.Config) error {
 	return p.reload()
 }
 
+// Seats is how many connections count for a loop.
+func (p *Proxy) Seats() int64 { return p.crowd.Taken() }
+
 // SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.
 func (o *Options) SpreadPools() { o.spread = spread{backendsPerLane: 1, inTurn: true} }

@@ -31,6 +31,7 @@ type generation struct {
 
 	mu     sync.Mutex
 	limits map[relay.Limits]*relay.Limits // that clients share: as many as the configuration distinguishes
+	scopes map[scopeKey]string            // see scopeBefore
 }
 
 // current is the present generation.
@@ -38,7 +39,7 @@ type current = atomic.Pointer[generation]
 
 // newGeneration reads all files that a configuration names. login and descriptors are the caller's to set.
 func newGeneration(c *config.Config, log *slog.Logger) (g *generation, err error) {
-	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}}
+	g = &generation{config: c, limits: map[relay.Limits]*relay.Limits{}, scopes: map[scopeKey]string{}}
 	g.functions = sqlscan.NewFunctions(c.Session.OpaqueFunctions, c.Session.CleanFunctions)
 	if g.clientTLS, err = certs.OpenClients(c, log); err != nil {
 		return nil, &tlsTrouble{g, err}

@@ -98,6 +98,7 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 	if !strings.Contains(toml, "session_audit") {
 		c.Pool.SessionAudit = config.AuditOff // a backend that is asked something is not where a test waits for it
 	}
+	options.Version = "under test"
 	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
 	var level slog.Leveler = slog.LevelInfo
 	switch {
@@ -113,6 +114,9 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 	w.Addr = w.Proxy.Addresses()[0]
 	t.Cleanup(func() {
 		w.Stop()
+		if n := w.Proxy.Seats(); n != 0 {
+			t.Errorf("weir has stopped, and counts %d connections on its loops", n)
+		}
 		runtime.GOMAXPROCS(processors) // of which a weir with many loops wants more
 		before.expect(t, d)
 		if t.Failed() || *debugLog {

@@ -32,10 +32,27 @@ func (g *generation) clientLimits(database, user string) *relay.Limits {
 // past its limit.
 func (g *generation) scope(setting, database string) string {
 	d, _ := g.config.Database(database)
-	if section := g.config.SetIn(setting, database, ""); strings.HasPrefix(section, "[databases.") {
-		return section + "/" + d.DBName
+	return g.scopeBefore(setting, g.entry(database)) + "/" + d.DBName
+}
+
+// scopeKey is what a scope depends on, beside the name that the server knows: there are as many as the configuration distinguishes.
+type scopeKey struct{ setting, entry string }
+
+// scopeBefore is what stands before the database's name in a scope. It is asked at the begin and the end of each client, so it is kept.
+func (g *generation) scopeBefore(setting, entry string) string {
+	key := scopeKey{setting, entry}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, known := g.scopes[key]
+	if !known {
+		before = g.config.SetIn(setting, entry, "")
+		if !strings.HasPrefix(before, "[databases.") {
+			d, _ := g.config.Database(entry)
+			before = d.Addresses()
+		}
+		g.scopes[key] = before
 	}
-	return address(d)
+	return before
 }
 
 // address is where a database is, whatever clients call it.

@@ -175,6 +175,10 @@ func (s *logins) progressed(e *pendingLogin) {
 	}
 	e.answers++
 	e.since = time.Now()
+	if e.list == s.begun {
+		e.list.MoveToBack(e.place)
+		return
+	}
 	e.forget()
 	e.enlist(s.begun)
 }

@@ -85,6 +85,29 @@ func TestCertificatesAreLogins(t *testing.T) {
 	}
 }
 
+// TestCertificatesInRulesOfAServedFile: PgBouncer takes cert in a line for all of TCP, and who comes without TLS has no certificate.
+func TestCertificatesInRulesOfAServedFile(t *testing.T) {
+	d := database(t)
+	user, dir := d.Server.Superuser(), tlsFolder(t)
+	authority.Issue(testca.Subject{CN: user}).Write(dir, "user")
+	authority.Issue(testca.Subject{CN: "somebody"}).Write(dir, "other")
+	rules := filepath.Join(dir, "hba.conf")
+	if err := os.WriteFile(rules, []byte("host all all 127.0.0.1/32 cert\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := startFile(t, d, servedFile(d, fmt.Sprintf("auth_type = hba\nauth_file = users.txt\nauth_hba_file = %s\nclient_tls_sslmode = allow\n"+
+		"client_tls_ca_file = %s/ca.crt\nclient_tls_cert_file = %[2]s/weir.crt\nclient_tls_key_file = %[2]s/weir.key\n", rules, dir)), fmt.Sprintf("%q \"\"\n", user))
+	const refused = "certificate authentication failed"
+	for certificate, want := range map[string]string{"user": user, "other": refused, "": refused} {
+		if got := logInWithTLS(t, w, d, url.User(user), sslParams(dir, certificate)); !strings.Contains(got, want) {
+			t.Errorf("with certificate %q: %s, want %q", certificate, got, want)
+		}
+	}
+	if got := logInWithTLS(t, w, d, url.User(user), url.Values{"sslmode": {"disable"}}); !strings.Contains(got, refused) {
+		t.Errorf("without TLS: %s", got)
+	}
+}
+
 // TestBoundLoginsArePassedOn: bound to TLS on both sides, with no password known to weir but that of auth_user.
 func TestBoundLoginsArePassedOn(t *testing.T) {
 	d := guarded(t, pgserver.Options{Settings: map[string]string{"ssl": "on"}, Files: serverFiles()})

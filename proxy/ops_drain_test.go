@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,6 +37,8 @@ func TestProgram(t *testing.T) {
 	t.Run("with few descriptors strangers keep nobody out", func(t *testing.T) { silentOnFewDescriptors(t, path) })
 	t.Run("with too few descriptors it says so", func(t *testing.T) { tooFewDescriptors(t, path) })
 	t.Run("a reader of the log that stops or ends costs lines only", func(t *testing.T) { readerOfTheLog(t, path) })
+	t.Run("with a file of PgBouncer's SIGINT waits for backends", func(t *testing.T) { interruptWaitsForBackends(t, path) })
+	t.Run("with a file of PgBouncer's SIGTERM waits for clients", func(t *testing.T) { terminationWaitsForClients(t, path) })
 }
 
 // weirProcess is the real program.
@@ -89,11 +92,35 @@ func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude s
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), Log: new(logCapture), done: make(chan error, 1), file: file}
-	p.cmd.Stderr, p.cmd.ExtraFiles = p.Log, files
-	if p.pipe = pipe; pipe != nil {
-		p.cmd.Stderr = pipe.in
-		go pipe.read(p.Log)
+	p := &weirProcess{t: t, cmd: exec.Command("/bin/sh", "-c", prelude+`exec "$0" serve -c "$1"`, path, file), pipe: pipe, file: file}
+	p.cmd.ExtraFiles = files
+	p.run()
+	return p
+}
+
+// launchFile runs the program with a file of PgBouncer's, in front of d's server.
+func launchFile(t *testing.T, path string, d *pgserver.Database, settings string) *weirProcess {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pgbouncer.ini")
+	ini := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = 0\nunix_socket_dir =\n"+
+		"auth_type = any\nserver_tls_sslmode = disable\npool_mode = transaction\n%s", d.Server.Port(), d.Server.Superuser(), settings)
+	if err := os.WriteFile(file, []byte(ini), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &weirProcess{t: t, cmd: exec.Command(path, file), file: file}
+	p.run()
+	return p
+}
+
+// run starts the program and returns when it serves.
+func (p *weirProcess) run() {
+	t := p.t
+	t.Helper()
+	p.Log, p.done = new(logCapture), make(chan error, 1)
+	p.cmd.Stderr = p.Log
+	if p.pipe != nil {
+		p.cmd.Stderr = p.pipe.in
+		go p.pipe.read(p.Log)
 	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -105,7 +132,7 @@ func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude s
 			t.Logf("weir's log:\n%s", p.Log.tail())
 		}
 	})
-	serves := regexp.MustCompile(`listen=\[([^ \]]+)\] http=(\S+)`)
+	serves := regexp.MustCompile(`listen=\[([^ \]]+)\] http=(\S*)`)
 	eventually(t, func() string {
 		m := serves.FindStringSubmatch(p.Log.String())
 		if m == nil {
@@ -114,7 +141,6 @@ func launchInto(t *testing.T, path string, d *pgserver.Database, toml, prelude s
 		p.Addr, p.HTTP = m[1], m[2]
 		return ""
 	})
-	return p
 }
 
 func (p *weirProcess) signal(s syscall.Signal) {
@@ -275,4 +301,58 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	if e := silent.ExpectClosed(); e != nil {
 		t.Errorf("who never spoke is told %v", e)
 	}
+}
+
+// expectNotListening waits until connections are refused.
+func (p *weirProcess) expectNotListening() {
+	p.t.Helper()
+	eventually(p.t, func() string {
+		nc, err := net.DialTimeout("tcp", p.Addr, patience)
+		if err != nil {
+			return ""
+		}
+		_ = nc.Close()
+		return "it listens"
+	})
+}
+
+// interruptWaitsForBackends: with SIGINT clients without a backend are sent away at once, the others when theirs comes free.
+func interruptWaitsForBackends(t *testing.T, path string) {
+	d := database(t)
+	p := launchFile(t, path, d, "")
+	idle, busy := dial(t, p.Addr, d.Server.Superuser(), d.Name), dial(t, p.Addr, d.Server.Superuser(), d.Name)
+	busy.Query("BEGIN")
+	p.signal(syscall.SIGINT)
+	p.expectNotListening()
+	if e := idle.ExpectClosed(); e == nil || e.Message != "server shutting down" {
+		t.Errorf("a client without a backend: %v", e)
+	}
+	busy.Query("SELECT 'in a transaction'")
+	busy.Query("COMMIT")
+	if e := busy.ExpectClosed(); e == nil || e.Message != "server shutting down" {
+		t.Errorf("a client whose transaction is over: %v", e)
+	}
+	p.expectExit()
+}
+
+// terminationWaitsForClients: with SIGTERM nobody is sent away, until the second.
+func terminationWaitsForClients(t *testing.T, path string) {
+	d := database(t)
+	p := launchFile(t, path, d, "")
+	c := dial(t, p.Addr, d.Server.Superuser(), d.Name)
+	p.signal(syscall.SIGTERM)
+	p.expectNotListening()
+	c.Query("SELECT 'still served'")
+	c.Terminate()
+	p.expectExit()
+
+	p = launchFile(t, path, d, "")
+	c = dial(t, p.Addr, d.Server.Superuser(), d.Name)
+	c.Query("BEGIN")
+	p.signal(syscall.SIGTERM)
+	p.expectNotListening()
+	c.Query("SELECT 'still served'")
+	p.signal(syscall.SIGTERM)
+	c.ExpectClosed()
+	p.expectExit()
 }

@@ -120,3 +120,20 @@ func TestClientThatSendsNoMoreIsAnsweredAfterItsWait(t *testing.T) {
 		}
 	})
 }
+
+// Transactions that do not come to their end count apart, once each: a client may have gone before its backend is lost.
+func TestTransactionsThatAreCutShortAreCounted(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 3")
+	leaves, loses, idle := enter(t, w, d), enter(t, w, d), enter(t, w, d)
+	idle.Query("SELECT 1")
+	idle.Terminate()
+	leaves.Query("BEGIN")
+	loses.Query("BEGIN")
+	killBackend(t, d, loses.Query(pidQuery))
+	loses.expectLastError("57P01")
+	leaves.Vanish()
+	expectPool(t, w, "counting what was cut short", func(p status.Pool) bool {
+		return p.Totals.Unfinished == [status.TransactionEnds]uint64{status.TransactionLeft: 1, status.TransactionLost: 1}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/config/pgbouncer"
 	"weir/internal/pgserver"
@@ -36,7 +37,9 @@ func startFile(t *testing.T, d *pgserver.Database, ini, users string) *weirUnder
 		t.Fatal(err, result.Unservable)
 	}
 	w := &weirUnderTest{t: t, Log: new(logCapture)}
-	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil)), proxy.Options{}); err != nil {
+	var o proxy.Options
+	o.SweepEvery(sweepEvery)
+	if w.Proxy, err = proxy.Start(context.Background(), result.Served(), slog.New(slog.NewTextHandler(w.Log, nil)), o); err != nil {
 		t.Fatal(err)
 	}
 	w.Addr = w.Proxy.Addresses()[0]
@@ -113,6 +116,57 @@ stats_period = 1
 			t.Errorf("the log has no line %s", text)
 		}
 	}
+}
+
+// servedFile is the text of a file of PgBouncer's with one database, which has a user of its own, in transaction mode.
+func servedFile(d *pgserver.Database, settings string) string {
+	return fmt.Sprintf("[databases]\n%s = host=127.0.0.1 port=%d user=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = 0\nunix_socket_dir =\n"+
+		"pool_mode = transaction\nserver_tls_sslmode = disable\nquery_wait_notify = 0\n%s", d.Name, d.Server.Port(), d.Server.Superuser(), settings)
+}
+
+// query_timeout holds for the wait for a backend, too.
+func TestQueryTimeoutHoldsInTheQueueOfAServedFile(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, servedFile(d, "auth_type = any\nadmin_users = boss\ndefault_pool_size = 1\n"), "")
+	holder, waiter := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	holder.Query("BEGIN")
+	orders(t, w.console(t, "boss"), "SET query_timeout = '0.1'")
+	waiter.SendBytes(queryBytes("SELECT 1"))
+	if e := waiter.ExpectClosed(); e == nil || e.Severity != "FATAL" || e.Code != "08P01" || e.Message != "query_timeout" {
+		t.Errorf("got %v", e)
+	}
+}
+
+// orders gives a console a command that has no rows for an answer.
+func orders(t *testing.T, c *pgconn.PgConn, command string) {
+	t.Helper()
+	if said := consoleSaid(t, c, command); said != "" {
+		t.Fatalf("%s: %s", command, said)
+	}
+}
+
+// A connection for replication is one of its pool's backends there.
+func TestReplicationCountsUnderPoolSizeOfAServedFile(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, servedFile(d, "auth_type = any\nadmin_users = boss\ndefault_pool_size = 1\n"), "")
+	boss, c := w.console(t, "boss"), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	c.Query("BEGIN")
+	orders(t, boss, "SET query_wait_timeout = '0.1'")
+	_, err := tryReplica(w, d)
+	if serverSays(t, err, "08P01"); !w.Log.Contains("closing because: query_wait_timeout") {
+		t.Error("the log does not say why the replica is refused")
+	}
+	orders(t, boss, "SET query_wait_timeout = 120")
+	c.Query("COMMIT")
+	first := replica(t, w, d)
+	orders(t, boss, "SET query_wait_timeout = '0.1'")
+	c.SendBytes(queryBytes("SELECT 1"))
+	if e := c.ExpectClosed(); e == nil || e.Message != "query_wait_timeout" {
+		t.Errorf("a client beside a replica: %v", e)
+	}
+	orders(t, boss, "SET query_wait_timeout = 120")
+	closeNow(first)
+	dial(t, w.Addr, d.Server.Superuser(), d.Name).Query("SELECT 1")
 }
 
 // client_idle_timeout is for whoever is silent outside of a transaction, also with a backend of its own.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -90,6 +91,7 @@ func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
 		{"SET verbose = much", "SET failed"},
 		{"SHOW CONFIG", "verbose|2||yes|\n"},
 		{"SHOW CONFIG", "pkt_buf|4096|4096|no|\n"},
+		{"SHOW CONFIG", "pool_mode|transaction|session|yes|\n"},
 		{"SET auth_dbname = nowhere", ""},
 		{"SET server_tls_sslmode = 'verify-full'", ""},
 		{"SHOW DATABASES", "|round-robin|"},
@@ -100,6 +102,38 @@ func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", step.command, got, step.want)
 		}
 	}
+}
+
+// What operators do to clients is told in PgBouncer's words, to those that replicate, too.
+func TestOrdersOfAServedFileAreToldInItsWords(t *testing.T) {
+	w, _ := likePgBouncer(t)
+	boss := w.console(t, "boss")
+	said := func(err error, text string) {
+		t.Helper()
+		e, ok := errors.AsType[*serverError](err)
+		if !ok || e.Severity != "FATAL" || e.Code != "08P01" || e.Message != text || e.Detail != "" {
+			t.Errorf("got %v, want FATAL 08P01 %s", err, text)
+		}
+	}
+	told := func(c *wireClient, text string) {
+		t.Helper()
+		e := c.ExpectClosed()
+		if e == nil {
+			t.Fatalf("no error, want %s", text)
+		}
+		said(e, text)
+	}
+	orders(t, boss, "DISABLE shop")
+	_, err := tryDial(t, w.Addr, "a", "shop")
+	said(err, `database "shop" is disabled`)
+	orders(t, boss, "ENABLE shop")
+	_, err = tryDial(t, w.Addr, "a", "pgbouncer")
+	said(err, "not allowed")
+	client, replica := dial(t, w.Addr, "a", "shop"), dial(t, w.Addr, "b", "shop", "replication", "database")
+	client.Query("SELECT 1")
+	orders(t, boss, "KILL shop")
+	told(client, "database removed")
+	told(replica, "database removed")
 }
 
 // What PgBouncer finds out at a login, and not before, a login is told.

@@ -526,3 +526,36 @@ func TestReplicationLogsInAsItsClient(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestReplicaThatTakesNothingIsDisconnected, so that its server does not keep what it would have to send.
+func TestReplicaThatTakesNothingIsDisconnected(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\nclient_stall_timeout = \"300ms\"\n"+inTransactionMode)
+	r := replica(t, w, d)
+	f := r.Frontend()
+	f.Send(&pgproto3.Query{String: "BASE_BACKUP (CHECKPOINT 'fast')"})
+	if err := f.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	expectLine(t, w, "timeout: client disconnected", "setting=client_stall_timeout", "limit=300ms", "db="+d.Name)
+	expectReplications(t, w, 0)
+	_ = r.Conn().Close()
+}
+
+// TestMessagesOfReplicationAreBounded by max_packet_size in both directions, as it is now.
+func TestMessagesOfReplicationAreBounded(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[auth]\ntype = \"trust\"\n[admin]\nadmin_users = [\"boss\"]\n[limits]\nmax_packet_size = \"64KiB\"\n"+inTransactionMode)
+	long := "SELECT length('" + strings.Repeat("x", 100<<10) + "')"
+	_, err := tryAsk(replica(t, w, d), long)
+	serverSays(t, err, "54000")
+	expectLine(t, w, "client closed: it has sent what the operator does not let through", "db="+d.Name)
+	_, err = tryAsk(replica(t, w, d), "SELECT repeat('x', 102400)")
+	serverSays(t, err, "54000")
+	expectLine(t, w, "client closed: a message of the server's is longer than max_packet_size", "limit=65536")
+	r := replica(t, w, d)
+	orders(t, w.console(t, "boss"), "SET max_packet_size = '1MiB'")
+	if got := ask(t, r, long); got != "102400" {
+		t.Errorf("with a greater limit: %s", got)
+	}
+}

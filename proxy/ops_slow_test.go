@@ -105,6 +105,17 @@ func TestSlowTransactionIsLogged(t *testing.T) {
 	expectAttributes(t, awaitLines(t, w, "slow transaction", 6)[5], "statement", "SELECT 'again', pg_sleep(0.1)")
 }
 
+// The first login of a pool waits for a backend's parameters, and for no statement.
+func TestSlowWaitOfALoginIsLogged(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[log]\nslow_wait = \"1us\"\n")
+	enter(t, w, d)
+	line := awaitLines(t, w, "slow wait", 1)[0]
+	if expectAttributes(t, line, "db", d.Name, "for", "login"); strings.Contains(line, "statement=") {
+		t.Errorf("a login has no statement: %s", line)
+	}
+}
+
 func TestSlowWaitIsLogged(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 1\n[log]\nslow_wait = \"50ms\"\n")
@@ -125,7 +136,7 @@ func TestSlowWaitIsLogged(t *testing.T) {
 	}
 	var lines []string
 	eventually(t, func() string {
-		lines = slices.DeleteFunc(w.Log.lines("slow wait"), func(line string) bool { return attribute(line, "statement") == "" }) // logins
+		lines = slices.DeleteFunc(w.Log.lines("slow wait"), func(line string) bool { return attribute(line, "for") == "login" })
 		if len(lines) != 3 {
 			return strconv.Itoa(len(lines)) + " lines"
 		}

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
 		"all at once":           {synced(t, parse("s", text), bind, describe('P', ""), execute), synced(t, bind, execute)},
 		"not described":         {synced(t, parse("s", text), bind, execute)},
 		"with formats":          {synced(t, parse("s", text), each, describe('P', ""), execute)},
+		"closed and prepared":   {synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}, parse("s", text), bind, execute)},
 		"described while bound": {synced(t, parse("s", text)), synced(t, bind, describe('P', ""), execute)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,9 +49,11 @@ func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
 			for _, c := range clients {
 				c.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}, &pgproto3.Close{ObjectType: 'S', Name: "s2"}))
 			}
-			heard := strings.Join(early.take(runs(t, "s")), "\n")
-			if !strings.Contains(heard, "0A000") {
-				t.Errorf("the one that knows the old columns is not told, as it would be directly: %s", heard)
+			for range 3 { // as often as it asks
+				heard := strings.Join(early.take(runs(t, "s")), "\n")
+				if !strings.Contains(heard, "0A000") {
+					t.Errorf("the one that knows the old columns is not told, as it would be directly: %s", heard)
+				}
 			}
 		})
 	}
@@ -87,5 +91,44 @@ func TestBatchesAreHealedWithTheirSettingsAheadAndWithAFlush(t *testing.T) {
 		admin.Query("ALTER TABLE t DROP b")
 		c.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}))
 		c.take(synced(t, parse("s", "SELECT * FROM t"), &pgproto3.Describe{ObjectType: 'S', Name: "s"}))
+	}
+}
+
+// A function may say that a statement is missing, or that its columns have changed, each time it is called: that is its client's error.
+func TestErrorsThatAFunctionMakesUpAreToldOnce(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	c, other := enter(t, w, d, "search_path", "public, a"), enter(t, w, d, "search_path", "public, b")
+	c.Query("CREATE TABLE t AS SELECT 1 AS a")
+	for name, when := range map[string]string{"plans": "IMMUTABLE", "runs": "VOLATILE"} {
+		c.Query(fmt.Sprintf(`CREATE FUNCTION lies_when_it_%s() RETURNS int %s LANGUAGE plpgsql AS $$ BEGIN
+			RAISE 'prepared statement "%%" does not exist', (SELECT name FROM pg_prepared_statements ORDER BY statement LIKE 'UPDATE%%' DESC, name LIMIT 1)
+			USING ERRCODE = '26000'; END $$`, name, when))
+	}
+	const text = "UPDATE t SET a = lies_when_it_plans()"
+	c.take(parsesAndRuns(t, "held", "SELECT 1"))
+	other.take(parsesAndRuns(t, "others", "SELECT 2"))
+	for range 2 { // how the server spells the settings is learnt first
+		other.Query("SELECT 1")
+		c.Query("SELECT 1")
+	}
+	for name, s := range map[string]step{
+		"a Query":              queries(text),
+		"a Query with rows":    queries("SELECT a, lies_when_it_runs() FROM t"),
+		"an unnamed statement": synced(t, parse("", text), &pgproto3.Bind{}, &pgproto3.Execute{}),
+		"a named statement":    synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s1"}, parse("s1", text), &pgproto3.Bind{PreparedStatement: "s1"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				other.Query("SELECT 1")
+				heard := strings.Join(c.take(s), "\n")
+				if strings.Count(heard, "26000") != 1 || strings.Count(heard, "RowDescription") > 1 {
+					t.Errorf("not told once: %s", heard)
+				}
+				if got := other.first(runs(t, "others")); got != "2" {
+					t.Errorf("another client's statement gives %q", got)
+				}
+			}
+		})
 	}
 }

@@ -36,10 +36,13 @@ const (
 	processID = "it takes the process ID of the cancel key for the server's process"
 )
 
+// suitesVariable names the folder of node-postgres' tests.
+const suitesVariable = "WEIR_TEST_SUITES"
+
 // TestPublicSuites runs pgx's own tests directly and through weir, in transaction mode. It takes some minutes, so it runs on request:
 // make test-suites.
 func TestPublicSuites(t *testing.T) {
-	if os.Getenv("WEIR_TEST_SUITES") == "" {
+	if os.Getenv(suitesVariable) == "" {
 		t.Skip("on request: make test-suites")
 	}
 	d := database(t)

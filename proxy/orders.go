@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"time"
 
 	"weir/config"
 	"weir/proxy/console"
@@ -51,9 +50,6 @@ var (
 	errClientNotHad = errors.New("client not found")
 )
 
-// orderPoll is how often an order that waits for backends to go looks whether they have.
-const orderPoll = 20 * time.Millisecond
-
 // operator carries out what operators ask for on the console. It implements console.Operator.
 type operator struct{ *Proxy }
 
@@ -99,15 +95,17 @@ func (o operator) Pause(ctx context.Context, name string) error {
 
 // awaitPaused returns when no backend is left, or the pause has ended otherwise. It ends the pause when ctx ends.
 func (o operator) awaitPaused(ctx context.Context, name string, which func(string) bool) error {
-	over := o.await(ctx, func() bool {
+	paused := poll(ctx, func() bool {
 		all, _ := o.remaining(which)
 		return all == 0 || !o.isPaused(name)
 	})
-	if over == nil || o.ctx.Err() != nil {
-		return over
+	switch {
+	case paused:
+		return nil
+	case o.ctx.Err() == nil:
+		_ = o.Resume(name) // it may have been resumed by another operator
 	}
-	_ = o.Resume(name) // it may have been resumed by another operator
-	return over
+	return pgerror.Canceled
 }
 
 func (o operator) isPaused(name string) (paused bool) {
@@ -116,20 +114,6 @@ func (o operator) isPaused(name string) (paused bool) {
 		return nil
 	})
 	return paused
-}
-
-// await polls until something is done.
-func (o operator) await(ctx context.Context, done func() bool) error {
-	every := time.NewTicker(orderPoll)
-	defer every.Stop()
-	for !done() {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return pgerror.Canceled
-		}
-	}
-	return nil
 }
 
 func (o operator) remaining(which func(string) bool) (all, stale int) {
@@ -217,10 +201,13 @@ func (o operator) WaitClose(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return o.await(ctx, func() bool {
+	if !poll(ctx, func() bool {
 		_, stale := o.remaining(which)
 		return stale == 0
-	})
+	}) {
+		return pgerror.Canceled
+	}
+	return nil
 }
 
 // Kill implements console.Operator.

@@ -12,6 +12,14 @@ import (
 
 // Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
 
+// words is an error as clients are told it.
+func (g *generation) words(err *pgerror.Error) *pgerror.Error {
+	if g.config.PgBouncer {
+		return err.InPgBouncersWords()
+	}
+	return err
+}
+
 // sayOfClient writes a line about a connection that logs in. kind is a fixed text, by which lines are bounded.
 func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database string) {
 	if _, ok := p.logins.lines.allow("client: "+kind, time.Now()); ok {
@@ -45,13 +53,11 @@ func (p *Proxy) logPassedHost(t backend.Target, err error) {
 }
 
 // logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
-func (p *Proxy) logReplicationRefused(r *replication, key poolKey, failure *relay.DialError) *pgerror.Error {
-	const closing = "closing because: login failed (age=0s)"
+func (p *Proxy) logReplicationRefused(key poolKey, failure *relay.DialError) *pgerror.Error {
 	if _, ok := p.logins.lines.allow("replication refused", time.Now()); ok {
-		p.log.Info(closing, "server", failure.Addr, "db", key.database, "user", key.user)
-		p.log.Info(closing, "peer", r.peer, "db", key.database, "user", key.user)
+		p.log.Info("closing because: login failed (age=0s)", "server", failure.Addr, "db", key.database, "user", key.user)
 	}
-	return failure.Client.AsPgBouncer("login failed").InPgBouncersWords()
+	return failure.Client.AsPgBouncer("login failed")
 }
 
 // logAutoDatabase tells of the first pool of a database that has no section of its own.

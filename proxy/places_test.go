@@ -185,11 +185,3 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 		t.Error("the place is gone")
 	}
 }
-
-func TestLoopCount(t *testing.T) {
-	for _, c := range []struct{ configured, cores, want int }{{0, 1, 1}, {0, 2, 1}, {0, 8, 4}, {3, 1, 3}, {1, 8, 1}} {
-		if got := loopCount(c.configured, c.cores); got != c.want {
-			t.Errorf("%+v: %d", c, got)
-		}
-	}
-}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -16,8 +17,8 @@ import (
 // port is one address at which clients are accepted, on all loops: where a pool lives is known only once its client has logged in.
 type port struct {
 	listener  *socket.Listener
-	inherited bool // it is open in another process, too, which gives it to the next weir
-	accepting []*prelogin.Listener
+	inherited bool           // it is open in another process, too, which gives it to the next weir
+	accepting *prelogin.Door // nil: it has not begun
 
 	mu     sync.Mutex
 	closed bool
@@ -34,8 +35,8 @@ func (o *port) Close() {
 		return
 	}
 	o.closed = true
-	for _, d := range o.accepting {
-		d.Close()
+	if o.accepting != nil {
+		o.accepting.Close()
 	}
 	_ = o.listener.Close()
 }
@@ -50,15 +51,29 @@ func (o *port) Descriptor(f func(fd int) error) error {
 	return f(o.listener.FD())
 }
 
-// openPorts begins to accept.
-func (p *Proxy) openPorts() error {
+// followTCP has clients that come from now on get the options of the present configuration.
+func (p *Proxy) followTCP() {
+	options := clientTCP(p.current.Load().config)
+	if options == p.tcp {
+		return
+	}
+	p.tcp = options
 	for _, o := range p.ports {
-		for _, loop := range p.loops {
-			d, err := prelogin.Open(loop, o.listener, acceptHandler{p})
-			if err != nil {
-				return err
-			}
-			o.accepting = append(o.accepting, d)
+		if !o.tcp() {
+			continue
+		}
+		if err := o.Descriptor(options.Renew); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.log.Error("options of clients' connections not changed", "listen", o.listener.Addr(), "error", err)
+		}
+	}
+}
+
+// openPorts begins to accept.
+func (p *Proxy) openPorts() (err error) {
+	p.crowd = prelogin.NewCrowd(p.loops)
+	for _, o := range p.ports {
+		if o.accepting, err = prelogin.Open(p.crowd, o.listener, acceptHandler{p}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -68,6 +83,7 @@ func (p *Proxy) openPorts() error {
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.current.Load().config.Listen
 	options := clientTCP(p.current.Load().config)
+	p.tcp = options
 	if len(p.options.Sockets) > 0 {
 		for _, f := range p.options.Sockets {
 			l, err := socket.Inherit(f, options)

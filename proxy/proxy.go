@@ -23,6 +23,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/peers"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -46,6 +47,8 @@ type Proxy struct {
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
+	tcp   socket.TCPOptions // of clients' connections; guarded by reloading from the first reload on
+	crowd *prelogin.Crowd   // of what is accepted
 
 	consoles     *consoles
 	replications *replications
@@ -75,6 +78,8 @@ type Options struct {
 	// Sockets listen already: clients come to them, and not to the addresses of the configuration. They stay open in the process that
 	// has made them. Start takes them over.
 	Sockets []*os.File
+	// Version is weir's own, as the console tells it.
+	Version string
 	// Tell is told what becomes of weir, one call after the other. It must not block. nil: nothing is told.
 	Tell func(Event)
 
@@ -101,7 +106,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+2, rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery,
 			PgBouncer: c.PgBouncer,
 		},
 		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
@@ -126,7 +131,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if c.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Keys)
+	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
 	p.follow(g)
 	if err := p.listen(ctx); err != nil {
@@ -152,19 +157,6 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	return p, nil
 }
 
-// loopCount chooses the number of event loops. On one or two cores one loop is faster than two: what it saves in switches
-// between threads is more than a second core would give, which PostgreSQL has use for.
-func loopCount(configured, cores int) int {
-	switch {
-	case configured > 0:
-		return configured
-	case cores <= 2:
-		return 1
-	default:
-		return cores / 2
-	}
-}
-
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
 	c := g.config
@@ -173,7 +165,9 @@ func (p *Proxy) follow(g *generation) {
 	p.logins.limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
+	p.followTCP()
 	p.router.renew(g)
+	p.replications.renew(g)
 	p.router.dialer.targets.hosts.keep(c)
 	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
@@ -190,22 +184,6 @@ func (p *Proxy) vacate() {
 	for _, e := range p.engines {
 		e.Vacate()
 	}
-}
-
-func (p *Proxy) openEngines(loops int) error {
-	if runtime.GOMAXPROCS(0) <= loops {
-		runtime.GOMAXPROCS(loops + 1) // a loop holds one while it sleeps for a moment; dials and HTTP need another
-	}
-	for i := range loops {
-		loop, err := relay.NewLoop()
-		if err != nil {
-			return err
-		}
-		e := relay.NewEngine(p.env, i, loop)
-		p.engines, p.loops = append(p.engines, e), append(p.loops, loop)
-		go e.Run()
-	}
-	return nil
 }
 
 // Stopped is closed when the proxy has ended.

@@ -6,7 +6,6 @@ import (
 
 	"weir/config"
 	"weir/proxy/pgerror"
-	"weir/proxy/wire"
 )
 
 var errNothingToRead = errors.New("weir was started without a configuration that it could read anew")
@@ -95,7 +94,7 @@ func (s *replications) dismiss(why func(key poolKey) *pgerror.Error) {
 	defer s.mu.Unlock()
 	for _, r := range s.bySlot {
 		if err := why(r.key); err != nil && r.tunnel != nil {
-			r.tunnel.Dismiss(wire.AppendErrorResponse(nil, err))
+			r.tunnel.Dismiss(s.farewell(err))
 		}
 	}
 }

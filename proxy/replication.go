@@ -11,7 +11,9 @@ import (
 	"weir/proxy/prelogin"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 	"weir/proxy/tunnel"
+	"weir/proxy/wire"
 )
 
 // replicate serves a client that asks for replication: it gets a backend of its own, which is dialled with the client's startup
@@ -43,19 +45,26 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	}
 	r.backend = conn
 	greeting := p.replications.enter(r, result.Owed)
+	seat := c.Seat()
 	clientFD, token, ahead := c.Leave(c.Loop())
+	gone := func() {
+		seat.Leave()
+		p.replicationGone(r, leave)
+	}
 	t, err := tunnel.Open(c.Loop(), tunnel.Config{
 		Client:   tunnel.Side{FD: clientFD, TLS: result.TLS, Token: token, Here: true},
 		Backend:  tunnel.Side{FD: fd, TLS: conn.TLS},
-		Greeting: greeting, Ahead: ahead,
-		OnGone: func() { p.replicationGone(r, leave) },
+		Greeting: greeting, Ahead: ahead, Limits: p.current.Load().tunnelLimits(r.key),
+		OnBeyond: func(b tunnel.Breach) []byte { return p.replicationBeyond(r, b) },
+		OnGone:   gone,
 	})
 	if err != nil {
 		p.log.Error("client not taken over", "error", err, "peer", r.peer)
-		p.replicationGone(r, leave)
+		gone()
 		return
 	}
 	p.replications.opened(r, t)
+	t.SetLimits(p.current.Load().tunnelLimits(r.key)) // a reload may have come meanwhile
 	p.logins.tell(p.log, slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
 		"replication", result.Replication.Parameter(), "backend", conn.PID)
 }
@@ -65,6 +74,39 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	r.place.leave()
 	leave()
 	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
+}
+
+// farewell is an error as the message that a client gets last.
+func (p *Proxy) farewell(err *pgerror.Error) []byte {
+	return wire.AppendErrorResponse(nil, p.current.Load().words(err))
+}
+
+// tunnelLimits bound what passes for a client that replicates.
+func (g *generation) tunnelLimits(named poolKey) tunnel.Limits {
+	s := g.config.PoolSettings(g.databaseName(named.database), named.user)
+	return tunnel.Limits{PacketMax: int(g.config.Limits.MaxPacketSize), Stall: time.Duration(s.ClientStallTimeout)}
+}
+
+// replicationBeyond tells the log which limit a client for replication has met, or its server, and gives what the client is told. It is
+// called on the loop.
+func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
+	most, length := b.Limits.PacketMax, b.Frame.Total()
+	who := []any{"peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID}
+	var err *pgerror.Error
+	switch b.Kind {
+	case tunnel.ClientPacket:
+		p.logins.warn(p.log, "client closed: it has sent what the operator does not let through", append(who, "type", b.Frame.Type, "length", length)...)
+		err = pgerror.PacketTooLong(b.Frame.Type, length, most)
+	case tunnel.ServerPacket:
+		p.logins.warn(p.log, "client closed: a message of the server's is longer than max_packet_size",
+			append(who, "type", b.Frame.Type, "length", length, "limit", most)...)
+		err = pgerror.ResultTooLong(b.Frame.Type, length, most)
+	case tunnel.ClientStall:
+		p.logins.warn(p.log, "timeout: client disconnected",
+			append(who, "setting", status.StalledClientTimeout.String(), "limit", b.Limits.Stall, "lasted", b.Lasted.Round(time.Millisecond))...)
+		err = pgerror.ClientStallTimeout(b.Limits.Stall)
+	}
+	return p.farewell(err)
 }
 
 // dialReplication waits for a place, and for its turn to dial, and logs in to the server as the client wants it. On a
@@ -96,7 +138,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 	case failure != nil:
 		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
 		if g.config.PgBouncer {
-			return nil, p.logReplicationRefused(r, key, failure)
+			return nil, p.logReplicationRefused(key, failure)
 		}
 		return nil, failure.Client
 	}

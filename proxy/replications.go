@@ -37,8 +37,9 @@ type replication struct {
 
 // replications are all of the process: for cancel requests, for metrics, and for the end.
 type replications struct {
-	index int // in place of a loop's, in cancel keys
-	keys  *cancelkey.Keys
+	index    int // in place of a loop's, in cancel keys
+	keys     *cancelkey.Keys
+	farewell func(*pgerror.Error) []byte
 
 	mu     sync.Mutex
 	bySlot map[uint32]*replication
@@ -57,8 +58,8 @@ type replicationTotals struct {
 // totalsKept is how long the totals of names that nothing replicates by any more are kept: Prometheus has seen them several times.
 const totalsKept = 5 * time.Minute
 
-func newReplications(index int, keys *cancelkey.Keys) *replications {
-	return &replications{index: index, keys: keys, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
+func newReplications(index int, keys *cancelkey.Keys, farewell func(*pgerror.Error) []byte) *replications {
+	return &replications{index: index, keys: keys, farewell: farewell, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
 }
 
 // enter counts a new one in, and returns what its client is greeted with: what is owed from the login, and after it what the server has
@@ -208,7 +209,7 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 		return
 	case <-limit.C:
 	}
-	farewell := wire.AppendErrorResponse(nil, pgerror.AdminShutdown)
+	farewell := s.farewell(pgerror.AdminShutdown)
 	for _, t := range s.tunnels(anyReplication) {
 		t.Dismiss(farewell)
 	}
@@ -221,10 +222,21 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 	}
 }
 
+// renew gives all the limits that hold from now on.
+func (s *replications) renew(g *generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.bySlot {
+		if r.tunnel != nil {
+			r.tunnel.SetLimits(g.tunnelLimits(r.key))
+		}
+	}
+}
+
 // kill ends some at once, and returns how many.
 func (s *replications) kill(which func(*replication) bool, why *pgerror.Error) int {
 	found := s.tunnels(which)
-	farewell := wire.AppendErrorResponse(nil, why)
+	farewell := s.farewell(why)
 	for _, t := range found {
 		t.Close(farewell)
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"cmp"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -15,14 +14,6 @@ import (
 
 // source is what the console shows. It implements console.Source.
 type source struct{ *Proxy }
-
-// version is weir's own.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return strings.TrimPrefix(info.Main.Version, "v")
-	}
-	return "unknown"
-}
 
 // gather asks each engine.
 func gather[T any](engines []*relay.Engine, rows func(*relay.Engine) []T) (all []T) {

@@ -9,23 +9,28 @@ import (
 	"path/filepath"
 )
 
+// file is one of a tarball: where it comes from, and where it goes.
+type file struct {
+	mode     int64
+	from, to string
+}
+
 // tarball writes both programs and the files that go with them, in a folder of the tarball's name.
 func (r release) tarball(t target, programs string) error {
 	folder := "weir_" + r.version + "_" + t.String()
-	files := []struct {
-		mode     int64
-		from, to string
-	}{
+	files := []file{
 		{0o755, filepath.Join(programs, "weir"), "bin/weir"},
 		{0o755, filepath.Join(programs, "bookstore"), "bin/bookstore"},
 		{0o644, "LICENSE", "LICENSE"},
 		{0o644, "deploy/man/weir.1", "share/man/man1/weir.1"},
 		{0o644, "deploy/man/bookstore.1", "share/man/man1/bookstore.1"},
 		{0o644, "deploy/man/weir.toml.5", "share/man/man5/weir.toml.5"},
-		{0o644, "deploy/systemd/sysusers.conf", "systemd/sysusers.conf"},
-		{0o644, "deploy/systemd/weir.service", "systemd/weir.service"},
-		{0o644, "deploy/systemd/weir.socket", "systemd/weir.socket"},
 		{0o640, "deploy/weir.toml", "weir.toml"},
+	}
+	if t.system == "linux" {
+		for _, name := range []string{"sysusers.conf", "weir.service", "weir.socket"} {
+			files = append(files, file{0o644, "deploy/systemd/" + name, "systemd/" + name})
+		}
 	}
 	var b bytes.Buffer
 	packed := gzip.NewWriter(&b) // without a name and a time

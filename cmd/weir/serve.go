@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -56,7 +57,7 @@ func serveConfig(conf *config.Config, load func() (*config.Config, error), s str
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = proxy.EnoughDescriptors(); err == nil {
-		err = serve(conf, logger, outputs, proxy.Options{Level: level, Load: load})
+		err = serve(conf, logger, outputs, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)

@@ -17,13 +17,21 @@ func (versionCmd) Run(s streams) error {
 	return err
 }
 
+// version is that of the packages, or what the build recorded.
+func version(info *debug.BuildInfo, ok bool) string {
+	switch {
+	case release != "":
+		return release
+	case ok && info.Main.Version != "" && info.Main.Version != "(devel)":
+		return info.Main.Version
+	}
+	return "development"
+}
+
 // versionLine says what the build recorded of itself; without a version-control system at hand it records no commit.
 func versionLine(info *debug.BuildInfo, ok bool) string {
-	version, commit, changed := "development", "", ""
+	version, commit, changed := version(info, ok), "", ""
 	if ok {
-		if v := info.Main.Version; v != "" && v != "(devel)" {
-			version = v
-		}
 		for _, s := range info.Settings {
 			switch {
 			case s.Key == "vcs.revision":
@@ -32,9 +40,6 @@ func versionLine(info *debug.BuildInfo, ok bool) string {
 				changed = " with changes"
 			}
 		}
-	}
-	if release != "" {
-		version = release
 	}
 	if commit != "" {
 		version += " (commit " + commit[:min(12, len(commit))] + changed + ")"

@@ -15,6 +15,8 @@ type commandLine struct {
 	Slow     slowFlags     `cmd:"" help:"Memory while a client, or the server, is slow."`
 	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
 	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
+	Scale    scaleFlags    `cmd:"" help:"One loop, two loops and the rival: transactions, connections, bulk, idle clients."`
+	Model    struct{}      `cmd:"" help:"What many loops give, simulated with measured costs."`
 
 	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`
 	Weir         []string `placeholder:"[NAME=]PATH" help:"A weir to measure; may be given several times, and as none. Without it weir is built from the source here."`
@@ -30,7 +32,7 @@ type commandLine struct {
 
 type loadFlags struct {
 	Clients  []int         `short:"c" placeholder:"N,..." help:"Numbers of clients."`
-	Modes    []string      `short:"M" enum:"simple,extended,prepared,pipeline" help:"Query modes of pgbench (simple, extended, prepared), or pipeline: pipelines of prepared statements."`
+	Modes    []string      `short:"M" enum:"simple,extended,prepared,pipeline,key kept" help:"Query modes of pgbench (simple, extended, prepared), or pipeline: pipelines of prepared statements."`
 	Jobs     int           `short:"j" default:"2" help:"Threads of pgbench (${default})."`
 	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
 	Backends int           `default:"16" help:"Pool size (${default})."`
@@ -44,6 +46,13 @@ type cpuFlags struct {
 type connectFlags struct{ loadFlags }
 
 type preparedFlags = cpuFlags
+
+type scaleFlags struct {
+	loadFlags
+	Loops []int `default:"1,2" placeholder:"N,..." help:"Numbers of loops (${default})."`
+	Size  int64 `placeholder:"BYTES" help:"Of a transfer."`
+	Idle  int   `placeholder:"N" help:"Idle clients."`
+}
 
 type idleFlags struct {
 	Clients  int `short:"c" placeholder:"N" help:"Clients."`
@@ -102,7 +111,22 @@ func (c *commandLine) prepared() bench.CPUOptions {
 	return opts
 }
 
-func (c *commandLine) connect() bench.CPUOptions { return c.Connect.options(c, []int{8}, "simple") }
+func (c *commandLine) connect() bench.CPUOptions {
+	return c.Connect.options(c, []int{8}, "simple", "key kept")
+}
+
+func (c *commandLine) scale() bench.ScaleOptions {
+	load := c.Scale.options(c, []int{8, 64, 256}, "simple", "prepared")
+	connect := c.Scale.options(c, []int{8}, "key kept")
+	connect.Modes, connect.Clients = []string{"key kept"}, []int{8}
+	return bench.ScaleOptions{
+		Loops: c.Scale.Loops, Load: load, Connect: connect,
+		Size: choose(c.Scale.Size, c.Quick, 100e6, 1e9),
+		Idle: bench.IdleOptions{
+			Clients: choose(c.Scale.Idle, c.Quick, 2000, 20000), Rounds: choose(c.Rounds, c.Quick, 1, 3), Workers: 64, Backends: c.Scale.Backends,
+		},
+	}
+}
 
 func (c *commandLine) idle() bench.IdleOptions {
 	return bench.IdleOptions{

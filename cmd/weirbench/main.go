@@ -1,7 +1,7 @@
 // Command weirbench measures weir beside PgBouncer on a private PostgreSQL and writes the tables of
 // docs/performance.md.
 //
-//	go run ./cmd/weirbench all                     # everything, some fifteen minutes
+//	go run ./cmd/weirbench all                     # everything, some half an hour
 //	go run ./cmd/weirbench cpu --quick             # one suite, a look
 //	go run ./cmd/weirbench cpu --weir old=/tmp/weir --weir new=bin/weir
 //

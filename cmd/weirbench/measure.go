@@ -81,6 +81,9 @@ func (c *commandLine) runSuites(ctx context.Context, suites []suite, command str
 	return results, failures
 }
 
+// modelled is how long the model's time is: it does not depend on the machine.
+const modelled = 200 * time.Millisecond
+
 type suite struct {
 	name string
 	run  func(context.Context) (bench.Result, error)
@@ -94,6 +97,8 @@ func (c *commandLine) suites(lab *bench.Lab) []suite {
 		{"fair", func(ctx context.Context) (bench.Result, error) { return lab.Fair(ctx, c.fair()) }},
 		{"slow", func(ctx context.Context) (bench.Result, error) { return lab.Slow(ctx, c.slow()) }},
 		{"connect", func(ctx context.Context) (bench.Result, error) { return lab.Connect(ctx, c.connect()) }},
+		{"scale", func(ctx context.Context) (bench.Result, error) { return lab.Scale(ctx, c.scale()) }},
+		{"model", func(context.Context) (bench.Result, error) { return bench.ModelSuite(modelled), nil }},
 	}
 }
 

@@ -41,6 +41,8 @@ type Lab struct {
 
 	pg  *pgserver.Server
 	dir string // logs and generated configuration, removed by Close
+
+	cores string // that proxies are kept to; "": all
 }
 
 // pgbenchScale is pgbench's smallest: the proxy is measured, not the database.

@@ -51,6 +51,11 @@ func dialClient(ctx context.Context, addr hostPort, n int) (*client, error) {
 
 // dialWith logs in and reads through a buffer that the caller owns.
 func dialWith(ctx context.Context, addr hostPort, n int, r *bufio.Reader) (*client, error) {
+	return dialAs(ctx, addr, n, r, (*client).login)
+}
+
+// dialAs is dialWith with another way to log in.
+func dialAs(ctx context.Context, addr hostPort, n int, r *bufio.Reader, login func(*client) error) (*client, error) {
 	d := net.Dialer{Timeout: clientTimeout}
 	if n >= portsPerAddress {
 		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n/portsPerAddress))}
@@ -69,7 +74,11 @@ func dialWith(ctx context.Context, addr hostPort, n int, r *bufio.Reader) (*clie
 	}
 	c := &client{conn: conn}
 	c.lend(r)
-	if err := c.login(); err != nil {
+	err = conn.SetDeadline(time.Now().Add(clientTimeout))
+	if err == nil {
+		err = login(c)
+	}
+	if err != nil {
 		c.close()
 		return nil, fmt.Errorf("log in: %w", err)
 	}
@@ -105,16 +114,21 @@ func (c *client) lend(r *bufio.Reader) {
 func (c *client) close() { _ = c.conn.Close() }
 
 func (c *client) login() error {
+	a, err := c.exchange(c.startup())
+	if err == nil {
+		err = a.err
+	}
+	return err
+}
+
+// startup is the client's first message.
+func (c *client) startup() []byte {
 	body := binary.BigEndian.AppendUint32(nil, 3<<16) // protocol 3.0
 	for _, s := range []string{"user", user, "database", database, "application_name", "weirbench", ""} {
 		body = append(append(body, s...), 0)
 	}
 	msg := binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))
-	a, err := c.run(append(msg, body...))
-	if err == nil {
-		err = a.err
-	}
-	return err
+	return append(msg, body...)
 }
 
 // queryMessage is a Query; it may be sent many times.

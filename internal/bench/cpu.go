@@ -77,8 +77,9 @@ func (l *Lab) Connect(ctx context.Context, opts CPUOptions) (Result, error) {
 	return Result{
 		Suite: "connect",
 		Title: "CPU time per connection",
-		About: fmt.Sprintf("`pgbench -C -S -n` over TCP: connect, log in (SCRAM), one transaction, disconnect; %d backends reached "+
-			"over %s; %d rounds of %v each.", opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
+		About: fmt.Sprintf("Over TCP: connect, log in (SCRAM), one transaction, disconnect; by `pgbench -C -S -n`, which spends milliseconds to "+
+			"derive its key for each connection, and (%s) by clients that derive it once, so that the proxy is busy; %d backends reached "+
+			"over %s; %d rounds of %v each.", derivedOnce, opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
 		Table:   l.cpuTable(cells, func(string, int) *goal { return &goal{bound: 1.0, format: "%.2f"} }),
 		Samples: cells,
 	}, nil
@@ -144,7 +145,7 @@ func (l *Lab) cpuCell(ctx context.Context, targets []*target, load pgbenchArgs, 
 	warm := load
 	warm.duration = time.Second // the pool opens its backends and memory gets warm outside the measured rounds
 	for _, t := range targets {
-		if _, err := l.runPgbench(ctx, t.addr, warm); err != nil {
+		if _, err := l.load(ctx, t.addr, warm); err != nil {
 			return cell, t.failed("warm up", err)
 		}
 	}
@@ -181,7 +182,7 @@ func (l *Lab) cpuTurn(ctx context.Context, t *target, load pgbenchArgs) (CPUSamp
 		return CPUSample{}, err
 	}
 	start := time.Now()
-	run, err := l.runPgbench(ctx, t.addr, load)
+	run, err := l.load(ctx, t.addr, load)
 	if err != nil {
 		return CPUSample{}, err
 	}
@@ -196,6 +197,14 @@ func (l *Lab) cpuTurn(ctx context.Context, t *target, load pgbenchArgs) (CPUSamp
 		Cores:                used.Seconds() / wall.Seconds(),
 		pgbenchRun:           run,
 	}, nil
+}
+
+// load puts load on a target, with pgbench where it can.
+func (l *Lab) load(ctx context.Context, addr hostPort, a pgbenchArgs) (pgbenchRun, error) {
+	if a.mode == derivedOnce {
+		return l.runLogins(ctx, addr, a)
+	}
+	return l.runPgbench(ctx, addr, a)
 }
 
 // ratios compares a figure of every target with the baseline's, if there is one and somebody to compare.

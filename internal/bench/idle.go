@@ -24,6 +24,8 @@ type IdleSample struct {
 	Before   int64 `json:"pss_before"`      // one client has come, run a query and gone
 	LoggedIn int64 `json:"pss_logged_in"`   // all clients are logged in
 	Queried  int64 `json:"pss_after_query"` // each has run a query and is idle again
+
+	Took time.Duration `json:"logins_took_ns"` // all logins
 }
 
 // perClient is growth over Before, in bytes per client.
@@ -38,18 +40,7 @@ var idleTLSGoal = &goal{bound: 24 << 10, format: "%.0f"}
 // Idle measures the memory that idle clients cost. Every turn has a fresh process, for memory once grown stays.
 func (l *Lab) Idle(ctx context.Context, opts IdleOptions) (Result, error) {
 	opts.Clients = l.withinLimit(opts.Clients)
-	samples, err := interleave(ctx, len(l.Programs), opts.Rounds, func(ctx context.Context, i, _ int) (IdleSample, error) {
-		t, err := l.start(ctx, l.Programs[i], targetOptions{backends: opts.Backends, clients: opts.Clients})
-		if err != nil {
-			return IdleSample{}, err
-		}
-		defer t.stop()
-		s, err := l.idleTurn(ctx, t, opts)
-		if err != nil {
-			return s, t.failed("keep idle clients", err)
-		}
-		return s, nil
-	})
+	samples, err := l.idleSamples(ctx, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -82,6 +73,22 @@ func (l *Lab) Idle(ctx context.Context, opts IdleOptions) (Result, error) {
 	}, nil
 }
 
+// idleSamples are those of each program.
+func (l *Lab) idleSamples(ctx context.Context, opts IdleOptions) ([][]IdleSample, error) {
+	return interleave(ctx, len(l.Programs), opts.Rounds, func(ctx context.Context, i, _ int) (IdleSample, error) {
+		t, err := l.start(ctx, l.Programs[i], targetOptions{backends: opts.Backends, clients: opts.Clients})
+		if err != nil {
+			return IdleSample{}, err
+		}
+		defer t.stop()
+		s, err := l.idleTurn(ctx, t, opts)
+		if err != nil {
+			return s, t.failed("keep idle clients", err)
+		}
+		return s, nil
+	})
+}
+
 func (l *Lab) idleGoal() *goal {
 	if l.TLS {
 		return idleTLSGoal
@@ -105,10 +112,12 @@ func (l *Lab) idleTurn(ctx context.Context, t *target, opts IdleOptions) (s Idle
 		}
 	}()
 	l.Progress("%s: %d clients log in", t.Name, opts.Clients)
+	start := time.Now()
 	err = inParallel(ctx, opts.Workers, len(clients), func(i int, r *bufio.Reader) (err error) {
 		clients[i], err = dialWith(ctx, t.addr, i, r)
 		return err
 	})
+	s.Took = time.Since(start)
 	if err != nil {
 		return s, fmt.Errorf("log in: %w", err)
 	}

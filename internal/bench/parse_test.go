@@ -155,8 +155,8 @@ func TestProxyConfigurationsHoldTheSuitesOptions(t *testing.T) {
 		name, config string
 		want         []string
 	}{
-		{"weir", weirConfig(listen, server, files, opts), []string{
-			`addresses = ["127.0.0.1:7001"]`, `type = "trust"`, `mode = "transaction"`, "pool_size = 16", "port = 7002", "max_client_conn = 306",
+		{"weir", weirConfig(listen, server, files, 2, opts), []string{
+			`addresses = ["127.0.0.1:7001"]`, `type = "trust"`, `mode = "transaction"`, "pool_size = 16", "port = 7002", "max_client_conn = 306", "count = 2",
 			`sslmode = "require"`, `cert_file = "/tmp/c"`, `key_file = "/tmp/k"`,
 		}},
 		{"pgbouncer", pgbouncerConfig(listen, server, "/tmp/u", files, opts), []string{

@@ -11,12 +11,15 @@ import (
 
 // weirConfig is a weir.toml that says only what the benchmark needs; the rest is default. Metrics are served as they
 // are by default, for they cost memory, on a port of their own.
-func weirConfig(listen, server hostPort, files tlsFiles, opts targetOptions) string {
+func weirConfig(listen, server hostPort, files tlsFiles, loops int, opts targetOptions) string {
 	text := fmt.Sprintf(`[listen]
 addresses = [%q]
 
 [http]
 address = "127.0.0.1:0"
+
+[loops]
+count = %d
 
 [auth]
 type = %q
@@ -34,7 +37,7 @@ port = %d
 
 [limits]
 max_client_conn = %d
-`, listen, opts.auth(), user, password, opts.backends, server.host, server.port, opts.clients+spareClients)
+`, listen, loops, opts.auth(), user, password, opts.backends, server.host, server.port, opts.clients+spareClients)
 	if listen.tls {
 		text += fmt.Sprintf("\n[client_tls]\nsslmode = \"require\"\ncert_file = %q\nkey_file = %q\n", files.cert, files.key)
 	}

@@ -31,6 +31,8 @@ type Program struct {
 	Name string // in the report; unique in a Lab
 	Kind Kind
 	Path string // of the executable
+	// Loops is how many event loops a weir gets; 0: as many as it chooses.
+	Loops int
 }
 
 // Version is the first line of what the program says of itself.
@@ -149,7 +151,7 @@ func (l *Lab) tryStart(ctx context.Context, p Program, opts targetOptions) (*tar
 	if err != nil {
 		return nil, err
 	}
-	if err := t.launch(cmd); err != nil {
+	if err := t.launch(l.pinned(cmd)); err != nil {
 		return nil, err
 	}
 	if err := t.waitReady(ctx, opts.scram); err != nil {
@@ -176,7 +178,7 @@ func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, 
 	switch p.Kind {
 	case Weir:
 		file := l.path(fmt.Sprintf("weir-%d.toml", addr.port))
-		err := os.WriteFile(file, []byte(weirConfig(addr, server, l.files(), opts)), 0o644)
+		err := os.WriteFile(file, []byte(weirConfig(addr, server, l.files(), p.Loops, opts)), 0o644)
 		return exec.Command(p.Path, "serve", "-c", file), err
 	case PgBouncer:
 		users := l.path("userlist.txt")

@@ -60,6 +60,23 @@ func TestUnpackAmongPeersFindsFewSlots(t *testing.T) {
 	}
 }
 
+// As many loops as can be configured, and two more, are told apart, also in the 15 bits that there are among peers.
+func TestKeysTellAllLoopsApart(t *testing.T) {
+	const loops = 256 + 2
+	for name, k := range map[string]*Keys{"alone": New(0, loops, rand.Reader), "among peers": New(PeerMax, loops, rand.Reader)} {
+		seen := map[uint32]bool{}
+		for loop := range loops {
+			for slot := range uint32(64) {
+				pid, ok := k.Pack(loop, slot)
+				if l, s, found := k.Unpack(pid); !ok || !found || l != loop || !s.Has(slot) || seen[pid] {
+					t.Fatalf("%s: Pack(%d, %d) = %#x, %v; Unpack: loop %d, %v; made before: %v", name, loop, slot, pid, ok, l, found, seen[pid])
+				}
+				seen[pid] = true
+			}
+		}
+	}
+}
+
 func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 	for _, c := range []struct {
 		loop int

@@ -11,8 +11,8 @@ const docsFile = "../../docs/console.md"
 // head is what of docs/console.md is not made from the tables.
 const head = `# The admin console
 
-PgBouncer's console, on the virtual databases ` + "`pgbouncer`" + ` and ` + "`weir`" + `. Tools that read PgBouncer read it unchanged. This file is
-generated: ` + "`go test ./proxy/console -update`" + `.
+PgBouncer's console, on the virtual databases ` + "`pgbouncer`" + ` and ` + "`weir`" + `. Tools that read PgBouncer read it unchanged:
+pgbouncer_exporter 0.12.1 does. This file is generated: ` + "`go test ./proxy/console -update`" + `.
 
 ` + "```" + `
 psql -h /run/weir -p 6432 pgbouncer -c 'SHOW POOLS'
@@ -43,11 +43,11 @@ All but SHOW need ` + "`admin_users`" + `. NAME may also be a database that only
 | ` + "`WAIT_CLOSE [NAME]`" + ` | | when the backends of before RECONNECT, or of before a change of the configuration, are gone |
 | ` + "`KILL [NAME]`" + ` | ends all clients, cancels what they do and closes the backends; the databases are paused then | at once |
 | ` + "`KILL_CLIENT ID`" + ` | ends one client, by its id in SHOW CLIENTS, and cancels its query | at once |
-| ` + "`SET key = value`" + ` | changes a setting of SHOW CONFIG until the next RELOAD | at once |
+| ` + "`SET key = value`" + ` | changes a setting of SHOW CONFIG until the next RELOAD. A value of other characters than letters, digits and underscores stands in single quotes | at once |
 | ` + "`RELOAD`" + ` | reads the configuration anew: all of it, or nothing where there is a mistake | at once |
 | ` + "`SHUTDOWN`" + ` | ends weir | the connection ends |
-| ` + "`SHUTDOWN WAIT_FOR_SERVERS`" + ` | admits no client over TCP, sends clients away as soon as they are in no transaction, ends with the last | at once |
-| ` + "`SHUTDOWN WAIT_FOR_CLIENTS`" + ` | admits no client over TCP and ends when the last client has left | at once |
+| ` + "`SHUTDOWN WAIT_FOR_SERVERS`" + ` | admits no client, sends clients away as soon as they are in no transaction, ends with the last | at once |
+| ` + "`SHUTDOWN WAIT_FOR_CLIENTS`" + ` | admits no client and ends when the last client has left | at once |
 
 After the last two the console is reachable on the unix socket until weir ends. A planned switchover that no client notices:
 PAUSE, promote the standby and let the address lead to it, RESUME.

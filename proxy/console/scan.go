@@ -9,7 +9,7 @@ import (
 type tokenKind uint8
 
 const (
-	tokenWord   tokenKind = iota // letters, digits and _, and for the values of drivers' settings . - + : /
+	tokenWord   tokenKind = iota // letters, digits and _: what PgBouncer takes without quotes
 	tokenQuoted                  // in double quotes
 	tokenText                    // in single quotes
 	tokenSign                    // anything else, one character

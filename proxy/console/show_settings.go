@@ -124,14 +124,19 @@ func keyOf(s config.Shown) string {
 	return s.Section + "." + s.Name
 }
 
-func settings(v *View) []config.Shown {
-	all := v.Settings()
-	known := map[string]bool{}
-	all = slices.DeleteFunc(all, func(s config.Shown) bool { // PgBouncer's own, where weir has the setting as well
-		twice := known[keyOf(s)]
-		known[keyOf(s)] = true
-		return twice
-	})
+// settings are weir's, and of a file of PgBouncer's those that weir has not; where both have one, its default is PgBouncer's.
+func settings(v *View) (all []config.Shown) {
+	at := map[string]int{}
+	for _, s := range v.Settings() {
+		i, known := at[keyOf(s)]
+		if known && s.Section == "" {
+			all[i].Default, all[i].NoDefault = s.Default, s.NoDefault
+		}
+		if !known {
+			at[keyOf(s)] = len(all)
+			all = append(all, s)
+		}
+	}
 	slices.SortStableFunc(all, func(a, b config.Shown) int { return strings.Compare(keyOf(a), keyOf(b)) })
 	return all
 }

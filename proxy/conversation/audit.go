@@ -29,7 +29,10 @@ type record struct {
 	leaves bool   // it was found to leave state
 	wide   bool   // and so much of it that it is asked after everything
 	left   uint8  // runs since it was last asked after everything
+	shapes uint8  // that have been made familiar
 	text   string // its first bytes
+
+	forgotten bool // it is no more among those that are known
 
 	pins  session.Pins // what it was found to leave
 	names []string     // of the settings that it was found to change
@@ -57,9 +60,17 @@ const (
 // records are what is known of a pool's statements, and what asking about them may cost.
 type records struct {
 	known  map[uint64]*record
-	spent  int64 // nanoseconds by which the budget is diminished
-	sample int   // transactions since the last sample
+	recent [recentRecords]struct { // of those, which prepared statements have run last, by the last bits of their numbers
+		print uint64
+		known *record
+	}
+	familiar familiar
+	spent    int64 // nanoseconds by which the budget is diminished
+	sample   int   // transactions since the last sample
 }
+
+// recentRecords is a power of two.
+const recentRecords = 64
 
 // Asked counts what backends were asked, and what came of it.
 type Asked struct {
@@ -73,6 +84,8 @@ type Asked struct {
 // Renew forgets what is known of statements and of the database's functions: the same texts mean others from now on.
 func (h *Shared) Renew() {
 	clear(h.records.known)
+	clear(h.records.recent[:])
+	h.records.familiar.forget()
 	h.customs.known = false
 }
 
@@ -108,6 +121,7 @@ func (h *records) makeRoom() {
 	tries := 0
 	for print, b := range h.known {
 		if tries++; !b.leaves || tries > suspectsMax {
+			b.forgotten = true
 			delete(h.known, print)
 			return
 		}
@@ -117,35 +131,56 @@ func (h *records) makeRoom() {
 // audit is what a backend's client has run that it may have to be asked about.
 type audit struct {
 	suspects []*record  // that are not trusted
-	many     bool       // there were more
 	ran      [4]*record // the last that are trusted, for samples
-	next     uint8
-	some     bool // anything was run at all
-	failed   bool // an error came
-	sampled  bool // the question is a sample
-	due      bool // it has been decided to ask
+	runs     uint8      // how many of those there are, and where the next one goes
+	many     bool       // there were more suspects
+	some     bool       // anything was run at all
+	failed   bool       // an error came
+	sampled  bool       // the question is a sample
+	due      bool       // it has been decided to ask
 }
+
+// lastRan are the last trusted statements that were run, in no order.
+func (a *audit) lastRan() []*record { return a.ran[:min(a.runs, 4)] }
 
 // forget begins anew.
 func (a *audit) forget() {
 	if a.some || a.failed {
-		*a = audit{suspects: a.suspects[:0]}
+		a.suspects, a.runs = a.suspects[:0], 0
+		a.many, a.some, a.failed, a.sampled, a.due = false, false, false, false, false
 	}
 }
 
-// runsText notes that the client sends a text that reads as if it did no more than e.
-func (s *Server) runsText(text []byte, e sqlscan.Effects) {
-	if s.learns(e) {
-		s.runs(recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text))
+// runsText notes that the client sends a text that reads as if it did no more than e, and returns what is known of its statement; nil:
+// nothing is learnt of it.
+func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
+	if !s.learns(e) {
+		return nil
 	}
+	b := recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text)
+	s.runs(b)
+	return b
 }
 
 // runsStatement notes that the client runs a prepared statement.
 func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects) {
 	if s.learns(e) {
-		s.runs(recordOf(&s.shared.records, statement.Fingerprint(), statement.Text()))
+		s.runs(s.shared.records.of(statement))
 	}
 }
+
+// of returns what is known of a prepared statement.
+func (h *records) of(statement *prepared.Statement) *record {
+	print := statement.Fingerprint()
+	recent := &h.recent[print%recentRecords]
+	if recent.print != print || recent.known == nil || recent.known.forgotten {
+		recent.print, recent.known = print, recordOf(h, print, statement.Text())
+	}
+	return recent.known
+}
+
+// trusted reports whether nothing is asked after the statement but by samples.
+func (b *record) trusted() bool { return !b.leaves && b.clean >= cleanEnough }
 
 func (s *Server) learns(e sqlscan.Effects) bool {
 	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
@@ -155,9 +190,11 @@ func (s *Server) runs(b *record) {
 	a := &s.audit
 	a.some = true
 	switch {
-	case !b.leaves && b.clean >= cleanEnough:
-		a.ran[a.next%4] = b
-		a.next++
+	case b.trusted():
+		a.ran[a.runs%4] = b
+		if a.runs++; a.runs == 8 { // four are known, and the next comes in the place of the first
+			a.runs = 4
+		}
 		return
 	case slices.Contains(a.suspects, b):
 	case len(a.suspects) < suspectsMax:
@@ -176,8 +213,12 @@ const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 // audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
 func (s *Server) audits() bool {
 	a := &s.audit
-	if !a.some || a.due {
+	switch {
+	case !a.some || a.due:
 		return a.due
+	case s.shared.Audit == AuditLearn && len(a.suspects) == 0 && !a.many && s.pins == 0 && !s.samples():
+		a.forget() // all are trusted
+		return false
 	}
 	switch s.shared.Audit {
 	case AuditOff:
@@ -188,7 +229,7 @@ func (s *Server) audits() bool {
 			a.forget()
 			return false
 		}
-		a.due = a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
+		a.due = a.sampled || a.many || s.suspicious() || s.mayHaveEnded() || s.samples()
 	}
 	if !a.due {
 		a.forget()
@@ -292,10 +333,8 @@ func (s *Server) learnLeaving(pins session.Pins, wide bool, names []string) {
 			news = true
 		}
 	}
-	for _, b := range a.ran {
-		if b != nil {
-			b.clean = 0
-		}
+	for _, b := range a.lastRan() {
+		b.clean = 0
 	}
 	if news && (wide || slices.ContainsFunc(names, session.Meaningful)) {
 		s.shared.Statements.Forget() // what was parsed meanwhile may have been read under settings that nobody knew of
@@ -323,11 +362,9 @@ func (s *Server) leaks(found session.Pins, changed change) {
 		found |= session.SettingChanged
 	}
 	leak := Leak{Pins: found}
-	for _, b := range a.ran {
-		if b != nil {
-			leak.Text = b.text
-			b.clean = 0
-		}
+	for _, b := range a.lastRan() {
+		leak.Text = b.text
+		b.clean = 0
 	}
 	s.shared.Asked.note(found)
 	s.leak = &leak

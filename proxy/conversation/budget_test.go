@@ -22,6 +22,10 @@ var habits = []habit{
 		[]string{`ParseComplete;BindComplete;RowDescription;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
+		"Familiar", "", []string{`Query "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"`},
+		[]string{`RowDescription;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
+	},
+	{
 		"Named", `Parse s "select 1";Sync`, []string{`Bind "" s;Execute "";Sync`},
 		[]string{`BindComplete;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},

@@ -160,58 +160,58 @@ func (c *Client) Rewind() { c.skip, c.drop, c.long, c.toSync, c.hold = 0, false,
 
 // Server is a backend's part.
 type Server struct {
-	shared *Shared
-	client *Client // nil while no client has it
+	// What each transaction looks at stands together: a backend's struct has left the processor's caches when its next message comes.
+	shared  *Shared
+	client  *Client      // nil while no client has it
+	set     *session.Set // the settings that are applied
+	errand  *Errand
+	leak    *Leak
+	heard   *Heard         // nil: nothing is noted
+	blame   *pgerror.Error // why weir has had a statement cancelled
+	pins    session.Pins   // why it must stay with its client, or may have to
+	skip    uint32
+	account exchange.Exchange
 
-	account  exchange.Exchange
-	book     prepared.Book
-	ledger   ledger
-	portals  portals
-	pins     session.Pins // why it must stay with its client, or may have to
-	worn     bool         // something has been done to its process that only its end undoes
-	leak     *Leak
-	block    block
-	follow   follow
-	question question
-	audit    audit
-	recall   recall
-	mode     sqlscan.Mode // how it reads text
+	drop        bool
+	worn        bool         // something has been done to its process that only its end undoes
+	changed     bool         // params has values that others do not know of
+	reported    bool         // one of them has changed while a client had the backend
+	probing     bool         // a probe is under way
+	reshaped    bool         // a command of the transaction has changed what texts may mean
+	lost        bool         // a statement has been missed that the book says it holds
+	notifies    bool         // a statement has been sent that may notify
+	vacates     bool         // a statement has been sent that other sessions may be in the way of
+	redefines   bool         // a command of the transaction has changed what logins get
+	fatal       bool         // the server has announced that it ends the connection
+	sent        bool         // bytes of the present client have gone out since the lease began
+	flushed     bool         // a Flush of weir's own was the last that went out
+	failedAhead bool         // an error came while own was due
+	own         ownSync      // a Sync of weir's own is the last that is due
+	mode        sqlscan.Mode // how it reads text
+	role        roleNews
+	block       block
+	recent      recent
+	ledger      ledger
+	follow      follow
+	audit       audit
+	recall      recall
+	mends       mends
+	suspicion   suspicion
+	question    question
+	book        prepared.Book
+	scope       scope
+	ahead       ahead
+	retry       retry
+	portals     portals
+	listen      listening
 
-	set      *session.Set      // the settings that are applied
-	login    []session.Setting // what it reported at its login, or what has become of that
-	params   []session.Setting // what it last reported; shared, replaced when a value changes
-	changed  bool              // params has values that others do not know of
-	reported bool              // one of them has changed while a client had the backend
-	scope    scope
-	listen   listening
-
-	heard        *Heard // nil: nothing is noted
-	errand       *Errand
-	awaited      int            // ReadyForQuerys of the errand that have not come yet
-	refused      []byte         // the error that it met; nil while it goes well
-	row          []byte         // the body of a DataRow that it was answered with
-	probing      bool           // a probe is under way
-	reshaped     bool           // a command of the transaction has changed what texts may mean
-	lost         bool           // a statement has been missed that the book says it holds
-	notifies     bool           // a statement has been sent that may notify
-	vacates      bool           // a statement has been sent that other sessions may be in the way of
-	redefines    bool           // a command of the transaction has changed what logins get
-	fatal        bool           // the server has announced that it ends the connection
-	lastWords    string         // with which it did so
-	blame        *pgerror.Error // why weir has had a statement cancelled
-	sent         bool           // bytes of the present client have gone out since the lease began
-	flushed      bool           // a Flush of weir's own was the last that went out
-	own          ownSync        // a Sync of weir's own is the last that is due
-	failedAhead  bool           // an error came while it was due
-	skip         uint32
-	drop         bool
-	recent       recent
-	retry        retry
-	mends        mends
-	ahead        ahead
+	login        []session.Setting // what it reported at its login, or what has become of that
+	params       []session.Setting // what it last reported; shared, replaced when a value changes
+	awaited      int               // ReadyForQuerys of the errand that have not come yet
+	refused      []byte            // the error that it met; nil while it goes well
+	row          []byte            // the body of a DataRow that it was answered with
+	lastWords    string            // with which it announced that it ends the connection
 	defaults     Defaults
-	suspicion    suspicion
-	role         roleNews
 	deallocating []deallocation // names of the client's that answers under way will end
 }
 
@@ -230,7 +230,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
-	s.retry.state, s.retry.sharedAt, s.ahead.state = retryNever, 0, aheadNone
+	s.retry.state, s.retry.again, s.retry.named, s.ahead.state = retryNever, false, 0, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by, s.mends = "", mends{}
 	s.listen = listening{}

@@ -60,7 +60,7 @@ var (
 func (s *Server) Start(e *Errand, dst []byte) []byte {
 	at := len(dst)
 	dst = e.text(s, dst)
-	s.errand, s.refused, s.awaited, s.retry.sharedAt = e, nil, 0, 0
+	s.errand, s.refused, s.awaited, s.retry.named = e, nil, 0, 0
 	for p := dst[at:]; len(p) >= wire.HeaderLen; { // each Query is answered by one ReadyForQuery
 		f := wire.PeekFrame(p)
 		if f.Type == wire.ClientQuery {

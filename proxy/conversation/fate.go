@@ -34,6 +34,9 @@ func (f Fate) String() string {
 // Fate says what becomes of the backend, which has a client.
 func (s *Server) Fate() Fate {
 	c := s.client
+	if s.plain(c) && !s.audits() && s.pins == 0 {
+		return Leaves
+	}
 	switch {
 	case s.errand != nil || !s.account.Settled():
 		return Stays
@@ -66,6 +69,14 @@ func (s *Server) Fate() Fate {
 		return Forbidden
 	}
 	return Stays
+}
+
+// plain reports that a backend is free and nothing that could keep it with its client has come up: the cases below would all be passed.
+// Nearly all transactions end so.
+func (s *Server) plain(c *Client) bool {
+	return s.account.Free() && s.account.Taint() == 0 && s.errand == nil && s.leak == nil && s.pins == 0 && s.set == c.Set &&
+		c.skip == 0 && c.hold == HoldNone && !c.toSync && c.Sub == nil && !c.names.Owns() &&
+		s.mends.owed == 0 && s.shared.Mode != Session && s.shared.State != StateIgnored
 }
 
 // mayLeave reports whether a backend that owes nothing may leave its client.

@@ -100,6 +100,11 @@ func (f *follow) command(tag []byte) {
 	}
 }
 
+// any reports whether there is anything to take note of.
+func (f *follow) any() bool {
+	return len(f.done)+len(f.pending) > 0 || f.savepoint || f.failed || f.unsure
+}
+
 // ready takes note of a ReadyForQuery. Outside of a block it returns what lasts, and whether that is sure.
 func (f *follow) ready(idle bool) (lasting []sqlscan.SettingUse, sure bool) {
 	failed := f.failed

@@ -48,6 +48,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	f.begin(p)
 	c.hold = HoldNone
 	pos := c.skipped(s, p, f)
+	var m message // filled field by field: a literal would be copied
 	for pos < len(p) && step.Need == NeedBytes {
 		rest := p[pos:]
 		if len(rest) < wire.HeaderLen {
@@ -62,7 +63,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 			break
 		}
 		n := min(fr.Total(), len(rest))
-		m := message{f: fr, at: pos, body: rest[wire.HeaderLen:n], whole: n == fr.Total()}
+		m.f, m.at, m.body, m.whole = fr, pos, rest[wire.HeaderLen:n], n == fr.Total()
 		if step.Need = c.message(s, f, &m); step.Need != NeedBytes {
 			break
 		}
@@ -72,7 +73,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 	step.Took = pos
 	f.end = pos
 	if s != nil {
-		if s.retry.state == retryPossible || s.retry.state == retryFailed {
+		if s.retry.state == retryPossible {
 			s.keepForRetry(c, f)
 		}
 		c.forwarded(s, f, step.Need)
@@ -201,7 +202,7 @@ func (s *Server) holds(m *message) Hold {
 		return HoldNone // amid COPY data a message is the end of the connection, or dropped, whatever it means
 	case s.probing:
 		return HoldProbe
-	case s.retry.state >= retryFailed && !s.account.Skipping():
+	case s.retry.state == retryFailed && !s.account.Skipping():
 		return HoldName
 	case s.account.Owed() >= owedMax && m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush, s.account.Len() >= requestsMax:
 		return HoldPipeline
@@ -211,9 +212,9 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
-	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && s.mendsSoon():
+	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && (s.ledger.some() || len(s.mends.uses) > 0) && s.mendsSoon():
 		return HoldReset
-	case s.undecided(m):
+	case s.book.Pending() && s.undecided(m):
 		return HoldName
 	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
 		return HoldRecall
@@ -326,40 +327,51 @@ func (s *Server) enter(e entry) {
 func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 	s.shared.Queries++
 	text := wire.PeekQuery(m.body)
-	if s.account.Skipping() {
+	switch {
+	case s.account.Skipping():
 		s.pass(m.f.Type)
-		return HoldNone
-	}
-	if m.whole {
-		effects := s.read(text)
-		if effects&sqlscan.Sequences != 0 {
-			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
-				return hold
-			}
-			effects &^= sqlscan.Sequences
-		}
-		if s.choosy() {
-			if err := s.objection(text, effects); err != nil {
-				s.refuseQuery(f, m, err)
-				return HoldNone
-			}
-		}
-		if effects&spokenNames != 0 && s.shared.Shares {
-			return s.queryNames(c, f, m, text, effects)
-		}
-		s.book.Query(&s.account, &c.names)
-		s.sets(text, effects)
-		s.suspects(text, effects)
-		s.runsText(text, effects)
+	case !m.whole:
 		s.hears(text)
-		return HoldNone
+		s.book.Query(&s.account, &c.names)
+		s.does(sqlscan.Opaque)
+		s.suspects(text, sqlscan.Opaque)
+		c.long = newLong(s.mode, text)
+		c.long.at = s.account.Asked()
+	case s.runsFamiliar(text):
+		s.book.Query(&s.account, &c.names)
+		s.hears(text)
+	default:
+		return s.admitText(c, f, m, text)
+	}
+	return HoldNone
+}
+
+// admitText sends a Query whose text has to be read.
+func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
+	effects := s.read(text)
+	harmless := effects == 0
+	if effects&sqlscan.Sequences != 0 {
+		if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+			return hold
+		}
+		effects &^= sqlscan.Sequences
+	}
+	if s.choosy() {
+		if err := s.objection(text, effects); err != nil {
+			s.refuseQuery(f, m, err)
+			return HoldNone
+		}
+	}
+	if effects&spokenNames != 0 && s.shared.Shares {
+		return s.queryNames(c, f, m, text, effects)
+	}
+	s.book.Query(&s.account, &c.names)
+	s.sets(text, effects)
+	s.suspects(text, effects)
+	if known := s.runsText(text, effects); known != nil && harmless {
+		s.shared.records.familiar.add(text, known)
 	}
 	s.hears(text)
-	s.book.Query(&s.account, &c.names)
-	s.does(sqlscan.Opaque)
-	s.suspects(text, sqlscan.Opaque)
-	c.long = newLong(s.mode, text)
-	c.long.at = s.account.Asked()
 	return HoldNone
 }
 
@@ -372,6 +384,11 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 		return HoldNone // the server will refuse it
 	}
 	b := s.portals.at(prepared.Cut(portal))
+	if b.effects == 0 {
+		s.pass(m.f.Type)
+		s.ran(&b)
+		return HoldNone
+	}
 	if b.effects&sqlscan.Sequences != 0 && !s.account.Skipping() && !s.recallsOwn() {
 		if hold, refused := s.recalls(f, m, b.text(), false); hold != HoldNone || refused {
 			return hold
@@ -380,11 +397,16 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 	b.effects &^= sqlscan.Sequences
 	s.pass(m.f.Type)
 	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
+	s.ran(&b)
+	return HoldNone
+}
+
+// ran takes note of the statement of a portal that is run.
+func (s *Server) ran(b *bound) {
 	s.hearsExecute(b.statement)
 	if b.statement != nil {
 		s.runsStatement(b.statement, b.effects)
 	}
-	return HoldNone
 }
 
 // read looks for what a text does to the session. While something is under way that may change how the server reads texts, it is read

@@ -120,16 +120,19 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	}
 	s.recent.note(fr.Type | fromServer)
 	if s.ahead.state >= aheadSent && s.takeAhead(step, fr, message[wire.HeaderLen:]) {
-		f.upTo(pos)
-		f.replaced(pos + len(message))
-		s.drop = len(message) < fr.Total()
+		s.swallow(f, fr, message, pos)
+		return
+	}
+	if s.passes(fr.Type) {
+		if s.note(step, fr, message[wire.HeaderLen:], message) {
+			s.swallow(f, fr, message, pos)
+		}
 		return
 	}
 	client := s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
-	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(f, message[wire.HeaderLen:], pos) {
-		s.misses(message)
-		s.retry.described = s.retry.described[:0]
+	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(message[wire.HeaderLen:]) {
+		s.misses(message[wire.HeaderLen:])
 		swallow = true
 	}
 	if !swallow && s.withholds(fr, message) {
@@ -138,11 +141,6 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		f.upTo(pos)
 		f.out = append(f.out, s.retry.described...)
 		s.retry.described = s.retry.described[:0]
-	}
-	if fr.Type == wire.ServerReadyForQuery && s.retry.state == retryTold && client != nil {
-		f.upTo(pos)
-		f.out = append(f.out, s.retry.told...)
-		s.retry.state = retryNever
 	}
 	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
 		swallow = true // the text that the client has sent will say so
@@ -165,10 +163,22 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		s.tellAhead(f, pos)
 	}
 	if swallow {
-		f.upTo(pos)
-		f.replaced(pos + len(message))
-		s.drop = len(message) < fr.Total()
+		s.swallow(f, fr, message, pos)
 	}
+}
+
+// passes reports whether a message of that type goes to the client as it is, unless what it settles says otherwise: nothing under way is
+// weir's own, or waits for an answer of its kind.
+func (s *Server) passes(t byte) bool {
+	return t != wire.ServerErrorResponse && t != wire.ServerParameterDesc && s.client != nil && s.errand == nil &&
+		s.ahead.state < aheadSent && s.retry.state < retryFailed && len(s.retry.described) == 0
+}
+
+// swallow leaves out the message at pos.
+func (s *Server) swallow(f *Flow, fr wire.Frame, message []byte, pos int) {
+	f.upTo(pos)
+	f.replaced(pos + len(message))
+	s.drop = len(message) < fr.Total()
 }
 
 // instead puts weir's own words in the place of an error, where it refused the message itself, has had the statement cancelled, or has
@@ -317,12 +327,18 @@ const staleRoutine = "RevalidateCachedQuery"
 // missed reports whether an error says that the server does not have a statement that the book says it holds: something in the session
 // has deallocated it unseen.
 func (s *Server) missed(body []byte) bool {
+	name := unknownStatement(body)
+	return name != "" && s.book.HoldsNamed([]byte(name))
+}
+
+// unknownStatement is the name of a statement that the server does not have, as an error says; empty if it says something else.
+func unknownStatement(body []byte) string {
 	if string(wire.PeekErrorField(body, wire.FieldCode)) != pgerror.CodeUnknownStatement {
-		return false
+		return ""
 	}
 	message := wire.PeekErrorField(body, wire.FieldMessage)
 	from, to := prepared.Spoken(message)
-	return from < to && s.book.HoldsNamed(message[from:to])
+	return string(message[from:to])
 }
 
 // ready takes note of a ReadyForQuery. True: the client does not get it.
@@ -340,11 +356,17 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 		s.reshaped = false
 		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it
 	}
-	s.book.Failed(&s.account, busy, s.names())
+	if s.book.Pending() {
+		s.book.Failed(&s.account, busy, s.names())
+	}
 	s.ledger.settle(s.account.Answered())
 	s.pins &^= s.block.ready(status)
-	s.settle(s.follow.ready(status == wire.TxIdle))
-	s.explain(status)
+	if s.follow.any() {
+		s.settle(s.follow.ready(status == wire.TxIdle))
+	}
+	if s.reported {
+		s.explain(status)
+	}
 	if status == wire.TxIdle {
 		s.recall.endClaim()
 	}
@@ -366,6 +388,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	if len(s.mends.uses) > 0 && !own && s.withholdsReady(status) {
 		return true
 	}
+	s.retry.again = s.retry.again && own
 	if s.retry.state == retryFailed {
 		if c := s.client; c != nil && s.account.Settled() {
 			step.Event = EventRetry

@@ -36,6 +36,9 @@ func (l *ledger) enter(e entry) {
 	l.entries = append(l.entries, e)
 }
 
+// some reports whether anything is under way that is entered.
+func (l *ledger) some() bool { return l.head < len(l.entries) }
+
 // at returns the entry of the answer that the server is busy with; nil if that leaves no trace.
 func (l *ledger) at(busy uint64) *entry {
 	for i := l.head; i < len(l.entries); i++ {
@@ -101,6 +104,7 @@ func (l *ledger) clear() { l.settle(^uint64(0)) }
 
 // portals are what the portals of a transaction would do when they are run. Most do nothing and are not kept.
 type portals struct {
+	some    bool // any is kept
 	unnamed bound
 	named   []portal
 	many    sqlscan.Effects // of those that were too many to keep apart
@@ -131,6 +135,7 @@ func (b *bound) text() []byte {
 const portalsMax = 64
 
 func (p *portals) bind(name []byte, b bound) {
+	p.some = true
 	if len(name) == 0 {
 		p.unnamed = b
 		return
@@ -167,5 +172,7 @@ func (p *portals) at(name []byte) bound {
 
 // end forgets all portals, at the end of the transaction.
 func (p *portals) end() {
-	*p = portals{}
+	if p.some {
+		*p = portals{}
+	}
 }

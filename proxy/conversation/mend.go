@@ -45,7 +45,7 @@ func (s *Server) mendsSoon() bool {
 // withholdsReady reports whether a ReadyForQuery has to wait until the backend has what the client's login gave.
 func (s *Server) withholdsReady(status wire.TxStatus) bool {
 	m := &s.mends
-	due := len(m.uses) > 0 && s.client != nil && s.account.Settled() && !s.Doubtful() && s.retry.state < retryFailed
+	due := len(m.uses) > 0 && s.client != nil && s.account.Settled() && !s.Doubtful() && s.retry.state != retryFailed
 	if status == wire.TxIdle {
 		due = due && s.set != s.client.Set
 	}

@@ -175,6 +175,9 @@ func (s *Server) cleared() {
 		s.unquestioned()
 		s.worn = false
 	}
+	if s.suspicion.by == "" && len(s.suspicion.sent) == 0 {
+		return
+	}
 	switch {
 	case s.pins == 0:
 		s.suspicion.by = ""
@@ -197,6 +200,7 @@ func vouched(e sqlscan.Effects, tag []byte) bool {
 func (h *Shared) Reconfigure(r Rules) {
 	if r.Functions != h.Functions {
 		h.verdicts = nil
+		h.records.familiar.forget()
 		h.Statements.Forget() // texts that are prepared from now on are read anew
 	}
 	h.Rules = r

@@ -10,8 +10,10 @@ type recent struct {
 const fromServer = 0x80
 
 func (r *recent) note(t byte) {
-	r.types[r.next%uint8(len(r.types))] = t
-	r.next = (r.next + 1) % uint8(len(r.types))
+	r.types[r.next] = t
+	if r.next++; int(r.next) == len(r.types) { // cheaper than a division, for each message
+		r.next = 0
+	}
 }
 
 // Recent prints the last messages, the oldest first: those of the client after >, those of the server after <. Rows and the like are

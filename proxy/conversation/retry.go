@@ -12,18 +12,18 @@ import (
 // ones: directly, its own Parse may have come after the change.
 type retry struct {
 	state retryState
+	again bool   // it has been sent once more already: what the server says now is the client's
 	after uint64 // the number of the last answer before those of the batch
 	stale bool   // the result of the statement has changed
 	scope string // what it is prepared anew under: settings that went ahead of the batch have been taken back by then
 
 	described []byte // a ParameterDescription, withheld until it is known whether the description of the columns follows or an error
 
-	shared   *prepared.Statement // what the client's last Parse was answered with, without asking the server. It is not a reference
-	sharedAt uint64              // the number of that answer, if nothing but such Parses came before it in its batch
+	shared *prepared.Statement // what the client's last Parse was answered with, without asking the server. It is not a reference
+	named  uint64              // the number of the last answer, if the batch has only named statements up to there: such Parses, and Closes
 
 	from int    // where the batch begins in the client's read at hand
 	kept []byte // what has come of it
-	told []byte // the error, as the client gets it if the batch cannot be sent again
 }
 
 type retryState uint8
@@ -31,8 +31,7 @@ type retryState uint8
 const (
 	retryNever    retryState = iota // → retryPossible
 	retryPossible                   // its bytes are kept → retryNever, retryFailed
-	retryFailed                     // the server has missed the statement: the batch ends, and is sent again → retryNever, retryTold
-	retryTold                       // it has become too long: its error is told before its ReadyForQuery → retryNever
+	retryFailed                     // the server has missed the statement: the batch ends, nothing follows it, and it is sent again → retryNever
 )
 
 // retryMax bounds the bytes that are kept. A longer batch gets its error.
@@ -41,20 +40,21 @@ const retryMax = 64 << 10
 // mayRetry notes that the message at hand begins a batch, and uses a statement that the backend should hold.
 func (s *Server) mayRetry(m *message) {
 	s.retry.state, s.retry.from, s.retry.kept = retryPossible, m.at, s.retry.kept[:0]
-	s.retry.told, s.retry.described = s.retry.told[:0], s.retry.described[:0]
+	s.retry.described = s.retry.described[:0]
 	s.retry.after, s.retry.stale = s.account.Asked(), false
 }
 
-// shares notes that a Parse is answered without asking the server. begins: nothing but such ones came before it in its batch.
-func (s *Server) shares(statement *prepared.Statement, begins bool) {
-	if s.retry.shared, s.retry.sharedAt = statement, s.account.Asked(); !begins {
-		s.retry.sharedAt = 0
+// namesStatement notes that the client's last message has only changed what a name means. begins: nothing but such messages came before it in its
+// batch.
+func (s *Server) namesStatement(begins bool) {
+	if s.retry.named = 0; begins {
+		s.retry.named = s.account.Asked()
 	}
 }
 
-// beginsBatch reports whether the next message is the first of a batch, outside of a transaction, or nothing but shared Parses came before it.
+// beginsBatch reports whether the next message is the first of a batch, outside of a transaction, or those before it have only named statements.
 func (s *Server) beginsBatch() bool {
-	return s.account.Free() || s.account.Quiet() && s.retry.sharedAt > 0 && s.retry.sharedAt == s.account.Asked()
+	return s.account.Free() || s.account.Quiet() && s.retry.named > 0 && s.retry.named == s.account.Asked()
 }
 
 // keepForRetry keeps what has been judged of the batch.
@@ -63,37 +63,43 @@ func (s *Server) keepForRetry(c *Client, f *Flow) {
 	judged := f.p[r.from:f.end]
 	r.from = 0
 	if len(r.kept)+len(judged) > retryMax || c.drop {
-		if r.state = retryNever; len(r.told) > 0 {
-			r.state = retryTold
-		}
+		r.state = retryNever
 		return
 	}
 	r.kept = append(r.kept, judged...)
 }
 
 // misses takes note of the error that ends the batch.
-func (s *Server) misses(message []byte) {
+func (s *Server) misses(body []byte) {
 	s.retry.state = retryFailed
-	told, ok := s.client.translate(s.retry.told[:0], message[wire.HeaderLen:], s.account.Answered()+1)
-	if !ok {
-		told = append(told, message...)
-	}
-	s.retry.told = told
-	if s.retry.stale = isStale(message[wire.HeaderLen:]); s.retry.stale {
+	s.retry.described = s.retry.described[:0]
+	if s.retry.stale = isStale(body); s.retry.stale {
 		s.retry.scope = s.scopeKey()
 	}
 }
 
-// retries reports whether an error, the message at pos in the server's read, is the first answer to a batch that can be sent again, and
-// says that the statement is missing.
-func (s *Server) retries(f *Flow, body []byte, pos int) bool {
-	if s.retry.state != retryPossible || s.account.Answered() != s.retry.after || s.account.Due() > 1 {
+// retries reports whether an error is the first answer to a batch that can be sent again, and says that the server does not have the statement
+// that it begins with, or not as it is. A function may say the same, as often as it is called: the batch is sent again once.
+func (s *Server) retries(body []byte) bool {
+	r := &s.retry
+	if r.state != retryPossible || r.again || s.account.Answered() != r.after {
+		return false
+	}
+	if s.account.Due() > 1 || s.account.Due() == 1 && s.account.Unended() { // another batch has been sent after it
 		return false
 	}
 	if s.client.skip > 0 { // no Sync of weir's may end the batch amid a message
 		return false
 	}
-	return s.missed(body) || isStale(body) && s.describesAnew()
+	name := s.retriedName()
+	statement := s.client.names.Statement(name)
+	switch {
+	case statement == nil || statement.Own():
+		return false
+	case isStale(body):
+		return statement.Renewable(s.scopeKey()) && (statement == r.shared && r.after == r.named || s.describesAnew())
+	}
+	return unknownStatement(body) == statement.Name()
 }
 
 // isStale reports whether an error says that the result of a statement has changed since it was prepared.
@@ -101,17 +107,9 @@ func isStale(body []byte) bool {
 	return string(wire.PeekErrorField(body, wire.FieldRoutine)) == staleRoutine
 }
 
-// describesAnew reports whether the batch has the statement that it begins with described before it is run, or is the first to use it after
-// its Parse: then its client takes what comes as it is.
+// describesAnew reports whether the batch has the statement that it begins with described before it is run: then its client takes what comes
+// as it is.
 func (s *Server) describesAnew() bool {
-	name := s.retriedName()
-	statement := s.client.names.Statement(name)
-	if !statement.Renewable(s.scopeKey()) {
-		return false // it would be sent again as it is, and again
-	}
-	if name == nil || statement == nil || statement == s.retry.shared && s.retry.after == s.retry.sharedAt {
-		return statement != nil
-	}
 	for p := s.retry.kept; len(p) >= wire.HeaderLen; {
 		f := wire.PeekFrame(p)
 		switch {
@@ -163,6 +161,7 @@ func (s *Server) withholds(fr wire.Frame, message []byte) bool {
 // Again returns what the client has to be read once more, before anything else: valid until the next call.
 func (s *Server) Again() []byte {
 	s.retry.state = retryNever
+	s.retry.again = s.ahead.state != aheadAlone // else nothing of it has been tried: the server has refused the switch ahead of it
 	if s.retry.stale {
 		s.retry.stale = false
 		s.shared.Statements.Renew(&s.client.names, s.retriedName(), s.retry.scope, s.mode)

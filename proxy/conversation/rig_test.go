@@ -112,7 +112,7 @@ func (c *rigClient) write(p []byte) {
 	if c.gone || len(p) == 0 {
 		return
 	}
-	c.walk.Pass(p)
+	c.walk.Pass(p, 0)
 	if c.rig.deliver != nil {
 		c.rig.deliver(c.name, p)
 		return
@@ -125,7 +125,7 @@ func (s *rigServer) send(p []byte) {
 	if s.gone || len(p) == 0 {
 		return
 	}
-	s.walk.Pass(p)
+	s.walk.Pass(p, 0)
 	if s.rig.deliver != nil {
 		s.rig.deliver(s.name, p)
 		return

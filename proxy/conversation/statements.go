@@ -12,11 +12,8 @@ import (
 	"weir/proxy/wire"
 )
 
-// undecided reports whether what m's name means depends on an answer that has not come yet.
+// undecided reports whether what m's name means depends on an answer that has not come yet. It does not if none is pending.
 func (s *Server) undecided(m *message) bool {
-	if !s.book.Pending() {
-		return false
-	}
 	switch m.f.Type {
 	case wire.ClientParse:
 		name, _, err := wire.PeekParse(m.body)
@@ -114,7 +111,8 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		statement := c.names.Statement(name)
 		s.readOtherwise(statement, m.body[rest:])
 		if as == "" {
-			s.shares(statement, begins)
+			s.retry.shared = statement
+			s.namesStatement(begins)
 		}
 		s.shared.recalls = s.shared.recalls || statement != nil && statement.Effects(s.mode)&sqlscan.Sequences != 0
 	} else {
@@ -200,6 +198,15 @@ func (s *Server) admitTarget(c *Client, f *Flow, m *message) {
 		s.pass(m.f.Type)
 	case m.f.Type == wire.ClientDescribe:
 		s.describe(c, f, m, name)
+	default:
+		begins := s.beginsBatch()
+		s.closeStatement(c, f, m, name)
+		s.namesStatement(begins)
+	}
+}
+
+func (s *Server) closeStatement(c *Client, f *Flow, m *message, name []byte) {
+	switch {
 	case len(name) == 0:
 		s.book.CloseUnnamed(&s.account, &c.names)
 	case !s.shared.Shares:

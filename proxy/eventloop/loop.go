@@ -42,8 +42,10 @@ type slot struct {
 	handler    Handler // nil while the slot is free
 	fd         int32
 	generation uint32
+	served     uint32 // the poll after which it had its last turn
 	rank       Rank
-	again      bool  // already in Loop.again
+	again      bool  // it has asked for another turn
+	listed     bool  // in Loop.again, or in Loop.turn
 	ended      Event // HangUp and Broken, once they were reported: they hold for every turn from then on
 }
 
@@ -224,7 +226,7 @@ func (l *Loop) register(fd int, h Handler, rank Rank, add func(fd int, id uint64
 	}
 	s := &l.slots[i]
 	s.generation++
-	s.handler, s.fd, s.rank, s.ended = h, int32(fd), rank, 0
+	s.handler, s.fd, s.rank, s.ended, s.served = h, int32(fd), rank, 0, l.round()-1
 	t := Token{slot: i, generation: s.generation}
 	if err := add(fd, t.id()); err != nil {
 		l.Close(t)
@@ -268,18 +270,6 @@ func (l *Loop) WatchWrite(t Token, on bool) error {
 		return nil
 	}
 	return l.poller.watchWrite(int(s.fd), t.id(), on)
-}
-
-// Again gives the registration another turn, as if it had become readable: after this iteration's events or, when asked for
-// during such a turn or later, after the next one's. A handler that stops before its socket is empty asks for it, because an edge
-// is reported only once.
-func (l *Loop) Again(t Token) {
-	s := l.at(t)
-	if s == nil || s.again {
-		return
-	}
-	s.again = true
-	l.again = append(l.again, t.slot)
 }
 
 // Later runs f for h at the end of the iteration, when no handler is active any more, and before anything is ended.
@@ -391,33 +381,10 @@ func (l *Loop) dispatch(rank Rank) {
 		// An earlier handler of this iteration may have closed it, and its slot may have a new owner.
 		if s.handler != nil && s.generation == uint32(r.id>>32) {
 			s.ended |= r.event & (HangUp | Broken)
-			l.call(s.handler, r.event|s.ended)
-		}
-	}
-}
-
-func (l *Loop) call(h Handler, e Event) {
-	l.serving = h
-	h.OnReady(e)
-	l.serving = nil
-	poison(l.buffer)
-}
-
-// serveAgain gives the turns that Again has asked for. It repeats that the peer has hung up: a handler that left its socket unread then
-// would not learn of the end otherwise, because no edge comes after that one.
-func (l *Loop) serveAgain() {
-	if l.turn.empty() {
-		l.turn.items, l.again = l.again, l.turn.items[:0]
-		l.turn.next = 0
-	}
-	for i, ok := l.turn.take(); ok; i, ok = l.turn.take() {
-		s := &l.slots[i]
-		if !s.again {
-			continue
-		}
-		s.again = false
-		if s.handler != nil {
-			l.call(s.handler, Readable|s.ended)
+			if s.again {
+				r.event |= Readable
+			}
+			l.serveTurn(s, r.event)
 		}
 	}
 }

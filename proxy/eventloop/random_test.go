@@ -99,6 +99,7 @@ type member struct {
 	id        byte
 	open      bool
 	sent, got int
+	last      uint64 // iteration in which it had a turn
 	more      func() bool
 }
 
@@ -119,6 +120,10 @@ func (m *member) OnReady(e Event) {
 		m.t.Error("a closed registration was told " + words(e))
 		return
 	}
+	if m.last == m.l.Polls {
+		m.t.Error("a second turn in one iteration")
+	}
+	m.last = m.l.Polls
 	for {
 		var b [7]byte
 		n, err := unix.Read(m.ours, b[:])

@@ -89,10 +89,10 @@ func (a *attempt) findAccount(again bool) (account Account, err error) {
 
 // from is where the client comes from.
 func (a *attempt) from() string {
-	if addr, ok := a.under.RemoteAddr().(*net.TCPAddr); ok {
-		return addr.AddrPort().Addr().Unmap().String()
+	if addr, ok := a.under.RemoteAddr().(*net.TCPAddr); ok && a.address == "" {
+		a.address = addr.AddrPort().Addr().Unmap().String()
 	}
-	return ""
+	return a.address
 }
 
 // authenticate makes the client prove that it is the user it says it is.

@@ -60,7 +60,7 @@ func servePipe(ctx context.Context, sent string, opt Options) (said string, err 
 		b, _ := io.ReadAll(theirs)
 		heard <- b
 	}()
-	_, err = Serve(ctx, ours, time.Now(), opt)
+	_, err = Serve(ctx, ours, time.Now(), &opt)
 	ours.Close()
 	b := <-heard
 	theirs.Close()
@@ -75,7 +75,7 @@ func TestPeerThatDoesNotReadIsGivenUpAtTheDeadline(t *testing.T) {
 		ours, theirs := net.Pipe()
 		go func() { _, _ = io.WriteString(theirs, startup) }()
 		begin := time.Now()
-		_, err := Serve(context.Background(), ours, time.Now(), Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: users(nil)})
+		_, err := Serve(context.Background(), ours, time.Now(), &Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: users(nil)})
 		if f := failureOf(t, err); f == nil || f.Reason != TimedOut {
 			t.Errorf("Serve: %v, want a timeout", err)
 		}
@@ -115,7 +115,7 @@ func TestDeadlineIsGoneAfterTheLogin(t *testing.T) {
 			time.Sleep(time.Hour)
 			_, _ = io.WriteString(theirs, "later")
 		}()
-		if _, err := Serve(context.Background(), ours, time.Now(), Options{Timeout: time.Minute, Method: MethodTrust}); err != nil {
+		if _, err := Serve(context.Background(), ours, time.Now(), &Options{Timeout: time.Minute, Method: MethodTrust}); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 5)
@@ -151,7 +151,7 @@ func TestFailuresAreAnsweredAtOneTime(t *testing.T) {
 func TestClosedConnectionIsGone(t *testing.T) {
 	ours, theirs := net.Pipe()
 	theirs.Close()
-	_, err := Serve(context.Background(), ours, time.Now(), Options{Timeout: time.Minute, Method: MethodTrust})
+	_, err := Serve(context.Background(), ours, time.Now(), &Options{Timeout: time.Minute, Method: MethodTrust})
 	if f := failureOf(t, err); f == nil || f.Reason != Gone || f.Err != nil {
 		t.Errorf("Serve: %v", err)
 	}

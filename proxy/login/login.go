@@ -127,6 +127,8 @@ type attempt struct {
 	out   []byte    // written, not yet sent
 	heard time.Time // when the last authentication message was complete
 
+	address string // see from; "": not asked for yet, or a unix socket's
+
 	// Known once the startup packet was read.
 	greeted        bool // the peer speaks the protocol and understands an error
 	major, minor   uint16
@@ -150,13 +152,13 @@ type attempt struct {
 // closed here; once Serve has returned without an error it has no deadline, and what the client sent after its login is still to
 // be read.
 //
-// When ctx ends, the login ends with pgerror.ShuttingDown.
+// opt is only read. When ctx ends, the login ends with pgerror.ShuttingDown.
 //
 // A connection may have Apart, as those of package prelogin have: then it is served on a loop's goroutine, and what takes the
 // processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
 // SyscallConn: without it bytes that came after a request for encryption are not seen.
-func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt Options) (Result, error) {
-	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: &opt}
+func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt *Options) (Result, error) {
+	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: opt}
 	if opt.Timeout > 0 {
 		a.deadline = accepted.Add(opt.Timeout)
 		_ = nc.SetDeadline(a.deadline) // fails on a closed connection only, which does not block either

@@ -121,7 +121,7 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 				if method == MethodMD5 {
 					stored = rightPassword
 				}
-				res, err := Serve(context.Background(), ours, time.Now(), Options{
+				res, err := Serve(context.Background(), ours, time.Now(), &Options{
 					Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": stored}),
 				})
 				_, _ = ours.Write(res.Owed)
@@ -196,7 +196,7 @@ func TestAdmittedClientThatComesTooLateIsGivenBack(t *testing.T) {
 		_, _ = io.Copy(io.Discard, theirs)
 	}()
 	ctx, stop := context.WithCancel(context.Background())
-	_, err := Serve(ctx, ours, time.Now(), Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error {
+	_, err := Serve(ctx, ours, time.Now(), &Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error {
 		stop()
 		return nil
 	}})

@@ -51,7 +51,7 @@ func listenAt(t *testing.T, ln net.Listener, opt Options) *house {
 			}
 			wg.Go(func() {
 				defer nc.Close()
-				res, err := Serve(context.Background(), nc, time.Now(), opt)
+				res, err := Serve(context.Background(), nc, time.Now(), &opt)
 				h.outcomes <- outcome{res, failureOf(t, err)}
 				if err == nil && res.Cancel == nil {
 					relay(res.Conn, res.Owed)

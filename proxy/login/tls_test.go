@@ -386,7 +386,7 @@ func TestUnixSocketsAreNeverEncrypted(t *testing.T) {
 	go func() { _, _ = nc.Write([]byte(first(sslCode, ""))) }()
 	done := make(chan error, 1)
 	go func() {
-		_, err := Serve(context.Background(), ours, time.Now(), Options{Method: MethodTrust, TLS: clients, Timeout: time.Minute})
+		_, err := Serve(context.Background(), ours, time.Now(), &Options{Method: MethodTrust, TLS: clients, Timeout: time.Minute})
 		done <- err
 	}()
 	var answer [1]byte

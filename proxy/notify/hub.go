@@ -45,6 +45,10 @@ type channel struct {
 
 // Hub is a pool's listener connection, whether there is one just now or not.
 type Hub struct {
+	// For Pending, which is asked for each read.
+	due     []*Subscriber
+	stirred []*Subscriber
+
 	Marker      string                     // the channel of marks. No client may guess it.
 	LostChannel string                     // on which clients are told that they may have missed notifications; empty: by a notice only
 	Pid         func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
@@ -71,9 +75,6 @@ type Hub struct {
 
 	skip    int  // of a message that is not looked at
 	refused bool // the statement under way has met an error
-
-	due     []*Subscriber
-	stirred []*Subscriber
 }
 
 // New makes a Hub whose marks go over that channel.

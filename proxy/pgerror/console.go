@@ -5,8 +5,9 @@ package pgerror
 // ConsoleNotAllowed answers a user who is in neither admin_users nor stats_users.
 var ConsoleNotAllowed = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "not allowed",
-	Detail:  "Only the users of admin_users and stats_users in [admin] may use the admin console.",
+	pgbouncer: "not allowed",
+	Message:   "not allowed",
+	Detail:    "Only the users of admin_users and stats_users in [admin] may use the admin console.",
 }
 
 // ConsoleNoReplication answers a client that asks the admin console for replication.
@@ -19,24 +20,27 @@ var ConsoleNoReplication = &Error{
 func DatabaseDisabled(name string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeCannotConnectNow,
-		Message: `database "` + name + `" is disabled`,
-		Detail:  "An operator has said DISABLE on the admin console.",
-		Hint:    "ENABLE ends it.",
+		pgbouncer: `database "` + name + `" is disabled`,
+		Message:   `database "` + name + `" is disabled`,
+		Detail:    "An operator has said DISABLE on the admin console.",
+		Hint:      "ENABLE ends it.",
 	}
 }
 
 // DatabaseKilled ends the clients of a database that an operator has killed.
 var DatabaseKilled = &Error{
 	Severity: SeverityFatal, Code: CodeAdminShutdown,
-	Message: "database removed",
-	Detail:  "An operator has said KILL on the admin console.",
-	Hint:    "Clients that connect now wait until RESUME.",
+	pgbouncer: "database removed",
+	Message:   "database removed",
+	Detail:    "An operator has said KILL on the admin console.",
+	Hint:      "Clients that connect now wait until RESUME.",
 }
 
 // ClientKilled ends a client that an operator has chosen.
 var ClientKilled = &Error{
 	Severity: SeverityFatal, Code: CodeAdminShutdown,
-	Message: "admin forced disconnect",
+	pgbouncer: "admin forced disconnect",
+	Message:   "admin forced disconnect",
 }
 
 // Console is an error of the admin console itself. Its connection goes on.

@@ -15,13 +15,15 @@ var MissingTerminator = &Error{
 // NoUserName answers a startup packet without "user".
 var NoUserName = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "no PostgreSQL user name specified in startup packet",
+	pgbouncer: "no username supplied",
+	Message:   "no PostgreSQL user name specified in startup packet",
 }
 
 // EmptyPassword answers an empty password: PostgreSQL never accepts one.
 var EmptyPassword = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidPassword,
-	Message: "empty password returned by client",
+	pgbouncer: "empty password returned by client",
+	Message:   "empty password returned by client",
 }
 
 // InvalidSASLMechanism answers a client that chose a mechanism which it was not offered.
@@ -51,9 +53,10 @@ func UnencryptedData(request string) *Error {
 // EncryptionRequired answers a client without TLS where TLS is demanded.
 var EncryptionRequired = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "connection is not encrypted",
-	Detail:  "Connections over TCP must use TLS here: see sslmode in [client_tls].",
-	Hint:    "Connect with sslmode=require, or what the driver calls it.",
+	pgbouncer: "SSL required",
+	Message:   "connection is not encrypted",
+	Detail:    "Connections over TCP must use TLS here: see sslmode in [client_tls].",
+	Hint:      "Connect with sslmode=require, or what the driver calls it.",
 }
 
 // TLSTooOld answers a client whose version of TLS is older than its database demands; least is a version's name.
@@ -68,7 +71,8 @@ func TLSTooOld(least string) *Error {
 // CertificateRequired answers a client that has shown no certificate, or one of another authority. The text is PostgreSQL's.
 var CertificateRequired = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "connection requires a valid client certificate",
+	pgbouncer: "certificate authentication failed",
+	Message:   "connection requires a valid client certificate",
 }
 
 // CertificateMismatch answers a client whose certificate is another user's. The text is PostgreSQL's.
@@ -97,14 +101,12 @@ var AuthenticationUnavailable = &Error{
 	Hint:      "Connect again; the pooler's log has the reason.",
 }
 
-// AuthDatabaseDisabled answers a client whose user would be looked up in a database that an operator has disabled.
+// AuthDatabaseDisabled answers a client whose user would be looked up in a database that an operator has disabled. Strangers are told no
+// more than of any other lookup that is not possible, except in PgBouncer's words.
 func AuthDatabaseDisabled(name string) *Error {
-	return &Error{
-		Severity: SeverityFatal, Code: CodeCannotConnectNow,
-		pgbouncer: `authentication database "` + name + `" is disabled`,
-		Message:   "authentication is not possible at present",
-		Hint:      "Connect again; the pooler's log has the reason.",
-	}
+	e := *AuthenticationUnavailable
+	e.pgbouncer = `authentication database "` + name + `" is disabled`
+	return &e
 }
 
 // Peer is a connection as PostgreSQL's errors about pg_hba.conf name it.
@@ -154,24 +156,27 @@ func WrongPassword(user string) *Error {
 func MalformedSASL(detail string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeProtocolViolation,
-		Message: "malformed SCRAM message",
-		Detail:  detail,
+		pgbouncer: "SASL authentication failed",
+		Message:   "malformed SCRAM message",
+		Detail:    detail,
 	}
 }
 
 // ChannelBindingRequired answers a login that must be bound to TLS, of a client that does not bind it or has no TLS.
 var ChannelBindingRequired = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "login is not bound to a TLS connection",
-	Detail:  `Channel binding is demanded: [auth] type is "scram-sha-256-plus".`,
-	Hint:    "Connect with sslmode=require and channel_binding=prefer, or what the driver calls these.",
+	pgbouncer: "SASL authentication failed",
+	Message:   "login is not bound to a TLS connection",
+	Detail:    `Channel binding is demanded: [auth] type is "scram-sha-256-plus".`,
+	Hint:      "Connect with sslmode=require and channel_binding=prefer, or what the driver calls these.",
 }
 
 // ChannelBindingDenied answers a client that could bind its login to TLS and says that it was not offered that. The texts are
 // PostgreSQL's.
 var ChannelBindingDenied = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "SCRAM channel binding negotiation error",
+	pgbouncer: "SASL authentication failed",
+	Message:   "SCRAM channel binding negotiation error",
 	Detail: "The client supports SCRAM channel binding but thinks the server does not.  " +
 		"However, this server does support channel binding.",
 }
@@ -179,15 +184,17 @@ var ChannelBindingDenied = &Error{
 // ChannelBindingFailed answers a login that is bound to another TLS connection than this one. The text is PostgreSQL's.
 var ChannelBindingFailed = &Error{
 	Severity: SeverityFatal, Code: CodeInvalidAuthorization,
-	Message: "SCRAM channel binding check failed",
-	Detail:  "The client has seen another certificate than this server's. A machine in between may have shown it.",
+	pgbouncer: "SASL authentication failed",
+	Message:   "SCRAM channel binding check failed",
+	Detail:    "The client has seen another certificate than this server's. A machine in between may have shown it.",
 }
 
 // UnsupportedChannelBinding answers another kind of binding than tls-server-end-point. The text is PostgreSQL's.
 func UnsupportedChannelBinding(kind string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeProtocolViolation,
-		Message: `unsupported SCRAM channel-binding type "` + kind + `"`,
+		pgbouncer: "SASL authentication failed",
+		Message:   `unsupported SCRAM channel-binding type "` + kind + `"`,
 	}
 }
 
@@ -195,7 +202,8 @@ func UnsupportedChannelBinding(kind string) *Error {
 func UnsupportedSASL(what string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeNotSupported,
-		Message: "client uses " + what + ", but it is not supported",
+		pgbouncer: "SASL authentication failed",
+		Message:   "client uses " + what + ", but it is not supported",
 	}
 }
 

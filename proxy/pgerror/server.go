@@ -60,8 +60,9 @@ func BackendReplaced(section string) *Error {
 func DatabaseRemoved(database string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeAdminShutdown,
-		Message: "database removed",
-		Detail:  "The pooler's configuration does not have the database \"" + database + "\" any more.",
+		pgbouncer: "database removed",
+		Message:   "database removed",
+		Detail:    "The pooler's configuration does not have the database \"" + database + "\" any more.",
 	}
 }
 
@@ -69,9 +70,10 @@ func DatabaseRemoved(database string) *Error {
 func DatabaseChanged(database string) *Error {
 	return &Error{
 		Severity: SeverityFatal, Code: CodeAdminShutdown,
-		Message: "database configuration changed",
-		Detail:  "The pooler logs in to the server otherwise now for clients of the database \"" + database + "\".",
-		Hint:    "Connect again.",
+		pgbouncer: "database configuration changed",
+		Message:   "database configuration changed",
+		Detail:    "The pooler logs in to the server otherwise now for clients of the database \"" + database + "\".",
+		Hint:      "Connect again.",
 	}
 }
 

@@ -53,10 +53,11 @@ const readAhead = 512
 type Conn struct {
 	Entry any // the host's
 
-	listener *Listener
+	listener *acceptor
 	loop     *eventloop.Loop
 	fd       int
 	remote   net.Addr
+	seat     Seat
 	token    eventloop.Token
 	timer    eventloop.Timer // the deadline
 
@@ -350,8 +351,12 @@ func (c *Conn) close() {
 	c.loop.Unset(&c.timer)
 	c.loop.Close(c.token)
 	c.move(left)
+	c.seat.Leave()
 	_ = unix.Close(c.fd)
 }
+
+// Seat is the connection's. Where it is given away with Leave, its new owner is to leave the seat in the end.
+func (c *Conn) Seat() Seat { return c.seat }
 
 // Leave gives the descriptor away, to an owner on loop to, and what was read ahead; that is valid until the code returns. Where
 // to is the loop on which it was accepted, the registration stays: the new owner gets the token, and is to Rebind it before the code gives way

@@ -2,7 +2,7 @@ package prelogin
 
 import "iter"
 
-// idleMax bounds the coroutines that a Listener keeps for those who come next: with as many logins under way at once, none begins
+// idleMax bounds the coroutines that an acceptor keeps for those who come next: with as many logins under way at once, none begins
 // with a new one. Each holds its stack.
 const idleMax = 16
 
@@ -39,7 +39,7 @@ func (g *coroutine) run() (work func(), ended bool) {
 func (g *coroutine) giveWay(work func()) { g.yield(work) }
 
 // takeCoroutine finds a coroutine for a connection.
-func (d *Listener) takeCoroutine(c *Conn) *coroutine {
+func (d *acceptor) takeCoroutine(c *Conn) *coroutine {
 	n := len(d.idle)
 	if n == 0 {
 		g := newCoroutine(d.host)
@@ -53,7 +53,7 @@ func (d *Listener) takeCoroutine(c *Conn) *coroutine {
 }
 
 // putCoroutine takes a coroutine back that has served its connection.
-func (d *Listener) putCoroutine(g *coroutine) {
+func (d *acceptor) putCoroutine(g *coroutine) {
 	g.conn = nil
 	if d.closed || len(d.idle) >= idleMax {
 		g.stop()

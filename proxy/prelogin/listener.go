@@ -33,45 +33,45 @@ const (
 	acceptPause = 20 * time.Millisecond
 )
 
-// Listener accepts the connections of one listener on one loop. Several loops may each have a Listener on the same listener.
-type Listener struct {
-	loop     *eventloop.Loop
-	listener *socket.Listener
-	host     Host
-	token    eventloop.Token
-	pause    eventloop.Timer
-	idle     []*coroutine
-	closed   bool
+// Door accepts the connections of one listener, on all loops of a Crowd.
+type Door struct {
+	crowd     *Crowd
+	acceptors []*acceptor // by loop
 }
 
-// Open begins to accept. Any goroutine but the loop's own, which must be running.
-func Open(loop *eventloop.Loop, l *socket.Listener, host Host) (*Listener, error) {
-	d := &Listener{loop: loop, listener: l, host: host}
-	d.pause.Func = func() { d.loop.Again(d.token) }
-	err := errors.New("the loop has ended")
-	loop.Call(func() { d.token, err = loop.RegisterShared(l.FD(), d, eventloop.Third) })
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", l.Addr(), err)
+// Open begins to accept on all loops of a crowd, which must be running. Any goroutine but the loops' own.
+func Open(crowd *Crowd, l *socket.Listener, host Host) (*Door, error) {
+	door := &Door{crowd: crowd}
+	for i := range crowd.loops {
+		d := &acceptor{door: door, index: i, loop: crowd.loops[i].loop, listener: l, host: host}
+		d.pause.Func = func() { d.loop.Again(d.token) }
+		door.acceptors = append(door.acceptors, d)
 	}
-	return d, nil
+	for _, d := range door.acceptors { // all are there before the first accepts
+		err := errors.New("the loop has ended")
+		d.loop.Call(func() { d.token, err = d.loop.RegisterShared(l.FD(), d, eventloop.Third) })
+		if err != nil {
+			door.Close()
+			return nil, fmt.Errorf("listen on %s: %w", l.Addr(), err)
+		}
+	}
+	return door, nil
 }
 
-// Close ends accepting. The listener stays open. Any goroutine but the loop's own.
-func (d *Listener) Close() {
-	d.loop.Call(func() {
-		_ = d.loop.Forget(d.token)
-		d.loop.Unset(&d.pause)
-		d.closed = true
-		for _, code := range d.idle {
-			code.stop()
-		}
-		d.idle = nil
-	})
+// Close ends accepting. The listener stays open. What was accepted has arrived when Close returns. Any goroutine but the loops' own.
+func (door *Door) Close() {
+	for _, d := range door.acceptors {
+		d.loop.Call(d.stop)
+	}
+	for _, d := range door.acceptors {
+		d.loop.Call(d.end) // after what other loops have handed over
+	}
 }
 
 // AcceptWaiting accepts the connections that wait, up to a backlog's worth: when the socket is closed, those that still wait are reset.
-// Any goroutine but the loop's own.
-func (d *Listener) AcceptWaiting() {
+// Any goroutine but the loops' own.
+func (door *Door) AcceptWaiting() {
+	d := door.acceptors[0]
 	d.loop.Call(func() {
 		for range unix.SOMAXCONN {
 			if !d.accept() {
@@ -81,8 +81,34 @@ func (d *Listener) AcceptWaiting() {
 	})
 }
 
+// acceptor is a Door's part on one loop.
+type acceptor struct {
+	door     *Door
+	index    int // of the loop, in the crowd
+	loop     *eventloop.Loop
+	listener *socket.Listener
+	host     Host
+	token    eventloop.Token
+	pause    eventloop.Timer
+	idle     []*coroutine
+	closed   bool
+}
+
+func (d *acceptor) stop() {
+	_ = d.loop.Forget(d.token)
+	d.loop.Unset(&d.pause)
+}
+
+func (d *acceptor) end() {
+	d.closed = true
+	for _, code := range d.idle {
+		code.stop()
+	}
+	d.idle = nil
+}
+
 // OnReady is called by the loop when connections wait.
-func (d *Listener) OnReady(eventloop.Event) {
+func (d *acceptor) OnReady(eventloop.Event) {
 	for range acceptsPerTurn {
 		if !d.accept() {
 			return
@@ -92,11 +118,11 @@ func (d *Listener) OnReady(eventloop.Event) {
 }
 
 // accept takes one connection. False: none waits, or none can be taken for now.
-func (d *Listener) accept() bool {
+func (d *acceptor) accept() bool {
 	fd, remote, err := d.listener.Accept()
 	switch {
 	case err == nil:
-		d.enter(fd, remote)
+		d.seat(fd, remote)
 		return true
 	case errors.Is(err, socket.ErrWouldBlock):
 	default:
@@ -106,11 +132,26 @@ func (d *Listener) accept() bool {
 	return false
 }
 
-func (d *Listener) enter(fd int, remote net.Addr) {
-	c := &Conn{listener: d, loop: d.loop, fd: fd, remote: remote}
+// seat has a connection served here, or by a loop that has fewer.
+func (d *acceptor) seat(fd int, remote net.Addr) {
+	at, seat := d.door.crowd.seat(d.index)
+	if at != d.index {
+		other := d.door.acceptors[at]
+		if other.loop.Post(func() { other.enter(fd, remote, seat) }) {
+			return
+		}
+		seat.Leave() // the loop has ended
+		seat = d.door.crowd.take(d.index)
+	}
+	d.enter(fd, remote, seat)
+}
+
+func (d *acceptor) enter(fd int, remote net.Addr, seat Seat) {
+	c := &Conn{listener: d, loop: d.loop, fd: fd, remote: remote, seat: seat}
 	c.timer.Func = c.expire
 	c.waits.Store(true)
 	if !d.host.Arrive(c) {
+		seat.Leave()
 		_ = unix.Close(fd)
 		return
 	}

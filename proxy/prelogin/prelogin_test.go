@@ -65,6 +65,12 @@ func runLoop(t *testing.T) *eventloop.Loop {
 // open has h receive at a new listener on loops, and returns a function that connects to it.
 func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn) {
 	t.Helper()
+	connect, _ = openCrowd(t, h, loops...)
+	return connect
+}
+
+func openCrowd(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn, crowd *Crowd) {
+	t.Helper()
 	h.t = t
 	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, socket.TCPOptions{}, false)
 	if err != nil {
@@ -72,13 +78,12 @@ func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.C
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	t.Cleanup(h.within.Wait)
-	for _, loop := range loops {
-		d, err := Open(loop, l, h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(d.Close)
+	crowd = NewCrowd(loops)
+	door, err := Open(crowd, l, h)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(door.Close)
 	return func() net.Conn {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
@@ -86,7 +91,7 @@ func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.C
 		}
 		t.Cleanup(func() { _ = c.Close() })
 		return c
-	}
+	}, crowd
 }
 
 func say(t *testing.T, c net.Conn, s string) {

@@ -74,6 +74,7 @@ type Book struct {
 	Max int // statements that the backend keeps
 
 	held held
+	lost bool // the server has been found not to have one of them: which others, only the server knows
 	slot slot // of the unnamed statement
 
 	marks []mark // oldest first, from head on
@@ -96,11 +97,11 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mo
 	if old := n.Statement(name); old != nil {
 		return b.duplicate(out, a, name, old)
 	}
+	out = b.closeLost(out, a)
 	s := t.Intern(scope, body, mode, n)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch
-	if sure && b.held.has(s) {
-		b.held.use(s)
+	if sure && b.held.use(s) {
 		t.Totals.Saved++
 		return b.share(out, a, n, string(name), s), ""
 	}
@@ -186,10 +187,10 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 	if s.Own() {
 		return out
 	}
+	out = b.closeLost(out, a)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch || last.change == defines && last.name == string(name)
-	if sure && b.held.has(s) {
-		b.held.use(s)
+	if sure && b.held.use(s) {
 		return out
 	}
 	out = b.makeRoom(out, a, s, sure)
@@ -203,7 +204,7 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 // Holds reports whether the backend is sure to hold s where it reads the next message.
 func (b *Book) Holds(s *Statement) bool {
 	last := b.last(s)
-	return s.Own() || (last == nil || last.batch == b.batch) && b.held.has(s)
+	return s.Own() || !b.lost && (last == nil || last.batch == b.batch) && b.held.has(s)
 }
 
 // makeRoom closes s, unless it is sure that the backend does not hold it, or else the statement used longest ago if there are
@@ -352,11 +353,24 @@ func (b *Book) undo(k int, n *Names) {
 func (b *Book) Discard() {
 	b.Abandon(nil)
 	b.held.clear()
+	b.lost = false
 	b.slot.hold(nil)
 }
 
-// Lost notes that the server has been found not to have what the Book says it holds: everything is prepared anew when it is needed.
-func (b *Book) Lost() { b.held.clear() }
+// Lost notes that the server has been found not to have what the Book says it holds: everything is closed before a statement is used next, and
+// prepared anew when it is needed.
+func (b *Book) Lost() { b.lost = true }
+
+// closeLost closes everything after Lost. Only what cannot be prepared again is left.
+func (b *Book) closeLost(out []byte, a Account) []byte {
+	for b.lost {
+		s := b.held.oldest()
+		if b.lost = s != nil; b.lost {
+			out = b.evict(out, a, s)
+		}
+	}
+	return out
+}
 
 func undoName(m *mark, later []mark, n *Names) {
 	if n == nil {
@@ -408,5 +422,6 @@ const marksKept = 64
 // Deallocated is for a CommandComplete that says that all of the session's statements are gone.
 func (b *Book) Deallocated(n *Names) {
 	b.held.clear()
+	b.lost = false
 	n.Deallocated()
 }

@@ -16,23 +16,34 @@ type entry struct {
 func (h *held) len() int { return len(h.at) }
 
 func (h *held) has(s *Statement) bool {
+	if h.usedLast(s) {
+		return true
+	}
 	_, ok := h.at[s]
 	return ok
 }
 
-// use makes s the one used last.
-func (h *held) use(s *Statement) {
-	i := h.at[s]
-	if h.entries[0].next != i {
+// usedLast reports whether s is the one used last. It mostly is, and found so without a look-up.
+func (h *held) usedLast(s *Statement) bool {
+	return len(h.entries) > 0 && h.entries[0].next != 0 && h.entries[h.entries[0].next].s == s
+}
+
+// use makes s the one used last. False: it is none of them.
+func (h *held) use(s *Statement) bool {
+	if h.usedLast(s) {
+		return true
+	}
+	i, ok := h.at[s]
+	if ok {
 		h.unlink(i)
 		h.link(i)
 	}
+	return ok
 }
 
 // add makes s one of them, if it is not, and retains it.
 func (h *held) add(s *Statement) {
-	if h.has(s) {
-		h.use(s)
+	if h.use(s) {
 		return
 	}
 	if h.at == nil {

@@ -451,3 +451,16 @@ func TestUsingAHeldStatementAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// What is doubted of a backend on one lane is doubted on the next.
+func TestLossIsKnownOnTheNextLane(t *testing.T) {
+	var texts Texts
+	from, to := Table{Texts: &texts}, Table{Texts: &texts}
+	var book Book
+	book.held.add(from.Intern("", []byte("select 1\x00\x00\x00"), 0, new(Names)))
+	luggage := func() Luggage { book.Lost(); return book.Depart(&from) }()
+	book.Arrive(&to, luggage)
+	if s := to.Intern("", []byte("select 1\x00\x00\x00"), 0, new(Names)); !book.held.has(s) || book.Holds(s) {
+		t.Errorf("it is held %t, and for sure %t", book.held.has(s), book.Holds(s))
+	}
+}

@@ -82,6 +82,7 @@ func (x *Texts) forget() {
 type Luggage struct {
 	texts   *Texts
 	carried []carried // the one used longest ago first
+	lost    bool      // see Book.Lost
 }
 
 // carried is a statement of the lane that the backend comes from; its references and its table are of no account.
@@ -89,7 +90,7 @@ type carried struct{ Statement }
 
 // Depart packs what the backend holds, which the lane's table does not know of any more. Nothing may be under way.
 func (b *Book) Depart(t *Table) Luggage {
-	l := Luggage{texts: t.pool()}
+	l := Luggage{texts: t.pool(), lost: b.lost}
 	if b.held.len() > 0 {
 		for i := b.held.entries[0].prev; i != 0; i = b.held.entries[i].prev {
 			s := b.held.entries[i].s
@@ -111,6 +112,7 @@ func (b *Book) Arrive(t *Table, l Luggage) {
 		b.held.add(s)
 		s.release()
 	}
+	b.lost = l.lost
 	l.Drop()
 }
 

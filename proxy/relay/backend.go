@@ -41,49 +41,48 @@ var backendMoves = [backendStates]uint16{
 
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.
 type Backend struct {
-	// Fixed after login.
-	lane        *Lane
-	id          pool.BackendID
-	token       eventloop.Token
-	pid         uint32
-	askToCancel func(context.Context) error
-	left        func() // Dialled.Gone
-	addr        string
-	born        int64
-	number      uint32 // of the process's clients and backends
-
-	// Owned by the loop.
+	// What each transaction looks at stands together, in front of the conversation.
+	lane     *Lane
+	id       pool.BackendID
+	token    eventloop.Token
 	state    backendState
 	unread   bool  // an edge was reported and not read to its end
 	doomed   bool  // closed at the end of this iteration
 	reached  bool  // bytes of the present client have reached the server since the lease began
 	suspect  bool  // it must not serve another client: a cancel request for this one may still reach it
 	spare    bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
-	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
 	confused bool  // its stream has ceased to make sense
 	killed   bool  // an operator wants it gone: see Engine.Kill
 	warned   bool  // query_timeout has been acted upon
+	asking   bool  // its errand is Ask
 	cancels  int   // cancel requests aimed at it that are still under way
-	talk     conversation.Server
-	sock     socket.Conn
-	notifier notifier
+	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
 	client   *Client
+	watched  *watched // the present transaction, where the log or tracing is to have it; nil otherwise
 	carry    []byte
+	sock     socket.Conn
+	leased   int64 // when the present lease began
+	freed    int64 // when the last one ended, or it was dialled
+	asked    int64 // when the oldest unanswered request was sent; 0 while nothing is due
+	began    int64 // when the present transaction's first request was sent; 0 outside
+	rested   int64 // when it was last settled in a transaction; 0 otherwise
+	kept     int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	until    int64 // when its errand or settling must be over; 0 otherwise
+	looked   int64 // when it was last found out whether the client, which has sent its FIN, is there
+	pinning  pinning
+	notifier notifier
+	talk     conversation.Server
 
-	watched *watched // the present transaction, where the log or tracing is to have it; nil otherwise
-
-	leased    int64 // when the present lease began
-	freed     int64 // when the last one ended, or it was dialled
-	asked     int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	began     int64 // when the present transaction's first request was sent; 0 outside
-	rested    int64 // when it was last settled in a transaction; 0 otherwise
-	kept      int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
-	pinning   pinning
 	started   int64      // when its errand was started
-	asking    bool       // it is Ask
 	dismissed pool.Cause // why the pool has it closed
-	until     int64      // when its errand or settling must be over; 0 otherwise
-	looked    int64      // when it was last found out whether the client, which has sent its FIN, is there
+
+	// Fixed after login.
+	pid         uint32
+	askToCancel func(context.Context) error
+	left        func() // Dialled.Gone
+	addr        string
+	born        int64
+	number      uint32 // of the process's clients and backends
 }
 
 // move is the only place where a backend's state changes.

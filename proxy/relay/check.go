@@ -32,6 +32,6 @@ func (b *Backend) checked() {
 		return
 	}
 	b.move(backendLeased)
-	b.notifier.lease(c.pid(), b.leased)
+	b.notifier.lease(c.pid, b.leased)
 	b.lane.join(c, b)
 }

@@ -67,6 +67,7 @@ type Client struct {
 	slot    uint32 // in Engine.clients, half of its cancel key
 	id      pool.ClientID
 	number  uint32 // of the process's clients and backends
+	pid     uint32 // that it was given
 	born    uint32 // in seconds of the loop's clock
 	token   eventloop.Token
 	longKey bool
@@ -167,6 +168,7 @@ func (l *Lane) admit(a Admission) {
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)
+	c.pid, _ = e.env.Keys.Pack(e.index, c.slot)
 	c.id = pool.ClientID(l.clients.add(c))
 	l.counts.clients[c.state]++
 	l.totals.ClientsServed++
@@ -230,7 +232,7 @@ func (c *Client) greet(owed []byte, params []session.Setting) {
 // appendKey appends the client's cancel key.
 func (c *Client) appendKey(b []byte) []byte {
 	e := c.lane.engine
-	pid := c.pid()
+	pid := c.pid
 	if c.longKey {
 		long := e.env.Keys.Long(pid, c.secret)
 		return wire.AppendBackendKeyData(b, pid, long[:])

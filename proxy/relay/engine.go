@@ -64,6 +64,7 @@ type Engine struct {
 	vacating int64           // since when backends of pools without clients are in the way of something; 0: never
 	drain    drain
 	failures failures
+	turns    turns
 
 	stalls stalls
 	lines  lines // that clients have caused
@@ -118,6 +119,7 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 // receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
 // came now.
 func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err error) {
+	e.turns.reading(e.loop.Polls, s)
 	buf := e.loop.Buffer()
 	n, err = s.Read(&e.io, buf[inspectLen:])
 	if err != nil {

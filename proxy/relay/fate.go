@@ -253,9 +253,7 @@ func settingsRefused(body []byte) *pgerror.Error {
 // orphaned is for a backend whose client has left.
 func (b *Backend) orphaned() {
 	b.unpinned()
-	if b.watched != nil {
-		b.transactionOver(b.client, status.TransactionLeft)
-	}
+	b.transactionCut(status.TransactionLeft)
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()

@@ -95,7 +95,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 		l.engine.loop.Later(b, b.reconsider)
 		return
 	}
-	b.notifier.lease(c.pid(), b.leased)
+	b.notifier.lease(c.pid, b.leased)
 	b.client, c.backend = c, b
 	l.join(c, b)
 }

@@ -77,9 +77,7 @@ func (b *Backend) bury(cause error, end status.BackendEnd) {
 		b.goodbye()
 	}
 	copying, idle := b.talk.Copying(), b.asking && b.talk.Errand() == conversation.Ask && b.talk.Pins() == 0
-	if b.watched != nil {
-		b.transactionOver(c, status.TransactionLost)
-	}
+	b.transactionCut(status.TransactionLost)
 	b.client = nil
 	b.gone(end)
 	l.pool.Lost(l.now(), b.id)

@@ -90,9 +90,3 @@ func (n *notifier) mark() {
 func (l *Lane) clientPID(server uint32) uint32 {
 	return l.engine.env.Notifiers.client(process{l.addr, server}, l.engine.loop.Now())
 }
-
-// pid is the process ID that the client was given.
-func (c *Client) pid() uint32 {
-	pid, _ := c.lane.engine.env.Keys.Pack(c.lane.engine.index, c.slot)
-	return pid
-}

@@ -186,14 +186,14 @@ func (c *Client) left() {
 	c.lane.totals.ClientsBy[c.end]++
 	c.sayLeft()
 	if e := c.lane.engine; e.debugging() {
-		e.env.Log.Debug("client left", "reason", c.end.String(), "pool", c.lane.Name(), "peer", c.peer, "app", c.app(), "client", c.slot)
+		e.env.Log.Debug("client left", "reason", c.end.String(), "pool", c.lane.Name(), "peer", c.peer, "app", c.app(), "client", c.number)
 	}
 }
 
 // arrived logs a client that has logged in.
 func (c *Client) arrived() {
 	if e := c.lane.engine; e.debugging() {
-		e.env.Log.Debug("client logged in", "pool", c.lane.Name(), "peer", c.peer, "app", c.app(), "client", c.slot)
+		e.env.Log.Debug("client logged in", "pool", c.lane.Name(), "peer", c.peer, "app", c.app(), "client", c.number)
 	}
 }
 

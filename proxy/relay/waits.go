@@ -8,7 +8,7 @@ import (
 
 // snapshotPeer says who a client is.
 func (c *Client) snapshotPeer() status.Peer {
-	return status.Peer{Client: c.pid(), Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
+	return status.Peer{Client: c.pid, Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
 }
 
 // snapshotWaiter points out which client has waited longest.

@@ -28,9 +28,11 @@ type watched struct {
 }
 
 // watch sees to it that the transactions of a backend with that client are watched if they are to be, and costs nothing otherwise.
-func (b *Backend) watch(c *Client) {
+func (b *Backend) watch(c *Client) { b.watchBy(c.limits.Load()) }
+
+func (b *Backend) watchBy(limits *Limits) {
 	tracer := b.lane.engine.env.Tracer
-	switch wanted := tracer != nil || c.limits.Load().SlowTransaction > 0; {
+	switch wanted := tracer != nil || limits.SlowTransaction > 0; {
 	case wanted && b.watched == nil:
 		b.watched = &watched{}
 		b.watched.heard.Traced = tracer != nil
@@ -43,10 +45,11 @@ func (b *Backend) watch(c *Client) {
 
 // watchLease is for a client that gets the backend after it has waited for so long.
 func (b *Backend) watchLease(c *Client, waited time.Duration) {
-	if limit := c.limits.Load().SlowWait; limit > 0 && waited >= limit && !c.ending.decided() {
+	limits := c.limits.Load()
+	if limit := limits.SlowWait; limit > 0 && waited >= limit && !c.ending.decided() {
 		b.lane.slowWait(c, b, waited)
 	}
-	if b.watch(c); b.watched != nil {
+	if b.watchBy(limits); b.watched != nil {
 		b.watched.clear()
 		b.watched.waited, b.watched.first = waited, c.greeted // or nothing is asked yet but for a login
 	}
@@ -74,6 +77,17 @@ func (b *Backend) transactionOver(c *Client, end status.TransactionEnd) {
 		t.Ended(b.transaction(c, end))
 	}
 	w.clear()
+}
+
+// transactionCut counts and tells that the client's transaction, if there is one, does not come to its end.
+func (b *Backend) transactionCut(why status.TransactionEnd) {
+	if b.client == nil || b.began == 0 {
+		return
+	}
+	b.lane.totals.Unfinished[why]++
+	if b.watched != nil {
+		b.transactionOver(b.client, why)
+	}
 }
 
 // transaction is the present one, for tracing.
@@ -106,12 +120,20 @@ func shown(text []byte) string {
 	return strings.ToValidUTF8(string(text[:min(len(text), conversation.StatementStart)]), "?")
 }
 
-// slowWait logs a wait that has ended well, and what it was for.
+// slowWait logs a wait that has ended well, and what it was for: a statement, or a login that had to hear the server's parameters first.
 func (l *Lane) slowWait(c *Client, b *Backend, waited time.Duration) {
 	setting, value, section := l.bound()
 	who := c.identity()
-	l.engine.warn("slow wait", "waited", rounded(waited), "pool", l.Name(), "db", who.Database, "user", who.User, "peer", c.peer, "app", c.app(),
-		"waiting", l.counts.clients[clientWaiting]-1, "limit", setting, "value", value, "set_in", section, "backend", b.pid, "statement", shown(c.talk.Asks(c.carry)))
+	attributes := []any{
+		"waited", rounded(waited), "pool", l.Name(), "db", who.Database, "user", who.User, "peer", c.peer, "app", c.app(),
+		"waiting", l.counts.clients[clientWaiting] - 1, "limit", setting, "value", value, "set_in", section, "backend", b.pid, "for",
+	}
+	if c.greeted {
+		attributes = append(attributes, "transaction", "statement", shown(c.talk.Asks(c.carry)))
+	} else {
+		attributes = append(attributes, "login")
+	}
+	l.engine.warn("slow wait", attributes...)
 }
 
 // slowTransaction logs one that is over, and for how much of it the client had nothing under way.

@@ -11,7 +11,6 @@ package scram
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -107,15 +106,6 @@ func (v *Verifier) Signature(auth string) []byte { return MAC(v.ServerKey[:], au
 
 func (v *Verifier) keys(clientKey [KeyLen]byte) Keys {
 	return Keys{&keys{bytes.Clone(v.Salt), v.Iterations, clientKey, v.ServerKey}}
-}
-
-// MAC is HMAC-SHA-256 over the parts.
-func MAC(key []byte, parts ...string) []byte {
-	h := hmac.New(sha256.New, key)
-	for _, p := range parts {
-		_, _ = io.WriteString(h, p) // a hash never fails
-	}
-	return h.Sum(nil)
 }
 
 // Keys log their owner in to every server that has the verifier which they were made for, and to no other: they are not the

@@ -97,6 +97,52 @@ func TestListenTCPKeepsAcceptedConnectionsAlive(t *testing.T) {
 	}
 }
 
+// A listener's options change for those that it accepts from then on, also back to what the system has.
+func TestListenersOptionsAreRenewed(t *testing.T) {
+	l, err := ListenTCP(context.Background(), "127.0.0.1:0", 5, TCPOptions{KeepAlive: true, Idle: 42 * time.Second, Count: 3, UserTimeout: time.Minute, DeferAccept: true}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	fresh := func(name int) int {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		value, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	for _, step := range []struct {
+		options TCPOptions
+		want    map[[2]int]int
+	}{
+		{TCPOptions{KeepAlive: true, Idle: 9 * time.Second, Interval: 4 * time.Second}, map[[2]int]int{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 9, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}: 4,
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}: fresh(unix.TCP_KEEPCNT), {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}: 0,
+		}},
+		{TCPOptions{}, map[[2]int]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 0, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: fresh(unix.TCP_KEEPIDLE)}},
+	} {
+		if err := step.options.Renew(l.FD()); err != nil {
+			t.Fatal(err)
+		}
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, _ := accepted(t, l)
+		for option, want := range step.want {
+			if got, err := unix.GetsockoptInt(fd, option[0], option[1]); got != want || err != nil {
+				t.Errorf("%+v: option %v is %d, want %d %v", step.options, option, got, want, err)
+			}
+		}
+		_, _ = unix.Close(fd), peer.Close()
+	}
+}
+
 // With TCP_USER_TIMEOUT set, the kernel does not count probes: the limit must not be longer than they take.
 func TestUserTimeoutIsAtMostWhatTheProbesTake(t *testing.T) {
 	probes := TCPOptions{KeepAlive: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}

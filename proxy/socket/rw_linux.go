@@ -24,3 +24,11 @@ func send(fd int, p []byte) (int, syscall.Errno) {
 	}
 	return int(n), 0
 }
+
+// closeFD closes a connection's descriptor. No connection has SO_LINGER, so the kernel finishes by itself.
+func closeFD(fd int) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}

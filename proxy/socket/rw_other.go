@@ -25,3 +25,5 @@ func outcome(n int, err error) (int, syscall.Errno) {
 	}
 	return 0, syscall.EIO
 }
+
+func closeFD(fd int) error { return unix.Close(fd) }

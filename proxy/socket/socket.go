@@ -166,7 +166,7 @@ func (c *Conn) Close(shared *IO) {
 		c.goodbye(shared)
 		c.tls.close(shared)
 	}
-	_ = unix.Close(int(c.fd))
+	_ = closeFD(int(c.fd))
 	c.drop(shared)
 	c.fd = -1
 }

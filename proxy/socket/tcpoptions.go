@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,6 +42,40 @@ func (k TCPOptions) Set(fd int) error {
 		return nil
 	}
 	return setOption(fd, [3]int{unix.IPPROTO_TCP, userTimeout, int(k.userTimeout(fd).Milliseconds())})
+}
+
+// Renew is Set for a listener that had other options: its connections get these from the next one on. What the options leave to the system is
+// as on a socket of its own; but for Buffer, which cannot be given back.
+func (k TCPOptions) Renew(fd int) error {
+	if err := k.renew(fd); err != nil && !errors.Is(err, unix.ENOPROTOOPT) { // see Inherit
+		return err
+	}
+	return nil
+}
+
+func (k TCPOptions) renew(fd int) error {
+	fresh, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return fmt.Errorf("open a socket: %w", err)
+	}
+	defer func() { _ = unix.Close(fresh) }()
+	options := [][3]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0}}
+	for _, name := range []int{keepIdle, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT, userTimeout, deferAccept} {
+		if name != 0 {
+			value, err := unix.GetsockoptInt(fresh, unix.IPPROTO_TCP, name)
+			if err != nil {
+				return fmt.Errorf("get socket option %d: %w", name, err)
+			}
+			options = append(options, [3]int{unix.IPPROTO_TCP, name, value})
+		}
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
+			return fmt.Errorf("set socket option %d: %w", o[1], err)
+		}
+	}
+	k.Buffer = 0
+	return k.Set(fd)
 }
 
 // deferMax is for how long a connection whose peer says nothing is not accepted: PgBouncer's value.

@@ -151,6 +151,7 @@ func (t *Totals) add(o *Totals) {
 	t.DialsFailed += o.DialsFailed
 	t.BackendsLost += o.BackendsLost
 	t.ClientsServed += o.ClientsServed
+	addAll(t.Unfinished[:], o.Unfinished[:])
 	addAll(t.DialsBy[:], o.DialsBy[:])
 	addAll(t.BackendsBy[:], o.BackendsBy[:])
 	addAll(t.ClientsBy[:], o.ClientsBy[:])

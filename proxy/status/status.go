@@ -245,11 +245,12 @@ type Channel struct {
 // Totals are a pool's counters.
 type Totals struct {
 	Transactions, Queries uint64
-	Leases                uint64 // how often a backend was given to a client
-	Transfers             uint64 // how often a backend went from one loop to another
-	Switches              uint64 // how often settings had to be applied before a lease
-	ClientBytesIn         uint64 // from clients
-	ClientBytesOut        uint64 // to clients
+	Unfinished            [TransactionEnds]uint64 // transactions that did not come to their end, by what came between
+	Leases                uint64                  // how often a backend was given to a client
+	Transfers             uint64                  // how often a backend went from one loop to another
+	Switches              uint64                  // how often settings had to be applied before a lease
+	ClientBytesIn         uint64                  // from clients
+	ClientBytesOut        uint64                  // to clients
 	Dials, DialsFailed    uint64
 	DialsBy               [DialEnds]uint64
 	BackendsLost          uint64 // gone without weir's doing

@@ -36,6 +36,7 @@ const (
 	TransactionEnded TransactionEnd = iota // the server says that it is over
 	TransactionLeft                        // the client has gone in the middle of it
 	TransactionLost                        // the backend has
+	TransactionEnds                        // how many there are
 )
 
 func (e TransactionEnd) String() string {

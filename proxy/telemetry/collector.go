@@ -147,6 +147,9 @@ func (e emitter) pool(p *status.Pool) {
 func (e emitter) totals(t *status.Totals, db, user string) {
 	e.count(&queriesTotal, t.Queries, db, user)
 	e.count(&txTotal, t.Transactions, db, user)
+	for _, end := range []status.TransactionEnd{status.TransactionLeft, status.TransactionLost} {
+		e.count(&txCut, t.Unfinished[end], db, user, end.String())
+	}
 	e.count(&leasesTotal, t.Leases, db, user)
 	e.count(&switchesTotal, t.Switches, db, user)
 	e.count(&transfersTotal, t.Transfers, db, user)

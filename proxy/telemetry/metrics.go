@@ -49,6 +49,7 @@ var (
 	dials          = metric{"weir_dial_seconds", histogram, poolLabels, "Time to connect and log in to the server."}
 	queriesTotal   = metric{"weir_queries_total", counter, poolLabels, "Queries sent to servers: Query and Execute messages."}
 	txTotal        = metric{"weir_transactions_total", counter, poolLabels, "Transactions that ended."}
+	txCut          = metric{"weir_transactions_unfinished_total", counter, pool("reason"), "Transactions, single statements included, that did not come to their end: client_left (the client has gone in the middle of it, or was sent away; weir has rolled back what was open), backend_lost."}
 	leasesTotal    = metric{"weir_leases_total", counter, poolLabels, "How often a client got a backend."}
 	switchesTotal  = metric{"weir_settings_switches_total", counter, poolLabels, "Leases for which the client's settings had to be applied to the backend first."}
 	transfersTotal = metric{"weir_transfers_total", counter, poolLabels, "How often a backend went from one event loop to another, where clients waited for longer."}
@@ -110,7 +111,7 @@ var families = []*metric{
 	&waits, &queries, &transactions, &dials,
 	&texts, &statements, &parsesTotal, &preparedClosed, &preparedStale, &questionsTotal, &unaskedTotal, &learntTotal, &leaksTotal,
 	&listenUp, &listenClients, &listenChannels, &listenTotal, &listenAgain,
-	&queriesTotal, &txTotal, &leasesTotal, &switchesTotal, &transfersTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
+	&queriesTotal, &txTotal, &txCut, &leasesTotal, &switchesTotal, &transfersTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &clientsNow, &maxClients,
 	&hostUp, &hostStandby, &hostBackends, &hostFailures,

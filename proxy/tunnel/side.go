@@ -77,6 +77,9 @@ func (s *side) write(p []byte) {
 	}
 	if s.sock.Parked() && !was {
 		s.watchWrite(true)
+		if s == &s.tunnel.client {
+			s.tunnel.watchStall()
+		}
 	}
 }
 

@@ -41,7 +41,9 @@ type Config struct {
 	Client, Backend Side
 	Greeting        []byte // whole messages that the client gets first
 	Ahead           []byte // what the client has sent already
-	OnGone          func() // called once, on the loop, when both are closed; must not block
+	Limits          Limits
+	OnBeyond        func(Breach) (farewell []byte) // called, on the loop, when a limit ends the tunnel; what the client is told; must not block
+	OnGone          func()                         // called once, on the loop, when both are closed; must not block
 }
 
 // Tunnel is a client and its backend. Its methods may be called on any goroutine.
@@ -50,19 +52,23 @@ type Tunnel struct {
 	io     socket.IO
 	onGone func()
 
+	limits   Limits
+	onBeyond func(Breach) (farewell []byte)
+
 	state           state
 	client, backend side
-	walk            wire.Walk   // through what the client is sent
-	outlet          wire.Outlet // where that stands, and what the client is told at the next boundary
+	asked, walk     wire.Walk   // through what the client sends, and what it is sent
+	outlet          wire.Outlet // where the latter stands, and what the client is told at the next boundary
 	patience        eventloop.Timer
+	stall           stall
 
 	in, out atomic.Uint64
 }
 
 // Open makes a tunnel, on the loop's goroutine. On an error both connections are closed and OnGone is not called.
 func Open(loop *eventloop.Loop, c Config) (*Tunnel, error) {
-	t := &Tunnel{loop: loop, onGone: func() {}}
-	t.patience.Func = t.close
+	t := &Tunnel{loop: loop, onGone: func() {}, limits: c.Limits, onBeyond: c.OnBeyond}
+	t.patience.Func, t.stall.look.Func = t.close, t.lookForStall
 	t.client = side{tunnel: t, other: &t.backend, sock: socket.NewTLS(c.Client.FD, c.Client.TLS)}
 	t.backend = side{tunnel: t, other: &t.client, sock: socket.NewTLS(c.Backend.FD, c.Backend.TLS)}
 	err := t.client.watch(c.Client, eventloop.Second)
@@ -98,14 +104,16 @@ func (t *Tunnel) Bytes() (in, out uint64) { return t.in.Load(), t.out.Load() }
 
 // Dismiss parts the two: the client is told farewell, a message, as soon as the one that it is being sent is whole.
 func (t *Tunnel) Dismiss(farewell []byte) {
-	t.loop.Post(func() {
-		if t.state != relaying {
-			return
-		}
-		t.outlet.Queue(farewell)
-		t.outlet.End()
-		t.atBoundary()
-	})
+	t.loop.Post(func() { t.dismiss(farewell) })
+}
+
+func (t *Tunnel) dismiss(farewell []byte) {
+	if t.state != relaying || t.outlet.Ending() {
+		return
+	}
+	t.outlet.Queue(farewell)
+	t.outlet.End()
+	t.atBoundary()
 }
 
 // Close ends the tunnel at once and returns when it has ended. The client is told farewell where it is between two messages. Any
@@ -130,16 +138,25 @@ func (t *Tunnel) move(to state) {
 func (t *Tunnel) heard(s *side, p []byte) {
 	switch {
 	case t.state != relaying: // the backend is gone
-	case s == &t.client:
-		t.in.Add(uint64(len(p)))
-		t.backend.write(p)
+	case t.outlet.Ending() && s == &t.client: // it gets no answer any more
 	case t.outlet.Ending():
 		n := t.walk.Finish(p)
 		t.outlet.Sent(t.walk.Lacks())
 		t.tell(p[:n])
 		t.atBoundary()
+	case s == &t.client:
+		n, f, beyond := t.asked.Pass(p, t.limits.PacketMax)
+		t.in.Add(uint64(n))
+		t.backend.write(p[:n])
+		if beyond {
+			t.dismiss(t.breached(Breach{Kind: ClientPacket, Frame: f}))
+		}
 	default:
-		t.walk.Pass(p)
+		n, f, beyond := t.walk.Pass(p, t.limits.PacketMax)
+		if beyond {
+			t.serverBeyond(p[:n], f)
+			return
+		}
 		t.outlet.Sent(t.walk.Lacks())
 		t.tell(p)
 	}
@@ -194,6 +211,7 @@ func (t *Tunnel) close() {
 	}
 	t.move(gone)
 	t.loop.Unset(&t.patience)
+	t.loop.Unset(&t.stall.look)
 	t.client.close()
 	t.backend.close()
 	t.onGone()

@@ -18,6 +18,7 @@ type ends struct {
 	client, backend *net.TCPConn
 	tunnel          *Tunnel
 	gone            chan struct{}
+	breach          chan Breach
 }
 
 // connected is a connection, and the descriptor of its near end.
@@ -46,12 +47,17 @@ func connected(t *testing.T) (far *net.TCPConn, near int) {
 
 func open(t *testing.T, greeting, ahead string) *ends {
 	t.Helper()
+	return openWith(t, Limits{}, greeting, ahead)
+}
+
+func openWith(t *testing.T, limits Limits, greeting, ahead string) *ends {
+	t.Helper()
 	loop, err := eventloop.New(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go loop.Run()
-	e := &ends{t: t, gone: make(chan struct{})}
+	e := &ends{t: t, gone: make(chan struct{}), breach: make(chan Breach, 1)}
 	t.Cleanup(func() {
 		e.tunnel.Close(nil)
 		loop.Stop()
@@ -61,6 +67,11 @@ func open(t *testing.T, greeting, ahead string) *ends {
 	e.client, c.Client.FD = connected(t)
 	e.backend, c.Backend.FD = connected(t)
 	c.Greeting, c.Ahead = []byte(greeting), []byte(ahead)
+	c.Limits = limits
+	c.OnBeyond = func(b Breach) []byte {
+		e.breach <- b
+		return []byte("farewell")
+	}
 	c.OnGone = func() { close(e.gone) }
 	loop.Call(func() { e.tunnel, err = Open(loop, c) })
 	if err != nil {

@@ -53,11 +53,20 @@ func (w *Walk) Lacks() uint32 {
 	return w.left
 }
 
-// Pass takes all of p.
-func (w *Walk) Pass(p []byte) {
-	for len(p) > 0 {
-		p = p[w.Finish(p):]
+// Pass takes p and returns its length. Where a message of more than most bytes begins in p, or its header ends there, it returns how much
+// of p comes before that, the header, and true; the walk is over then. most 0: no message is too long.
+func (w *Walk) Pass(p []byte, most int) (n int, f Frame, beyond bool) {
+	for n < len(p) {
+		inside := w.left > 0
+		took := w.Finish(p[n:])
+		if most > 0 && !inside && w.have == 0 {
+			if f = PeekFrame(w.head[:]); f.Total() > most {
+				return n, f, true
+			}
+		}
+		n += took
 	}
+	return n, Frame{}, false
 }
 
 // Finish takes of p what belongs to the message under way, or to the next one where none is, and returns how much that is.

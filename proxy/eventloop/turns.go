@@ -1,0 +1,53 @@
+package eventloop
+
+// Again gives the registration another turn, as if it had become readable: after this iteration's events or, if it has had a turn in this
+// iteration, in the next one. A handler that stops before its socket is empty asks for it, because an edge is reported only once.
+func (l *Loop) Again(t Token) {
+	s := l.at(t)
+	if s == nil || s.again {
+		return
+	}
+	s.again = true
+	l.list(t.slot)
+}
+
+// list puts a slot in the list of those that serveAgain looks at, once.
+func (l *Loop) list(i uint32) {
+	if s := &l.slots[i]; !s.listed {
+		s.listed = true
+		l.again = append(l.again, i)
+	}
+}
+
+// round numbers the iterations.
+func (l *Loop) round() uint32 { return uint32(l.Polls) }
+
+// serveTurn gives a registration its turn in this iteration, the only one: what one handler does in a turn is bounded, and so the time
+// that the others wait is.
+func (l *Loop) serveTurn(s *slot, e Event) {
+	s.again, s.served = false, l.round()
+	l.serving = s.handler
+	s.handler.OnReady(e | s.ended)
+	l.serving = nil
+	poison(l.buffer)
+}
+
+// serveAgain gives the turns that Again has asked for. It repeats that the peer has hung up: a handler that left its socket unread then
+// would not learn of the end otherwise, because no edge comes after that one.
+func (l *Loop) serveAgain() {
+	if l.turn.empty() {
+		l.turn.items, l.again = l.again, l.turn.items[:0]
+		l.turn.next = 0
+	}
+	for i, ok := l.turn.take(); ok; i, ok = l.turn.take() {
+		s := &l.slots[i]
+		s.listed = false
+		switch {
+		case !s.again:
+		case s.served == l.round():
+			l.list(i)
+		default:
+			l.serveTurn(s, Readable)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package prelogin
+
+import (
+	"sync/atomic"
+
+	"weir/proxy/eventloop"
+)
+
+// Crowd counts the connections that each loop has accepted and that are still there, and spreads new ones. The kernel does not: it wakes the
+// loop that began to wait last, so that few loops, often one, get all clients that come one after the other. A hash of the addresses
+// (SO_REUSEPORT) spreads many, not few: of 64 connections on 8 loops one loop gets 14 where another gets 3, and the unix socket has none.
+type Crowd struct{ loops []seats }
+
+// seats are those that connections have taken on a loop. Each has cache lines of its own, for loops write to them all the time.
+type seats struct {
+	loop  *eventloop.Loop
+	taken atomic.Int64
+	_     [112]byte
+}
+
+// Seat is what a connection holds as long as it counts for its loop. Any goroutine.
+type Seat struct{ of *seats }
+
+// NewCrowd makes one without connections, for all listeners of these loops.
+func NewCrowd(loops []*eventloop.Loop) *Crowd {
+	c := &Crowd{loops: make([]seats, len(loops))}
+	for i, loop := range loops {
+		c.loops[i].loop = loop
+	}
+	return c
+}
+
+// seat takes a seat for a connection that loop own has accepted, maybe at another loop.
+func (c *Crowd) seat(own int) (at int, s Seat) {
+	at = choose(len(c.loops), own, func(i int) int64 { return c.loops[i].taken.Load() })
+	return at, c.take(at)
+}
+
+func (c *Crowd) take(at int) Seat {
+	c.loops[at].taken.Add(1)
+	return Seat{&c.loops[at]}
+}
+
+// Leave gives the seat up. It is called once.
+func (s Seat) Leave() { s.of.taken.Add(-1) }
+
+// slack is by how many connections a loop may be ahead of the one that has the fewest before it hands new ones over: an eighth.
+// A hand-over wakes another thread, so it is worth it only where the difference is.
+const slack = 8
+
+// Taken is how many seats are taken on all loops.
+func (c *Crowd) Taken() (n int64) {
+	for i := range c.loops {
+		n += c.loops[i].taken.Load()
+	}
+	return n
+}
+
+// choose says which of n loops gets a connection that loop own has accepted: own, unless another has clearly fewer.
+func choose(n, own int, taken func(i int) int64) int {
+	mine := taken(own)
+	best, least := own, mine
+	for i := range n {
+		if t := taken(i); t < least {
+			best, least = i, t
+		}
+	}
+	if mine-least <= least/slack {
+		return own
+	}
+	return best
+}

@@ -65,6 +65,7 @@ func TestALaneWithoutClientsIsNoEmptyPool(t *testing.T) {
 	decided(t, second, Ask)
 	first.Asked(2*ms, 1)
 	gone := second.Arrived(2*ms, first.Departed(2*ms, decided(t, first, Give).Backend))
+	decided(t, second, Lease)
 	first.Tick(100 * ms)
 	if n := first.Counts().Idle; n != 1 {
 		t.Errorf("%d idle backends are left on the lane without clients", n)

@@ -65,11 +65,7 @@ func (l *Lane) reclaim(limit string, refused func()) {
 // changes nothing. Any goroutine.
 func (p *Lanes) Yield(limit string) {
 	p.yields.Store(true)
-	for i := range p.lanes {
-		if l := p.lanes[i].Load(); l != nil {
-			l.post(func() { l.evicted = limit })
-		}
-	}
+	p.each(func(l *Lane) { l.evicted = limit })
 }
 
 // from has f called on the first lane from that number on, on its loop; none is called if there is none.
@@ -89,6 +85,19 @@ func (p *Lanes) on(l *Lane, f func(*Lane), none func()) {
 		return
 	}
 	f(l)
+}
+
+// each has f called on every lane, on its loop.
+func (p *Lanes) each(f func(*Lane)) {
+	for i := range p.lanes {
+		if l := p.lanes[i].Load(); l != nil {
+			l.post(func() {
+				if !l.ended {
+					f(l)
+				}
+			})
+		}
+	}
 }
 
 // number takes the lowest number that no lane of the pool has. The numbers are dense, because each lane looks at the boards of all up to the highest.

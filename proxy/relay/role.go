@@ -74,11 +74,16 @@ func (l *Lane) askWritable(was string) {
 			if writable {
 				l.engine.warn("a new connection leads to a primary, and backends are on a standby: all are replaced", "pool", l.Name(), "server", was)
 				l.roles.replaced(l.engine.loop.Now())
-				l.renew()
-				l.listener.move()
+				l.config.Lanes.each((*Lane).moveOn)
 			}
 		})
 	}()
+}
+
+// moveOn has the lane's backends replaced, and its listener connection.
+func (l *Lane) moveOn() {
+	l.renew()
+	l.listener.move()
 }
 
 // replaced notes that all backends are replaced. Where that has happened a moment ago, the next time may wait.

@@ -59,19 +59,14 @@ func (d *defaults) bequeath(lanes *Lanes) {
 // spread tells the other lanes what this one has been answered.
 func (l *Lane) spread() {
 	l.defaults.bequeath(l.config.Lanes)
-	lanes := l.config.Lanes.lanes
-	for i := range lanes {
-		if other := lanes[i].Load(); other != nil && other != l {
-			other.post(other.overhear)
-		}
-	}
+	l.config.Lanes.others(l, (*Lane).overhear)
 }
 
 // overhear takes up what another lane has been answered, as far as that is news. Clients that have waited for a backend only because nothing was known of
 // what they get need none.
 func (l *Lane) overhear() {
 	d, last := &l.defaults, l.config.Lanes.told.Load()
-	if l.ended || last == nil || last.since <= d.since || d.asking != nil {
+	if last == nil || last.since <= d.since || d.asking != nil {
 		return
 	}
 	nothing := d.since == 0

@@ -88,9 +88,12 @@ func (p *Lanes) on(l *Lane, f func(*Lane), none func()) {
 }
 
 // each has f called on every lane, on its loop.
-func (p *Lanes) each(f func(*Lane)) {
+func (p *Lanes) each(f func(*Lane)) { p.others(nil, f) }
+
+// others has f called on every lane but one, on its loop.
+func (p *Lanes) others(but *Lane, f func(*Lane)) {
 	for i := range p.lanes {
-		if l := p.lanes[i].Load(); l != nil {
+		if l := p.lanes[i].Load(); l != nil && l != but {
 			l.post(func() {
 				if !l.ended {
 					f(l)
@@ -112,12 +115,7 @@ func (p *Lanes) number(l *Lane) int {
 
 // enter makes the lane known to the others, who may have what its clients will wait for.
 func (l *Lane) enter() {
-	lanes := l.config.Lanes.lanes
-	for i := range lanes {
-		if other := lanes[i].Load(); other != nil && other != l {
-			other.post(func() { other.woken(false) })
-		}
-	}
+	l.config.Lanes.others(l, func(other *Lane) { other.woken(false) })
 }
 
 // withdraw ends what enter has begun. The others have nothing on its way to the lane.

@@ -64,32 +64,26 @@ func (p *Pool) AddLane(o *Pool) {
 	p.Listen.Channels = byName(p.Listen.Channels)
 }
 
-// byCode adds up what is about the same code.
-func byCode(all []ErrorCode) []ErrorCode {
-	slices.SortStableFunc(all, func(a, b ErrorCode) int { return cmp.Compare(a.Code, b.Code) })
-	kept := all[:0]
-	for _, e := range all {
-		if n := len(kept); n > 0 && kept[n-1].Code == e.Code {
-			kept[n-1].Count += e.Count
+// merged sorts rows by their key and adds up those of the same.
+func merged[T any](rows []T, key func(*T) string, add func(to, from *T)) []T {
+	slices.SortStableFunc(rows, func(a, b T) int { return cmp.Compare(key(&a), key(&b)) })
+	kept := rows[:0]
+	for i := range rows {
+		if n := len(kept); n > 0 && key(&kept[n-1]) == key(&rows[i]) {
+			add(&kept[n-1], &rows[i])
 		} else {
-			kept = append(kept, e)
+			kept = append(kept, rows[i])
 		}
 	}
 	return kept
 }
 
-// byName adds up what is about the same channel.
+func byCode(all []ErrorCode) []ErrorCode {
+	return merged(all, func(e *ErrorCode) string { return e.Code }, func(to, from *ErrorCode) { to.Count += from.Count })
+}
+
 func byName(all []Channel) []Channel {
-	slices.SortStableFunc(all, func(a, b Channel) int { return cmp.Compare(a.Name, b.Name) })
-	kept := all[:0]
-	for _, c := range all {
-		if n := len(kept); n > 0 && kept[n-1].Name == c.Name {
-			kept[n-1].Clients += c.Clients
-		} else {
-			kept = append(kept, c)
-		}
-	}
-	return kept
+	return merged(all, func(c *Channel) string { return c.Name }, func(to, from *Channel) { to.Clients += from.Clients })
 }
 
 // sum adds two counts by name up, and changes neither.

@@ -28,6 +28,8 @@ const (
 	Ask
 	// Wake reports Woken to Lane, with Reply.
 	Wake
+	// Rest reports Rested here, once the loop has done all that there was to do.
+	Rest
 )
 
 // String returns the word that scripts use.
@@ -49,6 +51,8 @@ func (k DecisionKind) String() string {
 		return "ask"
 	case Wake:
 		return "wake"
+	case Rest:
+		return "rest"
 	}
 	return fmt.Sprintf("decision(%d)", uint8(k))
 }
@@ -144,7 +148,7 @@ func (d Decision) String() string {
 		return fmt.Sprintf("give b%d l%d", d.Backend, d.Lane)
 	case Ask, Wake:
 		return fmt.Sprintf("%s l%d", d.Kind, d.Lane)
-	case NoDecision:
+	case NoDecision, Rest:
 	}
 	return d.Kind.String()
 }

@@ -10,9 +10,10 @@ import (
 // Backends go where they are missed:
 //
 //   - A lane on which a client waits says so on the board, and asks a lane that has idle backends for one: Ask there, Asked here.
-//   - A lane whose backend comes free looks at the others' notes. It gives the backend away if it has no use for it and another lane has, and also if the
-//     other's oldest waiter has waited for much longer than its own: Give here, Arrived there. The promise on the board keeps others from
-//     giving for the same waiter.
+//   - A lane whose backend comes free looks at the others' notes, and gives the backend away if another's oldest waiter has waited for much longer than its
+//     own: Give here, Arrived there. The promise on the board keeps others from giving for the same waiter.
+//   - Backends for which a lane has no use are shown to the others, and given to those who wait there, at the end of the loop's iteration (Rest, Rested):
+//     until then clients of its own may come that the loop has been told of together with the backend's answer.
 //   - A lane that gives up a place under the pool's limits wakes those on which clients wait: Wake here, Woken there.
 //
 // Each side writes its own note before it reads the others', so of a waiter and a backend that miss each other one is found by the other.
@@ -76,6 +77,7 @@ func (p *Pool) Woken(now Instant, reply bool) {
 		p.asked--
 	}
 	p.posted.head = 0 // what was promised counts no more
+	p.unseen = true   // by a lane that is new
 	p.settle(now)
 }
 
@@ -125,9 +127,9 @@ func (p *Pool) broken(be *backend) {
 	p.decide(Decision{Kind: Wake, Lane: be.to, Reply: be.asked})
 }
 
-// donates gives a backend that has just come free to a lane that needs it more, if there is one.
+// donates gives a backend that has just come free, and that clients wait for or that may not become idle, to a lane that needs it more, if there is one.
 func (p *Pool) donates(now Instant, b BackendID) bool {
-	if p.board.Alone() || p.waiting > 0 && p.looked == now {
+	if p.board.Alone() || p.waiting > 0 && p.looked == now || p.waiting == 0 && p.board.Live() <= p.cfg.Size {
 		return false
 	}
 	p.looked = now
@@ -148,16 +150,20 @@ func (p *Pool) awaited() bool {
 	return since != board.Never
 }
 
-// fairer reports whether another lane's oldest waiter is to be served before the own ones: it has waited longer, and that is not about to change,
-// because there are no fewer clients to a backend there than here.
+// fairer reports whether another lane's oldest waiter is to be served before the own ones: it has waited longer, and there are not so few clients to a
+// backend there that this is about to change by itself. How few is few depends on how much longer it has waited: a lane whose loop, or whose backends, are
+// slower needs more of them for its clients to wait no longer than others. The square brings it as many as it needs without all going there at once.
 func (p *Pool) fairer(now Instant, lane int, since Instant) bool {
 	_, own := p.oldest(now)
-	if time.Duration(now-since) <= own+max(own/8, unfair) {
+	other := time.Duration(now - since)
+	if other <= own+max(own/8, unfair) {
 		return false
 	}
 	waiting, backends := p.board.Stands(lane)
-	return waiting*p.own() >= p.waiting*backends
+	return square(other)*float64(waiting)*float64(p.own()) >= square(own)*float64(p.waiting)*float64(backends)
 }
+
+func square(d time.Duration) float64 { return float64(d) * float64(d) }
 
 // posted is what the lane's note says, as far as the lane has written it.
 type posted struct {
@@ -178,18 +184,45 @@ func (p *Pool) post() {
 		p.posted.head = head
 		p.board.Waits(p.lane, int64(head), p.waiting)
 	}
-	if backends, idle := p.own(), p.count[Idle]; backends != p.posted.backends || idle != p.posted.idle {
+	idle := p.count[Idle]
+	if !p.board.Alone() {
+		idle = min(idle, p.posted.idle) // the others are shown more when the lane has rested
+	}
+	p.show(idle)
+}
+
+// show has the lane's note say that so many backends are idle.
+func (p *Pool) show(idle int) {
+	if backends := p.own(); backends != p.posted.backends || idle != p.posted.idle {
 		p.posted.backends, p.posted.idle = backends, idle
 		p.board.Has(p.lane, backends, idle)
 	}
 }
 
+// rest has the caller say Rested if there are idle backends that the others have not been shown.
+func (p *Pool) rest() {
+	if n := p.count[Idle]; n == 0 || n <= p.posted.idle && !p.unseen {
+		return
+	}
+	if !p.resting && !p.board.Alone() {
+		p.resting = true
+		p.decide(Decision{Kind: Rest})
+	}
+}
+
+// Rested says that the loop has done what there was to do: the lane's clients have had what they want of its idle backends.
+func (p *Pool) Rested(now Instant) {
+	p.begin(now)
+	p.resting, p.unseen = false, false
+	p.show(p.count[Idle])
+	p.share()
+	p.check()
+}
+
 // finish ends an event that has changed no more than one lease.
 func (p *Pool) finish() {
 	p.post()
-	if !p.board.Alone() {
-		p.share()
-	}
+	p.rest()
 	p.check()
 }
 

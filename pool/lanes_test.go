@@ -23,6 +23,7 @@ type hall struct {
 	number int
 
 	use, think, login, way func() time.Duration
+	slow                   float64     // how much longer the backends of lane 0 take; 0: no longer
 	fails                  func() bool // a dial, or a backend that has been used
 
 	lent    []map[BackendID]int // by lane: client
@@ -35,6 +36,33 @@ type hall struct {
 	waits   []time.Duration
 	unfit   time.Duration // longest time for which a backend idled while a client waited elsewhere
 	missing Instant       // since when that is so
+	host    *host         // whose cores all of it shares; nil: everything has a core of its own
+}
+
+// message does something on a lane's loop that another has sent there.
+func (h *hall) message(l int, do func()) {
+	if h.host != nil {
+		h.host.loop(l, fromLanes, do)
+		return
+	}
+	h.after(h.way(), do)
+}
+
+// atEnd does something on a lane's loop at the end of the iteration.
+func (h *hall) atEnd(l int, do func()) {
+	if h.host != nil {
+		h.host.loops[l].ends = append(h.host.loops[l].ends, do)
+		return
+	}
+	h.after(0, do)
+}
+
+// clock is the time as the lane's loop knows it.
+func (h *hall) clock(l int) Instant {
+	if h.host != nil {
+		return h.host.loops[l].clock
+	}
+	return h.now
 }
 
 type hallEvent struct {
@@ -69,9 +97,33 @@ func newHall(seed uint64, lanes, clients int, cfg Config) *hall {
 	h.served, h.wanted = make([]int, clients), make([]Instant, clients)
 	for c := range clients {
 		h.laneOf, h.wanted[c] = append(h.laneOf, c%lanes), Never
-		h.after(h.think(), func() { h.want(c) })
+		h.thinks(c)
 	}
 	return h
+}
+
+// thinks has the client want a backend, once it has thought.
+func (h *hall) thinks(c int) {
+	h.after(h.think(), func() {
+		if h.host != nil {
+			h.host.client(c, func() { h.asks(c) })
+			return
+		}
+		h.asks(c)
+	})
+}
+
+// asks has the client send its query.
+func (h *hall) asks(c int) {
+	switch {
+	case h.stopped:
+		return
+	case h.host != nil:
+		h.host.loop(h.laneOf[c], fromClients, func() { h.want(c) })
+	default:
+		defer h.want(c)
+	}
+	h.wanted[c] = h.now
 }
 
 func (h *hall) exponential(mean time.Duration) func() time.Duration {
@@ -84,12 +136,8 @@ func (h *hall) after(d time.Duration, do func()) {
 }
 
 func (h *hall) want(c int) {
-	if h.stopped {
-		return
-	}
-	h.wanted[c] = h.now
 	l := h.laneOf[c]
-	h.lanes[l].Want(h.now, ClientID(c), 0)
+	h.lanes[l].Want(h.clock(l), ClientID(c), 0)
 	h.carryOut(l)
 }
 
@@ -112,14 +160,19 @@ func (h *hall) carryOut(l int) {
 		case Fail:
 			c := int(d.Client)
 			h.wanted[c] = Never
-			h.after(h.think(), func() { h.want(c) })
+			h.thinks(c)
 		case Give:
 			h.moving++
 			h.gives++
-			h.after(0, func() { h.give(l, d) })
+			h.atEnd(l, func() { h.give(l, d) })
+		case Rest:
+			h.atEnd(l, func() {
+				p.Rested(h.clock(l))
+				h.carryOut(l)
+			})
 		case Ask:
-			h.after(h.way(), func() {
-				h.lanes[d.Lane].Asked(h.now, l)
+			h.message(d.Lane, func() {
+				h.lanes[d.Lane].Asked(h.clock(d.Lane), l)
 				h.carryOut(d.Lane)
 			})
 		case Wake:
@@ -130,8 +183,8 @@ func (h *hall) carryOut(l int) {
 }
 
 func (h *hall) wake(lane int, reply bool) {
-	h.after(h.way(), func() {
-		h.lanes[lane].Woken(h.now, reply)
+	h.message(lane, func() {
+		h.lanes[lane].Woken(h.clock(lane), reply)
 		h.carryOut(lane)
 	})
 }
@@ -144,11 +197,11 @@ func (h *hall) give(l int, d Decision) {
 		h.carryOut(l)
 		return
 	}
-	transfer := p.Departed(h.now, d.Backend)
+	transfer := p.Departed(h.clock(l), d.Backend)
 	h.carryOut(l)
-	h.after(h.way(), func() {
+	h.message(d.Lane, func() {
 		h.moving--
-		h.lanes[d.Lane].Arrived(h.now, transfer)
+		h.lanes[d.Lane].Arrived(h.clock(d.Lane), transfer)
 		h.carryOut(d.Lane)
 	})
 }
@@ -159,16 +212,29 @@ func (h *hall) leased(l int, d Decision) {
 	h.wanted[c] = Never
 	h.served[c]++
 	h.lent[l][d.Backend] = c
-	h.after(h.use(), func() {
+	freed := func() {
 		delete(h.lent[l], d.Backend)
 		if h.fails() {
-			h.lanes[l].Lost(h.now, d.Backend)
+			h.lanes[l].Lost(h.clock(l), d.Backend)
 		} else {
-			h.lanes[l].Freed(h.now, d.Backend, 0)
+			h.lanes[l].Freed(h.clock(l), d.Backend, 0)
 		}
 		h.carryOut(l)
-		h.after(h.think(), func() { h.want(c) })
-	})
+		h.thinks(c)
+	}
+	if h.host != nil {
+		h.host.backend(h.use(), func() { h.host.loop(l, fromBackends, freed) })
+		return
+	}
+	h.after(h.slower(l, h.use()), freed)
+}
+
+// slower is how long lane l's backends take for what is a matter of d.
+func (h *hall) slower(l int, d time.Duration) time.Duration {
+	if l == 0 {
+		return d + time.Duration(h.slow*float64(d))
+	}
+	return d
 }
 
 // runFor plays on until d has passed, or nothing is left to happen.
@@ -363,6 +429,23 @@ func TestLanesAreFair(t *testing.T) {
 				t.Errorf("a backend was idle beside a waiter for %s", many.unfit)
 			}
 		})
+	}
+}
+
+// A lane whose backends take longer, because its loop gets less of the cores, has more of them in the end: its clients wait as long as others.
+func TestASlowLaneGetsMoreBackends(t *testing.T) {
+	h := newHall(7, 4, 400, Config{Size: 16, MaxDials: 10})
+	h.slow, h.think = 2, h.exponential(100*time.Microsecond)
+	h.runFor(t, time.Second)
+	h.waits = nil
+	clear(h.served)
+	h.runFor(t, 2*time.Second)
+	t.Log(h.figures())
+	if p99, median := h.quantile(0.99), h.quantile(0.5); p99 > median*3/2 {
+		t.Errorf("p99 of the waits is %s, the median %s", p99, median)
+	}
+	if jain := h.jain(); jain < 0.99 {
+		t.Errorf("Jain's index is %.4f", jain)
 	}
 }
 

@@ -59,7 +59,9 @@ func TestALaneWithoutClientsIsNoEmptyPool(t *testing.T) {
 	first.Tick(0)
 	for _, d := range slices.Clone(first.Decisions()) {
 		first.Dialled(ms, d.Backend)
+		first.Decisions()
 	}
+	first.Rested(ms)
 	first.Populated(ms, false)
 	second.Want(2*ms, 1, 0)
 	decided(t, second, Ask)
@@ -67,17 +69,19 @@ func TestALaneWithoutClientsIsNoEmptyPool(t *testing.T) {
 	gone := second.Arrived(2*ms, first.Departed(2*ms, decided(t, first, Give).Backend))
 	decided(t, second, Lease)
 	first.Tick(100 * ms)
-	if n := first.Counts().Idle; n != 1 {
+	if n := first.Counts().Idle; n != 2 {
 		t.Errorf("%d idle backends are left on the lane without clients", n)
 	}
 	second.Lost(101*ms, gone)
 	first.Populated(102*ms, false) // the next sweep
 	first.Dialled(103*ms, decided(t, first, Dial).Backend)
+	decided(t, first, Rest)
+	first.Rested(103 * ms)
 
 	second.Populated(104*ms, false)
 	first.Populated(105*ms, false) // the next sweep
 	first.Tick(113 * ms)
-	if n := first.Counts().Idle; n != 2 {
+	if n := first.Counts().Idle; n != 3 {
 		t.Errorf("%d idle backends are left before the time is over", n)
 	}
 	first.Tick(114 * ms)
@@ -96,9 +100,33 @@ func TestALaneThatBeginsLaterTakesNoRenewedBackend(t *testing.T) {
 	second := NewLane(cfg, 2, b, 1)
 	second.Want(3*ms, 1, 0)
 	first.Freed(4*ms, id, 0)
+	decided(t, first, Rest)
+	first.Rested(4 * ms)
 	second.Arrived(4*ms, first.Departed(4*ms, decided(t, first, Give).Backend))
 	if why := decided(t, second, Close).Why; why != CauseRenewed {
 		t.Errorf("closed because of %v", why)
 	}
 	decided(t, second, Dial)
+}
+
+// What a client of the lane wants in the iteration in which a backend comes free does not go to another lane and come back.
+func TestALaneGivesAwayWhatIsLeftAtTheEndOfTheIteration(t *testing.T) {
+	first, second := twoLanes(Config{Size: 1})
+	b := leaseNew(t, ms, first, 1)
+	second.Want(3*ms, 1, 0)
+	first.Freed(4*ms, b, 0)
+	decided(t, first, Rest)
+	first.Want(4*ms, 2, 0)
+	decided(t, first, Lease)
+	first.Rested(4 * ms)
+	if d := first.Decisions(); len(d) > 0 {
+		t.Errorf("nothing is left, and decided is %v", d)
+	}
+	first.Freed(5*ms, b, 0)
+	decided(t, first, Rest)
+	if _, idle := first.board.Idlest(1); idle > 0 {
+		t.Errorf("the other lane is shown %d idle backends", idle)
+	}
+	first.Rested(5 * ms)
+	decided(t, first, Give)
 }

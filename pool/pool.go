@@ -80,6 +80,8 @@ type Pool struct {
 	posted  posted  // of the lane's note on it
 	asked   int     // backends that other lanes were asked for and have not answered
 	looked  Instant // when the board was last looked at although clients wait here
+	resting bool    // the caller has been told to say Rested
+	unseen  bool    // there may be a lane that has not been shown what is idle here
 	vacated bool    // a place under the limits has been given up
 
 	checker checker
@@ -106,7 +108,7 @@ func (p *Pool) begin(now Instant) Instant {
 func (p *Pool) settle(now Instant) {
 	p.post()
 	if !p.board.Alone() {
-		p.share()
+		p.rest()
 		p.ask()
 		if p.vacated {
 			p.wake()

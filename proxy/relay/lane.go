@@ -157,6 +157,7 @@ type Lane struct {
 	working bool
 	timer   eventloop.Timer
 	next    pool.Instant // when timer fires; pool.Never while it is not set
+	rests   func()       // rested
 
 	dialError *DialError      // of the last dial, nil since one succeeded
 	limited   bool            // the last dial met a limit over pools
@@ -194,7 +195,7 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 	}
 	l.number = config.Lanes.number(l)
 	l.pool = pool.NewLane(config.Pool, config.Seed, config.Lanes.pool, l.number)
-	l.timer.Func = l.tick
+	l.timer.Func, l.rests = l.tick, l.rested
 	l.talk.Pid = l.clientPID
 	l.talk.Join(&config.Lanes.talk)
 	l.boundPins()

@@ -170,6 +170,14 @@ func (l *Lane) woken(reply bool) {
 	}
 }
 
+// rested shows the other lanes what this one's clients have left.
+func (l *Lane) rested() {
+	if !l.ended {
+		l.pool.Rested(l.now())
+		l.decided()
+	}
+}
+
 // give sends a backend to another lane.
 func (l *Lane) give(b *Backend, lane int) {
 	b.bound = l.sibling(lane)

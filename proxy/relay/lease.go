@@ -61,6 +61,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 		l.ask(d.Lane)
 	case pool.Wake:
 		l.wake(d.Lane, d.Reply)
+	case pool.Rest:
+		l.engine.loop.Later(nil, l.rests)
 	case pool.Fail:
 		l.wait.Observe(d.Waited)
 		// The client may be walking its bytes just now, and the answer depends on all of them: they are kept by the end of

@@ -19,6 +19,7 @@ func countWakes(l *Loop) *atomic.Int64 {
 func TestPostsRunInOrderAndWakeOnce(t *testing.T) {
 	l := newLoop(t)
 	wakes := countWakes(l)
+	l.inbox.doze()
 	var ran []int
 	for i := range 100 {
 		if !l.Post(func() { ran = append(ran, i) }) {
@@ -57,10 +58,22 @@ func TestPostOfAPostRunsInTheNextIteration(t *testing.T) {
 			t.Fatalf("after %d iterations it ran %d times", i+1, runs)
 		}
 	}
-	if n := wakes.Load(); n != 11 {
-		t.Errorf("%d wake-ups for 11 posts to an empty inbox", n)
+	if n := wakes.Load(); n != 0 {
+		t.Errorf("%d wake-ups of a loop that is awake", n)
 	}
 	told.expect(t, "beside it", "readable")
+}
+
+// A post that comes when the loop is about to sleep is not slept over.
+func TestPostBeforeTheSleep(t *testing.T) {
+	b := inbox{wake: func() {}}
+	b.push(func() {})
+	if b.doze() {
+		t.Error("it sleeps although there is something to do")
+	}
+	if b.rouse(); len(b.swap(nil)) != 1 || !b.doze() {
+		t.Error("it does not sleep although there is nothing to do")
+	}
 }
 
 // TestNoPostIsLost lets goroutines post and wait, so that the loop falls asleep and is woken all the time.

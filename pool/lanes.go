@@ -19,8 +19,8 @@ import (
 // Each side writes its own note before it reads the others', so of a waiter and a backend that miss each other one is found by the other.
 
 // The oldest waiter of another lane is served first if it has waited longer than the lane's own by both an eighth and this. A transfer costs two calls of
-// the poller and a message, some 10 µs: short queues are not worth that.
-const unfair = 500 * time.Microsecond
+// the poller and a message, some 10 µs: short queues are not worth that, and a loop that has no core for a moment has nobody the less for it.
+const unfair = 2 * time.Millisecond
 
 // Transfer is what goes with a backend from one lane to another.
 type Transfer struct {

@@ -61,6 +61,7 @@ type idleFlags struct {
 }
 
 type fairFlags struct {
+	Loops    []int         `placeholder:"N,..." help:"Numbers of loops; without it weir chooses."`
 	Clients  int           `short:"c" placeholder:"N" help:"Clients."`
 	Backends int           `default:"10" help:"Pool size (${default})."`
 	Duration time.Duration `short:"T" placeholder:"D" help:"One target's turn."`
@@ -138,6 +139,7 @@ func (c *commandLine) idle() bench.IdleOptions {
 
 func (c *commandLine) fair() bench.FairOptions {
 	return bench.FairOptions{
+		Loops:    c.Fair.Loops,
 		Clients:  choose(c.Fair.Clients, false, 0, 1000),
 		Rounds:   choose(c.Rounds, c.Quick, 1, 3),
 		Duration: choose(c.Fair.Duration, c.Quick, 3*time.Second, 8*time.Second),

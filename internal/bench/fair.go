@@ -13,6 +13,7 @@ import (
 
 // FairOptions are those of the suite fair.
 type FairOptions struct {
+	Loops    []int // of each weir; none: as many as it chooses
 	Clients  int
 	Backends int
 	Rounds   int
@@ -33,6 +34,7 @@ type FairSample struct {
 	Jain         float64       `json:"jain"` // of transactions per client
 	Fewest       int           `json:"fewest_per_client"`
 	Most         int           `json:"most_per_client"`
+	CPU          time.Duration `json:"cpu_ns"` // of the proxy's process, for each transaction
 }
 
 var (
@@ -44,6 +46,10 @@ var (
 // Fair measures how evenly many clients share few backends.
 func (l *Lab) Fair(ctx context.Context, opts FairOptions) (Result, error) {
 	opts.Clients = l.withinLimit(opts.Clients)
+	if len(opts.Loops) > 0 {
+		lab := *l
+		lab.Programs, l = withLoops(l.Programs, opts.Loops), &lab
+	}
 	targets, err := l.startAll(ctx, targetOptions{backends: opts.Backends, clients: opts.Clients})
 	if err != nil {
 		return Result{}, err
@@ -62,7 +68,7 @@ func (l *Lab) Fair(ctx context.Context, opts FairOptions) (Result, error) {
 		return Result{}, err
 	}
 	all := map[string][]FairSample{}
-	table := Table{Columns: []string{"target", "errors", "p50", "p99", "longest", "p99/p50", "Jain", "fewest and most per client", "per second", "goals"}}
+	table := Table{Columns: []string{"target", "errors", "p50", "p99", "longest", "p99/p50", "Jain", "fewest and most per client", "per second", "CPU", "goals"}}
 	for i, p := range l.Programs {
 		all[p.Name] = samples[i]
 		table.Rows = append(table.Rows, fairRow(p, samples[i], opts.Duration))
@@ -99,10 +105,11 @@ func fairRow(p Program, samples []FairSample, turn time.Duration) []string {
 		fmt.Sprintf("%.4f", worst.Jain),
 		fmt.Sprintf("%d-%d", worst.Fewest, worst.Most),
 		fmt.Sprintf("%.0f", at(func(s FairSample) float64 { return float64(s.Transactions) / turn.Seconds() })),
+		fmt.Sprintf("%.1f µs", at(func(s FairSample) float64 { return s.CPU.Seconds() * 1e6 })),
 		"",
 	}
 	if p.Kind == Weir {
-		row[9] = fmt.Sprintf("errors %s, p99/p50 %s, Jain %s", errorGoal.verdict(float64(errorsSum)), spreadGoal.verdict(spread),
+		row[10] = fmt.Sprintf("errors %s, p99/p50 %s, Jain %s", errorGoal.verdict(float64(errorsSum)), spreadGoal.verdict(spread),
 			jainGoal.verdict(worst.Jain))
 	}
 	return row
@@ -141,13 +148,20 @@ func fairTurn(ctx context.Context, t *target, opts FairOptions) (FairSample, err
 			turns[i] = c.loop(ctx, request, end)
 		})
 	}
+	before, err := cpuTime(t.pid)
+	if err != nil {
+		return FairSample{}, err
+	}
 	end = time.Now().Add(opts.Duration) // read after the gate has opened only
 	close(gate)
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
+	after, err := cpuTime(t.pid)
+	if err := errors.Join(err, ctx.Err()); err != nil {
 		return FairSample{}, err
 	}
-	return summarize(turns), nil
+	s := summarize(turns)
+	s.CPU = (after - before) / time.Duration(max(s.Transactions, 1))
+	return s, nil
 }
 
 // loginWorkers is how many clients log in at a time where the login itself is not measured: fewer than the smallest

@@ -103,6 +103,7 @@ func (s *Subscriber) FromBackend(channel, message []byte) bool {
 	case later:
 		s.enqueue(message)
 		return false
+	default:
 	}
 	return s.source == Listener && s.token == 0 && !s.has(channel) // the listener connection has not been asked to listen to it
 }

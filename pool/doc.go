@@ -30,7 +30,8 @@
 //
 // Then each is a Pool on a loop of its own, made by NewLane, and they have a board.Board. The caller carries their messages: Give takes a backend to the
 // lane that is named (Departed here, Arrived there), Ask and Wake are reported there by Asked and Woken, in any order and as late as may be, but all of
-// them. A lane that is Deserted may End; the first one ends last. Between lanes the oldest waiter is served first as far as that is worth a transfer: see lanes.go.
+// them. Rest is answered by Rested here, once the loop has served what it had been told of. A lane that is Deserted may End; the first one ends last.
+// Between lanes the oldest waiter is served first as far as that is worth a transfer: see lanes.go.
 //
 // # Who is served
 //

@@ -149,11 +149,15 @@ func (p *Pool) awaited() bool {
 }
 
 // fairer reports whether another lane's oldest waiter is to be served before the own ones: it has waited longer, and that is not about to change,
-// because there are no fewer clients to a backend there than here.
+// because there are no fewer clients to a backend there than here, or has not changed for so long that the backends there must be kept by their clients.
 func (p *Pool) fairer(now Instant, lane int, since Instant) bool {
 	_, own := p.oldest(now)
-	if time.Duration(now-since) <= own+max(own/8, unfair) {
+	waited := time.Duration(now - since)
+	if waited <= own+max(own/8, unfair) {
 		return false
+	}
+	if waited > 2*(own+unfair) {
+		return true
 	}
 	waiting, backends := p.board.Stands(lane)
 	return waiting*p.own() >= p.waiting*backends

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"time"
 
 	"weir/pool/board"
@@ -23,7 +24,7 @@ const unfair = 500 * time.Microsecond
 
 // Transfer is what goes with a backend from one lane to another.
 type Transfer struct {
-	reply, stale         bool
+	reply                bool
 	settings             SettingsID
 	began, born, expires Instant
 }
@@ -79,13 +80,16 @@ func (p *Pool) Woken(now Instant, reply bool) {
 	p.settle(now)
 }
 
-// Departed says that backend b, which was to be given to another lane, is on its way there. It is this lane's no more. If it is gone instead, the
-// caller says Lost.
+// Departed says that backend b, which was to be given to another lane, is on its way there. It is this lane's no more. If it is gone instead, or
+// Stale by now, the caller closes it and says Lost: on its way it is not counted as such.
 func (p *Pool) Departed(now Instant, b BackendID) Transfer {
 	now = p.begin(now)
 	p.expect("Departed", b, Moving)
 	be := &p.backends[b]
-	t := Transfer{reply: be.asked, stale: be.stale, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
+	if be.stale {
+		panic(fmt.Sprintf("pool: Departed of b%d, which is stale", b))
+	}
+	t := Transfer{reply: be.asked, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
 	p.move(b, Gone)
 	p.settle(now)
 	return t
@@ -103,7 +107,7 @@ func (p *Pool) Arrived(now Instant, t Transfer) BackendID {
 	p.move(b, Moving)
 	be := &p.backends[b]
 	be.settings, be.began, be.born, be.expires = t.settings, t.began, t.born, t.expires
-	be.stale = t.stale || be.began < Instant(p.board.Renewed())
+	be.stale = be.began < Instant(p.board.Renewed())
 	p.posted.head = 0 // the promise is kept
 	p.place(now, b)
 	p.settle(now)

@@ -139,7 +139,7 @@ func (h *hall) wake(lane int, reply bool) {
 
 func (h *hall) give(l int, d Decision) {
 	p := h.lanes[l]
-	if h.fails() {
+	if h.fails() || p.Stale(d.Backend) {
 		h.moving--
 		p.Lost(h.now, d.Backend)
 		h.carryOut(l)

@@ -102,3 +102,34 @@ func TestALaneThatBeginsLaterTakesNoRenewedBackend(t *testing.T) {
 	}
 	decided(t, second, Dial)
 }
+
+// A backend that is to be replaced does not set out for another lane: on its way it would not be counted among those, and the order to wait for their
+// end would not wait for it. The client for which it was meant is found another way.
+func TestAStaleBackendGoesNowhere(t *testing.T) {
+	first, second := twoLanes(Config{Size: 1})
+	b := leaseNew(t, ms, second, 1)
+	first.Want(2*ms, 1, 0)
+	second.Freed(9*ms, b, 0)
+	decided(t, second, Give)
+	second.Renew(9 * ms)
+	_ = second.Decisions()
+	if !second.Stale(b) || second.Counts().Stale != 1 {
+		t.Fatalf("stale: %v, %+v", second.Stale(b), second.Counts())
+	}
+	second.Lost(9*ms, b)
+	first.Woken(9*ms, decided(t, second, Wake).Reply)
+	decided(t, first, Dial)
+	defer func() {
+		if recover() == nil {
+			t.Error("a stale backend has departed")
+		}
+	}()
+	first, second = twoLanes(Config{Size: 1})
+	b = leaseNew(t, ms, second, 1)
+	first.Want(2*ms, 1, 0)
+	second.Freed(9*ms, b, 0)
+	decided(t, second, Give)
+	second.Renew(9 * ms)
+	_ = second.Decisions()
+	second.Departed(9*ms, b)
+}

@@ -48,6 +48,21 @@ func TestABackendGoesToTheLoopWhoseClientWaits(t *testing.T) {
 	}
 }
 
+// At a limit over pools, a lane whose client listens gets its listener connection in the place of a backend that is idle on another lane: else the client
+// would keep its backend until that one happens to be used.
+func TestAListenerTakesTheIdlePlaceOfAnotherLoop(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 4\n[limits]\nmax_db_connections = 2\n")
+	clients := enterMany(t, w, d, 2)
+	clients[0].Query("BEGIN")
+	clients[1].Query("BEGIN") // which has a backend of its own for it
+	clients[0].Query("COMMIT")
+	clients[1].Query("COMMIT")
+	expectPool(t, w, "two idle", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 2 })
+	clients[1].Query("LISTEN a")
+	expectPool(t, w, "listening", func(p status.Pool) bool { return p.Listen.Clients == 1 && p.Pinned == 0 })
+}
+
 // Clients of one pool on four loops, each with settings, statements and values of its own, get what is theirs, and the servers are never more
 // than the pool may have.
 func TestOnePoolOnAllLoops(t *testing.T) {

@@ -192,14 +192,13 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		ctx: ctx, stop: stop, next: pool.Never,
 		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
-	l.number = config.Lanes.number(l)
+	l.number = config.Lanes.number()
 	l.pool = pool.NewLane(config.Pool, config.Seed, config.Lanes.pool, l.number)
 	l.timer.Func = l.tick
 	l.talk.Pid = l.clientPID
 	l.talk.Join(&config.Lanes.talk)
 	l.boundPins()
 	l.listener.begin(l)
-	l.defaults.inherit(config.Lanes)
 	return l
 }
 
@@ -208,6 +207,7 @@ func (l *Lane) Open() {
 	l.enter()
 	l.engine.loop.Post(func() {
 		l.engine.lanes = append(l.engine.lanes, l)
+		l.defaults.inherit(l.config.Lanes)
 		if l.config.Paused {
 			l.pool.Pause(l.now())
 		}

@@ -77,16 +77,14 @@ func (x *listener) schedule() {
 	}
 }
 
-// dial makes the connection, which counts under the limits over pools like a backend. Where they leave no place, the lane gives one of
-// its backends up as soon as it can.
+// dial makes the connection, which counts under the limits over pools like a backend. Where they leave no place, the pool gives one of
+// its backends up, on whichever lane one is idle, or else as soon as one is released.
 func (x *listener) dial() {
-	l := x.lane
-	if !l.config.Places.Take(l.config.Lanes) {
+	l, pool := x.lane, x.lane.config.Lanes
+	if !l.config.Places.Take(pool) {
 		x.hub.Failed(x.now())
-		if !l.pool.Reclaim(l.now()) {
-			l.config.Lanes.yields.Store(true)
-		}
-		l.decided()
+		limit, _, _ := l.config.Places.Bound(pool)
+		pool.Reclaim(limit, func() { pool.yields.Store(true) })
 		return
 	}
 	x.dialing = true

@@ -63,6 +63,30 @@ func TestAListenerTakesTheIdlePlaceOfAnotherLoop(t *testing.T) {
 	expectPool(t, w, "listening", func(p status.Pool) bool { return p.Listen.Clients == 1 && p.Pinned == 0 })
 }
 
+// What a lane has counted stays in its pool's totals when the lane ends, which it does without clients: totals never fall.
+func TestTotalsOutliveALane(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[timeouts]\nserver_idle_timeout = \"10ms\"\n")
+	for round := range 2 {
+		clients := enterMany(t, w, d, 2) // the first of them is not on the pool's first loop, the second is
+		for range 20 {
+			clients[0].Query("SELECT 1")
+			clients[1].Query("SELECT 1")
+		}
+		clients[0].Terminate()
+		eventually(t, func() string {
+			if n := w.Proxy.Lanes(); n != 1 {
+				return fmt.Sprintf("%d lanes", n)
+			}
+			return ""
+		})
+		if p := w.pool(); p.Totals.Transactions < uint64(40*(round+1)) || p.Wait.Count() < uint64(40*(round+1)) {
+			t.Errorf("%d transactions, %d waits", p.Totals.Transactions, p.Wait.Count())
+		}
+		clients[1].Terminate()
+	}
+}
+
 // Clients of one pool on four loops, each with settings, statements and values of its own, get what is theirs, and the servers are never more
 // than the pool may have.
 func TestOnePoolOnAllLoops(t *testing.T) {

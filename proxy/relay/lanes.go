@@ -21,6 +21,7 @@ type Lanes struct {
 	yields atomic.Bool // the next backend that is released is closed
 	known  known
 	told   atomic.Pointer[told]
+	over   atomic.Bool            // all lanes have ended
 	taken  []atomic.Bool          // by number: there is such a lane, or it is being made
 	lanes  []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
 }
@@ -143,6 +144,7 @@ func (l *Lane) withdraw() {
 		}
 	}
 	l.forgetKnown()
+	p.over.Store(true)
 }
 
 // post runs f on the lane's loop. False: the loop has ended.

@@ -2,10 +2,12 @@ package relay
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 )
 
 // The life of a lane: NewLane and Open begin it; Reconfigure changes its settings; Close lets its clients go on and admits no more.
@@ -140,6 +142,20 @@ func (e *Engine) sweepLanes() {
 		e.eachLane((*Lane).vacate)
 	}
 	e.lanes = slices.DeleteFunc(e.lanes, (*Lane).over)
+	maps.DeleteFunc(e.past, func(p *Lanes, _ *status.Pool) bool { return p.over.Load() })
+}
+
+// keepPast keeps what the lane has counted, which ends before its pool does: counters never fall.
+func (l *Lane) keepPast() {
+	now := l.snapshot()
+	counted, e := now.Counted(), l.engine
+	if before := e.past[l.config.Lanes]; before != nil {
+		counted.AddLane(before)
+	}
+	if e.past == nil {
+		e.past = map[*Lanes]*status.Pool{}
+	}
+	e.past[l.config.Lanes] = &counted
 }
 
 // over ends the lane if its time is over, and reports that.
@@ -151,6 +167,9 @@ func (l *Lane) over() bool {
 	}
 	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
 		return false
+	}
+	if !l.pool.First() {
+		l.keepPast()
 	}
 	l.sayWentIdle()
 	l.engine.loop.Unset(&l.timer)

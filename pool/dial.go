@@ -154,6 +154,7 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 
 // succeeded draws the conclusions from a login whose dial was begun at started.
 func (p *Pool) succeeded(now, started Instant) {
+	p.board.Reach(int64(now))
 	p.trouble = obstacle{}
 	p.turnedAway = false
 	if started >= p.limited.last {

@@ -133,3 +133,16 @@ func TestAStaleBackendGoesNowhere(t *testing.T) {
 	_ = second.Decisions()
 	second.Departed(9*ms, b)
 }
+
+// A server that one lane has reached is in no trouble for the others: a client that comes to a lane which has found it refusing gets an attempt of its own, and
+// not the error of before.
+func TestAServerThatOneLaneHasReachedIsThereForAll(t *testing.T) {
+	first, second := twoLanes(Config{Size: 1, ServerLoginRetry: 15 * time.Second})
+	first.Want(ms, 1, 0)
+	first.DialFailed(2*ms, decided(t, first, Dial).Backend, Failure{Refused})
+	decided(t, first, Fail)
+	b := leaseNew(t, 300*ms, second, 1)
+	second.Lost(310*ms, b)
+	first.Want(320*ms, 2, 0)
+	decided(t, first, Dial)
+}

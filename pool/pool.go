@@ -98,6 +98,9 @@ func (p *Pool) begin(now Instant) Instant {
 		p.gone = p.gone[:0]
 	}
 	p.now = max(p.now, now)
+	if p.trouble.strikes > 0 && Instant(p.board.Reached()) > p.trouble.last { // from another lane
+		p.trouble, p.turnedAway = obstacle{}, false
+	}
 	return p.now
 }
 

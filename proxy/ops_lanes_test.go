@@ -87,6 +87,26 @@ func TestTotalsOutliveALane(t *testing.T) {
 	}
 }
 
+// A server that was away is back when any lane has reached it, also for the lane that has found it away and needs no backend since.
+func TestAServerIsBackForAllLanes(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[timeouts]\nserver_login_retry = \"1m\"\n")
+	clients := enterMany(t, w, d, 3) // the first and the third are on the pool's second lane
+	postgres := direct(t, &pgserver.Database{Server: d.Server, Name: "postgres"})
+	ask(t, postgres, "ALTER DATABASE "+d.Name+" ALLOW_CONNECTIONS false")
+	ask(t, postgres, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '"+d.Name+"'")
+	expectPool(t, w, "without backends", func(p status.Pool) bool { return p.Backends == [status.BackendStates]int{} })
+	clients[0].Send(&pgproto3.Query{String: "SELECT 1"})
+	expectPool(t, w, "down", func(p status.Pool) bool { return p.ServerDown })
+	clients[0].Vanish()
+	expectPool(t, w, "two clients", func(p status.Pool) bool { return p.Clients[status.ClientWaiting] == 0 && p.Clients[status.ClientIdle] == 2 })
+	ask(t, postgres, "ALTER DATABASE "+d.Name+" ALLOW_CONNECTIONS true")
+	clients[1].Query("SELECT 1")
+	if p := w.pool(); p.ServerDown || p.ServerError != "" {
+		t.Errorf("the server is said to be away: %s", p.ServerError)
+	}
+}
+
 // Clients of one pool on four loops, each with settings, statements and values of its own, get what is theirs, and the servers are never more
 // than the pool may have.
 func TestOnePoolOnAllLoops(t *testing.T) {

@@ -158,7 +158,8 @@ type Lane struct {
 	timer   eventloop.Timer
 	next    pool.Instant // when timer fires; pool.Never while it is not set
 
-	dialError *DialError      // of the last dial, nil since one succeeded
+	dialError *DialError      // of the lane's last dial, nil since one succeeded
+	failed    int64           // when that was
 	limited   bool            // the last dial met a limit over pools
 	troubled  int64           // since when dials have failed; 0: the last one has not
 	warned    int64           // when the last failed dial was logged; 0: none since one succeeded

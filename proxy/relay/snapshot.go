@@ -52,7 +52,7 @@ func (l *Lane) snapshot() status.Pool {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
 		l.snapshotWaiter(&s)
 	}
-	if l.dialError != nil {
+	if l.dialError != nil && l.failed > l.config.Lanes.pool.Reached() { // a lane on which nobody waits any more does not try again
 		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
 	}
 	s.Errors, s.Own = errorCodes(l.talk.Errors), errorCodes(l.own)

@@ -145,4 +145,7 @@ func TestAServerThatOneLaneHasReachedIsThereForAll(t *testing.T) {
 	second.Lost(310*ms, b)
 	first.Want(320*ms, 2, 0)
 	decided(t, first, Dial)
+	if !first.Waiting(2) {
+		t.Errorf("decided %v; the client is to wait", first.Decisions())
+	}
 }

@@ -22,11 +22,12 @@ func spreading(t *testing.T, d *pgserver.Database, loops int, toml string) *weir
 	return startWith(t, d, fmt.Sprintf("[loops]\ncount = %d\n%s", loops, toml), o)
 }
 
-// Two clients on two loops take turns on the one backend that there is.
+// Two clients on two loops take turns on the one backend that nobody keeps.
 func TestABackendGoesToTheLoopWhoseClientWaits(t *testing.T) {
 	d := database(t)
-	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[limits]\nmax_db_connections = 1\n")
-	clients := enterMany(t, w, d, 2)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n")
+	clients := enterMany(t, w, d, 3)
+	clients[2].Query("BEGIN")
 	pid := clients[0].Query("SELECT pg_backend_pid()")
 	for i := range 40 {
 		c := clients[i%2]
@@ -99,7 +100,9 @@ func TestAServerIsBackForAllLanes(t *testing.T) {
 	clients[0].Send(&pgproto3.Query{String: "SELECT 1"})
 	expectPool(t, w, "down", func(p status.Pool) bool { return p.ServerDown })
 	clients[0].Vanish()
-	expectPool(t, w, "two clients", func(p status.Pool) bool { return p.Clients[status.ClientWaiting] == 0 && p.Clients[status.ClientIdle] == 2 })
+	expectPool(t, w, "two clients", func(p status.Pool) bool {
+		return p.Clients[status.ClientWaiting] == 0 && p.Clients[status.ClientIdle] == 2
+	})
 	ask(t, postgres, "ALTER DATABASE "+d.Name+" ALLOW_CONNECTIONS true")
 	clients[1].Query("SELECT 1")
 	if p := w.pool(); p.ServerDown || p.ServerError != "" {

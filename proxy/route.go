@@ -135,7 +135,7 @@ func (r *router) laneFor(p *livePool, accepted *eventloop.Loop) int {
 		r.turn++
 		from = r.turn % len(r.engines)
 	}
-	at := r.spread.laneFor(from, clients, r.spread.lanes(p.settings.Pool.Size, len(r.engines)))
+	at := r.spread.laneFor(from, clients, r.spread.lanes(r.places.atMost(p.common, p.settings.Pool.Size), len(r.engines)))
 	if p.lanes[at].lane == nil {
 		r.openLane(p, at)
 	}

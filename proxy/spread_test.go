@@ -57,3 +57,15 @@ func TestPoolsSpreadEvenly(t *testing.T) {
 		}
 	}
 }
+
+// TestPoolsThatLimitsKeepSmallDoNotSpread: each lane whose clients listen has a listener connection, which takes a place under the limits over pools. With as
+// many lanes as places nothing would be left for backends.
+func TestPoolsThatLimitsKeepSmallDoNotSpread(t *testing.T) {
+	p, h := newPlaces(), new(ownPlace)
+	for _, c := range []struct{ maxDB, maxUser, want int }{{0, 0, 100}, {9, 0, 9}, {0, 8, 8}, {9, 8, 8}, {200, 0, 100}} {
+		p.holders[h] = &claim{maxDB: c.maxDB, maxUser: c.maxUser}
+		if got := p.atMost(h, 100); got != c.want {
+			t.Errorf("a pool of 100 under limits of %d and %d has %d backends, want %d", c.maxDB, c.maxUser, got, c.want)
+		}
+	}
+}

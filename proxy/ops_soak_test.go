@@ -424,7 +424,7 @@ func (s *soak) expectNoLeak(early soakFootprint) {
 		if now.descriptors > early.descriptors-s.clients {
 			return fmt.Sprintf("%d descriptors, %d with clients at first", now.descriptors, early.descriptors)
 		}
-		if n := len(backendsOf(s.primary)); n > s.size+1+soakLanes() { // and this test's own, and a listener's on each loop
+		if n := len(backendsOf(s.primary)); n > s.size+2 { // and this test's own, and the listener's
 			return fmt.Sprintf("%d backends", n)
 		}
 		return ""

@@ -58,8 +58,7 @@ func TestPoolsSpreadEvenly(t *testing.T) {
 	}
 }
 
-// TestPoolsThatLimitsKeepSmallDoNotSpread: each lane whose clients listen has a listener connection, which takes a place under the limits over pools. With as
-// many lanes as places nothing would be left for backends.
+// TestPoolsThatLimitsKeepSmallDoNotSpread: a pool has lanes by the backends that it can have, not by its pool_size alone.
 func TestPoolsThatLimitsKeepSmallDoNotSpread(t *testing.T) {
 	p, h := newPlaces(), new(ownPlace)
 	for _, c := range []struct{ maxDB, maxUser, want int }{{0, 0, 100}, {9, 0, 9}, {0, 8, 8}, {9, 8, 8}, {200, 0, 100}} {

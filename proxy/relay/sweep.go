@@ -3,8 +3,10 @@ package relay
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -109,6 +111,9 @@ func (l *Lane) sweepClients() {
 		if c != nil {
 			c.lookForStall()
 		}
+		if invariants && c != nil && c.state == clientLeased && c.talk.Hold() != conversation.HoldNone {
+			l.engine.loop.Later(c, c.expectNews) // after what this iteration has put off for it
+		}
 		switch {
 		case c == nil:
 		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
@@ -122,6 +127,17 @@ func (l *Lane) sweepClients() {
 			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
 			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 		}
+	}
+}
+
+// expectNews panics if the client is held and nothing is under way that would end that.
+func (c *Client) expectNews() {
+	b, hold := c.backend, c.talk.Hold()
+	switch {
+	case c.state != clientLeased || c.ending.decided() || b.doomed || b.talk.Errand() != nil || b.talk.Probing() || b.talk.Owes():
+	case hold == conversation.HoldNone || hold == conversation.HoldListen: // a mark of the listener connection's ends that
+	case b.talk.Fate() == conversation.Stays:
+		panic(fmt.Sprintf("relay: a client is held for ever (%s), pins %s, recent %s", hold, b.talk.Pins(), b.talk.Recent()))
 	}
 }
 

@@ -101,11 +101,16 @@ func (e *Engine) Stop() {
 	e.loop.Stop()
 }
 
-// Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.
+// Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended. Any goroutine but the loop's.
 func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
+	surveys := e.survey()
 	ok = e.loop.Call(func() {
 		for _, l := range e.lanes {
-			pools = append(pools, l.snapshot())
+			s := l.snapshot()
+			if seen := surveys[l]; seen != nil {
+				seen.tell(&s)
+			}
+			pools = append(pools, s)
 		}
 		loop = status.Loop{
 			Polls: e.loop.Polls,

@@ -15,8 +15,12 @@ func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
 		l.sweepBackends()
-		l.sweepClients()
 	}
+	e.walk((*Client).sweep, e.swept)
+}
+
+// swept ends a sweep, when all clients have been looked at.
+func (e *Engine) swept() {
 	e.stalls.swept()
 	e.sweepLanes()
 	e.sweepClosing()
@@ -101,27 +105,21 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	}
 }
 
-func (l *Lane) sweepClients() {
-	if l.farewell != nil {
-		l.dismiss(l.farewell)
-	}
-	for _, c := range l.clients.items {
-		if c != nil {
-			c.lookForStall()
-		}
-		switch {
-		case c == nil:
-		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
-			c.closeFlushed() // it does not take the rest of the message
-		case c.state == clientWaiting && c.limits.Load().PgBouncer && l.engine.over(c.active, c.limits.Load().Query):
-			c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
-		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
-			c.noticed = true
-			c.say(waitNotice)
-		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
-			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
-			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
-		}
+func (c *Client) sweep() {
+	c.dismiss()
+	c.lookForStall()
+	e := c.lane.engine
+	switch {
+	case c.ending == endBoundary && e.loop.Now()-c.active > lingerTime:
+		c.closeFlushed() // it does not take the rest of the message
+	case c.state == clientWaiting && c.limits.Load().PgBouncer && e.over(c.active, c.limits.Load().Query):
+		c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
+	case c.state == clientWaiting && c.greeted && !c.noticed && e.over(c.active, c.limits.Load().WaitNotice):
+		c.noticed = true
+		c.say(waitNotice)
+	case c.state == clientIdle && e.over(c.active, c.limits.Load().Idle):
+		c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, e.since(c.active))
+		c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 	}
 }
 

@@ -164,7 +164,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		return
 	}
 	renewed := p.learn(result)
-	lane, limits, part := p.router.join(result.Database, result.User, c.Loop())
+	lane, limits, part := p.router.join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()
@@ -174,8 +174,8 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	}
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
-	seat := c.Seat()
 	fd, token, ahead := c.Leave(lane.Loop())
+	seat := c.Seat()
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),

@@ -148,6 +148,9 @@ type attempt struct {
 	admitted bool // Admit said yes
 }
 
+// outLen is what the messages of a login with SCRAM fit into, in bytes.
+const outLen = 160
+
 // Serve carries out one login over a connection that was accepted at that time. The error is a *Failure. The connection is never
 // closed here; once Serve has returned without an error it has no deadline, and what the client sent after its login is still to
 // be read.
@@ -158,7 +161,7 @@ type attempt struct {
 // processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
 // SyscallConn: without it bytes that came after a request for encryption are not seen.
 func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt *Options) (Result, error) {
-	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: opt}
+	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: opt, out: make([]byte, 0, outLen)}
 	if opt.Timeout > 0 {
 		a.deadline = accepted.Add(opt.Timeout)
 		_ = nc.SetDeadline(a.deadline) // fails on a closed connection only, which does not block either

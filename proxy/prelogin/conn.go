@@ -296,10 +296,18 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	switch {
 	case t.IsZero():
 		c.over.CompareAndSwap(late, 0)
-		c.onLoop(func() { c.loop.Unset(&c.timer) })
+		if c.state == apart {
+			c.loop.Post(func() { c.loop.Unset(&c.timer) })
+			break
+		}
+		c.loop.Unset(&c.timer)
 	case d > 0:
 		c.over.CompareAndSwap(late, 0)
-		c.onLoop(func() { c.loop.Set(&c.timer, d) })
+		if c.state == apart {
+			c.loop.Post(func() { c.loop.Set(&c.timer, d) })
+			break
+		}
+		c.loop.Set(&c.timer, d)
 	default:
 		c.over.CompareAndSwap(0, late)
 		c.loop.Post(func() {

@@ -67,7 +67,9 @@ const crowdOf = 100_000
 func (l *Lab) Crowd(ctx context.Context, opts CrowdOptions) (Result, error) {
 	lab := *l
 	lab.Programs = withLoops(l.Programs, []int{opts.Loops})
-	opts.Clients = lab.withinLimit(opts.Clients+crowdSpare) - crowdSpare
+	if opts.Clients = lab.withinLimit(opts.Clients+crowdSpare) - crowdSpare; opts.Clients < 1 {
+		return Result{}, fmt.Errorf("a crowd needs a limit of more than %d open files", crowdSpare+spareDescriptors)
+	}
 	samples, err := interleave(ctx, len(lab.Programs), opts.Rounds, func(ctx context.Context, i, _ int) (CrowdSample, error) {
 		t, err := lab.start(ctx, lab.Programs[i], targetOptions{backends: opts.Backends, scram: true, clients: opts.Clients + opts.Beside})
 		if err != nil {

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -154,6 +155,25 @@ func TestOnePoolOnAllLoops(t *testing.T) {
 		if l.Reads < clients {
 			t.Errorf("loop %d has nothing to do", i)
 		}
+	}
+}
+
+// Clients of one pool that come one by one, and so are nearly all accepted by one loop, are served by all.
+func TestClientsOfOnePoolAreServedByAllLoops(t *testing.T) {
+	const loops, clients = 4, 96
+	d := database(t)
+	w := startWith(t, d, fmt.Sprintf("[loops]\ncount = %d\n[pool]\npool_size = 16\n", loops), proxy.Options{})
+	enterMany(t, w, d, clients/8)
+	if on := w.Proxy.ClientsByLoop(); slices.Max(on) != clients/8 {
+		t.Errorf("%d clients, too few for several loops: %v", clients/8, on)
+	}
+	enterMany(t, w, d, clients-clients/8)
+	on := w.Proxy.ClientsByLoop()
+	if least, most := slices.Min(on), slices.Max(on); most > least+least/2 {
+		t.Errorf("of %d clients the loops serve %v", clients, on)
+	}
+	if n := w.Proxy.Seats(); n != clients {
+		t.Errorf("%d seats for %d clients", n, clients)
 	}
 }
 

@@ -57,10 +57,38 @@ func TestPostOfAPostRunsInTheNextIteration(t *testing.T) {
 			t.Fatalf("after %d iterations it ran %d times", i+1, runs)
 		}
 	}
-	if n := wakes.Load(); n != 11 {
-		t.Errorf("%d wake-ups for 11 posts to an empty inbox", n)
+	if n := wakes.Load(); n != 1 {
+		t.Errorf("%d wake-ups, of which a loop that is awake needs none", n)
 	}
 	told.expect(t, "beside it", "readable")
+}
+
+// TestPushWakesALoopThatRests and none that will look before it rests; and a loop does not rest while there is something.
+func TestPushWakesALoopThatRests(t *testing.T) {
+	wakes := 0
+	b := inbox{wake: func() { wakes++ }}
+	step := func(what string, want int, f func()) {
+		t.Helper()
+		if f(); wakes != want {
+			t.Fatalf("%s: %d wake-ups, want %d", what, wakes, want)
+		}
+	}
+	push := func() { b.push(func() {}) }
+	step("before the loop runs", 1, push)
+	step("a second one", 1, push)
+	if b.rest() {
+		t.Fatal("it rests though two wait")
+	}
+	step("taken", 1, func() { b.swap(nil) })
+	step("while the loop is awake", 1, push)
+	if b.rest() {
+		t.Fatal("it rests though one waits")
+	}
+	step("taken", 1, func() { b.swap(nil) })
+	if !b.rest() {
+		t.Fatal("it does not rest though nothing waits")
+	}
+	step("while the loop rests", 2, push)
 }
 
 // TestNoPostIsLost lets goroutines post and wait, so that the loop falls asleep and is woken all the time.

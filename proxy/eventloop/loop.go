@@ -323,6 +323,9 @@ func (l *Loop) poll() {
 	if len(l.again) == 0 && !l.leftOver() {
 		timeout = l.timers.next(l.clock()) // l.now is as old as the handlers of the last iteration took
 	}
+	if timeout != 0 && !l.inbox.rest() {
+		timeout = 0
+	}
 	n := l.wait(timeout)
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]

@@ -103,11 +103,16 @@ func (e *Engine) Stop() {
 }
 
 // Snapshot returns the state of the engine's pools and of its loop, and what lanes have counted that have ended on it while their pools go on; nil
-// when the engine has ended.
+// when the engine has ended. Any goroutine but the loop's.
 func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok bool) {
+	surveys := e.survey()
 	ok = e.loop.Call(func() {
 		for _, l := range e.lanes {
-			pools = append(pools, l.snapshot())
+			s := l.snapshot()
+			if seen := surveys[l]; seen != nil {
+				seen.tell(&s)
+			}
+			pools = append(pools, s)
 		}
 		for _, counted := range e.past {
 			past = append(past, *counted)

@@ -89,10 +89,13 @@ func (l *Lane) Dismiss(err *pgerror.Error) {
 // dismiss sends away the clients that are in no transaction. The others go when theirs has ended: see Backend.follow.
 func (l *Lane) dismiss(err *pgerror.Error) {
 	l.farewell = err
-	for _, c := range l.clients.items {
-		if c != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
-			c.failWith(err)
-		}
+	l.engine.walk((*Client).dismiss, func() {})
+}
+
+// dismiss sends the client away, if its lane is to have none any more and it is in no transaction.
+func (c *Client) dismiss() {
+	if err := c.lane.farewell; err != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
+		c.failWith(err)
 	}
 }
 

@@ -17,8 +17,12 @@ func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
 		l.sweepBackends()
-		l.sweepClients()
 	}
+	e.walk((*Client).sweep, e.swept)
+}
+
+// swept ends a sweep, when all clients have been looked at.
+func (e *Engine) swept() {
 	e.stalls.swept()
 	e.sweepLanes()
 	e.sweepClosing()
@@ -103,30 +107,24 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	}
 }
 
-func (l *Lane) sweepClients() {
-	if l.farewell != nil {
-		l.dismiss(l.farewell)
+func (c *Client) sweep() {
+	c.dismiss()
+	c.lookForStall()
+	e := c.lane.engine
+	if invariants && c.state == clientLeased && c.talk.Hold() != conversation.HoldNone {
+		e.loop.Later(c, c.expectNews) // after what this iteration has put off for it
 	}
-	for _, c := range l.clients.items {
-		if c != nil {
-			c.lookForStall()
-		}
-		if invariants && c != nil && c.state == clientLeased && c.talk.Hold() != conversation.HoldNone {
-			l.engine.loop.Later(c, c.expectNews) // after what this iteration has put off for it
-		}
-		switch {
-		case c == nil:
-		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
-			c.closeFlushed() // it does not take the rest of the message
-		case c.state == clientWaiting && c.limits.Load().PgBouncer && l.engine.over(c.active, c.limits.Load().Query):
-			c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
-		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
-			c.noticed = true
-			c.say(waitNotice)
-		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
-			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
-			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
-		}
+	switch {
+	case c.ending == endBoundary && e.loop.Now()-c.active > lingerTime:
+		c.closeFlushed() // it does not take the rest of the message
+	case c.state == clientWaiting && c.limits.Load().PgBouncer && e.over(c.active, c.limits.Load().Query):
+		c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
+	case c.state == clientWaiting && c.greeted && !c.noticed && e.over(c.active, c.limits.Load().WaitNotice):
+		c.noticed = true
+		c.say(waitNotice)
+	case c.state == clientIdle && e.over(c.active, c.limits.Load().Idle):
+		c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, e.since(c.active))
+		c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
 	}
 }
 

@@ -47,9 +47,6 @@ func (b *Backend) follow() bool {
 		b.start(conversation.Ask)
 	case conversation.Refitted:
 		b.switchFirst()
-	case conversation.Mended:
-		b.client.move(clientSwitching)
-		b.start(conversation.Mend)
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)

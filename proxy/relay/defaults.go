@@ -181,6 +181,7 @@ func (b *Backend) asksFirst() bool {
 	if !b.lane.askingDue(age) {
 		return false
 	}
+	b.lane.pool.Coming(b.lane.now(), b.id)
 	b.askDefaults()
 	return true
 }

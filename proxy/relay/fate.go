@@ -44,7 +44,7 @@ func (b *Backend) follow() bool {
 	case conversation.Questioned:
 		b.suspectPins()
 		b.client.move(clientSwitching)
-		b.start(conversation.Ask)
+		b.startLast(conversation.Ask)
 	case conversation.Refitted:
 		b.switchFirst()
 	case conversation.Restored:
@@ -102,6 +102,12 @@ func (b *Backend) detach() {
 		return
 	}
 	c.readOn()
+}
+
+// startLast sends an errand after which the backend comes free, most likely: it is worth waiting for.
+func (b *Backend) startLast(e *conversation.Errand) {
+	b.lane.pool.Coming(b.lane.now(), b.id)
+	b.start(e)
 }
 
 // start sends an errand.
@@ -194,6 +200,8 @@ func (b *Backend) answered(c *Client) bool {
 	if b.follow() {
 		return true
 	}
+	b.lane.pool.Busy(b.lane.now(), b.id)
+	b.lane.decided()
 	if b.talk.Errand() == nil && b.client != nil {
 		c.proceed()
 		b.lane.engine.loop.Later(b, b.reconsider)
@@ -281,12 +289,12 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		b.settle()
 		b.sendSync()
 	case conversation.CleanRollback:
-		b.start(conversation.Rollback)
+		b.startLast(conversation.Rollback)
 	case conversation.CleanAsk:
-		b.start(conversation.Ask)
+		b.startLast(conversation.Ask)
 	case conversation.CleanReset:
 		b.lane.totals.Resets++
-		b.start(conversation.Reset)
+		b.startLast(conversation.Reset)
 	case conversation.CleanRetire:
 		b.retire()
 	}

@@ -41,8 +41,14 @@ func TestConsoleNamesAreTheConsoleUnlessADatabaseHasThem(t *testing.T) {
 func TestASettingCanBeChangedInACopy(t *testing.T) {
 	c := accepted(t, "[databases.\"*\"]\nhost = \"h\"\n")
 	for _, set := range [][3]string{
-		{"timeouts", "query_wait_timeout", "7"}, {"timeouts", "query_wait_timeout", "0.5"}, {"pool", "pool_size", "3"}, {"pool", "mode", "session"},
-		{"listen", "tcp_keepalive", "0"}, {"admin", "stats_users", "a, b"}, {"log", "level", "debug"}, {"limits", "max_client_conn", "0x10"},
+		{"timeouts", "query_wait_timeout", "7"},
+		{"timeouts", "query_wait_timeout", "0.5"},
+		{"pool", "pool_size", "3"},
+		{"pool", "mode", "session"},
+		{"listen", "tcp_keepalive", "0"},
+		{"admin", "stats_users", "a, b"},
+		{"log", "level", "debug"},
+		{"limits", "max_client_conn", "0x10"},
 	} {
 		changed, err := c.WithSetting(set[0], set[1], set[2])
 		if err != nil {

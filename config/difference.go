@@ -203,7 +203,8 @@ func (d *difference) authFiles() {
 		name     string
 		old, now any
 	}{
-		{"hba_file", d.old.HBA, d.now.HBA}, {"ident_file", d.old.Ident, d.now.Ident},
+		{"hba_file", d.old.HBA, d.now.HBA},
+		{"ident_file", d.old.Ident, d.now.Ident},
 		{"salt_file", d.old.SaltSecret.Reveal(), d.now.SaltSecret.Reveal()},
 	} {
 		if !reflect.DeepEqual(f.old, f.now) {

@@ -125,7 +125,7 @@ func (c *Config) PeerNumber() (uint16, error) {
 		}
 		return 0, fmt.Errorf(`peer_id is "ordinal", and this machine's name, %q, does not end in a number, as weir-0 does`, host)
 	}
-	return uint16(id.Number), nil //nolint:gosec // G115: at most PeerMax
+	return uint16(id.Number), nil
 }
 
 // peerIDs reads the name of a section: an id, or a range of ids.

@@ -49,7 +49,8 @@ sslmode = "disable"
 pgbouncer = true
 `)
 	want := []PeerAt{
-		{1, Peer{"weir-0.id-1", 6432, 7, SSLPrefer, false}}, {3, Peer{"weir-2.id-3", 6432, 7, SSLPrefer, false}},
+		{1, Peer{"weir-0.id-1", 6432, 7, SSLPrefer, false}},
+		{3, Peer{"weir-2.id-3", 6432, 7, SSLPrefer, false}},
 		{9, Peer{"/run/bouncer", 6433, 5, SSLDisable, true}},
 	}
 	if got := c.AllPeers(); !reflect.DeepEqual(got, want) {

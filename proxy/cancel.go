@@ -62,7 +62,7 @@ func (g *generation) peerSettings() peers.Settings {
 	}
 	for _, p := range g.config.AllPeers() {
 		s.Peers = append(s.Peers, peers.Peer{
-			ID: uint16(p.ID), Most: p.PoolSize, //nolint:gosec // G115: at most config.PeerMax
+			ID: uint16(p.ID), Most: p.PoolSize,
 			Target: backend.Target{Host: p.Host, Port: p.Port, TLS: g.serverTLS.Peer(p.SSLMode)},
 		})
 	}

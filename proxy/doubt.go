@@ -38,6 +38,7 @@ func (p *Proxy) stays(c *prelogin.Conn, result *login.Result) bool {
 			return false
 		case signThere:
 			return true
+		default:
 		}
 		if rest := time.Until(end); rest <= 0 || !c.Stir(rest) {
 			return true

@@ -156,7 +156,7 @@ func (h *hosts) candidates(ctx context.Context, d destination) []backend.Target 
 		}
 	}
 	if d.balance == config.BalanceRandom {
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // spreads load, keeps no secret
 	}
 	return all
 }

@@ -105,7 +105,7 @@ func says(t *testing.T, c *pgconn.PgConn, sql, code, text string) {
 }
 
 func asError(err error, e **pgconn.PgError) bool {
-	found, ok := err.(*pgconn.PgError) //nolint:errorlint // pgconn returns it as it is
+	found, ok := err.(*pgconn.PgError)
 	*e = found
 	return ok
 }
@@ -376,12 +376,12 @@ func refusedLogin(t *testing.T, w *weirUnderTest, d *pgserver.Database) *pgconn.
 	t.Helper()
 	_, err := pgconn.Connect(context.Background(), w.DSN(d))
 	for e := err; e != nil; {
-		if found, ok := e.(*pgconn.PgError); ok { //nolint:errorlint // the chain is walked here
+		if found, ok := e.(*pgconn.PgError); ok {
 			return found
 		}
-		u, ok := e.(interface{ Unwrap() error }) //nolint:errorlint // likewise
+		u, ok := e.(interface{ Unwrap() error })
 		if !ok {
-			if many, ok := e.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 { //nolint:errorlint // likewise
+			if many, ok := e.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
 				e = many.Unwrap()[0]
 				continue
 			}

@@ -36,8 +36,10 @@ func TestFailedWaitCostsItsOwnRequestOnly(t *testing.T) {
 	w := start(t, d, shortly)
 	long := strings.Repeat("x", 200_000)
 	writes := func(title string) []pgproto3.FrontendMessage {
-		return []pgproto3.FrontendMessage{parse("", "INSERT INTO book VALUES ($1) RETURNING length(title)"),
-			&pgproto3.Bind{Parameters: [][]byte{[]byte(title)}}, &pgproto3.Execute{}}
+		return []pgproto3.FrontendMessage{
+			parse("", "INSERT INTO book VALUES ($1) RETURNING length(title)"),
+			&pgproto3.Bind{Parameters: [][]byte{[]byte(title)}}, &pgproto3.Execute{},
+		}
 	}
 	one := func(title string) []byte { return synced(t, writes(title)...).send }
 	half := func(title string) []byte { return encode(t, writes(title)...) }

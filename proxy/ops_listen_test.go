@@ -93,7 +93,7 @@ func TestClientsThatListenNeedNoBackends(t *testing.T) {
 		all = append(all, l)
 	}
 	w.listening(t, clients)
-	if n, most := len(backendsOf(d)), 2+max(*everywhereLoops, 1); n > most { // each loop listens for its own
+	if n := len(backendsOf(d)); n > 3 {
 		t.Errorf("%d clients that listen have %d backends", clients, n)
 	}
 	other := connectListener(t, w, d)
@@ -247,6 +247,58 @@ func TestClientsAreToldOfNotificationsThatTheyMayHaveMissed(t *testing.T) {
 	}
 	if !w.Log.Contains("listener connection lost") {
 		t.Error("the log does not tell")
+	}
+}
+
+// Clients of one pool on three loops listen by way of one connection. It outlives those for whom it was made, and when it is lost each client
+// is told once.
+func TestClientsThatListenOnSeveralLoopsShareAConnection(t *testing.T) {
+	const clients = 9
+	d := database(t)
+	w := spreading(t, d, 3, "[pool]\npool_size = 3\nlisten_lost_channel = \"lost\"")
+	server := direct(t, d)
+	listen := func() string {
+		return ask(t, server, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(UN)?LISTEN \"'")
+	}
+	var all []*listener
+	for i := range clients {
+		l := connectListener(t, w, d)
+		l.do(fmt.Sprintf("LISTEN shared; LISTEN own_%d", i))
+		all = append(all, l)
+	}
+	w.listening(t, clients)
+	if n := listen(); n != "1" {
+		t.Errorf("%s connections listen", n)
+	}
+	for i, l := range all {
+		ask(t, server, fmt.Sprintf("NOTIFY shared, '%d'; NOTIFY own_%d", i, i))
+		for j, other := range all {
+			if want := fmt.Sprintf("shared:%d", i); j != i {
+				other.hears(want)
+			} else {
+				l.hears(want, fmt.Sprintf("own_%d:", i))
+			}
+		}
+	}
+	ask(t, server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'")
+	for i, l := range all {
+		if l.hears("lost:notifications may have been missed"); !slices.Equal(l.notices, []string{"01000"}) {
+			t.Errorf("client %d has the notices %v", i, l.notices)
+		}
+	}
+	if p := w.pool().Listen; p.Reconnections != 1 || !p.Connected {
+		t.Errorf("%d reconnections", p.Reconnections)
+	}
+	for i := range all {
+		_ = all[i].conn.Close(t.Context())
+		w.listening(t, clients-i-1)
+		ask(t, server, "NOTIFY shared, 'still'")
+		for _, l := range all[i+1:] {
+			l.hears("shared:still")
+		}
+		if n := listen(); n != "1" {
+			t.Errorf("%d clients have left, and %s connections listen", i+1, n)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func startBouncer(t *testing.T, d *pgserver.Database, program, at, peer string) 
 	text := fmt.Sprintf("[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%s\nunix_socket_dir=\nauth_type=any\npool_mode=transaction\npeer_id=2\n"+
 		"[databases]\n%s = host=127.0.0.1 port=%d user=%s\n[peers]\n300 = host=127.0.0.1 port=%s\n",
 		port, d.Name, d.Server.Port(), d.Server.Superuser(), peerPort)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // G306: for another account, and it has no secret
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, file)
@@ -70,7 +70,7 @@ func startBouncer(t *testing.T, d *pgserver.Database, program, at, peer string) 
 	cmd.Stdout, cmd.Stderr = log, log
 	if os.Getuid() == 0 { // it does not serve as root
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		if err := os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755); err != nil { //nolint:gosec // G302: see above
+		if err := os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,8 +20,10 @@ func TestWhatFrameworksSendAtConnectPinsNothing(t *testing.T) {
 		want     string
 	}{
 		"rails": {
-			queries: []string{"SET client_min_messages TO 'warning'", "SET standard_conforming_strings = on", "SET intervalstyle = iso_8601",
-				"SET SESSION timezone TO 'UTC'", "SHOW TIME ZONE", "SHOW search_path"},
+			queries: []string{
+				"SET client_min_messages TO 'warning'", "SET standard_conforming_strings = on", "SET intervalstyle = iso_8601",
+				"SET SESSION timezone TO 'UTC'", "SHOW TIME ZONE", "SHOW search_path",
+			},
 			setting: "intervalstyle", want: "iso_8601",
 		},
 		"rails with variables": {
@@ -32,8 +34,10 @@ func TestWhatFrameworksSendAtConnectPinsNothing(t *testing.T) {
 		"laravel": {queries: []string{"set names 'utf8'", "set time zone 'Europe/Berlin'"}, setting: "timezone", want: "Europe/Berlin"},
 		"jdbc": {
 			startup: []string{"DateStyle", "ISO", "TimeZone", "Europe/Berlin", "extra_float_digits", "2"},
-			extended: []string{"SET extra_float_digits = 3", "SET application_name = 'PostgreSQL JDBC Driver'",
-				"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"},
+			extended: []string{
+				"SET extra_float_digits = 3", "SET application_name = 'PostgreSQL JDBC Driver'",
+				"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+			},
 			setting: "default_transaction_isolation", want: "serializable",
 		},
 		"node": {startup: []string{"client_encoding", "UTF8", "application_name", "postgres.js"}, setting: "application_name", want: "postgres.js"},

@@ -175,10 +175,18 @@ func TestSessionAuthorizationOfAStartupPacketIsPostgres(t *testing.T) {
 	}
 	for _, user := range []string{"postgres", "plain"} {
 		for _, params := range []map[string]string{
-			{"session_authorization": "clerk"}, {"session_authorization": user}, {"session_authorization": "default"}, {"session_authorization": "none such"},
-			{"Session_Authorization": "clerk"}, {"options": "-c session_authorization=clerk"}, {"options": "--session-authorization=clerk"},
-			{"options": "-c session_authorization="}, {"role": "clerk"}, {"role": "clerk", "session_authorization": "clerk"},
-			{"session_authorization": user, "role": "clerk"}, {"session_authorization": "none such", "role": "clerk"},
+			{"session_authorization": "clerk"},
+			{"session_authorization": user},
+			{"session_authorization": "default"},
+			{"session_authorization": "none such"},
+			{"Session_Authorization": "clerk"},
+			{"options": "-c session_authorization=clerk"},
+			{"options": "--session-authorization=clerk"},
+			{"options": "-c session_authorization="},
+			{"role": "clerk"},
+			{"role": "clerk", "session_authorization": "clerk"},
+			{"session_authorization": user, "role": "clerk"},
+			{"session_authorization": "none such", "role": "clerk"},
 		} {
 			want := seen(d.Server.Addr(), user, params)
 			if got := seen(w.Addr, user, params); got != want {

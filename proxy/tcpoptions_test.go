@@ -17,8 +17,10 @@ func TestOptionsOfConnectionsToServers(t *testing.T) {
 		want socket.TCPOptions
 	}{
 		{"defaults", func(*config.Config) {}, socket.TCPOptions{KeepAlive: true, Idle: 30 * s, Interval: 10 * s, Count: 3, UserTimeout: 60 * s}},
-		{"a second", func(c *config.Config) { c.Timeouts.ServerTCPTimeout = config.Duration(s) },
-			socket.TCPOptions{KeepAlive: true, Idle: s, Interval: s, Count: 3, UserTimeout: s}},
+		{
+			"a second", func(c *config.Config) { c.Timeouts.ServerTCPTimeout = config.Duration(s) },
+			socket.TCPOptions{KeepAlive: true, Idle: s, Interval: s, Count: 3, UserTimeout: s},
+		},
 		{"the kernel's", func(c *config.Config) { c.Timeouts.ServerTCPTimeout = 0 }, socket.TCPOptions{KeepAlive: true}},
 		{"each said", func(c *config.Config) {
 			c.ServerTCP = config.ServerTCP{

@@ -127,7 +127,7 @@ func (p *parent) keep(ctx context.Context, number int) error {
 			return fmt.Errorf("start worker %d: %w", number, err)
 		}
 		if ctx.Err() != nil { // the order to stop has come, and what failed at that moment is no news
-			break
+			return nil //nolint:nilerr // see above
 		}
 		p.Log.Error("worker ended, starting another", slog.Int("process", number), slog.Any("error", err))
 		select {

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -22,7 +21,7 @@ func TestFleetThatCannotStartSaysSo(t *testing.T) {
 	defer stop()
 	err = Run(ctx, Options{
 		Listener: listener.(*net.TCPListener), Processes: 2, Program: filepath.Join(t.TempDir(), "nothing"), Stderr: os.Stderr,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if ctx.Err() != nil || err == nil || !strings.Contains(err.Error(), "start worker") {
 		t.Errorf("it ended with %v; the test's time is up: %v", err, ctx.Err())

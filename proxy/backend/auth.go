@@ -50,6 +50,7 @@ func (a *auth) answer(body []byte) ([]byte, error) {
 		return a.final(data)
 	case wire.AuthSASLFinal:
 		return nil, a.verify(data)
+	default:
 	}
 	if a.stage != authUnasked {
 		return nil, protocolError("a request for %s in a login that is past that: %s", kind, a.stage)
@@ -61,6 +62,7 @@ func (a *auth) answer(body []byte) ([]byte, error) {
 		return a.md5(data)
 	case wire.AuthSASL:
 		return a.first(strings.Split(strings.TrimRight(string(data), "\x00"), "\x00"))
+	default:
 	}
 	return nil, protocolError("a request for %s, which weir does not have", kind)
 }

@@ -54,8 +54,22 @@ func TestPasswordIsAskedForOnce(t *testing.T) {
 	const clear, md5 = "\x00\x00\x00\x03", "\x00\x00\x00\x05salt"
 	const sasl, again, final = "\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00", "\x00\x00\x00\x0br=x,s=c2FsdA==,i=1", "\x00\x00\x00\x0cv=x"
 	for _, questions := range [][2]string{
-		{clear, clear}, {clear, md5}, {clear, sasl}, {md5, clear}, {md5, md5}, {md5, sasl}, {sasl, clear}, {sasl, md5}, {sasl, sasl},
-		{clear, again}, {clear, final}, {sasl, final}, {"", again}, {"", final}, {"\x00\x00\x00\x00", clear}, {sasl, "\x00\x00\x00\x00"},
+		{clear, clear},
+		{clear, md5},
+		{clear, sasl},
+		{md5, clear},
+		{md5, md5},
+		{md5, sasl},
+		{sasl, clear},
+		{sasl, md5},
+		{sasl, sasl},
+		{clear, again},
+		{clear, final},
+		{sasl, final},
+		{"", again},
+		{"", final},
+		{"\x00\x00\x00\x00", clear},
+		{sasl, "\x00\x00\x00\x00"},
 	} {
 		heard := make(chan []string, 1)
 		to := serve(t, func(nc net.Conn) {
@@ -99,8 +113,10 @@ func TestErrorsOfALogin(t *testing.T) {
 		"no UTF-8":        {errorOf("SFATAL", "C57P03", "Mm\xfcde"), "57P03", "m?de", Unreachable},
 		"long":            {errorOf("SFATAL", "C57P03", "M"+strings.Repeat("x", 100_000)), "57P03", strings.Repeat("x", fieldMax), Unreachable},
 		"of protocol 2":   {"Ecould not fork new process for connection: Resource temporarily unavailable\n\x00", codeNone, "ould not fork new process for connection: Resource temporarily unavailable", Unreachable},
-		"of protocol 2, cut": {"EFATAL:  sorry, too many clients already\n", codeNone,
-			"FATAL:  sorry, too many clients already", Unreachable},
+		"of protocol 2, cut": {
+			"EFATAL:  sorry, too many clients already\n", codeNone,
+			"FATAL:  sorry, too many clients already", Unreachable,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := failedDial(t, serve(t, func(nc net.Conn) {

@@ -31,8 +31,11 @@ func TestSilentServerIsGivenUpByTheKernel(t *testing.T) {
 		var got [5]int
 		_ = raw.Control(func(fd uintptr) {
 			for i, option := range [...][2]int{
-				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
-				{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
+				{unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+				{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
+				{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+				{unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
 			} {
 				got[i], err = unix.GetsockoptInt(int(fd), option[0], option[1])
 			}

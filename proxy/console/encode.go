@@ -52,9 +52,9 @@ func appendValue(b []byte, k Kind, v any, format int16) []byte {
 	}
 	switch k {
 	case Int:
-		return binary.BigEndian.AppendUint32(b, uint32(int32(n))) //nolint:gosec // G115: clamped where it was made
+		return binary.BigEndian.AppendUint32(b, uint32(int32(n)))
 	case Big:
-		return binary.BigEndian.AppendUint64(b, uint64(n)) //nolint:gosec // G115: two's complement is what is sent
+		return binary.BigEndian.AppendUint64(b, uint64(n))
 	default:
 		return append(b, numeric(n)...)
 	}
@@ -82,7 +82,7 @@ func asInt(v any) int64 {
 	case uint32:
 		return int64(v)
 	case uint64:
-		return int64(min(v, 1<<63-1)) //nolint:gosec // G115: bounded
+		return int64(min(v, 1<<63-1))
 	case bool:
 		if v {
 			return 1
@@ -95,19 +95,19 @@ func asInt(v any) int64 {
 // numeric is a whole number as numeric_send in PostgreSQL's src/backend/utils/adt/numeric.c writes it: digits to the base of 10,000.
 func numeric(n int64) []byte {
 	sign := uint16(0)
-	u := uint64(n) //nolint:gosec // G115: the sign is dealt with next
+	u := uint64(n)
 	if n < 0 {
 		sign, u = 0x4000, -u
 	}
 	var digits []uint16
 	for ; u > 0; u /= 10_000 {
-		digits = append(digits, uint16(u%10_000)) //nolint:gosec // G115: below 10,000
+		digits = append(digits, uint16(u%10_000))
 	}
-	weight := uint16(len(digits) - 1) //nolint:gosec // G115: at most 4; -1 for zero is 0xFFFF, which PostgreSQL takes for 0
+	weight := uint16(len(digits) - 1)
 	if len(digits) == 0 {
 		weight = 0
 	}
-	b := binary.BigEndian.AppendUint16(nil, uint16(len(digits))) //nolint:gosec // G115: at most 5
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(digits)))
 	b = binary.BigEndian.AppendUint16(b, weight)
 	b = binary.BigEndian.AppendUint16(b, sign)
 	b = binary.BigEndian.AppendUint16(b, 0)

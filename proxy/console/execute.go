@@ -58,6 +58,7 @@ func (s *Session) described(c Command) []Column {
 			columns = append(columns, Column{i.name, i.kind})
 		}
 		return columns
+	default:
 	}
 	return nil
 }
@@ -77,6 +78,7 @@ func (s *Session) execute(ctx context.Context, c Command) (result, *pgerror.Erro
 		return r, nil
 	case VerbSelect:
 		return s.selectFake(c)
+	default:
 	}
 	if !s.o.Admin {
 		return result{}, pgerror.Console("admin access needed")

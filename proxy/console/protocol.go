@@ -162,6 +162,7 @@ func (s *Session) answerable(c Command) *pgerror.Error {
 		if _, ok := s.asker().selected(c.Text); !ok {
 			return invalid(c.Text)
 		}
+	default:
 	}
 	return nil
 }
@@ -262,7 +263,7 @@ func (s *Session) describe(columns []Column, formats []int16) {
 // appendRow appends a DataRow. There may be thousands, so it is not made by way of pgproto3, which would make a slice for each value.
 func appendRow(b []byte, columns []Column, values []any, formats []int16) []byte {
 	b = append(b, wire.ServerDataRow, 0, 0, 0, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(values))) //nolint:gosec // G115: tables have tens of columns
+	b = binary.BigEndian.AppendUint16(b, uint16(len(values)))
 	for i, v := range values {
 		at := len(b)
 		b = append(b, 0xFF, 0xFF, 0xFF, 0xFF) // NULL
@@ -270,9 +271,9 @@ func appendRow(b []byte, columns []Column, values []any, formats []int16) []byte
 			continue
 		}
 		b = appendValue(b, columns[i].Kind, v, formatOf(formats, i))
-		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // G115: far below 2^32
+		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
-	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1)) //nolint:gosec // G115: likewise
+	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-1))
 	return b
 }
 

@@ -116,7 +116,7 @@ func (w written) Write(p []byte) (int, error) {
 		_ = w.s.conn.SetDeadline(w.s.late)
 	}
 	n, err := w.s.conn.Write(p)
-	w.s.o.Usage.Add(func(u *Usage) { u.Sent += uint64(n) }) //nolint:gosec // G115: not negative
+	w.s.o.Usage.Add(func(u *Usage) { u.Sent += uint64(n) })
 	return n, err
 }
 
@@ -128,7 +128,7 @@ type counting struct {
 
 func (r counting) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	r.s.o.Usage.Add(func(u *Usage) { u.Received += uint64(n) }) //nolint:gosec // G115: not negative
+	r.s.o.Usage.Add(func(u *Usage) { u.Received += uint64(n) })
 	return n, err
 }
 
@@ -173,8 +173,13 @@ func (s *Session) farewell() {
 func (s *Session) greet() {
 	b := append([]byte(nil), s.o.Greeting...)
 	for _, p := range [][2]string{
-		{"server_version", serverVersion}, {"client_encoding", "UTF8"}, {"server_encoding", "UTF8"}, {"DateStyle", "ISO"}, {"TimeZone", "GMT"},
-		{"standard_conforming_strings", "on"}, {"is_superuser", "on"},
+		{"server_version", serverVersion},
+		{"client_encoding", "UTF8"},
+		{"server_encoding", "UTF8"},
+		{"DateStyle", "ISO"},
+		{"TimeZone", "GMT"},
+		{"standard_conforming_strings", "on"},
+		{"is_superuser", "on"},
 	} {
 		b = wire.AppendParameterStatus(b, p[0], p[1])
 	}

@@ -156,9 +156,20 @@ func lists(v *View) []counted {
 		}
 	}
 	return []counted{
-		{"databases", len(v.Databases()) + 1}, {"users", len(v.Users())}, {"peers", len(v.Peers())}, {"pools", len(s.Pools) + 1}, {"peer_pools", len(s.Peers.Pools)},
-		{"free_clients", 0}, {"used_clients", clients}, {"login_clients", s.Logins.Now}, {"free_servers", 0}, {"used_servers", servers},
-		{"dns_names", 0}, {"dns_zones", 0}, {"dns_queries", 0}, {"dns_pending", 0},
+		{"databases", len(v.Databases()) + 1},
+		{"users", len(v.Users())},
+		{"peers", len(v.Peers())},
+		{"pools", len(s.Pools) + 1},
+		{"peer_pools", len(s.Peers.Pools)},
+		{"free_clients", 0},
+		{"used_clients", clients},
+		{"login_clients", s.Logins.Now},
+		{"free_servers", 0},
+		{"used_servers", servers},
+		{"dns_names", 0},
+		{"dns_zones", 0},
+		{"dns_queries", 0},
+		{"dns_pending", 0},
 	}
 }
 
@@ -167,7 +178,7 @@ func MemoryNow() []status.Memory {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	row := func(name string, size, used, all uint64) status.Memory {
-		return status.Memory{Name: name, Size: int(size), Used: int(used), Free: int(max(all, used) - used), Total: int(all)} //nolint:gosec // G115: far below 2^63
+		return status.Memory{Name: name, Size: int(size), Used: int(used), Free: int(max(all, used) - used), Total: int(all)}
 	}
 	mean := uint64(0)
 	if m.HeapObjects > 0 {

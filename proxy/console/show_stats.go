@@ -49,7 +49,7 @@ func statsColumns(total, average bool) []column[row] {
 	if average {
 		for f, names := range figureNames {
 			name := "avg_" + names.average
-			if !total && figure(f) < clientParses { //nolint:gosec // G115: below figures
+			if !total && figure(f) < clientParses {
 				name = names.alone
 			}
 			columns = append(columns, column[row]{name, Numeric, func(r row) any { return r.average[f] }})

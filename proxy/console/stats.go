@@ -32,7 +32,7 @@ type totals [figures]uint64
 
 func totalsOf(p *status.Pool) totals {
 	t, s := &p.Totals, &p.Prepared
-	us := func(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) } //nolint:gosec // G115: not negative
+	us := func(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) }
 	return totals{
 		assignments: t.Leases, transactions: t.Transactions, queries: t.Queries, received: t.ClientBytesIn, sent: t.ClientBytesOut,
 		transactionTime: us(p.Transact.Sum), queryTime: us(p.Query.Sum), waitTime: us(p.Wait.Sum),
@@ -58,7 +58,7 @@ func (t totals) since(earlier totals) totals {
 func (t totals) averages(over time.Duration) totals {
 	a := totals{}
 	for i, n := range t {
-		if us := uint64(over / time.Microsecond); us > 0 { //nolint:gosec // G115: not negative
+		if us := uint64(over / time.Microsecond); us > 0 {
 			a[i] = n * uint64(time.Second/time.Microsecond) / us
 		}
 	}
@@ -125,7 +125,7 @@ func (a Activity) String() string {
 // Attributes are the same for weir's own log.
 func (a Activity) Attributes() []any {
 	n := a.averages
-	us := func(of figure) time.Duration { return time.Duration(n[of]) * time.Microsecond } //nolint:gosec // G115: far below 2^63
+	us := func(of figure) time.Duration { return time.Duration(n[of]) * time.Microsecond }
 	return []any{
 		"transactions_per_s", n[transactions], "queries_per_s", n[queries], "logins_per_s", n[logins], "binds_per_s", n[binds],
 		"client_parses_per_s", n[clientParses], "server_parses_per_s", n[serverParses], "bytes_in_per_s", n[received], "bytes_out_per_s", n[sent],
@@ -171,7 +171,7 @@ func (s *Stats) rows(now *status.Snapshot, console Usage) (all []row, sum row) {
 
 // totalsOfConsole counts each query of the console as a transaction of its own, as PgBouncer does.
 func totalsOfConsole(u Usage) totals {
-	us := uint64(max(u.QueryTime, 0) / time.Microsecond) //nolint:gosec // G115: not negative
+	us := uint64(max(u.QueryTime, 0) / time.Microsecond)
 	return totals{
 		transactions: u.Queries, queries: u.Queries, received: u.Received, sent: u.Sent, transactionTime: us, queryTime: us, logins: u.Logins,
 	}

@@ -18,15 +18,18 @@ type habit struct {
 var habits = []habit{
 	{"Query", "", []string{`Query "select 1"`}, []string{`RowDescription;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`}},
 	{
-		"Unnamed", "", []string{`Parse "" "select 1";Bind "" "";Describe P "";Execute "";Sync`},
+		"Unnamed", "",
+		[]string{`Parse "" "select 1";Bind "" "";Describe P "";Execute "";Sync`},
 		[]string{`ParseComplete;BindComplete;RowDescription;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
-		"Familiar", "", []string{`Query "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"`},
+		"Familiar", "",
+		[]string{`Query "SELECT abalance FROM pgbench_accounts WHERE aid = 4711"`},
 		[]string{`RowDescription;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
-		"Named", `Parse s "select 1";Sync`, []string{`Bind "" s;Execute "";Sync`},
+		"Named", `Parse s "select 1";Sync`,
+		[]string{`Bind "" s;Execute "";Sync`},
 		[]string{`BindComplete;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
@@ -37,28 +40,34 @@ var habits = []habit{
 		},
 	},
 	{
-		"Transaction", `Parse s "select 1";Sync`, []string{`Query "begin"`, `Bind "" s;Execute "";Sync`, `Query "commit"`},
+		"Transaction", `Parse s "select 1";Sync`,
+		[]string{`Query "begin"`, `Bind "" s;Execute "";Sync`, `Query "commit"`},
 		[]string{`CommandComplete "BEGIN";ReadyForQuery T`, `BindComplete;CommandComplete "SELECT 1";ReadyForQuery T`, `CommandComplete "COMMIT";ReadyForQuery I`},
 	},
 	{
-		"Rebound", `Parse "" "select 1";Sync`, []string{`Bind "" "";Execute "";Sync`},
+		"Rebound", `Parse "" "select 1";Sync`,
+		[]string{`Bind "" "";Execute "";Sync`},
 		[]string{`BindComplete;CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
-		"Pipeline", `Parse s "select 1";Sync`, []string{`Bind "" s;Execute "";Sync;Bind "" s;Execute "";Sync;Bind "" s;Execute "";Sync`},
+		"Pipeline", `Parse s "select 1";Sync`,
+		[]string{`Bind "" s;Execute "";Sync;Bind "" s;Execute "";Sync;Bind "" s;Execute "";Sync`},
 		[]string{`BindComplete;CommandComplete "SELECT 1";ReadyForQuery I;BindComplete;CommandComplete "SELECT 1";ReadyForQuery I;` +
 			`BindComplete;CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
-		"CopyIn", "", []string{`Query "copy t from stdin"`, `CopyData "a";CopyDone`},
+		"CopyIn", "",
+		[]string{`Query "copy t from stdin"`, `CopyData "a";CopyDone`},
 		[]string{`CopyInResponse`, `CommandComplete "COPY 1";ReadyForQuery I`},
 	},
 	{
-		"Recall", `Parse s "select currval('s')";Sync`, []string{`Query "select lastval()"`, `Bind "" s;Execute "";Sync`},
+		"Recall", `Parse s "select currval('s')";Sync`,
+		[]string{`Query "select lastval()"`, `Bind "" s;Execute "";Sync`},
 		[]string{`DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`, `BindComplete;DataRow "1";CommandComplete "SELECT 1";ReadyForQuery I`},
 	},
 	{
-		"LocalSetting", "", []string{`Query "begin";Query "set local work_mem = 1"`, `Query "commit"`},
+		"LocalSetting", "",
+		[]string{`Query "begin";Query "set local work_mem = 1"`, `Query "commit"`},
 		[]string{`CommandComplete "BEGIN";ReadyForQuery T;CommandComplete "SET";ReadyForQuery T`, `CommandComplete "COMMIT";ReadyForQuery I`},
 	},
 }

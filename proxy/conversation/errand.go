@@ -97,7 +97,10 @@ func (s *Server) Refused() []byte { return s.refused }
 
 // guards are the settings of a client under which a command of weir's own must not run: they could end it, make it wait, or make it dear.
 var guards = [...]struct{ name, neutral string }{
-	{"statement_timeout", "0"}, {"lock_timeout", "0"}, {"idle_in_transaction_session_timeout", "0"}, {"transaction_timeout", "0"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"transaction_timeout", "0"},
 	{"jit", "off"},
 }
 

@@ -34,8 +34,10 @@ type world struct {
 
 func newWorld(rnd *rand.Rand) *world {
 	rules := Rules{Shares: true, MaxStatements: 1 + rnd.IntN(4), Audit: AuditLearn + Audit(rnd.IntN(2))}
-	w := &world{rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{},
-		recalled: map[string]*[2][]string{}}
+	w := &world{
+		rig: newRig(rules), rnd: rnd, models: map[string]*postgres{}, own: map[string]*postgres{}, altered: map[string]bool{}, failed: map[string]bool{}, zones: map[string]string{},
+		recalled: map[string]*[2][]string{},
+	}
 	w.shared.recalls = rnd.IntN(2) == 0 // the first use of a pool may be refused, so either all know of it or none do
 	w.shared.Marker = ""                // there is no listener connection: LISTEN pins
 	w.deliver = func(to string, p []byte) {

@@ -18,6 +18,8 @@ type rig struct {
 	clients  []*rigClient
 	servers  []*rigServer
 	hub      *notify.Hub
+	line     *notify.Line
+	seat     *notify.Member
 	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	ahead    bool // switches go ahead where they may
 	deny     bool // a client that needs a backend is refused

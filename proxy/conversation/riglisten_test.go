@@ -34,15 +34,20 @@ func (s *rigServer) handOver() {
 
 func (r *rig) listenerActs() {
 	for {
-		do, text := r.hub.Next(1)
+		do, changes := r.hub.Next(1)
 		switch do {
 		case notify.Dial:
+			r.line, r.seat = notify.NewLine(), &notify.Member{}
+			r.line.Join(r.seat)
 			r.hub.Dialled()
 			r.say("listener", "is made")
 		case notify.Send:
-			r.say("listener", "%s", text)
-			r.listenerHears(wire.AppendReadyForQuery(nil, wire.TxIdle))
-		case notify.Close:
+			r.line.Ask(r.seat, changes)
+			if text := r.line.Next(); text != nil {
+				r.say("listener", "%s", text)
+				r.listenerHears(wire.AppendReadyForQuery(nil, wire.TxIdle))
+			}
+		case notify.Leave, notify.GiveUp:
 			r.say("listener", "is closed")
 		case notify.Nothing:
 			r.listenerDelivers()
@@ -52,9 +57,10 @@ func (r *rig) listenerActs() {
 }
 
 func (r *rig) listenerHears(p []byte) {
-	if took, err := r.hub.FromServer(1, p); err != nil || took < len(p) {
+	if took, err := r.line.FromServer(p); err != nil || took < len(p) {
 		r.fault("the listener connection: %v", err)
 	}
+	r.hub.Heard(1, r.seat.TakeHeard())
 	r.listenerDelivers()
 }
 

@@ -42,6 +42,7 @@ func bounded(_ []string, a slog.Attr) slog.Attr {
 		case fmt.Stringer:
 			a.Value = slog.StringValue(shortened(v.String(), limit))
 		}
+	default:
 	}
 	return a
 }

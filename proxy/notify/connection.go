@@ -1,8 +1,6 @@
 package notify
 
 import (
-	"errors"
-
 	"weir/proxy/wire"
 )
 
@@ -12,13 +10,14 @@ type Action uint8
 // The actions.
 const (
 	Nothing Action = iota
-	Dial           // make it, and say Dialled or Failed
-	Send           // the text, as a Query
-	Close          // it is not needed, or has been given up
+	Dial           // join the Line, or make it, and say Dialled or Failed
+	Send           // the changes: Line.Ask
+	Leave          // the Line, which is not needed
+	GiveUp         // the Line, which does not do what it was asked for: no Hub can use it
 )
 
 // Next says what is to be done now, and is to be asked again until that is Nothing: after each event, and at the time that Until says.
-func (h *Hub) Next(at int64) (do Action, text []byte) {
+func (h *Hub) Next(at int64) (do Action, changes []Change) {
 	late := h.until != 0 && at >= h.until
 	switch h.phase {
 	case closed:
@@ -36,7 +35,7 @@ func (h *Hub) Next(at int64) (do Action, text []byte) {
 		switch {
 		case h.marksLate(at):
 			h.Lost(at)
-			return Close, nil
+			return GiveUp, nil
 		case !h.greeted || len(h.changes) > 0 && h.wanted > 0:
 			h.enterPhase(busy, at+answerMax)
 			return Send, h.statement()
@@ -46,12 +45,12 @@ func (h *Hub) Next(at int64) (do Action, text []byte) {
 			h.until = at + lingerFor
 		case late:
 			h.shut()
-			return Close, nil
+			return Leave, nil
 		}
 	case busy:
 		if late || h.marksLate(at) {
 			h.Lost(at)
-			return Close, nil
+			return GiveUp, nil
 		}
 	case dialling:
 	}
@@ -75,25 +74,17 @@ func (h *Hub) dial() Action {
 	return Dial
 }
 
-// statement makes the text that brings the connection nearer to what it has to listen to.
-func (h *Hub) statement() []byte {
-	var text []byte
+// statement is all that brings the connection to what it has to listen to.
+func (h *Hub) statement() (changes []Change) {
 	if !h.greeted {
-		text = AppendListen(text, h.Marker)
+		changes = append(changes, Change{h.Marker, true})
 	}
-	n := 0
-	for ; n < len(h.changes) && len(text) < textMax; n++ {
-		c := h.changes[n]
-		if len(c.subscribers) > 0 {
-			text = AppendListen(text, c.name)
-		} else {
-			text = append(AppendName(append(text, "UNLISTEN "...), c.name), ';')
-		}
+	for _, c := range h.changes {
 		c.asking = len(c.subscribers) > 0
-		h.asked = append(h.asked, c)
+		changes = append(changes, Change{c.name, c.asking})
 	}
-	h.changes = h.changes[:copy(h.changes, h.changes[n:])]
-	return text
+	h.asked, h.changes = append(h.asked, h.changes...), h.changes[:0]
+	return changes
 }
 
 // answered takes note that the statement under way has been carried out.
@@ -120,13 +111,9 @@ func (h *Hub) answered(at int64) {
 	}
 }
 
-// Dialled takes note of a connection that has logged in.
+// Dialled takes note of a connection that has logged in: the Hub is a member of its Line.
 func (h *Hub) Dialled() {
 	h.enterPhase(ready, 0)
-	if h.was {
-		h.Reconnections++
-	}
-	h.was, h.skip, h.refused = true, 0, false
 }
 
 // Failed takes note that no connection could be made.
@@ -162,11 +149,10 @@ func (h *Hub) wait(at int64) {
 // shut is for a connection that is not needed any more.
 func (h *Hub) shut() {
 	h.forget()
-	h.was = false
 	h.enterPhase(closed, 0)
 }
 
-// Shut gives the connection up, if there is one that no client needs. True: the caller closes it.
+// Shut gives the connection up, if there is one that no client needs. True: the caller leaves the Line.
 func (h *Hub) Shut() bool {
 	if h.wanted > 0 || !h.Connected() {
 		return false
@@ -185,58 +171,19 @@ func (h *Hub) forget() {
 	}
 }
 
-// Errors of the connection.
-var (
-	errNonsense = errors.New("a message that no server sends")
-	errRefused  = errors.New("the server has refused to listen")
-	errEnds     = errors.New("the server has ended the connection")
-)
-
-// lookMax is how much of a message is waited for. Notifications are shorter.
-const lookMax = 16 << 10
-
-// FromServer takes the next bytes of the connection. What it has not taken is given again, with more after it. An error: it must be closed,
-// and Lost said.
-func (h *Hub) FromServer(at int64, p []byte) (took int, err error) {
+// Heard takes what the Line has passed on: whole messages.
+func (h *Hub) Heard(at int64, p []byte) {
 	h.clock = at
-	took = min(h.skip, len(p))
-	h.skip -= took
-	for len(p)-took >= wire.HeaderLen {
-		rest := p[took:]
-		f := wire.PeekFrame(rest)
-		if f.CheckServer() != wire.FrameOK {
-			return took, errNonsense
+	for len(p) > 0 {
+		n := wire.PeekFrame(p).Total()
+		switch p[0] {
+		case wire.ServerNotification:
+			h.notified(p[:n])
+		case wire.ServerReadyForQuery:
+			h.answered(at)
 		}
-		if len(rest) < min(f.Total(), lookMax) {
-			break
-		}
-		n := min(f.Total(), len(rest))
-		if err := h.message(at, f, rest[:n]); err != nil {
-			return took, err
-		}
-		h.skip = f.Total() - n
-		took += n
+		p = p[n:]
 	}
-	return took, nil
-}
-
-func (h *Hub) message(at int64, f wire.Frame, message []byte) error {
-	switch f.Type {
-	case wire.ServerNotification:
-		if f.Total() == len(message) {
-			h.notified(message)
-		}
-	case wire.ServerErrorResponse:
-		if h.refused = true; wire.Fatal(message[wire.HeaderLen:]) {
-			return errEnds
-		}
-	case wire.ServerReadyForQuery:
-		if h.refused {
-			return errRefused
-		}
-		h.answered(at)
-	}
-	return nil
 }
 
 // notified hands a notification to those whom it is for.
@@ -258,7 +205,7 @@ func (h *Hub) notified(message []byte) {
 	if h.Pid != nil {
 		wire.PutNotificationPID(message, h.Pid(pid))
 	}
-	for s := range c.subscribers {
+	for _, s := range c.subscribers {
 		switch s.verdict(Listener) {
 		case now:
 			h.Delivered++

@@ -8,6 +8,9 @@
 // the backend sends a notification of weir's own, a mark, while both listen to its channel. PostgreSQL gives all sessions the same order:
 // what stands before the mark is taken from the old stream, what stands after it from the new one.
 //
+// A pool may have clients on several loops. Each has a Hub, and they share the connection, a Line: what goes between a Hub and the Line may
+// take any time, as long as it keeps its order.
+//
 // The package is pure: bytes of the connection go in, time is passed in, and the caller dials, writes, closes and delivers. A Hub and its
-// Subscribers belong to one loop. It may import proxy/pgerror, proxy/wire and the standard library without net, os, time, sync and log/slog.
+// Subscribers belong to one loop, a Line to one. It may import proxy/pgerror, proxy/wire and the standard library without net, os, time, sync and log/slog.
 package notify

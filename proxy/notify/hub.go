@@ -31,19 +31,19 @@ const (
 	lingerFor   = 10_000 * millisecond // after the last client has gone
 )
 
-// textMax bounds one statement on the listener connection.
+// textMax bounds one statement on the listener connection, in bytes, by one name.
 const textMax = 64 << 10
 
 // channel is what the listener connection listens to.
 type channel struct {
 	name        string
-	subscribers map[*Subscriber]struct{}
+	subscribers []*Subscriber
 	listened    bool // the server has confirmed it
 	asking      bool // the statement under way asks for it
 	changing    bool // it is in changes or in asked
 }
 
-// Hub is a pool's listener connection, whether there is one just now or not.
+// Hub is the pool's listener connection as the clients of one loop need it, whether there is one just now or not.
 type Hub struct {
 	// For Pending, which is asked for each read.
 	due     []*Subscriber
@@ -53,8 +53,7 @@ type Hub struct {
 	LostChannel string                     // on which clients are told that they may have missed notifications; empty: by a notice only
 	Pid         func(server uint32) uint32 // what clients know a process of the server by; nil: as the server does
 
-	Delivered     uint64 // notifications, once for each client
-	Reconnections uint64
+	Delivered uint64 // notifications, once for each client
 
 	channels    map[string]*channel
 	subscribers map[*Subscriber]struct{}
@@ -65,16 +64,12 @@ type Hub struct {
 	phase   phase
 	until   int64 // when the present phase ends by itself; 0: never
 	tries   int   // that have failed in a row
-	was     bool  // there has been a connection, which was lost
 	whole   bool  // the connection listens to all that it has to
 	greeted bool  // it listens for marks
 	changes []*channel
 	asked   []*channel // by the statement under way
 	clock   int64      // the time as it was last passed in
 	overdue int64      // when a mark must have been shown; 0: none is awaited
-
-	skip    int  // of a message that is not looked at
-	refused bool // the statement under way has met an error
 }
 
 // New makes a Hub whose marks go over that channel.
@@ -102,7 +97,7 @@ func (h *Hub) Reserve(s *Subscriber, names []string) bool {
 		keep[name] = true
 	}
 	for i := len(s.channels) - 1; i >= 0; i-- {
-		if c := s.channels[i]; !keep[c.name] {
+		if c := s.channels[i].channel; !keep[c.name] {
 			h.leave(s, c)
 		}
 	}
@@ -116,23 +111,29 @@ func (h *Hub) Reserve(s *Subscriber, names []string) bool {
 func (h *Hub) enter(s *Subscriber, name string) {
 	c := h.channels[name]
 	if c == nil {
-		c = &channel{name: name, subscribers: map[*Subscriber]struct{}{}}
+		c = &channel{name: name}
 		h.channels[name] = c
 	}
-	if _, ok := c.subscribers[s]; ok {
+	if s.place(c) >= 0 {
 		return
 	}
 	if len(c.subscribers) == 0 {
 		h.wanted++
 	}
-	c.subscribers[s] = struct{}{}
-	s.channels = append(s.channels, c)
+	s.channels = append(s.channels, place{c, len(c.subscribers)})
+	c.subscribers = append(c.subscribers, s)
 	h.change(c)
 }
 
 func (h *Hub) leave(s *Subscriber, c *channel) {
-	delete(c.subscribers, s)
-	s.drop(c)
+	at := s.drop(c)
+	last := len(c.subscribers) - 1
+	if moved := c.subscribers[last]; at < last {
+		c.subscribers[at] = moved
+		moved.channels[moved.place(c)].at = at
+	}
+	c.subscribers[last] = nil
+	c.subscribers = c.subscribers[:last]
 	if len(c.subscribers) == 0 {
 		h.wanted--
 		h.change(c)

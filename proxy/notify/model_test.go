@@ -17,11 +17,21 @@ type world struct {
 	t        *testing.T
 	random   *rand.Rand
 	at       int64
-	hub      *Hub
+	hubs     []*hub
+	line     *Line    // nil: no connection
 	listener *session // nil: no connection
 	text     [][]byte // sent to the listener and not carried out yet
 	clients  []*listening
 	said     int
+	lines    int // that have been made
+}
+
+// hub is a Hub, and what is on its way between it and the line: it may take any time, but keeps its order.
+type hub struct {
+	*Hub
+	member *Member  // nil: it has not joined
+	toLine []func() // what it asks of the line
+	toHub  []func()
 }
 
 // session is a session of the server.
@@ -32,6 +42,7 @@ type session struct {
 
 // listening is a client, and what a session of its own would have been sent.
 type listening struct {
+	hub     *hub
 	sub     *Subscriber
 	backend *session // nil while it is handed over
 	wants   map[string]bool
@@ -40,11 +51,14 @@ type listening struct {
 	told    int
 }
 
-func newWorld(t *testing.T, seed uint64, clients int) *world {
-	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 0)), hub: New("mark"), at: 1}
+func newWorld(t *testing.T, seed uint64, hubs, clients int) *world {
+	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 0)), at: 1}
+	for i := range hubs {
+		w.hubs = append(w.hubs, &hub{Hub: New(fmt.Sprint("mark", i))})
+	}
 	for i := range clients {
-		c := &listening{backend: &session{channels: map[string]bool{}}, wants: map[string]bool{}}
-		c.sub = w.hub.Subscribe(uint32(i))
+		c := &listening{hub: w.hubs[i%hubs], backend: &session{channels: map[string]bool{}}, wants: map[string]bool{}}
+		c.sub = c.hub.Subscribe(uint32(i))
 		w.clients = append(w.clients, c)
 	}
 	return w
@@ -75,7 +89,7 @@ func (w *world) notify(channel, payload string) {
 func (w *world) step(loses bool) {
 	w.at += millisecond
 	c := w.clients[w.random.IntN(len(w.clients))]
-	switch w.random.IntN(12) {
+	switch w.random.IntN(16) {
 	case 0, 1, 2:
 		w.said++
 		w.notify(w.channel(), fmt.Sprint(w.said))
@@ -103,34 +117,107 @@ func (w *world) step(loses bool) {
 		if loses && w.listener != nil && w.random.IntN(10) == 0 {
 			w.lose()
 		}
+	default:
+		w.pass(w.hubs[w.random.IntN(len(w.hubs))], 1)
 	}
 	w.act()
 }
 
+// lose ends the connection.
 func (w *world) lose() {
-	w.listener, w.text = nil, nil
-	w.hub.Lost(w.at)
+	w.line, w.listener, w.text = nil, nil, nil
+	for _, h := range w.hubs {
+		if m := h.member; m != nil {
+			h.member = nil
+			h.toHub = append(h.toHub, func() { h.Lost(w.at) })
+		}
+	}
 }
 
-// act does what the hub says.
+// pass lets at most n things arrive that are on their way between a hub and the line, each way.
+func (w *world) pass(h *hub, n int) {
+	for ; n > 0 && len(h.toLine) > 0; n-- {
+		do := h.toLine[0]
+		h.toLine = h.toLine[1:]
+		do()
+		w.lineActs()
+	}
+	for n = max(n, 1); n > 0 && len(h.toHub) > 0; n-- {
+		do := h.toHub[0]
+		h.toHub = h.toHub[1:]
+		do()
+		w.act()
+	}
+}
+
+// act does what the hubs say.
 func (w *world) act() {
+	for _, h := range w.hubs {
+		w.actFor(h)
+	}
+	w.deliver()
+}
+
+func (w *world) actFor(h *hub) {
 	for {
-		do, text := w.hub.Next(w.at)
+		do, changes := h.Next(w.at)
 		switch do {
 		case Nothing:
-			w.deliver()
 			return
 		case Dial:
-			if w.random.IntN(4) == 0 {
-				w.hub.Failed(w.at)
-				break
-			}
-			w.listener = &session{channels: map[string]bool{}}
-			w.hub.Dialled()
+			h.toLine = append(h.toLine, func() { w.join(h) })
 		case Send:
-			w.text = append(w.text, text)
-		case Close:
-			w.listener, w.text = nil, nil
+			h.toLine = append(h.toLine, func() {
+				if h.member != nil {
+					w.line.Ask(h.member, changes)
+				}
+			})
+		case Leave:
+			h.toLine = append(h.toLine, func() { w.leave(h) })
+		case GiveUp:
+			w.t.Fatal("the connection is given up, although it answers")
+		}
+	}
+}
+
+func (w *world) join(h *hub) {
+	if w.line == nil && w.random.IntN(4) == 0 {
+		h.toHub = append(h.toHub, func() { h.Failed(w.at) })
+		return
+	}
+	if w.line == nil {
+		w.line, w.listener = NewLine(), &session{channels: map[string]bool{}}
+		w.lines++
+	}
+	h.member = &Member{}
+	w.line.Join(h.member)
+	h.toHub = append(h.toHub, h.Dialled)
+}
+
+func (w *world) leave(h *hub) {
+	if h.member == nil {
+		return
+	}
+	w.line.Leave(h.member)
+	if h.member = nil; len(w.line.members) == 0 {
+		w.line, w.listener, w.text = nil, nil, nil
+	}
+}
+
+// lineActs sends what the line has to say, both ways.
+func (w *world) lineActs() {
+	if w.line == nil {
+		return
+	}
+	if text := w.line.Next(); text != nil {
+		w.text = append(w.text, text)
+	}
+	for _, h := range w.hubs {
+		if h.member == nil {
+			continue
+		}
+		if p := h.member.TakeHeard(); p != nil {
+			h.toHub = append(h.toHub, func() { h.Heard(w.at, p) })
 		}
 	}
 }
@@ -145,17 +232,21 @@ func (w *world) carryOut() {
 	w.listener.arriving = wire.AppendReadyForQuery(wire.AppendCommandComplete(w.listener.arriving, "LISTEN"), wire.TxIdle)
 }
 
-// arrive lets the hub read some of what the listener has sent.
+// arrive lets the line read some of what the listener has sent.
 func (w *world) arrive() {
 	if w.listener == nil {
 		return
 	}
-	n := w.random.IntN(len(w.listener.arriving) + 1)
-	took, err := w.hub.FromServer(w.at, slices.Clone(w.listener.arriving[:n]))
+	w.read(w.random.IntN(len(w.listener.arriving) + 1))
+}
+
+func (w *world) read(n int) {
+	took, err := w.line.FromServer(slices.Clone(w.listener.arriving[:n]))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.listener.arriving = w.listener.arriving[took:]
+	w.lineActs()
 }
 
 // readBackend lets conversation read at least n bytes of what a client's backend has sent.
@@ -163,7 +254,7 @@ func (w *world) readBackend(c *listening, n int) {
 	for p := c.backend.arriving; len(p) > 0 && n > 0; p = c.backend.arriving {
 		total := wire.PeekFrame(p).Total()
 		_, channel, payload, _ := wire.PeekNotification(p[wire.HeaderLen:total])
-		if string(channel) == w.hub.Marker {
+		if string(channel) == c.hub.Marker {
 			c.sub.MarkedByBackend(payload)
 		} else if c.sub.FromBackend(channel, p[:total]) {
 			w.write(c, p[:total])
@@ -187,15 +278,15 @@ func (w *world) handOver(c *listening) {
 		}
 	})
 	if len(names) == 0 {
-		w.hub.Release(c.sub)
+		c.hub.Release(c.sub)
 		return
 	}
-	if !w.hub.Reserve(c.sub, names) {
+	if !c.hub.Reserve(c.sub, names) {
 		return
 	}
-	w.hub.Begin(c.sub, w.at)
-	c.backend.channels[w.hub.Marker] = true
-	w.notify(w.hub.Marker, strconv.FormatUint(c.sub.Token(), 10))
+	c.hub.Begin(c.sub, w.at)
+	c.backend.channels[c.hub.Marker] = true
+	w.notify(c.hub.Marker, strconv.FormatUint(c.sub.Token(), 10))
 	w.readBackend(c, len(c.backend.arriving))
 	if c.sub.Native() {
 		w.t.Fatal("the backend has shown the mark, and is still needed")
@@ -209,11 +300,11 @@ func (w *world) takeOn(c *listening) {
 		return
 	}
 	c.backend = &session{channels: map[string]bool{}}
-	w.hub.Begin(c.sub, w.at)
-	c.backend.channels[w.hub.Marker] = true
+	c.hub.Begin(c.sub, w.at)
+	c.backend.channels[c.hub.Marker] = true
 	apply(w.t, c.backend.channels, string(c.sub.AppendListens(nil)))
-	w.notify(w.hub.Marker, strconv.FormatUint(c.sub.Token(), 10))
-	delete(c.backend.channels, w.hub.Marker)
+	w.notify(c.hub.Marker, strconv.FormatUint(c.sub.Token(), 10))
+	delete(c.backend.channels, c.hub.Marker)
 	w.readBackend(c, len(c.backend.arriving))
 	if !c.sub.Native() {
 		w.t.Fatal("the backend has shown the mark, and is not the source")
@@ -221,10 +312,12 @@ func (w *world) takeOn(c *listening) {
 }
 
 func (w *world) deliver() {
-	for _, s := range w.hub.TakeDue() {
-		w.write(w.clients[s.Client], s.TakeDue())
+	for _, h := range w.hubs {
+		for _, s := range h.TakeDue() {
+			w.write(w.clients[s.Client], s.TakeDue())
+		}
+		h.TakeStirred()
 	}
-	w.hub.TakeStirred()
 }
 
 func (w *world) write(c *listening, p []byte) {
@@ -243,17 +336,18 @@ func (w *world) write(c *listening, p []byte) {
 // rest lets all arrive that is under way.
 func (w *world) rest() {
 	for range 20 {
-		if w.at += millisecond; !w.hub.Connected() {
-			w.at = max(w.at, w.hub.Until())
+		w.at += millisecond
+		for _, h := range w.hubs {
+			if !h.Connected() {
+				w.at = max(w.at, h.Until())
+			}
 		}
 		w.act()
+		w.passAll()
 		w.carryOut()
 		if w.listener != nil {
-			took, err := w.hub.FromServer(w.at, w.listener.arriving)
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			w.listener.arriving = w.listener.arriving[took:]
+			w.read(len(w.listener.arriving))
+			w.passAll()
 			w.deliver()
 		}
 		for _, c := range w.clients {
@@ -262,6 +356,14 @@ func (w *world) rest() {
 			}
 		}
 		w.deliver()
+	}
+}
+
+func (w *world) passAll() {
+	for _, h := range w.hubs {
+		for len(h.toLine)+len(h.toHub) > 0 {
+			w.pass(h, 1)
+		}
 	}
 }
 
@@ -293,8 +395,9 @@ func apply(t *testing.T, channels map[string]bool, text string) {
 }
 
 func TestEachClientGetsWhatASessionOfItsOwnWouldGet(t *testing.T) {
+	most := 0
 	for seed := range uint64(300) {
-		w := newWorld(t, seed, 3)
+		w := newWorld(t, seed, 1+int(seed%3), 4)
 		for range 1500 {
 			w.step(false)
 		}
@@ -307,13 +410,17 @@ func TestEachClientGetsWhatASessionOfItsOwnWouldGet(t *testing.T) {
 				t.Fatalf("seed %d: client %d was told that it may have missed something", seed, i)
 			}
 		}
+		most = max(most, w.lines)
+	}
+	if most > 1 {
+		t.Errorf("%d connections have been made one after the other, although none was lost", most)
 	}
 }
 
 func TestWhoMissesSomethingIsToldAndNothingComesTwiceOrOutOfOrder(t *testing.T) {
 	missed, told := 0, 0
 	for seed := range uint64(300) {
-		w := newWorld(t, seed, 3)
+		w := newWorld(t, seed, 1+int(seed%3), 4)
 		for range 1500 {
 			w.step(true)
 		}
@@ -342,8 +449,8 @@ func TestWhoMissesSomethingIsToldAndNothingComesTwiceOrOutOfOrder(t *testing.T) 
 }
 
 func TestNotificationsNameTheProcessThatClientsKnow(t *testing.T) {
-	w := newWorld(t, 1, 1)
-	w.hub.Pid = func(server uint32) uint32 { return server + 1000 }
+	w := newWorld(t, 1, 1, 1)
+	w.hubs[0].Pid = func(server uint32) uint32 { return server + 1000 }
 	c := w.clients[0]
 	c.backend.channels["a"] = true
 	for c.backend != nil {
@@ -351,10 +458,12 @@ func TestNotificationsNameTheProcessThatClientsKnow(t *testing.T) {
 		w.rest()
 	}
 	w.notify("a", "x")
-	if _, err := w.hub.FromServer(w.at, w.listener.arriving); err != nil {
+	if _, err := w.line.FromServer(w.listener.arriving); err != nil {
 		t.Fatal(err)
 	}
-	p := w.hub.TakeDue()[0].TakeDue()
+	h := w.hubs[0]
+	h.Heard(w.at, h.member.TakeHeard())
+	p := h.TakeDue()[0].TakeDue()
 	if pid := binary.BigEndian.Uint32(p[wire.HeaderLen:]); pid != 1007 {
 		t.Fatalf("the process is %d", pid)
 	}

@@ -28,12 +28,19 @@ func TestClientThatListensFitsItsBudget(t *testing.T) {
 			h.Reserve(s, names[i])
 			s.source = Listener
 		}
+		line, m := NewLine(), &Member{}
+		line.Join(m)
 		h.Dialled()
 		for {
-			if do, _ := h.Next(at); do != Send {
+			do, changes := h.Next(at)
+			if do != Send {
 				break
 			}
-			h.answered(at)
+			line.Ask(m, changes)
+			for line.Next() != nil {
+				line.answered()
+			}
+			h.Heard(at, m.TakeHeard())
 		}
 		h.TakeStirred()
 		each := (inUse() - before) / clients
@@ -42,6 +49,7 @@ func TestClientThatListensFitsItsBudget(t *testing.T) {
 			t.Errorf("%s: a client costs %d bytes, want at most %d", name, each, sizeBudget)
 		}
 		runtime.KeepAlive(h)
+		runtime.KeepAlive(line)
 		runtime.KeepAlive(names)
 	}
 }

@@ -1,5 +1,7 @@
 package notify
 
+import "slices"
+
 // Source is a stream of notifications.
 type Source uint8
 
@@ -22,7 +24,7 @@ type Subscriber struct {
 	Client uint32 // the caller's number of it
 
 	hub      *Hub
-	channels []*channel // that the listener connection listens to on its behalf, even while the backend is the source
+	channels []place // that the listener connection listens to on its behalf, even while the backend is the source
 	source   Source
 	token    uint64  // of the mark of the switch that is under way; 0: none is
 	marked   [2]bool // which source has shown that mark
@@ -101,6 +103,7 @@ func (s *Subscriber) FromBackend(channel, message []byte) bool {
 	case later:
 		s.enqueue(message)
 		return false
+	default:
 	}
 	return s.source == Listener && s.token == 0 && !s.has(channel) // the listener connection has not been asked to listen to it
 }
@@ -136,12 +139,23 @@ func (s *Subscriber) TakeDue() []byte {
 	return due
 }
 
-func (s *Subscriber) drop(c *channel) {
-	for i := range s.channels {
-		if s.channels[i] == c {
-			s.channels[i] = s.channels[len(s.channels)-1]
-			s.channels = s.channels[:len(s.channels)-1]
-			return
-		}
-	}
+// place is where a subscriber stands among those of a channel.
+type place struct {
+	*channel
+	at int
+}
+
+// place is which of the subscriber's channels that is; negative: none.
+func (s *Subscriber) place(c *channel) int {
+	return slices.IndexFunc(s.channels, func(p place) bool { return p.channel == c })
+}
+
+// drop removes one of the subscriber's channels, and returns where it stood among those of the channel.
+func (s *Subscriber) drop(c *channel) (at int) {
+	i, last := s.place(c), len(s.channels)-1
+	at = s.channels[i].at
+	s.channels[i] = s.channels[last]
+	s.channels[last] = place{}
+	s.channels = s.channels[:last]
+	return at
 }

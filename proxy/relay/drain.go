@@ -83,7 +83,9 @@ func (e *Engine) abandon() {
 	}
 	for _, l := range e.lanes {
 		l.stop()
-		l.listener.close()
+		if n := l.listener.hosts; n != nil {
+			n.close()
+		}
 		for _, b := range l.backends {
 			if b != nil && b.state != backendDialling {
 				b.goodbye()

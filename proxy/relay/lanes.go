@@ -18,6 +18,7 @@ type Lanes struct {
 	pool   *board.Board
 	talk   conversation.Common
 	pins   pinboard
+	line   lineBoard
 	yields atomic.Bool // the next backend that is released is closed
 	known  known
 	told   atomic.Pointer[told]

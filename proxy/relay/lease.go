@@ -197,7 +197,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		return
 	}
 	b.token = token
-	if l.listener.conn == nil {
+	if !l.listener.connected() {
 		l.addr = d.Addr
 	}
 	l.engine.env.Notifiers.add(process{b.addr, b.pid}, &b.notifier)

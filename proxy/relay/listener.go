@@ -2,39 +2,26 @@ package relay
 
 import (
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
-	"weir/proxy/conversation"
 	"weir/proxy/eventloop"
 	"weir/proxy/notify"
 	"weir/proxy/pgerror"
-	"weir/proxy/socket"
 	"weir/proxy/status"
-	"weir/proxy/wire"
 )
 
-// listener is a lane's connection that listens for its clients: it does what the Hub says. It is made when the first client needs it.
+// listener is a lane's part in its pool's listener connection: it does what the Hub says.
 type listener struct {
-	lane    *Lane
-	hub     *notify.Hub
-	conn    *listening // nil: there is none
-	dialing bool
-	timer   eventloop.Timer
-	next    int64 // when timer fires; 0 while it is not set
-}
+	lane  *Lane
+	hub   *notify.Hub
+	seat  *seat // on the line; nil: the lane has none
+	hosts *line // that lives on the lane's loop; nil: none does
+	timer eventloop.Timer
+	next  int64 // when timer fires; 0 while it is not set
 
-// listening is a listener's connection as the loop knows it.
-type listening struct {
-	listener *listener
-	token    eventloop.Token
-	sock     socket.Conn
-	carry    []byte
-	pid      uint32
-	gone     func() // Dialled.Gone
-	doomed   bool
+	reconnections uint64 // of lines that this lane has made
 }
 
 func (x *listener) begin(l *Lane) {
@@ -54,14 +41,17 @@ func (x *listener) now() int64 { return max(x.lane.engine.loop.Now(), 1) }
 // act does what the hub says, until that is nothing.
 func (x *listener) act() {
 	for {
-		do, text := x.hub.Next(x.now())
+		do, changes := x.hub.Next(x.now())
 		switch do {
 		case notify.Dial:
-			x.dial()
+			x.join()
 		case notify.Send:
-			x.conn.send(wire.AppendQueryBytes(nil, text))
-		case notify.Close:
-			x.close()
+			x.seat.ask(changes)
+		case notify.Leave:
+			x.leave()
+		case notify.GiveUp:
+			x.seat.giveUp()
+			x.seat = nil
 		case notify.Nothing:
 			x.deliver()
 			x.schedule()
@@ -77,90 +67,64 @@ func (x *listener) schedule() {
 	}
 }
 
-// dial makes the connection, which counts under the limits over pools like a backend. Where they leave no place, the lane gives one of
-// its backends up as soon as it can.
-func (x *listener) dial() {
-	l := x.lane
-	if !l.config.Places.Take(l.config.Lanes) {
-		x.hub.Failed(x.now())
-		if !l.pool.Reclaim(l.now()) {
-			l.config.Lanes.yields.Store(true)
-		}
-		l.decided()
-		return
-	}
-	x.dialing = true
-	go func() {
-		d, failure := l.config.Dial(l.ctx)
-		if !l.engine.loop.Post(func() { x.dialled(d, failure) }) {
-			l.abandonDialled(d)
-		}
-	}()
+// leave gives up the lane's seat, which no client needs.
+func (x *listener) leave() {
+	x.seat.leave()
+	x.seat = nil
 }
 
-func (x *listener) dialled(d *Dialled, failure *DialError) {
-	l := x.lane
-	x.dialing = false
-	if failure == nil && l.ctx.Err() != nil {
-		l.abandonDialled(d)
-		return
-	}
-	var token eventloop.Token
-	c := &listening{listener: x}
-	if failure == nil {
-		var err error
-		c.sock, c.pid, c.gone = socket.NewTLS(d.FD, d.TLS), d.PID, d.gone
-		if token, err = l.engine.loop.Register(d.FD, c, eventloop.First); err != nil {
-			c.sock.Close(&l.engine.io)
-			c.gone()
-			failure = &DialError{Err: err}
-		}
-	}
-	if failure != nil {
-		l.config.Places.Give(l.config.Lanes)
-		l.warnDial(failure)
-		x.hub.Failed(x.now())
-		x.act()
-		return
-	}
-	if c.token, x.conn = token, c; c.sock.Pending() {
-		l.engine.loop.Again(token)
-	}
-	l.addr = d.Addr
-	l.talk.ListenerEncoding = conversation.EncodingOf(d.Params)
+// dialled takes note that the line listens.
+func (x *listener) dialled(addr, encoding string) {
+	x.seat.dialled = true
+	x.lane.addr = addr
+	x.lane.talk.ListenerEncoding = encoding
 	x.hub.Dialled()
 	x.act()
 }
 
-// close ends the connection.
-func (x *listener) close() {
-	c, l := x.conn, x.lane
-	if c == nil {
-		return
-	}
-	x.conn, c.doomed = nil, true
-	_ = c.sock.Write(&l.engine.io, wire.AppendTerminate(nil))
-	l.engine.loop.Close(c.token)
-	c.sock.Close(&l.engine.io)
-	l.engine.io.Return(c.carry)
-	c.carry = nil
-	c.gone()
-	l.config.Places.Give(l.config.Lanes)
+// failed takes note that there is no line to be had now.
+func (x *listener) failed() {
+	x.seat = nil
+	x.hub.Failed(x.now())
+	x.act()
 }
 
-// move has the connection made again: it listens to the server that the clients have left.
+// missed takes note that the line had ended when the lane's wish to join arrived: there may be another one.
+func (x *listener) missed() {
+	x.seat = nil
+	x.hub.Failed(x.now())
+	x.hub.Nudge(x.now())
+	x.act()
+}
+
+// lost takes note that the line has ended: it is made again.
+func (x *listener) lost() {
+	x.seat = nil
+	x.hub.Lost(x.now())
+	x.act()
+}
+
+func (x *listener) heard(p []byte) {
+	x.hub.Heard(x.now(), p)
+	x.act()
+}
+
+// connected reports whether the lane has a seat on a line that listens.
+func (x *listener) connected() bool { return x.seat != nil && x.seat.dialled }
+
+// move has the connection made again, if it lives here: it listens to the server that the clients have left.
 func (x *listener) move() {
-	if x.conn != nil {
-		x.lost(x.conn, errMoved)
+	if x.hosts != nil && x.hosts.conn != nil {
+		x.hosts.lost(errMoved)
 	}
 }
 
-// shut gives the connection up that no client needs, and reports whether there is none, nor one being made.
+// shut gives up the seat that no client needs, and reports whether there is none, nor a line that lives here.
 func (x *listener) shut() bool {
 	if x.hub.Shut() {
-		x.close()
+		x.leave()
 	}
-	return x.conn == nil && !x.dialing
+	return x.seat == nil && x.hosts == nil
 }
 
 // deliver sends clients what is due to them, and has the backends go on of those whose switch has come further.
@@ -206,92 +170,10 @@ func (c *Client) notified(p []byte) {
 	c.say(p)
 }
 
-// OnReady is called by the loop when the connection has something to say.
-func (c *listening) OnReady(e eventloop.Event) {
-	if e&eventloop.Writable != 0 {
-		c.drain()
-	}
-	if e&eventloop.Readable != 0 {
-		c.read(e&eventloop.HangUp != 0)
-	}
-}
-
-func (c *listening) read(hungUp bool) {
-	e := c.listener.lane.engine
-	for range readsPerTurn {
-		if c.doomed {
-			return
-		}
-		p, n, err := e.receive(&c.sock, &c.carry)
-		if err != nil {
-			if !errors.Is(err, socket.ErrWouldBlock) {
-				c.doom(err)
-			}
-			return
-		}
-		took, err := c.listener.hub.FromServer(c.listener.now(), p)
-		if err != nil {
-			c.doom(err)
-		} else if took < len(p) {
-			c.carry = append(e.io.Borrow(len(p)-took), p[took:]...)
-		}
-		c.listener.act()
-		if n < eventloop.ReadBufferLen && !hungUp && !c.sock.Pending() {
-			return
-		}
-	}
-	e.loop.Again(c.token)
-}
-
-func (c *listening) send(p []byte) {
-	l := c.listener.lane
-	was := c.sock.Parked()
-	if err := c.sock.Write(&l.engine.io, p); err != nil {
-		c.doom(err)
-	} else if c.sock.Parked() && !was {
-		c.watchWrite(true)
-	}
-}
-
-func (c *listening) watchWrite(on bool) {
-	if err := c.listener.lane.engine.loop.WatchWrite(c.token, on); err != nil {
-		c.doom(err)
-	}
-}
-
-func (c *listening) drain() {
-	if err := c.sock.Drain(&c.listener.lane.engine.io); err != nil {
-		c.doom(err)
-	} else if !c.sock.Parked() {
-		c.watchWrite(false)
-	}
-}
-
-// doom ends the connection at the end of the iteration.
-func (c *listening) doom(cause error) {
-	if c.doomed {
-		return
-	}
-	c.doomed = true
-	c.listener.lane.engine.loop.Condemn(c, func() { c.listener.lost(c, cause) })
-}
-
-// lost has the connection made again.
-func (x *listener) lost(c *listening, cause error) {
-	if x.conn != c {
-		return
-	}
-	x.lane.engine.warn("listener connection lost: clients may miss notifications", "pool", x.lane.Name(), "backend", c.pid,
-		"channels", x.hub.Channels(), "clients", x.hub.Clients(), "error", cause)
-	x.close()
-	x.hub.Lost(x.now())
-	x.act()
-}
-
 // snapshot is what clients listen to by way of the connection.
 func (x *listener) snapshot() status.Listen {
 	h := x.hub
-	s := status.Listen{Connected: x.conn != nil, Clients: h.Clients(), Delivered: h.Delivered, Reconnections: h.Reconnections}
+	s := status.Listen{Connected: x.connected(), Clients: h.Clients(), Delivered: h.Delivered, Reconnections: x.reconnections}
 	h.EachChannel(func(name string, clients int) bool {
 		s.Channels = append(s.Channels, status.Channel{Name: name, Clients: clients})
 		return len(s.Channels) < status.ListenChannelsMax

@@ -22,8 +22,8 @@ func (e *Engine) panicked(h eventloop.Handler, cause any, stack []byte) {
 		c, b = h, h.backend
 	case *listening:
 		e.env.Log.Error("listener connection ended: a state that should be impossible; please report this", "cause", fmt.Sprint(cause),
-			"pool", h.listener.lane.Name(), "stack", string(stack))
-		h.listener.lane.working, h.doomed = false, false
+			"pool", h.line.home.Name(), "stack", string(stack))
+		h.line.home.working, h.doomed = false, false
 		h.doom(fmt.Errorf("impossible: %v", cause))
 		return
 	default: // a listener, or a connection that is no client yet

@@ -75,6 +75,7 @@ func (b *Backend) closedBecause(end status.BackendEnd) string {
 		return "unclean server"
 	case status.BackendDoubted:
 		return "bad packet"
+	default:
 	}
 	switch b.dismissed {
 	case pool.CauseReclaimed:
@@ -83,6 +84,7 @@ func (b *Backend) closedBecause(end status.BackendEnd) string {
 		return "database configuration changed"
 	case pool.CausePaused:
 		return "pause mode"
+	default:
 	}
 	return "too many servers in the pool"
 }
@@ -104,6 +106,7 @@ func (c *Client) sayLeft() {
 		c.logClosing("client close request")
 	case status.ClientClosed, status.ClientReset:
 		c.logClosing("client unexpected eof")
+	default:
 	}
 }
 

@@ -145,6 +145,7 @@ func dismissal(why pool.Cause) status.BackendEnd {
 	case pool.CauseDrain:
 		return status.BackendShutdown
 	case pool.NoCause, pool.CauseSurplus, pool.CauseReclaimed, pool.CauseQueryWaitTimeout, pool.CauseLoginFailed:
+	default:
 	}
 	return status.BackendSurplus
 }

@@ -28,8 +28,8 @@ func (e *Engine) TendSilence(limit time.Duration) {
 // tend costs two system calls for each backend, idle ones included: a limit that is off is set again.
 func (e *Engine) tend(limit time.Duration) {
 	for _, l := range e.lanes {
-		if c := l.listener.conn; c != nil {
-			_ = socket.TendUserTimeout(c.sock.FD(), limit)
+		if n := l.listener.hosts; n != nil && n.conn != nil {
+			_ = socket.TendUserTimeout(n.conn.sock.FD(), limit)
 		}
 		for _, b := range l.backends {
 			if b != nil && b.sock.FD() >= 0 {

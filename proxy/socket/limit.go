@@ -16,5 +16,5 @@ func DescriptorLimit() int {
 			l = raised
 		}
 	}
-	return int(min(uint64(l.Cur), 1<<30))
+	return int(min(l.Cur, 1<<30))
 }

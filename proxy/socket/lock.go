@@ -21,7 +21,7 @@ func lock(path string, wait time.Duration) (unlock func(), err error) {
 	for deadline := time.Now().Add(wait); ; time.Sleep(10 * time.Millisecond) {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600) //nolint:gosec // the folder is the operator's own setting
 		if err != nil {
-			return func() {}, nil // listening fails as well if the folder is not there
+			return func() {}, nil //nolint:nilerr // listening fails as well if the folder is not there
 		}
 		if anothers(f) {
 			_ = f.Close()

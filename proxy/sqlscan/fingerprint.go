@@ -77,9 +77,14 @@ var repeats = [...]struct {
 	on   byte
 	to   listState
 }{
-	{listItem, ',', listComma}, {listComma, literal, listItem},
-	{rowEnd, ',', rowComma}, {rowComma, '(', rowOpen}, {rowOpen, literal, rowItem},
-	{rowItem, ',', rowMore}, {rowMore, literal, rowItem}, {rowItem, ')', rowEnd},
+	{listItem, ',', listComma},
+	{listComma, literal, listItem},
+	{rowEnd, ',', rowComma},
+	{rowComma, '(', rowOpen},
+	{rowOpen, literal, rowItem},
+	{rowItem, ',', rowMore},
+	{rowMore, literal, rowItem},
+	{rowItem, ')', rowEnd},
 }
 
 const (

@@ -74,6 +74,7 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 					calls, unclean = true, unclean || !f.clean[string(name)]
 				}
 			}
+		default:
 		}
 		name, dotted, called = space[:0], false, false
 	}

@@ -142,6 +142,7 @@ func (p *parser) isIdentifier() bool {
 		return p.tok.to-p.tok.from > len(`""`)
 	case tokenWord:
 		return !p.isReserved(p.tok)
+	default:
 	}
 	return false
 }

@@ -186,8 +186,10 @@ func (e emitter) shared(l *status.SharedLimits, db, user string) {
 		n    int
 		name string
 	}{
-		{&limitBackends, l.DBBackends, "max_db_connections"}, {&limitBackends, l.UserBackends, "max_user_connections"},
-		{&limitClients, l.DBClients, "max_db_client_connections"}, {&limitClients, l.UserClients, "max_user_client_connections"},
+		{&limitBackends, l.DBBackends, "max_db_connections"},
+		{&limitBackends, l.UserBackends, "max_user_connections"},
+		{&limitClients, l.DBClients, "max_db_client_connections"},
+		{&limitClients, l.UserClients, "max_user_client_connections"},
 	} {
 		if limit.n > 0 {
 			e.value(limit.m, float64(limit.n), db, user, limit.name)

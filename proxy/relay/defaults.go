@@ -181,7 +181,7 @@ func (b *Backend) asksFirst() bool {
 	if !b.lane.askingDue(age) {
 		return false
 	}
-	b.lane.pool.Coming(b.lane.now(), b.id)
+	b.comes()
 	b.askDefaults()
 	return true
 }

@@ -104,10 +104,16 @@ func (b *Backend) detach() {
 	c.readOn()
 }
 
-// startLast sends an errand after which the backend comes free, most likely: it is worth waiting for.
+// startLast sends an errand after which the backend comes free, most likely.
 func (b *Backend) startLast(e *conversation.Errand) {
-	b.lane.pool.Coming(b.lane.now(), b.id)
+	b.comes()
 	b.start(e)
+}
+
+// comes tells the pool that the backend is worth waiting for.
+func (b *Backend) comes() {
+	b.lane.pool.Coming(b.lane.now(), b.id)
+	b.lane.decided()
 }
 
 // start sends an errand.

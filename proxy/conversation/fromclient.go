@@ -298,7 +298,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
 		found.asks = s.shared.configs(text)
-	case e&^followable == 0 || s.client != nil && len(s.client.Login.Settings()) > 0:
+	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
@@ -413,10 +413,10 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 		b.uses = slices.Clone(b.uses) // the portal's are the next Execute's, too
 	}
 	s.enter(entry{effects: b.effects, settings: b.settings})
+	s.ran(&b)
 	if len(b.uses) == 1 && s.givesBack(b.uses, func(*use) bool { return false }) {
 		s.giveBehind(f, m, &b.uses[0])
 	}
-	s.ran(&b)
 	return HoldNone
 }
 

@@ -43,9 +43,6 @@ func (l *ledger) enter(e entry) {
 	l.entries = append(l.entries, e)
 }
 
-// some reports whether anything is under way that is entered.
-func (l *ledger) some() bool { return l.head < len(l.entries) }
-
 // at returns the entry of the answer that the server is busy with; nil if that leaves no trace.
 func (l *ledger) at(busy uint64) *entry {
 	for i := l.head; i < len(l.entries); i++ {

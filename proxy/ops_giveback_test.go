@@ -39,6 +39,8 @@ func resetsGiveWhatTheLoginGave(t *testing.T, mode string) {
 		queries("SET work_mem = '1MB'; RESET work_mem /* c */ ; -- d\n" + shows), queries("RESET ALL; " + shows + "; RESET search_path; " + shows + ";"),
 		queries("SET TIME ZONE 'UTC'; SET TIME ZONE LOCAL; " + shows + "; SET SESSION work_mem = DEFAULT; SET app.tenant TO DEFAULT; " + shows),
 		queries("BEGIN; SET work_mem = '1MB'; SET LOCAL work_mem TO DEFAULT; " + shows + "; COMMIT; " + shows), queries("RESET work_mem"), queries(shows),
+		queries("SET default_transaction_isolation = 'repeatable read'; SET TIME ZONE LOCAL; " + shows), queries("RESET default_transaction_isolation; SELECT 1"),
+		queries("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET TIME ZONE LOCAL; " + shows), queries("RESET default_transaction_read_only"),
 		queries("SET LOCAL work_mem TO DEFAULT"), queries("SELECT 1; SET LOCAL work_mem TO DEFAULT; " + shows), queries(shows),
 		queries("RESET ALL; CREATE TEMP TABLE there (a int) ON COMMIT DROP; " + shows), queries("SELECT set_config('work_mem', '2MB', true); RESET work_mem; " + shows), queries(shows),
 		queries("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL; " + shows), queries("DEALLOCATE ALL; RESET ALL; " + shows),

@@ -47,14 +47,11 @@ func ascii(s string) bool {
 	return true
 }
 
-// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS may be among them: it is one command with several settings.
+// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS is among them that is one command with several settings.
 func sessionCharacteristics(uses []use) bool {
-	for _, u := range uses {
-		switch u.Name {
-		case "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable":
-			if len(uses) > 1 {
-				return true
-			}
+	for i := 1; i < len(uses); i++ {
+		if a, b := uses[i-1], uses[i]; a.Kind == sqlscan.SetValue && b.Kind == sqlscan.SetValue && a.From == b.From {
+			return true
 		}
 	}
 	return false

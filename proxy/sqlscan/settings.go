@@ -32,7 +32,7 @@ type SettingUse struct {
 	Chain      bool   // COMMIT or ROLLBACK AND CHAIN: the next transaction begins
 	Name       string // the setting's in lower case, or the savepoint's
 	Value      string // what set_config takes for the same effect; in the client's encoding
-	From, To   int    // of SetValue, SetDefault and ResetAll: where the statement stands in the text, up to its last word or byte
+	From, To   int    // of SetValue, SetDefault and ResetAll: where the statement stands in the text; To is not known of SET SESSION CHARACTERISTICS
 }
 
 // Settings gives yield each statement that sets or resets settings by its
@@ -207,6 +207,7 @@ func (p *parser) characteristics(u SettingUse, yield func(u SettingUse) bool) bo
 		return false
 	}
 	goesOn, some := true, false
+	u.From = p.began
 	read := p.transactionModes(func(name, value string) {
 		u.Name, u.Value, some = "default_transaction_"+name, value, true
 		goesOn = goesOn && yield(u)

@@ -4,6 +4,7 @@
 GO    ?= go
 T     ?= 1m
 BENCH ?= all
+LOOPS ?= 0
 PG    ?= 16 17 18
 
 # A checkout that git refuses to read, as another user's, cannot be stamped
@@ -58,8 +59,8 @@ test-regress: ## PostgreSQL's own regression tests, directly and through weir wi
 matrix: ## every kind of session state, in every way, with every end, of which make test tries some
 	$(GO) test -count=1 -timeout 60m -v -run StateStaysWithItsClient ./proxy -args -state-cells 0 -state-failures 20
 
-soak: ## clients at work while weir is reloaded, paused, resized and restarted and its servers are killed and fail over (T=10m)
-	$(GO) test -count=1 -timeout 0 -v -run TestSoak ./proxy -args -soak $(T)
+soak: ## clients at work while weir is reloaded, paused, resized and restarted and its servers are killed and fail over (T=10m, with its pool on several loops: LOOPS=4)
+	$(GO) test -count=1 -timeout 0 -v -run TestSoak ./proxy -args -soak $(T) -weirloops $(LOOPS)
 
 beside: ## 100 clients beside one that moves 1 GB, on one loop: what it costs them
 	$(GO) test -count=1 -v -run SmallClientsBeside ./proxy -args -beside 5

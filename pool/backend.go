@@ -69,9 +69,10 @@ type backend struct {
 	next     BackendID
 	settings SettingsID
 	state    BackendState
-	stale    bool // since Renew: closed as soon as it is free
-	asked    bool // Moving to a lane that has asked for it
-	to       int  // that lane, while it is Moving
+	stale    bool    // since Renew: closed as soon as it is free
+	asked    bool    // Moving to a lane that has asked for it
+	to       int     // that lane, while it is Moving
+	coming   Instant // until when it is expected to be Freed, while it is Leased; 0: it is not
 }
 
 // move is the only place where a backend's state changes; the counts and the
@@ -85,6 +86,9 @@ func (p *Pool) move(b BackendID, to BackendState) {
 	p.count[from]--
 	p.count[to]++
 	be.state = to
+	if from == Leased {
+		p.comes(b)
+	}
 	if from == Idle {
 		p.backends[be.prev].next = be.next
 		p.backends[be.next].prev = be.prev

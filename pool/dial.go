@@ -154,6 +154,7 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 
 // succeeded draws the conclusions from a login whose dial was begun at started.
 func (p *Pool) succeeded(now, started Instant) {
+	p.board.Reach(int64(now))
 	p.trouble = obstacle{}
 	p.turnedAway = false
 	if started >= p.limited.last {
@@ -204,15 +205,19 @@ func (p *Pool) giveUp(now Instant) {
 }
 
 // need reports whether one more dial is wanted.
-func (p *Pool) need() bool {
-	if p.waiting > p.count[Dialling]+p.asked {
-		return true
-	}
-	if p.pointless() {
-		return false
+func (p *Pool) need() bool { return p.neededSince() <= p.now }
+
+// neededSince returns since or from when one more dial is wanted, Never if there is no reason.
+func (p *Pool) neededSince() Instant {
+	since := p.missing()
+	if since == 0 || p.pointless() {
+		return since
 	}
 	total := p.board.Total()
-	return p.first && total < p.floor() || p.turnedAway && total == 0 && p.trouble.strikes > 0
+	if p.first && total < p.floor() || p.turnedAway && total == 0 && p.trouble.strikes > 0 {
+		return 0
+	}
+	return since
 }
 
 // dialMore dials what is wanted and allowed.
@@ -232,7 +237,8 @@ func (p *Pool) dialMore(now Instant) {
 // dialDue returns when a dial that is wanted may go out, or when waiting for it
 // becomes hopeless.
 func (p *Pool) dialDue(now Instant) Instant {
-	if p.draining || p.paused || !p.need() {
+	needed := p.neededSince()
+	if p.draining || p.paused || needed == Never {
 		return Never
 	}
 	trouble := p.trouble.strikes > 0
@@ -241,7 +247,7 @@ func (p *Pool) dialDue(now Instant) Instant {
 		return Never // until one of them ends
 	}
 	// The last of what holds back counts.
-	due := max(p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
+	due := max(needed, p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
 	if trouble && p.waiting > 0 && p.board.Live() == 0 {
 		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)

@@ -43,7 +43,8 @@
 //
 // # When a backend is dialled
 //
-// The pool dials once for each waiter that no dial under way will serve, and to
+// The pool dials once for each waiter that no dial under way will serve, nor a backend
+// that is Coming free within a tenth of a second, and to
 // fill up to MinSize (while there are clients; with KeepMin always, from the
 // first Tick until Close). It dials never more than MaxDials at once, never more
 // than Size backends, and up to ReserveSize more after the first waiter that no

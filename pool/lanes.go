@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"time"
 
 	"weir/pool/board"
@@ -24,7 +25,7 @@ const unfair = 2 * time.Millisecond
 
 // Transfer is what goes with a backend from one lane to another.
 type Transfer struct {
-	reply, stale         bool
+	reply                bool
 	settings             SettingsID
 	began, born, expires Instant
 }
@@ -81,13 +82,16 @@ func (p *Pool) Woken(now Instant, reply bool) {
 	p.settle(now)
 }
 
-// Departed says that backend b, which was to be given to another lane, is on its way there. It is this lane's no more. If it is gone instead, the
-// caller says Lost.
+// Departed says that backend b, which was to be given to another lane, is on its way there. It is this lane's no more. If it is gone instead, or
+// Stale by now, the caller closes it and says Lost: on its way it is not counted as such.
 func (p *Pool) Departed(now Instant, b BackendID) Transfer {
 	now = p.begin(now)
 	p.expect("Departed", b, Moving)
 	be := &p.backends[b]
-	t := Transfer{reply: be.asked, stale: be.stale, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
+	if be.stale {
+		panic(fmt.Sprintf("pool: Departed of b%d, which is stale", b))
+	}
+	t := Transfer{reply: be.asked, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
 	p.move(b, Gone)
 	p.settle(now)
 	return t
@@ -105,7 +109,7 @@ func (p *Pool) Arrived(now Instant, t Transfer) BackendID {
 	p.move(b, Moving)
 	be := &p.backends[b]
 	be.settings, be.began, be.born, be.expires = t.settings, t.began, t.born, t.expires
-	be.stale = t.stale || be.began < Instant(p.board.Renewed())
+	be.stale = be.began < Instant(p.board.Renewed())
 	p.posted.head = 0 // the promise is kept
 	p.place(now, b)
 	p.settle(now)
@@ -152,12 +156,15 @@ func (p *Pool) awaited() bool {
 
 // fairer reports whether another lane's oldest waiter is to be served before the own ones: it has waited longer, and there are not so few clients to a
 // backend there that this is about to change by itself. How few is few depends on how much longer it has waited: a lane whose loop, or whose backends, are
-// slower needs more of them for its clients to wait no longer than others. The square brings it as many as it needs without all going there at once.
+// slower needs more of them for its clients to wait no longer than others. The square brings it as many as it needs without all going there at once. Where it has waited for twice as long the backends there must be kept by their clients.
 func (p *Pool) fairer(now Instant, lane int, since Instant) bool {
 	_, own := p.oldest(now)
 	other := time.Duration(now - since)
 	if other <= own+max(own/8, unfair) {
 		return false
+	}
+	if other > 2*(own+unfair) {
+		return true
 	}
 	waiting, backends := p.board.Stands(lane)
 	return square(other)*float64(waiting)*float64(p.own()) >= square(own)*float64(p.waiting)*float64(backends)

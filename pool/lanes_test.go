@@ -23,8 +23,9 @@ type hall struct {
 	number int
 
 	use, think, login, way func() time.Duration
-	slow                   float64     // how much longer the backends of lane 0 take; 0: no longer
-	fails                  func() bool // a dial, or a backend that has been used
+	slow                   float64               // how much longer the backends of lane 0 take; 0: no longer
+	fails                  func() bool           // a dial, or a backend that has been used
+	keeps                  func(client int) bool // what it has been leased, for ever
 
 	lent    []map[BackendID]int // by lane: client
 	wanted  []Instant           // by client: since when it waits; Never
@@ -89,7 +90,7 @@ func newHall(seed uint64, lanes, clients int, cfg Config) *hall {
 	h := &hall{board: board.New(lanes), cfg: cfg, rand: rand.New(rand.NewPCG(seed, 1)), missing: Never}
 	h.use, h.think = h.exponential(time.Millisecond), h.exponential(time.Millisecond)
 	h.login, h.way = h.exponential(5*time.Millisecond), h.exponential(20*time.Microsecond)
-	h.fails = func() bool { return false }
+	h.fails, h.keeps = func() bool { return false }, func(int) bool { return false }
 	for i := range lanes {
 		h.lanes = append(h.lanes, NewLane(cfg, seed+uint64(i), h.board, i))
 		h.lent = append(h.lent, map[BackendID]int{})
@@ -191,7 +192,7 @@ func (h *hall) wake(lane int, reply bool) {
 
 func (h *hall) give(l int, d Decision) {
 	p := h.lanes[l]
-	if h.fails() {
+	if h.fails() || p.Stale(d.Backend) {
 		h.moving--
 		p.Lost(h.now, d.Backend)
 		h.carryOut(l)
@@ -212,6 +213,9 @@ func (h *hall) leased(l int, d Decision) {
 	h.wanted[c] = Never
 	h.served[c]++
 	h.lent[l][d.Backend] = c
+	if h.keeps(c) {
+		return
+	}
 	freed := func() {
 		delete(h.lent[l], d.Backend)
 		if h.fails() {
@@ -446,6 +450,30 @@ func TestASlowLaneGetsMoreBackends(t *testing.T) {
 	}
 	if jain := h.jain(); jain < 0.99 {
 		t.Errorf("Jain's index is %.4f", jain)
+	}
+}
+
+// TestLanesWhoseBackendsAreKeptAreServed has clients keep what they are leased, as pinned ones do and those in session mode: the others of their lane are
+// served by the other lanes' backends, and wait little longer than those there, however many of them wait.
+func TestLanesWhoseBackendsAreKeptAreServed(t *testing.T) {
+	for _, few := range []int{1, 3} {
+		h := newHall(7, 2, 66, Config{Size: 8, MaxDials: 8})
+		for c := range h.laneOf {
+			h.laneOf[c] = 0
+			if c < few+4 {
+				h.laneOf[c] = 1
+			}
+		}
+		h.keeps = func(c int) bool { return c < 4 }
+		h.think = h.exponential(100 * time.Microsecond)
+		h.runFor(t, time.Second)
+		clear(h.served)
+		h.runFor(t, time.Second)
+		least, most := slices.Min(h.served[4:4+few]), slices.Max(h.served[4+few:])
+		t.Logf("%d beside kept backends: each served %d times or more, the others %d or less", few, least, most)
+		if least < most/3 {
+			t.Errorf("%d clients beside kept backends: one was served %d times, others up to %d times", few, least, most)
+		}
 	}
 }
 

@@ -130,3 +130,54 @@ func TestALaneGivesAwayWhatIsLeftAtTheEndOfTheIteration(t *testing.T) {
 	first.Rested(5 * ms)
 	decided(t, first, Give)
 }
+
+// A backend that is to be replaced does not set out for another lane: on its way it would not be counted among those, and the order to wait for their
+// end would not wait for it. The client for which it was meant is found another way.
+func TestAStaleBackendGoesNowhere(t *testing.T) {
+	first, second := twoLanes(Config{Size: 1})
+	b := leaseNew(t, ms, second, 1)
+	first.Want(2*ms, 1, 0)
+	second.Freed(9*ms, b, 0)
+	decided(t, second, Rest)
+	second.Rested(9 * ms)
+	decided(t, second, Give)
+	second.Renew(9 * ms)
+	_ = second.Decisions()
+	if !second.Stale(b) || second.Counts().Stale != 1 {
+		t.Fatalf("stale: %v, %+v", second.Stale(b), second.Counts())
+	}
+	second.Lost(9*ms, b)
+	first.Woken(9*ms, decided(t, second, Wake).Reply)
+	decided(t, first, Dial)
+	defer func() {
+		if recover() == nil {
+			t.Error("a stale backend has departed")
+		}
+	}()
+	first, second = twoLanes(Config{Size: 1})
+	b = leaseNew(t, ms, second, 1)
+	first.Want(2*ms, 1, 0)
+	second.Freed(9*ms, b, 0)
+	decided(t, second, Rest)
+	second.Rested(9 * ms)
+	decided(t, second, Give)
+	second.Renew(9 * ms)
+	_ = second.Decisions()
+	second.Departed(9*ms, b)
+}
+
+// A server that one lane has reached is in no trouble for the others: a client that comes to a lane which has found it refusing gets an attempt of its own, and
+// not the error of before.
+func TestAServerThatOneLaneHasReachedIsThereForAll(t *testing.T) {
+	first, second := twoLanes(Config{Size: 1, ServerLoginRetry: 15 * time.Second})
+	first.Want(ms, 1, 0)
+	first.DialFailed(2*ms, decided(t, first, Dial).Backend, Failure{Refused})
+	decided(t, first, Fail)
+	b := leaseNew(t, 300*ms, second, 1)
+	second.Lost(310*ms, b)
+	first.Want(320*ms, 2, 0)
+	decided(t, first, Dial)
+	if !first.Waiting(2) {
+		t.Errorf("decided %v; the client is to wait", first.Decisions())
+	}
+}

@@ -45,6 +45,7 @@ type modelBackend struct {
 	s                    SettingsID
 	since, born, expires Instant
 	stale                bool
+	soon                 Instant // until when it is expected to come free
 }
 
 type modelObstacle struct {
@@ -87,9 +88,19 @@ func (m *model) certain() bool {
 
 func (m *model) wanted() bool {
 	if m.empty && m.away.n > 0 && m.refused {
-		return len(m.wait) > len(m.dials)
+		return len(m.wait) > len(m.dials)+m.soon()
 	}
-	return len(m.wait) > len(m.dials) || m.total() < m.least() || m.probe && m.total() == 0 && m.away.n > 0
+	return len(m.wait) > len(m.dials)+m.soon() || m.total() < m.least() || m.probe && m.total() == 0 && m.away.n > 0
+}
+
+// soon is how many backends are expected to come free.
+func (m *model) soon() (n int) {
+	for _, e := range m.lent {
+		if m.now < e.soon {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *model) least() int {
@@ -218,7 +229,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "freed":
 		e := take(&m.lent, o.backend)
-		e.s = o.settings
+		e.s, e.soon = o.settings, 0
 		m.use(e)
 		if len(m.out) == 0 || m.out[0].Kind == Lease {
 			return m.out
@@ -244,6 +255,18 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		} else {
 			m.close(take(&m.idle, o.backend).b, CauseRenewed)
 		}
+	case "coming":
+		i := slices.IndexFunc(m.lent, func(e modelBackend) bool { return e.b == o.backend })
+		if m.lent[i].soon == 0 {
+			m.lent[i].soon = now + Instant(100*time.Millisecond)
+		}
+		return m.out
+	case "busy":
+		i := slices.IndexFunc(m.lent, func(e modelBackend) bool { return e.b == o.backend })
+		if m.lent[i].soon == 0 {
+			return m.out
+		}
+		m.lent[i].soon = 0
 	case "reclaim":
 		if len(m.idle) > 0 && m.live() > m.least() {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseReclaimed)

@@ -60,6 +60,7 @@ type Pool struct {
 
 	backends []backend // by BackendID; [0] closes the ring of idle ones
 	count    [backendStates]int
+	coming   []BackendID // Leased, and expected to be Freed, in the order of their times
 	free     []BackendID // numbers to use again
 	gone     []BackendID // numbers given up by the latest event
 
@@ -100,6 +101,9 @@ func (p *Pool) begin(now Instant) Instant {
 		p.gone = p.gone[:0]
 	}
 	p.now = max(p.now, now)
+	if p.trouble.strikes > 0 && Instant(p.board.Reached()) > p.trouble.last { // from another lane
+		p.trouble, p.turnedAway = obstacle{}, false
+	}
 	return p.now
 }
 
@@ -151,7 +155,7 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 		p.turnedAway = true
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
 	default:
-		held := p.waiting > p.count[Dialling]+p.asked
+		held := p.missing() <= now
 		p.enqueue(now, c)
 		if held && !back && now < p.next {
 			// A client before c is held back already: the pool knows when to act
@@ -180,7 +184,7 @@ func (p *Pool) Freed(now Instant, b BackendID, s SettingsID) {
 	now = p.begin(now)
 	p.expect("Freed", b, Leased)
 	p.backends[b].settings = s
-	if p.place(now, b) {
+	if p.place(now, b) && (p.waiting == 0 || p.backends[b].state != Moving) { // else one who waits for it has to have another
 		p.finish()
 		return
 	}

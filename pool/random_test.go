@@ -103,6 +103,8 @@ func (r *run) next() op {
 			if !slices.ContainsFunc(m.wait, func(w modelWaiter) bool { return w.c == c }) {
 				return op{verb: "want", client: c, settings: SettingsID(r.rand.IntN(3))}
 			}
+		case n < 34 && len(m.lent) > 0:
+			return op{verb: pick(r.rand, "coming", "coming", "busy"), backend: some(m.lent)}
 		case n < 50 && len(m.lent) > 0:
 			return op{verb: "freed", backend: some(m.lent), settings: SettingsID(r.rand.IntN(3))}
 		case n < 70 && len(m.dials) > 0:
@@ -159,7 +161,7 @@ func (r *run) legal(o op) bool {
 		return waits
 	case "no-clients":
 		return len(m.wait) == 0
-	case "freed":
+	case "freed", "coming", "busy":
 		return has(m.lent)
 	case "lost":
 		return has(m.lent) || has(m.idle)

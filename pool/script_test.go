@@ -155,7 +155,7 @@ func (o op) String() string {
 		return fmt.Sprintf("freed b%d s%d", o.backend, o.settings)
 	case "failed":
 		return fmt.Sprintf("failed b%d %s", o.backend, o.kind)
-	case "dialled", "lost", "expel":
+	case "dialled", "lost", "expel", "coming", "busy":
 		return fmt.Sprintf("%s b%d", o.verb, o.backend)
 	case "advance", "oversleep":
 		return fmt.Sprintf("%s %s", o.verb, o.length)
@@ -182,6 +182,10 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Lost(now, o.backend)
 	case "expel":
 		p.Expel(now, o.backend)
+	case "coming":
+		p.Coming(now, o.backend)
+	case "busy":
+		p.Busy(now, o.backend)
 	case "reclaim":
 		p.Reclaim(now)
 	case "nudge":

@@ -137,9 +137,8 @@ const (
 
 // handOver hands a logged-in client to its pool's loop.
 func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
-	user, database := result.User, result.Database // all of the login that lives as long as the client
-	leave := func() { p.clients.leave(user, database) }
-	identity := p.clients.identity(user, database)
+	identity := p.clients.identity(result.User, result.Database)
+	leave := func() { p.clients.leave(identity.User, identity.Database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
@@ -164,27 +163,33 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		return
 	}
 	renewed := p.learn(result)
-	lane, limits, part := p.router.join(result.Database, result.User, c.Loop())
+	lane, limits, m := p.router.join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()
 		p.logins.fail(entry, login.UnknownDatabase.String())
-		p.refuse(result, pgerror.UnknownDatabase(database))
+		p.refuse(result, pgerror.UnknownDatabase(identity.Database))
 		return
 	}
 	p.logins.leave(entry, outcomeClient)
 	p.trimmer.loggedIn()
-	seat := c.Seat()
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
-		OnGone: func() {
-			seat.Leave()
-			part()
-			leave()
-		},
+		OnGone: p.onGone(c.Seat(), m, identity),
 	})
+}
+
+// onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:
+// one object.
+func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func() {
+	clients := p.clients
+	return func() {
+		seat.Leave()
+		m.leave()
+		clients.leave(who.User, who.Database)
+	}
 }
 
 func invalidSetting(err error) *pgerror.Error {

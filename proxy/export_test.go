@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"weir/config"
+
+	"weir/proxy/relay"
 )
 
 // SweepEvery has timeouts looked at more often than once a second.
@@ -25,5 +27,28 @@ func (p *Proxy) Follow(c *config.Config) error {
 // Seats is how many connections count for a loop.
 func (p *Proxy) Seats() int64 { return p.crowd.Taken() }
 
+// ClientsByLoop is how many clients each loop serves.
+func (p *Proxy) ClientsByLoop() []int {
+	p.router.mu.Lock()
+	defer p.router.mu.Unlock()
+	n := make([]int, len(p.engines))
+	for _, pool := range p.router.pools {
+		for i, l := range pool.lanes {
+			n[i] += l.clients
+		}
+	}
+	return n
+}
+
 // SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.
 func (o *Options) SpreadPools() { o.spread = spread{backendsPerLane: 1, inTurn: true} }
+
+// Lanes is how many lanes the pools have, those that are closed not counted.
+func (p *Proxy) Lanes() (n int) {
+	p.router.mu.Lock()
+	defer p.router.mu.Unlock()
+	for _, pool := range p.router.pools {
+		pool.each(func(*relay.Lane) { n++ })
+	}
+	return n
+}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -22,11 +23,12 @@ func spreading(t *testing.T, d *pgserver.Database, loops int, toml string) *weir
 	return startWith(t, d, fmt.Sprintf("[loops]\ncount = %d\n%s", loops, toml), o)
 }
 
-// Two clients on two loops take turns on the one backend that there is.
+// Two clients on two loops take turns on the one backend that nobody keeps.
 func TestABackendGoesToTheLoopWhoseClientWaits(t *testing.T) {
 	d := database(t)
-	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[limits]\nmax_db_connections = 1\n")
-	clients := enterMany(t, w, d, 2)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n")
+	clients := enterMany(t, w, d, 3)
+	clients[2].Query("BEGIN")
 	pid := clients[0].Query("SELECT pg_backend_pid()")
 	for i := range 40 {
 		c := clients[i%2]
@@ -45,6 +47,67 @@ func TestABackendGoesToTheLoopWhoseClientWaits(t *testing.T) {
 	s := w.Proxy.Snapshot()
 	if len(s.Pools) != 1 || s.Pools[0].Totals.Transfers < 40 {
 		t.Errorf("%d pools, the first with %d transfers", len(s.Pools), s.Pools[0].Totals.Transfers)
+	}
+}
+
+// At a limit over pools, a lane whose client listens gets its listener connection in the place of a backend that is idle on another lane: else the client
+// would keep its backend until that one happens to be used.
+func TestAListenerTakesTheIdlePlaceOfAnotherLoop(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 4\n[limits]\nmax_db_connections = 2\n")
+	clients := enterMany(t, w, d, 2)
+	clients[0].Query("BEGIN")
+	clients[1].Query("BEGIN") // which has a backend of its own for it
+	clients[0].Query("COMMIT")
+	clients[1].Query("COMMIT")
+	expectPool(t, w, "two idle", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 2 })
+	clients[1].Query("LISTEN a")
+	expectPool(t, w, "listening", func(p status.Pool) bool { return p.Listen.Clients == 1 && p.Pinned == 0 })
+}
+
+// What a lane has counted stays in its pool's totals when the lane ends, which it does without clients: totals never fall.
+func TestTotalsOutliveALane(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[timeouts]\nserver_idle_timeout = \"10ms\"\n")
+	for round := range 2 {
+		clients := enterMany(t, w, d, 2) // the first of them is not on the pool's first loop, the second is
+		for range 20 {
+			clients[0].Query("SELECT 1")
+			clients[1].Query("SELECT 1")
+		}
+		clients[0].Terminate()
+		eventually(t, func() string {
+			if n := w.Proxy.Lanes(); n != 1 {
+				return fmt.Sprintf("%d lanes", n)
+			}
+			return ""
+		})
+		if p := w.pool(); p.Totals.Transactions < uint64(40*(round+1)) || p.Wait.Count() < uint64(40*(round+1)) {
+			t.Errorf("%d transactions, %d waits", p.Totals.Transactions, p.Wait.Count())
+		}
+		clients[1].Terminate()
+	}
+}
+
+// A server that was away is back when any lane has reached it, also for the lane that has found it away and needs no backend since.
+func TestAServerIsBackForAllLanes(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 2\n[timeouts]\nserver_login_retry = \"1m\"\n")
+	clients := enterMany(t, w, d, 3) // the first and the third are on the pool's second lane
+	postgres := direct(t, &pgserver.Database{Server: d.Server, Name: "postgres"})
+	ask(t, postgres, "ALTER DATABASE "+d.Name+" ALLOW_CONNECTIONS false")
+	ask(t, postgres, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '"+d.Name+"'")
+	expectPool(t, w, "without backends", func(p status.Pool) bool { return p.Backends == [status.BackendStates]int{} })
+	clients[0].Send(&pgproto3.Query{String: "SELECT 1"})
+	expectPool(t, w, "down", func(p status.Pool) bool { return p.ServerDown })
+	clients[0].Vanish()
+	expectPool(t, w, "two clients", func(p status.Pool) bool {
+		return p.Clients[status.ClientWaiting] == 0 && p.Clients[status.ClientIdle] == 2
+	})
+	ask(t, postgres, "ALTER DATABASE "+d.Name+" ALLOW_CONNECTIONS true")
+	clients[1].Query("SELECT 1")
+	if p := w.pool(); p.ServerDown || p.ServerError != "" {
+		t.Errorf("the server is said to be away: %s", p.ServerError)
 	}
 }
 
@@ -92,6 +155,25 @@ func TestOnePoolOnAllLoops(t *testing.T) {
 		if l.Reads < clients {
 			t.Errorf("loop %d has nothing to do", i)
 		}
+	}
+}
+
+// Clients of one pool that come one by one, and so are nearly all accepted by one loop, are served by all.
+func TestClientsOfOnePoolAreServedByAllLoops(t *testing.T) {
+	const loops, clients = 4, 96
+	d := database(t)
+	w := startWith(t, d, fmt.Sprintf("[loops]\ncount = %d\n[pool]\npool_size = 16\n", loops), proxy.Options{})
+	enterMany(t, w, d, clients/8)
+	if on := w.Proxy.ClientsByLoop(); slices.Max(on) != clients/8 {
+		t.Errorf("%d clients, too few for several loops: %v", clients/8, on)
+	}
+	enterMany(t, w, d, clients-clients/8)
+	on := w.Proxy.ClientsByLoop()
+	if least, most := slices.Min(on), slices.Max(on); most > least+least/2 {
+		t.Errorf("of %d clients the loops serve %v", clients, on)
+	}
+	if n := w.Proxy.Seats(); n != clients {
+		t.Errorf("%d seats for %d clients", n, clients)
 	}
 }
 

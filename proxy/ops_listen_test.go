@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -299,6 +301,40 @@ func TestClientsThatListenOnSeveralLoopsShareAConnection(t *testing.T) {
 		if n := listen(); n != "1" {
 			t.Errorf("%d clients have left, and %s connections listen", i+1, n)
 		}
+	}
+}
+
+// A listener connection that does not answer any more is given up, and the clients of all loops get another.
+func TestListenerConnectionThatDoesNotAnswerIsReplaced(t *testing.T) {
+	const clients = 6
+	d := database(t)
+	w := spreading(t, d, 3, "[pool]\npool_size = 3\nlisten_lost_channel = \"lost\"")
+	var all []*listener
+	for range clients {
+		l := connectListener(t, w, d)
+		l.do("LISTEN a")
+		all = append(all, l)
+	}
+	w.listening(t, clients)
+	server := direct(t, d)
+	pid, err := strconv.Atoi(ask(t, server, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(UN)?LISTEN \"'"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	for i, l := range all {
+		l.do(fmt.Sprintf("LISTEN own_%d", i))
+	}
+	for _, l := range all {
+		l.hears("lost:notifications may have been missed")
+	}
+	w.listening(t, clients)
+	for i, l := range all {
+		ask(t, server, fmt.Sprintf("NOTIFY own_%d, 'again'", i))
+		l.hears(fmt.Sprintf("own_%d:again", i))
 	}
 }
 

@@ -305,3 +305,25 @@ func TestRecalledValuesAreAsDirectly(t *testing.T) {
 		weirs[i].Terminate()
 	}
 }
+
+// A client that keeps its backend over the end of a transaction whose own values it has asked for goes on: what the backend had of others before is
+// discarded then.
+func TestClientThatKeepsItsBackendAfterItsOwnValuesGoesOn(t *testing.T) {
+	d := database(t)
+	makeSequences(t, d)
+	w := mixed(t, d, "[limits]\nmax_db_connections = 1\n") // which leave no place for a listener connection
+	c := enter(t, w, d)
+	c.Query("LISTEN a")
+	c.Query("BEGIN")
+	drawn := c.Query("SELECT nextval('ticket')")
+	if got := c.Query("SELECT currval('ticket')"); got != drawn {
+		t.Errorf("currval is %s, not %s", got, drawn)
+	}
+	c.Query("COMMIT")
+	if got := c.Query("SELECT 1"); got != "1" {
+		t.Errorf("the next answer is %q", got)
+	}
+	if got := c.Run("SELECT currval('ticket')").code(); got != undrawn {
+		t.Errorf("currval afterwards: %q", got)
+	}
+}

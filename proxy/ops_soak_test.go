@@ -22,9 +22,12 @@ import (
 var soakFor = flag.Duration("soak", 0, "how long TestSoak works; 0 skips it (make soak)")
 
 const (
-	soakClients = 24
+	soakClients = 24 // for each loop: more than a lane must have before the pool gets one more
 	soakBackend = 4
 )
+
+// soakLanes is over how many loops the pool spreads (-weirloops).
+func soakLanes() int { return max(*everywhereLoops, 1) }
 
 // TestSoak has clients work while all is done to weir and its servers that operators do and that befalls them. It holds weir to three
 // promises: no client gets an error that weir could have avoided, every commit that was acknowledged is there exactly once, and nothing
@@ -35,14 +38,15 @@ func TestSoak(t *testing.T) {
 	}
 	s := &soak{t: t, path: buildWeir(t), primary: privateServer(t, pgserver.Options{Settings: map[string]string{"synchronous_commit": "on"}}), port: "0"}
 	s.user = s.primary.Server.Superuser()
-	s.primary.Exec(t, "CREATE TABLE ledger (client int, number int, PRIMARY KEY (client, number))")
+	s.clients, s.size = soakClients*soakLanes(), soakBackend*soakLanes()
+	s.primary.Exec(t, "CREATE TABLE ledger (client int, number int, PRIMARY KEY (client, number))", "CREATE SEQUENCE drawn")
 	s.standby = standbyOf(t, s.primary)
-	s.weir = launch(t, s.path, s.primary, s.toml(soakBackend), "")
+	s.weir = launch(t, s.path, s.primary, s.toml(s.size), "")
 	s.boss = s.console()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var all sync.WaitGroup
-	workers := make([]*soakWorker, soakClients)
+	workers := make([]*soakWorker, s.clients)
 	for i := range workers {
 		workers[i] = &soakWorker{soak: s, id: i, acked: map[int]bool{}}
 		all.Go(func() { workers[i].work(ctx) })
@@ -77,6 +81,7 @@ type soak struct {
 	boss             *pgconn.PgConn
 	addr             atomic.Pointer[string] // where clients find weir
 	user             string
+	clients, size    int
 	port             string                 // at which the present weir was told to listen
 	excuse           atomic.Pointer[string] // codes that the present step explains
 	commits, excused atomic.Int64
@@ -95,9 +100,9 @@ func (s *soak) steps() []soakStep {
 	}
 	return []soakStep{
 		{"reload", "", func() { s.order("RELOAD") }},
-		{"pool grows", "", resize(2 * soakBackend)},
+		{"pool grows", "", resize(2 * s.size)},
 		{"pool shrinks", "", resize(2)},
-		{"pool as before", "", resize(soakBackend)},
+		{"pool as before", "", resize(s.size)},
 		{"pause, resume", "", func() { s.order("PAUSE shop"); s.order("RESUME shop") }},
 		{"reconnect", "", func() { s.order("RECONNECT shop"); s.order("WAIT_CLOSE shop") }},
 		{"a bad file is refused", "", s.badFile},
@@ -205,7 +210,7 @@ func (s *soak) succeed() {
 	s.works()
 	s.primary.Server.Stop()
 	s.primary, s.standby = s.standby, standbyOf(s.t, s.standby)
-	s.reconfigure(s.toml(soakBackend))
+	s.reconfigure(s.toml(s.size))
 }
 
 // restartWeir starts the next one beside the old one.
@@ -213,7 +218,7 @@ func (s *soak) restartWeir() {
 	old := s.weir
 	_ = s.boss.Close(context.Background())
 	_, s.port, _ = strings.Cut(old.Addr, ":")
-	s.weir = launch(s.t, s.path, s.primary, s.toml(soakBackend), "")
+	s.weir = launch(s.t, s.path, s.primary, s.toml(s.size), "")
 	old.signal(syscall.SIGTERM)
 	old.expectExit()
 	s.boss = s.console() // before that it might be the old one's
@@ -222,7 +227,7 @@ func (s *soak) restartWeir() {
 // works waits until all clients have committed something more.
 func (s *soak) works() {
 	s.t.Helper()
-	want := s.commits.Load() + 10*soakClients
+	want := s.commits.Load() + int64(10*s.clients)
 	eventually(s.t, func() string {
 		if got := s.commits.Load(); got < want && !s.t.Failed() {
 			return fmt.Sprintf("%d commits, want %d", got, want)
@@ -276,38 +281,77 @@ func (w *soakWorker) connected() error {
 }
 
 // mark is a value of the worker's own: seen elsewhere it has leaked.
-func (w *soakWorker) mark() string { return strconv.Itoa(1000+w.id) + "kB" }
+func (w *soakWorker) mark() string { return strconv.Itoa(1100+w.id) + "kB" } // shown as it is: no whole MB
 
-// transaction commits one row, in one of the ways that applications have.
+// transaction commits one row, in one of the ways that applications have. Some leave state in the session for a while, which keeps its backend.
 func (w *soakWorker) transaction(number int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	insert := fmt.Sprintf("INSERT INTO ledger VALUES (%d, %d)", w.id, number)
-	switch number % 4 {
+	switch number % 8 {
 	case 0:
 		return w.exec(ctx, insert)
 	case 1:
 		return w.exec(ctx, "BEGIN; "+insert+"; COMMIT")
 	case 2:
-		for _, sql := range []string{"BEGIN", insert, "SAVEPOINT s", "SELECT 1/1", "ROLLBACK TO s", "COMMIT"} {
-			if err := w.exec(ctx, sql); err != nil {
-				return err
-			}
+		return w.exec(ctx, "BEGIN", insert, "SAVEPOINT s", "SELECT 1/1", "ROLLBACK TO s", "COMMIT")
+	case 3:
+		return w.exec(ctx, "CREATE TEMP TABLE own (n int)", insert, "INSERT INTO own VALUES (1)", "DROP TABLE own")
+	case 4:
+		own := fmt.Sprintf("own_%d", w.id)
+		return w.exec(ctx, "LISTEN "+own, insert, "NOTIFY "+own, "UNLISTEN *")
+	case 5:
+		return w.draws(ctx, insert)
+	case 6:
+		const name = "add" // the clients' names are the same, and their texts are not
+		if _, err := w.conn.Prepare(ctx, name, fmt.Sprintf("INSERT INTO ledger VALUES (%d, $1) RETURNING current_setting('work_mem')", w.id), nil); err != nil {
+			return err
 		}
-		return nil
+		if err := w.marked(w.conn.ExecPrepared(ctx, name, [][]byte{[]byte(strconv.Itoa(number))}, nil, nil)); err != nil {
+			return err
+		}
+		return w.conn.Deallocate(ctx, name)
 	default:
-		r := w.conn.ExecParams(ctx, "INSERT INTO ledger VALUES ($1, $2) RETURNING current_setting('work_mem')",
-			[][]byte{[]byte(strconv.Itoa(w.id)), []byte(strconv.Itoa(number))}, nil, nil, nil).Read()
-		if r.Err == nil && len(r.Rows) == 1 && string(r.Rows[0][0]) != w.mark() {
-			w.soak.t.Errorf("client %d has work_mem %s", w.id, r.Rows[0][0])
-		}
-		return r.Err
+		return w.marked(w.conn.ExecParams(ctx, "INSERT INTO ledger VALUES ($1, $2) RETURNING current_setting('work_mem')",
+			[][]byte{[]byte(strconv.Itoa(w.id)), []byte(strconv.Itoa(number))}, nil, nil, nil))
 	}
 }
 
-func (w *soakWorker) exec(ctx context.Context, sql string) error {
-	_, err := w.conn.Exec(ctx, sql).ReadAll()
-	return err
+// marked expects the worker's own setting in the answer.
+func (w *soakWorker) marked(answer *pgconn.ResultReader) error {
+	r := answer.Read()
+	if r.Err == nil && len(r.Rows) == 1 && string(r.Rows[0][0]) != w.mark() {
+		w.soak.t.Errorf("client %d has work_mem %s", w.id, r.Rows[0][0])
+	}
+	return r.Err
+}
+
+// draws asks for the value that its transaction has drawn from a sequence.
+func (w *soakWorker) draws(ctx context.Context, insert string) error {
+	if err := w.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	var values []string
+	for _, sql := range []string{"SELECT nextval('drawn')", "SELECT currval('drawn')"} {
+		r, err := w.conn.Exec(ctx, sql).ReadAll()
+		if err != nil {
+			return err
+		}
+		values = append(values, string(r[0].Rows[0][0]))
+	}
+	if values[0] != values[1] {
+		w.soak.t.Errorf("client %d has drawn %s, and currval is %s", w.id, values[0], values[1])
+	}
+	return w.exec(ctx, insert, "COMMIT")
+}
+
+func (w *soakWorker) exec(ctx context.Context, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := w.conn.Exec(ctx, sql).ReadAll(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // failed accepts an error that the present step explains.
@@ -377,10 +421,10 @@ func (s *soak) footprint() soakFootprint {
 func (s *soak) expectNoLeak(early soakFootprint) {
 	eventually(s.t, func() string {
 		now := s.footprint()
-		if now.descriptors > early.descriptors-soakClients {
+		if now.descriptors > early.descriptors-s.clients {
 			return fmt.Sprintf("%d descriptors, %d with clients at first", now.descriptors, early.descriptors)
 		}
-		if n := len(backendsOf(s.primary)); n > soakBackend+2 { // and this test's own, and the listener's
+		if n := len(backendsOf(s.primary)); n > s.size+2 { // and this test's own, and the listener's
 			return fmt.Sprintf("%d backends", n)
 		}
 		return ""

@@ -196,15 +196,15 @@ func (g *stateGenerator) shown(sql string) []string {
 var (
 	notYet = regexp.MustCompile("temp_buffers|current_schemas.true|pg_temp") // the temporary schema outlives its client on a backend
 
-	// Of a setting that the client's login gave, RESET gives the server's default until the transaction is over, and reports it.
-	notAfterLogin = regexp.MustCompile("(?i)reset|default|discard all|zone local")
+	// Of a setting that the client's login gave, RESET gives the server's default until the transaction is over where no text shows it.
+	notHiddenAfterLogin = regexp.MustCompile("(?i)reset|default|discard all|zone local")
 )
 
 // drawn draws until there is a statement that weir can be held to.
 func (g *stateGenerator) drawn(draw func() string) string {
 	for {
 		sql := draw()
-		if *stateEverything || !notYet.MatchString(sql) && !(g.given && notAfterLogin.MatchString(sql)) {
+		if *stateEverything || !notYet.MatchString(sql) {
 			return sql
 		}
 	}
@@ -230,7 +230,7 @@ func (g *stateGenerator) carried(sql string) []string {
 		return g.simple(sql + "; " + g.stateful())
 	case n == 10:
 		return g.simple("begin; " + sql + "; " + g.pick("commit", "rollback", "select 1/0"))
-	case g.hidden:
+	case g.hidden && !(g.given && notHiddenAfterLogin.MatchString(sql)):
 		return g.concealed(sql)
 	}
 	return g.simple(sql)

@@ -88,6 +88,18 @@ func (p *places) renew(h holder, now *claim) {
 	}
 }
 
+// atMost is how many backends a holder that wants so many can have, if it has its limits for itself.
+func (p *places) atMost(h holder, want int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, limit := range []int{p.holders[h].maxDB, p.holders[h].maxUser} {
+		if limit > 0 {
+			want = min(want, limit)
+		}
+	}
+	return want
+}
+
 // Take implements relay.Places.
 func (p *places) Take(l *relay.Lanes) bool { return p.take(l) }
 

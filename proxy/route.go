@@ -59,6 +59,7 @@ func (p *livePool) each(f func(*relay.Lane)) {
 
 // liveUser is a user of whom clients are in a pool.
 type liveUser struct {
+	name    string
 	clients int
 	limits  relay.LiveLimits
 }
@@ -70,9 +71,27 @@ func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *route
 	}
 }
 
-// join returns the lane for a client that was accepted on that loop, and the limits that hold for that client. The lane stays until leave is called, once;
-// leave does not block. There is no lane if the configuration does not have the database any more.
-func (r *router) join(database, user string, accepted *eventloop.Loop) (lane *relay.Lane, limits *relay.LiveLimits, leave func()) {
+// member is a client in its pool. A client keeps it as long as it is there, so it is a small value.
+type member struct {
+	router *router
+	pool   *livePool
+	user   *liveUser
+	at     int // the engine of its lane
+}
+
+// leave counts the client out. It is called once, and does not block.
+func (m member) leave() {
+	m.router.mu.Lock()
+	defer m.router.mu.Unlock()
+	m.pool.lanes[m.at].clients--
+	if m.user.clients--; m.user.clients == 0 {
+		delete(m.pool.users, m.user.name)
+	}
+}
+
+// join returns the lane for a client that a loop suits, and the limits that hold for that client. The lane stays until the member leaves.
+// There is no lane if the configuration does not have the database any more.
+func (r *router) join(database, user string, suited *eventloop.Loop) (lane *relay.Lane, limits *relay.LiveLimits, m member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.current.Load() // a generation that comes now finds this pool
@@ -80,27 +99,20 @@ func (r *router) join(database, user string, accepted *eventloop.Loop) (lane *re
 	p := r.pools[key]
 	if p == nil {
 		if _, ok := g.config.Database(key.database); !ok {
-			return nil, nil, nil
+			return nil, nil, member{}
 		}
 		p = r.open(g, key)
 	}
 	u := p.users[user]
 	if u == nil {
-		u = new(liveUser)
+		u = &liveUser{name: user}
 		u.limits.Store(g.clientLimits(key.database, user))
 		p.users[user] = u
 	}
-	at := r.laneFor(p, accepted)
+	at := r.laneFor(p, suited)
 	p.lanes[at].clients++
 	u.clients++
-	return p.lanes[at].lane, &u.limits, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		p.lanes[at].clients--
-		if u.clients--; u.clients == 0 {
-			delete(p.users, user)
-		}
-	}
+	return p.lanes[at].lane, &u.limits, member{r, p, u, at}
 }
 
 // knows reports whether the pool of such a client is open.
@@ -121,13 +133,16 @@ func (r *router) pardon(key poolKey) {
 }
 
 // laneFor is the engine on which a client of the pool is served, and where there is a lane now. Under the lock.
-func (r *router) laneFor(p *livePool, accepted *eventloop.Loop) int {
+func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
+	if len(r.engines) == 1 {
+		return 0
+	}
 	clients, from := make([]int, len(r.engines)), -1
 	for i, l := range p.lanes {
 		if clients[i] = l.clients; l.lane == nil {
 			clients[i] = -1
 		}
-		if r.engines[i].Loop() == accepted {
+		if r.engines[i].Loop() == suited {
 			from = i
 		}
 	}
@@ -135,7 +150,7 @@ func (r *router) laneFor(p *livePool, accepted *eventloop.Loop) int {
 		r.turn++
 		from = r.turn % len(r.engines)
 	}
-	at := r.spread.laneFor(from, clients, r.spread.lanes(p.settings.Pool.Size, len(r.engines)))
+	at := r.spread.laneFor(from, clients, r.spread.lanes(r.places.atMost(p.common, p.settings.Pool.Size), len(r.engines)))
 	if p.lanes[at].lane == nil {
 		r.openLane(p, at)
 	}

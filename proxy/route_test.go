@@ -40,20 +40,20 @@ const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 // nothing in between.
 func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	r := routerOf(t, anywhere)
-	first, _, leave := r.join("shop", "app", nil)
+	first, _, one := r.join("shop", "app", nil)
 	p := r.pools[poolKey{"shop", "app"}]
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of a client is forgotten")
 	}
-	again, _, leaveToo := r.join("shop", "app", nil)
+	again, _, two := r.join("shop", "app", nil)
 	if again != first {
 		t.Error("a pool that is there is made again")
 	}
-	leave()
+	one.leave()
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of the second client is forgotten")
 	}
-	leaveToo()
+	two.leave()
 	if !r.forget(p, p.home) || r.knows("shop", "app") {
 		t.Fatal("a pool without clients is kept")
 	}
@@ -74,12 +74,12 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 		if err := counts.admit(user, database); err != nil {
 			t.Fatal(err)
 		}
-		lane, _, leave := r.join(database, user, nil)
+		lane, _, m := r.join(database, user, nil)
 		if !r.places.Take(lane.Lanes()) {
 			t.Fatal("no place")
 		}
 		r.places.Give(lane.Lanes())
-		leave()
+		m.leave()
 		counts.leave(user, database)
 		if !r.forget(r.pools[poolKey{database, user}], 0) {
 			t.Fatal("the pool is kept")

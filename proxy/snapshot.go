@@ -22,12 +22,15 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Servers:      p.router.dialer.targets.hosts.snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
+	var past []status.Pool
 	for _, e := range p.engines {
-		if pools, loop, ok := e.Snapshot(); ok {
+		if pools, ended, loop, ok := e.Snapshot(); ok {
 			s.Pools = joined(s.Pools, pools)
 			s.Loops = append(s.Loops, loop)
+			past = append(past, ended...)
 		}
 	}
+	addPast(s.Pools, past)
 	c := p.current.Load().config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
@@ -53,4 +56,13 @@ func joined(all, lanes []status.Pool) []status.Pool {
 		}
 	}
 	return all
+}
+
+// addPast adds what lanes have counted that have ended to their pools, as far as these are there still.
+func addPast(pools, past []status.Pool) {
+	for i := range past {
+		if at := slices.IndexFunc(pools, func(p status.Pool) bool { return p.Number == past[i].Number }); at >= 0 {
+			pools[at].AddLane(&past[i])
+		}
+	}
 }

@@ -1,14 +1,14 @@
 package proxy
 
 // How pools spread over the loops. A pool begins on one loop, to which its clients are handed whichever loop has accepted them: with few clients that
-// costs least, because one poll then finds the answers of several. As more come it gets lanes on the loops that accept them.
+// costs least, because one poll then finds the answers of several. As more come it gets lanes on the loops that have fewer connections.
 type spread struct {
 	// clientsPerLane is how many clients each lane of a pool has before it gets one more.
 	clientsPerLane int
 	// backendsPerLane is how many backends of the pool's size make one lane worth its price: of fewer, too many would have to go back and forth
 	// between the lanes.
 	backendsPerLane int
-	// inTurn has each loop in turn count as the one that has accepted a client, for tests.
+	// inTurn has each loop in turn count as the one that suits a client, for tests.
 	inTurn bool
 }
 
@@ -19,9 +19,9 @@ var usualSpread = spread{clientsPerLane: 16, backendsPerLane: 4}
 // lanes is how many lanes a pool of that size may have on so many loops.
 func (s spread) lanes(size, loops int) int { return max(1, min(size/s.backendsPerLane, loops)) }
 
-// laneFor chooses the loop on which a client is served that loop accepted has accepted; -1 stands for none of them. clients says how many clients the pool has
-// on each loop, -1 where it has no lane. The loop chosen may be one without a lane, which gets one then: not more than most.
-func (s spread) laneFor(accepted int, clients []int, most int) int {
+// laneFor chooses the loop on which a client is served that loop suited suits as far as connections in all go; -1 stands for none of them. clients says how
+// many clients the pool has on each loop, -1 where it has no lane. The loop chosen may be one without a lane, which gets one then: not more than most.
+func (s spread) laneFor(suited int, clients []int, most int) int {
 	least, lanes := -1, 0
 	for i, n := range clients {
 		if n < 0 {
@@ -33,13 +33,13 @@ func (s spread) laneFor(accepted int, clients []int, most int) int {
 		}
 	}
 	switch {
-	case accepted < 0 || accepted >= len(clients):
-	case clients[accepted] < 0:
+	case suited < 0 || suited >= len(clients):
+	case clients[suited] < 0:
 		if lanes < most && clients[least] >= s.clientsPerLane {
-			return accepted
+			return suited
 		}
-	case clients[accepted] <= clients[least]+clients[least]/4+1:
-		return accepted
+	case clients[suited] <= clients[least]+clients[least]/4+1:
+		return suited
 	}
 	return least
 }

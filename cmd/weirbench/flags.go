@@ -11,6 +11,7 @@ type commandLine struct {
 	All      struct{}      `cmd:"" help:"All suites, one after the other."`
 	CPU      cpuFlags      `cmd:"" name:"cpu" help:"CPU time of the proxy per transaction, under pgbench -S."`
 	Idle     idleFlags     `cmd:"" help:"Memory of idle logged-in clients."`
+	Crowd    crowdFlags    `cmd:"" help:"Very many idle clients, their logins at a steady rate, and what others notice of them."`
 	Fair     fairFlags     `cmd:"" help:"Waits of many clients on few backends."`
 	Slow     slowFlags     `cmd:"" help:"Memory while a client, or the server, is slow."`
 	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
@@ -58,6 +59,14 @@ type idleFlags struct {
 	Clients  int `short:"c" placeholder:"N" help:"Clients."`
 	Workers  int `default:"64" help:"How many log in at the same time (${default})."`
 	Backends int `default:"16" help:"Pool size (${default})."`
+}
+
+type crowdFlags struct {
+	Clients  int           `short:"c" placeholder:"N" help:"Clients."`
+	Rate     int           `default:"2000" help:"Logins a second (${default})."`
+	Loops    int           `default:"4" help:"Loops of weir (${default})."`
+	Backends int           `default:"16" help:"Pool size (${default})."`
+	Duration time.Duration `short:"T" placeholder:"D" help:"How long others are watched before and after."`
 }
 
 type fairFlags struct {
@@ -134,6 +143,14 @@ func (c *commandLine) idle() bench.IdleOptions {
 		Clients: choose(c.Idle.Clients, c.Quick, 2000, 10000),
 		Rounds:  choose(c.Rounds, c.Quick, 1, 3),
 		Workers: c.Idle.Workers, Backends: c.Idle.Backends,
+	}
+}
+
+func (c *commandLine) crowd() bench.CrowdOptions {
+	return bench.CrowdOptions{
+		Clients: choose(c.Crowd.Clients, c.Quick, 2000, 100_000), Rate: choose(c.Crowd.Rate, false, 0, 2000), Loops: choose(c.Crowd.Loops, false, 0, 4),
+		Backends: choose(c.Crowd.Backends, false, 0, 16), Rounds: choose(c.Rounds, c.Quick, 1, 1), Beside: 4,
+		Phase: choose(c.Crowd.Duration, c.Quick, 2*time.Second, 10*time.Second),
 	}
 }
 

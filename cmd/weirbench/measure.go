@@ -94,6 +94,7 @@ func (c *commandLine) suites(lab *bench.Lab) []suite {
 		{"cpu", func(ctx context.Context) (bench.Result, error) { return lab.CPU(ctx, c.cpu()) }},
 		{"prepared", func(ctx context.Context) (bench.Result, error) { return lab.Prepared(ctx, c.prepared()) }},
 		{"idle", func(ctx context.Context) (bench.Result, error) { return lab.Idle(ctx, c.idle()) }},
+		{"crowd", func(ctx context.Context) (bench.Result, error) { return lab.Crowd(ctx, c.crowd()) }},
 		{"fair", func(ctx context.Context) (bench.Result, error) { return lab.Fair(ctx, c.fair()) }},
 		{"slow", func(ctx context.Context) (bench.Result, error) { return lab.Slow(ctx, c.slow()) }},
 		{"connect", func(ctx context.Context) (bench.Result, error) { return lab.Connect(ctx, c.connect()) }},

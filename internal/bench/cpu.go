@@ -80,9 +80,17 @@ func (l *Lab) Connect(ctx context.Context, opts CPUOptions) (Result, error) {
 		About: fmt.Sprintf("Over TCP: connect, log in (SCRAM), one transaction, disconnect; by `pgbench -C -S -n`, which spends milliseconds to "+
 			"derive its key for each connection, and (%s) by clients that derive it once, so that the proxy is busy; %d backends reached "+
 			"over %s; %d rounds of %v each.", derivedOnce, opts.Backends, l.serverWay(), opts.Rounds, opts.Duration),
-		Table:   l.cpuTable(cells, func(string, int) *goal { return &goal{bound: 1.0, format: "%.2f"} }),
+		Table:   l.cpuTable(cells, connectGoal),
 		Samples: cells,
 	}, nil
+}
+
+// connectGoal: a login is work of the proxy's own, in which a collected language has something to lose; pgbench's key hides it.
+func connectGoal(mode string, _ int) *goal {
+	if mode == derivedOnce {
+		return &goal{bound: 1.1, format: "%.2f"}
+	}
+	return &goal{bound: 1.0, format: "%.2f"}
 }
 
 func (l *Lab) serverWay() string {

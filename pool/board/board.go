@@ -20,6 +20,7 @@ type Board struct {
 	inhabited atomic.Int32 // lanes that have clients
 	vacated   atomic.Int64 // when a lane last lost its last client
 	renewed   atomic.Int64 // backends whose dials began before are to be replaced
+	reached   atomic.Int64 // when a dial last succeeded
 
 	notes []note // by lane
 }
@@ -85,6 +86,12 @@ func (b *Board) Renew(now int64) { raise(&b.renewed, now) }
 
 // Renewed is when Renew was last called; 0: never.
 func (b *Board) Renewed() int64 { return b.renewed.Load() }
+
+// Reach says that a lane's dial has succeeded.
+func (b *Board) Reach(now int64) { raise(&b.reached, now) }
+
+// Reached is when a dial last succeeded; 0: never.
+func (b *Board) Reached() int64 { return b.reached.Load() }
 
 func raise(x *atomic.Int64, to int64) {
 	for was := x.Load(); was < to && !x.CompareAndSwap(was, to); was = x.Load() {

@@ -170,6 +170,7 @@ type Server struct {
 	blame   *pgerror.Error // why weir has had a statement cancelled
 	pins    session.Pins   // why it must stay with its client, or may have to
 	skip    uint32
+	giving  uint32 // of the server's next messages, how many answer what weir has put behind a RESET
 	account exchange.Exchange
 
 	drop        bool
@@ -195,7 +196,7 @@ type Server struct {
 	follow      follow
 	audit       audit
 	recall      recall
-	mends       mends
+	withheld    withheld
 	suspicion   suspicion
 	question    question
 	book        prepared.Book
@@ -232,7 +233,7 @@ func (s *Server) Lease(c *Client) {
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
 	s.retry.state, s.retry.again, s.retry.named, s.ahead.state = retryNever, false, 0, aheadNone
 	s.leaseSequences(c)
-	s.suspicion.by, s.mends = "", mends{}
+	s.suspicion.by, s.withheld = "", withheld{}
 	s.listen = listening{}
 	s.book.Max = s.shared.MaxStatements // which may have changed
 	s.book.Lease(&c.names)
@@ -363,7 +364,7 @@ func (s *Server) report(name, value string) {
 		s.reported = s.reported || s.client != nil && s.errand == nil
 		s.mode = scanMode(s.params)
 	}
-	if s.client != nil && s.ahead.state < aheadSent && len(s.mends.uses) == 0 && (s.errand == nil || s.errand.Tells) {
+	if s.client != nil && s.ahead.state < aheadSent && !s.withheld.discarded && (s.errand == nil || s.errand.Tells) {
 		s.client.Told = s.params // the message goes on to it
 	}
 }

@@ -15,7 +15,6 @@ const (
 	Probed                   // whether anything is due
 	Questioned               // what state its session is in, with Ask
 	Refitted                 // to its client's settings, with a Switch: a batch that they went ahead of has failed
-	Mended                   // what its client has reset becomes what its login gave, with a Mend
 	Restored                 // to its client's settings, which a DISCARD ALL has taken back
 	Recalled                 // whose values of sequences it has, with Recall
 	Forbidden                // the client has opened a transaction where the pool's mode has none
@@ -27,7 +26,7 @@ const (
 
 func (f Fate) String() string {
 	return [...]string{
-		"stays", "leaves", "probed", "questioned", "refitted", "mended", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
+		"stays", "leaves", "probed", "questioned", "refitted", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
 	}[f]
 }
 
@@ -52,8 +51,6 @@ func (s *Server) Fate() Fate {
 		return Questioned
 	case s.set != c.Set && !s.ahead.unfit() && s.account.Free() && c.skip == 0:
 		return Restored
-	case s.mends.owed != 0:
-		return Mended
 	}
 	if s.account.Free() {
 		if fate := s.listenFate(c); fate != Stays {
@@ -76,12 +73,12 @@ func (s *Server) Fate() Fate {
 func (s *Server) plain(c *Client) bool {
 	return s.account.Free() && s.account.Taint() == 0 && s.errand == nil && s.leak == nil && s.pins == 0 && s.set == c.Set &&
 		c.skip == 0 && c.hold == HoldNone && !c.toSync && c.Sub == nil && !c.names.Owns() &&
-		s.mends.owed == 0 && s.shared.Mode != Session && s.shared.State != StateIgnored
+		s.withheld.owed == 0 && s.shared.Mode != Session && s.shared.State != StateIgnored
 }
 
 // mayLeave reports whether a backend that owes nothing may leave its client.
 func (s *Server) mayLeave(c *Client) bool {
-	return s.Pins() == 0 && s.mends.owed == 0 && s.listenLets(c) && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
+	return s.Pins() == 0 && s.withheld.owed == 0 && s.listenLets(c) && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
 }
 
 // Said reports whether a client that sends no more has had all that it can get, as far as that is known.

@@ -10,22 +10,22 @@ import (
 const followable = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset | sqlscan.TransactionBlock | sqlscan.Listen |
 	sqlscan.Unlisten | sqlscan.Notify | benign | legible
 
-// settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order. It returns nil where they
-// cannot all be followed.
-func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) []sqlscan.SettingUse {
-	if e&(sqlscan.Set|sqlscan.Reset|sqlscan.SetLocal) == 0 || e&^followable != 0 {
-		return nil
+// settingUses reads the SETs and RESETs of a text, one for each of its commands with the tag SET or RESET, in order, and tells whether they can
+// all be followed. It returns nil where they cannot be read.
+func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) (uses []use, followed bool) {
+	if e&(sqlscan.Set|sqlscan.Reset|sqlscan.SetLocal) == 0 {
+		return nil, false
 	}
-	var uses []sqlscan.SettingUse
+	followed = e&^followable == 0
 	read := sqlscan.Settings(text, mode, func(u sqlscan.SettingUse) bool {
 		switch u.Kind {
 		case sqlscan.SetValue, sqlscan.SetDefault:
 			if u.NotLiteral && !u.Local || !ascii(u.Value) {
-				return false // a value is carried in the database's encoding, and read in the client's
+				followed = false // a value is carried in the database's encoding, and read in the client's
 			}
-			uses = append(uses, u)
+			uses = append(uses, use{SettingUse: u})
 		case sqlscan.ResetAll, sqlscan.SetForTransaction:
-			uses = append(uses, u)
+			uses = append(uses, use{SettingUse: u})
 		case sqlscan.DiscardAll:
 			return false
 		default: // transactions are followed by their tags
@@ -33,9 +33,9 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) []sqlscan.Se
 		return true
 	})
 	if !read || sessionCharacteristics(uses) {
-		return nil
+		return nil, false
 	}
-	return uses
+	return uses, followed
 }
 
 func ascii(s string) bool {
@@ -47,14 +47,11 @@ func ascii(s string) bool {
 	return true
 }
 
-// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS may be among them: it is one command with several settings.
-func sessionCharacteristics(uses []sqlscan.SettingUse) bool {
-	for _, u := range uses {
-		switch u.Name {
-		case "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable":
-			if len(uses) > 1 {
-				return true
-			}
+// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS is among them that is one command with several settings.
+func sessionCharacteristics(uses []use) bool {
+	for i := 1; i < len(uses); i++ {
+		if a, b := uses[i-1], uses[i]; a.Kind == sqlscan.SetValue && b.Kind == sqlscan.SetValue && a.From == b.From {
+			return true
 		}
 	}
 	return false

@@ -1,6 +1,9 @@
 package conversation
 
 import (
+	"bytes"
+	"slices"
+
 	"weir/proxy/exchange"
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
@@ -212,8 +215,6 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
-	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && !s.account.Unended() && (s.ledger.some() || len(s.mends.uses) > 0) && s.mendsSoon():
-		return HoldReset
 	case s.book.Pending() && s.undecided(m):
 		return HoldName
 	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
@@ -286,31 +287,27 @@ func (s *Server) pass(t byte) { s.account.Client(t) }
 // does enters what the last message may do to the session. What is thrown away does nothing.
 func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 
-// sets is does for a text whose settings may be followed.
-func (s *Server) sets(text []byte, e sqlscan.Effects) {
-	uses, asks := s.settings(text, e)
-	s.enter(entry{effects: e, uses: uses, asks: asks})
-}
-
-// settings reads which settings a text sets: those that can be followed, or those that have to be asked for.
-func (s *Server) settings(text []byte, e sqlscan.Effects) (uses []sqlscan.SettingUse, asks []string) {
+// settings reads which settings a text sets.
+func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
 	}
 	switch {
-	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")), !s.follows():
-	case e&sqlscan.SetConfig == 0:
-		uses = settingUses(text, e, s.mode)
-	case e&sets == 0:
-		asks = s.shared.configs(text)
+	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
+	case s.ledger.illegible() && !unmistakable(text):
+	case e&sets == 0 && e&sqlscan.SetConfig != 0:
+		found.asks = s.shared.configs(text)
+	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
+		found.uses, found.followed = settingUses(text, e, s.mode)
+		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
-	return uses, asks
+	return found
 }
 
-// follows reports whether settings are followed: in session mode a client keeps its backend.
-func (s *Server) follows() bool {
-	return s.shared.Mode != Session && !s.ledger.illegible()
+// unmistakable reports whether a text is read in the same way whatever the settings say.
+func unmistakable(text []byte) bool {
+	return ascii(string(text)) && bytes.IndexByte(text, '\\') < 0
 }
 
 func (s *Server) enter(e entry) {
@@ -365,14 +362,30 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 	if effects&spokenNames != 0 && s.shared.Shares {
 		return s.queryNames(c, f, m, text, effects)
 	}
+	found, given, put := s.givesInText(text, effects)
+	if len(put) > 0 {
+		f.upTo(m.at)
+		f.out = wire.AppendQueryBytes(f.out, given)
+		f.replaced(m.end())
+	}
 	s.book.Query(&s.account, &c.names)
-	s.sets(text, effects)
+	s.enter(entry{effects: effects, settings: found, put: put})
 	s.suspects(text, effects)
 	if known := s.runsText(text, effects); known != nil && harmless {
 		s.shared.records.familiar.add(text, known)
 	}
 	s.hears(text)
 	return HoldNone
+}
+
+// givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
+func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
+	found = s.settings(text, e)
+	alone := func(u *use) bool { return blank(text[:u.From]) && blank(text[u.To:]) }
+	if len(found.uses) > 0 && s.givesBack(found.uses, alone) {
+		text, put = s.putBehind(text, found.uses)
+	}
+	return found, text, put
 }
 
 // admitExecute sends an Execute.
@@ -396,8 +409,14 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 	}
 	b.effects &^= sqlscan.Sequences
 	s.pass(m.f.Type)
-	s.enter(entry{effects: b.effects, uses: b.uses, asks: b.asks})
+	if len(b.uses) == 1 {
+		b.uses = slices.Clone(b.uses) // the portal's are the next Execute's, too
+	}
+	s.enter(entry{effects: b.effects, settings: b.settings})
 	s.ran(&b)
+	if len(b.uses) == 1 && s.givesBack(b.uses, func(*use) bool { return false }) {
+		s.giveBehind(f, m, &b.uses[0])
+	}
 	return HoldNone
 }
 

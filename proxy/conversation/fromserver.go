@@ -119,6 +119,10 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		return
 	}
 	s.recent.note(fr.Type | fromServer)
+	if s.giving > 0 && s.takeGiving(fr.Type) {
+		s.swallow(f, fr, message, pos)
+		return
+	}
 	if s.ahead.state >= aheadSent && s.takeAhead(step, fr, message[wire.HeaderLen:]) {
 		s.swallow(f, fr, message, pos)
 		return
@@ -197,9 +201,16 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 		f.out = wire.AppendErrorResponse(f.out, blame)
 		return true
 	}
-	out, ok := s.client.translate(f.out, message[wire.HeaderLen:], busy)
-	f.out = out
-	return ok
+	body := message[wire.HeaderLen:]
+	moved := false
+	if e := s.ledger.at(busy); e != nil && len(e.put) > 0 {
+		body, moved = relocated(body, e.put)
+	}
+	out, ok := s.client.translate(f.out, body, busy)
+	if f.out = out; !ok && moved {
+		f.out = wire.AppendErrorBody(f.out, body)
+	}
+	return ok || moved
 }
 
 // forwarded tells the client's outlet where in the stream it stands now.
@@ -248,7 +259,7 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 	case wire.ServerParameterStatus:
 		if name, value, err := wire.PeekParameterStatus(body); err == nil {
 			s.report(string(name), string(value))
-			return len(s.mends.uses) > 0
+			return s.withheld.discarded
 		}
 	default:
 		if s.errand != nil {
@@ -385,7 +396,7 @@ func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
 	if s.account.Settled() && !s.Doubtful() {
 		s.settled(status)
 	}
-	if len(s.mends.uses) > 0 && !own && s.withholdsReady(status) {
+	if s.withheld.discarded && !own && s.withholdsReady(status) {
 		return true
 	}
 	s.retry.again = s.retry.again && own

@@ -10,9 +10,16 @@ import (
 type entry struct {
 	at      uint64 // the number of its answer in the account
 	effects sqlscan.Effects
-	uses    []sqlscan.SettingUse // its SETs and RESETs that have not been answered yet, where they can be followed
-	asks    []string             // the settings that it gives values that the text does not say; nil: any
-	refusal *pgerror.Error       // what the client gets in place of the server's error; nil: nothing is refused
+	settings
+	put     []insertion    // what weir has put into the text
+	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
+}
+
+// settings are what a statement does to settings.
+type settings struct {
+	uses     []use    // its SETs and RESETs that have not been answered yet, where they can be read
+	followed bool     // they can be followed
+	asks     []string // the settings that it gives values that the text does not say; nil: any
 }
 
 // ledger has the statements under way, the oldest first. A statement is entered when it is sent and settled by the answer that belongs
@@ -35,9 +42,6 @@ func (l *ledger) enter(e entry) {
 	}
 	l.entries = append(l.entries, e)
 }
-
-// some reports whether anything is under way that is entered.
-func (l *ledger) some() bool { return l.head < len(l.entries) }
 
 // at returns the entry of the answer that the server is busy with; nil if that leaves no trace.
 func (l *ledger) at(busy uint64) *entry {
@@ -117,9 +121,8 @@ type portal struct {
 
 // bound is what running a portal would do.
 type bound struct {
-	effects   sqlscan.Effects
-	uses      []sqlscan.SettingUse // where they can be followed
-	asks      []string
+	effects sqlscan.Effects
+	settings
 	statement *prepared.Statement // for what is known of it; nil: nothing. It is not a reference
 }
 
@@ -140,9 +143,9 @@ func (p *portals) bind(name []byte, b bound) {
 		p.unnamed = b
 		return
 	}
-	b.uses, b.asks = nil, nil
 	for i := range p.named {
 		if p.named[i].name == string(name) {
+			b.settings = settings{}
 			b.effects |= p.named[i].effects // one of the two Binds may fail
 			p.named[i].bound = b
 			return
@@ -163,7 +166,9 @@ func (p *portals) at(name []byte) bound {
 	for i := range p.named {
 		if p.named[i].name == string(name) {
 			b := p.named[i].bound
-			b.effects |= p.many
+			if b.effects |= p.many; p.many != 0 {
+				b.settings = settings{}
+			}
 			return b
 		}
 	}

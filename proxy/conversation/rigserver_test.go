@@ -104,8 +104,6 @@ func (s *rigServer) follow() {
 		s.start(Ask)
 	case Refitted:
 		s.start(Switch)
-	case Mended:
-		s.start(Mend)
 	case Restored:
 		s.start(Restore)
 	case Recalled:

@@ -148,7 +148,8 @@ func (s *Server) recallsNamed(f *Flow, m *message, text []byte, rest int) (hold 
 func (s *Server) recallDue() bool {
 	c := s.client
 	if c.hold == HoldRecall {
-		return s.recall.owner != c.number && s.recall.claim == claimNone
+		// Outside of a transaction they can be discarded, whatever one before has been found to have drawn.
+		return s.recall.owner != c.number && (s.recall.claim == claimNone || s.account.Free())
 	}
 	return s.forgets() && s.account.Free() && c.skip == 0
 }

@@ -111,13 +111,19 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	case r.missing != nil:
 		return s.prepareFirst(f, r.missing)
 	}
+	renamed := text
 	if changed {
-		f.out = wire.AppendQueryBytes(f.out, r.out)
+		renamed = r.out
+	}
+	found, given, put := s.givesInText(renamed, effects|r.effects)
+	if changed || len(put) > 0 {
+		f.upTo(m.at)
+		f.out = wire.AppendQueryBytes(f.out, given)
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
 	s.ends(r.ending)
-	s.does(effects | r.effects)
+	s.enter(entry{effects: effects | r.effects, settings: found, put: put})
 	s.suspects(text, effects|r.effects)
 	s.runsText(text, effects|r.effects)
 	s.hears(text)

@@ -74,9 +74,7 @@ func (s *Server) discarded() {
 		c.Set = s.shared.Settings.Retain(c.Login)
 		c.shown(s.shared.Settings)
 	}
-	if all := (sqlscan.SettingUse{Kind: sqlscan.ResetAll}); s.resetsLogin(&all) {
-		s.mends.uses = append(s.mends.uses, all)
-	}
+	s.withheld.discarded = s.client != nil && len(s.client.Login.Settings()) > 0
 	s.scope.altered = unaltered
 	s.apply(nil)
 	s.ownsValues()
@@ -116,13 +114,17 @@ func (s *Server) followed(busy uint64, tag []byte) bool {
 		return false
 	}
 	e := s.ledger.at(busy)
-	if e == nil || len(e.uses) == 0 || s.Doubtful() {
+	if e == nil || len(e.uses) == 0 {
 		return false
 	}
-	s.follow.set(e.uses[0])
-	if s.resetsLogin(&e.uses[0]) {
-		s.mends.uses = append(s.mends.uses, e.uses[0])
-	}
+	u := &e.uses[0]
 	e.uses = e.uses[1:]
+	s.giving = u.answers
+	if !e.followed || s.Doubtful() {
+		return false
+	}
+	for _, one := range u.sets() {
+		s.follow.set(one)
+	}
 	return true
 }

@@ -19,7 +19,6 @@ func countWakes(l *Loop) *atomic.Int64 {
 func TestPostsRunInOrderAndWakeOnce(t *testing.T) {
 	l := newLoop(t)
 	wakes := countWakes(l)
-	l.inbox.doze()
 	var ran []int
 	for i := range 100 {
 		if !l.Post(func() { ran = append(ran, i) }) {
@@ -58,22 +57,38 @@ func TestPostOfAPostRunsInTheNextIteration(t *testing.T) {
 			t.Fatalf("after %d iterations it ran %d times", i+1, runs)
 		}
 	}
-	if n := wakes.Load(); n != 0 {
-		t.Errorf("%d wake-ups of a loop that is awake", n)
+	if n := wakes.Load(); n != 1 {
+		t.Errorf("%d wake-ups, of which a loop that is awake needs none", n)
 	}
 	told.expect(t, "beside it", "readable")
 }
 
-// A post that comes when the loop is about to sleep is not slept over.
-func TestPostBeforeTheSleep(t *testing.T) {
-	b := inbox{wake: func() {}}
-	b.push(func() {})
-	if b.doze() {
-		t.Error("it sleeps although there is something to do")
+// TestPushWakesALoopThatRests and none that will look before it rests; and a loop does not rest while there is something.
+func TestPushWakesALoopThatRests(t *testing.T) {
+	wakes := 0
+	b := inbox{wake: func() { wakes++ }}
+	step := func(what string, want int, f func()) {
+		t.Helper()
+		if f(); wakes != want {
+			t.Fatalf("%s: %d wake-ups, want %d", what, wakes, want)
+		}
 	}
-	if b.rouse(); len(b.swap(nil)) != 1 || !b.doze() {
-		t.Error("it does not sleep although there is nothing to do")
+	push := func() { b.push(func() {}) }
+	step("before the loop runs", 1, push)
+	step("a second one", 1, push)
+	if b.rest() {
+		t.Fatal("it rests though two wait")
 	}
+	step("taken", 1, func() { b.swap(nil) })
+	step("while the loop is awake", 1, push)
+	if b.rest() {
+		t.Fatal("it rests though one waits")
+	}
+	step("taken", 1, func() { b.swap(nil) })
+	if !b.rest() {
+		t.Fatal("it does not rest though nothing waits")
+	}
+	step("while the loop rests", 2, push)
 }
 
 // TestNoPostIsLost lets goroutines post and wait, so that the loop falls asleep and is woken all the time.

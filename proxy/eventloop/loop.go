@@ -323,11 +323,10 @@ func (l *Loop) poll() {
 	if len(l.again) == 0 && !l.leftOver() {
 		timeout = l.timers.next(l.clock()) // l.now is as old as the handlers of the last iteration took
 	}
-	if timeout != 0 && !l.inbox.doze() {
+	if timeout != 0 && !l.inbox.rest() {
 		timeout = 0
 	}
 	n := l.wait(timeout)
-	l.inbox.rouse()
 	for _, r := range l.polled[:n] {
 		s := &l.slots[uint32(r.id)]
 		if s.handler != nil {

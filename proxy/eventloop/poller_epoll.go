@@ -32,7 +32,7 @@ func newPoller() (*poller, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	p := &poller{epfd: epfd, wakefd: wakefd}
-	// Each write is an edge, so it need not be read.
+	// Edge-triggered: each write is an event, and its count, which nobody needs, is never read.
 	if err := p.control(unix.EPOLL_CTL_ADD, wakefd, unix.EPOLLIN|unix.EPOLLET, wakeID); err != nil {
 		p.close()
 		return nil, err
@@ -145,7 +145,7 @@ func fromEpoll(mask uint32) Event {
 
 func (p *poller) wake() {
 	one := [8]byte{0: 1}
-	_, _ = unix.Write(p.wakefd, one[:]) // fails never: it would take 2^64 of them
+	_, _ = unix.Write(p.wakefd, one[:]) // fails after 2^64 times
 }
 
 func (p *poller) close() {

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
+	"sync"
 	"time"
 
 	"weir/config"
@@ -123,6 +124,8 @@ type attempt struct {
 	deadline time.Time       // zero: none
 	opt      *Options
 
+	interrupting sync.WaitGroup // the interruption, if there is one
+
 	tls   *secured  // nil: plain text
 	out   []byte    // written, not yet sent
 	heard time.Time // when the last authentication message was complete
@@ -148,6 +151,9 @@ type attempt struct {
 	admitted bool // Admit said yes
 }
 
+// outLen is what the messages of a login with SCRAM fit into, in bytes.
+const outLen = 160
+
 // Serve carries out one login over a connection that was accepted at that time. The error is a *Failure. The connection is never
 // closed here; once Serve has returned without an error it has no deadline, and what the client sent after its login is still to
 // be read.
@@ -158,19 +164,16 @@ type attempt struct {
 // processor for long or waits for something else is done in Apart. A wrapper around a connection must pass that on, and
 // SyscallConn: without it bytes that came after a request for encryption are not seen.
 func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt *Options) (Result, error) {
-	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: opt}
+	a := &attempt{ctx: ctx, nc: nc, under: nc, opt: opt, out: make([]byte, 0, outLen)}
 	if opt.Timeout > 0 {
 		a.deadline = accepted.Add(opt.Timeout)
 		_ = nc.SetDeadline(a.deadline) // fails on a closed connection only, which does not block either
 	}
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = nc.SetDeadline(time.Unix(1, 0)) // whatever blocks returns
-		close(fired)
-	})
+	a.interrupting.Add(1)
+	stop := context.AfterFunc(ctx, a.interrupt)
 	res, f := a.run()
 	if !stop() {
-		<-fired // else the deadline could still be set after the hand-over
+		a.interrupting.Wait() // else the deadline could still be set after the hand-over
 		if f == nil {
 			f = a.interrupted()
 		}
@@ -191,6 +194,12 @@ func Serve(ctx context.Context, nc net.Conn, accepted time.Time, opt *Options) (
 		res.TLS = a.tls.adapter
 	}
 	return res, nil
+}
+
+// interrupt has whatever blocks return.
+func (a *attempt) interrupt() {
+	defer a.interrupting.Done()
+	_ = a.under.SetDeadline(time.Unix(1, 0))
 }
 
 // over reports whether the login has been ended from outside.

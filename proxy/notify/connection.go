@@ -119,6 +119,9 @@ func (h *Hub) Dialled() {
 // Failed takes note that no connection could be made.
 func (h *Hub) Failed(at int64) { h.wait(at) }
 
+// Missed takes note that the Line which the Hub wanted to join had ended. That says nothing of the next one.
+func (h *Hub) Missed(at int64) { h.enterPhase(waiting, at) }
+
 // Nudge is for what may let a dial succeed that has failed.
 func (h *Hub) Nudge(at int64) {
 	if h.phase == waiting {

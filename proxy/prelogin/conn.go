@@ -296,10 +296,18 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	switch {
 	case t.IsZero():
 		c.over.CompareAndSwap(late, 0)
-		c.onLoop(func() { c.loop.Unset(&c.timer) })
+		if c.state == apart {
+			c.loop.Post(func() { c.loop.Unset(&c.timer) })
+			break
+		}
+		c.loop.Unset(&c.timer)
 	case d > 0:
 		c.over.CompareAndSwap(late, 0)
-		c.onLoop(func() { c.loop.Set(&c.timer, d) })
+		if c.state == apart {
+			c.loop.Post(func() { c.loop.Set(&c.timer, d) })
+			break
+		}
+		c.loop.Set(&c.timer, d)
 	default:
 		c.over.CompareAndSwap(0, late)
 		c.loop.Post(func() {
@@ -355,10 +363,23 @@ func (c *Conn) close() {
 	_ = unix.Close(c.fd)
 }
 
-// Seat is the connection's. Where it is given away with Leave, its new owner is to leave the seat in the end.
+// Seat is the connection's. Where it has been given away with Leave, its new owner is to leave the seat in the end.
 func (c *Conn) Seat() Seat { return c.seat }
 
-// Leave gives the descriptor away, to an owner on loop to, and what was read ahead; that is valid until the code returns. Where
+// Suited is the loop on which the connection is served best, as far as numbers go: its own, unless another has clearly fewer. In Serve only.
+func (c *Conn) Suited() *eventloop.Loop {
+	crowd := c.listener.door.crowd
+	return crowd.loops[crowd.suited(c.listener.index)].loop
+}
+
+// sit takes a seat at loop to instead of the one it has.
+func (c *Conn) sit(to *eventloop.Loop) {
+	crowd := c.listener.door.crowd
+	c.seat.Leave()
+	c.seat = crowd.take(crowd.index(to))
+}
+
+// Leave gives the descriptor away, to an owner on loop to, where it has a seat then, and what was read ahead; that is valid until the code returns. Where
 // to is the loop on which it was accepted, the registration stays: the new owner gets the token, and is to Rebind it before the code gives way
 // or returns. In Serve only, not apart.
 func (c *Conn) Leave(to *eventloop.Loop) (fd int, token eventloop.Token, ahead []byte) {
@@ -366,6 +387,7 @@ func (c *Conn) Leave(to *eventloop.Loop) (fd int, token eventloop.Token, ahead [
 	c.move(left)
 	switch {
 	case to != c.loop:
+		c.sit(to)
 		_ = c.loop.Forget(c.token)
 		c.token = eventloop.Token{} // the other loop will see what there is
 	case c.missed:

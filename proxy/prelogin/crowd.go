@@ -6,9 +6,12 @@ import (
 	"weir/proxy/eventloop"
 )
 
-// Crowd counts the connections that each loop has accepted and that are still there, and spreads new ones. The kernel does not: it wakes the
+// Crowd counts the connections that each loop has, and says which loop suits one more. The kernel does not spread them: it wakes the
 // loop that began to wait last, so that few loops, often one, get all clients that come one after the other. A hash of the addresses
 // (SO_REUSEPORT) spreads many, not few: of 64 connections on 8 loops one loop gets 14 where another gets 3, and the unix socket has none.
+//
+// A connection stays on the loop that has accepted it until it is a client. The loop that has it then is chosen once, by what is known
+// by then, so it changes loops once at most.
 type Crowd struct{ loops []seats }
 
 // seats are those that connections have taken on a loop. Each has cache lines of its own, for loops write to them all the time.
@@ -30,10 +33,25 @@ func NewCrowd(loops []*eventloop.Loop) *Crowd {
 	return c
 }
 
-// seat takes a seat for a connection that loop own has accepted, maybe at another loop.
-func (c *Crowd) seat(own int) (at int, s Seat) {
-	at = choose(len(c.loops), own, func(i int) int64 { return c.loops[i].taken.Load() })
-	return at, c.take(at)
+// suited is the loop for a connection that has a seat at loop own.
+func (c *Crowd) suited(own int) int {
+	return choose(len(c.loops), own, func(i int) int64 {
+		n := c.loops[i].taken.Load()
+		if i == own {
+			n-- // itself
+		}
+		return n
+	})
+}
+
+// index is the number of a loop of the crowd.
+func (c *Crowd) index(loop *eventloop.Loop) int {
+	for i := range c.loops {
+		if c.loops[i].loop == loop {
+			return i
+		}
+	}
+	panic("prelogin: a loop that is not of the crowd")
 }
 
 func (c *Crowd) take(at int) Seat {
@@ -44,7 +62,7 @@ func (c *Crowd) take(at int) Seat {
 // Leave gives the seat up. It is called once.
 func (s Seat) Leave() { s.of.taken.Add(-1) }
 
-// slack is by how many connections a loop may be ahead of the one that has the fewest before it hands new ones over: an eighth.
+// slack is by how many connections a loop may be ahead of the one that has the fewest before another suits new ones better: an eighth.
 // A hand-over wakes another thread, so it is worth it only where the difference is.
 const slack = 8
 
@@ -56,7 +74,7 @@ func (c *Crowd) Taken() (n int64) {
 	return n
 }
 
-// choose says which of n loops gets a connection that loop own has accepted: own, unless another has clearly fewer.
+// choose says which of n loops suits a connection that loop own has accepted: own, unless another has clearly fewer.
 func choose(n, own int, taken func(i int) int64) int {
 	mine := taken(own)
 	best, least := own, mine

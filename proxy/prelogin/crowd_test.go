@@ -58,16 +58,25 @@ func TestSpreadIsEvenWhoeverAccepts(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreServedByAllLoops although they come one by one, and give their seats up in the end.
-func TestConnectionsAreServedByAllLoops(t *testing.T) {
+// TestConnectionsSuitAllLoops although they come one by one: each stays on the loop that has accepted it until its code asks, and gives its seat
+// up in the end.
+func TestConnectionsSuitAllLoops(t *testing.T) {
 	const loops, clients = 4, 32
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loops + 2)) // a loop holds one while it sleeps
 	var running []*eventloop.Loop
 	for range loops {
 		running = append(running, runLoop(t))
 	}
-	served := make(chan *eventloop.Loop, clients)
-	h := &host{serve: func(c *Conn) { served <- c.Loop(); echo(c) }}
+	chosen := make(chan *eventloop.Loop, clients)
+	h := &host{serve: func(c *Conn) {
+		if c.listener.loop != c.Loop() || c.Seat() != (Seat{&c.listener.door.crowd.loops[c.listener.index]}) {
+			t.Error("a connection has left its loop before it is a client")
+		}
+		to := c.Suited()
+		c.sit(to) // as Leave does
+		chosen <- to
+		echo(c)
+	}}
 	connect, crowd := openCrowd(t, h, running...)
 	on := map[*eventloop.Loop]int{}
 	var conns []net.Conn
@@ -76,11 +85,11 @@ func TestConnectionsAreServedByAllLoops(t *testing.T) {
 		say(t, c, "word")
 		hear(t, c, "word")
 		conns = append(conns, c)
-		on[<-served]++
+		on[<-chosen]++
 	}
 	for _, loop := range running {
 		if n := on[loop]; n != clients/loops {
-			t.Errorf("a loop serves %d of %d connections", n, clients)
+			t.Errorf("a loop suits %d of %d connections", n, clients)
 		}
 	}
 	for _, c := range conns {

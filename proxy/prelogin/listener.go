@@ -63,9 +63,6 @@ func (door *Door) Close() {
 	for _, d := range door.acceptors {
 		d.loop.Call(d.stop)
 	}
-	for _, d := range door.acceptors {
-		d.loop.Call(d.end) // after what other loops have handed over
-	}
 }
 
 // AcceptWaiting accepts the connections that wait, up to a backlog's worth: when the socket is closed, those that still wait are reset.
@@ -97,9 +94,6 @@ type acceptor struct {
 func (d *acceptor) stop() {
 	_ = d.loop.Forget(d.token)
 	d.loop.Unset(&d.pause)
-}
-
-func (d *acceptor) end() {
 	d.closed = true
 	for _, code := range d.idle {
 		code.stop()
@@ -122,7 +116,7 @@ func (d *acceptor) accept() bool {
 	fd, remote, err := d.listener.Accept()
 	switch {
 	case err == nil:
-		d.seat(fd, remote)
+		d.enter(fd, remote)
 		return true
 	case errors.Is(err, socket.ErrWouldBlock):
 	default:
@@ -132,21 +126,8 @@ func (d *acceptor) accept() bool {
 	return false
 }
 
-// seat has a connection served here, or by a loop that has fewer.
-func (d *acceptor) seat(fd int, remote net.Addr) {
-	at, seat := d.door.crowd.seat(d.index)
-	if at != d.index {
-		other := d.door.acceptors[at]
-		if other.loop.Post(func() { other.enter(fd, remote, seat) }) {
-			return
-		}
-		seat.Leave() // the loop has ended
-		seat = d.door.crowd.take(d.index)
-	}
-	d.enter(fd, remote, seat)
-}
-
-func (d *acceptor) enter(fd int, remote net.Addr, seat Seat) {
+func (d *acceptor) enter(fd int, remote net.Addr) {
+	seat := d.door.crowd.take(d.index)
 	c := &Conn{listener: d, loop: d.loop, fd: fd, remote: remote, seat: seat}
 	c.timer.Func = c.expire
 	c.waits.Store(true)

@@ -338,10 +338,9 @@ func leave(t *testing.T, c *Conn, to *eventloop.Loop) (ahead string, o *owner) {
 func TestLeavingLosesNothing(t *testing.T) {
 	for name, sameLoop := range map[string]bool{"on the same loop": true, "to another loop": false} {
 		t.Run(name, func(t *testing.T) {
-			accepting := runLoop(t)
-			to := accepting
+			loops := []*eventloop.Loop{runLoop(t)}
 			if !sameLoop {
-				to = runLoop(t)
+				loops = append(loops, runLoop(t))
 			}
 			aheads, owners := make(chan string, 1), make(chan *owner, 1)
 			apart, go1 := make(chan struct{}), make(chan struct{})
@@ -349,10 +348,19 @@ func TestLeavingLosesNothing(t *testing.T) {
 				_ = c.SetDeadline(time.Now().Add(time.Hour))
 				_, _ = io.ReadFull(c, make([]byte, 4))
 				c.Apart(func() { close(apart); <-go1 }) // what comes meanwhile is reported to nobody
+				to := c.Loop()
+				for _, l := range loops {
+					if l != c.Loop() {
+						to = l
+					}
+				}
 				ahead, o := leave(t, c, to)
+				if c.Seat().of.loop != to {
+					t.Error("it counts for another loop than its owner's")
+				}
 				aheads <- ahead
 				owners <- o
-			}}, accepting)
+			}}, loops...)
 			c := connect()
 			say(t, c, "wordahead")
 			<-apart

@@ -95,7 +95,7 @@ func (b *Book) Synced() { b.batch++ }
 // sends the Parse under the name that is returned; there is none if what had to be sent has been appended.
 func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
 	if old := n.Statement(name); old != nil {
-		return b.duplicate(out, a, name, old)
+		return b.duplicate(out, a, n, name, old)
 	}
 	out = b.closeLost(out, a)
 	s := t.Intern(scope, body, mode, n)
@@ -133,7 +133,7 @@ func (b *Book) share(out []byte, a Account, n *Names, name string, s *Statement)
 // statement is nil where the server is to refuse the Parse.
 func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) ([]byte, string, *Statement) {
 	if old := n.Statement(name); old != nil {
-		out, as := b.duplicate(out, a, name, old)
+		out, as := b.duplicate(out, a, n, name, old)
 		return out, as, nil
 	}
 	s := t.own()
@@ -145,12 +145,19 @@ func (b *Book) ParseOwn(out []byte, a Account, n *Names, t *Table, name []byte) 
 }
 
 // duplicate is for a client's Parse of a name that means something: the server refuses it where it is sent under the name of
-// that.
-func (b *Book) duplicate(out []byte, a Account, name []byte, old *Statement) ([]byte, string) {
+// that, or of a decoy where the backend does not hold that. It could not be prepared in a failed transaction.
+func (b *Book) duplicate(out []byte, a Account, n *Names, name []byte, old *Statement) ([]byte, string) {
 	old.table.Totals.Passed++
-	out = b.Ensure(out, a, name, old)
+	as := old.name
+	if !b.Holds(old) {
+		as = taken
+		out = b.decoy(out, a, as)
+	}
 	b.mark(a, wire.ClientParse, mark{change: duplicates})
-	return out, old.name
+	if as == taken {
+		n.gone = append(n.gone, spoken{string(name), as, a.Asked() + 1})
+	}
+	return out, as
 }
 
 // Undecided reports whether an answer that is still under way decides what the name means, so that the message at hand must wait for it.
@@ -251,15 +258,22 @@ func (b *Book) Decoy(out []byte, a Account, nth int) ([]byte, string) {
 	if nth > 0 {
 		name += strconv.Itoa(nth)
 	}
+	return b.decoy(out, a, name), name
+}
+
+func (b *Book) decoy(out []byte, a Account, name string) []byte {
 	out = wire.AppendClose(out, 'S', name)
 	b.mark(a, wire.ClientClose, mark{change: assists})
 	out = wire.AppendParse(out, name, "", nil)
 	b.mark(a, wire.ClientParse, mark{change: assists})
-	return out, name
+	return out
 }
 
 // decoy is the name of what is prepared for show.
 const decoy = "weir-decoy"
+
+// taken is the name of a decoy that stands for a name of the client's. It is translated like those of statements, and longer than they get.
+const taken = prefix + "nameofwhatisprepared"
 
 // name enters a message that changes what a client's name means. The caller's reference to s is the name's.
 func (b *Book) name(a Account, t byte, c change, n *Names, name string, s *Statement) {

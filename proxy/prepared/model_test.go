@@ -206,7 +206,7 @@ func (r *rig) step() {
 func (r *rig) check() error {
 	var has, holds []string
 	for name, text := range r.backend.statements {
-		if name == decoy || name == "" {
+		if name == decoy || name == taken || name == "" {
 			continue
 		}
 		has = append(has, name+" "+text)

@@ -181,6 +181,7 @@ func (b *Backend) asksFirst() bool {
 	if !b.lane.askingDue(age) {
 		return false
 	}
+	b.comes()
 	b.askDefaults()
 	return true
 }

@@ -43,7 +43,8 @@ func (e *Engine) Drain(grace time.Duration, empty func()) {
 func (d *drain) sweep(e *Engine) {
 	if d.phase == draining && e.loop.Now() >= d.deadline {
 		d.phase = sendingAway
-		e.eachLane(func(l *Lane) { l.dismiss(pgerror.AdminShutdown) }) // from then on the lanes' own sweeps do it
+		e.eachLane(func(l *Lane) { l.farewell = pgerror.AdminShutdown }) // from then on the sweeps send them away
+		e.walk((*Client).dismiss, func() {})
 	}
 	d.oneLess(e)
 }

@@ -57,7 +57,8 @@ type Engine struct {
 	toServer, toClient conversation.Flow // of the read at hand
 
 	lanes    []*Lane
-	clients  slots[Client] // by cancel slot
+	past     map[*Lanes]*status.Pool // what lanes have counted that have ended here, of pools that go on
+	clients  slots[Client]           // by cancel slot
 	sweeper  eventloop.Timer
 	tender   eventloop.Timer // see TendSilence
 	closing  []*Client       // their last bytes are under way, or the peer's are awaited
@@ -101,11 +102,20 @@ func (e *Engine) Stop() {
 	e.loop.Stop()
 }
 
-// Snapshot returns the state of the engine's pools and of its loop; nil when the engine has ended.
-func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
+// Snapshot returns the state of the engine's pools and of its loop, and what lanes have counted that have ended on it while their pools go on; nil
+// when the engine has ended. Any goroutine but the loop's.
+func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok bool) {
+	surveys := e.survey()
 	ok = e.loop.Call(func() {
 		for _, l := range e.lanes {
-			pools = append(pools, l.snapshot())
+			s := l.snapshot()
+			if seen := surveys[l]; seen != nil {
+				seen.tell(&s)
+			}
+			pools = append(pools, s)
+		}
+		for _, counted := range e.past {
+			past = append(past, *counted)
 		}
 		loop = status.Loop{
 			Polls: e.loop.Polls,
@@ -113,7 +123,7 @@ func (e *Engine) Snapshot() (pools []status.Pool, loop status.Loop, ok bool) {
 			BytesRead: e.io.BytesRead, BytesWritten: e.io.BytesWritten,
 		}
 	})
-	return pools, loop, ok
+	return pools, past, loop, ok
 }
 
 // receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much

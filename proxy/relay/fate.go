@@ -44,12 +44,9 @@ func (b *Backend) follow() bool {
 	case conversation.Questioned:
 		b.suspectPins()
 		b.client.move(clientSwitching)
-		b.start(conversation.Ask)
+		b.startLast(conversation.Ask)
 	case conversation.Refitted:
 		b.switchFirst()
-	case conversation.Mended:
-		b.client.move(clientSwitching)
-		b.start(conversation.Mend)
 	case conversation.Restored:
 		b.client.move(clientSwitching)
 		b.start(conversation.Restore)
@@ -105,6 +102,18 @@ func (b *Backend) detach() {
 		return
 	}
 	c.readOn()
+}
+
+// startLast sends an errand after which the backend comes free, most likely.
+func (b *Backend) startLast(e *conversation.Errand) {
+	b.comes()
+	b.start(e)
+}
+
+// comes tells the pool that the backend is worth waiting for.
+func (b *Backend) comes() {
+	b.lane.pool.Coming(b.lane.now(), b.id)
+	b.lane.decided()
 }
 
 // start sends an errand.
@@ -197,6 +206,8 @@ func (b *Backend) answered(c *Client) bool {
 	if b.follow() {
 		return true
 	}
+	b.lane.pool.Busy(b.lane.now(), b.id)
+	b.lane.decided()
 	if b.talk.Errand() == nil && b.client != nil {
 		c.proceed()
 		b.lane.engine.loop.Later(b, b.reconsider)
@@ -284,12 +295,12 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		b.settle()
 		b.sendSync()
 	case conversation.CleanRollback:
-		b.start(conversation.Rollback)
+		b.startLast(conversation.Rollback)
 	case conversation.CleanAsk:
-		b.start(conversation.Ask)
+		b.startLast(conversation.Ask)
 	case conversation.CleanReset:
 		b.lane.totals.Resets++
-		b.start(conversation.Reset)
+		b.startLast(conversation.Reset)
 	case conversation.CleanRetire:
 		b.retire()
 	}

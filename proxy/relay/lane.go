@@ -159,7 +159,8 @@ type Lane struct {
 	next    pool.Instant // when timer fires; pool.Never while it is not set
 	rests   func()       // rested
 
-	dialError *DialError      // of the last dial, nil since one succeeded
+	dialError *DialError      // of the lane's last dial, nil since one succeeded
+	failed    int64           // when that was
 	limited   bool            // the last dial met a limit over pools
 	troubled  int64           // since when dials have failed; 0: the last one has not
 	warned    int64           // when the last failed dial was logged; 0: none since one succeeded
@@ -193,14 +194,13 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 		ctx: ctx, stop: stop, next: pool.Never,
 		talk: conversation.Shared{Settings: e.env.Settings, Rules: config.rules()},
 	}
-	l.number = config.Lanes.number(l)
+	l.number = config.Lanes.number()
 	l.pool = pool.NewLane(config.Pool, config.Seed, config.Lanes.pool, l.number)
 	l.timer.Func, l.rests = l.tick, l.rested
 	l.talk.Pid = l.clientPID
 	l.talk.Join(&config.Lanes.talk)
 	l.boundPins()
 	l.listener.begin(l)
-	l.defaults.inherit(config.Lanes)
 	return l
 }
 
@@ -209,6 +209,7 @@ func (l *Lane) Open() {
 	l.enter()
 	l.engine.loop.Post(func() {
 		l.engine.lanes = append(l.engine.lanes, l)
+		l.defaults.inherit(l.config.Lanes)
 		if l.config.Paused {
 			l.pool.Pause(l.now())
 		}

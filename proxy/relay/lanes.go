@@ -22,7 +22,9 @@ type Lanes struct {
 	yields atomic.Bool // the next backend that is released is closed
 	known  known
 	told   atomic.Pointer[told]
-	lanes  []atomic.Pointer[Lane] // by number
+	over   atomic.Bool            // all lanes have ended
+	taken  []atomic.Bool          // by number: there is such a lane, or it is being made
+	lanes  []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
 }
 
 // NewLanes is for a pool that may have a lane on each of so many loops.
@@ -31,16 +33,25 @@ func NewLanes(loops int) *Lanes {
 	if loops > 1 {
 		numbers *= 2 // a lane may begin on a loop before the one that has ended there has given up its number
 	}
-	return &Lanes{pool: board.New(numbers), lanes: make([]atomic.Pointer[Lane], numbers)}
+	return &Lanes{pool: board.New(numbers), taken: make([]atomic.Bool, numbers), lanes: make([]atomic.Pointer[Lane], numbers)}
 }
 
-// Nudge tells the pool that a limit over pools, which had refused it a backend, has room again. Any goroutine.
-func (p *Lanes) Nudge() { p.from(0, (*Lane).nudged, func() {}) }
+// Nudge tells the pool that a limit over pools, which had refused it a backend, has room again. Listener connections go first, on whichever lane: what waits
+// for one keeps a backend. Any goroutine.
+func (p *Lanes) Nudge() { p.from(0, (*Lane).nudgedListener, func() {}) }
+
+// nudgedListener tries whether the lane wants a listener connection, and then the lanes after it; and then whether one wants a backend.
+func (l *Lane) nudgedListener() {
+	l.listener.hub.Nudge(l.listener.now())
+	l.listener.act()
+	lanes, places := l.config.Lanes, l.config.Places
+	lanes.from(l.number+1, (*Lane).nudgedListener, func() {
+		lanes.from(0, (*Lane).nudged, func() { places.Decline(lanes) })
+	})
+}
 
 // nudged tries whether the lane wants a backend, and then the lanes after it.
 func (l *Lane) nudged() {
-	l.listener.hub.Nudge(l.listener.now())
-	l.listener.act()
 	l.pool.Nudge(l.now())
 	l.decided()
 	lanes, places := l.config.Lanes, l.config.Places
@@ -105,17 +116,18 @@ func (p *Lanes) others(but *Lane, f func(*Lane)) {
 }
 
 // number takes the lowest number that no lane of the pool has. The numbers are dense, because each lane looks at the boards of all up to the highest.
-func (p *Lanes) number(l *Lane) int {
-	for i := range p.lanes {
-		if p.lanes[i].CompareAndSwap(nil, l) {
+func (p *Lanes) number() int {
+	for i := range p.taken {
+		if p.taken[i].CompareAndSwap(false, true) {
 			return i
 		}
 	}
 	panic("relay: a pool is to have more lanes than there are loops")
 }
 
-// enter makes the lane known to the others, who may have what its clients will wait for.
+// enter makes the lane, which is whole, known to the others, who may have what its clients will wait for. From now on it gets messages.
 func (l *Lane) enter() {
+	l.config.Lanes.lanes[l.number].Store(l)
 	l.config.Lanes.others(l, func(other *Lane) { other.woken(false) })
 }
 
@@ -124,14 +136,16 @@ func (l *Lane) withdraw() {
 	l.ended = true
 	l.pool.End()
 	l.talk.Leave()
-	lanes := l.config.Lanes.lanes
-	lanes[l.number].Store(nil) // the number may be taken from now on
-	for i := range lanes {
-		if lanes[i].Load() != nil {
+	p := l.config.Lanes
+	p.lanes[l.number].Store(nil)
+	p.taken[l.number].Store(false)
+	for i := range p.taken {
+		if p.taken[i].Load() {
 			return
 		}
 	}
 	l.forgetKnown()
+	p.over.Store(true)
 }
 
 // post runs f on the lane's loop. False: the loop has ended.
@@ -195,10 +209,14 @@ func (b *Backend) setOut() { b.lane.engine.loop.Condemn(b, b.depart) }
 
 // depart leaves the lane for the one that the backend is bound for, unless it has come to its end meanwhile.
 func (b *Backend) depart() {
-	if b.doomed {
+	l, to := b.lane, b.bound
+	switch {
+	case b.doomed:
+		return
+	case l.pool.Stale(b.id): // it would be on no lane of those that are asked what is left to be replaced
+		b.doom(nil)
 		return
 	}
-	l, to := b.lane, b.bound
 	if err := l.engine.loop.Forget(b.token); err != nil {
 		b.doom(err)
 		return

@@ -238,7 +238,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	b.forget()
 	l.totals.DialsFailed++
 	l.totals.DialsBy[failure.end()]++
-	l.dialError = failure
+	l.dialError, l.failed = failure, l.engine.loop.Now()
 	l.warnDial(failure)
 	l.sayDialFailed(b, failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)

@@ -2,10 +2,12 @@ package relay
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/status"
 )
 
 // The life of a lane: NewLane and Open begin it; Reconfigure changes its settings; Close lets its clients go on and admits no more.
@@ -87,10 +89,13 @@ func (l *Lane) Dismiss(err *pgerror.Error) {
 // dismiss sends away the clients that are in no transaction. The others go when theirs has ended: see Backend.follow.
 func (l *Lane) dismiss(err *pgerror.Error) {
 	l.farewell = err
-	for _, c := range l.clients.items {
-		if c != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
-			c.failWith(err)
-		}
+	l.engine.walk((*Client).dismiss, func() {})
+}
+
+// dismiss sends the client away, if its lane is to have none any more and it is in no transaction.
+func (c *Client) dismiss() {
+	if err := c.lane.farewell; err != nil && c.dispensable() && !(err == pgerror.AdminShutdown && c.keepsSession()) {
+		c.failWith(err)
 	}
 }
 
@@ -140,6 +145,20 @@ func (e *Engine) sweepLanes() {
 		e.eachLane((*Lane).vacate)
 	}
 	e.lanes = slices.DeleteFunc(e.lanes, (*Lane).over)
+	maps.DeleteFunc(e.past, func(p *Lanes, _ *status.Pool) bool { return p.over.Load() })
+}
+
+// keepPast keeps what the lane has counted, which ends before its pool does: counters never fall.
+func (l *Lane) keepPast() {
+	now := l.snapshot()
+	counted, e := now.Counted(), l.engine
+	if before := e.past[l.config.Lanes]; before != nil {
+		counted.AddLane(before)
+	}
+	if e.past == nil {
+		e.past = map[*Lanes]*status.Pool{}
+	}
+	e.past[l.config.Lanes] = &counted
 }
 
 // over ends the lane if its time is over, and reports that.
@@ -151,6 +170,9 @@ func (l *Lane) over() bool {
 	}
 	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
 		return false
+	}
+	if !l.pool.First() {
+		l.keepPast()
 	}
 	l.sayWentIdle()
 	l.engine.loop.Unset(&l.timer)

@@ -207,6 +207,12 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 	for _, s := range slices.Clone(n.seats) {
 		n.welcome(s)
 	}
+	l.config.Lanes.others(l, (*Lane).lineMade) // who waits before it tries again need wait no longer
+}
+
+func (l *Lane) lineMade() {
+	l.listener.hub.Nudge(l.listener.now())
+	l.listener.act()
 }
 
 var errSilent = errors.New("it does not answer")

@@ -50,8 +50,9 @@ func (x *listener) act() {
 		case notify.Leave:
 			x.leave()
 		case notify.GiveUp:
-			x.seat.giveUp()
+			s := x.seat
 			x.seat = nil
+			s.giveUp()
 		case notify.Nothing:
 			x.deliver()
 			x.schedule()
@@ -69,8 +70,9 @@ func (x *listener) schedule() {
 
 // leave gives up the lane's seat, which no client needs.
 func (x *listener) leave() {
-	x.seat.leave()
+	s := x.seat
 	x.seat = nil
+	s.leave()
 }
 
 // dialled takes note that the line listens.
@@ -92,8 +94,7 @@ func (x *listener) failed() {
 // missed takes note that the line had ended when the lane's wish to join arrived: there may be another one.
 func (x *listener) missed() {
 	x.seat = nil
-	x.hub.Failed(x.now())
-	x.hub.Nudge(x.now())
+	x.hub.Missed(x.now())
 	x.act()
 }
 

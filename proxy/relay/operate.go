@@ -44,22 +44,6 @@ func (e *Engine) lanesOf(which func(database string) bool, f func(*Lane)) {
 	})
 }
 
-// visitClients calls f on the loop with each client, in visits to the loop of so many: clients and backends have their turn between two.
-func (e *Engine) visitClients(perVisit int, f func(*Client)) {
-	for next, more := 0, true; more; {
-		more = false
-		e.loop.Call(func() {
-			end := min(next+perVisit, len(e.clients.items))
-			for _, c := range e.clients.items[min(next, end):end] {
-				if c != nil {
-					f(c)
-				}
-			}
-			next, more = end, end < len(e.clients.items)
-		})
-	}
-}
-
 // Remaining is how many backends these pools have, and how many of them are to be replaced since Reconnect.
 func (e *Engine) Remaining(which func(database string) bool) (all, stale int) {
 	e.lanesOf(which, func(l *Lane) {

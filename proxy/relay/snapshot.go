@@ -37,11 +37,6 @@ func (l *Lane) snapshot() status.Pool {
 	for _, b := range l.backends {
 		l.snapshotBackend(&s, b)
 	}
-	for _, c := range l.clients.items {
-		if c != nil {
-			s.ParkedBytes += c.sock.ParkedLen() + len(c.carry)
-		}
-	}
 	s.Prepared.Binds = l.talk.Binds
 	counts := l.pool.Counts()
 	s.Paused, s.Stale = counts.Paused, counts.Stale
@@ -50,9 +45,8 @@ func (l *Lane) snapshot() status.Pool {
 	}
 	if counts.Waiting > 0 {
 		s.OldestWait = time.Duration(l.now() - counts.Oldest)
-		l.snapshotWaiter(&s)
 	}
-	if l.dialError != nil {
+	if l.dialError != nil && l.failed > l.config.Lanes.pool.Reached() { // a lane on which nobody waits any more does not try again
 		s.ServerError, s.ServerDown = l.dialError.Err.Error(), l.dialError.end() == status.DialFailed
 	}
 	s.Errors, s.Own = errorCodes(l.talk.Errors), errorCodes(l.own)

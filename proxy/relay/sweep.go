@@ -3,8 +3,10 @@ package relay
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
+	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
@@ -15,8 +17,12 @@ func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
 		l.sweepBackends()
-		l.sweepClients()
 	}
+	e.walk((*Client).sweep, e.swept)
+}
+
+// swept ends a sweep, when all clients have been looked at.
+func (e *Engine) swept() {
 	e.stalls.swept()
 	e.sweepLanes()
 	e.sweepClosing()
@@ -101,27 +107,35 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	}
 }
 
-func (l *Lane) sweepClients() {
-	if l.farewell != nil {
-		l.dismiss(l.farewell)
+func (c *Client) sweep() {
+	c.dismiss()
+	c.lookForStall()
+	e := c.lane.engine
+	if invariants && c.state == clientLeased && c.talk.Hold() != conversation.HoldNone {
+		e.loop.Later(c, c.expectNews) // after what this iteration has put off for it
 	}
-	for _, c := range l.clients.items {
-		if c != nil {
-			c.lookForStall()
-		}
-		switch {
-		case c == nil:
-		case c.ending == endBoundary && l.engine.loop.Now()-c.active > lingerTime:
-			c.closeFlushed() // it does not take the rest of the message
-		case c.state == clientWaiting && c.limits.Load().PgBouncer && l.engine.over(c.active, c.limits.Load().Query):
-			c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
-		case c.state == clientWaiting && c.greeted && !c.noticed && l.engine.over(c.active, c.limits.Load().WaitNotice):
-			c.noticed = true
-			c.say(waitNotice)
-		case c.state == clientIdle && l.engine.over(c.active, c.limits.Load().Idle):
-			c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, l.engine.since(c.active))
-			c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
-		}
+	switch {
+	case c.ending == endBoundary && e.loop.Now()-c.active > lingerTime:
+		c.closeFlushed() // it does not take the rest of the message
+	case c.state == clientWaiting && c.limits.Load().PgBouncer && e.over(c.active, c.limits.Load().Query):
+		c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
+	case c.state == clientWaiting && c.greeted && !c.noticed && e.over(c.active, c.limits.Load().WaitNotice):
+		c.noticed = true
+		c.say(waitNotice)
+	case c.state == clientIdle && e.over(c.active, c.limits.Load().Idle):
+		c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, e.since(c.active))
+		c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
+	}
+}
+
+// expectNews panics if the client is held and nothing is under way that would end that.
+func (c *Client) expectNews() {
+	b, hold := c.backend, c.talk.Hold()
+	switch {
+	case c.state != clientLeased || c.ending.decided() || b.doomed || b.talk.Errand() != nil || b.talk.Probing() || b.talk.Owes():
+	case hold == conversation.HoldNone || hold == conversation.HoldListen: // a mark of the listener connection's ends that
+	case b.talk.Fate() == conversation.Stays:
+		panic(fmt.Sprintf("relay: a client is held for ever (%s), pins %s, recent %s", hold, b.talk.Pins(), b.talk.Recent()))
 	}
 }
 

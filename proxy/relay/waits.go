@@ -11,19 +11,6 @@ func (c *Client) snapshotPeer() status.Peer {
 	return status.Peer{Client: c.pid, Address: c.peer, Application: strings.ToValidUTF8(c.app(), "?")}
 }
 
-// snapshotWaiter points out which client has waited longest.
-func (l *Lane) snapshotWaiter(s *status.Pool) {
-	var oldest *Client
-	for _, c := range l.clients.items {
-		if c != nil && c.state == clientWaiting && (oldest == nil || c.active < oldest.active) {
-			oldest = c
-		}
-	}
-	if oldest != nil {
-		s.Waiter = oldest.snapshotPeer()
-	}
-}
-
 // snapshotHolder points out which client has had its backend longest.
 func (b *Backend) snapshotHolder(s *status.Pool) {
 	if held := b.lane.engine.since(b.leased); held >= s.OldestLease && b.client != nil {

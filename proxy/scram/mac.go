@@ -2,21 +2,29 @@ package scram
 
 import (
 	"crypto/sha256"
-	"hash"
+	"slices"
 	"sync"
 )
 
 // MAC is HMAC-SHA-256 (RFC 2104) over the parts. crypto/hmac has the same result, and makes two hashes for each key; a login has four keys,
-// and every key but one is used once. This one keeps a hash between two calls, and clears keys and texts.
+// and every key but one is used once. This one makes none: it keeps what is hashed in one piece, and clears that.
 func MAC(key []byte, parts ...string) []byte {
 	m, _ := macs.Get().(*mac)
 	defer macs.Put(m)
-	m.setKey(key)
-	inner := m.hash(innerPad, parts...)
-	outer := m.hash(outerPad, string(inner[:]))
-	clear(m.block[:])
+	length := sha256.BlockSize
+	for _, p := range parts {
+		length += len(p)
+	}
+	m.text = slices.Grow(m.text[:0], length) // before there is anything in it that another copy would keep
+	m.begin(key, innerPad)
+	for _, p := range parts {
+		m.text = append(m.text, p...)
+	}
+	inner := sha256.Sum256(m.text)
+	m.begin(key, outerPad)
+	m.text = append(m.text, inner[:]...)
+	outer := sha256.Sum256(m.text)
 	clear(m.text[:cap(m.text)])
-	m.digest.Reset()
 	return outer[:]
 }
 
@@ -25,39 +33,24 @@ const (
 	outerPad = 0x5c
 )
 
-var macs = sync.Pool{New: func() any { return &mac{digest: sha256.New()} }}
+var macs = sync.Pool{New: func() any { return &mac{text: make([]byte, 0, 512)} }}
 
 // mac is what an HMAC needs while it is computed.
 type mac struct {
-	digest hash.Hash
-	block  [sha256.BlockSize]byte // the key, masked with pad
-	pad    byte
-	text   []byte // of a part
+	text []byte // the masked key, and what is hashed with it
 }
 
-func (m *mac) setKey(key []byte) {
-	if len(key) > len(m.block) {
+// begin puts the masked key, which fills a block, at the beginning of the text.
+func (m *mac) begin(key []byte, pad byte) {
+	if len(key) > sha256.BlockSize {
 		short := sha256.Sum256(key)
 		key = short[:]
 	}
-	clear(m.block[:])
-	copy(m.block[:], key)
-	m.pad = 0
-}
-
-// hash is the digest of the key, masked with pad, and of the parts.
-func (m *mac) hash(pad byte, parts ...string) (sum [sha256.Size]byte) {
-	for i := range m.block {
-		m.block[i] ^= m.pad ^ pad
+	m.text = append(m.text[:0], key...)
+	for len(m.text) < sha256.BlockSize {
+		m.text = append(m.text, 0)
 	}
-	m.pad = pad
-	m.digest.Reset()
-	_, _ = m.digest.Write(m.block[:]) // a hash never fails
-	for _, p := range parts {
-		m.text = append(m.text[:0], p...)
-		_, _ = m.digest.Write(m.text)
+	for i := range m.text {
+		m.text[i] ^= pad
 	}
-	m.text = m.digest.Sum(m.text[:0])
-	copy(sum[:], m.text)
-	return sum
 }

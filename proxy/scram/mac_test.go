@@ -40,7 +40,7 @@ func TestMACIsThatOfTheLibrary(t *testing.T) {
 func TestMACKeepsNothing(t *testing.T) {
 	MAC(bytes.Repeat([]byte("key"), 10), strings.Repeat("text", 20))
 	m, _ := macs.Get().(*mac)
-	if n := len(bytes.Trim(append(m.block[:], m.text[:cap(m.text)]...), "\x00")); n > 0 {
+	if n := len(bytes.Trim(m.text[:cap(m.text)], "\x00")); n > 0 {
 		t.Errorf("%d bytes are left", n)
 	}
 }

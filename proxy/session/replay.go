@@ -1,5 +1,11 @@
 package session
 
+import (
+	"strconv"
+
+	"weir/proxy/sqlscan"
+)
+
 // These two settings decide what the session may do, and so whether the others
 // can be set; setting the second one ends the first.
 const (
@@ -170,15 +176,59 @@ func (w *switchWriter) setIf(settings []Setting, name string) {
 	}
 }
 
-// AppendSetConfig appends the call that gives a setting its value, until the end of the transaction or for longer.
-func AppendSetConfig(dst []byte, s Setting, local bool) []byte {
-	dst = append(dst, "pg_catalog.set_config("...)
-	dst = append(appendLiteral(dst, s.Name), ',')
-	dst = appendLiteral(dst, s.Value)
-	if local {
-		return append(dst, ",true)"...)
+// SetForm is how a command gives a setting its value.
+type SetForm uint8
+
+// The forms.
+const (
+	AsSet   SetForm = iota // SET: one message, CommandComplete. It needs no snapshot, so the modes of its transaction can be set after it
+	AsQuery                // a SELECT of no columns and no rows: RowDescription, in a Query, and CommandComplete
+)
+
+// FormOf is the form in which a setting can be given the value that a startup packet gave: SET makes one name of the text of a list.
+func FormOf(s Setting) SetForm {
+	for i := range len(s.Name) {
+		if s.Name[i] > '~' {
+			return AsQuery // a name cannot be written without regard to the encoding
+		}
 	}
-	return append(dst, ",false)"...)
+	if sqlscan.QuotesList(s.Name) {
+		return AsQuery
+	}
+	return AsSet
+}
+
+// AppendSet appends the command that gives a setting its value, until the end of the transaction or for longer. It is ASCII, like what
+// AppendSwitch appends.
+func AppendSet(dst []byte, s Setting, local bool, form SetForm) []byte {
+	if form == AsSet {
+		dst = append(dst, "SET "...)
+		if local {
+			dst = append(dst, "LOCAL "...)
+		}
+		dst = append(appendSettingName(dst, s.Name), " TO "...)
+		return appendLiteral(dst, s.Value)
+	}
+	dst = append(dst, "SELECT WHERE pg_catalog.set_config("...)
+	dst = append(appendLiteral(dst, s.Name), ',')
+	dst = append(appendLiteral(dst, s.Value), ',')
+	return append(strconv.AppendBool(dst, local), ") IS NULL"...)
+}
+
+// appendSettingName quotes each part of a name.
+func appendSettingName(dst []byte, name string) []byte {
+	dst = append(dst, '"')
+	for i := range len(name) {
+		switch c := name[i]; c {
+		case '"':
+			dst = append(dst, `""`...)
+		case '.':
+			dst = append(dst, `"."`...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
 }
 
 // AppendLiterals appends texts as a list of literals.

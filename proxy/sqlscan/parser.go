@@ -7,8 +7,10 @@ import "unicode/utf8"
 // a text runs in which one statement is not grammatical.
 type parser struct {
 	lexer
-	tok  token // the present one
-	then token // the one after it
+	tok   token // the present one
+	then  token // the one after it
+	began int   // where the present statement begins
+	ended int   // where the token before the present one ends
 }
 
 func newParser(text []byte, mode Mode) parser {
@@ -19,6 +21,7 @@ func newParser(text []byte, mode Mode) parser {
 }
 
 func (p *parser) advance() {
+	p.ended = p.tok.to
 	p.tok, p.then = p.then, p.next()
 }
 
@@ -88,6 +91,7 @@ func ends(t token) bool { return t.kind == tokenEnd || t.kind == tokenByte && t.
 func (p *parser) begin() bool {
 	for p.acceptByte(';') {
 	}
+	p.began = p.tok.from
 	return p.tok.kind != tokenEnd && p.tok.kind != tokenUnread
 }
 

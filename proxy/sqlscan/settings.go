@@ -32,6 +32,7 @@ type SettingUse struct {
 	Chain      bool   // COMMIT or ROLLBACK AND CHAIN: the next transaction begins
 	Name       string // the setting's in lower case, or the savepoint's
 	Value      string // what set_config takes for the same effect; in the client's encoding
+	From, To   int    // of SetValue, SetDefault and ResetAll: where the statement stands in the text; To is not known of SET SESSION CHARACTERISTICS
 }
 
 // Settings gives yield each statement that sets or resets settings by its
@@ -58,7 +59,7 @@ func (p *parser) settings(yield func(u SettingUse) bool) bool {
 	case p.accept("set"):
 		return p.set(u, yield)
 	case p.accept("reset"):
-		return p.reset(&u) && ends(p.tok) && yield(u)
+		return p.reset(&u) && p.gives(u, yield)
 	case p.is("discard") && p.isWord(p.then, "all"):
 		u.Kind = DiscardAll
 		return yield(u)
@@ -80,7 +81,7 @@ func (p *parser) set(u SettingUse, yield func(u SettingUse) bool) bool {
 		p.advance()
 	}
 	if p.namesSetting() {
-		return p.generic(&u) && ends(p.tok) && yield(u)
+		return p.generic(&u) && p.gives(u, yield)
 	}
 	switch {
 	case p.accept("transaction"):
@@ -89,7 +90,13 @@ func (p *parser) set(u SettingUse, yield func(u SettingUse) bool) bool {
 	case p.is("session") && p.isWord(p.then, "characteristics"):
 		return p.characteristics(u, yield)
 	}
-	return p.special(&u) && ends(p.tok) && yield(u)
+	return p.special(&u) && p.gives(u, yield)
+}
+
+// gives yields a statement that must have come to its end.
+func (p *parser) gives(u SettingUse, yield func(u SettingUse) bool) bool {
+	u.From, u.To = p.began, p.ended
+	return ends(p.tok) && yield(u)
 }
 
 // namesSetting tells whether the present token is the name of a setting, or its
@@ -200,6 +207,7 @@ func (p *parser) characteristics(u SettingUse, yield func(u SettingUse) bool) bo
 		return false
 	}
 	goesOn, some := true, false
+	u.From = p.began
 	read := p.transactionModes(func(name, value string) {
 		u.Name, u.Value, some = "default_transaction_"+name, value, true
 		goesOn = goesOn && yield(u)
@@ -232,6 +240,9 @@ var quotedLists = []string{
 	"local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces",
 	"unix_socket_directories",
 }
+
+// QuotesList reports whether a setting, given by its name in lower case, is one of these.
+func QuotesList(name string) bool { return slices.Contains(quotedLists, name) }
 
 // values reads a list of values into one text, as flatten_set_variable_args does
 // (src/backend/utils/misc/guc_funcs.c).

@@ -2,6 +2,7 @@ package sqlscan
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,21 @@ func TestSettingsAreThoseOfTheTable(t *testing.T) {
 		if got := settings(e.sql, e.mode); got != e.want {
 			t.Errorf("%s: %q: %s, want %s", e.at, e.sql, got, e.want)
 		}
+	}
+}
+
+func TestSettingsStandWhereTheySay(t *testing.T) {
+	const text = " /* a */ reset work_mem -- b\n ; select 1; SET LOCAL a.b = 'x'/* c */;begin; reset all;set time zone local"
+	want := []string{"reset work_mem", "SET LOCAL a.b = 'x'", "reset all", "set time zone local"}
+	var got []string
+	Settings([]byte(text), 0, func(u SettingUse) bool {
+		if u.Kind == SetValue || u.Kind == SetDefault || u.Kind == ResetAll {
+			got = append(got, text[u.From:u.To])
+		}
+		return true
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

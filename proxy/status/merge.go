@@ -64,6 +64,18 @@ func (p *Pool) AddLane(o *Pool) {
 	p.Listen.Channels = byName(p.Listen.Channels)
 }
 
+// Counted is what p has counted since it began, without what it is now.
+func (p *Pool) Counted() Pool {
+	c := Pool{
+		Database: p.Database, User: p.User, Number: p.Number,
+		Prepared: p.Prepared, Questions: p.Questions, Totals: p.Totals, Wait: p.Wait, Query: p.Query, Transact: p.Transact, Dial: p.Dial,
+		Errors: p.Errors, Own: p.Own,
+	}
+	c.Prepared.Texts, c.Prepared.OnBackends = 0, 0
+	c.Listen.Delivered, c.Listen.Reconnections = p.Listen.Delivered, p.Listen.Reconnections
+	return c
+}
+
 // merged sorts rows by their key and adds up those of the same.
 func merged[T any](rows []T, key func(*T) string, add func(to, from *T)) []T {
 	slices.SortStableFunc(rows, func(a, b T) int { return cmp.Compare(key(&a), key(&b)) })

@@ -2,6 +2,7 @@ package status
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,5 +73,50 @@ func TestLanesOfOnePoolAreShownAsOne(t *testing.T) {
 	want.Clients[ClientIdle] = 8
 	if a.AddLane(&b); !reflect.DeepEqual(a, want) {
 		t.Errorf("together they are %+v, want %+v", a, want)
+	}
+}
+
+// What counts is kept of a lane that has ended, and what it was is not: 64 bits without a sign are for what counts.
+func TestCountedIsAllThatCounts(t *testing.T) {
+	var p Pool
+	fill(reflect.ValueOf(&p).Elem(), 2)
+	p.Paused, p.ServerDown, p.ServerError, p.Errors = true, true, "down", []ErrorCode{{"42P01", 2}}
+	c := p.Counted()
+	kept := 0
+	each(reflect.ValueOf(c), "", func(name string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Uint64:
+			kept++
+			if v.Uint() != 2 {
+				t.Errorf("%s is %d", name, v.Uint())
+			}
+		case reflect.Int64:
+			if v.Int() != 0 && !strings.HasSuffix(name, ".Sum") {
+				t.Errorf("%s is %d", name, v.Int())
+			}
+		default:
+			if !v.IsZero() && name != ".Errors" {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+	})
+	if kept < 50 || len(c.Errors) != 1 {
+		t.Errorf("%d counters, errors %v", kept, c.Errors)
+	}
+}
+
+// each calls f with everything in v that has no parts.
+func each(v reflect.Value, name string, f func(string, reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			each(v.Field(i), name+"."+v.Type().Field(i).Name, f)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			each(v.Index(i), name, f)
+		}
+	default:
+		f(name, v)
 	}
 }

@@ -92,6 +92,7 @@ const (
 	FieldMessage  = 'M'
 	FieldDetail   = 'D'
 	FieldHint     = 'H'
+	FieldPosition = 'P' // in characters, from 1
 	FieldRoutine  = 'R'
 )
 
@@ -111,6 +112,25 @@ func PeekErrorField(body []byte, field byte) []byte {
 		body = rest
 	}
 	return nil
+}
+
+// ExchangeErrorField returns the body of an ErrorResponse or NoticeResponse with another value in the field of that code, or without the field
+// where the value is empty. The body must be whole.
+func ExchangeErrorField(body []byte, field byte, value string) []byte {
+	out := make([]byte, 0, len(body)+len(value))
+	for len(body) > 0 && body[0] != 0 {
+		_, rest, ok := cstring(body[1:])
+		switch {
+		case !ok:
+			return append(out, body...)
+		case body[0] != field:
+			out = append(out, body[:len(body)-len(rest)]...)
+		case value != "":
+			out = appendCString(append(out, field), value)
+		}
+		body = rest
+	}
+	return append(out, body...)
 }
 
 // Fatal reports whether an ErrorResponse announces that the server ends the connection.

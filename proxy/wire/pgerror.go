@@ -8,6 +8,12 @@ func AppendErrorResponse(dst []byte, e *pgerror.Error) []byte {
 	return appendFields(dst, ServerErrorResponse, e)
 }
 
+// AppendErrorBody writes an ErrorResponse with that body.
+func AppendErrorBody(dst, body []byte) []byte {
+	dst, at := begin(dst, ServerErrorResponse)
+	return end(append(dst, body...), at)
+}
+
 // AppendNoticeResponse writes a notice, which has the fields of an error.
 func AppendNoticeResponse(dst []byte, e *pgerror.Error) []byte {
 	return appendFields(dst, ServerNoticeResponse, e)

@@ -55,10 +55,20 @@ func AppendBind(dst []byte, params []string) []byte {
 	return end(append(dst, 0, 0), at)
 }
 
+// AppendBindNames binds a portal to a statement without parameters.
+func AppendBindNames(dst []byte, portal, statement string) []byte {
+	dst, at := begin(dst, ClientBind)
+	dst = appendCString(appendCString(dst, portal), statement)
+	return end(append(dst, 0, 0, 0, 0, 0, 0), at)
+}
+
 // AppendExecute runs the unnamed portal to its end.
-func AppendExecute(dst []byte) []byte {
+func AppendExecute(dst []byte) []byte { return AppendExecuteOf(dst, "") }
+
+// AppendExecuteOf runs a portal to its end.
+func AppendExecuteOf(dst []byte, portal string) []byte {
 	dst, at := begin(dst, ClientExecute)
-	return end(append(dst, 0, 0, 0, 0, 0), at)
+	return end(append(appendCString(dst, portal), 0, 0, 0, 0), at)
 }
 
 // AuthKind is what an Authentication message asks for or says (manual, "Message Formats").

@@ -1,0 +1,231 @@
+package conversation
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/proxy/session"
+	"weir/proxy/sqlscan"
+	"weir/proxy/wire"
+)
+
+// What a client's login gave is, for the server, something that the session has set: RESET and SET ... TO DEFAULT take it back to what the
+// backend's login gave. So weir has the server set it again right behind such a command: in the text of a Query behind the command's last
+// word, and behind the Execute that runs one. No word of the client's is changed, and what follows, in the same text or pipeline, finds
+// what it would find directly. The answers to what weir has put in are swallowed, and positions that an error tells are those in the
+// client's text. DISCARD ALL, behind which nothing can stand in a text, is followed by a Restore (see withholdsReady).
+
+// use is a SET or a RESET of a client's, and what weir has set right behind it.
+type use struct {
+	sqlscan.SettingUse
+	given   []given
+	answers uint32 // messages of the server's that answer what is given
+}
+
+// given is a setting that weir gives back.
+type given struct {
+	session.Setting
+	local bool
+	form  session.SetForm
+}
+
+// givesBack are the settings that weir has set behind each of the commands, which are about to be sent in a text. False: there are none.
+// alone reports whether nothing else stands in the text.
+func (s *Server) givesBack(uses []use, alone func(u *use) bool) (some bool) {
+	if s.client == nil || len(s.client.Login.Settings()) == 0 || s.account.Skipping() || s.Copying() {
+		return false
+	}
+	for i := range uses {
+		u := &uses[i]
+		unheard := u.Local && s.account.Quiet() // it holds for this text or pipeline only, and the server warns of that
+		if u.given = nil; unheard && alone(u) {
+			continue
+		}
+		for _, o := range s.loginGave(u.SettingUse) {
+			g := given{Setting: o, local: u.Local, form: session.FormOf(o)}
+			if unheard {
+				g.form = session.AsQuery // no second warning
+			}
+			u.given = append(u.given, g)
+			some = true
+		}
+	}
+	return some
+}
+
+// loginGave is what the client's login gave of what a command resets.
+func (s *Server) loginGave(u sqlscan.SettingUse) []session.Setting {
+	login := s.client.Login
+	if as := login.As(); as != nil {
+		login = as
+	}
+	if u.Kind != sqlscan.ResetAll {
+		value, has := login.Value(u.Name)
+		if !has || u.Kind != sqlscan.SetDefault || u.Name == authorization {
+			return nil
+		}
+		return []session.Setting{{Name: u.Name, Value: value}}
+	}
+	return slices.DeleteFunc(slices.Clone(login.Settings()), func(o session.Setting) bool {
+		return o.Name == "role" || o.Name == authorization // which it does not touch
+	})
+}
+
+// sets is what the command does to the client's settings, and what is given.
+func (u *use) sets() []sqlscan.SettingUse {
+	all := []sqlscan.SettingUse{u.SettingUse}
+	for _, g := range u.given {
+		all = append(all, sqlscan.SettingUse{Kind: sqlscan.SetValue, Name: g.Name, Value: g.Value, Local: g.local})
+	}
+	return all
+}
+
+// insertion is what weir has put into a client's text.
+type insertion struct {
+	at     int // characters of the client's text before it; -1: nobody can tell
+	length int // characters
+}
+
+// putBehind is the text with what is given put behind each command that gives.
+func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion) {
+	from := 0
+	for i := range uses {
+		if len(uses[i].given) == 0 {
+			continue
+		}
+		to := uses[i].To
+		out = append(out, text[from:to]...)
+		from = to
+		at := len(out)
+		for _, g := range uses[i].given {
+			out = session.AppendSet(append(out, ';'), g.Setting, g.local, g.form)
+			uses[i].answers++
+			if g.form == session.AsQuery {
+				uses[i].answers++ // its row's description
+			}
+		}
+		put = append(put, insertion{s.characters(text[:to]), len(out) - at})
+	}
+	return append(out, text[from:]...), put
+}
+
+// blank reports whether nothing stands in a part of a text that a server would carry out. A comment is something.
+func blank(text []byte) bool {
+	return len(strings.Trim(string(text), "; \t\r\n\f\v")) == 0
+}
+
+// characters is how many characters a text has, as the server counts them; -1: that cannot be told.
+func (s *Server) characters(text []byte) (n int) {
+	if ascii(string(text)) {
+		return len(text)
+	}
+	encoding, _ := valueOf(s.params, "client_encoding")
+	switch {
+	case encoding == "UTF8":
+		for _, c := range text {
+			if c&0xc0 != 0x80 {
+				n++
+			}
+		}
+		return n
+	case strings.HasPrefix(encoding, "LATIN"), strings.HasPrefix(encoding, "WIN"), strings.HasPrefix(encoding, "ISO_8859"), strings.HasPrefix(encoding, "KOI8"):
+		return len(text)
+	}
+	return -1
+}
+
+// Names of what weir prepares and binds for itself behind an Execute. The client's unnamed statement and portal are left alone.
+const (
+	givingStatement = "weir gives back what the login gave"
+	givingPortal    = givingStatement
+)
+
+// giveBehind sends what is given behind an Execute.
+func (s *Server) giveBehind(f *Flow, m *message, u *use) {
+	f.upTo(m.end())
+	u.answers = uint32(len(u.given) * len(givingTypes))
+	for _, g := range u.given {
+		sql := session.AppendSet(nil, g.Setting, g.local, g.form)
+		f.out = wire.AppendParse(f.out, givingStatement, string(sql), nil)
+		f.out = append(f.out, givingMessages...)
+		for _, t := range givingTypes {
+			s.pass(t)
+		}
+	}
+}
+
+// givingMessages are what follows the Parse, and givingTypes are the types of all.
+var (
+	givingMessages = func() []byte {
+		p := wire.AppendBindNames(nil, givingPortal, givingStatement)
+		p = wire.AppendExecuteOf(p, givingPortal)
+		p = wire.AppendClose(p, 'P', givingPortal)
+		return wire.AppendClose(p, 'S', givingStatement)
+	}()
+	givingTypes = [...]byte{wire.ClientParse, wire.ClientBind, wire.ClientExecute, wire.ClientClose, wire.ClientClose}
+)
+
+// takeGiving judges a server's message while what weir has put in is under way. True: the client does not get it.
+func (s *Server) takeGiving(t byte) bool {
+	switch t {
+	case wire.ServerParseComplete, wire.ServerBindComplete, wire.ServerRowDescription, wire.ServerCommandComplete, wire.ServerCloseComplete:
+		s.giving--
+		s.account.Server(t)
+		s.ledger.settle(s.account.Answered())
+		return true
+	case wire.ServerErrorResponse, wire.ServerReadyForQuery:
+		s.giving = 0
+	}
+	return false
+}
+
+// relocated is the body of an error as it would be without what weir has put into the text. False: it tells no position that differs.
+func relocated(body []byte, put []insertion) (moved []byte, changed bool) {
+	position := wire.PeekErrorField(body, wire.FieldPosition)
+	at, err := strconv.Atoi(string(position))
+	if err != nil || len(put) == 0 {
+		return body, false
+	}
+	before := 0 // characters of weir's
+	for _, i := range put {
+		switch {
+		case i.at < 0:
+			return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
+		case at-1-before < i.at:
+		default:
+			before += min(i.length, at-1-before-i.at) // within weir's words: behind the command
+		}
+	}
+	if before == 0 {
+		return body, false
+	}
+	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at-before)), true
+}
+
+// withheld is a ReadyForQuery that waits until a backend whose client has discarded all of its session's state has what the client's login
+// gave. What the server reports meanwhile is news to the client only if it is still so then.
+type withheld struct {
+	discarded bool
+	owed      wire.TxStatus // 0: none
+}
+
+// withholdsReady reports whether a ReadyForQuery has to wait.
+func (s *Server) withholdsReady(status wire.TxStatus) bool {
+	w := &s.withheld
+	if status != wire.TxIdle || s.client == nil || !s.account.Settled() || s.Doubtful() || s.retry.state == retryFailed || s.set == s.client.Set {
+		w.discarded = false
+		return false
+	}
+	w.owed = status
+	return true
+}
+
+// TakeReady appends the ReadyForQuery that was withheld, if there is one.
+func (s *Server) TakeReady(dst []byte) []byte {
+	if s.withheld.owed != 0 {
+		dst = wire.AppendReadyForQuery(dst, s.withheld.owed)
+	}
+	s.withheld = withheld{}
+	return dst
+}

@@ -17,6 +17,7 @@ type commandLine struct {
 	Prepared preparedFlags `cmd:"" help:"CPU time of the proxy per prepared statement, and per pipeline of them (PgBouncer 1.21 or later)."`
 	Connect  connectFlags  `cmd:"" help:"CPU time of the proxy per connection, under pgbench -C."`
 	Scale    scaleFlags    `cmd:"" help:"One loop, two loops and the rival: transactions, connections, bulk, idle clients."`
+	Bulk     bulkFlags     `cmd:"" help:"CPU time of the proxy per gigabyte of large results and COPY."`
 	Model    struct{}      `cmd:"" help:"What many loops give, simulated with measured costs."`
 
 	PgBouncer    string   `name:"pgbouncer" default:"pgbouncer" placeholder:"PATH" help:"The rival (${default}; none leaves it out)."`
@@ -53,6 +54,11 @@ type scaleFlags struct {
 	Loops []int `default:"1,2" placeholder:"N,..." help:"Numbers of loops (${default})."`
 	Size  int64 `placeholder:"BYTES" help:"Of a transfer."`
 	Idle  int   `placeholder:"N" help:"Idle clients."`
+}
+
+type bulkFlags struct {
+	Loops []int `default:"1,2" placeholder:"N,..." help:"Numbers of loops (${default})."`
+	Size  int64 `placeholder:"BYTES" help:"Of a transfer."`
 }
 
 type idleFlags struct {
@@ -135,6 +141,13 @@ func (c *commandLine) scale() bench.ScaleOptions {
 		Idle: bench.IdleOptions{
 			Clients: choose(c.Scale.Idle, c.Quick, 2000, 20000), Rounds: choose(c.Rounds, c.Quick, 1, 3), Workers: 64, Backends: c.Scale.Backends,
 		},
+	}
+}
+
+func (c *commandLine) bulk() bench.ScaleOptions {
+	return bench.ScaleOptions{
+		Loops: c.Bulk.Loops, Size: choose(c.Bulk.Size, c.Quick, 100e6, 1e9),
+		Load: bench.CPUOptions{Rounds: choose(c.Rounds, c.Quick, 3, 7), Backends: 4},
 	}
 }
 

@@ -99,6 +99,7 @@ func (c *commandLine) suites(lab *bench.Lab) []suite {
 		{"slow", func(ctx context.Context) (bench.Result, error) { return lab.Slow(ctx, c.slow()) }},
 		{"connect", func(ctx context.Context) (bench.Result, error) { return lab.Connect(ctx, c.connect()) }},
 		{"scale", func(ctx context.Context) (bench.Result, error) { return lab.Scale(ctx, c.scale()) }},
+		{"bulk", func(ctx context.Context) (bench.Result, error) { return lab.Bulk(ctx, c.bulk()) }},
 		{"model", func(context.Context) (bench.Result, error) { return bench.ModelSuite(modelled), nil }},
 	}
 }

@@ -77,20 +77,6 @@ func TestPipelineIsAScript(t *testing.T) {
 	}
 }
 
-func TestCPUTimeIsUserAndSystemTime(t *testing.T) {
-	// The command is hostile on purpose: it may hold spaces and parentheses.
-	const stat = "4711 (a) b (c) S 1 4711 4711 0 -1 4194560 1093 0 0 0 123 45 7 8 20 0 9 0 88 1 2"
-	got, err := parseCPU(stat)
-	if want := 1680 * time.Millisecond; err != nil || got != want {
-		t.Errorf("got %v, %v, want %v", got, err, want)
-	}
-	for _, bad := range []string{"", "4711 (x) S 1 2", "4711 (x) S 1 4711 4711 0 -1 4194560 1093 0 0 0 x 45 7"} {
-		if _, err := parseCPU(bad); err == nil {
-			t.Errorf("%q was read without an error", bad)
-		}
-	}
-}
-
 func TestCPUModelIsFound(t *testing.T) {
 	if got := parseCPUModel("processor\t: 0\nmodel\t\t: 2\nmodel name\t: AMD EPYC: rev 2\n"); got != "AMD EPYC: rev 2" {
 		t.Errorf("got %q", got)

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"runtime"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // ScaleOptions are those of the suite scale.
@@ -41,16 +39,10 @@ type scaleRun struct {
 
 // Scale measures one, two and more loops of each weir, and the rival, under the same loads in the same rounds.
 func (l *Lab) Scale(ctx context.Context, opts ScaleOptions) (Result, error) {
-	lab := *l
-	lab.Programs = withLoops(l.Programs, opts.Loops)
-	pinned := "PostgreSQL, clients and proxies share all cores: there are too few for each to have its own, so throughput does not show what a loop more gives"
-	if d, ok := divide(runtime.NumCPU(), slices.Max(opts.Loops)); ok {
-		if err := lab.divideCores(ctx, d); err != nil {
-			return Result{}, err
-		}
-		pinned = fmt.Sprintf("the proxies are pinned to the cores %s, PostgreSQL and the clients to %s", d.proxies, d.others)
+	s, pinned, err := l.scaleRun(ctx, opts)
+	if err != nil {
+		return Result{}, err
 	}
-	s := &scaleRun{Lab: &lab, opts: opts}
 	for _, part := range []func(context.Context) error{s.transactions, s.connects, s.bulk, s.idle} {
 		if err := part(ctx); err != nil {
 			return Result{}, err
@@ -62,10 +54,24 @@ func (l *Lab) Scale(ctx context.Context, opts ScaleOptions) (Result, error) {
 		About: fmt.Sprintf("One database, one user, %d backends reached over %s; %s. CPU is user and system time of the proxy's process: by "+
 			"transactions of `pgbench -S -n`; by connections that log in with SCRAM, run one query and leave (%s); by gigabytes of one transfer "+
 			"at a time. Idle is the growth of its Pss by logged-in clients, and how many logged in each second. %d rounds, for transactions of %v.",
-			opts.Load.Backends, lab.serverWay(), pinned, derivedOnce, opts.Load.Rounds, opts.Load.Duration),
+			opts.Load.Backends, s.serverWay(), pinned, derivedOnce, opts.Load.Rounds, opts.Load.Duration),
 		Table:   scaleTable(s.rows),
 		Samples: s.rows,
 	}, nil
+}
+
+// scaleRun prepares a run with each number of loops, and says which cores the processes get.
+func (l *Lab) scaleRun(ctx context.Context, opts ScaleOptions) (s *scaleRun, pinned string, err error) {
+	lab := *l
+	lab.Programs = withLoops(l.Programs, opts.Loops)
+	pinned = "PostgreSQL, clients and proxies share all cores: there are too few for each to have its own, so throughput does not show what a loop more gives"
+	if d, ok := divide(runtime.NumCPU(), slices.Max(opts.Loops)); ok {
+		if err := lab.divideCores(ctx, d); err != nil {
+			return nil, "", err
+		}
+		pinned = fmt.Sprintf("the proxies are pinned to the cores %s, PostgreSQL and the clients to %s", d.proxies, d.others)
+	}
+	return &scaleRun{Lab: &lab, opts: opts}, pinned, nil
 }
 
 // withLoops has each weir once for each number of loops.
@@ -136,86 +142,6 @@ func (s *scaleRun) cells(ctx context.Context, opts CPUOptions, connect bool) err
 		s.add(ScaleRow{Load: load, Clients: cell.Clients, format: "%.1f µs", rate: "%.0f"}, figures, perSecond)
 	}
 	return nil
-}
-
-// bulkSample is one transfer.
-type bulkSample struct{ secondsPerGB, megabytesPerSecond float64 }
-
-// bulk moves one large result, or one COPY, at a time.
-func (s *scaleRun) bulk(ctx context.Context) error {
-	targets, err := s.startAll(ctx, targetOptions{backends: s.opts.Load.Backends, clients: 1})
-	if err != nil {
-		return err
-	}
-	defer func() { stopAll(targets) }()
-	rows := s.opts.Size / rowBytes
-	for _, transfer := range []struct {
-		name string
-		run  func(t *target) (int64, error)
-	}{
-		{"select", func(t *target) (int64, error) {
-			return readSlowly(ctx, t, fmt.Sprintf("select repeat('x', %d) from generate_series(1, %d)", rowBytes, rows), 0, rows*rowBytes)
-		}},
-		{"COPY out", func(t *target) (int64, error) { return copyOut(ctx, t, rows) }},
-		{"COPY in", func(t *target) (int64, error) { return copyIn(ctx, t, rows, 0) }},
-	} {
-		samples, err := interleave(ctx, len(targets), s.opts.Load.Rounds, func(_ context.Context, i, round int) (bulkSample, error) {
-			b, err := bulkTurn(targets[i], transfer.run)
-			if err != nil {
-				return b, targets[i].failed(transfer.name, err)
-			}
-			s.Progress("%s, round %d of %d: %s %.3f s/GB, %.0f MB/s", transfer.name, round+1, s.opts.Load.Rounds, targets[i].Name, b.secondsPerGB, b.megabytesPerSecond)
-			return b, nil
-		})
-		if err != nil {
-			return err
-		}
-		var figures, perSecond [][]float64
-		for i := range targets {
-			figures = append(figures, pick(samples[i], func(b bulkSample) float64 { return b.secondsPerGB }))
-			perSecond = append(perSecond, pick(samples[i], func(b bulkSample) float64 { return b.megabytesPerSecond }))
-		}
-		s.add(ScaleRow{Load: transfer.name, Clients: 1, format: "%.3f s/GB", rate: "%.0f MB"}, figures, perSecond)
-	}
-	return nil
-}
-
-func bulkTurn(t *target, run func(t *target) (int64, error)) (bulkSample, error) {
-	before, err := cpuTime(t.pid)
-	if err != nil {
-		return bulkSample{}, err
-	}
-	start := time.Now()
-	bytes, err := run(t)
-	took := time.Since(start)
-	if err != nil {
-		return bulkSample{}, err
-	}
-	after, err := cpuTime(t.pid)
-	gigabytes := float64(bytes) / 1e9
-	return bulkSample{(after - before).Seconds() / gigabytes, gigabytes * 1000 / took.Seconds()}, err
-}
-
-// copyOut reads rows as fast as they come.
-func copyOut(ctx context.Context, t *target, rows int64) (int64, error) {
-	c, err := dialClient(ctx, t.addr, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer c.close()
-	defer context.AfterFunc(ctx, c.close)()
-	if err := c.conn.SetDeadline(time.Now().Add(bulkTimeout)); err != nil {
-		return 0, err
-	}
-	c.r = bufio.NewReaderSize(c.conn, 64<<10)
-	a, err := c.exchange(queryMessage(fmt.Sprintf("copy (select repeat('x', %d) from generate_series(1, %d)) to stdout", rowBytes, rows)))
-	if err == nil {
-		err = a.err
-	}
-	if want := fmt.Sprintf("COPY %d", rows); err == nil && a.tag != want {
-		err = fmt.Errorf("the server answered %q, not %q", a.tag, want)
-	}
-	return rows * (rowBytes + 1), err
 }
 
 // idle has clients log in and stay.

@@ -18,7 +18,7 @@ type Flow struct {
 }
 
 // flowKept is the capacity up to which a Flow keeps its buffer for the next read.
-const flowKept = 128 << 10
+const flowKept = 192 << 10
 
 func (f *Flow) begin(p []byte) {
 	f.p, f.start, f.from, f.end, f.copied = p, 0, 0, 0, false

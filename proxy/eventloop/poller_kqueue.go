@@ -13,6 +13,7 @@ type poller struct {
 	kq     int
 	wakeR  int
 	wakeW  int
+	fine   bool // false: see Loop.Rest
 	events [eventsPerPoll]unix.Kevent_t
 	ids    []uint64 // by descriptor: kqueue reports the descriptor, the loop wants the registration
 }
@@ -64,8 +65,9 @@ func (p *poller) remove(fd int) error {
 	return p.change(fd, unix.EVFILT_READ, unix.EV_DELETE)
 }
 
-func (p *poller) watchWrite(fd int, _ uint64, on bool) error {
-	if on {
+// watch changes what is watched for writability: as fine is false, nothing asks for more.
+func (p *poller) watch(fd int, _ uint64, _, write bool) error {
+	if write {
 		return p.change(fd, unix.EVFILT_WRITE, unix.EV_ADD|unix.EV_CLEAR)
 	}
 	return p.change(fd, unix.EVFILT_WRITE, unix.EV_DELETE)
@@ -110,6 +112,8 @@ func (p *poller) poll(timeout time.Duration) (int, error) {
 	ts := unix.NsecToTimespec(int64(timeout))
 	return unix.Kevent(p.kq, nil, p.events[:], &ts)
 }
+
+func (p *poller) wakeInTime() {}
 
 func (p *poller) wake() { _, _ = unix.Write(p.wakeW, []byte{1}) }
 

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ func seedOf(t *testing.T) uint64 {
 }
 
 // TestNoEdgeIsLost lets many connections come and go, in handlers, too, so that slots and descriptors are reused all the time.
-// Handlers read a little and ask for another turn, or read all. In the end every byte has been read by the connection that it
+// Handlers read a little and ask for another turn, or read all, and may rest then. In the end every byte has been read by the connection that it
 // was sent to, and by no other.
 func TestNoEdgeIsLost(t *testing.T) {
 	r := rand.New(rand.NewPCG(seedOf(t), 1))
@@ -48,6 +49,7 @@ func TestNoEdgeIsLost(t *testing.T) {
 			}
 			return r.IntN(2) == 0
 		}
+		m.rest = func() time.Duration { return time.Duration(r.IntN(5)-1) * 50 * time.Microsecond }
 		var err error
 		if m.token, err = l.Register(m.ours, m, Rank(r.IntN(int(ranks)))); err != nil {
 			t.Fatal(err)
@@ -69,6 +71,9 @@ func TestNoEdgeIsLost(t *testing.T) {
 				}
 			}
 		case 4:
+			if len(open) > 0 {
+				l.Rouse(open[r.IntN(len(open))].token)
+			}
 			l.Post(func() {
 				if len(open) > 0 {
 					closeOne(r.IntN(len(open)))
@@ -80,6 +85,7 @@ func TestNoEdgeIsLost(t *testing.T) {
 		}
 	}
 	for range 200 { // enough for the slowest reader
+		pass(l, time.Millisecond)
 		turn(l)
 	}
 	for _, m := range open {
@@ -101,6 +107,7 @@ type member struct {
 	sent, got int
 	last      uint64 // iteration in which it had a turn
 	more      func() bool
+	rest      func() time.Duration // after it has read all; negative: not at all
 }
 
 func (m *member) send(n int) {
@@ -128,6 +135,7 @@ func (m *member) OnReady(e Event) {
 		var b [7]byte
 		n, err := unix.Read(m.ours, b[:])
 		if err != nil {
+			m.emptied()
 			return
 		}
 		m.got += n
@@ -137,12 +145,22 @@ func (m *member) OnReady(e Event) {
 			}
 		}
 		more := m.more()
-		if !m.open || n < len(b) {
+		if !m.open {
+			return
+		}
+		if n < len(b) {
+			m.emptied()
 			return
 		}
 		if !more {
 			m.l.Again(m.token)
 			return
 		}
+	}
+}
+
+func (m *member) emptied() {
+	if d := m.rest(); d >= 0 {
+		m.l.Rest(m.token, d)
 	}
 }

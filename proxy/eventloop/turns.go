@@ -4,17 +4,17 @@ package eventloop
 // iteration, in the next one. A handler that stops before its socket is empty asks for it, because an edge is reported only once.
 func (l *Loop) Again(t Token) {
 	s := l.at(t)
-	if s == nil || s.again {
+	if s == nil || s.marks.has(again) {
 		return
 	}
-	s.again = true
+	s.marks |= again
 	l.list(t.slot)
 }
 
 // list puts a slot in the list of those that serveAgain looks at, once.
 func (l *Loop) list(i uint32) {
-	if s := &l.slots[i]; !s.listed {
-		s.listed = true
+	if s := &l.slots[i]; !s.marks.has(listed) {
+		s.marks |= listed
 		l.again = append(l.again, i)
 	}
 }
@@ -24,12 +24,16 @@ func (l *Loop) round() uint32 { return uint32(l.Polls) }
 
 // serveTurn gives a registration its turn in this iteration, the only one: what one handler does in a turn is bounded, and so the time
 // that the others wait is.
-func (l *Loop) serveTurn(s *slot, e Event) {
-	s.again, s.served = false, l.round()
+func (l *Loop) serveTurn(i uint32, e Event) {
+	s := &l.slots[i]
+	s.marks &^= again | resting
+	s.served = l.round()
+	t := Token{i, s.generation}
 	l.serving = s.handler
 	s.handler.OnReady(e | s.ended)
 	l.serving = nil
 	poison(l.buffer)
+	l.rouse(t)
 }
 
 // serveAgain gives the turns that Again has asked for. It repeats that the peer has hung up: a handler that left its socket unread then
@@ -41,13 +45,13 @@ func (l *Loop) serveAgain() {
 	}
 	for i, ok := l.turn.take(); ok; i, ok = l.turn.take() {
 		s := &l.slots[i]
-		s.listed = false
+		s.marks &^= listed
 		switch {
-		case !s.again:
+		case !s.marks.has(again):
 		case s.served == l.round():
 			l.list(i)
 		default:
-			l.serveTurn(s, Readable)
+			l.serveTurn(i, Readable)
 		}
 	}
 }

@@ -69,6 +69,8 @@ type Backend struct {
 	kept     int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
 	until    int64 // when its errand or settling must be over; 0 otherwise
 	looked   int64 // when it was last found out whether the client, which has sent its FIN, is there
+	results  pace  // of what the server sends
+	copied   pace  // of what its client sends for COPY
 	pinning  pinning
 	notifier notifier
 	talk     conversation.Server
@@ -104,6 +106,7 @@ func (b *Backend) watchWrite(on bool) {
 
 // send writes p; what the socket does not take is parked. False: the connection has failed, and its end is under way.
 func (b *Backend) send(p []byte) bool {
+	b.asks()
 	was := b.sock.Parked()
 	if err := b.sock.Write(&b.lane.engine.io, p); err != nil {
 		b.doom(err)

@@ -18,7 +18,7 @@ const (
 	// inspectLen is what may be carried of a stream, and so stands before the next read in the loop's buffer.
 	inspectLen = conversation.InspectLen
 	// readsPerTurn bounds what one connection moves before the others get their turn: 256 KiB.
-	readsPerTurn = 4
+	readsPerTurn = 2
 	// sweepEvery is the grain of the timeouts that are looked for rather than timed one by one; they are given in seconds.
 	sweepEvery = time.Second
 )

@@ -39,16 +39,44 @@ func (b *Backend) read(hungUp bool) {
 		if err != nil {
 			if !errors.Is(err, socket.ErrWouldBlock) {
 				b.doom(err)
+				return
 			}
+			b.readEmpty()
 			return
 		}
+		b.results.took(n)
 		b.consume(p)
 		if n < eventloop.ReadBufferLen && !hungUp && !b.sock.Pending() {
+			b.readEmpty()
 			return
 		}
 	}
 	b.unread = true
 	e.loop.Again(b.token)
+}
+
+// readEmpty lets more of a large result pile up before the next read.
+func (b *Backend) readEmpty() {
+	if b.client == nil || b.doomed || b.talk.Due() == 0 {
+		b.results.over()
+		return
+	}
+	b.lane.engine.wait(&b.results, &b.sock, b.token)
+}
+
+// asks is for a request that is sent: its answer is not to wait.
+func (b *Backend) asks() {
+	if b.results.over() {
+		b.lane.engine.loop.Rouse(b.token)
+	}
+}
+
+// answers is for a ReadyForQuery: what the client sends next is not to wait.
+func (b *Backend) answers() {
+	b.results.over()
+	if b.copied.over() && b.client != nil {
+		b.lane.engine.loop.Rouse(b.client.token)
+	}
 }
 
 // drain goes on with what was parked for the backend, and then lets its client be read again.
@@ -167,6 +195,7 @@ func (c *Client) lacks() int {
 
 // ready does what follows from a ReadyForQuery, and reports whether the backend has left its client.
 func (b *Backend) ready() bool {
+	b.answers()
 	if b.watched != nil && b.talk.Status() == wire.TxIdle {
 		b.transactionOver(b.client, status.TransactionEnded)
 	}

@@ -91,16 +91,31 @@ func (c *Client) read() {
 			return
 		}
 		c.lane.totals.ClientBytesIn += uint64(n)
+		if c.copies() {
+			c.backend.copied.took(n)
+		}
 		if c.ending != endNot {
 			continue // what comes after a Terminate means nothing
 		}
 		c.consume(p)
 		if n < eventloop.ReadBufferLen && c.other == peerThere && !c.sock.Pending() {
-			return // the socket is empty: what comes next is a new edge
+			c.readEmpty()
+			return // what comes next is a new edge
 		}
 	}
 	c.unread = true
 	e.loop.Again(c.token)
+}
+
+// copies reports whether the client may be sending the data of a COPY.
+func (c *Client) copies() bool { return c.backend != nil && c.backend.talk.Copying() }
+
+// readEmpty lets more of a COPY pile up before the next read.
+func (c *Client) readEmpty() {
+	if !c.copies() {
+		return
+	}
+	c.lane.engine.wait(&c.backend.copied, &c.sock, c.token)
 }
 
 // missed is for a client that cannot be read now: it may have gone.
@@ -119,6 +134,7 @@ var errReset = errors.New("the client has reset the connection")
 func (c *Client) readFailed(err error) {
 	switch {
 	case errors.Is(err, socket.ErrWouldBlock):
+		c.readEmpty()
 	case errors.Is(err, io.EOF) && (c.other != peerGone || c.polite): // a reset that comes after the FIN reads as one more end
 		c.other = max(c.other, peerEnded)
 		c.sentLast()

@@ -49,6 +49,19 @@ func (c *Conn) PeerPID() uint32 {
 	return peerPID(int(c.fd))
 }
 
+// ReceiveBuffer is the size of the kernel's buffer for what is received, in bytes, with what the kernel needs for itself; TCP's grows. 0:
+// it is not known.
+func (c *Conn) ReceiveBuffer() int {
+	if c.fd < 0 {
+		return 0
+	}
+	n, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Protection names the version, the cipher suite and the curve of TLS as PgBouncer does; empty without TLS.
 func (c *Conn) Protection() string {
 	if c.tls == nil {

@@ -21,7 +21,8 @@ var classes = [...]class{
 	{size: 512, kept: 512},
 	{size: 4 << 10, kept: 64},
 	{size: 16 << 10, kept: 16},
-	{size: 96 << 10, kept: 8},
+	{size: 64 << 10, kept: 8},
+	{size: 160 << 10, kept: 6},
 }
 
 // Borrow returns an empty buffer that has room for at least n bytes. Return gives it back.

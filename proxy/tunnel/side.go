@@ -31,7 +31,7 @@ func (s *side) OnReady(e eventloop.Event) {
 }
 
 // readsPerTurn bounds what one connection moves before the others get their turn: 256 KiB.
-const readsPerTurn = 4
+const readsPerTurn = 2
 
 // read takes what the socket has, up to a turn's worth. It takes nothing while the other side has something parked: so much
 // and no more is held for a slow peer.

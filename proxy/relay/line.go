@@ -20,6 +20,7 @@ type line struct {
 	seats []*seat
 	conn  *listening // nil: it is being dialled, or the line has ended
 	ended bool
+	moved bool // the clients have left the server to which it is being dialled
 
 	addr     string // of the server
 	encoding string // client_encoding
@@ -180,6 +181,11 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 		l.abandonDialled(d)
 		return
 	}
+	if n.moved { // that it cannot be had says nothing of where the clients are now
+		l.abandonDialled(d)
+		n.end((*listener).missed)
+		return
+	}
 	var token eventloop.Token
 	c := &listening{line: n}
 	if failure == nil {
@@ -213,6 +219,15 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 func (l *Lane) lineMade() {
 	l.listener.hub.Nudge(l.listener.now())
 	l.listener.act()
+}
+
+// move has the line made again: it listens to the server that the clients have left, or is about to.
+func (n *line) move() {
+	if n.conn == nil {
+		n.moved = true
+		return
+	}
+	n.lost(errMoved)
 }
 
 var errSilent = errors.New("it does not answer")

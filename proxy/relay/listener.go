@@ -115,8 +115,8 @@ func (x *listener) connected() bool { return x.seat != nil && x.seat.dialled }
 
 // move has the connection made again, if it lives here: it listens to the server that the clients have left.
 func (x *listener) move() {
-	if x.hosts != nil && x.hosts.conn != nil {
-		x.hosts.lost(errMoved)
+	if x.hosts != nil {
+		x.hosts.move()
 	}
 }
 

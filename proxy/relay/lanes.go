@@ -253,6 +253,9 @@ func (l *Lane) receive(b *Backend, transfer pool.Transfer, luggage prepared.Lugg
 	}
 	b.id = l.pool.Arrived(l.now(), transfer)
 	l.hold(b)
+	if err == nil && b.sock.Parked() { // the tail of a COPY that has failed: what the next client asks for comes after it
+		err = l.engine.loop.WatchWrite(token, true)
+	}
 	switch {
 	case err != nil:
 		b.doom(err)

@@ -169,3 +169,21 @@ func TestPositionsBehindAResetInADatabaseWithoutEncoding(t *testing.T) {
 		}
 	}
 }
+
+// A name that a startup packet may have and SQL cannot write, and values that look like the end of a literal.
+func TestWhatSQLCannotWriteIsGivenBack(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	for _, o := range [][2]string{
+		{"app." + strings.Repeat("n", 70), "5"}, {"app.é", "5"}, {"app.select", "5"}, {"app.x", `\'; SELECT 1/0; --`}, {"app.x", `é'' \\'; $$`}, {"app.x", "\x01\n\x7f\\"},
+	} {
+		params := []string{o[0], o[1], "backslash_quote", "off", "standard_conforming_strings", "off"}
+		through, directly := enter(t, w, d, params...), enterDirectly(t, d, params...)
+		shows := "SELECT current_setting('" + o[0] + "')"
+		for _, s := range []step{queries("RESET ALL; " + shows), queries("RESET ALL"), queries(shows), synced(t, pipelined(t, "RESET ALL", shows)...)} {
+			if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+				t.Errorf("%q %.200q:\n%s\ndirectly\n%s", o, s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
+}

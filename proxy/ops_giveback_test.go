@@ -63,6 +63,16 @@ func resetsGiveWhatTheLoginGave(t *testing.T, mode string) {
 		queries("SET standard_conforming_strings = off; RESET ALL; " + shows), queries(shows),
 		queries("BEGIN"), synced(t, pipelined(t, "RESET TimeZone", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", shows)...), queries("ROLLBACK"), queries(shows),
 		synced(t, pipelined(t, "DISCARD ALL", shows)...), queries(shows),
+
+		// One command with several settings, and one that holds for a transaction that begins in the same text or pipeline.
+		queries("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE; RESET TimeZone; SELECT 1; RESET work_mem; " + shows), queries(shows),
+		queries("SHOW default_transaction_isolation"), queries("RESET default_transaction_isolation"), queries("RESET default_transaction_read_only"),
+		queries("BEGIN; SET LOCAL work_mem TO DEFAULT; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; " + shows + "; COMMIT"),
+		synced(t, pipelined(t, "BEGIN", "SET LOCAL work_mem TO DEFAULT", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", shows, "COMMIT")...),
+		synced(t, pipelined(t, "SELECT 1", "SET LOCAL work_mem TO DEFAULT", shows)...), queries("/* c */ SET LOCAL work_mem TO DEFAULT; -- d"), queries(shows),
+
+		// Notices have positions, too.
+		queries("SET standard_conforming_strings = off"), queries("RESET work_mem; SELECT 'a\\nb'; RESET TimeZone; SELECT 'c\\nd'"), queries("RESET standard_conforming_strings"),
 	}
 	if mode != "session" { // where weir does not know what is prepared under a name
 		steps = append(steps,
@@ -106,7 +116,74 @@ func told(c *wireClient, s step) (heard []string) {
 		if e, failed := m.(*pgproto3.ErrorResponse); failed {
 			text += fmt.Sprint(" at ", e.Position)
 		}
+		if n, told := m.(*pgproto3.NoticeResponse); told {
+			text += fmt.Sprint(" at ", n.Position)
+		}
 		heard = append(heard, text)
 	}
 	return heard
+}
+
+// With the session's user the server resets the role that a login gave; and a client may leave what its login gave by a value that looks like none.
+func TestRoleOfTheLoginIsGivenBack(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, fmt.Sprintf("[pool]\npool_size = %d\npool_mode = %q\nsession_audit = \"learn\"", map[string]int{"transaction": 1, "session": 2}[mode], mode))
+			params := []string{"app.tenant", "7", "options", "-c role=pg_read_all_data"}
+			through, directly, other := enter(t, w, d, params...), enterDirectly(t, d, params...), enter(t, w, d)
+			const shows = "SELECT current_setting('app.tenant', true), current_setting('role'), current_user, session_user"
+			for _, s := range []step{
+				queries("RESET SESSION AUTHORIZATION; " + shows), queries(shows), queries("SET SESSION AUTHORIZATION DEFAULT"), queries(shows),
+				synced(t, pipelined(t, "RESET SESSION AUTHORIZATION", shows)...), queries("BEGIN; SET LOCAL SESSION AUTHORIZATION DEFAULT; " + shows + "; COMMIT; " + shows),
+				queries("SET SESSION AUTHORIZATION pg_monitor"), queries(shows), queries("BEGIN; RESET SESSION AUTHORIZATION; " + shows + "; ROLLBACK"), queries(shows),
+				queries("RESET SESSION AUTHORIZATION; " + shows), queries(shows),
+				queries("SET ROLE none"), queries(shows), queries("RESET ROLE"), queries(shows), queries("SET role TO 'none'"), queries(shows), queries("RESET ROLE; " + shows), queries(shows),
+				queries("SET app.tenant = ''"), queries(shows), queries("RESET app.tenant"), queries(shows),
+				queries("SELECT set_config('app.tenant', '', false)"), queries(shows), queries("RESET app.tenant"), queries(shows),
+				queries("DO $$ BEGIN PERFORM set_config('app.tenant', '', false); END $$"), queries(shows), queries("RESET app.tenant"), queries(shows),
+			} {
+				if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+					t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+				if got := other.Query("SELECT coalesce(current_setting('app.tenant', true), '') || current_user"); got != d.Server.Superuser() {
+					t.Fatalf("after %.200q another client finds %s", s.send, got)
+				}
+			}
+		})
+	}
+}
+
+// Where the server knows no characters it counts bytes.
+func TestPositionsBehindAResetInADatabaseWithoutEncoding(t *testing.T) {
+	d := database(t)
+	name := d.Name + "_bytes"
+	enterDirectly(t, d).Query(fmt.Sprintf("CREATE DATABASE %q ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", name))
+	w := start(t, d, "")
+	params := []string{"work_mem", "8192", "client_encoding", "UTF8"}
+	through := dial(t, w.Addr, d.Server.Superuser(), name, params...)
+	directly := dial(t, d.Server.Addr(), d.Server.Superuser(), name, params...)
+	for _, text := range []string{"SELECT 'é'; RESET work_mem; SELECT missing", "SELECT 'éüö€', missing; RESET work_mem; SELECT 1"} {
+		if got, want := told(through, queries(text)), told(directly, queries(text)); !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\ndirectly\n%s", text, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// A name that a startup packet may have and SQL cannot write, and values that look like the end of a literal.
+func TestWhatSQLCannotWriteIsGivenBack(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	for _, o := range [][2]string{
+		{"app." + strings.Repeat("n", 70), "5"}, {"app.é", "5"}, {"app.select", "5"}, {"app.x", `\'; SELECT 1/0; --`}, {"app.x", `é'' \\'; $$`}, {"app.x", "\x01\n\x7f\\"},
+	} {
+		params := []string{o[0], o[1], "backslash_quote", "off", "standard_conforming_strings", "off"}
+		through, directly := enter(t, w, d, params...), enterDirectly(t, d, params...)
+		shows := "SELECT current_setting('" + o[0] + "')"
+		for _, s := range []step{queries("RESET ALL; " + shows), queries("RESET ALL"), queries(shows), synced(t, pipelined(t, "RESET ALL", shows)...)} {
+			if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+				t.Errorf("%q %.200q:\n%s\ndirectly\n%s", o, s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
 }

@@ -39,8 +39,8 @@ func (s *Server) answer(row []byte) {
 	switch kind, name := string(values[0]), string(values[1]); kind {
 	case rowSetting:
 		value := unescape(values[2])
-		if values[2] == nil || value == "" && custom(name) || name == "role" && value == "none" {
-			break // it was never set, or as good as that: PostgreSQL does not take a custom setting away again
+		if values[2] == nil || s.asUnset(name, value) {
+			break
 		}
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
@@ -50,6 +50,29 @@ func (s *Server) answer(row []byte) {
 	default:
 		q.found |= pinsOfRows[kind]
 	}
+}
+
+// asUnset reports whether a setting with that value is as good as one that was never set: PostgreSQL does not take a custom setting away
+// again. Where the client's login gave another value the two differ, and look alike: an empty value has more likely been set than reset, by
+// a function; a role is left only where that is certain.
+func (s *Server) asUnset(name, value string) bool {
+	role := name == "role" && value == "none"
+	if !role && (value != "" || !custom(name)) {
+		return false
+	}
+	if s.client == nil {
+		return true
+	}
+	_, gave := s.client.Login.Value(name)
+	return !gave || role && !s.leftRole()
+}
+
+// leftRole reports whether it is known that the client has left the role that its login gave.
+func (s *Server) leftRole() bool {
+	now, _ := valueOf(s.params, authorization)
+	login, _ := valueOf(s.login, authorization)
+	role, _ := s.client.Set.Value("role")
+	return now != login || role == "none" || !s.question.asked.any // a text that names the role has set it
 }
 
 // unescape reads what encode(..., 'escape') has written: a backslash is doubled, and what is not ASCII is three octal digits.

@@ -23,6 +23,10 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) (uses []use,
 			if u.NotLiteral && !u.Local || !ascii(u.Value) {
 				followed = false // a value is carried in the database's encoding, and read in the client's
 			}
+			if n := len(uses); n > 0 && uses[n-1].From == u.From && uses[n-1].Kind == sqlscan.SetValue {
+				uses[n-1].more = append(uses[n-1].more, u) // SET SESSION CHARACTERISTICS
+				return true
+			}
 			uses = append(uses, use{SettingUse: u})
 		case sqlscan.ResetAll, sqlscan.SetForTransaction:
 			uses = append(uses, use{SettingUse: u})
@@ -32,7 +36,7 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) (uses []use,
 		}
 		return true
 	})
-	if !read || sessionCharacteristics(uses) {
+	if !read {
 		return nil, false
 	}
 	return uses, followed
@@ -45,16 +49,6 @@ func ascii(s string) bool {
 		}
 	}
 	return true
-}
-
-// sessionCharacteristics reports whether a SET SESSION CHARACTERISTICS is among them that is one command with several settings.
-func sessionCharacteristics(uses []use) bool {
-	for i := 1; i < len(uses); i++ {
-		if a, b := uses[i-1], uses[i]; a.Kind == sqlscan.SetValue && b.Kind == sqlscan.SetValue && a.From == b.From {
-			return true
-		}
-	}
-	return false
 }
 
 // follow is what a transaction has set that is to follow the client once it is over.
@@ -172,6 +166,9 @@ func (s *Server) after(set, login *session.Set, uses []sqlscan.SettingUse) []ses
 		}
 		if u.Name == session.Authorization {
 			settings = without(settings, "role") // which it ends
+			if value, ok := login.Value("role"); ok && u.Kind == sqlscan.SetDefault {
+				settings = append(settings, session.Setting{Name: "role", Value: value})
+			}
 		}
 	}
 	return settings

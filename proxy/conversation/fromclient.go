@@ -381,7 +381,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 // givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
 func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
 	found = s.settings(text, e)
-	alone := func(u *use) bool { return blank(text[:u.From]) && blank(text[u.To:]) }
+	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
 	if len(found.uses) > 0 && s.givesBack(found.uses, alone) {
 		text, put = s.putBehind(text, found.uses)
 	}

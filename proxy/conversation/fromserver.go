@@ -55,6 +55,7 @@ var looks = [256]uint8{
 	wire.ServerParameterDesc:      looksAtBody,
 	wire.ServerCommandComplete:    looksAtBody,
 	wire.ServerErrorResponse:      looksAtBody,
+	wire.ServerNoticeResponse:     looksAtBody,
 	wire.ServerParameterStatus:    looksAtBody,
 	wire.ServerReadyForQuery:      looksAtBody,
 	wire.ServerNotification:       looksAtBody,
@@ -119,7 +120,7 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		return
 	}
 	s.recent.note(fr.Type | fromServer)
-	if s.giving > 0 && s.takeGiving(fr.Type) {
+	if s.giving > 0 && s.takeGiving(fr.Type, message[wire.HeaderLen:]) {
 		s.swallow(f, fr, message, pos)
 		return
 	}
@@ -130,6 +131,9 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	if s.passes(fr.Type) {
 		if s.note(step, fr, message[wire.HeaderLen:], message) {
 			s.swallow(f, fr, message, pos)
+		}
+		if fr.Type == wire.ServerNoticeResponse && fr.Total() == len(message) {
+			s.relocateNotice(f, message, pos)
 		}
 		return
 	}
@@ -203,7 +207,7 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	}
 	body := message[wire.HeaderLen:]
 	moved := false
-	if e := s.ledger.at(busy); e != nil && len(e.put) > 0 {
+	if e := s.ledger.at(busy); e != nil {
 		body, moved = relocated(body, e.put)
 	}
 	out, ok := s.client.translate(f.out, body, busy)

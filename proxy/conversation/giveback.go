@@ -19,6 +19,7 @@ import (
 // use is a SET or a RESET of a client's, and what weir has set right behind it.
 type use struct {
 	sqlscan.SettingUse
+	more    []sqlscan.SettingUse // the other settings of the same command
 	given   []given
 	answers uint32 // messages of the server's that answer what is given
 }
@@ -38,16 +39,11 @@ func (s *Server) givesBack(uses []use, alone func(u *use) bool) (some bool) {
 	}
 	for i := range uses {
 		u := &uses[i]
-		unheard := u.Local && s.account.Quiet() // it holds for this text or pipeline only, and the server warns of that
-		if u.given = nil; unheard && alone(u) {
-			continue
+		if u.given = nil; u.Local && s.account.Quiet() && alone(u) {
+			continue // it holds for this text only, and the server warns of that where the text has no second command
 		}
 		for _, o := range s.loginGave(u.SettingUse) {
-			g := given{Setting: o, local: u.Local, form: session.FormOf(o)}
-			if unheard {
-				g.form = session.AsQuery // no second warning
-			}
-			u.given = append(u.given, g)
+			u.given = append(u.given, given{Setting: o, local: u.Local, form: session.FormOf(o)})
 			some = true
 		}
 	}
@@ -61,11 +57,15 @@ func (s *Server) loginGave(u sqlscan.SettingUse) []session.Setting {
 		login = as
 	}
 	if u.Kind != sqlscan.ResetAll {
-		value, has := login.Value(u.Name)
-		if !has || u.Kind != sqlscan.SetDefault || u.Name == authorization {
+		name := u.Name
+		if name == authorization {
+			name = "role" // which the server resets with it
+		}
+		value, has := login.Value(name)
+		if !has || u.Kind != sqlscan.SetDefault {
 			return nil
 		}
-		return []session.Setting{{Name: u.Name, Value: value}}
+		return []session.Setting{{Name: name, Value: value}}
 	}
 	return slices.DeleteFunc(slices.Clone(login.Settings()), func(o session.Setting) bool {
 		return o.Name == "role" || o.Name == authorization // which it does not touch
@@ -74,7 +74,7 @@ func (s *Server) loginGave(u sqlscan.SettingUse) []session.Setting {
 
 // sets is what the command does to the client's settings, and what is given.
 func (u *use) sets() []sqlscan.SettingUse {
-	all := []sqlscan.SettingUse{u.SettingUse}
+	all := append([]sqlscan.SettingUse{u.SettingUse}, u.more...)
 	for _, g := range u.given {
 		all = append(all, sqlscan.SettingUse{Kind: sqlscan.SetValue, Name: g.Name, Value: g.Value, Local: g.local})
 	}
@@ -110,10 +110,8 @@ func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion
 	return append(out, text[from:]...), put
 }
 
-// blank reports whether nothing stands in a part of a text that a server would carry out. A comment is something.
-func blank(text []byte) bool {
-	return len(strings.Trim(string(text), "; \t\r\n\f\v")) == 0
-}
+// noEncoding is the encoding of text of which the server knows the bytes alone.
+const noEncoding = "SQL_ASCII"
 
 // characters is how many characters a text has, as the server counts them; -1: that cannot be told.
 func (s *Server) characters(text []byte) (n int) {
@@ -121,6 +119,9 @@ func (s *Server) characters(text []byte) (n int) {
 		return len(text)
 	}
 	encoding, _ := valueOf(s.params, "client_encoding")
+	if server, _ := valueOf(s.params, "server_encoding"); server == noEncoding || encoding == noEncoding {
+		encoding = server // nothing is converted
+	}
 	switch {
 	case encoding == "UTF8":
 		for _, c := range text {
@@ -129,7 +130,7 @@ func (s *Server) characters(text []byte) (n int) {
 			}
 		}
 		return n
-	case strings.HasPrefix(encoding, "LATIN"), strings.HasPrefix(encoding, "WIN"), strings.HasPrefix(encoding, "ISO_8859"), strings.HasPrefix(encoding, "KOI8"):
+	case encoding == noEncoding, strings.HasPrefix(encoding, "LATIN"), strings.HasPrefix(encoding, "WIN"), strings.HasPrefix(encoding, "ISO_8859"), strings.HasPrefix(encoding, "KOI8"):
 		return len(text)
 	}
 	return -1
@@ -167,8 +168,10 @@ var (
 )
 
 // takeGiving judges a server's message while what weir has put in is under way. True: the client does not get it.
-func (s *Server) takeGiving(t byte) bool {
+func (s *Server) takeGiving(t byte, body []byte) bool {
 	switch t {
+	case wire.ServerNoticeResponse: // a second warning of a SET LOCAL outside of a transaction, say
+		return !strings.HasPrefix(string(wire.PeekErrorField(body, wire.FieldCode)), intervention)
 	case wire.ServerParseComplete, wire.ServerBindComplete, wire.ServerRowDescription, wire.ServerCommandComplete, wire.ServerCloseComplete:
 		s.giving--
 		s.account.Server(t)
@@ -180,11 +183,16 @@ func (s *Server) takeGiving(t byte) bool {
 	return false
 }
 
-// relocated is the body of an error as it would be without what weir has put into the text. False: it tells no position that differs.
+// intervention is the class of the codes with which a server tells why it ends connections.
+const intervention = "57"
+
+// relocated is the body of an error or a notice as it would be without what weir has put into the text. False: it tells no position that differs.
 func relocated(body []byte, put []insertion) (moved []byte, changed bool) {
-	position := wire.PeekErrorField(body, wire.FieldPosition)
-	at, err := strconv.Atoi(string(position))
-	if err != nil || len(put) == 0 {
+	if len(put) == 0 {
+		return body, false
+	}
+	at, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
+	if err != nil {
 		return body, false
 	}
 	before := 0 // characters of weir's
@@ -201,6 +209,19 @@ func relocated(body []byte, put []insertion) (moved []byte, changed bool) {
 		return body, false
 	}
 	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at-before)), true
+}
+
+// relocateNotice has a notice at pos tell the position in the client's text.
+func (s *Server) relocateNotice(f *Flow, message []byte, pos int) {
+	e := s.ledger.at(s.account.Answered() + 1)
+	if e == nil {
+		return
+	}
+	if body, moved := relocated(message[wire.HeaderLen:], e.put); moved {
+		f.upTo(pos)
+		f.out = wire.AppendNoticeBody(f.out, body)
+		f.replaced(pos + len(message))
+	}
 }
 
 // withheld is a ReadyForQuery that waits until a backend whose client has discarded all of its session's state has what the client's login

@@ -185,11 +185,18 @@ const (
 	AsQuery                // a SELECT of no columns and no rows: RowDescription, in a Query, and CommandComplete
 )
 
+// identifierMax is how many bytes an identifier has at most (NAMEDATALEN in src/include/pg_config_manual.h).
+const identifierMax = 63
+
 // FormOf is the form in which a setting can be given the value that a startup packet gave: SET makes one name of the text of a list.
 func FormOf(s Setting) SetForm {
+	part := 0
 	for i := range len(s.Name) {
-		if s.Name[i] > '~' {
-			return AsQuery // a name cannot be written without regard to the encoding
+		if part++; s.Name[i] == '.' {
+			part = 0
+		}
+		if s.Name[i] > '~' || part > identifierMax {
+			return AsQuery // a name cannot be written without regard to the encoding, or as an identifier, of which the server takes so much
 		}
 	}
 	if sqlscan.QuotesList(s.Name) {

@@ -52,6 +52,13 @@ func Settings(text []byte, mode Mode, yield func(u SettingUse) bool) bool {
 	return p.tok.kind == tokenEnd
 }
 
+// Empty reports whether a text has no statement. One that cannot be read may
+// have one.
+func Empty(text []byte, mode Mode) bool {
+	p := newParser(text, mode)
+	return !p.begin() && p.tok.kind == tokenEnd
+}
+
 // settings reads one statement.
 func (p *parser) settings(yield func(u SettingUse) bool) bool {
 	var u SettingUse

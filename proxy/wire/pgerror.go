@@ -14,6 +14,12 @@ func AppendErrorBody(dst, body []byte) []byte {
 	return end(append(dst, body...), at)
 }
 
+// AppendNoticeBody writes a NoticeResponse of that body.
+func AppendNoticeBody(dst, body []byte) []byte {
+	dst, at := begin(dst, ServerNoticeResponse)
+	return end(append(dst, body...), at)
+}
+
 // AppendNoticeResponse writes a notice, which has the fields of an error.
 func AppendNoticeResponse(dst []byte, e *pgerror.Error) []byte {
 	return appendFields(dst, ServerNoticeResponse, e)

@@ -145,7 +145,7 @@ func (l *Lab) crowdTurn(ctx context.Context, t *target, opts CrowdOptions) (s Cr
 	}
 	defer b.end()
 	watch := func(into *waitSummary, do func() error) error {
-		b.take()
+		_, _ = b.take() // what was before is no part of it; an error is told again
 		err := do()
 		waits, failed := b.take()
 		*into = summaryOf(waits)

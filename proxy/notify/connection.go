@@ -95,7 +95,7 @@ func (h *Hub) answered(at int64) {
 	h.enterPhase(ready, 0)
 	h.greeted = true
 	for _, c := range h.asked {
-		c.listened, c.asking, c.changing = c.asking, false, false
+		c.answered()
 		h.change(c)
 	}
 	h.asked = h.asked[:0]
@@ -169,7 +169,7 @@ func (h *Hub) forget() {
 	h.whole, h.greeted = false, false
 	h.changes, h.asked = h.changes[:0], h.asked[:0]
 	for _, c := range h.channels {
-		c.listened, c.asking, c.changing = false, false, false
+		c.standing = standing{}
 		h.change(c)
 	}
 }

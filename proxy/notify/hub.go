@@ -38,9 +38,32 @@ const textMax = 64 << 10
 type channel struct {
 	name        string
 	subscribers []*Subscriber
-	listened    bool // the server has confirmed it
-	asking      bool // the statement under way asks for it
-	changing    bool // it is in changes or in asked
+	standing
+}
+
+// standing is how far it has come that a channel is listened to, or no longer.
+type standing struct {
+	listened bool // the server has confirmed it
+	asking   bool // the statement under way asks for it
+	changing bool // it is among what is to be asked for, or has been
+}
+
+// ready reports whether the channel is listened to and goes on to be: an UNLISTEN may be under way.
+func (s *standing) ready() bool { return s.listened && !s.changing }
+
+// answered takes note that the statement under way has been carried out.
+func (s *standing) answered() { s.listened, s.asking, s.changing = s.asking, false, false }
+
+// due reports whether that is to be asked for now, or whether the channel can be forgotten.
+func (s *standing) due(wanted bool) (ask, forget bool) {
+	switch {
+	case s.changing:
+		return false, false
+	case s.listened != wanted:
+		s.changing = true
+		return true, false
+	}
+	return false, !s.listened
 }
 
 // Hub is the pool's listener connection as the clients of one loop need it, whether there is one just now or not.
@@ -142,12 +165,10 @@ func (h *Hub) leave(s *Subscriber, c *channel) {
 
 // change has the connection listen to a channel, or cease to, where that is not so already.
 func (h *Hub) change(c *channel) {
-	switch {
-	case c.changing:
-	case c.listened != (len(c.subscribers) > 0):
-		c.changing = true
+	switch ask, forget := c.due(len(c.subscribers) > 0); {
+	case ask:
 		h.changes = append(h.changes, c)
-	case !c.listened:
+	case forget:
 		delete(h.channels, c.name)
 	}
 }
@@ -157,7 +178,7 @@ func (h *Hub) isReady(s *Subscriber) bool {
 		return false
 	}
 	for _, c := range s.channels {
-		if !c.listened || c.changing { // an UNLISTEN may be under way
+		if !c.ready() {
 			return false
 		}
 	}

@@ -28,11 +28,9 @@ type Line struct {
 
 // shared is a channel that some of the members listen to.
 type shared struct {
-	name     string
-	members  []*Member
-	listened bool // the server has confirmed it
-	asking   bool // the statement under way asks for it
-	changing bool // it is in changes or in asked
+	name    string
+	members []*Member
+	standing
 }
 
 // Member is a Hub's part in a Line. The zero value has none yet.
@@ -93,18 +91,13 @@ func (l *Line) drop(m *Member, c *shared) {
 
 // change has the connection listen to a channel, or cease to, where that is not so already.
 func (l *Line) change(c *shared) {
-	switch {
-	case c.changing:
-	case c.listened != (len(c.members) > 0):
-		c.changing = true
+	switch ask, forget := c.due(len(c.members) > 0); {
+	case ask:
 		l.changes = append(l.changes, c)
-	case !c.listened:
+	case forget:
 		delete(l.channels, c.name)
 	}
 }
-
-// ready reports whether the connection listens to the channel and goes on to: an UNLISTEN may be under way.
-func (c *shared) ready() bool { return c.listened && !c.changing }
 
 // answer tells the member that all it has asked for is done, once that is so.
 func (m *Member) answer() {
@@ -140,7 +133,7 @@ func (l *Line) Next() []byte {
 func (l *Line) answered() {
 	l.busy = false
 	for _, c := range l.asked {
-		c.listened, c.asking, c.changing = c.asking, false, false
+		c.answered()
 		l.change(c)
 	}
 	clear(l.asked)

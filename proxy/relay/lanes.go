@@ -42,8 +42,7 @@ func (p *Lanes) Nudge() { p.from(0, (*Lane).nudgedListener, func() {}) }
 
 // nudgedListener tries whether the lane wants a listener connection, and then the lanes after it; and then whether one wants a backend.
 func (l *Lane) nudgedListener() {
-	l.listener.hub.Nudge(l.listener.now())
-	l.listener.act()
+	l.listener.nudge()
 	lanes, places := l.config.Lanes, l.config.Places
 	lanes.from(l.number+1, (*Lane).nudgedListener, func() {
 		lanes.from(0, (*Lane).nudged, func() { places.Decline(lanes) })

@@ -213,12 +213,7 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 	for _, s := range slices.Clone(n.seats) {
 		n.welcome(s)
 	}
-	l.config.Lanes.others(l, (*Lane).lineMade) // who waits before it tries again need wait no longer
-}
-
-func (l *Lane) lineMade() {
-	l.listener.hub.Nudge(l.listener.now())
-	l.listener.act()
+	l.config.Lanes.others(l, func(other *Lane) { other.listener.nudge() })
 }
 
 // move has the line made again: it listens to the server that the clients have left, or is about to.

@@ -110,6 +110,12 @@ func (x *listener) heard(p []byte) {
 	x.act()
 }
 
+// nudge has the lane try again for a line now, if it waits before it does.
+func (x *listener) nudge() {
+	x.hub.Nudge(x.now())
+	x.act()
+}
+
 // connected reports whether the lane has a seat on a line that listens.
 func (x *listener) connected() bool { return x.seat != nil && x.seat.dialled }
 

@@ -98,15 +98,11 @@ func bulkTurn(t *target, run func(t *target) (int64, error)) (bulkSample, error)
 
 // copyOut reads rows as fast as they come.
 func copyOut(ctx context.Context, t *target, rows int64) (int64, error) {
-	c, err := dialClient(ctx, t.addr, 0)
+	c, end, err := dialBulk(ctx, t)
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
-	defer context.AfterFunc(ctx, c.close)()
-	if err := c.conn.SetDeadline(time.Now().Add(bulkTimeout)); err != nil {
-		return 0, err
-	}
+	defer end()
 	c.r = bufio.NewReaderSize(c.conn, 64<<10)
 	a, err := c.exchange(queryMessage(fmt.Sprintf("copy (select repeat('x', %d) from generate_series(1, %d)) to stdout", rowBytes, rows)))
 	if err == nil {

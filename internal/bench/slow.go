@@ -182,17 +182,29 @@ func (s *slowReader) Read(p []byte) (int, error) {
 // bulkTimeout bounds a transfer: a gigabyte at 10 MB/s and the pauses.
 const bulkTimeout = 5 * time.Minute
 
+// dialBulk logs a client in that reads one transfer. end closes it, as the end of ctx does.
+func dialBulk(ctx context.Context, t *target) (c *client, end func(), err error) {
+	if c, err = dialClient(ctx, t.addr, 0); err != nil {
+		return nil, nil, err
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(bulkTimeout)); err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, c.close)
+	return c, func() {
+		stop()
+		c.close()
+	}, nil
+}
+
 // readSlowly runs a query, reads its result slowly and checks that all of it came.
 func readSlowly(ctx context.Context, t *target, sql string, stall time.Duration, want int64) (int64, error) {
-	c, err := dialClient(ctx, t.addr, 0)
+	c, end, err := dialBulk(ctx, t)
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
-	defer context.AfterFunc(ctx, c.close)()
-	if err := c.conn.SetDeadline(time.Now().Add(bulkTimeout)); err != nil {
-		return 0, err
-	}
+	defer end()
 	c.r = bufio.NewReaderSize(&slowReader{r: c.conn, until: time.Now().Add(stall)}, 64<<10)
 	a, err := c.exchange(queryMessage(sql))
 	if err := errors.Join(err, a.err); err != nil {

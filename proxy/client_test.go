@@ -182,6 +182,16 @@ func (a answer) First() string {
 	return a.Rows[0][0]
 }
 
+// receiveUntil receives messages up to the first of a kind.
+func receiveUntil[T pgproto3.BackendMessage](c *wireClient) {
+	c.t.Helper()
+	for {
+		if _, ok := c.Receive().(T); ok {
+			return
+		}
+	}
+}
+
 // Answer reads up to the next ReadyForQuery.
 func (c *wireClient) Answer() answer {
 	c.t.Helper()

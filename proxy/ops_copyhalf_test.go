@@ -15,17 +15,9 @@ func TestNobodyIsServedBehindHalfAMessageOfACopy(t *testing.T) {
 	c, next := enter(t, w, d), enter(t, w, d)
 	c.Query("SELECT 1")
 	c.inBackground("COPY sink FROM STDIN")
-	for {
-		if _, ok := c.Receive().(*pgproto3.CopyInResponse); ok {
-			break
-		}
-	}
+	receiveUntil[*pgproto3.CopyInResponse](c)
 	c.SendBytes([]byte("d\x00\x00\x00\x07no\n" + "d\x00\x00\xff\xffhalf\n"))
-	for {
-		if _, ok := c.Receive().(*pgproto3.ErrorResponse); ok {
-			break
-		}
-	}
+	receiveUntil[*pgproto3.ErrorResponse](c)
 	_ = c.conn.Close()
 	next.Query("SELECT 1")
 }

@@ -24,11 +24,7 @@ func TestTailOfACopyIsSentFromTheLaneThatTheBackendGoesTo(t *testing.T) {
 	}
 	given := w.pool().Totals.Transfers
 	c.inBackground("COPY sink FROM STDIN")
-	for {
-		if _, ok := c.Receive().(*pgproto3.CopyInResponse); ok {
-			break
-		}
-	}
+	receiveUntil[*pgproto3.CopyInResponse](c)
 	next.inBackground("SELECT 1")
 	expectPool(t, w, "one waits", func(p status.Pool) bool { return p.Clients[status.ClientWaiting] == 1 })
 	waits := w.pool().ParkedBytes // what the client that waits has sent
@@ -57,9 +53,5 @@ func TestTailOfACopyIsSentFromTheLaneThatTheBackendGoesTo(t *testing.T) {
 	n.Resume(faultnet.ToClient)
 	expectPool(t, w, "given away", func(p status.Pool) bool { return p.Totals.Transfers > given })
 	n.Resume(faultnet.ToTarget)
-	for {
-		if _, ok := next.Receive().(*pgproto3.ReadyForQuery); ok {
-			break
-		}
-	}
+	receiveUntil[*pgproto3.ReadyForQuery](next)
 }

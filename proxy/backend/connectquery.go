@@ -47,8 +47,8 @@ func (c *Conn) run(sql string) error {
 				failed = &said
 			}
 		case wire.ServerParameterStatus:
-			if name, value, err := wire.PeekParameterStatus(m.body); err == nil {
-				c.reported(string(name), string(value))
+			if name, value, err := wire.PeekParameterStatus(m.body); err == nil && !c.reported(string(name), string(value)) {
+				return errManyParameters
 			}
 		case wire.ServerCopyInResponse, wire.ServerCopyOutResponse, wire.ServerCopyBothResponse:
 			return errCopies
@@ -61,11 +61,12 @@ func (c *Conn) run(sql string) error {
 	}
 }
 
-func (c *Conn) reported(name, value string) {
+func (c *Conn) reported(name, value string) bool {
 	i := slices.IndexFunc(c.Params, func(p session.Setting) bool { return p.Name == name })
 	if i < 0 {
 		c.Params = append(c.Params, session.Setting{Name: name, Value: value})
-		return
+		return len(c.Params) <= wire.MaxReported
 	}
 	c.Params[i].Value = value
+	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/scram"
+	"weir/proxy/wire"
 )
 
 // What a server may ask for that it should not have, and say that is not true.
@@ -203,5 +204,27 @@ func TestMechanismIsOneOfWeirs(t *testing.T) {
 		} else {
 			mustDial(t, to)
 		}
+	}
+}
+
+func TestParametersOfALoginAreBounded(t *testing.T) {
+	for many, reports := range map[bool]int{false: wire.MaxReported, true: wire.MaxReported + 1} {
+		script := []byte(authOK)
+		for i := range reports {
+			script = wire.AppendParameterStatus(script, fmt.Sprintf("p%d", i), "x")
+		}
+		to := serve(t, func(nc net.Conn) {
+			readPacket(t, nc, true)
+			send(nc, string(wire.AppendReadyForQuery(script, wire.TxIdle)))
+		})
+		if many {
+			expectFailure(t, to, Unreachable, "more than 256 parameters")
+			continue
+		}
+		c, err := Dial(t.Context(), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Net.Close()
 	}
 }

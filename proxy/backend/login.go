@@ -32,6 +32,8 @@ type loginError struct{ error }
 
 func (e *loginError) Unwrap() error { return e.error }
 
+var errManyParameters = protocolError("more than %d parameters", wire.MaxReported)
+
 func protocolError(format string, args ...any) error {
 	return &loginError{fmt.Errorf("the server sends "+format, args...)}
 }
@@ -167,6 +169,9 @@ func (l *login) settle(m frame) (done bool, err error) {
 			return false, protocolError("a parameter that is cut off")
 		}
 		l.settings[string(name)] = string(value)
+		if len(l.settings) > wire.MaxReported {
+			return false, errManyParameters
+		}
 		return false, nil
 	case wire.ServerBackendKeyData:
 		pid, secret, err := wire.PeekBackendKeyData(m.body, l.minor)

@@ -161,9 +161,7 @@ func (s *Server) switching() bool {
 func (s *Server) takeAhead(step *ServerStep, fr wire.Frame, body []byte) bool {
 	switch {
 	case fr.Type == wire.ServerParameterStatus: // the client is told what is news to it once the batch is over
-		if name, value, err := wire.PeekParameterStatus(body); err == nil {
-			s.report(string(name), string(value))
-		}
+		s.noteParameter(step, fr, body)
 		return true
 	case !s.switching() || fr.Type == wire.ServerReadyForQuery:
 		return false

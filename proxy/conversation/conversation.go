@@ -349,10 +349,13 @@ func (s *Server) Changed() bool {
 // Adopt exchanges the list of what the backend reported for one with the same values.
 func (s *Server) Adopt(params []session.Setting) { s.params, s.changed = params, false }
 
-// report takes note of a ParameterStatus.
-func (s *Server) report(name, value string) {
+// report takes note of a ParameterStatus. False: it is one too many.
+func (s *Server) report(name, value string) bool {
 	i := slices.IndexFunc(s.params, func(p session.Setting) bool { return p.Name == name })
 	if i < 0 || s.params[i].Value != value {
+		if i < 0 && len(s.params) == wire.MaxReported {
+			return false
+		}
 		s.params = slices.Clone(s.params)
 		if i < 0 {
 			s.params = append(s.params, session.Setting{Name: name, Value: value})
@@ -367,6 +370,7 @@ func (s *Server) report(name, value string) {
 	if s.client != nil && s.ahead.state < aheadSent && !s.withheld.discarded && (s.errand == nil || s.errand.Tells) {
 		s.client.Told = s.params // the message goes on to it
 	}
+	return true
 }
 
 // scanMode tells how a backend that reported params reads the text of statements.

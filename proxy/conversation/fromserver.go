@@ -254,15 +254,14 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 			step.nonsense("a ReadyForQuery without a status", fr)
 			return true
 		}
-		return s.ready(step, status)
+		return s.ready(step, fr, status)
 	case wire.ServerErrorResponse:
 		s.noteError(body)
 		if s.errand == nil && s.client != nil {
 			step.Failed = body
 		}
 	case wire.ServerParameterStatus:
-		if name, value, err := wire.PeekParameterStatus(body); err == nil {
-			s.report(string(name), string(value))
+		if s.noteParameter(step, fr, body) {
 			return s.withheld.discarded
 		}
 	default:
@@ -273,6 +272,18 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 		return s.noteAnswer(step, fr, body, message)
 	}
 	return false
+}
+
+// noteParameter takes note of a ParameterStatus. False: nothing is known of it.
+func (s *Server) noteParameter(step *ServerStep, fr wire.Frame, body []byte) bool {
+	name, value, err := wire.PeekParameterStatus(body)
+	if err != nil {
+		return false
+	}
+	if !s.report(string(name), string(value)) {
+		step.nonsense("more parameters than a server has", fr)
+	}
+	return true
 }
 
 func (step *ServerStep) nonsense(what string, fr wire.Frame) {
@@ -357,9 +368,13 @@ func unknownStatement(body []byte) string {
 }
 
 // ready takes note of a ReadyForQuery. True: the client does not get it.
-func (s *Server) ready(step *ServerStep, status wire.TxStatus) bool {
+func (s *Server) ready(step *ServerStep, fr wire.Frame, status wire.TxStatus) bool {
 	if s.errand != nil {
 		s.errandReady(step, status)
+		return true
+	}
+	if s.client == nil && s.account.Due() == 0 {
+		step.nonsense("a ReadyForQuery that nobody has asked for", fr)
 		return true
 	}
 	busy := s.account.Answered() + 1

@@ -135,6 +135,11 @@ var catalogue = []chapter{
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},
 		{
+			"NoUse", NoUse(2 * time.Minute),
+			"A client waited for `query_wait_timeout`, and each backend that was opened for it ended, or did not answer, before it could serve. After the login its session goes on.",
+			"Find out why the server ends its connections or hangs. A retry is safe.",
+		},
+		{
 			"NoSuitableServer", NoSuitableServer("primary", "db1:5432 is a standby"),
 			"The servers answer, and none of them has the role that `target_session_attrs` wants. Clients wait for one for `query_wait_timeout`.",
 			"Promote a server, or look at what keeps the failover. A retry is safe.",

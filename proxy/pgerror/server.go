@@ -1,6 +1,9 @@
 package pgerror
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // BackendLost ends the client whose backend broke while it owed answers or was in a transaction.
 var BackendLost = &Error{
@@ -91,6 +94,17 @@ func Unreachable(server, cause string) *Error {
 		pgbouncer: "server login has been failing, cached error: connect failed (server_login_retry)",
 		Message:   "could not connect to the server at " + server,
 		Detail:    "The last attempt said: " + sentence(cause),
+	}
+}
+
+// NoUse answers a client for whom backends were opened for query_wait_timeout, and each ended, or did not answer, before it was of use.
+func NoUse(waited time.Duration) *Error {
+	return &Error{
+		Severity: SeverityError, Code: CodeCannotConnectNow,
+		pgbouncer: "query_wait_timeout",
+		Message:   "the server has given no answer within " + waited.String(),
+		Detail:    "It let weir in, and then ended the connections, or left weir's commands without an answer.",
+		Hint:      "Look at the server's log, and at weir's for how the backends ended.",
 	}
 }
 

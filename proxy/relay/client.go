@@ -78,11 +78,12 @@ type Client struct {
 	end      status.ClientEnd // why it ends, as soon as that is known
 	other    peer
 	greeted  bool
-	unread   bool  // an edge was reported and not read to its end
-	ahead    bool  // carry is what the login had read ahead
-	noticed  bool  // the present wait has been told
-	polite   bool  // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
-	refused  uint8 // backends on which its settings were refused in a row
+	unread   bool   // an edge was reported and not read to its end
+	ahead    bool   // carry is what the login had read ahead
+	noticed  bool   // the present wait has been told
+	polite   bool   // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
+	refused  uint8  // backends on which its settings were refused in a row
+	again    uint32 // when its present wait began anew for the first time, in seconds of the loop's clock; 0: it has not
 	talk     conversation.Client
 	sock     socket.Conn
 	backend  *Backend
@@ -102,6 +103,9 @@ func (c *Client) move(to clientState) {
 	c.state = to
 	c.noticed = false
 	c.active = c.lane.engine.loop.Now()
+	if to == clientIdle {
+		c.again = 0
+	}
 }
 
 // counts are a lane's clients and backends by state.
@@ -164,7 +168,7 @@ func (l *Lane) Admit(a Admission) {
 func (l *Lane) admit(a Admission) {
 	e := l.engine
 	c := &Client{
-		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: uint32(e.loop.Now() / int64(time.Second)), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
+		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: e.seconds(), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,
 		talk: conversation.NewClient(a.Settings, e.env.Settings), sock: socket.NewTLS(a.FD, a.TLS), active: e.loop.Now(),
 	}
 	c.slot = e.clients.add(c)

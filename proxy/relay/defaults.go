@@ -250,6 +250,13 @@ func (l *Lane) renew() {
 	l.decided()
 }
 
+// gaveNoAnswer takes note that b has not answered in time. Others are not asked for a while, lest each client that logs in waits as long.
+func (l *Lane) gaveNoAnswer(b *Backend) {
+	if l.defaults.asking == b {
+		l.defaults.vain = true
+	}
+}
+
 // defaultsAsked lets clients go on that waited for b's answer, which has come or will not come.
 func (l *Lane) defaultsAsked(b *Backend) {
 	d := &l.defaults
@@ -268,9 +275,13 @@ func (l *Lane) arriveAgain(c *Client) {
 	if c.ending.decided() {
 		return
 	}
-	if c.state == clientWaiting {
-		c.move(clientLogin)
+	if c.state != clientWaiting {
+		c.move(clientWaiting)
 	}
+	if c.waitsTooLong() {
+		return
+	}
+	c.move(clientLogin)
 	if l.askingDue(askInVain) { // something has been changed since the question
 		l.arrive(c, nil)
 		return

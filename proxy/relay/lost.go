@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"time"
 
 	"weir/pool"
 	"weir/proxy/conversation"
@@ -151,7 +152,29 @@ func (c *Client) wantAgain() {
 	}
 	l := c.lane
 	c.move(clientWaiting)
+	if c.waitsTooLong() {
+		return
+	}
 	l.want(c)
+}
+
+// waitsTooLong is for a client that is to wait anew, because the backend that ended its wait has ended before it was of use. It reports
+// whether query_wait_timeout has passed since that happened first: then the client has been told. A server that lets weir in and answers
+// nothing would keep it for ever.
+func (c *Client) waitsTooLong() bool {
+	l := c.lane
+	now := l.engine.seconds()
+	if c.again == 0 {
+		c.again = max(now, 1)
+	}
+	waited, limit := time.Duration(now-c.again)*time.Second, l.config.Pool.QueryWaitTimeout
+	if limit == 0 || waited <= limit {
+		return false
+	}
+	err := pgerror.NoUse(waited)
+	l.waitedInVain(c, pool.Decision{Waited: waited, Why: pool.CauseQueryWaitTimeout}, err)
+	c.waitFailed(err)
+	return true
 }
 
 // replaced ends a client that keeps a backend which is to be replaced, as soon as it is in no transaction, where server_fast_close wants

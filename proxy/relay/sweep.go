@@ -36,6 +36,9 @@ func (e *Engine) over(t int64, limit time.Duration) bool {
 	return t != 0 && limit > 0 && e.since(t) > limit
 }
 
+// seconds is the loop's clock in whole seconds.
+func (e *Engine) seconds() uint32 { return uint32(e.loop.Now() / int64(time.Second)) }
+
 var errTooLong = errors.New("it took too long to become free again")
 
 // cancelGrace is for how long after its time a backend is asked to cancel what its client has left, before it is closed.
@@ -67,6 +70,7 @@ func (l *Lane) sweepBackends() {
 				}
 				continue
 			}
+			l.gaveNoAnswer(b)
 			b.doom(errTooLong)
 		case b.client != nil && b.state == backendLeased:
 			b.watch(b.client) // what is to be logged may have changed since its lease

@@ -9,6 +9,9 @@ const (
 	MaxLargeMessage = 1<<30 - 2
 	// MaxSmallMessage bounds all others: PQ_SMALL_MESSAGE_LIMIT in the same file.
 	MaxSmallMessage = 10_000
+	// MaxReported bounds how many parameters a server reports (ParameterStatus). PostgreSQL 18 has 15 of them, and extensions may have
+	// their own; each is looked for in a list.
+	MaxReported = 256
 )
 
 // maxLen holds the limit of each message type that a client may send after login; 0 marks a type that it may not send.

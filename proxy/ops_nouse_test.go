@@ -1,0 +1,138 @@
+package proxy_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"weir/proxy/wire"
+)
+
+// letsIn listens as a server that lets everybody in, after some time, and then does as then says until it returns.
+func letsIn(t *testing.T, after time.Duration, then func(nc net.Conn)) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	all.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer func() { _ = nc.Close() }()
+				if !readStartup(nc) {
+					return
+				}
+				time.Sleep(after)
+				if _, err := nc.Write(greetingOfServer()); err == nil {
+					then(nc)
+				}
+			})
+		}
+	})
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func readStartup(nc net.Conn) bool {
+	var length [4]byte
+	if _, err := io.ReadFull(nc, length[:]); err != nil {
+		return false
+	}
+	_, err := io.CopyN(io.Discard, nc, int64(binary.BigEndian.Uint32(length[:]))-4)
+	return err == nil
+}
+
+func greetingOfServer() []byte {
+	p := wire.AppendAuthenticationOk(nil)
+	for _, s := range [][2]string{{"server_version", "15.8"}, {"client_encoding", "UTF8"}, {"standard_conforming_strings", "on"}} {
+		p = wire.AppendParameterStatus(p, s[0], s[1])
+	}
+	p = append(p, wire.ServerBackendKeyData, 0, 0, 0, 12, 0, 0, 0, 1, 0, 0, 0, 2)
+	return wire.AppendReadyForQuery(p, wire.TxIdle)
+}
+
+// readMessage reads and forgets one message of weir's.
+func readMessage(nc net.Conn) bool {
+	var header [wire.HeaderLen]byte
+	if _, err := io.ReadFull(nc, header[:]); err != nil {
+		return false
+	}
+	_, err := io.CopyN(io.Discard, nc, int64(binary.BigEndian.Uint32(header[1:]))-4)
+	return err == nil
+}
+
+func to(port int, timeouts string) string {
+	return fmt.Sprintf("[timeouts]\n%s\n[databases.odd]\nhost = \"127.0.0.1\"\nport = %d\n", timeouts, port)
+}
+
+func TestWaitForServerThatEndsItsConnectionsHasAnEnd(t *testing.T) {
+	d := database(t)
+	// The login takes longer than what weir has asked a server is true, so it asks each backend.
+	port := letsIn(t, 1200*time.Millisecond, func(nc net.Conn) { readMessage(nc) })
+	w := start(t, d, to(port, `query_wait_timeout = "2s"`))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://app@%s/odd?sslmode=disable", w.Addr))
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "57P03" || !strings.HasPrefix(refused.Message, "the server has given no answer within ") {
+		t.Errorf("the login: %v", err)
+	}
+}
+
+func TestServerThatDoesNotAnswerWeirKeepsNobodyFromLoggingIn(t *testing.T) {
+	d := database(t)
+	port := letsIn(t, 0, func(nc net.Conn) { _, _ = io.Copy(io.Discard, nc) })
+	w := start(t, d, to(port, `query_wait_timeout = "1m"`))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 2 { // the second does not wait again
+		c, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://app@%s/odd?sslmode=disable", w.Addr))
+		if err != nil {
+			t.Fatalf("the login: %v", err)
+		}
+		_ = c.Close(ctx)
+	}
+}
+
+func TestServerThatAnswersWeirTwiceIsClosed(t *testing.T) {
+	d := database(t)
+	answer := wire.AppendReadyForQuery(wire.AppendReadyForQuery(nil, wire.TxIdle), wire.TxIdle)
+	port := letsIn(t, 0, func(nc net.Conn) {
+		for readMessage(nc) {
+			if _, err := nc.Write(answer); err != nil {
+				return
+			}
+		}
+	})
+	w := start(t, d, to(port, ""))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://app@%s/odd?sslmode=disable", w.Addr))
+	if err != nil {
+		t.Fatalf("the login: %v", err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	eventually(t, func() string {
+		if !w.Log.Contains("a ReadyForQuery that nobody has asked for") {
+			return "weir has not said why it closed the backend"
+		}
+		return ""
+	})
+}

@@ -171,7 +171,8 @@ var listenSettings = []setting{
 		section: "http", name: "address", restart: true,
 		field: func(c *Config) any { return &c.HTTP.Address },
 		meaning: `Where the live page (/live), /metrics (Prometheus), /healthz and /readyz are served, host:port. "" serves nothing. ` +
-			"Unless there is a token, whoever reaches it may read it all: choose an address that only your monitoring reaches.",
+			"Unless there is a token, whoever reaches it may read it all: choose an address that only your monitoring reaches. " +
+			"Of more than 32 connections (fewer where the process may have few descriptors) the one that has been idle for longest makes room.",
 		why: "PgBouncer has no such thing; its users run an exporter beside it.",
 	},
 	{

@@ -15,6 +15,8 @@ const (
 	// descriptorsSpare are kept for cancel requests on their way to a server, metrics, files, and the logins that are refused for
 	// want of descriptors.
 	descriptorsSpare = 16
+	// visitorsMax is how many connections over HTTP there may be: scrapers, probes and the browsers of a few people.
+	visitorsMax = 32
 	// beyondMax is how many logins may be under way beyond the descriptors of clients: they are told why, or bring a cancel request.
 	beyondMax = 8
 )
@@ -46,15 +48,18 @@ func shareOut(limit int, c *config.Config, loops int) descriptors {
 	if limit <= 0 {
 		limit = noLimit
 	}
-	own := 8 + 2*loops + len(c.Listen.Addresses)
+	d := descriptors{limit: limit, own: 8 + 2*loops + len(c.Listen.Addresses)}
 	kept := backendsOf(c) + descriptorsSpare
 	if len(c.Peers) > 0 {
 		kept += descriptorsSpare
 	}
-	d := descriptors{limit: limit, need: own + c.Limits.MaxClientConn + kept, own: own}
+	if c.HTTP.Address != "" {
+		kept += d.visitors()
+	}
+	d.need = d.own + c.Limits.MaxClientConn + kept
 	// With "*" there may be more pools than the configuration shows; where there is much, more is kept for them. Where there is
 	// little, clients get some of it all the same.
-	kept = min(max(kept, limit/8), (limit-own)*2/3)
+	kept = min(max(kept, limit/8), (limit-d.own)*2/3)
 	d.bound = limit - kept
 	return d
 }
@@ -83,6 +88,9 @@ const peerRequestsMax = 256
 
 // peerRequests is how many there may be: each has two descriptors.
 func (d descriptors) peerRequests() int { return min(peerRequestsMax, max((d.bound-d.own)/8, 4)) }
+
+// visitors is how many connections over HTTP there may be.
+func (d descriptors) visitors() int { return min(visitorsMax, max((d.limit-d.own)/16, 4)) }
 
 // logins is how many logins may be under way: they alone do not use up the descriptors of clients, nor while those that make room
 // for others are still open.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"fmt"
+	"net/http"
 	"time"
 
 	"weir/config"
@@ -35,7 +36,9 @@ func (p *Proxy) openHTTP() error {
 	token := func() string { return p.current.Load().config.HTTPToken.Reveal() }
 	page := &livepage.Page{
 		Sampler: livepage.NewSampler(),
-		Texts:   func() bool { return c.OnLoopback() || token() != "" }, // what clients have written is not for a whole network
+		Texts: func(r *http.Request) bool { // what clients have written is not for a whole network
+			return token() != "" || c.OnLoopback() && livepage.NamesThisMachine(r)
+		},
 	}
 	page.More = func() livepage.More {
 		return livepage.More{Hosts: source{p}.Hosts(), Failures: source{p}.Failures(), Listeners: p.Addresses()}
@@ -43,7 +46,7 @@ func (p *Proxy) openHTTP() error {
 	page.Sampler.Add(p.Snapshot()) // there is something to show from the first
 	p.web = &web{
 		Server: telemetry.Serve(telemetry.Options{
-			Listener: l, Source: p, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Log: p.log,
+			Listener: l, Source: p, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Most: p.current.Load().descriptors.visitors(), Log: p.log,
 		}),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -168,7 +168,7 @@ func sample() status.Snapshot {
 // get is an answer of a page that has the sample, which may show texts or not.
 func get(t *testing.T, path string, texts bool) *httptest.ResponseRecorder {
 	t.Helper()
-	page := &Page{Sampler: NewSampler(), Texts: func() bool { return texts }, More: func() More {
+	page := &Page{Sampler: NewSampler(), Texts: func(*http.Request) bool { return texts }, More: func() More {
 		return More{
 			Listeners: []string{"127.0.0.1:6432"},
 			Hosts:     []status.Host{{Database: "shop", Host: "db", Port: 5432, Backends: 20}, {Database: "reports", Host: "/run/postgresql", Trouble: "connection refused"}},
@@ -218,6 +218,19 @@ func TestTextsOfStatementsAreShownOnlyWhereTheyMayBe(t *testing.T) {
 			if got := strings.Contains(get(t, path, texts).Body.String(), "secret"); got != want {
 				t.Errorf("%s with %t has the text: %t", path, texts, got)
 			}
+		}
+	}
+}
+
+func TestTextsAreNotForNamesThatAnybodyCanGiveThisMachine(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1:9127": true, "127.0.0.1": true, "[::1]:9127": true, "[::1]": true, "localhost:9127": true, "LOCALHOST": true, "10.0.0.1:1": true,
+		"evil.example:9127": false, "localhost.evil.example": false, "127.0.0.1.evil.example:9127": false, "": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/live", nil)
+		r.Host = host
+		if got := NamesThisMachine(r); got != want {
+			t.Errorf("Host %q: %t", host, got)
 		}
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"embed"
 	"encoding/json"
 	"html/template"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,8 +24,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 // Page serves what a Sampler has.
 type Page struct {
 	Sampler *Sampler
-	Texts   func() bool // whether those who get here may read texts of statements and errors
-	More    func() More // nil: there is no more
+	Texts   func(r *http.Request) bool // whether who asks so may read texts of statements and errors
+	More    func() More                // nil: there is no more
 
 	mu    sync.Mutex
 	more  More
@@ -61,11 +64,11 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	switch r.URL.Path {
 	case "/live":
-		p.render(w, "page")
+		p.render(w, r, "page")
 	case "/live/now":
-		p.render(w, "now")
+		p.render(w, r, "now")
 	case "/live.json":
-		p.numbers(w)
+		p.numbers(w, r)
 	case "/live/live.css", "/live/live.js":
 		http.ServeFileFS(w, r, files, r.URL.Path[len("/live/"):]) //nolint:gosec // one of two names, of embedded files
 	default:
@@ -73,9 +76,20 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// NamesThisMachine reports whether a request was made to this machine by its address or as localhost. A page from elsewhere that a browser
+// shows may have a name of its own resolve to this machine, and would be let read what it gets from there.
+func NamesThisMachine(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = strings.Trim(r.Host, "[]")
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(host, "localhost")
+}
+
 // render makes a template whole before it sends any of it.
-func (p *Page) render(w http.ResponseWriter, name string) {
-	texts := p.Texts()
+func (p *Page) render(w http.ResponseWriter, r *http.Request, name string) {
+	texts := p.Texts(r)
 	v, ok := p.view(texts)
 	if !ok {
 		http.Error(w, "weir has just started", http.StatusServiceUnavailable)
@@ -89,8 +103,8 @@ func (p *Page) render(w http.ResponseWriter, name string) {
 	send(w, "text/html; charset=utf-8", b.Bytes())
 }
 
-func (p *Page) numbers(w http.ResponseWriter) {
-	v, ok := p.view(p.Texts())
+func (p *Page) numbers(w http.ResponseWriter, r *http.Request) {
+	v, ok := p.view(p.Texts(r))
 	if !ok {
 		http.Error(w, "weir has just started", http.StatusServiceUnavailable)
 		return

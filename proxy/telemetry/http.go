@@ -36,12 +36,14 @@ type Options struct {
 	Token    func() string // what must be shown for all but health, or ""; nil: nothing; any goroutine
 	TLS      *tls.Config   // nil: plain text
 	Pprof    bool
+	Most     int // connections at a time; at least 1
 	Log      *slog.Logger
 }
 
 // The server's time limits. A scrape of a thousand pools takes a fraction of a second; profiles set their own.
 const (
 	readTimeout     = 5 * time.Second
+	writeTimeout    = 30 * time.Second // for a visitor to take what it has asked for
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = time.Second
 )
@@ -51,8 +53,8 @@ func Serve(o Options) *Server {
 	s := &Server{
 		listener: o.Listener,
 		http: &http.Server{
-			Handler: handler(o), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
-			TLSConfig: o.TLS, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+			Handler: handler(o), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+			ConnState: newVisitors(o.Most).changed, TLSConfig: o.TLS, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		},
 		done: make(chan struct{}),
 	}
@@ -115,7 +117,7 @@ func handler(o Options) http.Handler {
 		answer(w, http.StatusOK, "ready")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(o.Source), promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, // one bad series is not the end of all
+		ErrorLog: scrapeLog{o.Log}, ErrorHandling: promhttp.ContinueOnError, // one bad series is not the end of all
 	}))
 	if o.Page != nil {
 		mux.Handle("GET /live", o.Page)

@@ -180,6 +180,7 @@ func scrape(t *testing.T, ready func() error, path string, code int) string {
 		t.Fatal(err)
 	}
 	s := Serve(Options{
+		Most:     4,
 		Listener: l, Source: sample{}, Ready: ready, Log: slog.New(slog.DiscardHandler),
 	})
 	defer s.Close()

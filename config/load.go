@@ -42,6 +42,10 @@ func readLimited(r io.Reader, name string, limit int64) ([]byte, error) {
 // up a variable of the environment. The error is Problems: all of the file's, not only the first, unless it is no
 // TOML at all.
 func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, error) {
+	if at, found := nestedTooDeep(string(text)); found {
+		l := &layout{file: file, text: string(text)}
+		return nil, Problems{{Where: l.at(at), Text: fmt.Sprintf("nested more than %d deep", nestingMax)}}
+	}
 	var tree map[string]any
 	if _, err := toml.Decode(string(text), &tree); err != nil {
 		return nil, syntaxProblem(file, string(text), err)

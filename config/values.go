@@ -2,12 +2,15 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // fromFile and fromEnv are places of a Secret that the file names indirectly.
@@ -397,10 +400,29 @@ func quoteKey(name string) string {
 
 // readBounded reads a file that must not be longer than limit; more would be the wrong file, or /dev/zero.
 func readBounded(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // G304: the operator names the file in the configuration
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: the operator names the file in the configuration
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return readPipe(f, name, limit)
+	}
 	return readLimited(f, name, limit)
+}
+
+// pipePatience is for how long a pipe's writer may take.
+const pipePatience = 5 * time.Second
+
+// readPipe reads what a shell's <(command) gives. A pipe that nobody writes to would keep a reload, and all that come after it, for ever, or
+// pass for an empty file.
+func readPipe(f *os.File, name string, limit int64) ([]byte, error) {
+	if err := f.SetReadDeadline(time.Now().Add(pipePatience)); err != nil {
+		return nil, err
+	}
+	text, err := readLimited(f, name, limit)
+	if err == nil && len(text) == 0 {
+		err = fmt.Errorf("%s is a pipe, and nobody writes to it", name)
+	}
+	return text, err
 }

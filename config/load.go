@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,9 @@ func Load(path string) (*Config, error) {
 	text, err := readBounded(path, fileMax)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 { // about to be written, or after the disk was full; the defaults alone serve nobody
+		return nil, fmt.Errorf("read the configuration: %s is empty", path)
 	}
 	c, err := Parse(path, text, os.LookupEnv)
 	if err == nil {

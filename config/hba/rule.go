@@ -107,6 +107,9 @@ func parse(name string, files Files, maps *Maps, certs bool) (*Rules, []Problem)
 			rules.rules = append(rules.rules, r)
 		}
 	})
+	if len(s.problems) == 0 && len(rules.rules) == 0 {
+		s.problems = []Problem{{Where: name, Text: "contains no entries, so nobody could log in"}} // PostgreSQL does not load it either
+	}
 	if len(s.problems) > 0 {
 		return nil, s.problems
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,5 +38,23 @@ func TestPipeIsReadWhereSomebodyWritesToIt(t *testing.T) {
 	}
 	if err := <-read; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEmptyFilesAreNotLoaded(t *testing.T) {
+	dir := t.TempDir()
+	file, rules := filepath.Join(dir, "weir.toml"), filepath.Join(dir, "hba")
+	for _, c := range []struct{ file, rules, want string }{
+		{"", "local all all trust\n", "is empty"},
+		{"\n \r\n", "local all all trust\n", "is empty"},
+		{"[auth]\ntype = \"hba\"\nhba_file = \"hba\"\n", "", "contains no entries"},
+		{"[auth]\ntype = \"hba\"\nhba_file = \"hba\"\n", "# later\n", "contains no entries"},
+	} {
+		if err := errors.Join(os.WriteFile(file, []byte(c.file), 0o600), os.WriteFile(rules, []byte(c.rules), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q with rules %q: %v, want %q", c.file, c.rules, err, c.want)
+		}
 	}
 }

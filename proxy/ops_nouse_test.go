@@ -136,3 +136,20 @@ func TestServerThatAnswersWeirTwiceIsClosed(t *testing.T) {
 		return ""
 	})
 }
+
+func TestLoginsInTheFirstMomentOfAWeirWaitForItsFirstAnswer(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\nquery_wait_timeout = \"10s\"\n")
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			c, err := pgconn.Connect(t.Context(), w.DSN(d))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = c.Close(t.Context())
+		})
+	}
+	all.Wait()
+}

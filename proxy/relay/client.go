@@ -83,7 +83,7 @@ type Client struct {
 	noticed  bool   // the present wait has been told
 	polite   bool   // it has sent Terminate: what it asked for is carried out, even if it does not wait for that
 	refused  uint8  // backends on which its settings were refused in a row
-	again    uint32 // when its present wait began anew for the first time, in seconds of the loop's clock; 0: it has not
+	again    uint32 // when its present wait began anew for the first time, in seconds of the loop's clock, plus 1; 0: it has not
 	talk     conversation.Client
 	sock     socket.Conn
 	backend  *Backend

@@ -163,9 +163,9 @@ func (c *Client) wantAgain() {
 // nothing would keep it for ever.
 func (c *Client) waitsTooLong() bool {
 	l := c.lane
-	now := l.engine.seconds()
+	now := l.engine.seconds() + 1 // 0 is for none
 	if c.again == 0 {
-		c.again = max(now, 1)
+		c.again = now
 	}
 	waited, limit := time.Duration(now-c.again)*time.Second, l.config.Pool.QueryWaitTimeout
 	if limit == 0 || waited <= limit {

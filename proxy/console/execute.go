@@ -218,7 +218,7 @@ func (s *Session) set(c Command) (result, *pgerror.Error) {
 		switch {
 		case warning != "":
 			r.notice = &notice{message: warning}
-		case setting.Section == "" && setting.Name != "verbose":
+		case setting.Inert:
 			r.notice = &notice{message: c.Arg + " is noted, and changes nothing here"}
 		}
 	}

@@ -124,17 +124,20 @@ func keyOf(s config.Shown) string {
 	return s.Section + "." + s.Name
 }
 
-// settings are weir's, and of a file of PgBouncer's those that weir has not; where both have one, its default is PgBouncer's.
-func settings(v *View) (all []config.Shown) {
+// settings are weir's, and of a file of PgBouncer's its own: where both have one, PgBouncer's stands for it.
+func settings(v *View) []config.Shown { return merged(v.Settings()) }
+
+func merged(shown []config.Shown) (all []config.Shown) {
 	at := map[string]int{}
-	for _, s := range v.Settings() {
+	for _, s := range shown {
 		i, known := at[keyOf(s)]
-		if known && s.Section == "" {
-			all[i].Default, all[i].NoDefault = s.Default, s.NoDefault
-		}
-		if !known {
+		switch {
+		case !known:
 			at[keyOf(s)] = len(all)
 			all = append(all, s)
+		case s.Section == "":
+			s.Restart = s.Restart || all[i].Restart
+			all[i] = s
 		}
 	}
 	slices.SortStableFunc(all, func(a, b config.Shown) int { return strings.Compare(keyOf(a), keyOf(b)) })
@@ -142,9 +145,9 @@ func settings(v *View) (all []config.Shown) {
 }
 
 // settingOf finds a setting by what SHOW CONFIG calls it, or by weir's own name where only one section has that.
-func settingOf(all []config.Shown, key string) (config.Shown, bool) {
+func settingOf(shown []config.Shown, key string) (config.Shown, bool) {
 	var found []config.Shown
-	for _, s := range all {
+	for _, s := range merged(shown) {
 		if strings.EqualFold(keyOf(s), key) || strings.EqualFold(s.Section+"."+s.Name, key) {
 			return s, true
 		}

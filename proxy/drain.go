@@ -69,6 +69,14 @@ type drain struct {
 	keepUnix bool // logins over the unix socket go on
 }
 
+// limit is the timeout for the log; a file of PgBouncer's is served with ten years.
+func (d drain) limit() any {
+	if d.timeout >= 10*365*24*time.Hour {
+		return "none"
+	}
+	return d.timeout
+}
+
 // leave begins a drain after a grace.
 func (p *Proxy) leave(grace time.Duration, d drain) {
 	if p.leaving.Swap(true) {
@@ -91,7 +99,7 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
-	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
+	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.limit())
 	p.giveWay()
 	p.admitNone()
 	go p.cedePorts(d.keepUnix || p.besidePeers())

@@ -54,8 +54,9 @@ func (p *Proxy) Drain() {
 	p.leave(time.Duration(c.ShutdownGrace), drain{timeout: time.Duration(c.DrainTimeout)})
 }
 
-// DrainServers is Drain without patience: clients that are in no transaction are sent away at once.
-func (p *Proxy) DrainServers() { p.leave(0, drain{}) }
+// DrainServers is Drain without patience: clients that are in no transaction are sent away at once. The console is open over the unix socket
+// until the end, as it is with SHUTDOWN WAIT_FOR_SERVERS.
+func (p *Proxy) DrainServers() { p.leave(0, drain{keepUnix: true}) }
 
 // DrainClients is Drain with all patience: no client is sent away. The console is open over the unix socket until the end.
 func (p *Proxy) DrainClients() { p.leave(0, drain{timeout: forever, keepUnix: true}) }

@@ -210,7 +210,7 @@ func TestDrainsOfTheConsole(t *testing.T) {
 		"WAIT_FOR_SERVERS": {func(w *weirUnderTest) { w.Proxy.DrainServers() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, d, "[timeouts]\nshutdown_grace = \"1h\"\n")
+			w, dir := consoleWeir(t, d, "[timeouts]\nshutdown_grace = \"1h\"\n")
 			idle, busy := enter(t, w, d), enter(t, w, d)
 			busy.Query("BEGIN")
 			c.drain(w)
@@ -222,6 +222,9 @@ func TestDrainsOfTheConsole(t *testing.T) {
 			})
 			if w.Proxy.Ready() == nil || w.Proxy.Reload() == nil {
 				t.Error("it is ready, or reloads")
+			}
+			if got := one(t, consoleAt(t, w.unixDSN(t, dir, "pgbouncer")), "SHOW STATE", "value", is("key", "active")); got != "yes" {
+				t.Errorf("the console on the unix socket says that weir is active: %q", got)
 			}
 			if !c.stay {
 				idle.expectLastError("57P01")

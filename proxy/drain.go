@@ -101,7 +101,7 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
 	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.limit())
-	p.giveWay()
+	p.giveWay(d.keepUnix)
 	p.admitNone()
 	go p.cedePorts(d.keepUnix || p.besidePeers())
 	var empty sync.WaitGroup
@@ -146,18 +146,22 @@ const (
 	begunLogins = 2 * time.Second
 )
 
-// giveWay leaves the addresses at which the next weir listens already before it refuses logins: a client finds the one or the other, and
-// is served.
-func (p *Proxy) giveWay() {
+// giveWay leaves the addresses at which the next weir listens already, or will find those that come meanwhile, before it refuses logins: a
+// client finds the one or the other, and is served.
+func (p *Proxy) giveWay(keepUnix bool) {
 	var shared []*port
-	diverted := false
+	diverted, left := false, false
 	for _, o := range p.ports {
-		if o.tcp() && !o.inherited && sharedBy(o) {
+		switch {
+		case o.inherited && (o.tcp() || !keepUnix):
+			left = true
+			o.Close()
+		case o.tcp() && !o.inherited && sharedBy(o):
 			shared = append(shared, o)
 			diverted = o.Descriptor(socket.Divert) == nil || diverted
 		}
 	}
-	if len(shared) == 0 {
+	if len(shared) == 0 && !left {
 		return
 	}
 	if diverted {

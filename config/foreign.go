@@ -33,6 +33,7 @@ func (c *Config) withForeign(name, value string) (*Config, error) {
 		if err := c.Mean(&changed, name); err != nil {
 			return nil, err
 		}
+		changed = *changed.Keeping(c)
 	}
 	p := changed.settled()
 	if changed.Auth.files() != c.Auth.files() {

@@ -44,8 +44,9 @@ func TestSETMeansWhatTheLineWouldMean(t *testing.T) {
 				continue
 			}
 			tried++
-			c, _ := served("")
-			c, err := c.WithSetting("", s.name, value)
+			before, _ := served("")
+			asked = asked.Keeping(before)
+			c, err := before.WithSetting("", s.name, value)
 			if err != nil {
 				t.Errorf("SET %s = '%s': %v", s.name, value, err)
 				continue
@@ -57,6 +58,7 @@ func TestSETMeansWhatTheLineWouldMean(t *testing.T) {
 			if !ok {
 				continue
 			}
+			former = former.Keeping(before)
 			if c, err = c.WithSetting("", s.name, s.standard); err != nil {
 				t.Errorf("SET %s = '%s' again: %v", s.name, s.standard, err)
 			} else if got, want := bare(c), bare(former); !reflect.DeepEqual(got, want) {

@@ -60,6 +60,7 @@ var pgbouncerNames = map[[2]string]string{
 	{"listen", "tcp_defer_accept"}:           "tcp_defer_accept",
 	{"listen", "unix_socket_group"}:          "unix_socket_group",
 	{"listen", "reuse_port"}:                 "so_reuseport",
+	{"listen", "peer_id"}:                    "peer_id",
 	{"auth", "scram_iterations"}:             "scram_iterations",
 	{"auth", "type"}:                         "auth_type",
 	{"auth", "auth_file"}:                    "auth_file",

@@ -187,3 +187,25 @@ func TestWhatSQLCannotWriteIsGivenBack(t *testing.T) {
 		}
 	}
 }
+
+// A session may be in settings that its client_encoding cannot show: a client gets them, and leaves them, all the same.
+func TestSettingsThatTheEncodingCannotShow(t *testing.T) {
+	d := database(t)
+	enterDirectly(t, d).Query(fmt.Sprintf("ALTER DATABASE %q SET app.place = 'Łódź'", d.Name))
+	w := start(t, d, "[pool]\npool_size = 1")
+	params := []string{"app.tenant", "Łukasz", "client_encoding", "LATIN1"}
+	through, directly, other := enter(t, w, d, params...), enterDirectly(t, d, params...), enter(t, w, d, "client_encoding", "SJIS")
+	const shows = "SELECT length(current_setting('app.tenant', true)), length(current_setting('app.place', true)), current_setting('client_encoding')"
+	for _, s := range []step{
+		queries(shows), queries("RESET ALL; " + shows), queries("SET app.place = 'Bern'"), queries(shows), queries("RESET app.place; " + shows), queries("SET app.place = 'Bern'"),
+		queries("SET client_encoding = 'UTF8'"), queries("SET app.tenant = '7'"), queries(shows), synced(t, pipelined(t, "SET client_encoding = 'SJIS'", "RESET app.tenant", shows)...),
+		queries(shows), queries("DISCARD ALL"), queries(shows),
+	} {
+		if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+			t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if got := other.Query("SELECT length(current_setting('app.place')) || coalesce(current_setting('app.tenant', true), '')"); got != "4" {
+			t.Fatalf("after %.200q another client finds %s", s.send, got)
+		}
+	}
+}

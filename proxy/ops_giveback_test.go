@@ -209,3 +209,25 @@ func TestSettingsThatTheEncodingCannotShow(t *testing.T) {
 		}
 	}
 }
+
+// What weir cannot give back fails the client's batch, and leaves nothing in the way of later ones, this client's or another's.
+func TestWhatCannotBeGivenBackIsInNobodysWay(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, fmt.Sprintf("[pool]\npool_size = 1\npool_mode = %q", mode))
+			c := enter(t, w, d, "log_min_messages", "error", "work_mem", "8192")
+			for _, s := range []step{
+				queries("SET ROLE pg_monitor"), synced(t, pipelined(t, "RESET ALL", "SELECT 1")...), queries("RESET ROLE"), // which may not set the first
+			} {
+				told(c, s)
+			}
+			for range 2 {
+				c.SendBytes(synced(t, pipelined(t, "RESET ALL", "SHOW work_mem")...).send)
+				if got := c.Answer(); got.Err() != nil {
+					t.Fatal(got.Err())
+				}
+			}
+		})
+	}
+}

@@ -148,6 +148,7 @@ func (s *Server) giveBehind(f *Flow, m *message, u *use) {
 	u.answers = uint32(len(u.given) * len(givingTypes))
 	for _, g := range u.given {
 		sql := session.AppendSet(nil, g.Setting, g.local, g.form)
+		f.out = wire.AppendClose(f.out, 'S', givingStatement) // left by one that has failed, of whichever client
 		f.out = wire.AppendParse(f.out, givingStatement, string(sql), nil)
 		f.out = append(f.out, givingMessages...)
 		for _, t := range givingTypes {
@@ -156,7 +157,7 @@ func (s *Server) giveBehind(f *Flow, m *message, u *use) {
 	}
 }
 
-// givingMessages are what follows the Parse, and givingTypes are the types of all.
+// givingMessages are what follows the Close and the Parse, and givingTypes are the types of all.
 var (
 	givingMessages = func() []byte {
 		p := wire.AppendBindNames(nil, givingPortal, givingStatement)
@@ -164,7 +165,7 @@ var (
 		p = wire.AppendClose(p, 'P', givingPortal)
 		return wire.AppendClose(p, 'S', givingStatement)
 	}()
-	givingTypes = [...]byte{wire.ClientParse, wire.ClientBind, wire.ClientExecute, wire.ClientClose, wire.ClientClose}
+	givingTypes = [...]byte{wire.ClientClose, wire.ClientParse, wire.ClientBind, wire.ClientExecute, wire.ClientClose, wire.ClientClose}
 )
 
 // takeGiving judges a server's message while what weir has put in is under way. True: the client does not get it.

@@ -382,10 +382,14 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
 	found = s.settings(text, e)
 	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
-	if len(found.uses) > 0 && s.givesBack(found.uses, alone) {
-		text, put = s.putBehind(text, found.uses)
+	if len(found.uses) == 0 || !s.givesBack(found.uses, alone) {
+		return found, text, nil
 	}
-	return found, text, put
+	given, put, fits := s.putBehind(text, found.uses)
+	if !fits {
+		return settings{}, text, nil // like a text that cannot be read
+	}
+	return found, given, put
 }
 
 // admitExecute sends an Execute.

@@ -87,8 +87,11 @@ type insertion struct {
 	length int // characters
 }
 
-// putBehind is the text with what is given put behind each command that gives.
-func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion) {
+// givenTextMost bounds a text with what is given in it, in bytes: a short one may reset all a thousand times, and what a login gave is long.
+const givenTextMost = 64 << 10
+
+// putBehind is the text with what is given put behind each command that gives. False: it would be too long.
+func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion, fits bool) {
 	from := 0
 	for i := range uses {
 		if len(uses[i].given) == 0 {
@@ -105,9 +108,12 @@ func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion
 				uses[i].answers++ // its row's description
 			}
 		}
+		if len(out) > givenTextMost {
+			return nil, nil, false
+		}
 		put = append(put, insertion{s.characters(text[:to]), len(out) - at})
 	}
-	return append(out, text[from:]...), put
+	return append(out, text[from:]...), put, true
 }
 
 // noEncoding is the encoding of text of which the server knows the bytes alone.

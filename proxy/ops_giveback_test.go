@@ -231,3 +231,21 @@ func TestWhatCannotBeGivenBackIsInNobodysWay(t *testing.T) {
 		})
 	}
 }
+
+// A text that names prepared statements goes to the server with other names; what errors and notices say of places in it is right all the same.
+func TestPositionsBehindExchangedNames(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	params := []string{"work_mem", "8192", "standard_conforming_strings", "off"}
+	through, directly := enter(t, w, d, params...), enterDirectly(t, d, params...)
+	for _, s := range []step{
+		synced(t, parse("s", "SELECT 1"), parse("a_name_that_is_longer_than_any_of_weirs", "SELECT $1::text"), parse("é", "SELECT 2")),
+		queries("EXECUTE s; SELECT missing"), queries("SELECT missing; EXECUTE s"), queries("EXECUTE s; EXECUTE a_name_that_is_longer_than_any_of_weirs('é'); SELECT 'ü', missing"),
+		queries("EXECUTE \"é\"; SELECT missing"), queries("EXECUTE s; RESET ALL; EXECUTE s; RESET work_mem; SELECT missing"), queries("EXECUTE a_name_that_is_longer_than_any_of_weirs(missing)"),
+		queries("EXECUTE s; SELECT 'a\\nb'; SELECT missing"), queries("SELECT 1; EXECUTE s; SELEC 2"), queries("DEALLOCATE s; SELECT missing"), queries("EXECUTE s"),
+	} {
+		if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+			t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}

@@ -369,7 +369,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
-	s.enter(entry{effects: effects, settings: found, put: put})
+	s.enter(entry{effects: effects, settings: found, made: edits{nil, put}})
 	s.suspects(text, effects)
 	if known := s.runsText(text, effects); known != nil && harmless {
 		s.shared.records.familiar.add(text, known)
@@ -379,7 +379,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 }
 
 // givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
-func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
+func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []edit) {
 	found = s.settings(text, e)
 	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
 	if len(found.uses) == 0 || !s.givesBack(found.uses, alone) {

@@ -81,24 +81,45 @@ func (u *use) sets() []sqlscan.SettingUse {
 	return all
 }
 
-// insertion is what weir has put into a client's text.
-type insertion struct {
-	at     int // characters of the client's text before it; -1: nobody can tell
-	length int // characters
+// edit is a change of weir's to a client's text.
+type edit struct {
+	at     int // characters before it, of the text as it was; -1: nobody can tell
+	gone   int // characters that it has taken out there
+	length int // characters that it has put in
+}
+
+// edits are the changes to one text, in the order in which they were made: each list is of places in what the one before it has left.
+type edits [2][]edit
+
+// counter counts the characters of a text, part by part.
+type counter struct {
+	s *Server
+	n int // so far; -1: that cannot be told
+}
+
+// pass adds the next part, and returns the sum.
+func (c *counter) pass(text []byte) int {
+	if n := c.s.characters(text); n < 0 || c.n < 0 {
+		c.n = -1
+	} else {
+		c.n += n
+	}
+	return c.n
 }
 
 // givenTextMost bounds a text with what is given in it, in bytes: a short one may reset all a thousand times, and what a login gave is long.
 const givenTextMost = 64 << 10
 
 // putBehind is the text with what is given put behind each command that gives. False: it would be too long.
-func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion, fits bool) {
-	from := 0
+func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []edit, fits bool) {
+	from, before := 0, counter{s: s}
 	for i := range uses {
 		if len(uses[i].given) == 0 {
 			continue
 		}
 		to := uses[i].To
 		out = append(out, text[from:to]...)
+		characters := before.pass(text[from:to])
 		from = to
 		at := len(out)
 		for _, g := range uses[i].given {
@@ -111,7 +132,7 @@ func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion
 		if len(out) > givenTextMost {
 			return nil, nil, false
 		}
-		put = append(put, insertion{s.characters(text[:to]), len(out) - at})
+		put = append(put, edit{at: characters, length: len(out) - at})
 	}
 	return append(out, text[from:]...), put, true
 }
@@ -193,29 +214,43 @@ func (s *Server) takeGiving(t byte, body []byte) bool {
 // intervention is the class of the codes with which a server tells why it ends connections.
 const intervention = "57"
 
-// relocated is the body of an error or a notice as it would be without what weir has put into the text. False: it tells no position that differs.
-func relocated(body []byte, put []insertion) (moved []byte, changed bool) {
-	if len(put) == 0 {
+// relocated is the body of an error or a notice as it would be without what weir has done to the text. False: it tells no position that differs.
+func relocated(body []byte, made edits) (moved []byte, changed bool) {
+	if len(made[0]) == 0 && len(made[1]) == 0 {
 		return body, false
 	}
-	at, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
+	told, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
 	if err != nil {
 		return body, false
 	}
-	before := 0 // characters of weir's
-	for _, i := range put {
-		switch {
-		case i.at < 0:
-			return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
-		case at-1-before < i.at:
-		default:
-			before += min(i.length, at-1-before-i.at) // within weir's words: behind the command
-		}
+	at := told
+	for i := len(made) - 1; i >= 0 && at > 0; i-- {
+		at = unedited(at, made[i])
 	}
-	if before == 0 {
+	switch at {
+	case told:
 		return body, false
+	case 0:
+		return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
 	}
-	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at-before)), true
+	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at)), true
+}
+
+// unedited is where a position, which counts from 1, was before some edits; 0: nobody can tell. One within weir's words was where these are.
+func unedited(position int, made []edit) int {
+	at := position - 1
+	for _, e := range made {
+		switch {
+		case e.at < 0:
+			return 0
+		case at < e.at:
+			return at + 1
+		case at < e.at+e.length:
+			return e.at + 1
+		}
+		at += e.gone - e.length
+	}
+	return at + 1
 }
 
 // relocateNotice has a notice at pos tell the position in the client's text.
@@ -224,7 +259,7 @@ func (s *Server) relocateNotice(f *Flow, message []byte, pos int) {
 	if e == nil {
 		return
 	}
-	if body, moved := relocated(message[wire.HeaderLen:], e.put); moved {
+	if body, moved := relocated(message[wire.HeaderLen:], e.made); moved {
 		f.upTo(pos)
 		f.out = wire.AppendNoticeBody(f.out, body)
 		f.replaced(pos + len(message))

@@ -20,6 +20,8 @@ type renaming struct {
 	text    []byte
 	out     []byte // the new text, so far
 	at      int    // what stands before has been copied
+	before  counter
+	edits   []edit
 	decoys  int
 	effects sqlscan.Effects     // of the statements that it executes
 	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
@@ -30,7 +32,7 @@ type renaming struct {
 // rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
 // with a statement in missing, not before that has been prepared.
 func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming, changed bool) {
-	r = renaming{s: s, c: c, f: f, text: text}
+	r = renaming{s: s, c: c, f: f, text: text, before: counter{s: s}}
 	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
 		r.waits = !u.All && s.book.Undecided([]byte(u.Name), false)
 		return !r.waits
@@ -59,7 +61,13 @@ func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming
 
 func (r *renaming) put(u sqlscan.NameUse, name string) {
 	r.out = append(r.out, r.text[r.at:u.From]...)
+	at, from := r.before.pass(r.text[r.at:u.From]), len(r.out)
 	r.out = strconv.AppendQuote(r.out, name) // names of weir's have nothing that Go and SQL would quote otherwise
+	was := r.s.characters(r.text[u.From:u.To])
+	if r.before.pass(r.text[u.From:u.To]) < 0 {
+		at = -1
+	}
+	r.edits = append(r.edits, edit{at: at, gone: was, length: len(r.out) - from})
 	r.at = u.To
 }
 
@@ -123,7 +131,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	}
 	s.book.Query(&s.account, &c.names)
 	s.ends(r.ending)
-	s.enter(entry{effects: effects | r.effects, settings: found, put: put})
+	s.enter(entry{effects: effects | r.effects, settings: found, made: edits{r.edits, put}})
 	s.suspects(text, effects|r.effects)
 	s.runsText(text, effects|r.effects)
 	s.hears(text)

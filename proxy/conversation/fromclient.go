@@ -298,6 +298,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
 		found.asks = s.shared.configs(text)
+	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
@@ -369,7 +370,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
-	s.enter(entry{effects: effects, settings: found, made: edits{nil, put}})
+	s.enter(entry{effects: effects, settings: found, made: edits{given: put}})
 	s.suspects(text, effects)
 	if known := s.runsText(text, effects); known != nil && harmless {
 		s.shared.records.familiar.add(text, known)

@@ -88,8 +88,18 @@ type edit struct {
 	length int // characters that it has put in
 }
 
-// edits are the changes to one text, in the order in which they were made: each list is of places in what the one before it has left.
-type edits [2][]edit
+// edits are the changes to one text.
+type edits struct {
+	names []edit // for names of prepared statements: first
+	given []edit // for what is given back: then, so their places are in what the others have left
+	runs  []run
+}
+
+// run is a command that runs a prepared statement. An error of it may tell a place in the text of that.
+type run struct {
+	command  int // its number in the text
+	from, to int // where its arguments are, in characters of the text with the names exchanged
+}
 
 // counter counts the characters of a text, part by part.
 type counter struct {
@@ -214,18 +224,24 @@ func (s *Server) takeGiving(t byte, body []byte) bool {
 // intervention is the class of the codes with which a server tells why it ends connections.
 const intervention = "57"
 
-// relocated is the body of an error or a notice as it would be without what weir has done to the text. False: it tells no position that differs.
-func relocated(body []byte, made edits) (moved []byte, changed bool) {
-	if len(made[0]) == 0 && len(made[1]) == 0 {
+// relocated is the body of an error or a notice as it would be without what weir has done to the text, of which so many commands are done.
+// False: it tells no position that differs.
+func relocated(body []byte, made *edits, done int) (moved []byte, changed bool) {
+	if len(made.names) == 0 && len(made.given) == 0 {
 		return body, false
 	}
 	told, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
 	if err != nil {
 		return body, false
 	}
-	at := told
-	for i := len(made) - 1; i >= 0 && at > 0; i-- {
-		at = unedited(at, made[i])
+	at := unedited(told, made.given)
+	for _, r := range made.runs {
+		if r.command == done && !readingText(body) && (at-1 < r.from || at-1 >= r.to) {
+			return body, false
+		}
+	}
+	if at > 0 {
+		at = unedited(at, made.names)
 	}
 	switch at {
 	case told:
@@ -234,6 +250,16 @@ func relocated(body []byte, made edits) (moved []byte, changed bool) {
 		return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
 	}
 	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at)), true
+}
+
+// readingText reports whether an error or a notice comes of reading a text, which the server does before it runs any of it. What is prepared
+// has been read.
+func readingText(body []byte) bool {
+	switch string(wire.PeekErrorField(body, wire.FieldCode)) {
+	case "42601", "22P06", "22025": // syntax_error, nonstandard_use_of_escape_character, invalid_escape_sequence
+		return true
+	}
+	return false
 }
 
 // unedited is where a position, which counts from 1, was before some edits; 0: nobody can tell. One within weir's words was where these are.
@@ -259,7 +285,7 @@ func (s *Server) relocateNotice(f *Flow, message []byte, pos int) {
 	if e == nil {
 		return
 	}
-	if body, moved := relocated(message[wire.HeaderLen:], e.made); moved {
+	if body, moved := relocated(message[wire.HeaderLen:], &e.made, e.done); moved {
 		f.upTo(pos)
 		f.out = wire.AppendNoticeBody(f.out, body)
 		f.replaced(pos + len(message))

@@ -12,6 +12,7 @@ type entry struct {
 	effects sqlscan.Effects
 	settings
 	made    edits          // what weir has done to the text
+	done    int            // commands of the text that have succeeded
 	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
 }
 

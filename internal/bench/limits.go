@@ -16,13 +16,17 @@ func raiseDescriptors() {
 // rest. PgBouncer subtracts a similar sum when it warns of a low limit.
 const spareDescriptors = 300
 
+// spareShare is the part of its descriptors, one in so many, that weir does not give to clients where it serves "*" (proxy/descriptors.go).
+const spareShare = 8
+
 // withinLimit is n, or as many clients as this process, and so a target, may have descriptors for.
 func (l *Lab) withinLimit(n int) int {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		return n
 	}
-	if most := int(min(lim.Cur, 1<<20)) - spareDescriptors; n > most {
+	limit := int(min(lim.Cur, 1<<20))
+	if most := limit - limit/spareShare - spareDescriptors; n > most {
 		l.Progress("the limit of open files allows %d clients, not %d", most, n)
 		return most
 	}

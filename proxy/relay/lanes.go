@@ -22,10 +22,12 @@ type Lanes struct {
 	yields atomic.Bool // the next backend that is released is closed
 	known  known
 	told   atomic.Pointer[told]
-	kills  atomic.Uint32          // see Kill
-	over   atomic.Bool            // all lanes have ended
-	taken  []atomic.Bool          // by number: there is such a lane, or it is being made
-	lanes  []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
+	// trouble holds until a dial succeeds (Reached).
+	trouble atomic.Pointer[trouble]
+	kills   atomic.Uint32          // see Kill
+	over    atomic.Bool            // all lanes have ended
+	taken   []atomic.Bool          // by number: there is such a lane, or it is being made
+	lanes   []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
 }
 
 // NewLanes is for a pool that may have a lane on each of so many loops.

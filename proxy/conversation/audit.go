@@ -138,6 +138,7 @@ type audit struct {
 	failed   bool       // an error came
 	sampled  bool       // the question is a sample
 	due      bool       // it has been decided to ask
+	relearnt uint32     // Relearns of the pool when the first was run
 }
 
 // lastRan are the last trusted statements that were run, in no order.
@@ -188,7 +189,9 @@ func (s *Server) learns(e sqlscan.Effects) bool {
 
 func (s *Server) runs(b *record) {
 	a := &s.audit
-	a.some = true
+	if !a.some {
+		a.some, a.relearnt = true, s.shared.relearnt
+	}
 	switch {
 	case b.trusted():
 		a.ran[a.runs%4] = b
@@ -213,6 +216,7 @@ const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 // audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
 func (s *Server) audits() bool {
 	a := &s.audit
+	a.many = a.many || a.some && a.relearnt != s.shared.relearnt // what was trusted when it was sent may have run as something else
 	switch {
 	case !a.some || a.due:
 		return a.due

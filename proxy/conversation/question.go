@@ -38,7 +38,8 @@ type asked struct {
 	functions bool // what the database's functions do
 }
 
-// askable are the pins that a server can be asked about. It cannot say whether setseed was called, and LOAD leaves code behind.
+// askable are the pins that a server can be asked about. It cannot say whether setseed was called, what
+// dblink is connected to and the like, and LOAD leaves code behind.
 const askable = session.SettingChanged | session.Listen | session.TempObject | session.AdvisoryLock | session.HeldCursor | session.SQLPrepare |
 	session.Opaque
 
@@ -53,7 +54,7 @@ func (s *Server) doubt(pins session.Pins) {
 	s.pins |= pins
 	s.question.sure &^= pins
 	s.question.pause, s.question.pauses = 1, 0
-	s.worn = s.worn || pins&(session.Load|session.Seed) != 0
+	s.worn = s.worn || pins&(session.Load|session.Seed|session.Process) != 0
 	if pins&session.Opaque != 0 {
 		s.question.all()
 	}

@@ -54,9 +54,14 @@ func TestSeedIsItsClients(t *testing.T) {
 	for name, seed := range map[string]string{
 		"set": "set seed = 0.25", "local": "begin; set local seed to 0.25; commit", "rolled back": "begin; set seed = 0.25; rollback",
 		"set_config": "select set_config('seed', '0.25', false)", "set_config, local": "select set_config('seed', '0.25', true)",
+		"DO": "do $$begin perform setseed(0.25); end$$", "SET in DO": "do $$begin set local seed = 0.25; end$$", "function": "select seeds()",
+		"function of functions": "select calls_it()", "clause of a function": "select has_it()",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)
+			d.Exec(t, "create function seeds() returns void language sql as 'select setseed(0.25)'",
+				"create function calls_it() returns void language plpgsql as 'begin perform public.Seeds(); end'",
+				"create function has_it() returns void language sql set seed = 0.25 as 'select'")
 			const draw = "select string_agg(random()::text, ' ') from generate_series(1, 5)"
 			self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
 			self.Query(seed)

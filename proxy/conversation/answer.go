@@ -21,6 +21,7 @@ const (
 	rowTemporary  = "t"
 	rowCustomName = "n"
 	rowSequences  = "q"
+	rowKeeper     = "k"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -45,6 +46,8 @@ func (s *Server) answer(row []byte) {
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
 		q.names = append(q.names, name)
+	case rowKeeper:
+		q.keepers = append(q.keepers, name)
 	case rowSequences:
 		s.shared.recalls = true
 	default:
@@ -122,6 +125,10 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.shared.Asked.Questions++
 	if a.functions {
 		s.shared.lookedThrough()
+	}
+	if a.functions && !refused {
+		s.shared.keep(q.keepers)
+		s.hasKept()
 	}
 	switch {
 	case status != wire.TxIdle:

@@ -73,6 +73,7 @@ type Shared struct {
 	verdicts map[verdict]sqlscan.Effects
 	records  records
 	customs  customs
+	keepers  keepers
 	relearnt uint32 // Relearns
 	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }

@@ -26,6 +26,7 @@ type question struct {
 	answered []session.Setting
 	found    session.Pins
 	names    []string // of custom settings that functions of the database set
+	keepers  []string // those of the database
 }
 
 // asked is what the question under way is about.
@@ -118,7 +119,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	} else {
 		a.settings = q.settings
 	}
-	q.asked, q.answered, q.found, q.names = a, nil, 0, nil
+	q.asked, q.answered, q.found, q.names, q.keepers = a, nil, 0, nil, nil
 
 	var space [2048]byte
 	sql := space[:0]
@@ -210,6 +211,7 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	functions := a.any && s.shared.namesDue()
 	s.question.asked.functions = functions
 	part(functions, partNames)
+	part(functions, partKeepers)
 	part(functions && !s.shared.recalls, partSequences)
 	return sql
 }

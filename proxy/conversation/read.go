@@ -74,6 +74,9 @@ func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&anything != 0 && mentionsSequences(text) {
 		e |= sqlscan.Sequences
 	}
+	if e&anything != 0 && mentionsLasting(text) {
+		e |= sqlscan.Process
+	}
 	if e&changers != 0 && seeds(text, e, mode) {
 		e |= sqlscan.Setseed
 	}

@@ -81,7 +81,9 @@ var words = map[string]keyword{
 	"query_to_xml": kwOpaque, "query_to_xmlschema": kwOpaque, "query_to_xml_and_xmlschema": kwOpaque,
 	// It changes a setting of pg_trgm.
 	"set_limit": kwOpaque,
-	// Connections and cursors of dblink, a replication origin, a backup.
+	// Connections and cursors of dblink, a replication origin, a backup, and that
+	// isn takes wrong numbers.
+	"isn_weak":       kwProcess,
 	"dblink_connect": kwProcess, "dblink_connect_u": kwProcess, "dblink_open": kwProcess,
 	"pg_replication_origin_session_setup": kwProcess, "pg_backup_start": kwProcess, "pg_start_backup": kwProcess,
 	// Their slots may be temporary, which end with the session.

@@ -74,8 +74,8 @@ func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&anything != 0 && mentionsSequences(text) {
 		e |= sqlscan.Sequences
 	}
-	if e&anything != 0 && mentionsLasting(text) {
-		e |= sqlscan.Process
+	if e&anything != 0 {
+		e |= inStrings(text)
 	}
 	if e&changers != 0 && seeds(text, e, mode) {
 		e |= sqlscan.Setseed
@@ -88,6 +88,17 @@ func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	}
 	if namesOnly(text, e, mode, func(name string) bool { return !decidesReading(name) }) {
 		return e | legible
+	}
+	return e
+}
+
+// inStrings are the effects of what DO and the like may run, as far as its words tell.
+func inStrings(text []byte) (e sqlscan.Effects) {
+	if mentionsLasting(text) {
+		e |= sqlscan.Process
+	}
+	if mentions(text, "notify") {
+		e |= sqlscan.Notify // others are to know who it was
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sync"
 	"time"
 
 	"weir/config"
@@ -52,3 +53,19 @@ func (p *Proxy) Lanes() (n int) {
 	}
 	return n
 }
+
+// Hold has a loop stand still, once it has done what it was told before, until release is called.
+func (p *Proxy) Hold(loop int) (release func()) {
+	over := make(chan struct{})
+	p.engines[loop].Loop().Post(func() { <-over })
+	return sync.OnceFunc(func() { close(over) })
+}
+
+// Kill is the console's KILL of a database.
+func (p *Proxy) Kill(database string) error { return operator{p}.Kill(database) }
+
+// ResumeDatabase is the console's RESUME of a database.
+func (p *Proxy) ResumeDatabase(database string) error { return operator{p}.Resume(database) }
+
+// Paused reports whether a database is paused by order.
+func (p *Proxy) Paused(database string) bool { return operator{p}.isPaused(database) }

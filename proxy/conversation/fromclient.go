@@ -299,6 +299,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
 		found.asks = s.shared.configs(text)
+	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
 		if !found.followed && e&^followable == 0 {
@@ -373,7 +374,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
-	s.enter(entry{effects: effects, settings: found, put: put})
+	s.enter(entry{effects: effects, settings: found, made: edits{given: put}})
 	s.suspects(text, effects)
 	if known := s.runsText(text, effects); known != nil && harmless {
 		s.shared.records.familiar.add(text, known)
@@ -383,13 +384,17 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 }
 
 // givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
-func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
+func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []edit) {
 	found = s.settings(text, e)
 	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
-	if len(found.uses) > 0 && s.givesBack(found.uses, alone) {
-		text, put = s.putBehind(text, found.uses)
+	if len(found.uses) == 0 || !s.givesBack(found.uses, alone) {
+		return found, text, nil
 	}
-	return found, text, put
+	given, put, fits := s.putBehind(text, found.uses)
+	if !fits {
+		return settings{}, text, nil // like a text that cannot be read
+	}
+	return found, given, put
 }
 
 // admitExecute sends an Execute.

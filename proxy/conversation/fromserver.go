@@ -208,7 +208,7 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	body := message[wire.HeaderLen:]
 	moved := false
 	if e := s.ledger.at(busy); e != nil {
-		body, moved = relocated(body, e.put)
+		body, moved = relocated(body, &e.made, e.done)
 	}
 	out, ok := s.client.translate(f.out, body, busy)
 	if f.out = out; !ok && moved {

@@ -23,6 +23,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.block.rolledBack = false
 		return
 	}
+	if e := s.ledger.at(busy); e != nil {
+		e.done++
+	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped, s.redefines = true, s.redefines || redefines(tag)

@@ -1,23 +1,22 @@
 package conversation
 
-import (
-	"bytes"
+import "weir/proxy/sqlscan"
 
-	"weir/proxy/sqlscan"
-)
-
-// definers are the tags of commands after which statements of the same text may do something else to the session than before, beside those
-// that begin with ALTER. What makes and drops tables is left out, of which temporary ones are made and dropped all the time.
-var definers = map[string]bool{
-	"CREATE FUNCTION": true, "CREATE PROCEDURE": true, "CREATE AGGREGATE": true, "CREATE OPERATOR": true, "CREATE CAST": true,
-	"CREATE TRIGGER": true, "CREATE EVENT TRIGGER": true, "CREATE RULE": true, "CREATE VIEW": true, "CREATE POLICY": true,
-	"CREATE DOMAIN": true, "CREATE EXTENSION": true, "CREATE SCHEMA": true, "CREATE TRANSFORM": true,
-	"DROP FUNCTION": true, "DROP PROCEDURE": true, "DROP ROUTINE": true, "DROP OPERATOR": true, "DROP CAST": true, "DROP SCHEMA": true,
-	"DROP EXTENSION": true, "DROP VIEW": true, "DROP TYPE": true,
-}
+// definers are the tags of commands after which statements of the same text may do something else to the session than before. What makes and drops
+// tables is left out, of which temporary ones are made and dropped all the time.
+var definers = func() map[string]bool {
+	tags := map[string]bool{"ALTER TABLE": true, "ALTER FOREIGN TABLE": true}
+	for _, kind := range []string{
+		"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "OPERATOR", "CAST", "TRANSFORM", "TYPE", "DOMAIN", "VIEW", "TRIGGER", "EVENT TRIGGER", "RULE",
+		"POLICY", "EXTENSION", "SCHEMA",
+	} {
+		tags["CREATE "+kind], tags["ALTER "+kind], tags["DROP "+kind] = true, true, true
+	}
+	return tags
+}()
 
 // defines reports whether a command may change what statements do.
-func defines(tag []byte) bool { return bytes.HasPrefix(tag, []byte("ALTER ")) || definers[string(tag)] }
+func defines(tag []byte) bool { return definers[string(tag)] }
 
 // speaksOfDefining reports whether a text of which anything may come seems to run such a command.
 func speaksOfDefining(text []byte) bool {

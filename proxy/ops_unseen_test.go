@@ -187,3 +187,31 @@ func TestTrustEndsWithDefinitionsPastWeir(t *testing.T) {
 		return ""
 	})
 }
+
+// TestSettingsWhoseNamesAFunctionMakesUp stay with their client: weir cannot ask for them, so they must not meet another client, however often
+// the function was found to change no setting that is known.
+func TestSettingsWhoseNamesAFunctionMakesUp(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create function sets(text, text) returns text language sql as $$select set_config('app.' || $1, $2, false)$$",
+		"create function calls_it(text, text) returns void language plpgsql as $$begin perform sets($1, $2); end$$")
+	for _, function := range []string{"sets", "calls_it"} {
+		t.Run(function, func(t *testing.T) {
+			w, c, elsewhere := pair(t, d)
+			set := "select " + function + "('made', 'up')"
+			for range 5 {
+				c.Query(set)
+				c.Query("discard all")
+			}
+			c.Query(set)
+			if got := elsewhere("select current_setting('app.made', true)"); got != "up" {
+				t.Errorf("its client has %q", got)
+			}
+			c.Terminate()
+			for range 3 {
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query("select current_setting('app.made', true)"); got == "up" {
+					t.Error("another client has it")
+				}
+			}
+		})
+	}
+}

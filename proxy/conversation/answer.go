@@ -22,6 +22,7 @@ const (
 	rowCustomName = "n"
 	rowSequences  = "q"
 	rowKeeper     = "k"
+	rowBlind      = "b"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -47,7 +48,9 @@ func (s *Server) answer(row []byte) {
 	case rowCustomName:
 		q.names = append(q.names, name)
 	case rowKeeper:
-		q.keepers = append(q.keepers, name)
+		q.process = append(q.process, name)
+	case rowBlind:
+		q.unseen = append(q.unseen, name)
 	case rowSequences:
 		s.shared.recalls = true
 	default:
@@ -127,7 +130,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		s.shared.lookedThrough()
 	}
 	if a.functions && !refused {
-		s.shared.keep(q.keepers)
+		s.shared.keep(q.process, q.unseen)
 		s.hasKept()
 	}
 	switch {

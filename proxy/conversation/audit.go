@@ -33,7 +33,7 @@ type record struct {
 	text   string // its first bytes
 
 	forgotten bool // it is no more among those that are known
-	keeps     bool // it calls one of the keepers
+	kept      kept // by keepers that it calls
 
 	pins  session.Pins // what it was found to leave
 	names []string     // of the settings that it was found to change
@@ -112,7 +112,7 @@ func recordOf[T string | []byte](h *Shared, print uint64, text T, mode sqlscan.M
 	if len(h.records.known) >= recordsMax {
 		h.records.makeRoom()
 	}
-	b := &record{text: string(text[:min(len(text), recordText)]), keeps: h.keepers.calls != nil && h.keepers.in([]byte(text), mode)}
+	b := &record{text: string(text[:min(len(text), recordText)]), kept: h.keepers.in([]byte(text), mode)}
 	h.records.known[print] = b
 	return b
 }
@@ -193,8 +193,8 @@ func (s *Server) runs(b *record) {
 	if !a.some {
 		a.some, a.relearnt = true, s.shared.relearnt
 	}
-	if b.keeps {
-		s.doubt(session.Process)
+	if b.kept != (kept{}) {
+		s.keeps(b.kept)
 	}
 	switch {
 	case b.trusted():

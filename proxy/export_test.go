@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 // SweepEvery has timeouts looked at more often than once a second.
 func (o *Options) SweepEvery(d time.Duration) { o.sweepEvery = d }
+
+// BegunAfter has a server not be taken to have begun a request before that time.
+func (o *Options) BegunAfter(d time.Duration) { o.begunAfter = d }
 
 // WatchEvery has files looked at more often than once a second.
 func (o *Options) WatchEvery(d time.Duration) { o.watchEvery = d }
@@ -39,6 +43,24 @@ func (p *Proxy) ClientsByLoop() []int {
 		}
 	}
 	return n
+}
+
+// HoldLoopOf has the loop that serves the client with that key do nothing until release.
+func (p *Proxy) HoldLoopOf(pid uint32) (release func()) {
+	loop, _, _ := p.env.Keys.Unpack(pid)
+	held, over := make(chan struct{}), make(chan struct{})
+	p.engines[loop].Loop().Post(func() {
+		close(held)
+		<-over
+	})
+	<-held
+	return func() { close(over) }
+}
+
+// CancelBehind has a cancel request reach the loop of the client with that key after all that was posted there, and does not wait.
+func (p *Proxy) CancelBehind(pid, secret uint32) {
+	loop, slots, _ := p.env.Keys.Unpack(pid)
+	p.engines[loop].Cancel(slots, binary.BigEndian.AppendUint32(nil, secret), func() {})
 }
 
 // SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.

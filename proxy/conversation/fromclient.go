@@ -146,7 +146,8 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedEnd
 	case s == nil:
 		return NeedBackend
-	case c.toSync && m.f.Type != wire.ClientSync:
+	case c.toSync && m.f.Type != wire.ClientSync, c.answered && s.own == syncNone:
+		c.answered = false
 		f.upTo(m.at)
 		f.replaced(m.end())
 		c.drop = !m.whole

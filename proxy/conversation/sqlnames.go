@@ -3,6 +3,7 @@ package conversation
 import (
 	"strconv"
 
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
@@ -133,6 +134,16 @@ func (s *Server) prepareFirst(f *Flow, missing *prepared.Statement) Hold {
 	s.book.Synced()
 	s.own, s.failedAhead = syncPrepare, false
 	return HoldName
+}
+
+// cancelsText reports whether an error says that the Parse in front of a text was cancelled: its client has asked for that, so the error, and
+// the ReadyForQuery that follows, are the answer to the text, which is not sent.
+func (s *Server) cancelsText(body []byte) bool {
+	if s.client == nil || string(wire.PeekErrorField(body, wire.FieldCode)) != pgerror.CodeQueryCanceled {
+		return false
+	}
+	s.client.answered = true
+	return true
 }
 
 // queryNames sends a Query that names prepared statements.

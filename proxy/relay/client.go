@@ -87,6 +87,7 @@ type Client struct {
 	sock     socket.Conn
 	backend  *Backend
 	lastWord *pgerror.Error // what it is told at its end, when it sends no more
+	wish     *wish          // that its present request be cancelled; nil: none
 	carry    []byte         // what was read and not yet judged or forwarded
 	active   int64          // when its state or its ending last changed
 }

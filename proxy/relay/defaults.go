@@ -171,9 +171,6 @@ func (l *Lane) leaseAsks(c *Client, b *Backend) bool {
 
 // asksFirst has a backend that comes free asked, if it is time.
 func (b *Backend) asksFirst() bool {
-	if b.state == backendHeld {
-		return false
-	}
 	age := askForWork
 	if b.lane.defaults.wanted {
 		age = askForLogin

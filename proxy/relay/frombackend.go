@@ -124,6 +124,9 @@ func (b *Backend) consume(p []byte) {
 		}
 		switch step.Event {
 		case conversation.EventReady:
+			if step.Answered && b.client != nil {
+				b.client.unwish()
+			}
 			released = b.ready() || released
 			continue
 		case conversation.EventSync:

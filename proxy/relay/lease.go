@@ -23,6 +23,7 @@ func (c *Client) want() bool {
 func (l *Lane) want(c *Client) {
 	l.pool.Want(l.now(), c.id, pool.SettingsID(c.talk.Set.ID()))
 	l.decided()
+	c.pursueLater()
 }
 
 // decided takes the pool's decisions and carries them out, in order. Carrying one out may bring about new events; their

@@ -73,7 +73,9 @@ type Shared struct {
 	verdicts map[verdict]sqlscan.Effects
 	records  records
 	customs  customs
-	recalls  bool // clients of the pool ask for what sequences gave: see sequences
+	keepers  keepers
+	relearnt uint32 // Relearns
+	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }
 
 // scopesMax bounds the keys that are kept.
@@ -186,6 +188,7 @@ type Server struct {
 	notifies    bool         // a statement has been sent that may notify
 	vacates     bool         // a statement has been sent that other sessions may be in the way of
 	redefines   bool         // a command of the transaction has changed what logins get
+	defines     bool         // a command of the transaction may have changed what statements do
 	fatal       bool         // the server has announced that it ends the connection
 	sent        bool         // bytes of the present client have gone out since the lease began
 	flushed     bool         // a Flush of weir's own was the last that went out

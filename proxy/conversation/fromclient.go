@@ -293,6 +293,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
+		s.suspectsDefining(text, e)
 	}
 	switch {
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
@@ -302,6 +303,9 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
+		if !found.followed && e&^followable == 0 {
+			found.asks = assigned(found.uses)
+		}
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
 	return found

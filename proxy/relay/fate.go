@@ -35,6 +35,7 @@ func (b *Backend) begin() {
 
 // follow does what conversation says becomes of a backend that has a client. True: it has left the client, and is to be cleaned.
 func (b *Backend) follow() bool {
+	b.lane.heedDefinitions()
 	fate := b.talk.Fate()
 	if fate.Asks() && b.exposed() {
 		return false // cancelled comes back here

@@ -194,6 +194,7 @@ func (c *Client) consume(p []byte) {
 		if c.backend != nil {
 			server = &c.backend.talk
 		}
+		c.lane.heedDefinitions()
 		step := c.talk.FromClient(server, p, &e.toServer)
 		if step.Vacate {
 			e.vacateAll()

@@ -43,6 +43,8 @@ type Config struct {
 	// setting of weir.toml says so.
 	PgBouncer bool
 	Foreign   []Foreign // then: all settings of [pgbouncer]
+	// Mean gives the settings in Foreign their meaning in c, of which no other Config knows yet; changed is the one that has another value.
+	Mean func(c *Config, changed string) error `json:"-"`
 
 	Files []string // those that it was read from
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The databases that are the admin console. A server's database of the name ConsoleWeir can be reached all the same: by a section of
@@ -48,6 +49,7 @@ type Shown struct {
 	Value, Default string
 	Restart        bool // a change has no effect until weir is started anew
 	NoDefault      bool
+	Inert          bool // it means nothing to weir
 }
 
 // Shown are all settings that stand outside of [databases] and [users], in the order of the table, and then those of PgBouncer's file,
@@ -61,17 +63,24 @@ func (c *Config) Shown() []Shown {
 		}
 		for _, s := range ofSection(sec.name) {
 			all = append(all, Shown{
-				Section: sec.name, Name: s.name, Value: plain(s.field(c)), Default: plainDefault(s.field(standard)), Restart: s.restart,
+				Section: sec.name, Name: s.name, Value: s.plain(s.field(c)), Default: s.plainDefault(s.field(standard)), Restart: s.restart,
 			})
 		}
 	}
 	for _, f := range c.Foreign {
-		all = append(all, Shown{Name: f.Name, Value: f.Value, Default: f.Default, NoDefault: f.NoDefault, Restart: f.Restart})
+		all = append(all, Shown{Name: f.Name, Value: f.Value, Default: f.Default, NoDefault: f.NoDefault, Restart: f.Restart, Inert: f.Inert})
 	}
 	return all
 }
 
-// plain writes the value in a place as PgBouncer does.
+// plain writes the setting's value as PgBouncer does.
+func (s *setting) plain(place any) string {
+	if d, ok := place.(*Duration); ok && s.millis {
+		return strconv.FormatInt(time.Duration(*d).Milliseconds(), 10)
+	}
+	return plain(place)
+}
+
 func plain(place any) string {
 	switch p := place.(type) {
 	case *[]string:
@@ -102,11 +111,11 @@ func plain(place any) string {
 }
 
 // plainDefault is plain for a default: PgBouncer shows that of a file's mode as it is written.
-func plainDefault(place any) string {
+func (s *setting) plainDefault(place any) string {
 	if mode, ok := place.(*FileMode); ok {
 		return mode.String()
 	}
-	return plain(place)
+	return s.plain(place)
 }
 
 // WithSetting is c with one setting changed, which is written as SHOW CONFIG shows it or as in the file. The error is for the caller; c
@@ -122,11 +131,8 @@ func (c *Config) WithSetting(section, name, value string) (*Config, error) {
 	changed := *c
 	s := &settings[i]
 	place := s.field(&changed)
-	p := parser{
-		config: &changed, layout: &layout{}, where: func([]string) string { return "" },
-		reader: reader{folder: c.folder(), env: func(string) (string, bool) { return "", false }},
-	}
-	v, err := written(place, value)
+	p := changed.settled()
+	v, err := s.written(place, value)
 	if err == nil {
 		_, err = p.reader.read(s, place, v)
 	}
@@ -134,7 +140,21 @@ func (c *Config) WithSetting(section, name, value string) (*Config, error) {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
 	p.reread(s, place)
-	validate(&changed, p.problem)
+	return p.checked()
+}
+
+// settled is what reads what a setting of c, which was just changed, names.
+func (c *Config) settled() *parser {
+	return &parser{
+		config: c, layout: &layout{}, where: func([]string) string { return "" },
+		reader: reader{folder: c.folder(), env: func(string) (string, bool) { return "", false }},
+	}
+}
+
+// checked is the Config, if nothing is wrong with it now.
+func (p *parser) checked() (*Config, error) {
+	p.keepNames()
+	validate(p.config, p.problem)
 	if len(p.problems) > 0 {
 		var texts []string
 		for _, problem := range p.problems {
@@ -142,7 +162,13 @@ func (c *Config) WithSetting(section, name, value string) (*Config, error) {
 		}
 		return nil, errors.New(strings.Join(texts, "; "))
 	}
-	return &changed, nil
+	return p.config, nil
+}
+
+// keepNames adds the files that were read to those that the Config was read from; the last is that of the configuration.
+func (p *parser) keepNames() {
+	named := slices.DeleteFunc(p.reader.files, func(name string) bool { return slices.Contains(p.config.Files, name) })
+	p.config.Files = append(named, p.config.Files...)
 }
 
 // folder is where relative names of files begin: with weir.toml, which Load has read last; with a file of PgBouncer's, where weir runs.
@@ -163,11 +189,16 @@ func (p *parser) reread(s *setting, place any) {
 	case s.section == "http":
 		p.loadHTTP()
 	}
-	named := slices.DeleteFunc(p.reader.files, func(name string) bool { return slices.Contains(p.config.Files, name) })
-	p.config.Files = append(named, p.config.Files...)
 }
 
 // written is a value as the TOML parser would give it.
+func (s *setting) written(place any, value string) (any, error) {
+	if n, err := strconv.ParseUint(value, 0, 32); err == nil && s.millis {
+		return strconv.FormatUint((n+999)/1000, 10) + "s", nil // the kernel's are whole seconds here
+	}
+	return written(place, value)
+}
+
 func written(place any, value string) (any, error) {
 	switch place.(type) {
 	case *bool:

@@ -46,6 +46,8 @@ func TestASettingCanBeChangedInACopy(t *testing.T) {
 		{"pool", "pool_size", "3"},
 		{"pool", "mode", "session"},
 		{"listen", "tcp_keepalive", "0"},
+		{"listen", "tcp_user_timeout", "5000"}, // PgBouncer's are milliseconds
+		{"listen", "tcp_user_timeout", "0"},
 		{"admin", "stats_users", "a, b"},
 		{"log", "level", "debug"},
 		{"limits", "max_client_conn", "0x10"},

@@ -2,20 +2,21 @@ package config
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 )
 
-// Foreign is a setting of a file of PgBouncer's that is served as it is. Those that mean something to weir are in the Config besides.
+// Foreign is a setting of a file of PgBouncer's that is served as it is, as the file has it. What it means to weir is in the Config besides.
 type Foreign struct {
 	Name, Value, Default string
 	NoDefault            bool // PgBouncer has none
 	Restart              bool // a change has no effect until the process is started anew
-	// Read gives a value as SHOW CONFIG shows it. False: it is none.
+	Inert                bool // it means nothing to weir
+	Said                 bool // in the file, or by SET
+	// Read gives a value as SHOW CONFIG shows it, which it reads, too. False: it is none.
 	Read func(text string) (string, bool)
 }
 
-// withForeign is c with one setting changed that only PgBouncer has.
+// withForeign is c with one setting of PgBouncer's changed: it means what it would mean in the file.
 func (c *Config) withForeign(name, value string) (*Config, error) {
 	i := slices.IndexFunc(c.Foreign, func(f Foreign) bool { return f.Name == name })
 	if i < 0 {
@@ -27,12 +28,20 @@ func (c *Config) withForeign(name, value string) (*Config, error) {
 	}
 	changed := *c
 	changed.Foreign = slices.Clone(c.Foreign)
-	changed.Foreign[i].Value = shown
-	if name == "verbose" {
-		changed.Log.Level = slog.LevelInfo
-		if shown != "0" {
-			changed.Log.Level = slog.LevelDebug
+	changed.Foreign[i].Value, changed.Foreign[i].Said = shown, true
+	if c.Mean != nil {
+		if err := c.Mean(&changed, name); err != nil {
+			return nil, err
 		}
+		changed = *changed.Keeping(c)
 	}
-	return &changed, nil
+	p := changed.settled()
+	if changed.Auth.files() != c.Auth.files() {
+		p.config.HBA, p.config.Ident, p.config.SaltSecret = nil, nil, Secret{}
+		p.loadAuth()
+	}
+	return p.checked()
 }
+
+// files are those that [auth] names.
+func (a Auth) files() [4]Path { return [4]Path{a.AuthFile, a.SaltFile, a.IdentFile, a.HBAFile} }

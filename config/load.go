@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -73,9 +74,17 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	return p.config, nil
 }
 
+// pgbouncerHead is the head of the section that each file of PgBouncer's has, and none of weir's.
+var pgbouncerHead = regexp.MustCompile(`(?m)^[ \t]*\[pgbouncer\]`)
+
+const ofPgBouncer = `this is a file of PgBouncer's: "weir FILE" serves it as it is, "weir import-pgbouncer FILE" makes a weir.toml of it`
+
 // syntaxProblem gives a parser's error our form. The parser quotes what it did not understand, which may be a
 // password that was written without quotes.
 func syntaxProblem(file, text string, err error) error {
+	if at := pgbouncerHead.FindStringIndex(text); at != nil {
+		return Problems{{Where: (&layout{file: file, text: text}).at(at[0]), Text: ofPgBouncer}}
+	}
 	var syntax toml.ParseError
 	if !errors.As(err, &syntax) {
 		return Problems{{Where: file, Text: err.Error()}}
@@ -156,6 +165,10 @@ func indexOfSection(name string) int {
 func (p *parser) unknownSection(name string, v any) {
 	switch v.(type) {
 	case map[string]any, []map[string]any:
+		if name == ConsolePgBouncer {
+			p.problem([]string{name}, ofPgBouncer)
+			return
+		}
 		near := ""
 		if k := nearest(name, sectionNames()); k != "" {
 			near = "; did you mean [" + k + "]?"

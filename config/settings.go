@@ -27,6 +27,7 @@ type setting struct {
 	table func(*Database) any
 
 	min, max int64 // of a whole number; of a duration, max in seconds where the kernel counts these, or 0
+	millis   bool  // of a duration: SHOW CONFIG and SET count it in milliseconds, as PgBouncer does
 	restart  bool  // a reload cannot change it
 	meaning  string
 	why      string // why the default is not PgBouncer's; or what differs from it otherwise

@@ -146,7 +146,7 @@ var listenSettings = []setting{
 		meaning: "After how many unanswered probes a client counts as gone. 0 leaves it to the system (9 on Linux).",
 	},
 	{
-		section: "listen", name: "tcp_user_timeout", max: secondsMax,
+		section: "listen", name: "tcp_user_timeout", max: secondsMax, millis: true,
 		field: func(c *Config) any { return &c.Listen.TCPUserTimeout },
 		meaning: "How long the kernel waits for a client to acknowledge what it was sent, or to read on, before it counts as gone. " +
 			"Linux would have it replace tcp_keepcnt, so while tcp_keepalive is on it is at most what the probes take: tcp_keepidle " +

@@ -103,7 +103,8 @@ var timeoutSettings = []setting{
 	{
 		section: "timeouts", name: "cancel_wait_timeout",
 		field: func(c *Config) any { return &c.Timeouts.CancelWaitTimeout },
-		meaning: "How long a cancel request may take to reach the server before it is given up. Off, it is not given up. It is also how " +
+		meaning: "How long a cancel request may take to reach the server before it is given up. Off, it is not given up. For as long the " +
+			"backend is sent nothing else, because the request would hit that, once the query has ended. It is also how " +
 			"long a query may go on after its query_timeout, when the server was asked to cancel it; off, that is 10 s.",
 	},
 	{

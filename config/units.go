@@ -25,7 +25,7 @@ func ParseDuration(text string) (Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		if _, numErr := strconv.ParseFloat(text, 64); numErr == nil {
+		if strings.Trim(text, "+-.0123456789") == "" {
 			return 0, fmt.Errorf(`want a unit after the number: "%ss" for seconds`, text)
 		}
 		return 0, fmt.Errorf(`want a duration with the units h, m, s, ms, such as "1h30m" or "15s"`)

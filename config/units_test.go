@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,15 @@ func TestDurations(t *testing.T) {
 	for _, text := range []string{"", "5", "-5s", "+5s", "5 s", "1d", "s", "87600h1ns", "999999999h", "1h-5m"} {
 		if got, err := ParseDuration(text); err == nil {
 			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+// A hint must be of use: only a number lacks nothing but its unit.
+func TestUnitsAreAskedForOfNumbersOnly(t *testing.T) {
+	for text, hinted := range map[string]bool{"5": true, "0.5": true, "inf": false, "nan": false, "0x10": false, "1e3": false} {
+		if _, err := ParseDuration(text); err == nil || strings.Contains(err.Error(), "want a unit after") != hinted {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

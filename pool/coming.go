@@ -9,13 +9,21 @@ import (
 // server a few milliseconds, a dial no fewer.
 const comingMost = 100 * time.Millisecond
 
+// awaitsComing is comingMost, or less where a dial that begins then would come too late for the waiter.
+func (p *Pool) awaitsComing() time.Duration {
+	if limit := p.cfg.QueryWaitTimeout; limit > 0 {
+		return min(comingMost, limit/2)
+	}
+	return comingMost
+}
+
 // Coming says that leased backend b does nothing for a client any more, and will be Freed after a command of the caller's own, if that does
 // not turn out otherwise. For a while it counts as a dial under way does: one waiter is not dialled for. Saying it again changes nothing.
 func (p *Pool) Coming(now Instant, b BackendID) {
 	now = p.begin(now)
 	p.expect("Coming", b, Leased)
 	if be := &p.backends[b]; be.coming == 0 {
-		be.coming = now.plus(comingMost)
+		be.coming = now.plus(p.awaitsComing())
 		p.coming = append(p.coming, b)
 		p.next = min(p.next, p.dialDue(now))
 	}

@@ -177,7 +177,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
-		OnGone: p.onGone(c.Seat(), m, identity),
+		Kills: m.kills, OnGone: p.onGone(c.Seat(), m, identity),
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"weir/config"
@@ -198,7 +197,7 @@ func closingWord(failure *backend.DialError) string {
 func dialError(address string, err error) *relay.DialError {
 	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
 	if unsuited, ok := errors.AsType[*errUnsuited](err); ok {
-		e.Client = pgerror.NoSuitableServer(unsuited.attrs.String(), strings.Join(unsuited.found, ", "))
+		e.Client = pgerror.NoSuitableServer(unsuited.attrs.String(), unsuited.servers())
 		return e
 	}
 	failure, ok := errors.AsType[*backend.DialError](err)
@@ -225,6 +224,9 @@ func dialError(address string, err error) *relay.DialError {
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
 	default:
 		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
+	}
+	if none, ok := errors.AsType[*errNone](err); ok {
+		e.Client = e.Client.Beside(several(none.rest))
 	}
 	return e
 }

@@ -54,8 +54,9 @@ func (p *Proxy) Drain() {
 	p.leave(time.Duration(c.ShutdownGrace), drain{timeout: time.Duration(c.DrainTimeout)})
 }
 
-// DrainServers is Drain without patience: clients that are in no transaction are sent away at once.
-func (p *Proxy) DrainServers() { p.leave(0, drain{}) }
+// DrainServers is Drain without patience: clients that are in no transaction are sent away at once. The console is open over the unix socket
+// until the end, as it is with SHUTDOWN WAIT_FOR_SERVERS.
+func (p *Proxy) DrainServers() { p.leave(0, drain{keepUnix: true}) }
 
 // DrainClients is Drain with all patience: no client is sent away. The console is open over the unix socket until the end.
 func (p *Proxy) DrainClients() { p.leave(0, drain{timeout: forever, keepUnix: true}) }
@@ -67,6 +68,14 @@ const forever = time.Duration(math.MaxInt64 / 2)
 type drain struct {
 	timeout  time.Duration
 	keepUnix bool // logins over the unix socket go on
+}
+
+// limit is the timeout for the log; a file of PgBouncer's is served with ten years.
+func (d drain) limit() any {
+	if d.timeout >= 10*365*24*time.Hour {
+		return "none"
+	}
+	return d.timeout
 }
 
 // leave begins a drain after a grace.
@@ -91,8 +100,8 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
-	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.timeout)
-	p.giveWay()
+	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.limit())
+	p.giveWay(d.keepUnix)
 	p.admitNone()
 	go p.cedePorts(d.keepUnix || p.besidePeers())
 	var empty sync.WaitGroup
@@ -137,18 +146,22 @@ const (
 	begunLogins = 2 * time.Second
 )
 
-// giveWay leaves the addresses at which the next weir listens already before it refuses logins: a client finds the one or the other, and
-// is served.
-func (p *Proxy) giveWay() {
+// giveWay leaves the addresses at which the next weir listens already, or will find those that come meanwhile, before it refuses logins: a
+// client finds the one or the other, and is served.
+func (p *Proxy) giveWay(keepUnix bool) {
 	var shared []*port
-	diverted := false
+	diverted, left := false, false
 	for _, o := range p.ports {
-		if o.tcp() && !o.inherited && sharedBy(o) {
+		switch {
+		case o.inherited && (o.tcp() || !keepUnix):
+			left = true
+			o.Close()
+		case o.tcp() && !o.inherited && sharedBy(o):
 			shared = append(shared, o)
 			diverted = o.Descriptor(socket.Divert) == nil || diverted
 		}
 	}
-	if len(shared) == 0 {
+	if len(shared) == 0 && !left {
 		return
 	}
 	if diverted {

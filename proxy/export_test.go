@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"encoding/binary"
+	"sync"
 	"time"
 
 	"weir/config"
@@ -10,6 +12,9 @@ import (
 
 // SweepEvery has timeouts looked at more often than once a second.
 func (o *Options) SweepEvery(d time.Duration) { o.sweepEvery = d }
+
+// BegunAfter has a server not be taken to have begun a request before that time.
+func (o *Options) BegunAfter(d time.Duration) { o.begunAfter = d }
 
 // WatchEvery has files looked at more often than once a second.
 func (o *Options) WatchEvery(d time.Duration) { o.watchEvery = d }
@@ -40,6 +45,24 @@ func (p *Proxy) ClientsByLoop() []int {
 	return n
 }
 
+// HoldLoopOf has the loop that serves the client with that key do nothing until release.
+func (p *Proxy) HoldLoopOf(pid uint32) (release func()) {
+	loop, _, _ := p.env.Keys.Unpack(pid)
+	held, over := make(chan struct{}), make(chan struct{})
+	p.engines[loop].Loop().Post(func() {
+		close(held)
+		<-over
+	})
+	<-held
+	return func() { close(over) }
+}
+
+// CancelBehind has a cancel request reach the loop of the client with that key after all that was posted there, and does not wait.
+func (p *Proxy) CancelBehind(pid, secret uint32) {
+	loop, slots, _ := p.env.Keys.Unpack(pid)
+	p.engines[loop].Cancel(slots, binary.BigEndian.AppendUint32(nil, secret), func() {})
+}
+
 // SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.
 func (o *Options) SpreadPools() { o.spread = spread{backendsPerLane: 1, inTurn: true} }
 
@@ -52,3 +75,19 @@ func (p *Proxy) Lanes() (n int) {
 	}
 	return n
 }
+
+// Hold has a loop stand still, once it has done what it was told before, until release is called.
+func (p *Proxy) Hold(loop int) (release func()) {
+	over := make(chan struct{})
+	p.engines[loop].Loop().Post(func() { <-over })
+	return sync.OnceFunc(func() { close(over) })
+}
+
+// Kill is the console's KILL of a database.
+func (p *Proxy) Kill(database string) error { return operator{p}.Kill(database) }
+
+// ResumeDatabase is the console's RESUME of a database.
+func (p *Proxy) ResumeDatabase(database string) error { return operator{p}.Resume(database) }
+
+// Paused reports whether a database is paused by order.
+func (p *Proxy) Paused(database string) bool { return operator{p}.isPaused(database) }

@@ -28,15 +28,34 @@ type destination struct {
 type errUnsuited struct {
 	attrs config.TargetSession
 	found []string // address and role
-	last  error    // of the servers that did not answer; nil if all did
+	rest  []string // of the servers that did not answer
 }
 
 func (e *errUnsuited) Error() string {
-	text := fmt.Sprintf("no server is %s (target_session_attrs): %s", e.attrs, strings.Join(e.found, ", "))
-	if e.last != nil {
-		text += "; " + e.last.Error()
+	return fmt.Sprintf("no server is %s (target_session_attrs): %s", e.attrs, e.servers())
+}
+
+// servers says what each server was.
+func (e *errUnsuited) servers() string { return several(slices.Concat(e.found, e.rest)) }
+
+// errNone is that none of several servers let weir in.
+type errNone struct {
+	last error    // of the server that was tried last
+	rest []string // of the others
+}
+
+func (e *errNone) Error() string { return e.last.Error() + "; " + several(e.rest) }
+
+func (e *errNone) Unwrap() error { return e.last }
+
+// severalMost bounds how many servers one error speaks of: a name may have many addresses.
+const severalMost = 8
+
+func several(servers []string) string {
+	if more := len(servers) - severalMost; more > 0 {
+		return strings.Join(servers[:severalMost], ", ") + fmt.Sprintf(", and %d more", more)
 	}
-	return text
+	return strings.Join(servers, ", ")
 }
 
 // probeMax bounds an attempt at a server that was silent the last time, where another one has answered: those who wait for a primary must
@@ -44,7 +63,7 @@ func (e *errUnsuited) Error() string {
 const probeMax = 2 * time.Second
 
 // reach logs in to the first server that will do. A server that has failed lately is left out, unless all have. The error is a
-// *backend.DialError or an *errUnsuited. On a goroutine of its own.
+// *backend.DialError, which an *errNone may hold, or an *errUnsuited. On a goroutine of its own.
 func (h *hosts) reach(ctx context.Context, d destination) (*backend.Conn, backend.Target, error) {
 	all := h.candidates(ctx, d)
 	conn, at, err := h.tryAll(ctx, d, all, d.attrs)
@@ -61,6 +80,7 @@ func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target,
 	var failedAt backend.Target
 	unsuited := &errUnsuited{attrs: attrs}
 	due := h.due(all)
+	rest := h.leftOut(all, due)
 	for i, t := range due {
 		if len(unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
@@ -84,16 +104,46 @@ func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target,
 			unsuited.found = append(unsuited.found, t.Address()+" is "+article(role))
 			continue
 		}
+		if failed != nil {
+			rest = append(rest, failure(failedAt, failed))
+		}
 		failed, failedAt = err, t
 		if ctx.Err() != nil || stops(err) {
 			return nil, t, err
 		}
 	}
-	if len(unsuited.found) > 0 {
-		unsuited.last = failed
+	switch {
+	case len(unsuited.found) > 0:
+		if failed != nil {
+			rest = append(rest, failure(failedAt, failed))
+		}
+		unsuited.rest = rest
 		return nil, all[0], unsuited
+	case len(rest) > 0:
+		return nil, failedAt, &errNone{last: failed, rest: rest}
 	}
 	return nil, failedAt, failed
+}
+
+// failure says of one server among several why it did not let weir in.
+func failure(t backend.Target, err error) string {
+	cause := err.Error()
+	if failed, ok := errors.AsType[*backend.DialError](err); ok {
+		cause = failed.Cause()
+	}
+	return t.Place() + ": " + cause
+}
+
+// leftOut says of the servers that are not due why that is.
+func (h *hosts) leftOut(all, due []backend.Target) (texts []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range all {
+		if s := h.known[hostKeyOf(t)]; s != nil && !slices.ContainsFunc(due, func(d backend.Target) bool { return hostKeyOf(d) == hostKeyOf(t) }) {
+			texts = append(texts, t.Place()+": "+s.failure+" (not tried again yet)")
+		}
+	}
+	return texts
 }
 
 func article(r backend.Role) string {

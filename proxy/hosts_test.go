@@ -2,11 +2,15 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"weir/config"
 	"weir/proxy/backend"
+	"weir/proxy/pgerror"
 )
 
 // TestServersThatFailAreLeftOut: while there are others, and not longer than the back-off; those that were silent come last.
@@ -81,4 +85,52 @@ func TestRolesThatSuit(t *testing.T) {
 			t.Errorf("%s: primary, standby, read-only: %v, want %v", attrs, got, want)
 		}
 	}
+}
+
+// TestErrorNamesEachServer: whoever reads that there is no backend must see what each of the servers was, and not only the last one: those
+// that were tried before it, and those that were left out because they had failed a moment ago.
+func TestErrorNamesEachServer(t *testing.T) {
+	h := newHosts()
+	to := destination{attrs: config.TargetAny}
+	for range 3 {
+		to.servers = append(to.servers, config.Server{Host: "127.0.0.1", Port: closedPort(t)})
+	}
+	mentions := func(what string, texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			for _, s := range to.servers {
+				address := backend.Target{Host: s.Host, Port: s.Port}.Address()
+				if n := strings.Count(text, address); n != 1 {
+					t.Errorf("%s: %s is named %d times in %q", what, address, n, text)
+				}
+			}
+		}
+	}
+	_, at, err := h.reach(t.Context(), to)
+	client := dialError(at.Address(), err).Client
+	mentions("all are tried", err.Error(), client.Message+client.Detail)
+	if client.Code != pgerror.CodeCannotConnect {
+		t.Errorf("clients are told %v", client)
+	}
+	h.known[hostKeyOf(backend.Target{Host: to.servers[0].Host, Port: to.servers[0].Port})].retry = time.Time{}
+	_, at, err = h.reach(t.Context(), to)
+	client = dialError(at.Address(), err).Client
+	mentions("two are left out", err.Error(), client.Message+client.Detail)
+	unsuited := &errUnsuited{attrs: config.TargetPrimary, found: []string{"a:1 is a standby"}, rest: []string{"b:1: gone"}}
+	for _, text := range []string{unsuited.Error(), dialError("a:1", unsuited).Client.Detail} {
+		if !strings.Contains(text, "a:1 is a standby, b:1: gone") {
+			t.Errorf("of a standby and of one that is gone: %q", text)
+		}
+	}
+}
+
+// closedPort is a port at which nothing listens.
+func closedPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

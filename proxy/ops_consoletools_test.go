@@ -295,6 +295,42 @@ func TestToolsFirstQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
+// A driver's pool takes a connection back after it has undone what its user may have done: in asyncpg's words, in Npgsql's, in pgx's. What
+// was prepared before is then not there any more, so that it can be prepared anew.
+func TestDriversPoolsTakeConnectionsBack(t *testing.T) {
+	d := database(t)
+	w, _ := consoleWeir(t, d, "")
+	c := w.console(t, "watcher")
+	for _, sql := range []string{
+		"SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+		"SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP",
+	} {
+		if got := ask(t, c, sql); got != "" {
+			t.Errorf("%s: %q", sql, got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, strings.Replace(strings.Replace(w.DSN(d), d.Server.Superuser()+"@", "watcher@", 1), "/"+d.Name, "/weir", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	prepare := func() {
+		t.Helper()
+		if _, err := conn.PgConn().Prepare(ctx, "mine", "SHOW VERSION", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, end := range []string{"DEALLOCATE ALL", "DISCARD ALL", "DEALLOCATE mine"} {
+		prepare()
+		if _, err := conn.PgConn().Exec(ctx, end).ReadAll(); err != nil {
+			t.Errorf("%s: %v", end, err)
+		}
+	}
+	prepare()
+}
+
 // A console that does not read its answer holds up no other client.
 func TestAConsoleThatDoesNotReadHoldsUpNoLoop(t *testing.T) {
 	d := database(t)

@@ -1,11 +1,14 @@
 package proxy_test
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"weir/internal/faultnet"
 )
 
 // shortly is a pool with one backend for which clients wait a moment only.
@@ -109,5 +112,52 @@ func TestFailedWaitPreparesNothing(t *testing.T) {
 	}
 	if got := c.first(runs(t, "there")); got != "there" {
 		t.Errorf("the Close was refused, too, but its statement gives %q", got)
+	}
+}
+
+// A wait that times out says why there is no backend. Where the server is away it is that, on whichever loop the client is and whoever has tried
+// to reach the server, and no limit that could be raised.
+func TestWaitThatTimesOutSaysThatTheServerIsAway(t *testing.T) {
+	d := database(t)
+	n := faultnet.New(t, "tcp", d.Server.Addr())
+	w := spreading(t, d, 2, behind(n)+"[pool]\npool_size = 2\n[timeouts]\nquery_wait_timeout = \"300ms\"\nserver_login_retry = \"1m\"\n")
+	clients := enterMany(t, w, d, 6)
+	for _, c := range clients {
+		c.Query("SELECT 1")
+	}
+	if err := n.SetMode(faultnet.Refuse); err != nil {
+		t.Fatal(err)
+	}
+	n.Cut()
+	_, port, _ := net.SplitHostPort(n.Addr())
+	for range 2 {
+		for _, c := range clients {
+			c.inBackground("SELECT 1")
+		}
+		for _, c := range clients {
+			e := refused(t, c.Answer().Err(), "08001")
+			if e.Severity != "ERROR" || !strings.Contains(e.Message, port) || e.Hint != "" {
+				t.Errorf("%s is told %+v", c.name, e)
+			}
+		}
+	}
+}
+
+// While PAUSE holds it is that.
+func TestWaitThatTimesOutSaysThatThePoolIsPaused(t *testing.T) {
+	d := database(t)
+	w, _ := consoleWeir(t, d, "[timeouts]\nquery_wait_timeout = \"100ms\"\n")
+	boss, c := w.console(t, "boss"), enter(t, w, d)
+	c.Query("SELECT 1")
+	for _, name := range []string{"", " " + d.Name} {
+		ask(t, boss, "PAUSE"+name)
+		e := refused(t, c.Run("SELECT 1").Err(), "53300")
+		if e.Severity != "ERROR" || !strings.Contains(e.Detail, "PAUSE") || !strings.Contains(e.Hint, "RESUME") {
+			t.Errorf("told %+v", e)
+		}
+		ask(t, boss, "RESUME"+name)
+		if got := c.Query("SELECT 2"); got != "2" {
+			t.Errorf("after RESUME: %q", got)
+		}
 	}
 }

@@ -187,3 +187,88 @@ func TestWhatSQLCannotWriteIsGivenBack(t *testing.T) {
 		}
 	}
 }
+
+// A session may be in settings that its client_encoding cannot show: a client gets them, and leaves them, all the same.
+func TestSettingsThatTheEncodingCannotShow(t *testing.T) {
+	d := database(t)
+	enterDirectly(t, d).Query(fmt.Sprintf("ALTER DATABASE %q SET app.place = 'Łódź'", d.Name))
+	w := start(t, d, "[pool]\npool_size = 1")
+	params := []string{"app.tenant", "Łukasz", "client_encoding", "LATIN1"}
+	through, directly, other := enter(t, w, d, params...), enterDirectly(t, d, params...), enter(t, w, d, "client_encoding", "SJIS")
+	const shows = "SELECT length(current_setting('app.tenant', true)), length(current_setting('app.place', true)), current_setting('client_encoding')"
+	for _, s := range []step{
+		queries(shows), queries("RESET ALL; " + shows), queries("SET app.place = 'Bern'"), queries(shows), queries("RESET app.place; " + shows), queries("SET app.place = 'Bern'"),
+		queries("SET client_encoding = 'UTF8'"), queries("SET app.tenant = '7'"), queries(shows), synced(t, pipelined(t, "SET client_encoding = 'SJIS'", "RESET app.tenant", shows)...),
+		queries(shows), queries("DISCARD ALL"), queries(shows),
+	} {
+		if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+			t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if got := other.Query("SELECT length(current_setting('app.place')) || coalesce(current_setting('app.tenant', true), '')"); got != "4" {
+			t.Fatalf("after %.200q another client finds %s", s.send, got)
+		}
+	}
+}
+
+// What weir cannot give back fails the client's batch, and leaves nothing in the way of later ones, this client's or another's.
+func TestWhatCannotBeGivenBackIsInNobodysWay(t *testing.T) {
+	for _, mode := range []string{"transaction", "session"} {
+		t.Run(mode, func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, fmt.Sprintf("[pool]\npool_size = 1\npool_mode = %q", mode))
+			c := enter(t, w, d, "log_min_messages", "error", "work_mem", "8192")
+			for _, s := range []step{
+				queries("SET ROLE pg_monitor"), synced(t, pipelined(t, "RESET ALL", "SELECT 1")...), queries("RESET ROLE"), // which may not set the first
+			} {
+				told(c, s)
+			}
+			for range 2 {
+				c.SendBytes(synced(t, pipelined(t, "RESET ALL", "SHOW work_mem")...).send)
+				if got := c.Answer(); got.Err() != nil {
+					t.Fatal(got.Err())
+				}
+			}
+		})
+	}
+}
+
+// A text that names prepared statements goes to the server with other names; what errors and notices say of places in it is right all the same.
+func TestPositionsBehindExchangedNames(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	params := []string{"work_mem", "8192", "standard_conforming_strings", "off"}
+	through, directly := enter(t, w, d, params...), enterDirectly(t, d, params...)
+	for _, s := range []step{
+		synced(t, parse("s", "SELECT 1"), parse("a_name_that_is_longer_than_any_of_weirs", "SELECT $1::text"), parse("é", "SELECT 2"), parse("takes", "SELECT $1::text")), queries("CREATE TEMP TABLE there (a int, b int)"),
+		synced(t, parse("column_of", "SELECT b, a FROM there")),
+		queries("EXECUTE s; SELECT missing"), queries("SELECT missing; EXECUTE s"), queries("EXECUTE s; EXECUTE a_name_that_is_longer_than_any_of_weirs('é'); SELECT 'ü', missing"),
+		queries("EXECUTE \"é\"; SELECT missing"), queries("EXECUTE s; RESET ALL; EXECUTE s; RESET work_mem; SELECT missing"), queries("EXECUTE a_name_that_is_longer_than_any_of_weirs(missing)"),
+		queries("EXECUTE column_of; SELECT missing"), queries("ALTER TABLE there DROP COLUMN a"), queries("EXECUTE column_of"), // which tells a place in the statement's text
+		queries("EXECUTE s; RESET ALL; EXECUTE column_of"), queries("EXECUTE s; EXECUTE takes(missing)"), queries("RESET ALL; EXECUTE takes('é'); EXECUTE takes(missing)"),
+		queries("EXECUTE s; SELECT 'a\\nb'; SELECT missing"), queries("SELECT 1; EXECUTE s; SELEC 2"), queries("EXECUTE s; SELEC 2"), queries("DEALLOCATE s; SELECT missing"), queries("EXECUTE s"),
+	} {
+		if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+			t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// A statement that is executed by its name may have the same tag as a command of the text that executes it.
+func TestExecutedSettingsAreNotTakenForTheTexts(t *testing.T) {
+	for _, statements := range []int{10, 0} {
+		t.Run(fmt.Sprint("max_prepared_statements=", statements), func(t *testing.T) {
+			d := database(t)
+			w := start(t, d, fmt.Sprintf("[pool]\npool_size = 1\nmax_prepared_statements = %d", statements))
+			params := []string{"work_mem", "8192", "TimeZone", "Asia/Tokyo"}
+			through, directly := enter(t, w, d, params...), enterDirectly(t, d, params...)
+			for _, s := range []step{
+				synced(t, parse("s", "RESET extra_float_digits"), parse("v", "SET extra_float_digits = 0")),
+				queries("EXECUTE s; SELECT 1; RESET work_mem; SELECT 2"), queries("EXECUTE v; SELECT 1; SELECT 2; RESET IntervalStyle"), queries("RESET work_mem; SELECT 1; EXECUTE v; SELECT 2"),
+			} {
+				if got, want := told(through, s), told(directly, s); !slices.Equal(got, want) {
+					t.Errorf("%.200q:\n%s\ndirectly\n%s", s.send, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+		})
+	}
+}

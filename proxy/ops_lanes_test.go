@@ -1,11 +1,13 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -254,4 +256,40 @@ func prepared(c *wireClient, i int, first bool) (string, error) {
 		err = a.Err()
 	}
 	return a.First(), err
+}
+
+// An order that comes while the loops are still being told of an earlier one holds on all of them.
+func TestOrdersReachAllLoopsInTheSameSuccession(t *testing.T) {
+	d := database(t)
+	w := spreading(t, d, 2, "[pool]\npool_size = 4\n[timeouts]\nquery_wait_timeout = \"2s\"\n")
+	enterMany(t, w, d, 2) // a lane on each loop
+	killed, resumed := make(chan error, 1), make(chan error, 1)
+	first := w.Proxy.Hold(0)
+	defer first()
+	go func() { killed <- w.Proxy.Kill(d.Name) }()
+	eventually(t, func() string {
+		if !w.Proxy.Paused(d.Name) {
+			return "KILL has not begun"
+		}
+		return ""
+	})
+	go func() { resumed <- w.Proxy.ResumeDatabase(d.Name) }()
+	time.Sleep(50 * time.Millisecond) // RESUME is behind KILL now, wherever that is
+	second := w.Proxy.Hold(0)
+	defer second()
+	first()
+	select { // it may overtake KILL, which has more to say to the first loop
+	case err := <-resumed:
+		resumed <- err
+	case <-time.After(200 * time.Millisecond):
+	}
+	second()
+	if err := errors.Join(<-killed, <-resumed); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range enterMany(t, w, d, 2) {
+		if got := c.Query("SELECT 1"); got != "1" {
+			t.Errorf("client %d gets %q after RESUME", i, got)
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -299,6 +301,40 @@ func TestReplicationThatIsNotWaitedForAnyMore(t *testing.T) {
 	_ = waiter.Close()
 	clients(1)
 	closeNow(first)
+	expectReplications(t, w, 0)
+}
+
+// TestReplicationIsKilledBeforeItHasItsBackend: KILL ends a client, too, that is still being given what it asks for.
+func TestReplicationIsKilledBeforeItHasItsBackend(t *testing.T) {
+	d := publisher(t)
+	w := start(t, d, "[limits]\nmax_db_connections = 1\n"+inTransactionMode)
+	c := enter(t, w, d)
+	c.Query("BEGIN")
+	waiter := dialRaw(t, w.Addr)
+	startup := &pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: map[string]string{
+		"user": d.Server.Superuser(), "database": d.Name, "replication": "database",
+	}}
+	b, err := startup.Encode(nil)
+	if err == nil {
+		_, err = waiter.Write(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if n := w.Proxy.Snapshot().Limits.Clients; n != 2 {
+			return fmt.Sprintf("%d clients, want 2", n)
+		}
+		return ""
+	})
+	if err := w.Proxy.Kill(d.Name); err != nil { // and so there is a place
+		t.Fatal(err)
+	}
+	c.expectLastError("57P01")
+	_ = waiter.SetReadDeadline(time.Now().Add(patience))
+	if told, err := io.ReadAll(waiter); err != nil || !bytes.Contains(told, []byte("57P01")) {
+		t.Errorf("it is told %q, %v", told, err)
+	}
 	expectReplications(t, w, 0)
 }
 

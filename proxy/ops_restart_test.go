@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/internal/pgserver"
+	"weir/proxy"
 )
 
 // The parts of TestProgram about the change from one weir to the next.
@@ -210,7 +211,7 @@ func TestDrainsOfTheConsole(t *testing.T) {
 		"WAIT_FOR_SERVERS": {func(w *weirUnderTest) { w.Proxy.DrainServers() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, d, "[timeouts]\nshutdown_grace = \"1h\"\n")
+			w, dir := consoleWeir(t, d, "[timeouts]\nshutdown_grace = \"1h\"\n")
 			idle, busy := enter(t, w, d), enter(t, w, d)
 			busy.Query("BEGIN")
 			c.drain(w)
@@ -222,6 +223,9 @@ func TestDrainsOfTheConsole(t *testing.T) {
 			})
 			if w.Proxy.Ready() == nil || w.Proxy.Reload() == nil {
 				t.Error("it is ready, or reloads")
+			}
+			if got := one(t, consoleAt(t, w.unixDSN(t, dir, "pgbouncer")), "SHOW STATE", "value", is("key", "active")); got != "yes" {
+				t.Errorf("the console on the unix socket says that weir is active: %q", got)
 			}
 			if !c.stay {
 				idle.expectLastError("57P01")
@@ -237,4 +241,43 @@ func TestDrainsOfTheConsole(t *testing.T) {
 			<-w.Proxy.Stopped()
 		})
 	}
+}
+
+// Where another process owns the sockets, clients that come during a restart wait there. Those that this weir has taken before are not refused
+// either: it takes no more, serves their logins, and drains then.
+func TestLoginsThatHaveBegunAreServedByAWeirThatLeavesItsSockets(t *testing.T) {
+	d := database(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	owned, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o proxy.Options
+	o.SweepEvery(sweepEvery)
+	o.Sockets = []*os.File{owned}
+	w := startWith(t, d, "[timeouts]\ndrain_timeout = \"0s\"\n", o)
+	enter(t, w, d).Terminate() // what the server reports is known then
+	begun := newClient(t, dialRaw(t, w.Addr))
+	eventually(t, func() string {
+		if now := w.Proxy.Snapshot().Logins.Now; now != 1 {
+			return fmt.Sprintf("%d logins are in progress", now)
+		}
+		return ""
+	})
+	w.Proxy.Drain()
+	eventually(t, func() string {
+		if !w.Log.Contains("msg=draining") {
+			return "it does not drain"
+		}
+		return ""
+	})
+	begun.Send(startupOf(d.Name))
+	if a, err := begun.TryAnswer(); err != nil {
+		t.Errorf("a login that had begun: %v %v", a.Errs, err)
+	}
+	<-w.Proxy.Stopped()
 }

@@ -114,6 +114,9 @@ func TestSlowWaitOfALoginIsLogged(t *testing.T) {
 	if expectAttributes(t, line, "db", d.Name, "for", "login"); strings.Contains(line, "statement=") {
 		t.Errorf("a login has no statement: %s", line)
 	}
+	if strings.Contains(line, "limit=") {
+		t.Errorf("no limit has held it up: %s", line)
+	}
 }
 
 func TestSlowWaitIsLogged(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -29,9 +30,9 @@ const (
 // soakLanes is over how many loops the pool spreads (-weirloops).
 func soakLanes() int { return max(*everywhereLoops, 1) }
 
-// TestSoak has clients work while all is done to weir and its servers that operators do and that befalls them. It holds weir to three
-// promises: no client gets an error that weir could have avoided, every commit that was acknowledged is there exactly once, and nothing
-// leaks.
+// TestSoak has clients work while all is done to weir and its servers that operators do and that befalls them. It holds weir to four
+// promises: no client gets an error that weir could have avoided, every commit that was acknowledged is there exactly once, a query that its
+// client cancels ends, and nothing leaks.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("runs with -soak=5m, or make soak")
@@ -69,7 +70,7 @@ func TestSoak(t *testing.T) {
 	all.Wait()
 	s.expectLedger(workers)
 	s.expectNoLeak(early)
-	t.Logf("%d rounds, %d commits, %d errors that could not be avoided", rounds, s.commits.Load(), s.excused.Load())
+	t.Logf("%d rounds, %d commits, %d cancelled queries, %d errors that could not be avoided", rounds, s.commits.Load(), s.cancels.Load(), s.excused.Load())
 }
 
 // soak is what the steps and the workers share.
@@ -85,6 +86,7 @@ type soak struct {
 	port             string                 // at which the present weir was told to listen
 	excuse           atomic.Pointer[string] // codes that the present step explains
 	commits, excused atomic.Int64
+	cancels          atomic.Int64
 }
 
 type soakStep struct {
@@ -288,7 +290,7 @@ func (w *soakWorker) transaction(number int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	insert := fmt.Sprintf("INSERT INTO ledger VALUES (%d, %d)", w.id, number)
-	switch number % 8 {
+	switch number % 9 {
 	case 0:
 		return w.exec(ctx, insert)
 	case 1:
@@ -302,6 +304,11 @@ func (w *soakWorker) transaction(number int) error {
 		return w.exec(ctx, "LISTEN "+own, insert, "NOTIFY "+own, "UNLISTEN *")
 	case 5:
 		return w.draws(ctx, insert)
+	case 7:
+		if err := w.cancels(ctx, number%2 == 0); err != nil {
+			return err
+		}
+		return w.exec(ctx, insert)
 	case 6:
 		const name = "add" // the clients' names are the same, and their texts are not
 		if _, err := w.conn.Prepare(ctx, name, fmt.Sprintf("INSERT INTO ledger VALUES (%d, $1) RETURNING current_setting('work_mem')", w.id), nil); err != nil {
@@ -343,6 +350,41 @@ func (w *soakWorker) draws(ctx context.Context, insert string) error {
 		w.soak.t.Errorf("client %d has drawn %s, and currval is %s", w.id, values[0], values[1])
 	}
 	return w.exec(ctx, insert, "COMMIT")
+}
+
+// cancels has an endless query cancelled shortly after it was sent, in a transaction or not. One request must do.
+func (w *soakWorker) cancels(ctx context.Context, within bool) error {
+	if within {
+		if err := w.exec(ctx, "BEGIN"); err != nil {
+			return err
+		}
+	}
+	s := w.soak
+	failed, over := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(over)
+		time.Sleep(time.Duration(rand.IntN(80)) * time.Millisecond)
+		failed <- w.conn.CancelRequest(ctx)
+	}()
+	err := w.exec(ctx, "SELECT pg_sleep(10)")
+	<-over
+	if broken := <-failed; broken != nil && *s.excuse.Load() == "" {
+		s.t.Errorf("client %d cannot cancel: %v", w.id, broken)
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case err == nil && *s.excuse.Load() != "": // the request has gone to a weir that is not this client's, or to a server that went
+		s.excused.Add(1)
+	case err == nil:
+		s.t.Errorf("client %d has cancelled a query in vain", w.id)
+	case !ok || e.Code != "57014":
+		return err
+	}
+	s.cancels.Add(1)
+	if within {
+		return w.exec(ctx, "ROLLBACK")
+	}
+	return nil
 }
 
 func (w *soakWorker) exec(ctx context.Context, statements ...string) error {

@@ -21,7 +21,8 @@ type orders struct {
 // pauses reports whether pools of a database get no backends.
 func (o *orders) pauses(database string) bool { return o.paused || o.pausedDBs[database] }
 
-// order changes the orders.
+// order changes the orders. Who then tells the engines of it holds router.telling from before until all have been told: of two orders that
+// contradict each other the engines would else hear in different succession.
 func (r *router) order(change func(o *orders) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,7 +73,17 @@ func (o operator) Pause(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	err = o.router.order(func(s *orders) error {
+	if err := o.pause(key, which); err != nil {
+		return err
+	}
+	return o.awaitPaused(ctx, name, which)
+}
+
+// pause has pools pause, and returns when all engines know.
+func (o operator) pause(key string, which func(string) bool) error {
+	o.router.telling.Lock()
+	defer o.router.telling.Unlock()
+	err := o.router.order(func(s *orders) error {
 		if s.paused {
 			return errPaused
 		}
@@ -90,7 +101,7 @@ func (o operator) Pause(ctx context.Context, name string) error {
 	for _, e := range o.engines {
 		e.Pause(which)
 	}
-	return o.awaitPaused(ctx, name, which)
+	return nil
 }
 
 // awaitPaused returns when no backend is left, or the pause has ended otherwise. It ends the pause when ctx ends.
@@ -133,6 +144,8 @@ func (o operator) Resume(name string) error {
 	case name == "" && o.leaving.Load():
 		return errEnding
 	}
+	o.router.telling.Lock()
+	defer o.router.telling.Unlock()
 	var rest orders
 	err = o.router.order(func(s *orders) error {
 		switch {
@@ -216,10 +229,17 @@ func (o operator) Kill(name string) error {
 	if err != nil {
 		return err
 	}
+	o.router.telling.Lock()
+	defer o.router.telling.Unlock()
 	err = o.router.order(func(s *orders) error {
 		if s.paused {
 			return errPaused
 		}
+		o.router.eachPool(func(p *livePool) {
+			if which(p.key.database) {
+				p.common.Kill() // clients that are on their way to a lane are not there to be ended yet
+			}
+		})
 		if key != "" {
 			s.pausedDBs[key] = true
 			return nil

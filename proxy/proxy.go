@@ -84,6 +84,7 @@ type Options struct {
 	Tell func(Event)
 
 	sweepEvery time.Duration // see relay.Env
+	begunAfter time.Duration // likewise
 	watchEvery time.Duration // see watch
 	spread     spread
 }
@@ -106,7 +107,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p := &Proxy{
 		options: o, log: log, started: time.Now(),
 		env: &relay.Env{
-			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery,
+			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery, BegunAfter: o.begunAfter,
 			PgBouncer: c.PgBouncer,
 		},
 		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),

@@ -27,6 +27,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	if p.learn(result) {
 		p.router.pardon(p.current.Load().poolOf(result.Database, result.User))
 	}
+	p.replications.begin(r)
 	var conn *backend.Conn
 	var trouble *pgerror.Error
 	c.Apart(func() { conn, trouble = p.dialReplication(r, result.Replication, settings, c.HungUp) })
@@ -38,6 +39,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		}
 	}
 	if trouble != nil {
+		p.replications.giveUp(r)
 		r.place.leave()
 		leave()
 		p.refuse(result, trouble)

@@ -33,6 +33,7 @@ type replication struct {
 
 	slot    uint32 // guarded, as is the rest, by replications.mu
 	cancels int
+	killed  *pgerror.Error // why it is ended as soon as it is open; nil: it goes on
 }
 
 // replications are all of the process: for cancel requests, for metrics, and for the end.
@@ -42,6 +43,7 @@ type replications struct {
 	farewell func(*pgerror.Error) []byte
 
 	mu     sync.Mutex
+	coming map[*replication]struct{} // that are being dialled
 	bySlot map[uint32]*replication
 	next   uint32
 	totals map[poolKey]*replicationTotals
@@ -59,7 +61,20 @@ type replicationTotals struct {
 const totalsKept = 5 * time.Minute
 
 func newReplications(index int, keys *cancelkey.Keys, farewell func(*pgerror.Error) []byte) *replications {
-	return &replications{index: index, keys: keys, farewell: farewell, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
+	return &replications{index: index, keys: keys, farewell: farewell, coming: map[*replication]struct{}{}, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
+}
+
+// begin takes note of one that is about to be dialled. It enters, or is given up.
+func (s *replications) begin(r *replication) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming[r] = struct{}{}
+}
+
+func (s *replications) giveUp(r *replication) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.coming, r)
 }
 
 // enter counts a new one in, and returns what its client is greeted with: what is owed from the login, and after it what the server has
@@ -72,6 +87,7 @@ func (s *replications) enter(r *replication, owed []byte) []byte {
 	r.slot = s.next
 	s.next = (s.next + 1) % cancelkey.SlotsMax
 	s.bySlot[r.slot] = r
+	delete(s.coming, r)
 	s.prune()
 	t := s.total(r.key)
 	t.Served++
@@ -114,11 +130,15 @@ func (s *replications) total(key poolKey) *replicationTotals {
 	return t
 }
 
-// opened is told that r.tunnel is open. It may have ended since.
+// opened is told that r.tunnel is open. It may have ended since, or have been killed before.
 func (s *replications) opened(r *replication, t *tunnel.Tunnel) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	r.tunnel = t
+	killed := r.killed
+	s.mu.Unlock()
+	if killed != nil {
+		go t.Close(s.farewell(killed)) // the caller may be on the loop
+	}
 }
 
 // leave counts one out.
@@ -233,14 +253,33 @@ func (s *replications) renew(g *generation) {
 	}
 }
 
-// kill ends some at once, and returns how many.
+// kill ends some at once, those that are not open yet when they are, and returns how many.
 func (s *replications) kill(which func(*replication) bool, why *pgerror.Error) int {
+	early := s.killEarly(which, why)
 	found := s.tunnels(which)
-	farewell := s.farewell(why)
 	for _, t := range found {
-		t.Close(farewell)
+		t.Close(s.farewell(why))
 	}
-	return len(found)
+	return early + len(found)
+}
+
+// killEarly has those ended that are not open yet.
+func (s *replications) killEarly(which func(*replication) bool, why *pgerror.Error) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kill := func(r *replication) {
+		if r.tunnel == nil && which(r) {
+			r.killed = why
+			n++
+		}
+	}
+	for r := range s.coming {
+		kill(r)
+	}
+	for _, r := range s.bySlot {
+		kill(r)
+	}
+	return n
 }
 
 // clients are those that are served, as the console shows them.

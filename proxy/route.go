@@ -20,6 +20,8 @@ type router struct {
 	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
 	autoDatabase func(database string)
 
+	telling sync.Mutex // of orders; before mu
+
 	mu     sync.Mutex
 	pools  map[poolKey]*livePool
 	closed map[*livePool]struct{} // those that admit no client any more
@@ -76,7 +78,8 @@ type member struct {
 	router *router
 	pool   *livePool
 	user   *liveUser
-	at     int // the engine of its lane
+	at     uint32 // the engine of its lane
+	kills  uint32 // of the pool before it came
 }
 
 // leave counts the client out. It is called once, and does not block.
@@ -112,7 +115,7 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 	at := r.laneFor(p, suited)
 	p.lanes[at].clients++
 	u.clients++
-	return p.lanes[at].lane, &u.limits, member{r, p, u, at}
+	return p.lanes[at].lane, &u.limits, member{r, p, u, uint32(at), p.common.Kills()}
 }
 
 // knows reports whether the pool of such a client is open.
@@ -155,6 +158,16 @@ func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
 		r.openLane(p, at)
 	}
 	return at
+}
+
+// eachPool calls f with each pool, those that admit no client any more included. Under the lock.
+func (r *router) eachPool(f func(*livePool)) {
+	for _, p := range r.pools {
+		f(p)
+	}
+	for p := range r.closed {
+		f(p)
+	}
 }
 
 // place chooses the loop on which a new pool begins: the one with the fewest.

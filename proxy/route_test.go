@@ -1,31 +1,46 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/proxy/cancelkey"
 	"weir/proxy/relay"
 	"weir/proxy/session"
+	"weir/proxy/socket"
 )
 
 // routerOf is a router of a configuration, with one engine, whose loop runs at the end of the test only: what is asked of it stays
 // undone, so that the test alone decides.
 func routerOf(t *testing.T, toml string) *router {
 	t.Helper()
-	loop, err := relay.NewLoop()
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := &relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Keys: cancelkey.New(0, 1, rand.Reader)}
-	e := relay.NewEngine(env, 0, loop)
+	e := engine(t)
 	t.Cleanup(func() {
 		e.Stop()
 		e.Run()
 	})
+	return routerOn(t, toml, e)
+}
+
+// engine is one that does not run.
+func engine(t *testing.T) *relay.Engine {
+	t.Helper()
+	loop, err := relay.NewLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relay.NewEngine(&relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Keys: cancelkey.New(0, 1, rand.Reader)}, 0, loop)
+}
+
+func routerOn(t *testing.T, toml string, e *relay.Engine) *router {
+	t.Helper()
 	now := new(current)
 	now.Store(generationOf(t, toml))
 	targets := &targets{current: now, credentials: newCredentials()}
@@ -62,6 +77,50 @@ func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	}
 	if other, _, _ := r.join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
+	}
+}
+
+// KILL ends a client, too, that has found its pool and not come to its lane yet, and none that comes later.
+func TestKillEndsAClientOnItsWay(t *testing.T) {
+	e := engine(t)
+	go e.Run()
+	t.Cleanup(func() {
+		e.Stop()
+		<-e.Done()
+	})
+	r := routerOn(t, anywhere, e)
+	lane, limits, m := r.join("shop", "app", nil)
+	p := &Proxy{router: r, engines: r.engines, replications: newReplications(1, nil, nil)}
+	p.current.Store(r.current.Load())
+	if err := p.Kill("shop"); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ours, err := net.DialTimeout("tcp", listener.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	_ = ours.SetReadDeadline(time.Now().Add(10 * time.Second))
+	theirs, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := socket.Detach(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane.Admit(relay.Admission{FD: fd, Limits: limits, Kills: m.kills, OnGone: m.leave})
+	told, err := io.ReadAll(ours)
+	if err != nil || !bytes.Contains(told, []byte("57P01")) {
+		t.Errorf("it is told %q, %v", told, err)
+	}
+	if _, _, later := r.join("shop", "app", nil); later.kills != lane.Lanes().Kills() {
+		t.Error("who comes later is ended, too")
 	}
 }
 

@@ -51,7 +51,7 @@ type helpCmd struct {
 
 func main() {
 	if filepath.Base(os.Args[0]) == "pgbouncer" { // a link of that name
-		os.Exit(runPgBouncer(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
+		os.Exit(runPgBouncer("pgbouncer", os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
 	}
 	os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
 }
@@ -59,7 +59,7 @@ func main() {
 // run is main without the process: it returns the exit code.
 func run(args []string, s streams) int {
 	if isPgBouncer(args, []string{"serve", "check", "health", "import-pgbouncer", "version"}) {
-		return runPgBouncer(args, s)
+		return runPgBouncer("weir", args, s)
 	}
 	helped := false
 	parser := newParser(s, func(int) { helped = true }) // --help and --version print and want to exit
@@ -106,6 +106,15 @@ var errLogged = errors.New("see the log")
 // fail prints an error, if there is one, and returns the exit code. Lines begin with the program's name, so that they are found in
 // a log of many.
 func fail(w io.Writer, err error, ctx *kong.Context) int {
+	command := "weir"
+	if ctx != nil && ctx.Command() != "" {
+		command += " " + ctx.Command()
+	}
+	return failOf(w, err, command)
+}
+
+// failOf is fail for what was called as command, which has the help.
+func failOf(w io.Writer, err error, command string) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -116,10 +125,6 @@ func fail(w io.Writer, err error, ctx *kong.Context) int {
 	if _, ok := errors.AsType[usageError](err); !ok {
 		return exitFailed
 	}
-	command := ""
-	if ctx != nil && ctx.Command() != "" {
-		command = ctx.Command() + " "
-	}
-	fmt.Fprintf(w, "Try: weir %s--help\n", command)
+	fmt.Fprintf(w, "Try: %s --help\n", command)
 	return exitUsage
 }

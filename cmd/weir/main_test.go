@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -41,5 +42,18 @@ func TestVersionNamesTheCommit(t *testing.T) {
 	}
 	if got := versionLine(nil, false); !strings.HasPrefix(got, "weir development, go1.") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// By the name pgbouncer there is no other help than that of this command line, so that is what a wrong one is led to.
+func TestHelpIsThatOfTheNameItWasCalledBy(t *testing.T) {
+	for _, name := range []string{"pgbouncer", "weir"} {
+		var out, err bytes.Buffer
+		if code := runPgBouncer(name, []string{"-x", "a.ini"}, streams{out: &out, err: &err}); code != exitUsage || !strings.Contains(err.String(), "Try: "+name+" --help") {
+			t.Errorf("%s: %d %s", name, code, &err)
+		}
+		if code := runPgBouncer(name, []string{"--help"}, streams{out: &out, err: &err}); code != exitOK || !strings.Contains(out.String(), "Usage: "+name+" ") {
+			t.Errorf("%s: %d %s", name, code, &out)
+		}
 	}
 }

@@ -57,12 +57,12 @@ func isPgBouncerOption(a string) bool {
 	return len(a) > 1 && (a[1] == 'u' || strings.Trim(a[1:], "dqvRV") == "")
 }
 
-// runPgBouncer is run for such a command line.
-func runPgBouncer(args []string, s streams) int {
+// runPgBouncer is run for such a command line, of a program called name.
+func runPgBouncer(name string, args []string, s streams) int {
 	var c pgbouncerCmd
 	helped := false
 	parser, err := kong.New(&c,
-		kong.Name("weir"),
+		kong.Name(name),
 		kong.Description("Serves a configuration file of PgBouncer's as it is. weir's own commands: weir --help."),
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(int) { helped = true }),
@@ -79,7 +79,7 @@ func runPgBouncer(args []string, s streams) int {
 	case helped:
 		return exitOK
 	case err == nil && c.Version:
-		return fail(s.err, printPgBouncerVersion(s.out), nil)
+		return failOf(s.err, printPgBouncerVersion(s.out), name)
 	case err == nil && c.File == "":
 		err = usageError{fmt.Errorf("no configuration file specified")}
 	case err != nil:
@@ -87,7 +87,7 @@ func runPgBouncer(args []string, s streams) int {
 	default:
 		err = c.serve(s)
 	}
-	return fail(s.err, err, nil)
+	return failOf(s.err, err, name)
 }
 
 func printPgBouncerVersion(w io.Writer) error {

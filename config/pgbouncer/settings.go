@@ -51,7 +51,8 @@ var settings = []setting{
 	{name: "auth_ident_file", unset: true, apply: func(t *translation, v value) { t.conf.Auth.IdentFile = t.path(v.text) }},
 	{name: "auth_ldap_options", unset: true, lacks: "LDAP is not supported"},
 	{name: "auth_query", standard: standardAuthQuery, apply: func(t *translation, v value) {
-		if v.line != nil && v.text != standardAuthQuery {
+		t.conf.Auth.AuthQuery = config.Default().Auth.AuthQuery
+		if v.text != standardAuthQuery {
 			t.conf.Auth.AuthQuery = v.text
 		}
 	}},
@@ -96,8 +97,9 @@ var settings = []setting{
 	{name: "max_db_client_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBClientConnections }, config.ClientsMax)},
 	{name: "max_db_connections", standard: "0", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Limits.MaxDBConnections }, config.BackendsMax)},
 	{name: "max_packet_size", standard: "2147483647", kind: kindUint, apply: func(t *translation, v value) {
-		if v.number < packetMax { // which is no limit
-			t.conf.Limits.MaxPacketSize = config.Size(max(0, v.number))
+		t.conf.Limits.MaxPacketSize = config.Size(max(0, v.number))
+		if v.number >= packetMax { // which is no limit
+			t.conf.Limits.MaxPacketSize = 0
 		}
 	}},
 	{name: "max_prepared_statements", standard: "200", kind: kindInt, apply: limit(func(c *config.Config) *int { return &c.Pool.MaxPrepared }, config.PreparedMax)},
@@ -177,6 +179,7 @@ var settings = []setting{
 	{name: "unix_socket_mode", standard: "0777", kind: kindInt, fixed: true, apply: func(t *translation, v value) { t.conf.Listen.UnixSocketMode = config.FileMode(v.number & 0o777) }},
 	{name: "user", unset: true, fixed: true, apply: func(t *translation, v value) { t.conf.Process.User = v.text }},
 	{name: "verbose", unset: true, kind: kindInt, apply: func(t *translation, v value) {
+		t.conf.Log.Level = slog.LevelInfo
 		if v.number > 0 {
 			t.conf.Log.Level = slog.LevelDebug
 		}

@@ -1,6 +1,7 @@
 package pgbouncer
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -65,7 +66,7 @@ func Translate(d *Document, dir string) (*Result, error) {
 	t.agree()
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return a.Line.order - b.Line.order })
 	r := &Result{Config: t.conf, Notes: t.notes, served: *t.conf}
-	r.served.PgBouncer, r.served.Foreign = true, t.foreign
+	r.served.PgBouncer, r.served.Foreign, r.served.Mean = true, t.foreign, t.mean
 	r.served.Auth.AuthQueryLifetime = 0                  // each login asks
 	r.served.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
 	r.Unservable = r.served.Complete(t.where)
@@ -173,11 +174,15 @@ func (t *translation) setting(s *setting, given map[string]value) {
 	if !said {
 		v = standard
 	}
+	if s.name == "conffile" && !said {
+		v.text = t.document.Name
+	}
 	if s.apply != nil {
 		s.apply(t, v)
 	}
 	t.foreign = append(t.foreign, config.Foreign{
 		Name: s.name, Value: v.shown(s.kind, s.words), Default: s.standard, NoDefault: s.unset, Restart: s.fixed,
+		Inert: s.apply == nil, Said: said,
 		Read: func(text string) (string, bool) {
 			v, ok := parse(s.kind, s.words, text)
 			return v.shown(s.kind, s.words), ok
@@ -187,6 +192,28 @@ func (t *translation) setting(s *setting, given map[string]value) {
 	if s.lacks != "" && v.line != nil && !same {
 		t.note(v.line, "%s: %s", s.name, s.lacks)
 	}
+}
+
+// mean applies what SET has changed: all settings again, since some count only together with others, save those that need a restart. The
+// level of the log may be the command line's, so only SET verbose touches it.
+func (t *translation) mean(c *config.Config, changed string) error {
+	again := &translation{document: t.document, dir: t.dir, conf: c}
+	for _, f := range c.Foreign {
+		s := find(f.Name)
+		if s == nil || s.fixed || s.apply == nil || f.Name == "verbose" && changed != f.Name {
+			continue
+		}
+		v, _ := parse(s.kind, s.words, f.Value)
+		if f.Said {
+			v.line = &Line{Key: f.Name}
+		}
+		s.apply(again, v)
+	}
+	if len(again.problems) > 0 {
+		return errors.New(again.problems[0].Text)
+	}
+	again.settle()
+	return nil
 }
 
 // find looks a setting up; the names are in lower case.
@@ -267,6 +294,7 @@ func (t *translation) protocols(v value, least *config.TLSVersion) {
 
 // ciphers translates a list of OpenSSL's. Its words for groups of ciphers, and what they leave out, Go does not have.
 func (t *translation) ciphers(v value, to *config.Ciphers) {
+	*to = ""
 	switch strings.ToLower(v.text) {
 	case "", "default", "secure", "fast", "normal", "all":
 		return
@@ -280,6 +308,7 @@ func (t *translation) ciphers(v value, to *config.Ciphers) {
 
 // curves translates the name of a curve.
 func curves(t *translation, v value) {
+	t.conf.ClientTLS.Curves = ""
 	switch strings.ToLower(v.text) {
 	case "", "auto", "none":
 		return
@@ -294,13 +323,19 @@ func curves(t *translation, v value) {
 // agree makes go together what weir insists on and PgBouncer does not.
 func (t *translation) agree() {
 	c := t.conf
-	c.Pool.MinPoolSize = min(c.Pool.MinPoolSize, c.Pool.PoolSize)
 	for name, d := range c.Databases {
 		if d.PoolSize != nil && d.MinPoolSize != nil && *d.MinPoolSize > *d.PoolSize {
 			d.MinPoolSize = d.PoolSize
 			c.Databases[name] = d
 		}
 	}
+	t.settle()
+}
+
+// settle is agree for the settings of [pgbouncer].
+func (t *translation) settle() {
+	c := t.conf
+	c.Pool.MinPoolSize = min(c.Pool.MinPoolSize, c.Pool.PoolSize)
 	if c.ClientTLS.SSLMode == config.SSLDisable { // the files are not used, and need not be there
 		c.ClientTLS = config.TLS{}
 	}

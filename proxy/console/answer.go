@@ -149,6 +149,8 @@ func (a asker) named(name string, args []token, fromTable bool) (item, bool) {
 		return text(a.now.UTC().Format("2006-01-02 15:04:05.000000+00"))
 	case "pg_backend_pid":
 		return item{name, Int, clamp(int64(a.pid))}, true
+	case "pg_advisory_unlock_all": // of a driver's pool, when a connection comes back to it
+		return text("")
 	case "pg_is_in_recovery", "pg_is_wal_replay_paused":
 		return truth(false)
 	case "set_config":

@@ -28,7 +28,7 @@ psql -h /run/weir -p 6432 pgbouncer -c 'SHOW POOLS'
 
 The console speaks the simple protocol and, unlike PgBouncer's, the extended one, so that every driver can read it. Several commands may stand in
 one query. What drivers and tools say to any server at first (` + "`SET`" + ` of their settings, ` + "`BEGIN`, `SELECT version()`, `current_database()`" + ` and
-the like) is answered; other SQL is an error. Commands that change something are logged.
+the like), or when a pool of theirs takes a connection back, is answered; other SQL is an error. Commands that change something are logged.
 
 ## Commands
 

@@ -71,11 +71,7 @@ func (s *Session) execute(ctx context.Context, c Command) (result, *pgerror.Erro
 	case VerbShow:
 		return s.show(c)
 	case VerbFake:
-		r := result{tag: c.Tag}
-		if c.Tag == "SET" {
-			r.notice = &notice{message: "SET ignored"}
-		}
-		return r, nil
+		return s.fake(c)
 	case VerbSelect:
 		return s.selectFake(c)
 	default:
@@ -84,6 +80,23 @@ func (s *Session) execute(ctx context.Context, c Command) (result, *pgerror.Erro
 		return result{}, pgerror.Console("admin access needed")
 	}
 	return s.operate(ctx, c)
+}
+
+// fake answers what drivers say to any server. Of all that it may mean, only the statements that it ends are there.
+func (s *Session) fake(c Command) (result, *pgerror.Error) {
+	r := result{tag: c.Tag}
+	switch c.Tag {
+	case "SET":
+		r.notice = &notice{message: "SET ignored"}
+	case tagDeallocateAll, tagDiscardAll:
+		clear(s.statements)
+	case tagDeallocate:
+		if _, ok := s.statements[c.Arg]; !ok {
+			return result{}, pgerror.ConsoleMissing("prepared statement", c.Arg)
+		}
+		delete(s.statements, c.Arg)
+	}
+	return r, nil
 }
 
 func (s *Session) show(c Command) (result, *pgerror.Error) {
@@ -205,7 +218,7 @@ func (s *Session) set(c Command) (result, *pgerror.Error) {
 		switch {
 		case warning != "":
 			r.notice = &notice{message: warning}
-		case setting.Section == "" && setting.Name != "verbose":
+		case setting.Inert:
 			r.notice = &notice{message: c.Arg + " is noted, and changes nothing here"}
 		}
 	}

@@ -24,7 +24,7 @@ const (
 	VerbKillClient // Arg: a client's number
 	VerbWaitClose
 	VerbShutdown // Arg: the way, upper case; "" now
-	VerbFake     // what drivers say to any server; Tag answers it
+	VerbFake     // what drivers say to any server; Tag answers it; Arg: the statement of a DEALLOCATE
 	VerbSelect   // what drivers ask any server
 )
 
@@ -92,6 +92,9 @@ func Parse(text string) (Command, *pgerror.Error) {
 		return c, nil
 	case transactionTag(words) != "":
 		c.Verb, c.Tag = VerbFake, transactionTag(words)
+		if c.Tag == tagDeallocate {
+			c.Arg = deallocated(words)
+		}
 		return c, nil
 	case len(verb) > commandMax:
 		return c, errBadArguments
@@ -183,6 +186,28 @@ func isOneOf(word string, of ...string) bool {
 	return false
 }
 
+// Tags of what ends prepared statements.
+const (
+	tagDeallocate    = "DEALLOCATE"
+	tagDeallocateAll = "DEALLOCATE ALL"
+	tagDiscardAll    = "DISCARD ALL"
+)
+
+// deallocated is the statement that a DEALLOCATE names; "" is all.
+func deallocated(words []token) string {
+	rest := words[1:]
+	if len(rest) > 1 && rest[0].kind == tokenWord && isOneOf(rest[0].text, "PREPARE") {
+		rest = rest[1:]
+	}
+	switch {
+	case len(rest) == 0 || rest[0].kind == tokenWord && isOneOf(rest[0].text, "ALL"):
+		return ""
+	case rest[0].kind == tokenWord:
+		return strings.ToLower(rest[0].text)
+	}
+	return rest[0].text
+}
+
 // transactionTag is the tag of a command that drivers send around others and that means nothing here; or "".
 func transactionTag(words []token) string {
 	switch first := strings.ToUpper(words[0].text); first {
@@ -196,10 +221,21 @@ func transactionTag(words []token) string {
 		return "COMMIT"
 	case "ABORT":
 		return "ROLLBACK"
-	case "DISCARD", "DEALLOCATE", "CLOSE", "UNLISTEN":
-		if follows(words, "ALL") || first == "UNLISTEN" {
-			return strings.TrimSpace(first + " " + map[bool]string{true: "ALL"}[first != "UNLISTEN"])
+	case "UNLISTEN":
+		return first
+	case "DISCARD":
+		if len(words) == 2 && isOneOf(words[1].text, "ALL", "PLANS", "SEQUENCES", "TEMP", "TEMPORARY") {
+			return strings.Replace("DISCARD "+strings.ToUpper(words[1].text), "TEMPORARY", "TEMP", 1)
 		}
+	case "CLOSE":
+		if len(words) == 2 && isOneOf(words[1].text, "ALL") {
+			return "CLOSE CURSOR ALL"
+		}
+	case "DEALLOCATE":
+		if deallocated(words) == "" {
+			return tagDeallocateAll
+		}
+		return tagDeallocate
 	}
 	return ""
 }

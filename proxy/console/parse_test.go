@@ -29,12 +29,17 @@ func TestCommandsAreReadAsPgBouncerReadsThem(t *testing.T) {
 		"BEGIN":                                                {Verb: VerbFake, Tag: "BEGIN"},
 		"start transaction read only":                          {Verb: VerbFake, Tag: "START TRANSACTION"},
 		"DISCARD ALL":                                          {Verb: VerbFake, Tag: "DISCARD ALL"},
+		"discard temporary":                                    {Verb: VerbFake, Tag: "DISCARD TEMP"},
+		"CLOSE ALL":                                            {Verb: VerbFake, Tag: "CLOSE CURSOR ALL"},
+		"UNLISTEN *":                                           {Verb: VerbFake, Tag: "UNLISTEN"},
+		"deallocate prepare all":                               {Verb: VerbFake, Tag: "DEALLOCATE ALL"},
+		"deallocate \"_pg3_0\"":                                {Verb: VerbFake, Tag: "DEALLOCATE", Arg: "_pg3_0"},
 		"select version()":                                     {Verb: VerbSelect},
 		"/* x */ RELOAD -- y":                                  {Verb: VerbReload},
 	} {
 		got, err := Parse(text)
 		got.Text = ""
-		if want.Verb == VerbFake {
+		if want.Tag == "SET" {
 			got.Arg = ""
 		}
 		if err != nil || got != want {
@@ -110,8 +115,9 @@ func TestWhatToolsAskFirstIsAnswered(t *testing.T) {
 		"SELECT roles.oid as id, roles.rolname as name, roles.rolsuper as is_superuser, CASE WHEN roles.rolsuper THEN true ELSE roles.rolcreaterole END as can_create_role FROM pg_catalog.pg_roles as roles WHERE rolname = current_user":                 "id=0 name=boss is_superuser=true can_create_role=false",
 		"SELECT count(*) FROM pg_class":           "",
 		"SELECT c.oid FROM pg_catalog.pg_class c": "",
-		"SELECT 1 + 1": "",
-		"SELECT":       "",
+		"SELECT pg_advisory_unlock_all()":         "pg_advisory_unlock_all=",
+		"SELECT 1 + 1":                            "",
+		"SELECT":                                  "",
 	} {
 		items, ok := a.selected(text)
 		var got []string

@@ -60,6 +60,7 @@ var pgbouncerNames = map[[2]string]string{
 	{"listen", "tcp_defer_accept"}:           "tcp_defer_accept",
 	{"listen", "unix_socket_group"}:          "unix_socket_group",
 	{"listen", "reuse_port"}:                 "so_reuseport",
+	{"listen", "peer_id"}:                    "peer_id",
 	{"auth", "scram_iterations"}:             "scram_iterations",
 	{"auth", "type"}:                         "auth_type",
 	{"auth", "auth_file"}:                    "auth_file",
@@ -124,17 +125,20 @@ func keyOf(s config.Shown) string {
 	return s.Section + "." + s.Name
 }
 
-// settings are weir's, and of a file of PgBouncer's those that weir has not; where both have one, its default is PgBouncer's.
-func settings(v *View) (all []config.Shown) {
+// settings are weir's, and of a file of PgBouncer's its own: where both have one, PgBouncer's stands for it.
+func settings(v *View) []config.Shown { return merged(v.Settings()) }
+
+func merged(shown []config.Shown) (all []config.Shown) {
 	at := map[string]int{}
-	for _, s := range v.Settings() {
+	for _, s := range shown {
 		i, known := at[keyOf(s)]
-		if known && s.Section == "" {
-			all[i].Default, all[i].NoDefault = s.Default, s.NoDefault
-		}
-		if !known {
+		switch {
+		case !known:
 			at[keyOf(s)] = len(all)
 			all = append(all, s)
+		case s.Section == "":
+			s.Restart = s.Restart || all[i].Restart
+			all[i] = s
 		}
 	}
 	slices.SortStableFunc(all, func(a, b config.Shown) int { return strings.Compare(keyOf(a), keyOf(b)) })
@@ -142,9 +146,9 @@ func settings(v *View) (all []config.Shown) {
 }
 
 // settingOf finds a setting by what SHOW CONFIG calls it, or by weir's own name where only one section has that.
-func settingOf(all []config.Shown, key string) (config.Shown, bool) {
+func settingOf(shown []config.Shown, key string) (config.Shown, bool) {
 	var found []config.Shown
-	for _, s := range all {
+	for _, s := range merged(shown) {
 		if strings.EqualFold(keyOf(s), key) || strings.EqualFold(s.Section+"."+s.Name, key) {
 			return s, true
 		}

@@ -21,6 +21,8 @@ const (
 	rowTemporary  = "t"
 	rowCustomName = "n"
 	rowSequences  = "q"
+	rowKeeper     = "k"
+	rowBlind      = "b"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -45,6 +47,10 @@ func (s *Server) answer(row []byte) {
 		q.answered = append(q.answered, session.Setting{Name: name, Value: value})
 	case rowCustomName:
 		q.names = append(q.names, name)
+	case rowKeeper:
+		q.process = append(q.process, name)
+	case rowBlind:
+		q.unseen = append(q.unseen, name)
 	case rowSequences:
 		s.shared.recalls = true
 	default:
@@ -54,7 +60,7 @@ func (s *Server) answer(row []byte) {
 
 // asUnset reports whether a setting with that value is as good as one that was never set: PostgreSQL does not take a custom setting away
 // again. Where the client's login gave another value the two differ, and look alike: an empty value has more likely been set than reset, by
-// a function; a role is left only where that is certain.
+// a function; a role is left only where that is certain. What a text has given a value by name is set, if to nothing.
 func (s *Server) asUnset(name, value string) bool {
 	role := name == "role" && value == "none"
 	if !role && (value != "" || !custom(name)) {
@@ -63,8 +69,17 @@ func (s *Server) asUnset(name, value string) bool {
 	if s.client == nil {
 		return true
 	}
+	if !role && s.knownSet(name) {
+		return false
+	}
 	_, gave := s.client.Login.Value(name)
 	return !gave || role && !s.leftRole()
+}
+
+// knownSet reports whether a text has given the setting a value, of the client's transaction or of an earlier one.
+func (s *Server) knownSet(name string) bool {
+	_, has := s.client.Set.Value(name)
+	return has || slices.ContainsFunc(s.question.settings, func(set string) bool { return session.SameName(set, name) })
 }
 
 // leftRole reports whether it is known that the client has left the role that its login gave.
@@ -114,6 +129,10 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	if a.functions {
 		s.shared.lookedThrough()
 	}
+	if a.functions && !refused {
+		s.shared.keep(q.process, q.unseen)
+		s.hasKept()
+	}
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken
@@ -126,7 +145,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		q.any, q.settings, q.guard = false, nil, false
 		s.audit.forget()
 		return s.askedOutcome()
-	case a.any && s.shared.addCustom(q.names):
+	case a.any && s.shared.missed(a.settings, q.names):
 		return s.askedOutcome() // it is asked once more, for what these settings are
 	}
 	news := q.found &^ s.pins
@@ -145,8 +164,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	s.pins = s.pins&^(a.pins&askable) | q.found
 	q.sure = q.sure&^a.pins | q.found
 	s.worn = s.worn || q.found&session.TempObject != 0 // its temporary schema stays, and temp_buffers cannot be set any more
-	q.blind = q.blind && change == settingsSame
-	if change == settingsUncarried || q.blind { // what cannot be seen cannot be carried
+	if change == settingsUncarried || q.blind {        // what cannot be seen cannot be carried, whatever else has been seen
 		s.pins |= session.SettingChanged
 		q.sure |= session.SettingChanged
 	}

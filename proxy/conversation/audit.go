@@ -33,6 +33,7 @@ type record struct {
 	text   string // its first bytes
 
 	forgotten bool // it is no more among those that are known
+	kept      kept // by keepers that it calls
 
 	pins  session.Pins // what it was found to leave
 	names []string     // of the settings that it was found to change
@@ -101,18 +102,18 @@ func (h *Shared) Spend(d time.Duration) { h.records.spent += int64(d) }
 func (h *records) affords(reserve int64) bool { return budgetStart-h.spent > reserve }
 
 // recordOf returns what is known of a statement.
-func recordOf[T string | []byte](h *records, print uint64, text T) *record {
-	if b := h.known[print]; b != nil {
+func recordOf[T string | []byte](h *Shared, print uint64, text T, mode sqlscan.Mode) *record {
+	if b := h.records.known[print]; b != nil {
 		return b
 	}
-	if h.known == nil {
-		h.known = map[uint64]*record{}
+	if h.records.known == nil {
+		h.records.known = map[uint64]*record{}
 	}
-	if len(h.known) >= recordsMax {
-		h.makeRoom()
+	if len(h.records.known) >= recordsMax {
+		h.records.makeRoom()
 	}
-	b := &record{text: string(text[:min(len(text), recordText)])}
-	h.known[print] = b
+	b := &record{text: string(text[:min(len(text), recordText)]), kept: h.keepers.in([]byte(text), mode)}
+	h.records.known[print] = b
 	return b
 }
 
@@ -138,6 +139,7 @@ type audit struct {
 	failed   bool       // an error came
 	sampled  bool       // the question is a sample
 	due      bool       // it has been decided to ask
+	relearnt uint32     // Relearns of the pool when the first was run
 }
 
 // lastRan are the last trusted statements that were run, in no order.
@@ -157,7 +159,7 @@ func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
 	if !s.learns(e) {
 		return nil
 	}
-	b := recordOf(&s.shared.records, sqlscan.Identify(text, s.mode), text)
+	b := recordOf(s.shared, sqlscan.Identify(text, s.mode), text, s.mode)
 	s.runs(b)
 	return b
 }
@@ -165,16 +167,16 @@ func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
 // runsStatement notes that the client runs a prepared statement.
 func (s *Server) runsStatement(statement *prepared.Statement, e sqlscan.Effects) {
 	if s.learns(e) {
-		s.runs(s.shared.records.of(statement))
+		s.runs(s.shared.recordOf(statement, s.mode))
 	}
 }
 
-// of returns what is known of a prepared statement.
-func (h *records) of(statement *prepared.Statement) *record {
+// recordOf returns what is known of a prepared statement.
+func (h *Shared) recordOf(statement *prepared.Statement, mode sqlscan.Mode) *record {
 	print := statement.Fingerprint()
-	recent := &h.recent[print%recentRecords]
+	recent := &h.records.recent[print%recentRecords]
 	if recent.print != print || recent.known == nil || recent.known.forgotten {
-		recent.print, recent.known = print, recordOf(h, print, statement.Text())
+		recent.print, recent.known = print, recordOf(h, print, statement.Text(), mode)
 	}
 	return recent.known
 }
@@ -188,7 +190,12 @@ func (s *Server) learns(e sqlscan.Effects) bool {
 
 func (s *Server) runs(b *record) {
 	a := &s.audit
-	a.some = true
+	if !a.some {
+		a.some, a.relearnt = true, s.shared.relearnt
+	}
+	if b.kept != (kept{}) {
+		s.keeps(b.kept)
+	}
 	switch {
 	case b.trusted():
 		a.ran[a.runs%4] = b
@@ -213,6 +220,7 @@ const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 // audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
 func (s *Server) audits() bool {
 	a := &s.audit
+	a.many = a.many || a.some && a.relearnt != s.shared.relearnt // what was trusted when it was sent may have run as something else
 	switch {
 	case !a.some || a.due:
 		return a.due

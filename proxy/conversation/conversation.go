@@ -73,7 +73,9 @@ type Shared struct {
 	verdicts map[verdict]sqlscan.Effects
 	records  records
 	customs  customs
-	recalls  bool // clients of the pool ask for what sequences gave: see sequences
+	keepers  keepers
+	relearnt uint32 // Relearns
+	recalls  bool   // clients of the pool ask for what sequences gave: see sequences
 }
 
 // scopesMax bounds the keys that are kept.
@@ -97,6 +99,7 @@ type Client struct {
 	drop       bool   // it is thrown away rather than forwarded
 	hold       Hold
 	unprepared bool // a statement that the text executes could not be prepared for it
+	answered   bool // its next message is a Query that has been answered already: see prepareFirst
 	toSync     bool // what comes before the next Sync is thrown away, as the server would
 }
 
@@ -156,7 +159,9 @@ func (c *Client) Leave(table *session.Table) {
 }
 
 // Rewind takes back that a message has been judged in part: nothing of it has reached the server.
-func (c *Client) Rewind() { c.skip, c.drop, c.long, c.toSync, c.hold = 0, false, nil, false, HoldNone }
+func (c *Client) Rewind() {
+	c.skip, c.drop, c.long, c.toSync, c.answered, c.hold = 0, false, nil, false, false, HoldNone
+}
 
 // Server is a backend's part.
 type Server struct {
@@ -183,6 +188,7 @@ type Server struct {
 	notifies    bool         // a statement has been sent that may notify
 	vacates     bool         // a statement has been sent that other sessions may be in the way of
 	redefines   bool         // a command of the transaction has changed what logins get
+	defines     bool         // a command of the transaction may have changed what statements do
 	fatal       bool         // the server has announced that it ends the connection
 	sent        bool         // bytes of the present client have gone out since the lease began
 	flushed     bool         // a Flush of weir's own was the last that went out
@@ -279,6 +285,14 @@ func (s *Server) Sent() bool { return s.sent }
 
 // Due is the number of requests that are not answered.
 func (s *Server) Due() int { return s.account.Due() }
+
+// Runs reports whether the server is at work on what the client has sent, as far as weir knows: an answer to that is due.
+func (s *Server) Runs() bool {
+	return s.errand == nil && !s.probing && (s.account.Owed() > 0 || s.account.Due() > 0)
+}
+
+// Unanswered reports whether something that the client has sent to the server is not answered: the server runs it, or weir withholds the end of its answer.
+func (s *Server) Unanswered() bool { return s.Runs() || s.withheld.owed != 0 }
 
 // Owes reports whether anything is due, or the client has sent something that it has not ended.
 func (s *Server) Owes() bool { return !s.account.Settled() }

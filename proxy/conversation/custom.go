@@ -33,8 +33,8 @@ func (h *Shared) namesDue() bool {
 // lookedThrough notes that a server has done so. Until then all questions ask for it: a backend that is free must not be ahead of the answer.
 func (h *Shared) lookedThrough() { h.customs.known, h.customs.since = true, 0 }
 
-// addCustom remembers names, and reports whether one of them is new.
-func (h *Shared) addCustom(names []string) (news bool) {
+// addCustom remembers names.
+func (h *Shared) addCustom(names []string) {
 	x := &h.customs
 	for _, name := range names {
 		if _, has := x.names[name]; has || !custom(name) || len(x.names) >= customNamesMax {
@@ -43,9 +43,18 @@ func (h *Shared) addCustom(names []string) (news bool) {
 		if x.names == nil {
 			x.names = map[string]struct{}{}
 		}
-		x.names[name], news = struct{}{}, true
+		x.names[name] = struct{}{}
 	}
-	return news
+}
+
+// missed remembers names, and reports whether a question has left one of them out that can be asked for. Another backend's answer may have
+// brought it meanwhile: then it is not new, and has not been asked for here either.
+func (h *Shared) missed(asked, names []string) bool {
+	h.addCustom(names)
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, has := h.customs.names[name]
+		return has && !slices.Contains(asked, name)
+	})
 }
 
 // addCustomOf remembers the names in a set.

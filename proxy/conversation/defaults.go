@@ -8,6 +8,7 @@ import (
 type Defaults struct {
 	Known    bool
 	Altered  string // what ALTER ROLE and ALTER DATABASE have set for the pool's user and database. Sessions that are there keep what was before
+	Defined  string // how often the database's functions, triggers, rules and policies have been changed; empty if the server does not say
 	Reported string // the defaults of the settings that servers report, which a reload changes in all sessions
 }
 
@@ -27,7 +28,14 @@ const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.string_a
 	"(SELECT pg_catalog.hashtext(pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.name, p.reset_val), ';' ORDER BY p.name)) " +
 	"FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'client_encoding', 'DateStyle', " +
 	"'default_transaction_read_only', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings', 'scram_iterations', 'search_path'" +
-	"]::pg_catalog.text[]))"
+	"]::pg_catalog.text[])), " + defined
+
+// defined adds up what was written to pg_proc, pg_operator, pg_rewrite, pg_trigger, pg_policy and pg_event_trigger. Servers before 15 keep such
+// counts in a file, which costs too much to read.
+const defined = "CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN " +
+	"(SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_inserted(c) OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_updated(c) " +
+	"OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_deleted(c)) " +
+	"FROM pg_catalog.unnest(ARRAY[1255, 2617, 2618, 2620, 3256, 3466]::pg_catalog.oid[]) AS t(c)) END"
 
 // appendAsk appends the question. Settings that could make it wait or fail are put aside by a transaction.
 func appendAsk(s *Server, dst []byte) []byte {
@@ -39,8 +47,8 @@ func appendAsk(s *Server, dst []byte) []byte {
 }
 
 func defaultsTold(s *Server, row []byte) {
-	if values, err := wire.PeekRow(row); err == nil && len(values) == 2 {
-		s.defaults = Defaults{Known: true, Altered: string(values[0]), Reported: string(values[1])}
+	if values, err := wire.PeekRow(row); err == nil && len(values) == 3 {
+		s.defaults = Defaults{Known: true, Altered: string(values[0]), Reported: string(values[1]), Defined: string(values[2])}
 	}
 }
 

@@ -24,6 +24,9 @@ const (
 	Unlistens                // it is to listen to nothing, with an Unlisten
 )
 
+// Asks reports whether the server is sent something of weir's own.
+func (f Fate) Asks() bool { return f != Stays && f != Leaves && f != Forbidden }
+
 func (f Fate) String() string {
 	return [...]string{
 		"stays", "leaves", "probed", "questioned", "refitted", "restored", "recalled", "forbidden", "takes on", "asks channels", "hands over", "unlistens",
@@ -99,6 +102,9 @@ const (
 	CleanAsk                      // an Errand: what state its session is in
 	CleanRetire                   // nothing helps: it must be closed
 )
+
+// Holds reports whether the backend owes nothing and lives on: whatever comes next is not its last client's.
+func (c Cleaning) Holds() bool { return c != CleanAnswers && c != CleanSync && c != CleanRetire }
 
 func (c Cleaning) String() string {
 	return [...]string{"nothing", "answers", "sync", "rollback", "reset", "ask", "retire"}[c]

@@ -42,6 +42,25 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) (uses []use,
 	return uses, followed
 }
 
+// assigned are the settings that are given values which are to be asked for; nil: any.
+func assigned(uses []use) (names []string) {
+	for _, u := range uses {
+		for _, one := range u.sets() {
+			switch one.Kind {
+			case sqlscan.SetForTransaction:
+			case sqlscan.SetValue, sqlscan.SetDefault:
+				if one.Name == authorization {
+					return nil
+				}
+				names = append(names, one.Name)
+			default:
+				return nil
+			}
+		}
+	}
+	return names
+}
+
 func ascii(s string) bool {
 	for i := range len(s) {
 		if s[i] > 0x7f {

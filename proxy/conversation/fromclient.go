@@ -146,7 +146,8 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedEnd
 	case s == nil:
 		return NeedBackend
-	case c.toSync && m.f.Type != wire.ClientSync:
+	case c.toSync && m.f.Type != wire.ClientSync, c.answered && s.own == syncNone:
+		c.answered = false
 		f.upTo(m.at)
 		f.replaced(m.end())
 		c.drop = !m.whole
@@ -292,14 +293,19 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
+		s.suspectsDefining(text, e)
 	}
 	switch {
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
 		found.asks = s.shared.configs(text)
+	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
+		if !found.followed && e&^followable == 0 {
+			found.asks = assigned(found.uses)
+		}
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
 	return found
@@ -369,7 +375,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
-	s.enter(entry{effects: effects, settings: found, put: put})
+	s.enter(entry{effects: effects, settings: found, made: edits{given: put}})
 	s.suspects(text, effects)
 	if known := s.runsText(text, effects); known != nil && harmless {
 		s.shared.records.familiar.add(text, known)
@@ -379,13 +385,17 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 }
 
 // givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
-func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []insertion) {
+func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []edit) {
 	found = s.settings(text, e)
 	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
-	if len(found.uses) > 0 && s.givesBack(found.uses, alone) {
-		text, put = s.putBehind(text, found.uses)
+	if len(found.uses) == 0 || !s.givesBack(found.uses, alone) {
+		return found, text, nil
 	}
-	return found, text, put
+	given, put, fits := s.putBehind(text, found.uses)
+	if !fits {
+		return settings{}, text, nil // like a text that cannot be read
+	}
+	return found, given, put
 }
 
 // admitExecute sends an Execute.

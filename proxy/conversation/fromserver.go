@@ -29,8 +29,10 @@ type ServerStep struct {
 	Outcome Outcome // with EventErrand
 	Doubt   string  // with EventNonsense
 	Frame   wire.Frame
-	Resume  bool   // the client waited for an answer and may be read again
-	Failed  []byte // the body of the last error that the client is sent, of the read; nil if there is none
+	Resume  bool // the client waited for an answer and may be read again
+	// Answered: a request of the client's has got its ReadyForQuery.
+	Answered bool
+	Failed   []byte // the body of the last error that the client is sent, of the read; nil if there is none
 }
 
 // How much of a server's message is looked at.
@@ -150,8 +152,8 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		f.out = append(f.out, s.retry.described...)
 		s.retry.described = s.retry.described[:0]
 	}
-	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 {
-		swallow = true // the text that the client has sent will say so
+	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 && !swallow {
+		swallow = !s.cancelsText(message[wire.HeaderLen:]) // the text that the client has sent will say so
 	}
 	if fr.Type == wire.ServerErrorResponse && !swallow {
 		f.upTo(pos)
@@ -208,7 +210,7 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	body := message[wire.HeaderLen:]
 	moved := false
 	if e := s.ledger.at(busy); e != nil {
-		body, moved = relocated(body, e.put)
+		body, moved = relocated(body, &e.made, e.done)
 	}
 	out, ok := s.client.translate(f.out, body, busy)
 	if f.out = out; !ok && moved {
@@ -408,7 +410,8 @@ func (s *Server) ready(step *ServerStep, fr wire.Frame, status wire.TxStatus) bo
 	if own {
 		if c := s.client; c != nil {
 			c.toSync = s.own == syncDiscard && s.failedAhead
-			c.unprepared = s.own == syncPrepare
+			c.unprepared = s.own == syncPrepare && !c.answered
+			own = !c.answered
 		}
 		s.own = syncNone
 	}
@@ -427,6 +430,7 @@ func (s *Server) ready(step *ServerStep, fr wire.Frame, status wire.TxStatus) bo
 		}
 		s.retry.state = retryNever
 	}
+	step.Answered = !own
 	return own
 }
 

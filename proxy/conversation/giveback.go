@@ -81,21 +81,55 @@ func (u *use) sets() []sqlscan.SettingUse {
 	return all
 }
 
-// insertion is what weir has put into a client's text.
-type insertion struct {
-	at     int // characters of the client's text before it; -1: nobody can tell
-	length int // characters
+// edit is a change of weir's to a client's text.
+type edit struct {
+	at     int // characters before it, of the text as it was; -1: nobody can tell
+	gone   int // characters that it has taken out there
+	length int // characters that it has put in
 }
 
-// putBehind is the text with what is given put behind each command that gives.
-func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion) {
-	from := 0
+// edits are the changes to one text.
+type edits struct {
+	names []edit // for names of prepared statements: first
+	given []edit // for what is given back: then, so their places are in what the others have left
+	runs  []run
+}
+
+// run is a command that runs a prepared statement. An error of it may tell a place in the text of that.
+type run struct {
+	command  int // its number in the text
+	from, to int // where its arguments are, in characters of the text with the names exchanged
+}
+
+// counter counts the characters of a text, part by part.
+type counter struct {
+	s *Server
+	n int // so far; -1: that cannot be told
+}
+
+// pass adds the next part, and returns the sum.
+func (c *counter) pass(text []byte) int {
+	if n := c.s.characters(text); n < 0 || c.n < 0 {
+		c.n = -1
+	} else {
+		c.n += n
+	}
+	return c.n
+}
+
+// givenTextMost bounds a text with what is given in it, in bytes: a short one may reset all a thousand times, and what a login gave is long.
+const givenTextMost = 64 << 10
+
+// putBehind is the text with what is given put behind each command that gives. False: it would be too long.
+func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []edit, fits bool) {
+	from, before := 0, counter{s: s}
 	for i := range uses {
 		if len(uses[i].given) == 0 {
 			continue
 		}
 		to := uses[i].To
 		out = append(out, text[from:to]...)
+		characters := before.pass(text[from:to])
 		from = to
 		at := len(out)
 		for _, g := range uses[i].given {
@@ -105,9 +139,12 @@ func (s *Server) putBehind(text []byte, uses []use) (out []byte, put []insertion
 				uses[i].answers++ // its row's description
 			}
 		}
-		put = append(put, insertion{s.characters(text[:to]), len(out) - at})
+		if len(out) > givenTextMost {
+			return nil, nil, false
+		}
+		put = append(put, edit{at: characters, length: len(out) - at})
 	}
-	return append(out, text[from:]...), put
+	return append(out, text[from:]...), put, true
 }
 
 // noEncoding is the encoding of text of which the server knows the bytes alone.
@@ -148,6 +185,7 @@ func (s *Server) giveBehind(f *Flow, m *message, u *use) {
 	u.answers = uint32(len(u.given) * len(givingTypes))
 	for _, g := range u.given {
 		sql := session.AppendSet(nil, g.Setting, g.local, g.form)
+		f.out = wire.AppendClose(f.out, 'S', givingStatement) // left by one that has failed, of whichever client
 		f.out = wire.AppendParse(f.out, givingStatement, string(sql), nil)
 		f.out = append(f.out, givingMessages...)
 		for _, t := range givingTypes {
@@ -156,7 +194,7 @@ func (s *Server) giveBehind(f *Flow, m *message, u *use) {
 	}
 }
 
-// givingMessages are what follows the Parse, and givingTypes are the types of all.
+// givingMessages are what follows the Close and the Parse, and givingTypes are the types of all.
 var (
 	givingMessages = func() []byte {
 		p := wire.AppendBindNames(nil, givingPortal, givingStatement)
@@ -164,7 +202,7 @@ var (
 		p = wire.AppendClose(p, 'P', givingPortal)
 		return wire.AppendClose(p, 'S', givingStatement)
 	}()
-	givingTypes = [...]byte{wire.ClientParse, wire.ClientBind, wire.ClientExecute, wire.ClientClose, wire.ClientClose}
+	givingTypes = [...]byte{wire.ClientClose, wire.ClientParse, wire.ClientBind, wire.ClientExecute, wire.ClientClose, wire.ClientClose}
 )
 
 // takeGiving judges a server's message while what weir has put in is under way. True: the client does not get it.
@@ -186,29 +224,59 @@ func (s *Server) takeGiving(t byte, body []byte) bool {
 // intervention is the class of the codes with which a server tells why it ends connections.
 const intervention = "57"
 
-// relocated is the body of an error or a notice as it would be without what weir has put into the text. False: it tells no position that differs.
-func relocated(body []byte, put []insertion) (moved []byte, changed bool) {
-	if len(put) == 0 {
+// relocated is the body of an error or a notice as it would be without what weir has done to the text, of which so many commands are done.
+// False: it tells no position that differs.
+func relocated(body []byte, made *edits, done int) (moved []byte, changed bool) {
+	if len(made.names) == 0 && len(made.given) == 0 {
 		return body, false
 	}
-	at, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
+	told, err := strconv.Atoi(string(wire.PeekErrorField(body, wire.FieldPosition)))
 	if err != nil {
 		return body, false
 	}
-	before := 0 // characters of weir's
-	for _, i := range put {
-		switch {
-		case i.at < 0:
-			return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
-		case at-1-before < i.at:
-		default:
-			before += min(i.length, at-1-before-i.at) // within weir's words: behind the command
+	at := unedited(told, made.given)
+	for _, r := range made.runs {
+		if r.command == done && !readingText(body) && (at-1 < r.from || at-1 >= r.to) {
+			return body, false
 		}
 	}
-	if before == 0 {
-		return body, false
+	if at > 0 {
+		at = unedited(at, made.names)
 	}
-	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at-before)), true
+	switch at {
+	case told:
+		return body, false
+	case 0:
+		return wire.ExchangeErrorField(body, wire.FieldPosition, ""), true
+	}
+	return wire.ExchangeErrorField(body, wire.FieldPosition, strconv.Itoa(at)), true
+}
+
+// readingText reports whether an error or a notice comes of reading a text, which the server does before it runs any of it. What is prepared
+// has been read.
+func readingText(body []byte) bool {
+	switch string(wire.PeekErrorField(body, wire.FieldCode)) {
+	case "42601", "22P06", "22025": // syntax_error, nonstandard_use_of_escape_character, invalid_escape_sequence
+		return true
+	}
+	return false
+}
+
+// unedited is where a position, which counts from 1, was before some edits; 0: nobody can tell. One within weir's words was where these are.
+func unedited(position int, made []edit) int {
+	at := position - 1
+	for _, e := range made {
+		switch {
+		case e.at < 0:
+			return 0
+		case at < e.at:
+			return at + 1
+		case at < e.at+e.length:
+			return e.at + 1
+		}
+		at += e.gone - e.length
+	}
+	return at + 1
 }
 
 // relocateNotice has a notice at pos tell the position in the client's text.
@@ -217,7 +285,7 @@ func (s *Server) relocateNotice(f *Flow, message []byte, pos int) {
 	if e == nil {
 		return
 	}
-	if body, moved := relocated(message[wire.HeaderLen:], e.put); moved {
+	if body, moved := relocated(message[wire.HeaderLen:], &e.made, e.done); moved {
 		f.upTo(pos)
 		f.out = wire.AppendNoticeBody(f.out, body)
 		f.replaced(pos + len(message))

@@ -11,7 +11,8 @@ type entry struct {
 	at      uint64 // the number of its answer in the account
 	effects sqlscan.Effects
 	settings
-	put     []insertion    // what weir has put into the text
+	made    edits          // what weir has done to the text
+	done    int            // commands of the text that have succeeded
 	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
 }
 

@@ -46,10 +46,11 @@ var stateful = [...]struct {
 	{sqlscan.Prepare, "PREPARE"},
 	{sqlscan.Load, "LOAD"},
 	{sqlscan.Setseed, "setseed"},
+	{sqlscan.Process, "a function that leaves state in the server's process"},
 }
 
 // keeping are those of them that always keep the backend.
-const keeping = sqlscan.Temp | sqlscan.AdvisoryLock | sqlscan.HoldCursor | sqlscan.Prepare | sqlscan.Load | sqlscan.Setseed
+const keeping = sqlscan.Temp | sqlscan.AdvisoryLock | sqlscan.HoldCursor | sqlscan.Prepare | sqlscan.Load | sqlscan.Setseed | sqlscan.Process
 
 // objection is the error that a text gets which this pool does not carry out; nil: it does.
 func (s *Server) objection(text []byte, e sqlscan.Effects) *pgerror.Error {

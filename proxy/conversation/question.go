@@ -26,6 +26,8 @@ type question struct {
 	answered []session.Setting
 	found    session.Pins
 	names    []string // of custom settings that functions of the database set
+	process  []string // of keepers
+	unseen   []string // of keepers whose settings have no known names
 }
 
 // asked is what the question under way is about.
@@ -38,7 +40,8 @@ type asked struct {
 	functions bool // what the database's functions do
 }
 
-// askable are the pins that a server can be asked about. It cannot say whether setseed was called, and LOAD leaves code behind.
+// askable are the pins that a server can be asked about. It cannot say whether setseed was called, what
+// dblink is connected to and the like, and LOAD leaves code behind.
 const askable = session.SettingChanged | session.Listen | session.TempObject | session.AdvisoryLock | session.HeldCursor | session.SQLPrepare |
 	session.Opaque
 
@@ -53,7 +56,7 @@ func (s *Server) doubt(pins session.Pins) {
 	s.pins |= pins
 	s.question.sure &^= pins
 	s.question.pause, s.question.pauses = 1, 0
-	s.worn = s.worn || pins&(session.Load|session.Seed) != 0
+	s.worn = s.worn || pins&(session.Load|session.Seed|session.Process) != 0
 	if pins&session.Opaque != 0 {
 		s.question.all()
 	}
@@ -117,7 +120,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	} else {
 		a.settings = q.settings
 	}
-	q.asked, q.answered, q.found, q.names = a, nil, 0, nil
+	q.asked, q.answered, q.found, q.names, q.process, q.unseen = a, nil, 0, nil, nil, nil
 
 	var space [2048]byte
 	sql := space[:0]
@@ -209,6 +212,7 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	functions := a.any && s.shared.namesDue()
 	s.question.asked.functions = functions
 	part(functions, partNames)
+	part(functions, partKeepers)
 	part(functions && !s.shared.recalls, partSequences)
 	return sql
 }

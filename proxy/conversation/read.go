@@ -74,6 +74,12 @@ func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	if e&anything != 0 && mentionsSequences(text) {
 		e |= sqlscan.Sequences
 	}
+	if e&anything != 0 {
+		e |= inStrings(text)
+	}
+	if e&changers != 0 && seeds(text, e, mode) {
+		e |= sqlscan.Setseed
+	}
 	if e&alters == 0 || e&alters&^changers != 0 {
 		return e
 	}
@@ -85,6 +91,30 @@ func named(text []byte, e sqlscan.Effects, mode sqlscan.Mode) sqlscan.Effects {
 	}
 	return e
 }
+
+// inStrings are the effects of what DO and the like may run, as far as its words tell.
+func inStrings(text []byte) (e sqlscan.Effects) {
+	if mentionsLasting(text) {
+		e |= sqlscan.Process
+	}
+	if mentions(text, "notify") {
+		e |= sqlscan.Notify // others are to know who it was
+	}
+	return e
+}
+
+// seeds reports whether a text sets the seed of random() by its setting. That is in no list of PostgreSQL's, and neither a rollback nor the end
+// of a SET LOCAL takes it back.
+func seeds(text []byte, e sqlscan.Effects, mode sqlscan.Mode) bool {
+	if !mentions(text, seedName) {
+		return false
+	}
+	other := func(name string) bool { return name != seedName }
+	return e&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && !configsOnly(text, other) ||
+		e&(sqlscan.Set|sqlscan.SetLocal) != 0 && !setsOnly(text, mode, other)
+}
+
+const seedName = "seed"
 
 // decidesReading reports whether a setting decides how a server reads texts.
 func decidesReading(name string) bool {

@@ -48,7 +48,7 @@ func (s *Server) shows() {
 			continue // it was reset, or only tried
 		}
 		value := string(values[i])
-		if !ascii(value) || imprecise(as[at].Value, value) {
+		if !session.ShowsSwitched(as[at]) || !ascii(value) || imprecise(as[at].Value, value) {
 			return
 		}
 		as[at].Value = value

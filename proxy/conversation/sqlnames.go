@@ -3,6 +3,7 @@ package conversation
 import (
 	"strconv"
 
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
@@ -12,6 +13,10 @@ import (
 // too, and on a backend these have names of weir's own.
 const spokenNames = sqlscan.Execute | sqlscan.Deallocate
 
+// tagged are the effects of statements with the tags SET and RESET. Where a text executes such a one, its tags do not tell any more which of its own
+// commands is done.
+const tagged = sqlscan.Set | sqlscan.SetLocal | sqlscan.SetTransaction | sqlscan.Reset
+
 // renaming is a text whose names are being exchanged for those that the backend knows.
 type renaming struct {
 	s       *Server
@@ -20,6 +25,10 @@ type renaming struct {
 	text    []byte
 	out     []byte // the new text, so far
 	at      int    // what stands before has been copied
+	made    edits
+	before  counter // of the text up to counted
+	counted int
+	longer  int // characters that the new text has more of, so far
 	decoys  int
 	effects sqlscan.Effects     // of the statements that it executes
 	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
@@ -30,7 +39,7 @@ type renaming struct {
 // rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
 // with a statement in missing, not before that has been prepared.
 func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming, changed bool) {
-	r = renaming{s: s, c: c, f: f, text: text}
+	r = renaming{s: s, c: c, f: f, text: text, before: counter{s: s}}
 	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
 		r.waits = !u.All && s.book.Undecided([]byte(u.Name), false)
 		return !r.waits
@@ -59,11 +68,36 @@ func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming
 
 func (r *renaming) put(u sqlscan.NameUse, name string) {
 	r.out = append(r.out, r.text[r.at:u.From]...)
+	from, at := len(r.out), r.count(u.From)
 	r.out = strconv.AppendQuote(r.out, name) // names of weir's have nothing that Go and SQL would quote otherwise
+	gone := r.count(u.To) - at
+	if r.before.n < 0 {
+		at = -1
+	}
+	r.made.names = append(r.made.names, edit{at, gone, len(r.out) - from})
+	r.longer += len(r.out) - from - gone
 	r.at = u.To
 }
 
+// count is how many characters stand before a place in the text, which is not before the last one that was asked about; -1: that cannot be told.
+func (r *renaming) count(to int) int {
+	n := r.before.pass(r.text[r.counted:to])
+	r.counted = to
+	return n
+}
+
+// runs takes note of a command that runs a prepared statement.
+func (r *renaming) runs(u sqlscan.NameUse) {
+	o := run{command: u.Command}
+	if from := r.count(u.To); from >= 0 && u.End > u.To {
+		o.from = from + r.longer
+		o.to = r.count(u.End) + r.longer
+	}
+	r.made.runs = append(r.made.runs, o)
+}
+
 func (r *renaming) execute(u sqlscan.NameUse) {
+	defer func() { r.runs(u) }()
 	statement := r.c.names.Statement([]byte(u.Name))
 	switch {
 	case statement != nil && r.s.book.Holds(statement):
@@ -102,6 +136,16 @@ func (s *Server) prepareFirst(f *Flow, missing *prepared.Statement) Hold {
 	return HoldName
 }
 
+// cancelsText reports whether an error says that the Parse in front of a text was cancelled: its client has asked for that, so the error, and
+// the ReadyForQuery that follows, are the answer to the text, which is not sent.
+func (s *Server) cancelsText(body []byte) bool {
+	if s.client == nil || string(wire.PeekErrorField(body, wire.FieldCode)) != pgerror.CodeQueryCanceled {
+		return false
+	}
+	s.client.answered = true
+	return true
+}
+
 // queryNames sends a Query that names prepared statements.
 func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects sqlscan.Effects) Hold {
 	r, changed := s.rename(c, f, m, text)
@@ -115,15 +159,19 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	if changed {
 		renamed = r.out
 	}
-	found, given, put := s.givesInText(renamed, effects|r.effects)
-	if changed || len(put) > 0 {
+	var found settings
+	given := renamed
+	if r.effects&tagged == 0 {
+		found, given, r.made.given = s.givesInText(renamed, effects|r.effects)
+	}
+	if changed || len(r.made.given) > 0 {
 		f.upTo(m.at)
 		f.out = wire.AppendQueryBytes(f.out, given)
 		f.replaced(m.end())
 	}
 	s.book.Query(&s.account, &c.names)
 	s.ends(r.ending)
-	s.enter(entry{effects: effects | r.effects, settings: found, put: put})
+	s.enter(entry{effects: effects | r.effects, settings: found, made: r.made})
 	s.suspects(text, effects|r.effects)
 	s.runsText(text, effects|r.effects)
 	s.hears(text)

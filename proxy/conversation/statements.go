@@ -187,7 +187,15 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			s.shared.addCustom(b.asks)
 		}
 	}
+	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
+		b.effects |= sqlscan.Setseed
+	}
 	s.portals.bind(prepared.Cut(portal), b)
+}
+
+// bindsSeed reports whether a Bind may have set_config set the seed of random().
+func (s *Server) bindsSeed(m *message, statement *prepared.Statement) bool {
+	return m.whole && s.shared.configs([]byte(statement.Text())) == nil && slices.Contains(boundNames(m.body), seedName)
 }
 
 // admitTarget sends a Describe or a Close.

@@ -23,12 +23,16 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.block.rolledBack = false
 		return
 	}
+	if e := s.ledger.at(busy); e != nil {
+		e.done++
+	}
 	s.deallocated(busy, tag)
 	if reshapes(tag) {
 		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
 	}
-	if makesRoutine(tag) {
+	if defines(tag) {
+		s.defines = true
 		s.shared.customs.known = false // a function may set or ask for what no text shows
 	}
 	add, clearAll := session.Combine(effects, tag)
@@ -59,10 +63,6 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		add &^= session.SettingChanged
 	}
 	s.doubt(add)
-}
-
-func makesRoutine(tag []byte) bool {
-	return string(tag) == "CREATE FUNCTION" || string(tag) == "CREATE PROCEDURE"
 }
 
 // discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.

@@ -131,6 +131,7 @@ var catalogue = []chapter{
 		{"NotificationsNotTaken", NotificationsNotTaken(1 << 20), "A client that listens did not read, and more notifications than `max_notification_bytes` came for it.", "See the hint. What it may have missed is found in the database, as after any LISTEN."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
+		{"Paused", Paused(2*time.Minute, "shop/app"), "The same, while PAUSE holds on the admin console.", "Wait for the operator, who says RESUME. A retry is safe."},
 	}},
 	{"The server", []entry{
 		{"Unreachable", Unreachable("db:5432", "connection refused"), "No connection to the server could be made.", "See that PostgreSQL runs and listens there. A retry is safe."},

@@ -83,6 +83,17 @@ func NoBackend(w Wait) *Error {
 	}
 }
 
+// Paused ends a wait for a backend of a pool that an operator has paused. after is how long it was, poolName "database/user".
+func Paused(after time.Duration, poolName string) *Error {
+	return &Error{
+		Severity: SeverityError, Code: CodeTooManyConnections,
+		pgbouncer: "query_wait_timeout",
+		Message:   "no backend became free within " + after.String(),
+		Detail:    "An operator has said PAUSE on the admin console, which holds for pool " + poolName + ".",
+		Hint:      "RESUME ends it.",
+	}
+}
+
 func (w Wait) detail() string {
 	var d string
 	switch {

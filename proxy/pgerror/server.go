@@ -108,6 +108,13 @@ func NoUse(waited time.Duration) *Error {
 	}
 }
 
+// Beside is e where other servers were tried, too; others says what each of them was.
+func (e *Error) Beside(others string) *Error {
+	c := *e
+	c.Detail = strings.TrimSpace(c.Detail + " The other servers: " + sentence(others))
+	return &c
+}
+
 // NoSuitableServer answers a client that has waited in vain for a server of the role that its database is to have. attrs is the value of
 // target_session_attrs; found says what there is.
 func NoSuitableServer(attrs, found string) *Error {

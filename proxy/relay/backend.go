@@ -20,7 +20,7 @@ const (
 	backendLeased                       // relays for its client → idle, settling, internal, held, gone
 	backendInternal                     // a command of weir's own is under way, its answers are swallowed → leased, idle, internal, held, gone
 	backendSettling                     // its client is gone, answers are still due and thrown away → internal, idle, held, gone
-	backendHeld                         // owes nothing, but a cancel request aimed at it is still under way → idle, gone
+	backendHeld                         // its client is gone and it owes nothing, but a cancel request aimed at it is still under way → internal, idle, gone
 	backendGone
 	backendStates
 )
@@ -36,7 +36,7 @@ var backendMoves = [backendStates]uint16{
 	backendLeased:   1<<backendIdle | 1<<backendInternal | 1<<backendSettling | 1<<backendHeld | 1<<backendGone,
 	backendInternal: 1<<backendLeased | 1<<backendIdle | 1<<backendInternal | 1<<backendHeld | 1<<backendGone,
 	backendSettling: 1<<backendInternal | 1<<backendIdle | 1<<backendHeld | 1<<backendGone,
-	backendHeld:     1<<backendIdle | 1<<backendGone,
+	backendHeld:     1<<backendInternal | 1<<backendIdle | 1<<backendGone,
 }
 
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.

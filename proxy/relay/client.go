@@ -88,6 +88,7 @@ type Client struct {
 	sock     socket.Conn
 	backend  *Backend
 	lastWord *pgerror.Error // what it is told at its end, when it sends no more
+	wish     *wish          // that its present request be cancelled; nil: none
 	carry    []byte         // what was read and not yet judged or forwarded
 	active   int64          // when its state or its ending last changed
 }
@@ -148,6 +149,7 @@ type Admission struct {
 	Peer     string      // address, for logs
 	Secret   uint32      // of its cancel key
 	LongKey  bool        // it speaks protocol 3.2, and gets a long secret
+	Kills    uint32      // Lanes.Kills when the client came to the pool: if it is another by now, the client is ended like those that were there
 	OnGone   func()      // called once, on the loop, when the client is gone; must not block
 }
 
@@ -190,17 +192,23 @@ func (l *Lane) admit(a Admission) {
 		c.ahead = true
 	}
 	c.unread = c.ahead || c.sock.Pending() // what was read already is no event
-	if e.drain.refusing() {
+	if err := l.turnsAway(a.Kills); err != nil {
 		c.write(a.Owed)
-		c.failWith(pgerror.ShuttingDown)
-		return
-	}
-	if l.farewell != nil {
-		c.write(a.Owed)
-		c.failWith(l.farewell)
+		c.failWith(err)
 		return
 	}
 	l.arrive(c, a.Owed)
+}
+
+// turnsAway says why a client that comes to the lane now, and came to the pool after so many kills, cannot stay; nil: it can.
+func (l *Lane) turnsAway(kills uint32) *pgerror.Error {
+	switch {
+	case l.engine.drain.refusing():
+		return pgerror.ShuttingDown
+	case kills != l.config.Lanes.Kills():
+		return pgerror.DatabaseKilled
+	}
+	return l.farewell
 }
 
 // watch has the client's descriptor watched by the loop.

@@ -171,9 +171,6 @@ func (l *Lane) leaseAsks(c *Client, b *Backend) bool {
 
 // asksFirst has a backend that comes free asked, if it is time.
 func (b *Backend) asksFirst() bool {
-	if b.state == backendHeld {
-		return false
-	}
 	age := askForWork
 	if b.lane.defaults.wanted {
 		age = askForLogin
@@ -225,6 +222,9 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 		return false
 	}
 	l.defaults.found = found
+	if found.Defined != was.Defined && was.Defined != "" {
+		l.talk.Relearn()
+	}
 	switch {
 	case !was.Known:
 		return false
@@ -297,3 +297,15 @@ func (l *Lane) doubtDefaults() {
 // redefined is for a backend on which a command may have changed what logins get, also those of other pools. The client does not know of
 // its success yet.
 func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }
+
+// defined is for a backend on which a command may have changed what statements do, also those of other pools.
+func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
+
+// heedDefinitions has the lane learn anew what statements do if such a command has been carried out. It comes before a statement is judged, and
+// before it is judged what those of a transaction have left: one may have waited for the command's locks.
+func (l *Lane) heedDefinitions() {
+	if n := l.engine.env.definitions.Load(); n != l.definitions {
+		l.definitions = n
+		l.talk.Relearn()
+	}
+}

@@ -23,23 +23,19 @@ func (e *Engine) Clients() (rows []status.Client) {
 
 // Backends are the backends of the engine, likewise.
 func (e *Engine) Backends() (rows []status.Backend) {
-	for lane, next, more := 0, 0, true; more; {
-		more = false
-		e.loop.Call(func() {
-			for left := rowsPerVisit; left > 0 && lane < len(e.lanes); left-- {
-				l := e.lanes[lane]
-				if next >= len(l.backends) {
-					lane, next = lane+1, 0
-					continue
-				}
-				if b := l.backends[next]; b != nil {
-					rows = append(rows, b.detail())
-				}
-				next++
+	next := 0
+	e.visitLanes(func(l *Lane) (more bool) {
+		end := min(next+rowsPerVisit, len(l.backends))
+		for _, b := range l.backends[min(next, end):end] {
+			if b != nil {
+				rows = append(rows, b.detail())
 			}
-			more = lane < len(e.lanes)
-		})
-	}
+		}
+		if next = end; next == len(l.backends) {
+			next = 0
+		}
+		return next > 0
+	})
 	return rows
 }
 

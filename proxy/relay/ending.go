@@ -234,6 +234,7 @@ func (c *Client) linger() {
 func (c *Client) close() {
 	l, e := c.lane, c.lane.engine
 	c.ending = endNow
+	c.unwish()
 	c.move(clientClosed)
 	c.left()
 	l.counts.clients[clientClosed]--

@@ -38,9 +38,12 @@ type Env struct {
 	Tracer Tracer
 	// SweepEvery is the time between two sweeps, for tests that would wait for them; 0: a second.
 	SweepEvery time.Duration
+	// BegunAfter is how long after it was sent a server has certainly begun a request, for tests that must not go by the clock; 0: a second.
+	BegunAfter time.Duration
 
 	numbers       atomic.Uint32 // of clients and backends, in the order in which they come
 	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
+	definitions   atomic.Uint64 // commands of clients that may have changed what statements do, of any pool
 }
 
 // Number is the next number of a client or a backend. Any goroutine.

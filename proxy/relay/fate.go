@@ -35,7 +35,12 @@ func (b *Backend) begin() {
 
 // follow does what conversation says becomes of a backend that has a client. True: it has left the client, and is to be cleaned.
 func (b *Backend) follow() bool {
-	switch b.talk.Fate() {
+	b.lane.heedDefinitions()
+	fate := b.talk.Fate()
+	if fate.Asks() && b.exposed() {
+		return false // cancelled comes back here
+	}
+	switch fate {
 	case conversation.Leaves:
 		b.detach()
 		return true
@@ -74,6 +79,9 @@ func (b *Backend) follow() bool {
 	}
 	return false
 }
+
+// exposed reports whether a cancel request is on its way that would hit what is sent to the backend now: what it was meant for has been answered.
+func (b *Backend) exposed() bool { return b.cancels > 0 && !b.talk.Runs() }
 
 // reconsider is for what changed outside a read: the backend may be free now.
 func (b *Backend) reconsider() {
@@ -118,6 +126,9 @@ func (b *Backend) comes() {
 
 // start sends an errand.
 func (b *Backend) start(e *conversation.Errand) {
+	if invariants && b.cancels > 0 {
+		panic("relay: " + e.Name + " begins while a cancel request is under way")
+	}
 	b.move(backendInternal)
 	b.started = b.lane.engine.loop.Now()
 	b.until, b.asking = b.started+errandTimeout, e == conversation.Ask
@@ -193,6 +204,7 @@ func (b *Backend) sayReady(c *Client) {
 	io := &b.lane.engine.io
 	p := b.talk.TakeReady(io.Borrow(512))
 	if len(p) > 0 {
+		c.unwish()
 		c.say(p)
 	}
 	io.Return(p)
@@ -286,6 +298,10 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 	if b.suspect && cleaning != conversation.CleanAnswers {
 		cleaning = conversation.CleanRetire
 	}
+	if b.cancels > 0 && cleaning.Holds() {
+		b.hold()
+		return
+	}
 	switch cleaning {
 	case conversation.CleanNothing:
 		b.release()
@@ -303,6 +319,14 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 		b.startLast(conversation.Reset)
 	case conversation.CleanRetire:
 		b.retire()
+	}
+}
+
+// hold has the backend wait for the end of a cancel request before anything else is done with it.
+func (b *Backend) hold() {
+	if b.state != backendHeld {
+		b.until = 0
+		b.move(backendHeld)
 	}
 }
 
@@ -325,8 +349,6 @@ func (b *Backend) settle() {
 // release gives the backend back to the pool.
 func (b *Backend) release() {
 	switch {
-	case b.cancels > 0:
-		b.move(backendHeld)
 	case b.lane.config.Lanes.yields.Load() && b.lane.config.Lanes.yields.CompareAndSwap(true, false):
 		b.retire()
 	case b.asksFirst():

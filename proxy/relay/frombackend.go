@@ -111,6 +111,9 @@ func (b *Backend) consume(p []byte) {
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()
 		}
+		if b.talk.Defined() {
+			b.defined()
+		}
 		if b.talk.HasRoleNews() {
 			e.loop.Later(b, b.hearRole)
 		}
@@ -121,6 +124,9 @@ func (b *Backend) consume(p []byte) {
 		}
 		switch step.Event {
 		case conversation.EventReady:
+			if step.Answered && b.client != nil {
+				b.client.unwish()
+			}
 			released = b.ready() || released
 			continue
 		case conversation.EventSync:

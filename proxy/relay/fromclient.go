@@ -45,6 +45,7 @@ const (
 	obstacleTaking           // it takes its answers before it may ask again
 	obstacleWaiting          // it waits for a backend
 	obstacleBackend          // its backend does not take more, or is about to be closed
+	obstacleCancel           // a cancel request is on its way to its backend, and would hit what it sends next
 )
 
 // obstacle says why the client is not read now.
@@ -62,6 +63,8 @@ func (c *Client) obstacle() obstacle {
 		return obstacleAnswer
 	case c.backend.doomed || c.backend.sock.Parked() || c.backend.talk.Errand() != nil:
 		return obstacleBackend
+	case c.backend.exposed():
+		return obstacleCancel
 	}
 	return obstacleNone
 }
@@ -112,6 +115,7 @@ func (c *Client) copies() bool { return c.backend != nil && c.backend.talk.Copyi
 
 // readEmpty lets more of a COPY pile up before the next read.
 func (c *Client) readEmpty() {
+	c.wishedInVain()
 	if !c.copies() {
 		return
 	}
@@ -190,6 +194,7 @@ func (c *Client) consume(p []byte) {
 		if c.backend != nil {
 			server = &c.backend.talk
 		}
+		c.lane.heedDefinitions()
 		step := c.talk.FromClient(server, p, &e.toServer)
 		if step.Vacate {
 			e.vacateAll()
@@ -206,7 +211,9 @@ func (c *Client) consume(p []byte) {
 			}
 		case conversation.NeedSwitch:
 			c.keep(p)
-			c.backend.switchFirst()
+			if !c.backend.exposed() {
+				c.backend.switchFirst()
+			}
 			return
 		case conversation.NeedEnd:
 			c.terminated()
@@ -238,6 +245,7 @@ func (c *Client) forward(p []byte) bool {
 	if b.talk.Notifies() {
 		b.notifier.mark()
 	}
+	c.pursueLater()
 	return b.send(p)
 }
 
@@ -247,6 +255,7 @@ func (c *Client) takeBack(judged, rest []byte) {
 		return
 	}
 	c.talk.Rewind()
+	c.wishAnew()
 	e := c.lane.engine
 	if n := len(judged) + len(rest); n > 0 {
 		c.carry = append(append(e.io.Borrow(n), judged...), rest...)
@@ -277,7 +286,7 @@ func (c *Client) resume() {
 
 // resumeHeld goes on with a client that waited for an answer, unless something else has happened to it meanwhile.
 func (c *Client) resumeHeld() {
-	if c.state != clientLeased || c.backend.talk.Probing() || c.backend.talk.Errand() != nil {
+	if c.state != clientLeased || c.backend.talk.Probing() || c.backend.talk.Errand() != nil || c.backend.exposed() {
 		return
 	}
 	c.resume()
@@ -292,6 +301,7 @@ func (c *Client) readAgain(p []byte) {
 	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
 	e.io.Return(c.carry)
 	c.carry = carry
+	c.wishAnew()
 	e.loop.Later(c, c.resumeHeld)
 }
 
@@ -313,6 +323,7 @@ func (c *Client) refuse(cause *pgerror.Error) {
 	c.lane.totals.WeirErrors++
 	c.failed(cause.Code, cause.Message, true)
 	c.lane.own.Count(cause.Code)
+	c.unwish()
 	c.move(clientIdle)
 	p := c.carry
 	c.carry = nil

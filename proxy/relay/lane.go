@@ -169,6 +169,8 @@ type Lane struct {
 
 	defaults defaults
 
+	definitions uint64 // of Env's, that are taken into account
+
 	ended    bool
 	roles    roles
 	closed   bool           // no client is admitted any more, save those that were announced before

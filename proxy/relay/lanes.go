@@ -22,9 +22,12 @@ type Lanes struct {
 	yields atomic.Bool // the next backend that is released is closed
 	known  known
 	told   atomic.Pointer[told]
-	over   atomic.Bool            // all lanes have ended
-	taken  []atomic.Bool          // by number: there is such a lane, or it is being made
-	lanes  []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
+	// trouble holds until a dial succeeds (Reached).
+	trouble atomic.Pointer[trouble]
+	kills   atomic.Uint32          // see Kill
+	over    atomic.Bool            // all lanes have ended
+	taken   []atomic.Bool          // by number: there is such a lane, or it is being made
+	lanes   []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
 }
 
 // NewLanes is for a pool that may have a lane on each of so many loops.
@@ -35,6 +38,13 @@ func NewLanes(loops int) *Lanes {
 	}
 	return &Lanes{pool: board.New(numbers), taken: make([]atomic.Bool, numbers), lanes: make([]atomic.Pointer[Lane], numbers)}
 }
+
+// Kill has clients ended as they arrive that have come to the pool before: those whose Admission has what Kills was then. Engine.Kill ends
+// the ones that are there. Any goroutine.
+func (p *Lanes) Kill() { p.kills.Add(1) }
+
+// Kills is how often the pool's clients have been killed. Any goroutine.
+func (p *Lanes) Kills() uint32 { return p.kills.Load() }
 
 // Nudge tells the pool that a limit over pools, which had refused it a backend, has room again. Listener connections go first, on whichever lane: what waits
 // for one keeps a backend. Any goroutine.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"slices"
+	"time"
 
 	"weir/pool"
 	"weir/proxy/conversation"
@@ -22,6 +23,7 @@ func (c *Client) want() bool {
 func (l *Lane) want(c *Client) {
 	l.pool.Want(l.now(), c.id, pool.SettingsID(c.talk.Set.ID()))
 	l.decided()
+	c.pursueLater()
 }
 
 // decided takes the pool's decisions and carries them out, in order. Carrying one out may bring about new events; their
@@ -239,6 +241,7 @@ func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.totals.DialsFailed++
 	l.totals.DialsBy[failure.end()]++
 	l.dialError, l.failed = failure, l.engine.loop.Now()
+	l.config.Lanes.trouble.Store(&trouble{failure, l.failed})
 	l.warnDial(failure)
 	l.sayDialFailed(b, failure)
 	l.pool.DialFailed(l.now(), b.id, failure.Failure)
@@ -252,8 +255,19 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 		return l.dialError.Client
 	case d.Why == pool.CauseDrain:
 		return pgerror.ShuttingDown
-	case l.config.Pool.Patient && !l.engine.env.PgBouncer && l.dialError != nil && l.config.Lanes.pool.Live() == 0:
-		return l.dialError.Client
+	case l.engine.env.PgBouncer: // which has one word for all of them
+	case l.pool.Counts().Paused:
+		return pgerror.Paused(d.Waited.Round(time.Millisecond), l.Name())
+	case !l.limited && l.config.Lanes.pool.Live() == 0:
+		if t := l.config.Lanes.trouble.Load(); t != nil && t.at > l.config.Lanes.pool.Reached() {
+			return t.failure.Client
+		}
 	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
+}
+
+// trouble is the last dial of a pool that has failed, on whichever lane: those that wait on the others wait for the same.
+type trouble struct {
+	failure *DialError
+	at      int64
 }

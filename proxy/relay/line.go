@@ -6,9 +6,7 @@ import (
 	"sync/atomic"
 
 	"weir/proxy/conversation"
-	"weir/proxy/eventloop"
 	"weir/proxy/notify"
-	"weir/proxy/socket"
 	"weir/proxy/wire"
 )
 
@@ -39,17 +37,6 @@ type seat struct {
 type lineBoard struct {
 	present atomic.Pointer[line]
 	lost    atomic.Bool // the last one was, and none has been made since
-}
-
-// listening is a line's connection as the loop knows it.
-type listening struct {
-	line   *line
-	token  eventloop.Token
-	sock   socket.Conn
-	carry  []byte
-	pid    uint32
-	gone   func() // Dialled.Gone
-	doomed bool
 }
 
 // join takes a seat on the pool's line, which is made if there is none.
@@ -186,16 +173,9 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 		n.end((*listener).missed)
 		return
 	}
-	var token eventloop.Token
-	c := &listening{line: n}
+	var c *listening
 	if failure == nil {
-		var err error
-		c.sock, c.pid, c.gone = socket.NewTLS(d.FD, d.TLS), d.PID, d.gone
-		if token, err = l.engine.loop.Register(d.FD, c, eventloop.First); err != nil {
-			c.sock.Close(&l.engine.io)
-			c.gone()
-			failure = &DialError{Err: err}
-		}
+		c, failure = n.register(d)
 	}
 	if failure != nil {
 		l.config.Places.Give(l.config.Lanes)
@@ -203,8 +183,14 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 		n.end((*listener).failed)
 		return
 	}
-	if c.token, n.conn = token, c; c.sock.Pending() {
-		l.engine.loop.Again(token)
+	n.connected(c, d)
+}
+
+// connected has the line listen on a connection that is new.
+func (n *line) connected(c *listening, d *Dialled) {
+	l := n.home
+	if n.conn = c; c.sock.Pending() {
+		l.engine.loop.Again(c.token)
 	}
 	n.addr, n.encoding = d.Addr, conversation.EncodingOf(d.Params)
 	if l.config.Lanes.line.lost.Swap(false) {
@@ -259,81 +245,7 @@ func (n *line) close() {
 	if c == nil {
 		return
 	}
-	n.conn, c.doomed = nil, true
-	_ = c.sock.Write(&l.engine.io, wire.AppendTerminate(nil))
-	l.engine.loop.Close(c.token)
-	c.sock.Close(&l.engine.io)
-	l.engine.io.Return(c.carry)
-	c.carry = nil
-	c.gone()
+	n.conn = nil
+	c.close()
 	l.config.Places.Give(l.config.Lanes)
-}
-
-// OnReady is called by the loop when the connection has something to say.
-func (c *listening) OnReady(e eventloop.Event) {
-	if e&eventloop.Writable != 0 {
-		c.drain()
-	}
-	if e&eventloop.Readable != 0 {
-		c.read(e&eventloop.HangUp != 0)
-	}
-}
-
-func (c *listening) read(hungUp bool) {
-	e := c.line.home.engine
-	for range readsPerTurn {
-		if c.doomed {
-			return
-		}
-		p, n, err := e.receive(&c.sock, &c.carry)
-		if err != nil {
-			if !errors.Is(err, socket.ErrWouldBlock) {
-				c.doom(err)
-			}
-			return
-		}
-		took, err := c.line.talk.FromServer(p)
-		if err != nil {
-			c.doom(err)
-		} else if took < len(p) {
-			c.carry = append(e.io.Borrow(len(p)-took), p[took:]...)
-		}
-		c.line.act()
-		if n < eventloop.ReadBufferLen && !hungUp && !c.sock.Pending() {
-			return
-		}
-	}
-	e.loop.Again(c.token)
-}
-
-func (c *listening) send(p []byte) {
-	was := c.sock.Parked()
-	if err := c.sock.Write(&c.line.home.engine.io, p); err != nil {
-		c.doom(err)
-	} else if c.sock.Parked() && !was {
-		c.watchWrite(true)
-	}
-}
-
-func (c *listening) watchWrite(on bool) {
-	if err := c.line.home.engine.loop.WatchWrite(c.token, on); err != nil {
-		c.doom(err)
-	}
-}
-
-func (c *listening) drain() {
-	if err := c.sock.Drain(&c.line.home.engine.io); err != nil {
-		c.doom(err)
-	} else if !c.sock.Parked() {
-		c.watchWrite(false)
-	}
-}
-
-// doom ends the connection at the end of the iteration.
-func (c *listening) doom(cause error) {
-	if c.doomed {
-		return
-	}
-	c.doomed = true
-	c.line.home.engine.loop.Condemn(c, func() { c.line.lost(cause) })
 }

@@ -145,8 +145,12 @@ func (c *Client) wantAgain() {
 		return
 	}
 	c.talk.Rewind()
+	c.wishAnew()
 	if len(c.carry) == 0 && c.greeted {
 		c.move(clientIdle)
+		if c.wish != nil && !c.sock.Unread() {
+			c.unwish()
+		}
 		c.readOn()
 		return
 	}

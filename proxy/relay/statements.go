@@ -16,15 +16,12 @@ const (
 
 // Statements are the prepared statements that clients share, lane by lane, in no order within a lane. Any goroutine but the loop's.
 func (e *Engine) Statements() (rows []status.Statement) {
-	for lane, more := 0, true; more; lane++ {
-		more = false
-		e.loop.Call(func() {
-			if lane < len(e.lanes) {
-				rows = e.lanes[lane].statements(rows)
-				more = len(rows) < statementsMax
-			}
-		})
-	}
+	e.visitLanes(func(l *Lane) (more bool) {
+		if len(rows) < statementsMax {
+			rows = l.statements(rows)
+		}
+		return false
+	})
 	return rows
 }
 

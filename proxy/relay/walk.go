@@ -1,6 +1,10 @@
 package relay
 
-import "weir/proxy/status"
+import (
+	"slices"
+
+	"weir/proxy/status"
+)
 
 // clientsPerStep bounds how many clients are looked at before the others on the loop have their turn. A loop may have a hundred thousand, and a
 // look at one that has been idle for long costs what it takes to fetch it from memory: for all of them tens of milliseconds.
@@ -35,6 +39,19 @@ func (e *Engine) visitClients(perVisit int, f func(*Client)) {
 	for next, more := 0, true; more; {
 		more = false
 		e.loop.Call(func() { next, more = e.step(next, perVisit, f) })
+	}
+}
+
+// visitLanes calls f on the loop with each lane that is there, for as long as f has more to do with it: each call is a visit of its own. A lane
+// that ends between two of them keeps none of the others from being seen. Any goroutine but the loop's.
+func (e *Engine) visitLanes(f func(*Lane) (more bool)) {
+	var lanes []*Lane
+	e.loop.Call(func() { lanes = slices.Clone(e.lanes) })
+	for _, l := range lanes {
+		for more := true; more; {
+			more = false
+			e.loop.Call(func() { more = !l.ended && f(l) })
+		}
 	}
 }
 

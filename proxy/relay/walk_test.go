@@ -76,3 +76,39 @@ func TestWalkBearsThatClientsLeave(t *testing.T) {
 		t.Errorf("seen: %v, want %v", seen, want)
 	}
 }
+
+// TestVisitsSeeAllLanesAlthoughOneEnds: the others move up in the table.
+func TestVisitsSeeAllLanesAlthoughOneEnds(t *testing.T) {
+	loop, err := NewLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := NewEngine(&Env{}, 0, loop)
+	loop.OnEnd = nil
+	go loop.Run()
+	defer func() {
+		loop.Stop()
+		<-loop.Done()
+	}()
+	for n := range 4 {
+		e.lanes = append(e.lanes, &Lane{number: n})
+	}
+	var seen []int
+	e.visitLanes(func(l *Lane) (more bool) {
+		seen = append(seen, l.number)
+		switch len(seen) {
+		case 1: // the first lane ends
+			e.lanes[0].ended = true
+			e.lanes = slices.Delete(e.lanes, 0, 1)
+			return true
+		case 2: // and the last one
+			e.lanes[2].ended = true
+			e.lanes = e.lanes[:2]
+			return true
+		}
+		return false
+	})
+	if want := []int{0, 1, 1, 2}; !slices.Equal(seen, want) {
+		t.Errorf("lanes seen: %v, want %v", seen, want)
+	}
+}

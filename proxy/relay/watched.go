@@ -122,12 +122,16 @@ func shown(text []byte) string {
 
 // slowWait logs a wait that has ended well, and what it was for: a statement, or a login that had to hear the server's parameters first.
 func (l *Lane) slowWait(c *Client, b *Backend, waited time.Duration) {
-	setting, value, section := l.bound()
 	who := c.identity()
 	attributes := []any{
 		"waited", rounded(waited), "pool", l.Name(), "db", who.Database, "user", who.User, "peer", c.peer, "app", c.app(),
-		"waiting", l.counts.clients[clientWaiting] - 1, "limit", setting, "value", value, "set_in", section, "backend", b.pid, "for",
+		"waiting", l.counts.clients[clientWaiting] - 1,
 	}
+	if l.limited || l.config.Lanes.pool.Live() >= l.config.Pool.Size { // else it was a pause, a slow login or the server's absence
+		setting, value, section := l.bound()
+		attributes = append(attributes, "limit", setting, "value", value, "set_in", section)
+	}
+	attributes = append(attributes, "backend", b.pid, "for")
 	if c.greeted {
 		attributes = append(attributes, "transaction", "statement", shown(c.talk.Asks(c.carry)))
 	} else {

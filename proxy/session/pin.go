@@ -44,6 +44,10 @@ const (
 	// Opaque: DO, CALL, or a text that could not be read with certainty, may
 	// have done any of the above.
 	Opaque
+	// Process: a function left in the server's process what can neither be asked
+	// for nor taken back, such as a connection of dblink. Only the end of the
+	// backend undoes it.
+	Process
 	// ProtocolDoubt: the conversation took a turn after which the backend's state
 	// is not sure, such as a Query after an unsynced Execute. The caller sets
 	// and ends it.
@@ -54,7 +58,7 @@ const (
 // console, and so part of weir's interface.
 var pinNames = [...]string{
 	"prepared statement", "sql prepare", "setting", "listen", "temporary object", "advisory lock",
-	"held cursor", "load", "seed", "opaque", "protocol doubt",
+	"held cursor", "load", "seed", "opaque", "process", "protocol doubt",
 }
 
 // Names are the reasons' names, in the order of their declaration.
@@ -156,6 +160,7 @@ func FromEffects(e sqlscan.Effects) Pins {
 		pick(e, sqlscan.Prepare, SQLPrepare) |
 		pick(e, sqlscan.Load, Load) |
 		pick(e, sqlscan.Setseed, Seed) |
+		pick(e, sqlscan.Process, Process) |
 		pick(e, sqlscan.Do|sqlscan.Call|sqlscan.Opaque, Opaque)
 }
 
@@ -167,7 +172,7 @@ func pick(e, of sqlscan.Effects, p Pins) Pins {
 }
 
 // hidden are the effects that no tag of their own shows.
-const hidden = sqlscan.SetConfig | sqlscan.Temp | sqlscan.AdvisoryLock | sqlscan.Setseed | sqlscan.Opaque
+const hidden = sqlscan.SetConfig | sqlscan.Temp | sqlscan.AdvisoryLock | sqlscan.Setseed | sqlscan.Process | sqlscan.Opaque
 
 // Combine tells what a statement that has succeeded pins, by the effects of the
 // text it came with and by its tag. The tag is trusted where it speaks, also
@@ -202,6 +207,6 @@ func onlyLocal(e sqlscan.Effects) bool {
 // FromError tells what a text may pin although it ended in an error: what a
 // statement did outside its transaction before it failed.
 func FromError(e sqlscan.Effects) Pins {
-	const lasting = sqlscan.AdvisoryLock | sqlscan.Setseed | sqlscan.Load | sqlscan.Do | sqlscan.Call | sqlscan.Opaque
+	const lasting = sqlscan.AdvisoryLock | sqlscan.Setseed | sqlscan.Process | sqlscan.Load | sqlscan.Do | sqlscan.Call | sqlscan.Opaque
 	return FromEffects(e & lasting)
 }

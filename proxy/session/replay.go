@@ -19,7 +19,10 @@ const (
 // holds afterwards or, with an error, nothing. The answer is one row, to be
 // swallowed: T D C Z.
 //
-//	SELECT pg_catalog.set_config(E'work_mem',E'1MB',false),pg_catalog.set_config(E'timezone',NULL,false)
+//	SELECT pg_catalog.set_config(E'work_mem',E'1MB',false),pg_catalog.set_config(E'timezone',NULL,false) IS NULL
+//
+// Its values are ASCII: a server refuses a row with a character that client_encoding does not have, and a session may be in settings that it
+// cannot show. So the value of a setting that is reset, or set to what is not ASCII, is not asked for.
 //
 // set_config is used because SET reads a list where a startup packet has one
 // text (search_path a, b); with NULL it resets to the value of the backend's
@@ -36,8 +39,8 @@ func AppendSwitch(dst []byte, from, to *Set) []byte {
 	return w.dst
 }
 
-// SwitchNames are the settings whose values the row has with which a server answers what AppendSwitch appends, in order. Some may be there
-// twice: the last one counts.
+// SwitchNames are the settings of the columns that the row has with which a server answers what AppendSwitch appends, in order. Some may be there
+// twice: the last one counts. The column has the value if ShowsSwitched.
 func SwitchNames(from, to *Set) (names []string) {
 	w := switchWriter{names: &names}
 	w.switches(from, to)
@@ -153,11 +156,27 @@ func (w *switchWriter) set(s Setting) {
 	w.call(s.Name)
 	w.dst = appendLiteral(w.dst, s.Value)
 	w.dst = append(w.dst, ",false)"...)
+	if !ShowsSwitched(s) {
+		w.dst = append(w.dst, " IS NULL"...)
+	}
 }
 
 func (w *switchWriter) reset(name string) {
 	w.call(name)
-	w.dst = append(w.dst, "NULL,false)"...)
+	w.dst = append(w.dst, "NULL,false) IS NULL"...)
+}
+
+// ShowsSwitched reports whether the answer to what AppendSwitch appends shows what a server makes of a setting.
+func ShowsSwitched(s Setting) bool {
+	if s.Name == "application_name" {
+		return true // the server makes it ASCII (check_application_name in src/backend/commands/variable.c)
+	}
+	for i := range len(s.Value) {
+		if s.Value[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *switchWriter) resetIf(settings []Setting, name string) {

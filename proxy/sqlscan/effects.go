@@ -59,7 +59,7 @@ const (
 	Load    // LOAD of a library
 	Do      // DO: the body may do anything
 	Call    // CALL: the procedure may do anything
-	Setseed // setseed: the seed of random() outlives the transaction
+	Setseed // setseed: the seed of random() outlives the transaction, and its rollback
 	// TransactionBlock is BEGIN and START TRANSACTION.
 	TransactionBlock
 	// Databases is CREATE, ALTER and DROP DATABASE. It leaves nothing to the
@@ -78,13 +78,18 @@ const (
 	// PostgreSQL's own that runs other text or leaves state of a rare kind.
 	// Anything may have happened.
 	Opaque
+	// Process is a mention of a function that leaves in the server's process what
+	// outlives the transaction, cannot be asked for and is not taken back by
+	// DISCARD ALL: connections of dblink, a backup that has begun, a replication
+	// origin, temporary replication slots.
+	Process
 )
 
 // effectNames is in the order of the bits.
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque", "Process",
 }
 
 // Has tells whether all of the given effects are in e.

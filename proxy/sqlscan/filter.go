@@ -54,6 +54,7 @@ const (
 	kwPgTemp
 	kwNotifies
 	kwOpaque
+	kwProcess
 )
 
 // kwNames is the first of the names.
@@ -78,13 +79,16 @@ var words = map[string]keyword{
 
 	// They run text that is given as a string.
 	"query_to_xml": kwOpaque, "query_to_xmlschema": kwOpaque, "query_to_xml_and_xmlschema": kwOpaque,
-	// They leave state in the session that nothing else here names: a setting of
-	// pg_trgm, connections and cursors of dblink, a replication origin.
-	"set_limit": kwOpaque, "dblink_connect": kwOpaque, "dblink_connect_u": kwOpaque, "dblink_open": kwOpaque,
-	"pg_replication_origin_session_setup": kwOpaque,
+	// It changes a setting of pg_trgm.
+	"set_limit": kwOpaque,
+	// Connections and cursors of dblink, a replication origin, a backup, and that
+	// isn takes wrong numbers.
+	"isn_weak":       kwProcess,
+	"dblink_connect": kwProcess, "dblink_connect_u": kwProcess, "dblink_open": kwProcess,
+	"pg_replication_origin_session_setup": kwProcess, "pg_backup_start": kwProcess, "pg_start_backup": kwProcess,
 	// Their slots may be temporary, which end with the session.
-	"pg_create_physical_replication_slot": kwOpaque, "pg_create_logical_replication_slot": kwOpaque,
-	"pg_copy_physical_replication_slot": kwOpaque, "pg_copy_logical_replication_slot": kwOpaque,
+	"pg_create_physical_replication_slot": kwProcess, "pg_create_logical_replication_slot": kwProcess,
+	"pg_copy_physical_replication_slot": kwProcess, "pg_copy_logical_replication_slot": kwProcess,
 }
 
 // prefixes stand for families of names.

@@ -18,6 +18,8 @@ type NameUse struct {
 	// because it has bytes above 0x7f.
 	Uncertain bool
 	From, To  int    // the name's bytes in the text, with its quotes; of ALL, the word
+	Command   int    // the statement's number in the text, from 0
+	End       int    // where the statement ends; 0: that cannot be told
 	Name      string // folded, without quotes, cut as PostgreSQL cuts names; in the client's encoding
 }
 
@@ -35,9 +37,11 @@ func StatementNames(text []byte, mode Mode, yield func(u NameUse) bool) bool {
 			return false
 		}
 		last, held = p.nameUse()
+		last.Command = statements - 1
 		if !p.skipTo("") {
 			break
 		}
+		last.End = p.ended
 	}
 	read := p.tok.kind == tokenEnd
 	if held {

@@ -273,6 +273,8 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= Notify
 	case kwOpaque:
 		s.effects |= Opaque
+	case kwProcess:
+		s.effects |= Process
 	default: // no name that matters
 	}
 }

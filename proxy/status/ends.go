@@ -39,7 +39,7 @@ const (
 	BackendLifetime               // server_lifetime
 	BackendIdleTimeout            // server_idle_timeout
 	BackendPoolIdle               // its pool has had no client for pool_idle_timeout, or it was in the way of a DROP DATABASE
-	BackendSurplus                // beyond pool_size, or closed for the sake of another pool
+	BackendSurplus                // beyond pool_size, for the sake of another pool, or by order
 	BackendRetired                // its session could not be made fit for another client
 	BackendTooLong                // it did not end what a client had left
 	BackendDoubted                // its messages made no sense

@@ -1,0 +1,217 @@
+package proxy_test
+
+import (
+	"fmt"
+	"testing"
+
+	"weir/internal/pgserver"
+)
+
+// pair starts weir with two backends and returns a client whose every request a backend of its own takes that it has not had before, as far as
+// it is free to: elsewhere has another client take the last one meanwhile.
+func pair(t *testing.T, d *pgserver.Database) (w *weirUnderTest, c *wireClient, elsewhere func(sql string) string) {
+	t.Helper()
+	w = start(t, d, "[pool]\npool_size = 2\nsession_audit = \"learn\"\n")
+	c, other := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	return w, c, func(sql string) string {
+		t.Helper()
+		other.Query("begin")
+		defer other.Query("commit")
+		return c.Query(sql)
+	}
+}
+
+// TestEmptyCustomSettingsFollow: that a setting is empty is a value, too, without which current_setting fails.
+func TestEmptyCustomSettingsFollow(t *testing.T) {
+	for name, set := range map[string]string{
+		"set":        "set app.%s = ''",
+		"set beside": "set app.%s = ''; set app.b to E'a\\nb'",
+		"set_config": "select set_config('app.%s', '', false)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			_, c, elsewhere := pair(t, d)
+			c.Query(fmt.Sprintf(set, "a"))
+			if got := elsewhere("select 'it is ' || current_setting('app.a')"); got != "it is " {
+				t.Errorf("on another backend: %q", got)
+			}
+		})
+	}
+}
+
+// TestSettingsThatAreNamedInDataFollow: of settings whose names no text says only those can be seen that are in PostgreSQL's list.
+func TestSettingsThatAreNamedInDataFollow(t *testing.T) {
+	d := database(t)
+	_, c, elsewhere := pair(t, d)
+	c.Query("select count(set_config(k, v, false)) from (values ('work_mem', '5MB'), ('app.named', 'by a row')) as t(k, v)")
+	if got := elsewhere("select current_setting('work_mem') || ' ' || current_setting('app.named', true)"); got != "5MB by a row" {
+		t.Errorf("then the settings are %q", got)
+	}
+}
+
+// TestSeedIsItsClients: the seed of random() can be set as a setting, which is in no list and which nothing takes back.
+func TestSeedIsItsClients(t *testing.T) {
+	for name, seed := range map[string]string{
+		"set": "set seed = 0.25", "local": "begin; set local seed to 0.25; commit", "rolled back": "begin; set seed = 0.25; rollback",
+		"set_config": "select set_config('seed', '0.25', false)", "set_config, local": "select set_config('seed', '0.25', true)",
+		"DO": "do $$begin perform setseed(0.25); end$$", "SET in DO": "do $$begin set local seed = 0.25; end$$", "function": "select seeds()",
+		"function of functions": "select calls_it()", "clause of a function": "select has_it()",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			d.Exec(t, "create function seeds() returns void language sql as 'select setseed(0.25)'",
+				"create function calls_it() returns void language plpgsql as 'begin perform public.Seeds(); end'",
+				"create function has_it() returns void language sql set seed = 0.25 as 'select'")
+			const draw = "select string_agg(random()::text, ' ') from generate_series(1, 5)"
+			self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
+			self.Query(seed)
+			want := self.Query(draw)
+			w, c, elsewhere := pair(t, d)
+			c.Query(seed)
+			if got := elsewhere(draw); got != want {
+				t.Errorf("its client drew %s, want %s", got, want)
+			}
+			c.Query(seed)
+			c.Terminate()
+			for range 3 {
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(draw); got == want {
+					t.Error("another client drew the same numbers")
+				}
+			}
+		})
+	}
+}
+
+// TestTemporarySlotsAreTheirClients: what a server's process keeps beside what PostgreSQL calls the session's state ends with the client.
+func TestTemporarySlotsAreTheirClients(t *testing.T) {
+	d := database(t)
+	const slots = "select count(*) from pg_replication_slots where slot_name = 'unseen'"
+	_, c, elsewhere := pair(t, d)
+	c.Query("select slot_name from pg_create_physical_replication_slot('unseen', false, true)")
+	if got := elsewhere("select active_pid = pg_backend_pid() from pg_replication_slots where slot_name = 'unseen'"); got != "t" {
+		t.Errorf("the client's temporary slot is its own: %q", got)
+	}
+	c.Terminate()
+	self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
+	eventually(t, func() string {
+		if n := self.Query(slots); n != "0" {
+			return "the slot outlives its client"
+		}
+		return ""
+	})
+}
+
+// TestConnectionsOfDblinkAreTheirClients: others could use them, with their maker's rights.
+func TestConnectionsOfDblinkAreTheirClients(t *testing.T) {
+	d := database(t)
+	self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
+	if self.Query("select count(*) from pg_available_extensions where name = 'dblink'") == "0" {
+		t.Skip("this server has no dblink")
+	}
+	d.Exec(t, "CREATE EXTENSION dblink")
+	w, c, elsewhere := pair(t, d)
+	c.Query(fmt.Sprintf("select dblink_connect('mine', 'host=%s port=%s user=%s dbname=%s')",
+		self.Query("select split_part(current_setting('unix_socket_directories'), ',', 1)"), self.Query("show port"), d.Server.Superuser(), d.Name))
+	if got := elsewhere("select a from dblink('mine', 'select 42') as t(a int)"); got != "42" {
+		t.Errorf("through its connection the client gets %q", got)
+	}
+	other := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	const connections = "select coalesce(dblink_get_connections()::text, 'none')"
+	if got := other.Query(connections); got != "none" {
+		t.Errorf("another client has the connections %s", got)
+	}
+	c.Terminate()
+	for range 3 {
+		if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(connections); got != "none" {
+			t.Errorf("a later client has the connections %s", got)
+		}
+	}
+}
+
+// TestTrustEndsWithDefinitions: a statement that was found to leave nothing may leave something once a function, a trigger or the like is
+// another one.
+func TestTrustEndsWithDefinitions(t *testing.T) {
+	const (
+		harmless = "select $1::text"
+		leaving  = "select set_config('work_mem', (9000 + $1) || 'kB', false)"
+		function = "create or replace function changes(int) returns text language sql as $f$%s$f$"
+		trigger  = "create trigger leaves after insert on rows for each row execute function leaves()"
+	)
+	for name, change := range map[string]struct{ use, to string }{
+		"function":   {"select changes(%d)", fmt.Sprintf(function, leaving)},
+		"in a block": {"select changes(%d)", "begin; " + fmt.Sprintf(function, leaving) + "; commit"},
+		"in DO":      {"select changes(%d)", "do $d$begin " + fmt.Sprintf(function, leaving) + "; end$d$"},
+		"trigger":    {"insert into rows values (%d)", trigger},
+		"enabled":    {"insert into more values (%d)", "alter table more enable trigger leaves"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			d.Exec(t, fmt.Sprintf(function, harmless), "create table rows (n int)", "create table more (n int)",
+				"create function leaves() returns trigger language plpgsql as $$begin perform set_config('work_mem', (9000 + new.n) || 'kB', false); return new; end$$",
+				"create trigger leaves after insert on more for each row execute function leaves()", "alter table more disable trigger leaves",
+				"create role migrates login superuser")
+			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n[loops]\ncount = 2\n")
+			t.Cleanup(func() { d.Exec(t, "drop role migrates") })
+			c, other := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			for i := range 8 {
+				c.Query(fmt.Sprintf(change.use, i))
+			}
+			dial(t, w.Addr, "migrates", d.Name).Query(change.to)
+			c.Query(fmt.Sprintf(change.use, 9))
+			if got := other.Query("show work_mem"); got != "4MB" {
+				t.Errorf("another client has work_mem = %s", got)
+			}
+			if got := c.Query("show work_mem"); got != "9009kB" {
+				t.Errorf("its client has work_mem = %s", got)
+			}
+		})
+	}
+}
+
+// TestTrustEndsWithDefinitionsPastWeir: of what is defined by others weir learns by the server's counters, some seconds later.
+func TestTrustEndsWithDefinitionsPastWeir(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create function changes(int) returns text language sql as $$select $1::text$$")
+	w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n")
+	c, other := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	for i := range 8 {
+		c.Query(fmt.Sprintf("select changes(%d)", i))
+	}
+	d.Exec(t, "create or replace function changes(int) returns text language sql as $$select set_config('work_mem', (9000 + $1) || 'kB', false)$$")
+	eventually(t, func() string {
+		c.Query("select changes(9)")
+		if got := other.Query("show work_mem"); got != "4MB" {
+			other.Query("reset work_mem")
+			return "another client has work_mem = " + got
+		}
+		return ""
+	})
+}
+
+// TestSettingsWhoseNamesAFunctionMakesUp stay with their client: weir cannot ask for them, so they must not meet another client, however often
+// the function was found to change no setting that is known.
+func TestSettingsWhoseNamesAFunctionMakesUp(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create function sets(text, text) returns text language sql as $$select set_config('app.' || $1, $2, false)$$",
+		"create function calls_it(text, text) returns void language plpgsql as $$begin perform sets($1, $2); end$$")
+	for _, function := range []string{"sets", "calls_it"} {
+		t.Run(function, func(t *testing.T) {
+			w, c, elsewhere := pair(t, d)
+			set := "select " + function + "('made', 'up')"
+			for range 5 {
+				c.Query(set)
+				c.Query("discard all")
+			}
+			c.Query(set)
+			if got := elsewhere("select current_setting('app.made', true)"); got != "up" {
+				t.Errorf("its client has %q", got)
+			}
+			c.Terminate()
+			for range 3 {
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query("select current_setting('app.made', true)"); got == "up" {
+					t.Error("another client has it")
+				}
+			}
+		})
+	}
+}

@@ -24,6 +24,7 @@ type Adapter struct {
 	sock     *Conn
 	io       *IO
 	empty    bool   // the socket has been read empty in this call
+	short    bool   // the last read of the socket in this call gave less than it could: the end may be behind that
 	fetched  bool   // this call has read the socket into the lent buffer: there is no more for now
 	failure  error  // of that read, the end included
 	produced bool   // this call has plaintext to give already, so the socket is not read once more
@@ -85,7 +86,7 @@ func (a *Adapter) Read(p []byte) (int, error) {
 		a.empty = true
 		return 0, errLater
 	case err == nil && n < len(p):
-		a.empty = true
+		a.empty, a.short = true, true
 	}
 	return n, err
 }

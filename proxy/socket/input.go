@@ -60,7 +60,7 @@ func (a *Adapter) lendInput() bool {
 	a.returnKept()
 	n, err := a.sock.recv(a.io, lent[len(lent):inputLen])
 	a.empty = err != nil || n < inputLen-len(lent)
-	a.fetched = true
+	a.fetched, a.short = true, a.empty && err == nil
 	if !errors.Is(err, ErrWouldBlock) {
 		a.failure = err
 	}

@@ -39,6 +39,12 @@ func (c *Conn) readTLS(shared *IO, p []byte) (int, error) {
 	n := 0
 	if a.err == nil {
 		n = a.decrypt(p)
+		if n == 0 && a.err == nil && a.short {
+			// A part of a record is no news to the caller, who would wait for an event; but the end may be behind it already, and its
+			// event was this one.
+			a.empty, a.fetched, a.short = false, false, false
+			n = a.decrypt(p)
+		}
 		c.sendUnsent(shared)
 		if len(a.out) > unsentMax {
 			n, a.err = 0, errDeaf
@@ -155,7 +161,7 @@ func (a *Adapter) takeOver() {
 // begin is called first in each call of a loop.
 func (a *Adapter) begin(c *Conn, shared *IO) {
 	a.sock, a.io = c, shared
-	a.empty, a.fetched, a.produced, a.failure = false, false, false, nil
+	a.empty, a.short, a.fetched, a.produced, a.failure = false, false, false, false, nil
 }
 
 // reserve makes room for n more bytes of ciphertext.

@@ -13,7 +13,7 @@ func TestOneClientNeedsOneBackend(t *testing.T) {
 	var said string
 	for range attempts {
 		d := database(t)
-		w := start(t, d, "[pool]\npool_size = 5\nsession_audit = \"always\"")
+		w := start(t, d, "[loops]\ncount = 1\n[pool]\npool_size = 5\nsession_audit = \"always\"")
 		for i := range clients {
 			c := enter(t, w, d)
 			c.Query(fmt.Sprintf("SELECT set_config('app.client', '%d', false)", i))

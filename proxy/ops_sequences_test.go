@@ -327,3 +327,24 @@ func TestClientThatKeepsItsBackendAfterItsOwnValuesGoesOn(t *testing.T) {
 		t.Errorf("currval afterwards: %q", got)
 	}
 }
+
+// A DISCARD that takes back only a part of the session leaves the transaction of its pipeline alone: what comes before it is undone by an error
+// behind it.
+func TestPartOfTheSessionDiscardedInAPipeline(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	c := enter(t, w, d)
+	for _, part := range []string{"PLANS", "SEQUENCES", "TEMP"} {
+		var pipeline []pgproto3.FrontendMessage
+		for _, q := range []string{"SET bytea_output = 'escape'", "DISCARD " + part, "SELECT 1/0"} {
+			pipeline = append(pipeline, &pgproto3.Parse{Query: q}, &pgproto3.Bind{}, &pgproto3.Execute{})
+		}
+		c.Send(append(pipeline, &pgproto3.Sync{})...)
+		if err := c.Answer().Err(); err == nil || !strings.Contains(err.Error(), "22012") {
+			t.Errorf("%s: %v", part, err)
+		}
+		if got := c.Query("SHOW bytea_output"); got != "hex" {
+			t.Errorf("%s: bytea_output is %s", part, got)
+		}
+	}
+}

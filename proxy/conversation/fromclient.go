@@ -164,7 +164,7 @@ func (c *Client) message(s *Server, f *Flow, m *message) Need {
 		return NeedAnswer
 	}
 	if c.hold = s.holds(m); c.hold != HoldNone {
-		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.all()&sqlscan.Discard != 0) {
+		if c.hold == HoldReset && s.account.Unended() && (s.set != c.Set || s.ledger.discards()) {
 			s.syncAlone(f, m)
 		}
 		return NeedAnswer
@@ -227,7 +227,7 @@ func (s *Server) holds(m *message) Hold {
 // endsMatter reports whether m means something else once the state of the session has been discarded, or its statements. Where only a
 // statement may be deallocated, that is what names one.
 func (s *Server) endsMatter(m *message) bool {
-	if s.ledger.all()&sqlscan.Discard != 0 {
+	if s.ledger.discards() {
 		return true
 	}
 	switch m.f.Type {
@@ -296,6 +296,8 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 		s.suspectsDefining(text, e)
 	}
 	switch {
+	case e == sqlscan.Discard:
+		found.partly = discardsPart(text)
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
@@ -309,6 +311,19 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
 	return found
+}
+
+// discardsPart reports whether a text is a DISCARD of something else than all.
+func discardsPart(text []byte) bool {
+	words := bytes.Fields(bytes.ToLower(bytes.TrimRight(text, "; \t\r\n")))
+	if len(words) != 2 || string(words[0]) != "discard" {
+		return false
+	}
+	switch string(words[1]) {
+	case "plans", "sequences", "temp", "temporary":
+		return true
+	}
+	return false
 }
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.

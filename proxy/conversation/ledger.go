@@ -21,6 +21,7 @@ type settings struct {
 	uses     []use    // its SETs and RESETs that have not been answered yet, where they can be read
 	followed bool     // they can be followed
 	asks     []string // the settings that it gives values that the text does not say; nil: any
+	partly   bool     // it is DISCARD PLANS, SEQUENCES or TEMP, which leaves settings and names alone
 }
 
 // ledger has the statements under way, the oldest first. A statement is entered when it is sent and settled by the answer that belongs
@@ -34,11 +35,14 @@ type ledger struct {
 // endings are the effects after which names and settings mean something else.
 const endings = sqlscan.Deallocate | sqlscan.Discard
 
+// ends reports whether the statement may end prepared statements, or all state of the session.
+func (e *entry) ends() bool { return e.effects&endings != 0 && !e.partly }
+
 func (l *ledger) enter(e entry) {
 	if e.effects == 0 && e.refusal == nil {
 		return
 	}
-	if e.effects&endings != 0 {
+	if e.ends() {
 		l.ending++
 	}
 	l.entries = append(l.entries, e)
@@ -60,7 +64,7 @@ func (l *ledger) at(busy uint64) *entry {
 // learn enters the effects of a statement whose text has come whole only now.
 func (l *ledger) learn(at uint64, effects sqlscan.Effects) {
 	if e := l.at(at); e != nil {
-		if e.effects&endings != 0 && effects&endings == 0 {
+		if e.ends() && effects&endings == 0 {
 			l.ending--
 		}
 		e.effects = effects
@@ -70,7 +74,7 @@ func (l *ledger) learn(at uint64, effects sqlscan.Effects) {
 // settle forgets the entries up to an answer that has come, or will not come.
 func (l *ledger) settle(answered uint64) {
 	for l.head < len(l.entries) && l.entries[l.head].at <= answered {
-		if l.entries[l.head].effects&endings != 0 {
+		if l.entries[l.head].ends() {
 			l.ending--
 		}
 		l.entries[l.head] = entry{}
@@ -91,6 +95,16 @@ const entriesKept = 64
 func (l *ledger) illegible() bool {
 	for i := l.head; i < len(l.entries); i++ {
 		if e := l.entries[i].effects; e&alters != 0 && e&legible == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// discards reports whether something under way may take back all state of the session.
+func (l *ledger) discards() bool {
+	for i := l.head; i < len(l.entries); i++ {
+		if e := &l.entries[i]; e.effects&sqlscan.Discard != 0 && !e.partly {
 			return true
 		}
 	}

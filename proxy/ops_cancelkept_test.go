@@ -64,14 +64,14 @@ func (l *latch) release() {
 	ask(l.t, l.holder, "ROLLBACK")
 }
 
-// expectBlocked waits until a session waits for the lock.
+// expectBlocked waits until a session waits for the lock, which autovacuum may do as well.
 func (l *latch) expectBlocked() {
 	l.t.Helper()
 	eventually(l.t, func() string { return differ(l.blocked(), "1") })
 }
 
 func (l *latch) blocked() string {
-	return ask(l.t, l.watcher, "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = '"+l.d.Name+"'")
+	return ask(l.t, l.watcher, "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND backend_type = 'client backend' AND datname = '"+l.d.Name+"'")
 }
 
 // The loop is behind: the query is in the client's socket when the cancel request reaches the loop.

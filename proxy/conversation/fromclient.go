@@ -297,7 +297,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	}
 	switch {
 	case e == sqlscan.Discard:
-		found.partly = discardsPart(text)
+		found.partly = sqlscan.Settings(text, s.mode, func(sqlscan.SettingUse) bool { return false }) // it can be read, and has no DISCARD ALL
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
@@ -311,19 +311,6 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
 	}
 	return found
-}
-
-// discardsPart reports whether a text is a DISCARD of something else than all.
-func discardsPart(text []byte) bool {
-	words := bytes.Fields(bytes.ToLower(bytes.TrimRight(text, "; \t\r\n")))
-	if len(words) != 2 || string(words[0]) != "discard" {
-		return false
-	}
-	switch string(words[1]) {
-	case "plans", "sequences", "temp", "temporary":
-		return true
-	}
-	return false
 }
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.

@@ -48,13 +48,9 @@ func (p *Proxy) ClientsByLoop() []int {
 // HoldLoopOf has the loop that serves the client with that key do nothing until release.
 func (p *Proxy) HoldLoopOf(pid uint32) (release func()) {
 	loop, _, _ := p.env.Keys.Unpack(pid)
-	held, over := make(chan struct{}), make(chan struct{})
-	p.engines[loop].Loop().Post(func() {
-		close(held)
-		<-over
-	})
+	held, release := p.Hold(loop)
 	<-held
-	return func() { close(over) }
+	return release
 }
 
 // CancelBehind has a cancel request reach the loop of the client with that key after all that was posted there, and does not wait.
@@ -76,11 +72,14 @@ func (p *Proxy) Lanes() (n int) {
 	return n
 }
 
-// Hold has a loop stand still, once it has done what it was told before, until release is called.
-func (p *Proxy) Hold(loop int) (release func()) {
-	over := make(chan struct{})
-	p.engines[loop].Loop().Post(func() { <-over })
-	return sync.OnceFunc(func() { close(over) })
+// Hold has a loop stand still, once it has done what it was told before, until release is called. held is closed when it does.
+func (p *Proxy) Hold(loop int) (held <-chan struct{}, release func()) {
+	begun, over := make(chan struct{}), make(chan struct{})
+	p.engines[loop].Loop().Post(func() {
+		close(begun)
+		<-over
+	})
+	return begun, sync.OnceFunc(func() { close(over) })
 }
 
 // Kill is the console's KILL of a database.

@@ -264,7 +264,7 @@ func TestOrdersReachAllLoopsInTheSameSuccession(t *testing.T) {
 	w := spreading(t, d, 2, "[pool]\npool_size = 4\n[timeouts]\nquery_wait_timeout = \"2s\"\n")
 	enterMany(t, w, d, 2) // a lane on each loop
 	killed, resumed := make(chan error, 1), make(chan error, 1)
-	first := w.Proxy.Hold(0)
+	_, first := w.Proxy.Hold(0)
 	defer first()
 	go func() { killed <- w.Proxy.Kill(d.Name) }()
 	eventually(t, func() string {
@@ -275,7 +275,7 @@ func TestOrdersReachAllLoopsInTheSameSuccession(t *testing.T) {
 	})
 	go func() { resumed <- w.Proxy.ResumeDatabase(d.Name) }()
 	time.Sleep(50 * time.Millisecond) // RESUME is behind KILL now, wherever that is
-	second := w.Proxy.Hold(0)
+	_, second := w.Proxy.Hold(0)
 	defer second()
 	first()
 	select { // it may overtake KILL, which has more to say to the first loop

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -272,22 +273,29 @@ func serverSays(t *testing.T, err error, want string) {
 	}
 }
 
-// TestReplicationThatIsNotWaitedForAnyMore leaves the queue.
-func TestReplicationThatIsNotWaitedForAnyMore(t *testing.T) {
-	d := publisher(t)
-	w := start(t, d, "[limits]\nmax_db_connections = 1\n[timeouts]\nquery_wait_timeout = 0\n"+inTransactionMode)
-	first := replica(t, w, d)
-	waiter := dialRaw(t, w.Addr)
+// startReplica begins the login of a client for replication, and does not wait for its answer.
+func startReplica(t *testing.T, w *weirUnderTest, d *pgserver.Database) net.Conn {
+	t.Helper()
+	nc := dialRaw(t, w.Addr)
 	startup := &pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: map[string]string{
 		"user": d.Server.Superuser(), "database": d.Name, "replication": "database",
 	}}
 	b, err := startup.Encode(nil)
 	if err == nil {
-		_, err = waiter.Write(b)
+		_, err = nc.Write(b)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nc
+}
+
+// TestReplicationThatIsNotWaitedForAnyMore leaves the queue.
+func TestReplicationThatIsNotWaitedForAnyMore(t *testing.T) {
+	d := publisher(t)
+	w := start(t, d, "[limits]\nmax_db_connections = 1\n[timeouts]\nquery_wait_timeout = 0\n"+inTransactionMode)
+	first := replica(t, w, d)
+	waiter := startReplica(t, w, d)
 	clients := func(want int) {
 		t.Helper()
 		eventually(t, func() string {
@@ -310,17 +318,7 @@ func TestReplicationIsKilledBeforeItHasItsBackend(t *testing.T) {
 	w := start(t, d, "[limits]\nmax_db_connections = 1\n"+inTransactionMode)
 	c := enter(t, w, d)
 	c.Query("BEGIN")
-	waiter := dialRaw(t, w.Addr)
-	startup := &pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: map[string]string{
-		"user": d.Server.Superuser(), "database": d.Name, "replication": "database",
-	}}
-	b, err := startup.Encode(nil)
-	if err == nil {
-		_, err = waiter.Write(b)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	waiter := startReplica(t, w, d)
 	eventually(t, func() string {
 		if n := w.Proxy.Snapshot().Limits.Clients; n != 2 {
 			return fmt.Sprintf("%d clients, want 2", n)

@@ -138,19 +138,26 @@ func twoOnOnePort(t *testing.T, path string) {
 	dial(t, next.Addr, "postgres", d.Name).Query("SELECT 1")
 }
 
-// underSystemd: sockets that are there before weir and after it, and notes of what becomes of it.
-func underSystemd(t *testing.T, path string) {
-	d := database(t)
+// ownedSocket listens as a service manager does, which hands the socket to weir as a file, and keeps it.
+func ownedSocket(t *testing.T) (net.Listener, *os.File) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
+	t.Cleanup(func() { _ = l.Close() })
 	owned, err := l.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = owned.Close() }()
+	t.Cleanup(func() { _ = owned.Close() })
+	return l, owned
+}
+
+// underSystemd: sockets that are there before weir and after it, and notes of what becomes of it.
+func underSystemd(t *testing.T, path string) {
+	d := database(t)
+	l, owned := ownedSocket(t)
 	noted := filepath.Join(t.TempDir(), "notify")
 	notes, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: noted, Net: "unixgram"})
 	if err != nil {
@@ -247,15 +254,7 @@ func TestDrainsOfTheConsole(t *testing.T) {
 // either: it takes no more, serves their logins, and drains then.
 func TestLoginsThatHaveBegunAreServedByAWeirThatLeavesItsSockets(t *testing.T) {
 	d := database(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	owned, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, owned := ownedSocket(t)
 	var o proxy.Options
 	o.SweepEvery(sweepEvery)
 	o.Sockets = []*os.File{owned}

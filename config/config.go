@@ -43,6 +43,7 @@ type Config struct {
 	// setting of weir.toml says so.
 	PgBouncer bool
 	Foreign   []Foreign // then: all settings of [pgbouncer]
+	Unheeded  []string  // then: what it says and weir does not do, or does otherwise, a sentence each
 	// Mean gives the settings in Foreign their meaning in c, of which no other Config knows yet; changed is the one that has another value.
 	Mean func(c *Config, changed string) error `json:"-"`
 

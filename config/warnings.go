@@ -19,6 +19,7 @@ func (c *Config) Warnings() []string {
 	c.warnOfHTTP(warn)
 	c.warnOfPeers(warn)
 	ws = append(ws, c.exposed...)
+	ws = append(ws, c.Unheeded...)
 	if len(c.Databases) == 0 {
 		warn(`no database is configured, so every client will be refused; add [databases."*"] with a host`)
 	}

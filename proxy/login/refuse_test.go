@@ -144,6 +144,8 @@ func TestBadLoginsAreRefused(t *testing.T) {
 			}
 			if o := h.outcome(); o.f == nil || o.f.Reason != c.reason {
 				t.Errorf("Serve: %v, want %v", o.f, c.reason)
+			} else if e := o.f.Err; e != nil && c.reason == Malformed && !strings.Contains(o.f.Error(), e.Detail) {
+				t.Errorf("the log does not say %q: %s", e.Detail, o.f)
 			}
 		})
 	}

@@ -151,6 +151,25 @@ func TestBadLoginsAreRefused(t *testing.T) {
 	}
 }
 
+// The operator of a load balancer that sends it must see that in the log.
+func TestWhatIsNoStartupPacketIsGuessed(t *testing.T) {
+	h := listen(t, Options{})
+	for send, want := range map[string]string{
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": "PROXY protocol",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c": "PROXY protocol",
+		"GET / HTTP/1.1\r\n\r\n":                 "HTTP",
+		"\x16\x03\x01\x00\x05":                   "TLS",
+		"\x00\x00\x00\x07xyz":                    "7 bytes",
+	} {
+		if got := converse(t, h.addr, []string{send}); got != "" {
+			t.Errorf("%q is answered %q", send, got)
+		}
+		if o := h.outcome(); o.f == nil || !strings.Contains(o.f.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", send, o.f, want)
+		}
+	}
+}
+
 // asServersOf18 makes of what a server answers that knows protocol 3.0 only what one answers that knows 3.2.
 var asServersOf18 = strings.NewReplacer("3.0 to 3.0", "3.0 to 3.2", fmt.Sprint("v ", 3<<16, " "), fmt.Sprint("v ", 3<<16|2, " "))
 

@@ -162,6 +162,13 @@ func TestConsoleRoles(t *testing.T) {
 	}
 	says(t, boss, "SET query_timeout = abc", "08P01", "SET failed")
 	eventuallyLogged(t, w, "console error", "SET failed", `query_timeout`, "abc")
+	for _, key := range []string{"token", "password"} { // one that is a secret, and one that is no setting
+		says(t, boss, "SET "+key+" = 'do not tell anybody'", "08P01", "SET failed")
+		eventuallyLogged(t, w, "console error", "SET "+key+" = ***")
+	}
+	if w.Log.Contains("do not tell anybody") {
+		t.Error("a secret stands in the log")
+	}
 	_, err := tryDial(t, w.Addr, "stranger", "pgbouncer")
 	if e := refused(t, err, "28000"); e.Severity != "FATAL" || e.Message != "not allowed" {
 		t.Errorf("a stranger is told %v", e)

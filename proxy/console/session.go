@@ -230,7 +230,7 @@ func (s *Session) asker() asker {
 func (s *Session) run(ctx context.Context, c Command) (result, *pgerror.Error) {
 	began := time.Now()
 	if s.o.Admin && c.Verb > VerbShow && c.Verb < VerbFake {
-		s.o.Log.Info("console command", "command", c.Text, "user", s.o.User, "peer", s.o.Peer)
+		s.o.Log.Info("console command", "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -256,8 +256,19 @@ func (s *Session) run(ctx context.Context, c Command) (result, *pgerror.Error) {
 	return r, err
 }
 
+// logged is a command as the log has it: of SET without the value, unless SHOW CONFIG shows that, too.
+func (s *Session) logged(c Command) string {
+	if c.Verb != VerbSet {
+		return c.Text
+	}
+	if setting, ok := settingOf(s.o.Source.Settings(), c.Arg); ok && !setting.Secret {
+		return c.Text
+	}
+	return "SET " + c.Arg + " = ***"
+}
+
 func (s *Session) logError(c Command, err *pgerror.Error) {
-	attributes := []any{"error", err, "command", c.Text, "user", s.o.User, "peer", s.o.Peer}
+	attributes := []any{"error", err, "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer}
 	if err.Detail != "" {
 		attributes = append(attributes, "detail", err.Detail)
 	}

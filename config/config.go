@@ -56,7 +56,7 @@ type Config struct {
 	SaltSecret Secret            // of salt_file; not set without one
 	HTTPToken  Secret            // of token_file, or token; what HTTP must show for all but health; not set: nothing
 
-	exposed []string // warnings: files with passwords that every account of the machine may read
+	doubts []string // warnings that only the file shows: who may read its passwords, what it takes for variables
 }
 
 // Listen says where clients are accepted.

@@ -250,10 +250,12 @@ func (l *Lane) renew() {
 	l.decided()
 }
 
-// gaveNoAnswer takes note that b has not answered in time. Others are not asked for a while, lest each client that logs in waits as long.
+// gaveNoAnswer takes note that b has not answered in time. Others, also those of other lanes, are not asked for a while, lest each client that
+// logs in waits as long.
 func (l *Lane) gaveNoAnswer(b *Backend) {
 	if l.defaults.asking == b {
 		l.defaults.vain = true
+		l.spread()
 	}
 }
 

@@ -303,6 +303,9 @@ func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }
 // defined is for a backend on which a command may have changed what statements do, also those of other pools.
 func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
 
+// relearn has the lane learn anew what statements do: one that is trusted was found to leave state on another lane.
+func (l *Lane) relearn() { l.talk.Relearn() }
+
 // heedDefinitions has the lane learn anew what statements do if such a command has been carried out. It comes before a statement is judged, and
 // before it is judged what those of a transaction have left: one may have waited for the command's locks.
 func (l *Lane) heedDefinitions() {

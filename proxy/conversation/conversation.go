@@ -306,8 +306,8 @@ func (s *Server) Status() wire.TxStatus { return s.account.Status() }
 // Copying reports whether a COPY is under way.
 func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNone }
 
-// Fatal reports that the server has said that it ends the connection.
-func (s *Server) Fatal() bool { return s.fatal }
+// Fatal reports that the server has said that it ends the connection, and that this message is whole.
+func (s *Server) Fatal() bool { return s.fatal && s.skip == 0 }
 
 // LastWords is what the server has said when it announced that, bounded in length; "" if it has not.
 func (s *Server) LastWords() string { return s.lastWords }

@@ -1,9 +1,15 @@
 package pool
 
+import "time"
+
 // lifetimeSpread is the part of ServerLifetime by which backends' lifetimes
 // differ. A tenth of an hour's default is six minutes for a pool to change its
 // backends one by one.
 const lifetimeSpread = 10
+
+// contestedIdle is how long a backend may be idle that other pools wait for. A client that goes on at once finds it still: what it would cost to close
+// and to dial between any two transactions is more than what those who wait lose.
+const contestedIdle = 20 * time.Millisecond
 
 // expiry returns the end of the life of a backend born at born.
 func (p *Pool) expiry(born Instant) Instant {
@@ -33,8 +39,12 @@ func (p *Pool) expire(now Instant) {
 		}
 		b = up
 	}
+	why := CauseIdleTimeout
+	if p.contested {
+		why = CauseReclaimed
+	}
 	for p.idleTimeoutDue() <= now {
-		p.close(p.longestIdle(), CauseIdleTimeout)
+		p.close(p.longestIdle(), why)
 	}
 	if p.vacancyDue() <= now {
 		p.closeIdle(CausePoolIdle)
@@ -46,7 +56,15 @@ func (p *Pool) idleTimeoutDue() Instant {
 	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
-	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)
+	return after(p.backends[p.longestIdle()].since, p.idleTimeout())
+}
+
+// idleTimeout is how long a backend may be idle that MinSize does not keep; 0: for ever.
+func (p *Pool) idleTimeout() time.Duration {
+	if p.contested && (p.cfg.ServerIdleTimeout == 0 || p.cfg.ServerIdleTimeout > contestedIdle) {
+		return contestedIdle
+	}
+	return p.cfg.ServerIdleTimeout
 }
 
 // idleDue returns when expire has something to do. It looks at all idle

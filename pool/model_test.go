@@ -23,6 +23,8 @@ type model struct {
 	// empty is set while there are no clients, since left.
 	empty bool
 	left  Instant
+	// contested is set while other pools wait for places.
+	contested bool
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -274,6 +276,9 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "nudge":
 		m.shared.retry = now
+	case "contested", "uncontested":
+		m.contested = o.verb == "contested"
+		m.expire()
 	case "pardon":
 		m.pardoned = now
 		if m.refused {
@@ -421,13 +426,27 @@ func (m *model) tick() {
 	for len(m.wait) > 0 && m.over(m.wait[0].since, m.cfg.QueryWaitTimeout) {
 		m.failFirst(CauseQueryWaitTimeout)
 	}
+	m.expire()
+}
+
+func (m *model) expire() {
 	for _, e := range slices.Clone(m.idle) {
 		if m.now >= e.expires {
 			m.close(take(&m.idle, e.b).b, CauseLifetime)
 		}
 	}
-	for len(m.idle) > 0 && m.live() > m.least() && m.over(m.idle[0].since, m.cfg.ServerIdleTimeout) {
-		m.close(take(&m.idle, m.idle[0].b).b, CauseIdleTimeout)
+	for len(m.idle) > 0 && m.live() > m.least() {
+		idle, why := m.cfg.ServerIdleTimeout, CauseIdleTimeout
+		if m.contested {
+			why = CauseReclaimed
+			if idle == 0 || idle > 20*time.Millisecond {
+				idle = 20 * time.Millisecond
+			}
+		}
+		if !m.over(m.idle[0].since, idle) {
+			break
+		}
+		m.close(take(&m.idle, m.idle[0].b).b, why)
 	}
 	if m.empty && m.over(m.left, m.cfg.PoolIdleTimeout) {
 		m.vacate(CausePoolIdle)

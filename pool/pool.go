@@ -73,6 +73,7 @@ type Pool struct {
 	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
+	contested  bool     // other pools wait for places that this one has
 	turnedAway bool     // a client was failed since the last dial: probe
 
 	board   *board.Board
@@ -258,6 +259,15 @@ func (p *Pool) Reclaim(now Instant) bool {
 	return true
 }
 
+// Contest says whether other pools wait, under a limit that they share with this one, for places that it has. As long as they do, backends above
+// MinSize that are not wanted again at once are closed.
+func (p *Pool) Contest(now Instant, contested bool) {
+	now = p.begin(now)
+	p.contested = contested
+	p.expire(now)
+	p.settle(now)
+}
+
 // Nudge says that a limit over pools may have room again.
 func (p *Pool) Nudge(now Instant) {
 	now = p.begin(now)
@@ -373,7 +383,7 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	}
 	be.since = now
 	p.move(b, Idle)
-	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout), p.vacancyDue())
+	p.next = min(p.next, be.expires, after(now, p.idleTimeout()), p.vacancyDue())
 	return true
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"weir/proxy/status"
 )
 
 // A pool that comes later is not starved by one whose backends are never idle: under a limit over both, the one that has more
@@ -40,4 +42,17 @@ func TestBusyPoolMakesRoomForAnother(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// As long as others wait for places, idle backends do not wait for server_idle_timeout: those that were idle before, and those that become idle.
+func TestContestedPoolKeepsNoIdleBackend(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "")
+	c := enter(t, w, d)
+	c.Query("SELECT 1")
+	none := func(p status.Pool) bool { return backendCount(p) == 0 }
+	w.Proxy.Contest("max_db_connections")
+	expectPool(t, w, "without the backend that was idle before", none)
+	c.Query("SELECT 1")
+	expectPool(t, w, "without the one that has become idle", none)
 }

@@ -178,10 +178,79 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 		}
 	}
 	p.Give(holder)
-	if len(p.waiting) != 2 || p.waiting[0] != elsewhere || p.waiting[1] != second {
-		t.Errorf("still waiting: %d, want elsewhere and second: it was first's turn", len(p.waiting))
+	for l, waits := range map[*relay.Lanes]bool{elsewhere: true, first: false, second: true} {
+		if got := p.holders[l].queue != nil; got != waits {
+			t.Errorf("%s still waits: %t, want elsewhere and second: it was first's turn", p.holders[l].pool, got)
+		}
 	}
 	if !p.Take(first) {
 		t.Error("the place is gone")
+	}
+}
+
+// told is a holder that remembers what it was told last.
+type told struct {
+	ownPlace
+	contested string
+	nudges    int
+}
+
+func (h *told) Contest(limit string) { h.contested = limit }
+
+func (h *told) Nudge() { h.nudges++ }
+
+// Those who hold places know whether others wait for them, and under which limit.
+func TestHoldersKnowWhetherOthersWait(t *testing.T) {
+	p := newPlaces()
+	enter := func(database, user string, maxDB, maxUser int) *told {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser})
+		return h
+	}
+	a, b, c := enter("shop", "app", 2, 2), enter("shop", "ann", 2, 2), enter("big", "app", 0, 2)
+	expect := func(when, ofA, ofB, ofC string) {
+		t.Helper()
+		if a.contested != ofA || b.contested != ofB || c.contested != ofC {
+			t.Errorf("%s: %q, %q and %q, want %q, %q and %q", when, a.contested, b.contested, c.contested, ofA, ofB, ofC)
+		}
+	}
+	take := func(h *told, want bool) {
+		t.Helper()
+		if p.take(h) != want {
+			t.Fatalf("taken: %t", !want)
+		}
+	}
+	give := func(h *told) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.release(p.holders[h])
+	}
+	const db, user = "max_db_connections", "max_user_connections"
+	take(a, true)
+	take(b, true)
+	expect("there was room", "", "", "")
+	take(a, false)
+	expect("only a itself waits for a's", "", db, "")
+	take(c, true)
+	expect("c has come", "", db, "")
+	take(c, false)
+	expect("c waits for a place of the user's", user, db, "")
+	give(b)
+	take(a, false) // the database has room now, and the user has none
+	expect("b has none", user, "", user)
+	give(a)
+	expect("a's turn was before c's, and is kept", user, "", "")
+	if a.nudges != 1 || c.nudges != 0 {
+		t.Errorf("a was nudged %d times and c %d, want 1 and 0", a.nudges, c.nudges)
+	}
+	p.leave(a)
+	expect("a has left, and c has its place", "", "", "")
+	if !p.holders[c].kept || p.holders[c].queue != nil {
+		t.Error("c has no place")
+	}
+	p.leave(c)
+	p.leave(b)
+	if len(p.byDB)+len(p.byUser)+len(p.holders) != 0 {
+		t.Errorf("left: %v, %v, %v", p.byDB, p.byUser, p.holders)
 	}
 }

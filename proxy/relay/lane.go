@@ -215,6 +215,7 @@ func (l *Lane) Open() {
 		if l.config.Paused {
 			l.pool.Pause(l.now())
 		}
+		l.contest() // as its pool may have been told before the lane was there
 		l.tick()
 	})
 }

@@ -8,7 +8,7 @@ import "time"
 const lifetimeSpread = 10
 
 // contestedIdle is how long a backend may be idle that other pools wait for. A client that goes on at once finds it still: what it would cost to close
-// and to dial between any two transactions is more than what those who wait lose.
+// and to dial between any two transactions is more than what those who wait lose. And where Reclaim finds them something, there is no contest by then.
 const contestedIdle = 20 * time.Millisecond
 
 // expiry returns the end of the life of a backend born at born.
@@ -39,11 +39,11 @@ func (p *Pool) expire(now Instant) {
 		}
 		b = up
 	}
-	why := CauseIdleTimeout
-	if p.contested {
-		why = CauseReclaimed
-	}
 	for p.idleTimeoutDue() <= now {
+		why := CauseIdleTimeout
+		if now < after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout) {
+			why = CauseReclaimed
+		}
 		p.close(p.longestIdle(), why)
 	}
 	if p.vacancyDue() <= now {
@@ -56,15 +56,16 @@ func (p *Pool) idleTimeoutDue() Instant {
 	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
-	return after(p.backends[p.longestIdle()].since, p.idleTimeout())
+	return p.idleOver(p.backends[p.longestIdle()].since)
 }
 
-// idleTimeout is how long a backend may be idle that MinSize does not keep; 0: for ever.
-func (p *Pool) idleTimeout() time.Duration {
-	if p.contested && (p.cfg.ServerIdleTimeout == 0 || p.cfg.ServerIdleTimeout > contestedIdle) {
-		return contestedIdle
+// idleOver returns when a backend is idle for too long that is idle since then.
+func (p *Pool) idleOver(since Instant) Instant {
+	over := after(since, p.cfg.ServerIdleTimeout)
+	if p.contested == Never {
+		return over
 	}
-	return p.cfg.ServerIdleTimeout
+	return min(over, max(since, p.contested).plus(contestedIdle))
 }
 
 // idleDue returns when expire has something to do. It looks at all idle

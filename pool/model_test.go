@@ -24,7 +24,8 @@ type model struct {
 	empty bool
 	left  Instant
 	// contested is set while other pools wait for places.
-	contested bool
+	contested      bool
+	contestedSince Instant
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -277,8 +278,10 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 	case "nudge":
 		m.shared.retry = now
 	case "contested", "uncontested":
+		if !m.contested {
+			m.contestedSince = now
+		}
 		m.contested = o.verb == "contested"
-		m.expire()
 	case "pardon":
 		m.pardoned = now
 		if m.refused {
@@ -426,27 +429,23 @@ func (m *model) tick() {
 	for len(m.wait) > 0 && m.over(m.wait[0].since, m.cfg.QueryWaitTimeout) {
 		m.failFirst(CauseQueryWaitTimeout)
 	}
-	m.expire()
-}
-
-func (m *model) expire() {
 	for _, e := range slices.Clone(m.idle) {
 		if m.now >= e.expires {
 			m.close(take(&m.idle, e.b).b, CauseLifetime)
 		}
 	}
 	for len(m.idle) > 0 && m.live() > m.least() {
-		idle, why := m.cfg.ServerIdleTimeout, CauseIdleTimeout
-		if m.contested {
+		e, why := m.idle[0], NoCause
+		switch {
+		case m.over(e.since, m.cfg.ServerIdleTimeout):
+			why = CauseIdleTimeout
+		case m.contested && m.over(e.since, 20*time.Millisecond) && m.over(m.contestedSince, 20*time.Millisecond):
 			why = CauseReclaimed
-			if idle == 0 || idle > 20*time.Millisecond {
-				idle = 20 * time.Millisecond
-			}
 		}
-		if !m.over(m.idle[0].since, idle) {
+		if why == NoCause {
 			break
 		}
-		m.close(take(&m.idle, m.idle[0].b).b, why)
+		m.close(take(&m.idle, e.b).b, why)
 	}
 	if m.empty && m.over(m.left, m.cfg.PoolIdleTimeout) {
 		m.vacate(CausePoolIdle)

@@ -73,7 +73,7 @@ type Pool struct {
 	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
-	contested  bool     // other pools wait for places that this one has
+	contested  Instant  // since when other pools wait for places that this one has; Never if none does
 	turnedAway bool     // a client was failed since the last dial: probe
 
 	board   *board.Board
@@ -263,8 +263,12 @@ func (p *Pool) Reclaim(now Instant) bool {
 // MinSize that are not wanted again at once are closed.
 func (p *Pool) Contest(now Instant, contested bool) {
 	now = p.begin(now)
-	p.contested = contested
-	p.expire(now)
+	switch {
+	case !contested:
+		p.contested = Never
+	case p.contested == Never:
+		p.contested = now
+	}
 	p.settle(now)
 }
 
@@ -383,7 +387,7 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	}
 	be.since = now
 	p.move(b, Idle)
-	p.next = min(p.next, be.expires, after(now, p.idleTimeout()), p.vacancyDue())
+	p.next = min(p.next, be.expires, p.idleOver(now), p.vacancyDue())
 	return true
 }
 

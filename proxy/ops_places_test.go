@@ -56,3 +56,19 @@ func TestContestedPoolKeepsNoIdleBackend(t *testing.T) {
 	c.Query("SELECT 1")
 	expectPool(t, w, "without the one that has become idle", none)
 }
+
+// PostgreSQL has no place left for a backend, because another pool has idle ones: of these one makes room.
+func TestFullServerGetsRoomFromIdlePools(t *testing.T) {
+	d, second := database(t), database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS reader, writer", "CREATE ROLE reader LOGIN CONNECTION LIMIT 1", "CREATE ROLE writer LOGIN",
+		`ALTER DATABASE "`+second.Name+`" CONNECTION LIMIT 1`)
+	w := start(t, d, "")
+	a, b, c := dial(t, w.Addr, "reader", d.Name), dial(t, w.Addr, "reader", second.Name), dial(t, w.Addr, "writer", second.Name)
+	for range 2 {
+		for _, client := range []*wireClient{a, b, c} {
+			client.Query("SELECT 1")
+		}
+	}
+	w.Stop()
+	d.Exec(t, "DROP ROLE reader, writer")
+}

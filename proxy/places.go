@@ -15,11 +15,12 @@ import (
 //
 // There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
 type places struct {
-	mu      sync.Mutex
-	holders map[holder]*claim
-	byDB    map[string]*group // by claim.scope
-	byUser  map[string]*group
-	turns   uint64 // see claim.turn
+	mu       sync.Mutex
+	holders  map[holder]*claim
+	byDB     map[string]*group // by claim.scope
+	byUser   map[string]*group
+	byServer map[string]*group // by claim.server; no claim waits in these
+	turns    uint64            // see claim.turn
 }
 
 // group is what counts together under a limit. There is one for as long as it holds something or a claim waits for it.
@@ -44,6 +45,7 @@ type holder interface {
 // claim is what places knows of a holder.
 type claim struct {
 	pool                 poolKey
+	server               string // where its backends are
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
@@ -61,7 +63,7 @@ type claim struct {
 }
 
 func newPlaces() *places {
-	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}}
+	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}}
 }
 
 // enter makes a holder known before it asks.
@@ -95,7 +97,7 @@ func (p *places) renew(h holder, now *claim) {
 		p.drop(t)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	t.dbSetting = now.dbSetting
+	t.server, t.dbSetting = now.server, now.dbSetting
 	for range held {
 		p.hold(t)
 	}
@@ -141,9 +143,32 @@ func (p *places) take(h holder) bool {
 		t.turn = p.turns
 	}
 	p.enqueue(t)
-	found, mustYield := p.rivals(t)
+	found, mustYield := t.rivals(t.queue, func(*claim) bool { return true })
 	askNext(t.limit(), found, mustYield)
 	return false
+}
+
+// Full implements relay.Places: it asks for a place as if what is full at the server were a limit of weir's.
+func (p *places) Full(l *relay.Lanes, where relay.Full) { p.full(l, where) }
+
+func (p *places) full(h holder, where relay.Full) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	if t == nil {
+		return
+	}
+	limit, helps := "max_connections of the server", func(*claim) bool { return true }
+	switch where {
+	case relay.FullServer:
+	case relay.FullDatabase:
+		limit, helps = "the connection limit of the database", func(o *claim) bool { return o.pool.database == t.pool.database }
+	case relay.FullRole:
+		limit, helps = "the connection limit of the role", func(o *claim) bool { return o.pool.user == t.pool.user }
+	}
+	found, mustYield := t.rivals(p.groups(t)[ofServer], helps)
+	p.tidy(t)
+	askNext(limit, found, mustYield)
 }
 
 // room reports whether neither limit is reached, and notes which one is.
@@ -168,9 +193,16 @@ func (t *claim) limit() string {
 	return cmp.Or(t.dbSetting, "max_db_connections")
 }
 
-// groups are the two that a claim's places count in.
-func (p *places) groups(t *claim) [2]*group {
-	return [2]*group{groupIn(p.byDB, t.scope), groupIn(p.byUser, t.pool.user)}
+// The groups that a claim's places count in.
+const (
+	ofDB = iota
+	ofUser
+	ofServer
+	groupKinds
+)
+
+func (p *places) groups(t *claim) [groupKinds]*group {
+	return [...]*group{ofDB: groupIn(p.byDB, t.scope), ofUser: groupIn(p.byUser, t.pool.user), ofServer: groupIn(p.byServer, t.server)}
 }
 
 func groupIn(m map[string]*group, key string) *group {
@@ -186,6 +218,7 @@ func groupIn(m map[string]*group, key string) *group {
 func (p *places) tidy(t *claim) {
 	p.tidyOne(p.byDB, t.scope)
 	p.tidyOne(p.byUser, t.pool.user)
+	p.tidyOne(p.byServer, t.server)
 }
 
 func (p *places) tidyOne(m map[string]*group, key string) {
@@ -218,9 +251,9 @@ func (p *places) drop(t *claim) {
 
 // enqueue has a claim wait for the limit that has refused it.
 func (p *places) enqueue(t *claim) {
-	g := p.groups(t)[0]
+	g := p.groups(t)[ofDB]
 	if t.boundByUser {
-		g = p.groups(t)[1]
+		g = p.groups(t)[ofUser]
 	}
 	if t.queue != g {
 		p.dequeue(t)
@@ -284,11 +317,11 @@ func (p *places) contested(t *claim) string {
 	return ""
 }
 
-// rivals are the other holders of places under the limit that binds t, those that hold the most first, and whether the
-// first of them has so many that it must give one up although it is busy: t has none, or fewer even after that.
-func (p *places) rivals(t *claim) (found []*claim, mustYield bool) {
-	for _, o := range t.queue.holding {
-		if o != t && !o.forGood {
+// rivals are the other holders of a group's places whose places help, those that hold the most first, and whether the first of them has so many that
+// it must give one up although it is busy: t has none, or fewer even after that.
+func (t *claim) rivals(g *group, helps func(*claim) bool) (found []*claim, mustYield bool) {
+	for _, o := range g.holding {
+		if o != t && !o.forGood && helps(o) {
 			found = append(found, o)
 		}
 	}
@@ -328,7 +361,7 @@ func (p *places) release(t *claim) {
 func (p *places) offer(t *claim) bool {
 	defer p.tidy(t)
 	groups := p.groups(t)
-	for at := [2]int{}; ; {
+	for at := [groupKinds]int{}; ; {
 		w, of := oldestOf(groups, at)
 		switch {
 		case w == nil:
@@ -346,8 +379,8 @@ func (p *places) offer(t *claim) bool {
 	}
 }
 
-// oldestOf is the one that has waited longest of two groups, but for those that stand before at, and in which it waits; nil if there is none.
-func oldestOf(groups [2]*group, at [2]int) (oldest *claim, of int) {
+// oldestOf is the one that has waited longest in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
+func oldestOf(groups [groupKinds]*group, at [groupKinds]int) (oldest *claim, of int) {
 	for i, g := range groups {
 		if at[i] < len(g.waiting) && (oldest == nil || g.waiting[at[i]].turn < oldest.turn) {
 			oldest, of = g.waiting[at[i]], i

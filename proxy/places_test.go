@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -193,11 +194,17 @@ type told struct {
 	ownPlace
 	contested string
 	nudges    int
+	asked     []string // to give up an idle place: for what
 }
 
 func (h *told) Contest(limit string) { h.contested = limit }
 
 func (h *told) Nudge() { h.nudges++ }
+
+func (h *told) Reclaim(limit string, refused func()) {
+	h.asked = append(h.asked, limit)
+	refused()
+}
 
 // Those who hold places know whether others wait for them, and under which limit.
 func TestHoldersKnowWhetherOthersWait(t *testing.T) {
@@ -252,5 +259,30 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 	p.leave(b)
 	if len(p.byDB)+len(p.byUser)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v", p.byDB, p.byUser, p.holders)
+	}
+}
+
+// Where the server has no place left, pools are asked whose backends would help: those at that server, in the same database or of the same role.
+func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
+	for where, want := range map[relay.Full][]string{
+		relay.FullServer: {"shop/ann", "big/app"}, relay.FullDatabase: {"shop/ann"}, relay.FullRole: {"big/app"},
+	} {
+		p := newPlaces()
+		holders := map[string]*told{}
+		for _, c := range []claim{
+			{pool: poolKey{"shop", "app"}, server: "here"}, {pool: poolKey{"shop", "ann"}, server: "here"}, {pool: poolKey{"big", "app"}, server: "here"},
+			{pool: poolKey{"big", "eve"}, server: "elsewhere"},
+		} {
+			h := &told{}
+			holders[c.pool.String()] = h
+			p.enter(h, &c)
+			p.take(h)
+		}
+		p.full(holders["shop/app"], where)
+		for name, h := range holders {
+			if got := len(h.asked) == 1; got != slices.Contains(want, name) || len(h.asked) > 1 {
+				t.Errorf("%d is full: %s is asked for %q, want those of %q asked once", where, name, h.asked, want)
+			}
+		}
 	}
 }

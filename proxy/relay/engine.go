@@ -144,12 +144,12 @@ func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok boo
 	return pools, past, loop, ok
 }
 
-// receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
+// receive reads once, most bytes, into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
 // came now.
-func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err error) {
+func (e *Engine) receive(s *socket.Conn, carry *[]byte, most int) (p []byte, n int, err error) {
 	e.turns.reading(e.loop.Polls, s)
 	buf := e.loop.Buffer()
-	n, err = s.Read(&e.io, buf[inspectLen:])
+	n, err = s.Read(&e.io, buf[inspectLen:inspectLen+most])
 	if err != nil {
 		return nil, 0, err
 	}

@@ -259,8 +259,8 @@ func (p *Pool) Reclaim(now Instant) bool {
 	return true
 }
 
-// Contest says whether other pools wait, under a limit that they share with this one, for places that it has. As long as they do, backends above
-// MinSize that are not wanted again at once are closed.
+// Contest says whether other pools that have no backend wait, under a limit that they share with this one, for places that it has. As long as they do,
+// backends above MinSize that are not wanted again at once are closed.
 func (p *Pool) Contest(now Instant, contested bool) {
 	now = p.begin(now)
 	switch {

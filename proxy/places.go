@@ -10,7 +10,7 @@ import (
 
 // places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
 // backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
-// gives up the one that is released next. As long as a pool waits, its rivals keep no idle backend for long. A place that comes free is kept for the
+// gives up the one that is released next. As long as a pool waits that has none, its rivals keep no idle backend for long. A place that comes free is kept for the
 // pool that has waited longest.
 //
 // There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
@@ -28,6 +28,7 @@ type group struct {
 	held    int
 	holding []*claim // that hold some of them, in the order in which they began to
 	waiting []*claim // that it has refused, by their turns
+	without int      // of those that wait: that hold nothing
 }
 
 // holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
@@ -38,7 +39,7 @@ type holder interface {
 	Reclaim(limit string, refused func())
 	// Yield asks for the place that is the next to be out of use.
 	Yield(limit string)
-	// Contest says that others wait for places under that limit from now on, or, with an empty one, that none does any more.
+	// Contest says that others, which have none, wait for places under that limit from now on, or, with an empty one, that none does any more.
 	Contest(limit string)
 }
 
@@ -188,10 +189,14 @@ func heldOf(g *group) int {
 // limit names the one that refused the holder last.
 func (t *claim) limit() string {
 	if t.boundByUser {
-		return "max_user_connections"
+		return limitOfUser
 	}
-	return cmp.Or(t.dbSetting, "max_db_connections")
+	return t.limitOfDB()
 }
+
+const limitOfUser = "max_user_connections"
+
+func (t *claim) limitOfDB() string { return cmp.Or(t.dbSetting, "max_db_connections") }
 
 // The groups that a claim's places count in.
 const (
@@ -239,7 +244,10 @@ func (p *places) hold(t *claim) {
 
 // drop counts one place less.
 func (p *places) drop(t *claim) {
-	t.held--
+	if t.held--; t.held == 0 && t.queue != nil {
+		t.queue.without++
+		p.tellAll(t.queue)
+	}
 	for _, g := range p.groups(t) {
 		if g.held--; t.held == 0 {
 			g.holding = slices.DeleteFunc(g.holding, func(o *claim) bool { return o == t })
@@ -260,7 +268,10 @@ func (p *places) enqueue(t *claim) {
 		at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
 		g.waiting = slices.Insert(g.waiting, at, t)
 		t.queue = g
-		p.tellAll(g)
+		if t.held == 0 {
+			g.without++
+			p.tellAll(g)
+		}
 	}
 	p.tidy(t)
 }
@@ -281,12 +292,15 @@ func (p *places) dequeue(t *claim) {
 	at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
 	g.waiting = slices.Delete(g.waiting, at, at+1)
 	t.queue = nil
-	p.tellAll(g)
+	if t.held == 0 {
+		g.without--
+		p.tellAll(g)
+	}
 }
 
-// tellAll tells all holders of a group's places, when one more or one less waits for them.
+// tellAll tells all holders of a group's places, when one more or one less waits that has none.
 func (p *places) tellAll(g *group) {
-	if len(g.waiting) > 2 { // they know
+	if g.without > 1 { // they know
 		return
 	}
 	for _, t := range g.holding {
@@ -302,17 +316,15 @@ func (p *places) tell(t *claim) {
 	}
 }
 
-// contested is the limit under which others wait for what t holds; empty: none does.
+// contested is the limit under which others wait that have nothing of what t holds; empty: none does.
 func (p *places) contested(t *claim) string {
-	if t.held == 0 || t.forGood {
-		return ""
-	}
-	for _, g := range p.groups(t) {
-		for _, w := range g.waiting[:min(len(g.waiting), 2)] {
-			if w != t {
-				return w.limit()
-			}
-		}
+	groups := p.groups(t)
+	switch {
+	case t.held == 0 || t.forGood:
+	case groups[ofDB].without > 0:
+		return t.limitOfDB()
+	case groups[ofUser].without > 0:
+		return limitOfUser
 	}
 	return ""
 }
@@ -350,10 +362,11 @@ func (p *places) Give(l *relay.Lanes) {
 	p.release(p.holders[l])
 }
 
-// release frees a place and offers it.
+// release frees a place and offers it: under the one limit, and if that leaves something under the other one, there, too.
 func (p *places) release(t *claim) {
 	p.drop(t)
-	p.offer(t)
+	for p.offer(t) {
+	}
 }
 
 // offer keeps a place, if there is one under the limits that hold for t, for the holder that has waited longest for it, of those that can use it.

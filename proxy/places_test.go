@@ -206,7 +206,7 @@ func (h *told) Reclaim(limit string, refused func()) {
 	refused()
 }
 
-// Those who hold places know whether others wait for them, and under which limit.
+// Those who hold places know whether others wait for them that have none, and under which limit.
 func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 	p := newPlaces()
 	enter := func(database, user string, maxDB, maxUser int) *told {
@@ -214,11 +214,11 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 		p.enter(h, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser})
 		return h
 	}
-	a, b, c := enter("shop", "app", 2, 2), enter("shop", "ann", 2, 2), enter("big", "app", 0, 2)
+	a, b, c, late := enter("shop", "app", 3, 3), enter("shop", "ann", 3, 3), enter("big", "app", 0, 3), enter("big", "eve", 0, 0)
 	expect := func(when, ofA, ofB, ofC string) {
 		t.Helper()
-		if a.contested != ofA || b.contested != ofB || c.contested != ofC {
-			t.Errorf("%s: %q, %q and %q, want %q, %q and %q", when, a.contested, b.contested, c.contested, ofA, ofB, ofC)
+		if a.contested != ofA || b.contested != ofB || c.contested != ofC || late.contested != "" {
+			t.Errorf("%s: %q, %q, %q and %q, want %q, %q, %q and nothing", when, a.contested, b.contested, c.contested, late.contested, ofA, ofB, ofC)
 		}
 	}
 	take := func(h *told, want bool) {
@@ -233,32 +233,30 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 		p.release(p.holders[h])
 	}
 	const db, user = "max_db_connections", "max_user_connections"
-	take(a, true)
-	take(b, true)
+	for range 3 {
+		take(a, true)
+	}
+	take(late, true)
 	expect("there was room", "", "", "")
-	take(a, false)
-	expect("only a itself waits for a's", "", db, "")
-	take(c, true)
-	expect("c has come", "", db, "")
 	take(c, false)
-	expect("c waits for a place of the user's", user, db, "")
-	give(b)
-	take(a, false) // the database has room now, and the user has none
-	expect("b has none", user, "", user)
+	expect("c has none", user, "", "")
+	take(b, false)
+	expect("b has none, either", db, "", "")
+	give(a) // which makes room under either limit
+	expect("both have a place", "", "", "")
+	take(b, true)
+	take(c, true)
+	take(c, false)
+	expect("c has one already", "", "", "")
 	give(a)
-	expect("a's turn was before c's, and is kept", user, "", "")
-	if a.nudges != 1 || c.nudges != 0 {
-		t.Errorf("a was nudged %d times and c %d, want 1 and 0", a.nudges, c.nudges)
+	if c.nudges != 2 || b.nudges != 1 || a.nudges != 0 {
+		t.Errorf("c was nudged %d times, b %d and a %d, want 2, 1 and 0", c.nudges, b.nudges, a.nudges)
 	}
-	p.leave(a)
-	expect("a has left, and c has its place", "", "", "")
-	if !p.holders[c].kept || p.holders[c].queue != nil {
-		t.Error("c has no place")
+	for _, h := range []*told{a, b, c, late} {
+		p.leave(h)
 	}
-	p.leave(c)
-	p.leave(b)
-	if len(p.byDB)+len(p.byUser)+len(p.holders) != 0 {
-		t.Errorf("left: %v, %v, %v", p.byDB, p.byUser, p.holders)
+	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
 	}
 }
 

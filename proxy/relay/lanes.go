@@ -91,8 +91,8 @@ func (p *Lanes) Yield(limit string) {
 	p.each(func(l *Lane) { l.evicted = limit })
 }
 
-// Contest tells the pool that others wait for places under that limit, so that it keeps no idle backend for long, or, with an empty one, that none
-// does any more. Any goroutine.
+// Contest tells the pool that others, which have none, wait for places under that limit, so that it keeps no idle backend for long, or, with an empty
+// one, that none does any more. Any goroutine.
 func (p *Lanes) Contest(limit string) {
 	if limit == "" {
 		p.contested.Store(nil)

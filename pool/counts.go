@@ -105,3 +105,6 @@ func (p *Pool) Counts() Counts {
 	}
 	return c
 }
+
+// Spare reports whether a client that wants a backend now gets one at once. It costs nothing to ask.
+func (p *Pool) Spare() bool { return p.count[Idle] > 0 }

@@ -23,6 +23,9 @@ type model struct {
 	// empty is set while there are no clients, since left.
 	empty bool
 	left  Instant
+	// contested is set while other pools wait for places.
+	contested      bool
+	contestedSince Instant
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -274,6 +277,11 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "nudge":
 		m.shared.retry = now
+	case "contested", "uncontested":
+		if !m.contested {
+			m.contestedSince = now
+		}
+		m.contested = o.verb == "contested"
 	case "pardon":
 		m.pardoned = now
 		if m.refused {
@@ -426,8 +434,18 @@ func (m *model) tick() {
 			m.close(take(&m.idle, e.b).b, CauseLifetime)
 		}
 	}
-	for len(m.idle) > 0 && m.live() > m.least() && m.over(m.idle[0].since, m.cfg.ServerIdleTimeout) {
-		m.close(take(&m.idle, m.idle[0].b).b, CauseIdleTimeout)
+	for len(m.idle) > 0 && m.live() > m.least() {
+		e, why := m.idle[0], NoCause
+		switch {
+		case m.over(e.since, m.cfg.ServerIdleTimeout):
+			why = CauseIdleTimeout
+		case m.contested && m.over(e.since, 20*time.Millisecond) && m.over(m.contestedSince, 20*time.Millisecond):
+			why = CauseReclaimed
+		}
+		if why == NoCause {
+			break
+		}
+		m.close(take(&m.idle, e.b).b, why)
 	}
 	if m.empty && m.over(m.left, m.cfg.PoolIdleTimeout) {
 		m.vacate(CausePoolIdle)

@@ -73,6 +73,7 @@ type Pool struct {
 	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
+	contested  Instant  // since when other pools wait for places that this one has; Never if none does
 	turnedAway bool     // a client was failed since the last dial: probe
 
 	board   *board.Board
@@ -258,6 +259,19 @@ func (p *Pool) Reclaim(now Instant) bool {
 	return true
 }
 
+// Contest says whether other pools that have no backend wait, under a limit that they share with this one, for places that it has. As long as they do,
+// backends above MinSize that are not wanted again at once are closed.
+func (p *Pool) Contest(now Instant, contested bool) {
+	now = p.begin(now)
+	switch {
+	case !contested:
+		p.contested = Never
+	case p.contested == Never:
+		p.contested = now
+	}
+	p.settle(now)
+}
+
 // Nudge says that a limit over pools may have room again.
 func (p *Pool) Nudge(now Instant) {
 	now = p.begin(now)
@@ -373,7 +387,7 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	}
 	be.since = now
 	p.move(b, Idle)
-	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout), p.vacancyDue())
+	p.next = min(p.next, be.expires, p.idleOver(now), p.vacancyDue())
 	return true
 }
 

@@ -124,7 +124,7 @@ func (r *run) next() op {
 		case n < 79:
 			return op{verb: "nudge"}
 		case n < 80:
-			return op{verb: "pardon"}
+			return op{verb: pick(r.rand, "pardon", "contested", "uncontested")}
 		case n == 80 && r.rand.IntN(5) == 0:
 			return op{verb: "configure", cfg: r.config()}
 		case n == 80 && r.rand.IntN(5) == 0:

@@ -190,6 +190,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Reclaim(now)
 	case "nudge":
 		p.Nudge(now)
+	case "contested", "uncontested":
+		p.Contest(now, o.verb == "contested")
 	case "pardon":
 		p.Pardon(now)
 	case "clients":

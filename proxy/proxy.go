@@ -127,6 +127,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
+	p.router.forgotten = p.trimmer.leaves
 	p.router.spread = cmp.Or(o.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
 	if c.PgBouncer {

@@ -237,6 +237,9 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.config.Places.Give(l.config.Lanes)
+	if failure.Failure.Kind == pool.Full {
+		l.config.Places.Full(l.config.Lanes, failure.Full)
+	}
 	b.forget()
 	l.totals.DialsFailed++
 	l.totals.DialsBy[failure.end()]++

@@ -350,11 +350,6 @@ func (s *Server) Log() string {
 	return string(b)
 }
 
-// Pss is the memory of the server in bytes: proportional set size over the postmaster and its children, so shared
-// memory counts once. Where the system has no such figure it is the resident size, which counts shared memory in
-// every process.
-func (s *Server) Pss() (int64, error) { return PssOf(s.PID()) }
-
 // Exec runs statements one by one as superuser in database db, over the unix socket.
 func (s *Server) Exec(ctx context.Context, db string, statements ...string) error {
 	conn, err := pgconn.Connect(ctx, s.socketDSN(db))

@@ -280,9 +280,6 @@ func (s *Server) names() *prepared.Names {
 	return &s.client.names
 }
 
-// Sent reports whether anything of the present client has been forwarded.
-func (s *Server) Sent() bool { return s.sent }
-
 // Due is the number of requests that are not answered.
 func (s *Server) Due() int { return s.account.Due() }
 

@@ -112,6 +112,10 @@ var catalogue = []chapter{
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
 		{
+			"PortalNameTooLong", PortalNameTooLong(16 << 10), "A Bind gives its portal a name of about 16 KiB or more. The session goes on.",
+			"Use a shorter name: no driver makes such.",
+		},
+		{
 			"PacketTooLong", PacketTooLong('B', 20<<20, 16<<20), "The client has sent a longer message than `max_packet_size` lets through.",
 			"Send less at a time, or raise the setting.",
 		},

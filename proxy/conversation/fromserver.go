@@ -415,10 +415,6 @@ func (s *Server) conclude(status wire.TxStatus) {
 	if s.ahead.state >= aheadSent {
 		s.concludeAhead(status)
 	}
-	if s.reshaped && status == wire.TxIdle {
-		s.reshaped = false
-		s.shared.Statements.Forget() // the change has been rolled back, or what was prepared elsewhere meanwhile comes after it
-	}
 	if s.book.Pending() {
 		s.book.Failed(&s.account, busy, s.names())
 	}

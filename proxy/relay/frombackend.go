@@ -114,6 +114,9 @@ func (b *Backend) consume(p []byte) {
 		if b.talk.Defined() {
 			b.defined()
 		}
+		if b.talk.Reshaped() {
+			b.reshaped()
+		}
 		if b.talk.HasRoleNews() {
 			e.loop.Later(b, b.hearRole)
 		}

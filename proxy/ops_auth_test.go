@@ -28,7 +28,7 @@ func guarded(t *testing.T, opts ...pgserver.Options) *pgserver.Database {
 		o = opts[0]
 	}
 	o.Auth = "scram-sha-256"
-	server, err := pgserver.Start(context.Background(), o)
+	server, err := pgserver.Start(context.Background(), withTLS(o))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestIdleBackendThatTalksDisturbsNobody(t *testing.T) {
 	field := pgproto3.FieldDescription{Name: []byte("not yours"), DataTypeOID: 25, TypeModifier: -1}
 	d := database(t)
 	g := newGate(t, d.Server.Addr(), nil)
-	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
+	w := start(t, d, inPlainText+serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
 	first, second := enter(t, w, d), enter(t, w, d)
 	row := &pgproto3.DataRow{Values: [][]byte{[]byte("not yours")}}
 	for _, c := range []struct {
@@ -109,7 +109,7 @@ func TestServersIdleSessionTimeoutIsNobodysTrouble(t *testing.T) {
 func TestParameterThatChangesOnAnIdleBackendIsReported(t *testing.T) {
 	d := database(t)
 	g := newGate(t, d.Server.Addr(), nil)
-	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
+	w := start(t, d, inPlainText+serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
 	if got := c.params["in_hot_standby"]; got != "off" {

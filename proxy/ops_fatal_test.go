@@ -25,7 +25,7 @@ func TestServerThatSaysFatalAndStaysIsLeft(t *testing.T) {
 		} {
 			t.Run(name+", "+way, func(t *testing.T) {
 				g := newGate(t, d.Server.Addr(), nil)
-				w := start(t, d, "[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
+				w := start(t, d, inPlainText+"[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
 				c, next := enter(t, w, d), enter(t, w, d)
 				begin(c)
 				expectActive(t, w, 1)

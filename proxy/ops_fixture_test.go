@@ -23,14 +23,7 @@ func privateServer(t *testing.T, opts pgserver.Options) *pgserver.Database {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	if *everywhereTLS {
-		opts.Settings = maps.Clone(opts.Settings)
-		if opts.Settings == nil {
-			opts.Settings = map[string]string{}
-		}
-		opts.Settings["ssl"], opts.Files = "on", serverFiles()
-	}
-	s, err := pgserver.Start(context.Background(), opts)
+	s, err := pgserver.Start(context.Background(), withTLS(opts))
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
@@ -40,6 +33,16 @@ func privateServer(t *testing.T, opts pgserver.Options) *pgserver.Database {
 		t.Fatal(err)
 	}
 	return &pgserver.Database{Server: s, Name: name}
+}
+
+// withTLS has a server offer TLS where the tests are to use it.
+func withTLS(opts pgserver.Options) pgserver.Options {
+	if *everywhereTLS {
+		settings := map[string]string{"ssl": "on"}
+		maps.Copy(settings, opts.Settings)
+		opts.Settings, opts.Files = settings, serverFiles()
+	}
+	return opts
 }
 
 // behind is a configuration's section that leads every database through a misbehaving network.

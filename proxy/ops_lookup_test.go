@@ -143,7 +143,7 @@ func TestHashesServeServersThatAskForMD5(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	server, err := pgserver.Start(context.Background(), pgserver.Options{Auth: "md5", Settings: map[string]string{"password_encryption": "md5"}})
+	server, err := pgserver.Start(context.Background(), withTLS(pgserver.Options{Auth: "md5", Settings: map[string]string{"password_encryption": "md5"}}))
 	if err != nil {
 		t.Fatal(err)
 	}

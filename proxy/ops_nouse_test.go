@@ -80,7 +80,7 @@ func readMessage(nc net.Conn) bool {
 }
 
 func to(port int, timeouts string) string {
-	return fmt.Sprintf("[timeouts]\n%s\n[databases.odd]\nhost = \"127.0.0.1\"\nport = %d\n", timeouts, port)
+	return inPlainText + fmt.Sprintf("[timeouts]\n%s\n[databases.odd]\nhost = \"127.0.0.1\"\nport = %d\n", timeouts, port)
 }
 
 func TestWaitForServerThatEndsItsConnectionsHasAnEnd(t *testing.T) {

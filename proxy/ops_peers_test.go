@@ -344,7 +344,7 @@ func TestRequestIsPassedOnThroughTLS(t *testing.T) {
 	d := database(t)
 	dir := tlsFolder(t)
 	secret := start(t, d, peerAt(2, t.TempDir())+clientTLS(dir, "require", ""))
-	plain := start(t, d, peerAt(3, t.TempDir()))
+	plain := start(t, d, peerAt(3, t.TempDir())+inPlainText)
 	peers := ""
 	for id, w := range map[int]*weirUnderTest{2: secret, 3: plain} {
 		_, port, _ := net.SplitHostPort(w.Addr)

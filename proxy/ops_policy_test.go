@@ -295,7 +295,7 @@ func TestBackendsBeginAsConfigured(t *testing.T) {
 	if got := own.Query("show statement_timeout"); got != "32s" {
 		t.Errorf("what the client asked for does not count: %s", got)
 	}
-	again, err := config.Parse("test.toml", []byte(complete(d, toml(8888))), func(string) (string, bool) { return "", false })
+	again, err := config.Parse("test.toml", []byte(complete(d, toml(8888)+w.protected)), func(string) (string, bool) { return "", false })
 	if err == nil {
 		err = w.Proxy.Follow(again)
 	}

@@ -200,7 +200,7 @@ func TestNoRowIsMadeUpOfAnErrorForASlowReader(t *testing.T) {
 func TestRowBeforeNonsenseIsDelivered(t *testing.T) {
 	d := database(t)
 	g := newGate(t, d.Server.Addr(), nil)
-	w := start(t, d, "[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
+	w := start(t, d, inPlainText+"[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
 	for _, nonsense := range []string{"y\x00\x00\x00\x18" + strings.Repeat("x", 20), "D\x00\x00\x00\x01"} {
 		for _, text := range []string{"SELECT '%s' UNION ALL SELECT pg_sleep(60)::text", "COPY (SELECT '%s' UNION ALL SELECT pg_sleep(60)::text) TO STDOUT"} {
 			c := enter(t, w, d)

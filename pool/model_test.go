@@ -13,7 +13,6 @@ type model struct {
 	cfg     Config
 	now     Instant
 	random  rand.PCG
-	closed  bool
 	paused  bool
 	probe   bool
 	refused bool
@@ -130,7 +129,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.closed && !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -197,8 +196,6 @@ func (m *model) use(e modelBackend) {
 		room += m.cfg.ReserveSize
 	}
 	switch {
-	case m.closed:
-		m.close(e.b, CauseDrain)
 	case m.paused:
 		m.close(e.b, CausePaused)
 	case e.stale:
@@ -314,12 +311,6 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseRenewed)
 		}
 		m.away, m.full, m.probe = modelObstacle{}, modelObstacle{}, false
-	case "close":
-		m.closed = true
-		for len(m.wait) > 0 {
-			m.failFirst(CauseDrain)
-		}
-		m.closeIdle(CauseDrain)
 	case "tick":
 		m.tick()
 	}
@@ -349,8 +340,6 @@ func (m *model) want(c ClientID, s SettingsID) bool {
 		m.lent = append(m.lent, e)
 		m.out = append(m.out, Decision{Kind: Lease, Client: c, Backend: e.b})
 		return true
-	case m.closed:
-		m.out = append(m.out, Decision{Kind: Fail, Client: c, Why: CauseDrain})
 	case len(m.wait) == 0 && m.certain():
 		m.probe = true
 		m.out = append(m.out, Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})

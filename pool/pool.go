@@ -50,7 +50,6 @@ type SettingsID uint32
 // caller owes. Not safe for concurrent use.
 type Pool struct {
 	cfg       Config
-	draining  bool
 	paused    bool    // no backend is given out or kept
 	vacant    Instant // since when the pool has no client; Never while it has
 	now       Instant // of the latest event
@@ -148,10 +147,6 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 			p.finish()
 			return
 		}
-	case p.draining:
-		p.decide(Decision{Kind: Fail, Client: c, Why: CauseDrain})
-		p.finish()
-		return
 	case p.waiting == 0 && p.hopeless(now):
 		p.turnedAway = true
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
@@ -336,18 +331,6 @@ func (p *Pool) Expel(now Instant, b BackendID) {
 	p.settle(now)
 }
 
-// Close drains the pool: waiters and clients that come later are failed, idle
-// backends are closed now, leased ones when they are freed, and those being
-// dialled when they arrive. The pool is empty when Counts says so. There is no
-// way back.
-func (p *Pool) Close(now Instant) {
-	now = p.begin(now)
-	p.draining = true
-	p.failAll(now, CauseDrain)
-	p.closeAllIdle(CauseDrain)
-	p.settle(now)
-}
-
 // place finds the use of a backend that is just dialled, freed or come from another
 // lane, and reports whether it has one; if not, the backend is closed.
 func (p *Pool) place(now Instant, b BackendID) (used bool) {
@@ -358,9 +341,6 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 		room += p.cfg.ReserveSize
 	}
 	switch {
-	case p.draining:
-		p.close(b, CauseDrain)
-		return false
 	case p.paused:
 		p.close(b, CausePaused)
 		return false

@@ -208,8 +208,6 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Configure(now, o.cfg)
 	case "renew":
 		p.Renew(now)
-	case "close":
-		p.Close(now)
 	case "tick":
 		p.Tick(now)
 	default:

@@ -391,7 +391,7 @@ func TestPoolsFollowANewConfiguration(t *testing.T) {
 	w := start(t, d, forgetful+"[pool]\npool_size = 1\n")
 	follow := func(toml string) {
 		t.Helper()
-		c, err := config.Parse("test.toml", []byte(complete(d, forgetful+toml)), func(string) (string, bool) { return "", false })
+		c, err := config.Parse("test.toml", []byte(complete(d, forgetful+toml+w.protected)), func(string) (string, bool) { return "", false })
 		if err == nil {
 			err = w.Proxy.Follow(c)
 		}

@@ -45,6 +45,7 @@ type Env struct {
 	numbers       atomic.Uint32 // of clients and backends, in the order in which they come
 	redefinitions atomic.Uint64 // commands of clients that may have changed what logins get, of any pool
 	definitions   atomic.Uint64 // commands of clients that may have changed what statements do, of any pool
+	reshapings    atomic.Uint64 // those that may have changed what texts refer to
 }
 
 // Number is the next number of a client or a backend. Any goroutine.

@@ -183,7 +183,7 @@ type Lane struct {
 
 	defaults defaults
 
-	definitions uint64 // of Env's, that are taken into account
+	definitions, reshapings uint64 // of Env's, that are taken into account
 
 	ended    bool
 	roles    roles

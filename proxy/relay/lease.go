@@ -256,8 +256,6 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 	switch {
 	case d.Why == pool.CauseLoginFailed && l.dialError != nil:
 		return l.dialError.Client
-	case d.Why == pool.CauseDrain:
-		return pgerror.ShuttingDown
 	case l.engine.env.PgBouncer: // which has one word for all of them
 	case l.pool.Counts().Paused:
 		return pgerror.Paused(d.Waited.Round(time.Millisecond), l.Name())

@@ -26,7 +26,7 @@ func shareOf(limit int64) int64 { return max(limit-max(limit/4, besideGo), limit
 
 // memoryLimit is the lowest limit of the control groups that this process is in; 0: there is none, or it is not shown. root is where /proc and /sys are.
 func memoryLimit(root string) int64 {
-	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup")) //nolint:gosec // a path of the kernel's
 	if err != nil {
 		return 0
 	}

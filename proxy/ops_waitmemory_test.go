@@ -10,6 +10,9 @@ import (
 // Of a large statement of a client that waits for a backend weir keeps what it needs to judge it, however much the kernel has: the clients may be
 // thousands.
 func TestClientsThatWaitKeepLittleInMemory(t *testing.T) {
+	if *everywhereTLS {
+		t.Skip("a TLS connection is read record by record")
+	}
 	d := database(t)
 	w := start(t, d, "[pool]\npool_size = 1\n")
 	holder := enter(t, w, d)

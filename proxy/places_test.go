@@ -268,7 +268,9 @@ func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 		p := newPlaces()
 		holders := map[string]*told{}
 		for _, c := range []claim{
-			{pool: poolKey{"shop", "app"}, server: "here"}, {pool: poolKey{"shop", "ann"}, server: "here"}, {pool: poolKey{"big", "app"}, server: "here"},
+			{pool: poolKey{"shop", "app"}, server: "here"},
+			{pool: poolKey{"shop", "ann"}, server: "here"},
+			{pool: poolKey{"big", "app"}, server: "here"},
 			{pool: poolKey{"big", "eve"}, server: "elsewhere"},
 		} {
 			h := &told{}

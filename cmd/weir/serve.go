@@ -38,6 +38,7 @@ func (c *serveCmd) Run(s streams) error {
 
 // serveConfig is Run with what was read. load reads it anew.
 func serveConfig(conf *config.Config, load func() (*config.Config, error), s streams) error {
+	keepToMemory()
 	if err := becomeUser(conf.Process.User); err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		return
 	}
 	p.logins.leave(entry, outcomeClient)
-	p.trimmer.loggedIn()
+	p.trimmer.leaves(1)
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,

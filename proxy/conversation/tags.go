@@ -27,9 +27,12 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		e.done++
 	}
 	s.deallocated(busy, tag)
-	if reshapes(tag) {
+	if reshapes(tag, effects) {
 		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
+	}
+	if string(tag) == "ROLLBACK" {
+		s.undoneShapes()
 	}
 	if defines(tag) {
 		s.defines = true

@@ -247,6 +247,7 @@ var catalogue = []chapter{
 			"Console", Console("invalid command 'SHOW ROOMS', use SHOW HELP;"), "A command of the console could not be carried out; the text, which is PgBouncer's, says why: see docs/console.md.",
 			"See the text.",
 		},
+		{"ConsolePauseEnded", ConsolePauseEnded, "`PAUSE` waited for backends, and another operator ended the pause.", "Agree with the other operator; say `PAUSE` again."},
 		{"ConsoleReloadFailed", ConsoleReloadFailed("weir.toml:3:1: unknown setting"), "`RELOAD` found a mistake in the configuration. All goes on as before.", "Mend what the detail says."},
 		{"ConsoleSetFailed", ConsoleSetFailed("pool_size must be from 1 to 262143 (got 0)"), "`SET` of what is no setting, or has no such value.", "See the detail, and `SHOW CONFIG`."},
 		{

@@ -224,6 +224,7 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 	l.defaults.found = found
 	if found.Defined != was.Defined && was.Defined != "" {
 		l.talk.Relearn()
+		l.talk.Statements.Forget()
 	}
 	switch {
 	case !was.Known:
@@ -306,9 +307,16 @@ func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
 // relearn has the lane learn anew what statements do: one that is trusted was found to leave state on another lane.
 func (l *Lane) relearn() { l.talk.Relearn() }
 
-// heedDefinitions has the lane learn anew what statements do if such a command has been carried out. It comes before a statement is judged, and
-// before it is judged what those of a transaction have left: one may have waited for the command's locks.
+// reshaped is for a backend on which a command may have changed what texts refer to, also those of other pools.
+func (b *Backend) reshaped() { b.lane.engine.env.reshapings.Add(1) }
+
+// heedDefinitions has the lane learn anew what statements do, and prepare texts anew, if such a command has been carried out. It comes before a
+// statement is judged, and before it is judged what those of a transaction have left: one may have waited for the command's locks.
 func (l *Lane) heedDefinitions() {
+	if n := l.engine.env.reshapings.Load(); n != l.reshapings {
+		l.reshapings = n
+		l.talk.Statements.Forget()
+	}
 	if n := l.engine.env.definitions.Load(); n != l.definitions {
 		l.definitions = n
 		l.talk.Relearn()

@@ -35,7 +35,7 @@ func (b *Backend) read(hungUp bool) {
 			return
 		}
 		b.unread = false
-		p, n, err := e.receive(&b.sock, &b.carry)
+		p, n, err := e.receive(&b.sock, &b.carry, eventloop.ReadBufferLen)
 		if err != nil {
 			if !errors.Is(err, socket.ErrWouldBlock) {
 				b.doom(err)
@@ -113,6 +113,9 @@ func (b *Backend) consume(p []byte) {
 		}
 		if b.talk.Defined() {
 			b.defined()
+		}
+		if b.talk.Reshaped() {
+			b.reshaped()
 		}
 		if b.talk.HasRoleNews() {
 			e.loop.Later(b, b.hearRole)

@@ -118,9 +118,10 @@ docs: ## write the generated pages anew, manual pages included
 	$(GO) test ./cmd/weir ./cmd/bookstore -run ManualPage -update
 	$(GO) test ./proxy/console -update
 
-cross: ## what compiles here must compile for macOS and for arm64
+cross: ## what compiles here must compile for macOS, FreeBSD and arm64
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=freebsd GOARCH=amd64 $(GO) build ./...
 
 sizes: ## the longest files, and the programs
 	@find . -name '*.go' ! -name '*_test.go' ! -path './.git/*' -exec wc -l {} + | grep -v ' total$$' | sort -rn | head -20

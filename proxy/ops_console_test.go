@@ -43,6 +43,27 @@ func consoleAt(t *testing.T, dsn string) *pgconn.PgConn {
 	return c
 }
 
+// A client on the unix socket has the number in that one's name, as PgBouncer shows it.
+func TestClientsOfTheUnixSocketHaveItsPort(t *testing.T) {
+	d := database(t)
+	w, dir := consoleWeir(t, d, "")
+	_, port, err := net.SplitHostPort(w.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=%s dbname=%s application_name=near sslmode=disable", dir, port, d.Server.Superuser(), d.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	boss := w.console(t, "boss")
+	for _, name := range []string{"port", "local_port"} {
+		if got := one(t, boss, "SHOW CLIENTS", name, is("application_name", "near")); got != port {
+			t.Errorf("%s is %s, want %s", name, got, port)
+		}
+	}
+}
+
 // unixDSN leads to weir's unix socket, as this process's own account.
 func (w *weirUnderTest) unixDSN(t *testing.T, dir, database string) string {
 	t.Helper()

@@ -16,6 +16,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Logins:       p.logins.snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
+		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),

@@ -15,8 +15,9 @@ func enoughFiles(clients int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
-	if need := uint64(clients + filesBeside); limit.Cur < need {
-		return fmt.Errorf("%d clients need %d open files and the limit is %d; raise it (ulimit -n %d)", clients, need, limit.Cur, need)
+	most := uint64(limit.Cur) //nolint:unconvert // it is signed on FreeBSD
+	if need := uint64(clients + filesBeside); most < need {
+		return fmt.Errorf("%d clients need %d open files and the limit is %d; raise it (ulimit -n %d)", clients, need, most, need)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 type peer struct {
 	kind, user, database, replication, state string
 	local, remote                            netip.AddrPort
+	unixPort                                 int // where these are not valid
 	connected, requested                     any // time.Time
 	wait, waitMicroseconds                   int
 	closing                                  bool
@@ -26,9 +27,9 @@ var connectionColumns = []column[peer]{
 	{"replication", Text, func(p peer) any { return p.replication }},
 	{"state", Text, func(p peer) any { return p.state }},
 	{"addr", Text, func(p peer) any { return host(p.remote) }},
-	{"port", Int, func(p peer) any { return int(p.remote.Port()) }},
+	{"port", Int, func(p peer) any { return p.port(p.remote) }},
 	{"local_addr", Text, func(p peer) any { return host(p.local) }},
-	{"local_port", Int, func(p peer) any { return int(p.local.Port()) }},
+	{"local_port", Int, func(p peer) any { return p.port(p.local) }},
 	{"connect_time", Text, func(p peer) any { return p.connected }},
 	{"request_time", Text, func(p peer) any { return p.requested }},
 	{"wait", Int, func(p peer) any { return p.wait }},
@@ -88,6 +89,14 @@ func host(a netip.AddrPort) string {
 	return a.Addr().String()
 }
 
+// port is an address's, and on a unix socket the number in its name.
+func (p peer) port(a netip.AddrPort) int {
+	if !a.IsValid() {
+		return p.unixPort
+	}
+	return int(a.Port())
+}
+
 // pointer is what stands for an address in PgBouncer: it is the same as long as the connection lives, and no other's.
 func pointer(id uint32) string {
 	const digits = "0123456789abcdef"
@@ -108,7 +117,7 @@ func link(id uint32) string {
 func clientPeers(v *View) (all []peer) {
 	for _, c := range v.Clients() {
 		p := peer{
-			kind: "C", user: c.User, database: c.Database, replication: c.Replication, local: c.Local, remote: c.Remote,
+			kind: "C", user: c.User, database: c.Database, replication: c.Replication, local: c.Local, remote: c.Remote, unixPort: v.look().UnixPort,
 			connected: v.ago(c.Age), requested: v.ago(c.Since), closing: c.Ending, id: c.ID, link: c.Backend, pid: c.PID,
 			tls: c.TLS, app: c.App, prepared: c.Prepared, parked: c.Parked,
 		}

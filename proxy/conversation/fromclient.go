@@ -288,8 +288,8 @@ func (s *Server) pass(t byte) { s.account.Client(t) }
 // does enters what the last message may do to the session. What is thrown away does nothing.
 func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 
-// settings reads which settings a text sets.
-func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
+// entails reads which settings a text sets, and notes what else may come of one of which anything may come.
+func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
@@ -389,7 +389,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 
 // givesInText reads which settings the text of a Query sets, and puts into it what weir gives back.
 func (s *Server) givesInText(text []byte, e sqlscan.Effects) (found settings, out []byte, put []edit) {
-	found = s.settings(text, e)
+	found = s.entails(text, e)
 	alone := func(u *use) bool { return sqlscan.Empty(text[:u.From], s.mode) && sqlscan.Empty(text[u.To:], s.mode) }
 	if len(found.uses) == 0 || !s.givesBack(found.uses, alone) {
 		return found, text, nil

@@ -180,7 +180,7 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 		s.suspects([]byte(statement.Text()), b.effects)
 	}
 	if b.effects&(sqlscan.Set|sqlscan.SetLocal|sqlscan.Reset|sqlscan.Discard|sqlscan.SetConfig|anything) != 0 && !statement.Own() {
-		b.settings = s.settings([]byte(statement.Text()), b.effects)
+		b.settings = s.entails([]byte(statement.Text()), b.effects)
 		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {
 			b.asks = boundNames(m.body)
 			s.shared.addCustom(b.asks)

@@ -21,7 +21,9 @@ type Snapshot struct {
 	Lookups Lookups
 	Limits  Limits
 	Dropped uint64 // lines of the log that were dropped
-	Tracing Tracing
+	// UnixPort is the number in the unix socket's name, whether or not there is one.
+	UnixPort int
+	Tracing  Tracing
 
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address

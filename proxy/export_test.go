@@ -29,6 +29,12 @@ func (p *Proxy) Follow(c *config.Config) error {
 	return p.reload()
 }
 
+// Set changes a setting, as the console's SET does.
+func (p *Proxy) Set(section, name, value string) error {
+	_, err := operator{p}.Set(section, name, value)
+	return err
+}
+
 // Seats is how many connections count for a loop.
 func (p *Proxy) Seats() int64 { return p.crowd.Taken() }
 

@@ -11,9 +11,6 @@ import (
 	"weir/internal/faultnet"
 )
 
-// shortly is a pool with one backend for which clients wait a moment only.
-const shortly = "[pool]\npool_size = 1\n[timeouts]\nquery_wait_timeout = \"100ms\""
-
 // kinds are the types of n answers' messages, errors with their SQLSTATE.
 func (c *wireClient) kinds(n int) (heard []string) {
 	c.t.Helper()
@@ -36,7 +33,7 @@ func (c *wireClient) kinds(n int) (heard []string) {
 func TestFailedWaitCostsItsOwnRequestOnly(t *testing.T) {
 	d := database(t)
 	d.Exec(t, "CREATE TABLE book (title text)")
-	w := start(t, d, shortly)
+	w := start(t, d, "[pool]\npool_size = 1\n")
 	long := strings.Repeat("x", 200_000)
 	writes := func(title string) []pgproto3.FrontendMessage {
 		return []pgproto3.FrontendMessage{
@@ -66,6 +63,7 @@ func TestFailedWaitCostsItsOwnRequestOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			holder, c := enter(t, w, d), enter(t, w, d)
 			holder.Query("BEGIN")
+			w.hurry(t)
 			c.SendBytes(s.first)
 			var heard []string
 			if len(s.later) > 0 {
@@ -80,6 +78,7 @@ func TestFailedWaitCostsItsOwnRequestOnly(t *testing.T) {
 			if !slices.Equal(heard, s.want) {
 				t.Errorf("heard %v, want %v", heard, s.want)
 			}
+			w.unhurry(t)
 			holder.Query("COMMIT")
 			if got := c.Query("SELECT count(*) FROM book"); got != "0" {
 				t.Errorf("afterwards there are %s books", got)
@@ -97,14 +96,16 @@ func TestFailedWaitCostsItsOwnRequestOnly(t *testing.T) {
 // What a request that was refused would have prepared, is not there.
 func TestFailedWaitPreparesNothing(t *testing.T) {
 	d := database(t)
-	w := start(t, d, shortly)
+	w := start(t, d, "[pool]\npool_size = 1\n")
 	holder, c := enter(t, w, d), enter(t, w, d)
 	c.first(synced(t, parse("there", "SELECT 'there'")))
 	holder.Query("BEGIN")
+	w.hurry(t)
 	c.SendBytes(synced(t, parse("n", "SELECT 1"), &pgproto3.Close{ObjectType: 'S', Name: "there"}).send)
 	refused(t, c.Answer().Err(), "53300")
 	c.SendBytes(synced(t, parse("", "SELECT 2")).send)
 	refused(t, c.Answer().Err(), "53300")
+	w.unhurry(t)
 	holder.Query("COMMIT")
 	for _, name := range []string{"n", ""} {
 		c.SendBytes(runs(t, name).send)
@@ -120,7 +121,7 @@ func TestFailedWaitPreparesNothing(t *testing.T) {
 func TestWaitThatTimesOutSaysThatTheServerIsAway(t *testing.T) {
 	d := database(t)
 	n := faultnet.New(t, "tcp", d.Server.Addr())
-	w := spreading(t, d, 2, behind(n)+"[pool]\npool_size = 2\n[timeouts]\nquery_wait_timeout = \"300ms\"\nserver_login_retry = \"1m\"\n")
+	w := spreading(t, d, 2, behind(n)+"[pool]\npool_size = 2\n[timeouts]\nserver_login_retry = \"1m\"\n")
 	clients := enterMany(t, w, d, 6)
 	for _, c := range clients {
 		c.Query("SELECT 1")
@@ -129,6 +130,7 @@ func TestWaitThatTimesOutSaysThatTheServerIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Cut()
+	w.queryWait(t, "300ms")
 	_, port, _ := net.SplitHostPort(n.Addr())
 	for range 2 {
 		for _, c := range clients {
@@ -146,15 +148,17 @@ func TestWaitThatTimesOutSaysThatTheServerIsAway(t *testing.T) {
 // While PAUSE holds it is that.
 func TestWaitThatTimesOutSaysThatThePoolIsPaused(t *testing.T) {
 	d := database(t)
-	w, _ := consoleWeir(t, d, "[timeouts]\nquery_wait_timeout = \"100ms\"\n")
+	w, _ := consoleWeir(t, d, "")
 	boss, c := w.console(t, "boss"), enter(t, w, d)
 	c.Query("SELECT 1")
 	for _, name := range []string{"", " " + d.Name} {
 		ask(t, boss, "PAUSE"+name)
+		w.hurry(t)
 		e := refused(t, c.Run("SELECT 1").Err(), "53300")
 		if e.Severity != "ERROR" || !strings.Contains(e.Detail, "PAUSE") || !strings.Contains(e.Hint, "RESUME") {
 			t.Errorf("told %+v", e)
 		}
+		w.unhurry(t)
 		ask(t, boss, "RESUME"+name)
 		if got := c.Query("SELECT 2"); got != "2" {
 			t.Errorf("after RESUME: %q", got)

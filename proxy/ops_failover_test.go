@@ -88,15 +88,14 @@ func TestFailover(t *testing.T) {
 }
 
 func rolesAreTold(t *testing.T, primary, standby *pgserver.Database) {
-	w := start(t, primary, "[timeouts]\nquery_wait_timeout = \"300ms\"\n"+
-		ledBy("rw", `target_session_attrs = "read-write"`, standby, primary)+
+	w := start(t, primary, ledBy("rw", `target_session_attrs = "read-write"`, standby, primary)+
 		ledBy("main", `target_session_attrs = "primary"`, standby, primary)+
 		ledBy("ro", `target_session_attrs = "read-only"`, primary, standby)+
 		ledBy("copy", `target_session_attrs = "standby"`, primary, standby)+
 		ledBy("prefer", `target_session_attrs = "prefer-standby"`, primary, standby)+
 		ledBy("fallback", `target_session_attrs = "prefer-standby"`, primary)+
 		ledBy("any", "", standby, primary)+
-		ledBy("none", `target_session_attrs = "primary"`, standby)+
+		ledBy("none", "target_session_attrs = \"primary\"\nquery_wait_timeout = \"300ms\"", standby)+
 		ledBy("mistaken", `target_session_attrs = "primary"`, standby, primary)+
 		"[databases.named]\nhost = \"localhost\"\nport = ["+fmt.Sprint(primary.Server.Port())+"]\ndbname = \"private\"\ntarget_session_attrs = \"primary\"\n")
 	for name, standby := range map[string]string{

@@ -99,6 +99,20 @@ func expectPool(t *testing.T, w *weirUnderTest, what string, cond func(status.Po
 	})
 }
 
+// hurry has clients wait for a backend for a moment only, from now on. It is called when nothing is waited for but what is to fail: a dial takes
+// what it takes on a busy machine.
+func (w *weirUnderTest) hurry(t *testing.T) { w.queryWait(t, "100ms") }
+
+// unhurry has them wait as usual again.
+func (w *weirUnderTest) unhurry(t *testing.T) { w.queryWait(t, "2m") }
+
+func (w *weirUnderTest) queryWait(t *testing.T, most string) {
+	t.Helper()
+	if err := w.Proxy.Set("timeouts", "query_wait_timeout", most); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // expectWaiting waits until n clients wait for a backend.
 func expectWaiting(t *testing.T, w *weirUnderTest, n int) {
 	t.Helper()

@@ -147,9 +147,10 @@ func TestMinPoolSize(t *testing.T) {
 // query_wait_timeout is an error of the request alone: it names who holds the backend, and the next try may work.
 func TestQueryWaitTimeout(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_wait_timeout = \"200ms\"")
+	w := start(t, d, "[pool]\npool_size = 1\n")
 	holder, c := enter(t, w, d, "application_name", "nightly report"), enter(t, w, d)
 	holder.Query("BEGIN")
+	w.hurry(t)
 	e := refused(t, c.Run("SELECT 1; SELECT 2").Err(), "53300")
 	if e.Severity != "ERROR" || !strings.Contains(e.Detail, `"nightly report"`) || !strings.Contains(e.Hint, "pool_size (1, set in [pool])") {
 		t.Errorf("told %v: %s %s", e, e.Detail, e.Hint)

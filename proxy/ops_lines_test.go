@@ -13,11 +13,13 @@ import (
 // A wait that fails, and a backend that dies in mid-transaction, each have a line with what an operator asks next.
 func TestLogTellsWhereUsersAreHurt(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_wait_timeout = \"150ms\"")
+	w := start(t, d, "[pool]\npool_size = 1\n")
 	holder, waiter := enter(t, w, d, "application_name", "nightly report"), enter(t, w, d, "application_name", "till")
 	holder.Query("BEGIN")
 	pid := holder.Query(pidQuery)
+	w.hurry(t)
 	refused(t, waiter.Run("SELECT 1").Err(), "53300")
+	w.unhurry(t)
 	expectLine(t, w, "client got no backend", "level=WARN", "reason=query_wait_timeout", "waited=", "app=till", "sqlstate=53300", "nightly report")
 	expectTimeouts(t, w, status.QueryWaitTimeout, 1)
 

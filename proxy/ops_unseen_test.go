@@ -82,6 +82,35 @@ func TestSeedIsItsClients(t *testing.T) {
 	}
 }
 
+// TestWhatAFunctionCallLeavesIsItsClients: the message names its function by a number, of which nobody knows what it does.
+func TestWhatAFunctionCallLeavesIsItsClients(t *testing.T) {
+	d := database(t)
+	const draw = "select string_agg(random()::text, ' ') from generate_series(1, 5)"
+	self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
+	self.Query("select setseed(0.25)")
+	want := self.Query(draw)
+	w, c, elsewhere := pair(t, d)
+	setseed, err := parseMessages(`FunctionCall {"Function":1599,"Arguments":["0.25"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SendBytes(setseed)
+	if a := c.Answer(); a.Err() != nil {
+		t.Fatal(a.Err())
+	}
+	if got := elsewhere(draw); got != want {
+		t.Errorf("its client drew %s, want %s", got, want)
+	}
+	c.SendBytes(setseed)
+	c.Answer()
+	c.Terminate()
+	for range 3 {
+		if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(draw); got == want {
+			t.Error("another client drew the same numbers")
+		}
+	}
+}
+
 // TestTemporarySlotsAreTheirClients: what a server's process keeps beside what PostgreSQL calls the session's state ends with the client.
 func TestTemporarySlotsAreTheirClients(t *testing.T) {
 	d := database(t)

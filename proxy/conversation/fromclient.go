@@ -271,7 +271,7 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 		}
 		s.pass(m.f.Type)
 		if !wire.CallsLargeObject(m.body) {
-			s.does(sqlscan.Call)
+			s.does(sqlscan.Call | sqlscan.Process) // nobody knows which function it is
 		}
 	case wire.ClientSync:
 		s.pass(m.f.Type)

@@ -26,8 +26,7 @@ type question struct {
 	answered []session.Setting
 	found    session.Pins
 	names    []string // of custom settings that functions of the database set
-	process  []string // of keepers
-	unseen   []string // of keepers whose settings have no known names
+	keepers  []keeper
 }
 
 // asked is what the question under way is about.
@@ -120,7 +119,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	} else {
 		a.settings = q.settings
 	}
-	q.asked, q.answered, q.found, q.names, q.process, q.unseen = a, nil, 0, nil, nil, nil
+	q.asked, q.answered, q.found, q.names, q.keepers = a, nil, 0, nil, nil
 
 	var space [2048]byte
 	sql := space[:0]

@@ -74,7 +74,9 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.doubt(session.PreparedStatement)
 		if m.whole {
 			s.suspects(text, sqlscan.Prepare)
-			s.doubt(session.FromEffects(s.shared.readText(text, s.mode))) // whenever it is run, which is not followed
+			e := s.shared.readText(text, s.mode)
+			s.doubt(session.FromEffects(e)) // whenever it is run, which is not followed
+			s.keepsUnfollowed(text, e)
 		} else {
 			s.doubt(session.Opaque)
 		}
@@ -186,6 +188,11 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			b.asks = boundNames(m.body)
 			s.shared.addCustom(b.asks)
 		}
+	}
+	if s.shared.keepers.some() && s.learns(b.effects) {
+		known := s.shared.recordOf(statement, s.mode)
+		s.keepsRun([]byte(statement.Text()), known)
+		s.keepsRun(m.body, known)
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed

@@ -313,3 +313,49 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 		})
 	}
 }
+
+// TestSameTextUnderAnotherMeaning: a text that has left nothing may leave something once a search_path leads it into pg_temp, and so may the name of a
+// statement of PREPARE that stands for another one.
+func TestSameTextUnderAnotherMeaning(t *testing.T) {
+	const (
+		temporary = "select count(*) from pg_class where relnamespace = pg_my_temp_schema()"
+		locks     = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+	)
+	for name, c := range map[string]struct {
+		first, then []string
+		seen        string
+	}{
+		"CREATE TABLE AS": {[]string{"create table made as select 1", "drop table made"}, []string{"set search_path = 'pg_temp'", "create table made as select 1"}, temporary},
+		"SELECT INTO":     {[]string{"select 1 into made", "drop table made"}, []string{"select set_config('search_path', 'pg_' || 'temp', false)", "select 1 into made"}, temporary},
+		"in one transaction": {
+			[]string{"create table made as select 1", "drop table made"},
+			[]string{"begin", "select set_config('search_path', 'pg_' || 'temp', false)", "create table made as select 1", "commit"}, temporary,
+		},
+		"EXECUTE": {
+			[]string{"prepare p as select 1", "execute p", "deallocate p"},
+			[]string{"prepare p as select pg_advisory_lock(1)", "execute p", "deallocate p"}, locks,
+		},
+	} {
+		for _, audit := range []string{"learn", "off"} {
+			t.Run(name+", "+audit, func(t *testing.T) {
+				d := database(t)
+				w := start(t, d, "[pool]\npool_size = 2\nsession_audit = \""+audit+"\"\n")
+				client := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+				for range 5 {
+					for _, sql := range c.first {
+						client.Query(sql)
+					}
+				}
+				for _, sql := range c.then {
+					client.Query(sql)
+				}
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(c.seen); got != "0" {
+					t.Errorf("another client has %s", got)
+				}
+				if got := client.Query(c.seen); got != "1" {
+					t.Errorf("its client has %s", got)
+				}
+			})
+		}
+	}
+}

@@ -169,6 +169,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		change = settingsSame // it is what reading has foreseen
 	}
 	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
+	q.executed = q.executed && !a.any
 	s.learnFrom(a, news, change, names)
 	s.settleScope()
 	return s.askedOutcome()
@@ -297,6 +298,9 @@ func (s *Server) become(applied, wanted *session.Set, c change) {
 			applied.MarkShown()
 		}
 		s.apply(applied)
+		if s.tempPath {
+			s.doubt(session.TempObject) // of the transaction that has set that
+		}
 	}
 	table.Release(applied)
 	if s.client == nil || c == settingsUncarried {

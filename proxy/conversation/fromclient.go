@@ -324,6 +324,7 @@ func (s *Server) enter(e entry) {
 		e.at = s.account.Asked()
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
+		s.question.executed = s.question.executed || e.effects&sqlscan.Execute != 0
 		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
 		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}

@@ -19,6 +19,8 @@ type question struct {
 	blind    bool         // set_config was given a name that the text does not say
 	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
 
+	executed bool // a statement of SQL's PREPARE may have been run: what it does is asked once these are gone, for until then they keep the backend
+
 	pause  uint8 // transactions until a pin is asked about again
 	pauses uint8
 

@@ -171,6 +171,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
+		s.question.executed = true // it may be one of PREPARE
 		s.portals.bind(prepared.Cut(portal), bound{})
 	}
 	s.pass(m.f.Type)

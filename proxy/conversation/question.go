@@ -39,6 +39,7 @@ type asked struct {
 	read     session.Pins // what reading has suspected
 
 	functions bool // what the database's functions do
+	defined   bool // the same, because there may be others than before
 }
 
 // askable are the pins that a server can be asked about. It cannot say whether setseed was called, what
@@ -97,6 +98,10 @@ func (s *Server) questioned() bool {
 	doubtful := s.doubtful()
 	return audits || doubtful != 0 && !(doubtful == session.Listen && s.mayHandOver()) // which asks for the channels themselves
 }
+
+// AskedAnew reports whether the last question was also about the functions of the database because these may have changed. That does not count
+// as what asking about statements costs: whoever makes many functions would have none of them asked about.
+func (s *Server) AskedAnew() bool { return s.question.asked.defined }
 
 // unquestioned is for a backend that is as after its login.
 func (s *Server) unquestioned() {
@@ -211,7 +216,7 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	part(a.pins&session.SQLPrepare != 0, partStatements)
 	part(a.pins&session.TempObject != 0, partTemporary)
 	functions := a.any && s.shared.namesDue()
-	s.question.asked.functions = functions
+	s.question.asked.functions, s.question.asked.defined = functions, functions && !s.shared.customs.known
 	part(functions, partNames)
 	part(functions, partKeepers)
 	part(functions && !s.shared.recalls, partSequences)

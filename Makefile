@@ -79,10 +79,10 @@ race: ## the concurrent packages with the race detector and their invariants che
 	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
-	$(GO) test ./proxy -weirtls
+	$(GO) test -timeout 40m ./proxy -weirtls
 
 loops: ## and once more, with every pool spread over three event loops
-	$(GO) test -tags invariants ./proxy -weirloops 3
+	$(GO) test -timeout 40m -tags invariants ./proxy -weirloops 3
 
 test-deploy: ## the files of deploy/ by the tools there are: promtool, prometheus, systemd-analyze, docker compose, vagrant, kustomize
 	WEIR_TEST_DEPLOY=1 $(GO) test -v -count=1 ./deploy
@@ -151,7 +151,7 @@ arch:
 	$(GO) test -count=1 ./internal/arch
 
 unit:
-	$(GO) test -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
+	$(GO) test -timeout 20m -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
 
 measure:
 	$(GO) test -run '$(MEASURING)' ./proxy

@@ -65,7 +65,7 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 	}
 	p.loadAuth()
 	p.loadHTTP()
-	p.config.exposed = p.reader.exposed(file)
+	p.config.doubts = append(p.reader.exposed(file), variablesIn("", tree)...)
 	p.config.Files = p.reader.files
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {

@@ -131,6 +131,7 @@ func receiveWAL(t *testing.T, d *pgserver.Database, w *weirUnderTest) {
 		return ""
 	})
 	running.interrupt()
+	slotIsFree(t, admin, slot)
 	run(t, tool(t, d, "pg_receivewal", "-d", connInfo(w, d), "--drop-slot", "-S", slot))
 }
 
@@ -150,7 +151,19 @@ func receiveChanges(t *testing.T, d *pgserver.Database, w *weirUnderTest) {
 		return ""
 	})
 	running.interrupt()
+	slotIsFree(t, direct(t, d), slot)
 	run(t, tool(t, d, "pg_recvlogical", "-d", info, "--drop-slot", "-S", slot))
+}
+
+// slotIsFree waits for the sender of a stream that has ended to be gone: until then its slot cannot be dropped.
+func slotIsFree(t *testing.T, admin *pgconn.PgConn, slot string) {
+	t.Helper()
+	eventually(t, func() string {
+		if active := ask(t, admin, "SELECT active FROM pg_replication_slots WHERE slot_name = '"+slot+"'"); active != "f" {
+			return "active: " + active
+		}
+		return ""
+	})
 }
 
 type runningProgram struct {

@@ -1,6 +1,10 @@
 package conversation
 
-import "weir/proxy/sqlscan"
+import (
+	"bytes"
+
+	"weir/proxy/sqlscan"
+)
 
 // definers are the tags of commands after which statements of the same text may do something else to the session than before. What makes and drops
 // tables is left out, of which temporary ones are made and dropped all the time.
@@ -18,6 +22,33 @@ var definers = func() map[string]bool {
 // defines reports whether a command may change what statements do.
 func defines(tag []byte) bool { return definers[string(tag)] }
 
+// reshapes reports whether a CommandComplete tells of a change after which a text may refer to something else than it did, or have other columns or
+// types. A Parse of it must reach the server then, which would find some of that only when the old statement is described or run, and nothing of
+// it where an object stands in front of another one now. What is temporary has a scope of its own: it is made all the time.
+func reshapes(tag []byte, e sqlscan.Effects) bool {
+	if made, is := bytes.CutPrefix(tag, []byte("CREATE ")); is {
+		return e&sqlscan.Temp == 0 && string(made) != "INDEX"
+	}
+	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
+}
+
+// undoneShapes is for a rollback, which may be to a savepoint: what was prepared since may refer to what is not there any more.
+func (s *Server) undoneShapes() {
+	s.scope.private = ""
+	if s.reshaped {
+		s.shared.Statements.Forget()
+	}
+}
+
+// Reshaped reports, once, whether a transaction has ended in which a command may have changed what texts refer to, or has tried to.
+func (s *Server) Reshaped() bool {
+	if !s.reshaped || !s.account.Free() {
+		return false
+	}
+	s.reshaped = false
+	return true
+}
+
 // speaksOfDefining reports whether a text of which anything may come seems to run such a command.
 func speaksOfDefining(text []byte) bool {
 	return mentions(text, "create") || mentions(text, "alter") || mentions(text, "drop")
@@ -25,7 +56,9 @@ func speaksOfDefining(text []byte) bool {
 
 // suspectsDefining notes that the client sends such a text.
 func (s *Server) suspectsDefining(text []byte, e sqlscan.Effects) {
-	s.defines = s.defines || e&(sqlscan.Do|sqlscan.Opaque) != 0 && speaksOfDefining(text)
+	if e&(sqlscan.Do|sqlscan.Opaque) != 0 && speaksOfDefining(text) {
+		s.defines, s.reshaped = true, true
+	}
 }
 
 // Defined reports, once, whether a transaction has ended in which a command may have changed what statements do.

@@ -295,6 +295,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 		s.shared.addSpoken(text)
 		s.suspectsDefining(text, e)
 		s.keepsByName(text)
+		found.makesUp = s.shared.keepers.makesUp(text)
 	}
 	switch {
 	case e == sqlscan.Discard:

@@ -1,7 +1,9 @@
 package conversation
 
 import (
+	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -56,9 +58,30 @@ func mentionsLasting(text []byte) bool {
 	return slices.ContainsFunc(lasting[:], func(s string) bool { return mentions(text, s) })
 }
 
+// makesUp is what a text in lower case has that may make up the name of a setting, in the words that PostgreSQL's regular expressions and Go's have in
+// common: set_config with something else than a literal; a string that begins with SET and a name with a dot and a part from elsewhere, as format and
+// || put it there; and an EXECUTE of SET and a name from elsewhere. The pieces of an UPDATE are none of these, nor is SET LOCAL.
+const makesUp = `set_config\s*\(\s*([^'[:space:]]|'+[^']*'+\s*\|\|)[^;]*,\s*false\s*\)` +
+	`|` + opens + `[a-z0-9_"%$]*\.[a-z0-9_."]*(%|` + closes + `)` +
+	`|` + opens + `[a-z0-9_"]*%[a-z0-9_"%$]*\.` +
+	`|execute\s+(format\s*|concat\s*)?\(*\s*` + opens + `(%|` + closes + `)`
+
+// The beginning and the end of a string in which a setting is set.
+const (
+	opens  = `('+|\$\w*\$)\s*set\s+(session\s+)?`
+	closes = `('+|\$\w*\$)\s*(\|\||,)`
+)
+
+var makesUpSetting = regexp.MustCompile(makesUp)
+
+// makesUp reports whether a text of which anything may come seems to set a setting whose name it makes up, or names a keeper that does.
+func (k *keepers) makesUp(text []byte) bool {
+	return makesUpSetting.Match(bytes.ToLower(text)) || slices.ContainsFunc(k.deep, func(name string) bool { return k.called(name).blind && mentions(text, name) })
+}
+
 // partKeepers finds them: by what stands in the texts of functions, or, where the body was parsed when they were made, by the numbers of the
 // functions that it calls.
-const partKeepers = "SELECT 'k', name, leaves FROM (WITH RECURSIVE written AS (SELECT oid, pg_catalog.lower(proname::pg_catalog.text) AS name, pg_catalog.lower(prosrc) AS source, " +
+var partKeepers = "SELECT 'k', name, leaves FROM (WITH RECURSIVE written AS (SELECT oid, pg_catalog.lower(proname::pg_catalog.text) AS name, pg_catalog.lower(prosrc) AS source, " +
 	"pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') AS body, proconfig FROM pg_catalog.pg_proc AS f " +
 	"WHERE prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[]) AND oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid), " +
 	// A first look that leaves out most functions, so that the others may be looked at closely.
@@ -69,8 +92,7 @@ const partKeepers = "SELECT 'k', name, leaves FROM (WITH RECURSIVE written AS (S
 	`E'(setseed|dblink_(connect|connect_u|open)|pg_backup_start|pg_start_backup|pg_replication_origin_session_setup|_replication_slot|isn_weak)\\s*\\(` +
 	`|\\mset\\s+(local\\s+|session\\s+)?seed\\M|''seed''|\\mload\\s+''|[$%]_shared\\M|\\mgd\\[' ` +
 	"OR body OPERATOR(pg_catalog.~) ':funcid 1599 ' OR pg_catalog.array_to_string(proconfig, ',') OPERATOR(pg_catalog.~) '(^|,)seed=' " +
-	"UNION ALL SELECT name, 'blind' FROM suspect WHERE source OPERATOR(pg_catalog.~) " +
-	`E'set_config\\s*\\(\\s*([^''[:space:]]|''[^'']*''\\s*\\|\\|)[^;]*,\\s*false\\s*\\)' ` +
+	"UNION ALL SELECT name, 'blind' FROM suspect WHERE source OPERATOR(pg_catalog.~) " + string(session.AppendLiterals(nil, []string{makesUp})) + " " +
 	"UNION ALL SELECT name, 'any' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'" +
 	`\\mexecute\\M(?!\\s+(function|procedure|on)\\M|\\s*\\(?\\s*(format\\s*\\(\\s*)?` + harmlessText + `)` +
 	`|(\\mspi_(exec|query|prepare)\\w*|\\mplpy\\.(execute|prepare|cursor))(?!\\s*\\(?\\s*` + harmlessText + `)` +
@@ -220,12 +242,11 @@ func (s *Server) hasKept() {
 	}
 }
 
-// keepsByName notes what a text of which anything may come leaves, if it has the name of a keeper, that nobody can be asked about.
+// keepsByName notes what a text of which anything may come leaves in the server's process, if it has the name of a keeper.
 func (s *Server) keepsByName(text []byte) {
 	for _, name := range s.shared.keepers.deep {
-		if mentions(text, name) {
-			left := s.shared.keepers.called(name)
-			s.keeps(&kept{pins: left.pins & session.Process, blind: left.blind})
+		if left := s.shared.keepers.called(name).pins & session.Process; left != 0 && mentions(text, name) {
+			s.doubt(left)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type alteration uint8
 
 const (
 	unaltered   alteration = iota
-	alteredMore            // a setting has been changed, perhaps one that changes what texts mean
+	alteredMore            // a setting has been changed, perhaps one that changes what texts mean, or there may be temporary objects
 )
 
 // alters are the effects after which the settings in force are not those that are known.
@@ -35,11 +35,15 @@ func (s *Server) noteAlteration(e sqlscan.Effects) {
 	if e&alters != 0 && e&benign == 0 {
 		s.scope.altered = alteredMore
 	}
+	if e&sqlscan.Temp != 0 { // another object may be in front from now on
+		s.scope.altered, s.scope.private = alteredMore, ""
+	}
 }
 
-// settleScope is for the end of a transaction: what it changed locally is gone, and what it changed for good is in the pins.
+// settleScope is for the end of a transaction: what it changed locally is gone, and what it changed for good is in the pins. Temporary objects
+// are what texts may refer to for as long as they keep the backend.
 func (s *Server) settleScope() {
-	if s.doubtful()&(session.SettingChanged|session.Opaque) == 0 && !s.audit.due {
+	if s.doubtful()&(session.SettingChanged|session.Opaque) == 0 && s.pins&session.TempObject == 0 && !s.audit.due {
 		s.scope.altered, s.scope.private = unaltered, ""
 	}
 }

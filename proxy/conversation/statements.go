@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -350,13 +349,6 @@ func (s *Server) deallocated(busy uint64, tag []byte) {
 	case "DEALLOCATE ALL", "DISCARD ALL":
 		s.book.Deallocated(s.names())
 	}
-}
-
-// reshapes reports whether a CommandComplete tells of a change after which a text may have other columns or types than it had. A
-// Parse of it must reach the server then, which would say so only when the old statement is described or run. Changes that were
-// made past weir are found out that way. What creates a table is left out: temporary ones are made all the time.
-func reshapes(tag []byte) bool {
-	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP ")) || bytes.HasPrefix(tag, []byte("CREATE VIEW"))
 }
 
 // translate appends an ErrorResponse in which a statement goes by its client's name. busy is the number of the answer that it is. False:

@@ -30,9 +30,12 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		e.done++
 	}
 	s.deallocated(busy, tag)
-	if reshapes(tag) {
+	if reshapes(tag, effects) {
 		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
 		s.shared.Statements.Forget()
+	}
+	if string(tag) == "ROLLBACK" {
+		s.undoneShapes()
 	}
 	if defines(tag) {
 		s.defines = true
@@ -68,6 +71,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.doubtSettings(asks)
 		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
 		add &^= session.SettingChanged
+	}
+	if e := s.ledger.at(busy); e != nil && e.makesUp {
+		s.question.blind = true
 	}
 	s.doubt(add)
 }

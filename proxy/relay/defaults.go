@@ -224,6 +224,7 @@ func (l *Lane) hear(found conversation.Defaults) (changed bool) {
 	l.defaults.found = found
 	if found.Defined != was.Defined && was.Defined != "" {
 		l.talk.Relearn()
+		l.talk.Statements.Forget()
 	}
 	switch {
 	case !was.Known:
@@ -250,10 +251,12 @@ func (l *Lane) renew() {
 	l.decided()
 }
 
-// gaveNoAnswer takes note that b has not answered in time. Others are not asked for a while, lest each client that logs in waits as long.
+// gaveNoAnswer takes note that b has not answered in time. Others, also those of other lanes, are not asked for a while, lest each client that
+// logs in waits as long.
 func (l *Lane) gaveNoAnswer(b *Backend) {
 	if l.defaults.asking == b {
 		l.defaults.vain = true
+		l.spread()
 	}
 }
 
@@ -301,9 +304,19 @@ func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }
 // defined is for a backend on which a command may have changed what statements do, also those of other pools.
 func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
 
-// heedDefinitions has the lane learn anew what statements do if such a command has been carried out. It comes before a statement is judged, and
-// before it is judged what those of a transaction have left: one may have waited for the command's locks.
+// relearn has the lane learn anew what statements do: one that is trusted was found to leave state on another lane.
+func (l *Lane) relearn() { l.talk.Relearn() }
+
+// reshaped is for a backend on which a command may have changed what texts refer to, also those of other pools.
+func (b *Backend) reshaped() { b.lane.engine.env.reshapings.Add(1) }
+
+// heedDefinitions has the lane learn anew what statements do, and prepare texts anew, if such a command has been carried out. It comes before a
+// statement is judged, and before it is judged what those of a transaction have left: one may have waited for the command's locks.
 func (l *Lane) heedDefinitions() {
+	if n := l.engine.env.reshapings.Load(); n != l.reshapings {
+		l.reshapings = n
+		l.talk.Statements.Forget()
+	}
 	if n := l.engine.env.definitions.Load(); n != l.definitions {
 		l.definitions = n
 		l.talk.Relearn()

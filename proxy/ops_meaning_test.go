@@ -1,0 +1,109 @@
+package proxy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// TestTextsMeanWhatTheyMeanNow: what a text refers to may be another object once one has been made, or once one that was made has been rolled
+// back. A client that prepares the text then is answered as on a connection of its own, although others have prepared it before.
+func TestTextsMeanWhatTheyMeanNow(t *testing.T) {
+	const (
+		sight = "SELECT v FROM t"
+		fills = "INSERT INTO made VALUES ($1) RETURNING v::text"
+		makes = "CREATE TYPE kind AS ENUM ('a', 'b'); CREATE TABLE made (v kind)"
+		ends  = "DROP TABLE made; DROP TYPE kind"
+	)
+	for name, script := range map[string][]string{ // who: what it queries; or who = what it prepares, and a value
+		"a table in an earlier schema":  {"a = " + sight, "a: CREATE TABLE early.t (v text)", "b = " + sight},
+		"one of another pool's":         {"a = " + sight, "owner: CREATE TABLE early.t (v text)", "b = " + sight},
+		"one that is filled":            {"a = " + sight, "a: BEGIN; CREATE TABLE early.t (v text); INSERT INTO early.t VALUES ('early'); COMMIT", "b = " + sight},
+		"one that DO makes":             {"a = " + sight, "a: DO $$BEGIN CREATE TABLE early.t AS SELECT 'early' AS v; END$$", "b = " + sight},
+		"a view":                        {"a = " + sight, "owner: CREATE VIEW early.t AS SELECT 'view' AS v", "b = " + sight},
+		"a function that fits better":   {"a = SELECT f(1)", "a: CREATE FUNCTION f(int) RETURNS text LANGUAGE sql AS $$SELECT 'int'$$", "b = SELECT f(1)"},
+		"one of another pool's, better": {"a = SELECT f(1)", "owner: CREATE FUNCTION f(int) RETURNS text LANGUAGE sql AS $$SELECT 'int'$$", "b = SELECT f(1)"},
+		"a table made anew": {
+			"owner: CREATE TABLE made (v int)", "a = " + fills + " 1", "owner: DROP TABLE made; CREATE TABLE made (v text)", "b = " + fills + " word",
+		},
+		"a type rolled back": {"a: BEGIN; " + makes, "a = " + fills + " a", "a: ROLLBACK", "a: " + makes, "b = " + fills + " b"},
+		"to a savepoint": {
+			"a: BEGIN; SAVEPOINT s; " + makes, "a = " + fills + " a", "a: ROLLBACK TO s; " + makes, "a = " + fills + " b", "a: COMMIT", "b = " + fills + " a",
+		},
+		"made twice in a transaction that its client leaves": {
+			"a: BEGIN; " + makes, "a = " + fills + " a", "a: " + ends + "; " + makes, "a = " + fills + " b", "a leaves", "b: " + makes, "b = " + fills + " b",
+		},
+		"a temporary table, and another": {
+			"a: BEGIN; CREATE TEMP TABLE other (v text)", "a = " + sight, "a: CREATE TEMP TABLE t (v text)", "a = " + sight, "a: ROLLBACK", "b = " + sight,
+		},
+		"a temporary table, to a savepoint": {
+			"a: BEGIN; CREATE TABLE made (v int); SAVEPOINT s; CREATE TEMP TABLE made (v text)", "a = " + fills + " word", "a: ROLLBACK TO s", "a = " + fills + " 1", "a: COMMIT",
+		},
+		"a temporary table, for a while": {
+			"a = " + sight, "a: CREATE TEMP TABLE t (v text)", "a = " + sight, "a: DROP TABLE t", "a = " + sight, "b = " + sight,
+		},
+		"a temporary table that goes with its transaction": {
+			"a: BEGIN; CREATE TEMP TABLE made (v int) ON COMMIT DROP", "a = " + fills + " 1", "a: COMMIT",
+			"a: BEGIN; CREATE TEMP TABLE made (v text) ON COMMIT DROP", "a = " + fills + " word", "a: COMMIT",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			owner := "owner_of_" + d.Name
+			d.Exec(t, fmt.Sprintf("ALTER DATABASE %s SET search_path = early, public", d.Name), "CREATE ROLE "+owner+" LOGIN SUPERUSER")
+			t.Cleanup(func() { d.Exec(t, "DROP OWNED BY "+owner, "DROP ROLE "+owner) })
+			w := start(t, d, "[pool]\npool_size = 1\n")
+			heard := map[string][]string{}
+			for _, addr := range []string{d.Server.Addr(), w.Addr} {
+				for _, keeps := range []bool{false, true} {
+					d.Exec(t, "DROP SCHEMA IF EXISTS early, public CASCADE", "CREATE SCHEMA public", "CREATE SCHEMA early",
+						"CREATE TABLE public.t AS SELECT 'late' AS v", "CREATE FUNCTION public.f(bigint) RETURNS text LANGUAGE sql AS $$SELECT 'bigint'$$")
+					heard[addr] = append(heard[addr], meanings(map[string]*wireClient{
+						"a": dial(t, addr, d.Server.Superuser(), d.Name), "b": dial(t, addr, d.Server.Superuser(), d.Name), "owner": dial(t, addr, owner, d.Name),
+					}, script, keeps)...)
+				}
+			}
+			if got, want := heard[w.Addr], heard[d.Server.Addr()]; !slices.Equal(got, want) {
+				t.Errorf("through weir\n%s\ndirectly\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// meanings has clients run a script, says goodbye for those that are left, and returns what they were answered. keeps: they do not close what they
+// have prepared.
+func meanings(clients map[string]*wireClient, script []string, keeps bool) (heard []string) {
+	for i, line := range script {
+		who, does, _ := strings.Cut(line, " ")
+		who = strings.TrimSuffix(who, ":")
+		c := clients[who]
+		text, prepares := strings.CutPrefix(does, "= ")
+		var a answer
+		switch {
+		case does == "leaves":
+			c.Terminate()
+			delete(clients, who)
+		case prepares:
+			bind := &pgproto3.Bind{PreparedStatement: fmt.Sprint("s", i)}
+			if strings.Contains(text, "$1") {
+				at := strings.LastIndexByte(text, ' ')
+				text, bind.Parameters = text[:at], [][]byte{[]byte(text[at+1:])}
+			}
+			c.Send(parse(bind.PreparedStatement, text), bind, &pgproto3.Execute{}, &pgproto3.Sync{})
+			a = c.Answer()
+			if !keeps {
+				c.take(synced(c.t, &pgproto3.Close{ObjectType: 'S', Name: bind.PreparedStatement}))
+			}
+		default:
+			a = c.Run(does)
+		}
+		heard = append(heard, fmt.Sprint(line, ": ", a.First(), " ", a.Tags, " ", a.Err()))
+	}
+	for _, c := range clients {
+		c.Terminate()
+	}
+	return heard
+}

@@ -282,7 +282,7 @@ func clientSSLMode(t *translation, v value) {
 	t.conf.ClientTLS.SSLMode = min(sslModes[v.number], config.SSLVerifyCA)
 }
 
-// tlsVersions are PgBouncer's words for versions of TLS: those of TLS 1.2, of TLS 1.3 and of older ones.
+// tlsVersions are PgBouncer's words for versions of TLS.
 var tlsVersions = map[string]tlsVersion{
 	"tlsv1.0": tlsOld, "tlsv1.1": tlsOld, "tlsv1.2": tls12, "tlsv1.3": tls13, "tlsv1": tlsOld | tls12 | tls13, "all": tlsOld | tls12 | tls13,
 	"secure": tls12 | tls13, "default": tls12 | tls13,
@@ -327,10 +327,10 @@ func (t *translation) protocols(v value, to *config.TLS) {
 	if versions&tlsOld != 0 {
 		t.note(v.line, "%s: versions before TLS 1.2 are broken and not spoken", v.line.Key)
 	}
-	switch versions & (tls12 | tls13) {
-	case tls13:
+	switch two, three := versions&tls12 != 0, versions&tls13 != 0; {
+	case three && !two:
 		to.MinVersion = config.TLS13
-	case tls12:
+	case two && !three:
 		t.note(v.line, "%s: TLS 1.3 is spoken with those who know it", v.line.Key)
 	}
 }

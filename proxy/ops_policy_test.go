@@ -265,6 +265,33 @@ func TestNamedFunctions(t *testing.T) {
 	expectPool(t, w, "a pin", func(p status.Pool) bool { return p.Pinned == 1 })
 }
 
+// TestCleanFunctionsThatRunTexts are asked after like any other, until they are trusted; without the operator's word after each time.
+func TestCleanFunctionsThatRunTexts(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create function runs(sql text) returns text language plpgsql as 'begin execute sql; return sql; end'")
+	for clean, asks := range map[string]bool{`"runs"`: false, "": true} {
+		t.Run("["+clean+"]", func(t *testing.T) {
+			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n[session]\nclean_functions = ["+clean+"]\n")
+			c := enter(t, w, d)
+			questions := func() (n uint64) {
+				for range 10 {
+					c.Query("select runs('select 1')")
+				}
+				c.Query("select 1")
+				for _, p := range w.Proxy.Snapshot().Pools {
+					n += p.Questions.Asked
+				}
+				return n
+			}
+			questions()
+			before := questions()
+			if got := questions() - before; (got >= 10) != asks {
+				t.Errorf("ten more calls were asked after %d times", got)
+			}
+		})
+	}
+}
+
 // TestBackendsBeginAsConfigured: settings of a database and of a user hold from the login on, also after a RESET, and a connect_query has
 // been run on each backend.
 func TestBackendsBeginAsConfigured(t *testing.T) {

@@ -83,6 +83,35 @@ func TestSeedIsItsClients(t *testing.T) {
 	}
 }
 
+// TestWhatAFunctionCallLeavesIsItsClients: the message names its function by a number, of which nobody knows what it does.
+func TestWhatAFunctionCallLeavesIsItsClients(t *testing.T) {
+	d := database(t)
+	const draw = "select string_agg(random()::text, ' ') from generate_series(1, 5)"
+	self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)
+	self.Query("select setseed(0.25)")
+	want := self.Query(draw)
+	w, c, elsewhere := pair(t, d)
+	setseed, err := parseMessages(`FunctionCall {"Function":1599,"Arguments":["0.25"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SendBytes(setseed)
+	if a := c.Answer(); a.Err() != nil {
+		t.Fatal(a.Err())
+	}
+	if got := elsewhere(draw); got != want {
+		t.Errorf("its client drew %s, want %s", got, want)
+	}
+	c.SendBytes(setseed)
+	c.Answer()
+	c.Terminate()
+	for range 3 {
+		if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(draw); got == want {
+			t.Error("another client drew the same numbers")
+		}
+	}
+}
+
 // TestTemporarySlotsAreTheirClients: what a server's process keeps beside what PostgreSQL calls the session's state ends with the client.
 func TestTemporarySlotsAreTheirClients(t *testing.T) {
 	d := database(t)
@@ -238,5 +267,120 @@ func TestSettingsWhoseNamesAFunctionMakesUp(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStateThatAFunctionLeavesNowAndThen: a function that has left nothing before may leave something the next time. Its text says what, or that it
+// runs a text that it is given.
+func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
+	const branch = "create function %s(n int) returns text language plpgsql as $f$begin if n > 9 then %s; end if; return 'done'; end$f$"
+	seen := map[string]string{
+		"setting": "select current_setting('work_mem')", "custom": "select coalesce(current_setting('app.branch', true), '')",
+		"lock":      "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+		"temporary": "select count(*) from pg_class where relnamespace = pg_my_temp_schema()",
+		"cursor":    "select count(*) from pg_cursors where name = 'held'", "statement": "select count(*) from pg_prepared_statements where from_sql",
+		"role": "select current_user", "channel": "select count(*) from pg_listening_channels()",
+	}
+	for name, c := range map[string]struct {
+		make []string
+		use  string // with %s for what comes first and then for what leaves something
+		last string
+		kind string
+	}{
+		"SET":                {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
+		"set_config":         {[]string{fmt.Sprintf(branch, "f", "perform set_config('app.branch', 'x', false)")}, "select f(%s)", "10", "custom"},
+		"lock":               {[]string{fmt.Sprintf(branch, "f", "perform pg_try_advisory_lock(n)")}, "select f(%s)", "10", "lock"},
+		"temporary table":    {[]string{fmt.Sprintf(branch, "f", "create temp table own (a int)")}, "select f(%s)", "10", "temporary"},
+		"cursor":             {[]string{fmt.Sprintf(branch, "f", "execute 'declare held cursor with hold for select 1'")}, "select f(%s)", "10", "cursor"},
+		"PREPARE":            {[]string{fmt.Sprintf(branch, "f", "prepare p as select 1")}, "select f(%s)", "10", "statement"},
+		"role":               {[]string{fmt.Sprintf(branch, "f", "set role pg_monitor")}, "select f(%s)", "10", "role"},
+		"LISTEN":             {[]string{fmt.Sprintf(branch, "f", "listen ch")}, "select f(%s)", "10", "channel"},
+		"text":               {[]string{"create function f(sql text) returns void language plpgsql as 'begin execute sql; end'"}, "select f('%s')", "create temp table own (a int)", "temporary"},
+		"format":             {[]string{fmt.Sprintf(branch, "f", "execute format('set %I = %L', 'work_mem', '9MB')")}, "select f(%s)", "10", "setting"},
+		"standard body":      {[]string{"create function f(n int) returns text language sql return case when n > 9 then set_config('work_mem', '9MB', false) end"}, "select f(%s)", "10", "setting"},
+		"function of others": {[]string{fmt.Sprintf(branch, `"Inner one"`, "set work_mem = '9MB'"), `create function f(n int) returns text language sql as 'select public."Inner one"(n)'`}, "select f(%s)", "10", "setting"},
+		"trigger": {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int)",
+			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
+			"create trigger t before insert on rows for each row execute function f()"}, "insert into public.rows (n) values (%s)", "10", "setting"},
+		"view of a view": {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create view a as select n, f(n) from generate_series(1, 10) n", "create view b as select * from a"},
+			"select * from b where n = %s", "10", "setting"},
+		"pg_settings": {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
+		"ts_stat":     {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			d.Exec(t, c.make...)
+			w, client, elsewhere := pair(t, d)
+			first := []string{"1", "2", "3", "4", "5"}
+			switch name {
+			case "text":
+				first = []string{"select 1", "select 2", "select 3", "select 4", "select 5"}
+			case "pg_settings":
+				first = []string{"maintenance_work_mem", "no", "no", "no", "no"}
+			}
+			fresh := client.Query(seen[c.kind])
+			for _, harmless := range first {
+				client.Query(fmt.Sprintf(c.use, harmless))
+			}
+			client.Query(fmt.Sprintf(c.use, c.last))
+			if got := elsewhere(seen[c.kind]); got == fresh {
+				t.Errorf("its client has %q, as before", got)
+			}
+			if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(seen[c.kind]); got != fresh {
+				t.Errorf("another client has %q, want %q", got, fresh)
+			}
+			client.Terminate()
+			for range 3 {
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(seen[c.kind]); got != fresh {
+					t.Errorf("a later client has %q, want %q", got, fresh)
+				}
+			}
+		})
+	}
+}
+
+// TestSameTextUnderAnotherMeaning: a text that has left nothing may leave something once a search_path leads it into pg_temp, and so may the name of a
+// statement of PREPARE that stands for another one.
+func TestSameTextUnderAnotherMeaning(t *testing.T) {
+	const (
+		temporary = "select count(*) from pg_class where relnamespace = pg_my_temp_schema()"
+		locks     = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+	)
+	for name, c := range map[string]struct {
+		first, then []string
+		seen        string
+	}{
+		"CREATE TABLE AS": {[]string{"create table made as select 1", "drop table made"}, []string{"set search_path = 'pg_temp'", "create table made as select 1"}, temporary},
+		"SELECT INTO":     {[]string{"select 1 into made", "drop table made"}, []string{"select set_config('search_path', 'pg_' || 'temp', false)", "select 1 into made"}, temporary},
+		"in one transaction": {
+			[]string{"create table made as select 1", "drop table made"},
+			[]string{"begin", "select set_config('search_path', 'pg_' || 'temp', false)", "create table made as select 1", "commit"}, temporary,
+		},
+		"EXECUTE": {
+			[]string{"prepare p as select 1", "execute p", "deallocate p"},
+			[]string{"prepare p as select pg_advisory_lock(1)", "execute p", "deallocate p"}, locks,
+		},
+	} {
+		for _, audit := range []string{"learn", "off"} {
+			t.Run(name+", "+audit, func(t *testing.T) {
+				d := database(t)
+				w := start(t, d, "[pool]\npool_size = 2\nsession_audit = \""+audit+"\"\n")
+				client := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+				for range 5 {
+					for _, sql := range c.first {
+						client.Query(sql)
+					}
+				}
+				for _, sql := range c.then {
+					client.Query(sql)
+				}
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query(c.seen); got != "0" {
+					t.Errorf("another client has %s", got)
+				}
+				if got := client.Query(c.seen); got != "1" {
+					t.Errorf("its client has %s", got)
+				}
+			})
+		}
 	}
 }

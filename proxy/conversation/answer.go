@@ -22,7 +22,6 @@ const (
 	rowCustomName = "n"
 	rowSequences  = "q"
 	rowKeeper     = "k"
-	rowBlind      = "b"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -48,9 +47,7 @@ func (s *Server) answer(row []byte) {
 	case rowCustomName:
 		q.names = append(q.names, name)
 	case rowKeeper:
-		q.process = append(q.process, name)
-	case rowBlind:
-		q.unseen = append(q.unseen, name)
+		q.keepers = append(q.keepers, keeper{name, string(values[2])})
 	case rowSequences:
 		s.shared.recalls = true
 	default:
@@ -130,7 +127,7 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 		s.shared.lookedThrough()
 	}
 	if a.functions && !refused {
-		s.shared.keep(q.process, q.unseen)
+		s.shared.keep(q.keepers)
 		s.hasKept()
 	}
 	switch {
@@ -182,7 +179,11 @@ func (s *Server) believe(a asked) {
 		s.pins |= session.SettingChanged
 		q.sure |= session.SettingChanged
 	}
+	if change == settingsChanged && len(q.settings) > 0 && within(names, q.settings) {
+		change = settingsSame // it is what reading has foreseen
+	}
 	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
+	q.executed = q.executed && !a.any
 	s.learnFrom(a, news, change, names)
 	s.settleScope()
 }
@@ -199,6 +200,11 @@ func (s *Server) learnFrom(a asked, news session.Pins, change change, names []st
 	default:
 		s.audited(news, change, names)
 	}
+}
+
+// within reports whether all names are among others.
+func within(names, others []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(others, name) })
 }
 
 // differing are the settings that are not the same in two sets.
@@ -305,6 +311,9 @@ func (s *Server) become(applied, wanted *session.Set, c change) {
 			applied.MarkShown()
 		}
 		s.apply(applied)
+		if s.tempPath {
+			s.doubt(session.TempObject) // of the transaction that has set that
+		}
 	}
 	table.Release(applied)
 	if s.client == nil || c == settingsUncarried {

@@ -112,7 +112,7 @@ func recordOf[T string | []byte](h *Shared, print uint64, text T, mode sqlscan.M
 	if len(h.records.known) >= recordsMax {
 		h.records.makeRoom()
 	}
-	b := &record{text: string(text[:min(len(text), recordText)]), kept: h.keepers.in([]byte(text), mode)}
+	b := &record{text: string(text[:min(len(text), recordText)]), kept: h.leftBy([]byte(text), mode)}
 	h.records.known[print] = b
 	return b
 }
@@ -160,6 +160,7 @@ func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
 		return nil
 	}
 	b := recordOf(s.shared, sqlscan.Identify(text, s.mode), text, s.mode)
+	s.keepsRun(text, b)
 	s.runs(b)
 	return b
 }
@@ -193,10 +194,12 @@ func (s *Server) runs(b *record) {
 	if !a.some {
 		a.some, a.relearnt = true, s.shared.relearnt
 	}
-	if b.kept != (kept{}) {
-		s.keeps(b.kept)
+	if b.kept.some() {
+		s.keeps(&b.kept)
 	}
 	switch {
+	case b.kept.runsTexts():
+		return // it is asked after everything each time
 	case b.trusted():
 		a.ran[a.runs%4] = b
 		if a.runs++; a.runs == 8 { // four are known, and the next comes in the place of the first

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"slices"
+	"strings"
 
 	"weir/proxy/exchange"
 	"weir/proxy/notify"
@@ -179,6 +180,7 @@ type Server struct {
 
 	lease
 	drop      bool
+	tempPath  bool         // the search_path may have what is created be temporary
 	worn      bool         // something has been done to its process that only its end undoes
 	changed   bool         // params has values that others do not know of
 	reported  bool         // one of them has changed while a client had the backend
@@ -352,6 +354,8 @@ func (s *Server) apply(set *session.Set) {
 	s.shared.Settings.Retain(set)
 	s.shared.Settings.Release(s.set)
 	s.set = set
+	path, _ := set.Value("search_path")
+	s.tempPath = strings.Contains(strings.ToLower(path), "pg_temp")
 }
 
 // Changed reports, once, whether the backend has reported values that others do not know of.

@@ -20,14 +20,17 @@ type customs struct {
 	texts map[string][]string // the settings that texts give to set_config
 }
 
-// namesEvery is after how many questions functions are looked through anew.
-const namesEvery = 256
+// namesEvery is after how many questions functions are looked through anew, if there is budget, and namesAnyway after how many in any case.
+const (
+	namesEvery  = 256
+	namesAnyway = 16 * namesEvery
+)
 
 // namesDue reports whether the next question is to look through the database's functions.
 func (h *Shared) namesDue() bool {
 	x := &h.customs
 	x.since++
-	return !x.known || x.since >= namesEvery
+	return !x.known || x.since >= namesAnyway || x.since >= namesEvery && h.records.affords(budgetSamples)
 }
 
 // lookedThrough notes that a server has done so. Until then all questions ask for it: a backend that is free must not be ahead of the answer.

@@ -271,7 +271,7 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 		}
 		s.pass(m.f.Type)
 		if !wire.CallsLargeObject(m.body) {
-			s.does(sqlscan.Call)
+			s.does(sqlscan.Call | sqlscan.Process) // nobody knows which function it is
 		}
 	case wire.ClientSync:
 		s.pass(m.f.Type)
@@ -294,7 +294,8 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
 		s.suspectsDefining(text, e)
-		found.makesUp = s.shared.keepers.makesUp(text, s.mode)
+		s.keepsByName(text)
+		found.makesUp = s.shared.keepers.makesUp(text)
 	}
 	switch {
 	case e == sqlscan.Discard:
@@ -324,6 +325,7 @@ func (s *Server) enter(e entry) {
 		e.at = s.account.Asked()
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
+		s.question.executed = s.question.executed || e.effects&sqlscan.Execute != 0
 		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
 		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
 	}

@@ -54,11 +54,11 @@ func (s *Server) calm(c *Client, p []byte) bool {
 		case wire.ClientSync, wire.ClientTerminate:
 			return true
 		case wire.ClientQuery:
-			return !stirs(s.read(wire.PeekQuery(body)))
+			return !s.textStirs(wire.PeekQuery(body))
 		case wire.ClientFunctionCall:
 			return wire.CallsLargeObject(body)
 		case wire.ClientParse:
-			if _, text, err := wire.PeekParse(body); err != nil || stirs(s.read(text)) {
+			if _, text, err := wire.PeekParse(body); err != nil || s.textStirs(text) {
 				return false
 			}
 		case wire.ClientBind:
@@ -80,7 +80,15 @@ func (s *Server) runsStirring(c *Client, name []byte) bool {
 		}
 		statement = c.names.Statement(prepared.Cut(name))
 	}
-	return statement != nil && stirs(statement.Effects(s.mode))
+	return statement != nil && (stirs(statement.Effects(s.mode)) || s.shared.keepers.some() && s.shared.recordOf(statement, s.mode).kept.listens())
+}
+
+// textStirs reports whether a text stirs, or calls functions that may.
+func (s *Server) textStirs(text []byte) bool {
+	if stirs(s.read(text)) {
+		return true
+	}
+	return s.shared.keepers.some() && recordOf(s.shared, sqlscan.Identify(text, s.mode), text, s.mode).kept.listens()
 }
 
 // moment is now, as listening counts.

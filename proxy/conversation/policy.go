@@ -201,7 +201,7 @@ func vouched(e sqlscan.Effects, tag []byte) bool {
 func (h *Shared) Reconfigure(r Rules) {
 	if r.Functions != h.Functions {
 		h.verdicts = nil
-		h.records.familiar.forget()
+		h.Renew()
 		h.Statements.Forget() // texts that are prepared from now on are read anew
 	}
 	h.Rules = r

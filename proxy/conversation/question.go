@@ -19,6 +19,8 @@ type question struct {
 	blind    bool         // set_config was given a name that the text does not say
 	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
 
+	executed bool // a statement of SQL's PREPARE may have been run: what it does is asked once these are gone, for until then they keep the backend
+
 	pause  uint8 // transactions until a pin is asked about again
 	pauses uint8
 
@@ -26,8 +28,7 @@ type question struct {
 	answered []session.Setting
 	found    session.Pins
 	names    []string // of custom settings that functions of the database set
-	process  []string // of keepers
-	unseen   []string // of keepers whose settings have no known names
+	keepers  []keeper
 }
 
 // asked is what the question under way is about.
@@ -38,6 +39,7 @@ type asked struct {
 	read     session.Pins // what reading has suspected
 
 	functions bool // what the database's functions do
+	defined   bool // the same, because there may be others than before
 }
 
 // askable are the pins that a server can be asked about. It cannot say whether setseed was called, what
@@ -97,6 +99,10 @@ func (s *Server) questioned() bool {
 	return audits || doubtful != 0 && !(doubtful == session.Listen && s.mayHandOver()) // which asks for the channels themselves
 }
 
+// AskedAnew reports whether the last question was also about the functions of the database because these may have changed. That does not count
+// as what asking about statements costs: whoever makes many functions would have none of them asked about.
+func (s *Server) AskedAnew() bool { return s.question.asked.defined }
+
 // unquestioned is for a backend that is as after its login.
 func (s *Server) unquestioned() {
 	s.pins = 0
@@ -120,7 +126,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	} else {
 		a.settings = q.settings
 	}
-	q.asked, q.answered, q.found, q.names, q.process, q.unseen = a, nil, 0, nil, nil, nil
+	q.asked, q.answered, q.found, q.names, q.keepers = a, nil, 0, nil, nil
 
 	var space [2048]byte
 	sql := space[:0]
@@ -210,7 +216,7 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	part(a.pins&session.SQLPrepare != 0, partStatements)
 	part(a.pins&session.TempObject != 0, partTemporary)
 	functions := a.any && s.shared.namesDue()
-	s.question.asked.functions = functions
+	s.question.asked.functions, s.question.asked.defined = functions, functions && !s.shared.customs.known
 	part(functions, partNames)
 	part(functions, partKeepers)
 	part(functions && !s.shared.recalls, partSequences)

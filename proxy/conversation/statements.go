@@ -73,7 +73,9 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.doubt(session.PreparedStatement)
 		if m.whole {
 			s.suspects(text, sqlscan.Prepare)
-			s.doubt(session.FromEffects(s.shared.readText(text, s.mode))) // whenever it is run, which is not followed
+			e := s.shared.readText(text, s.mode)
+			s.doubt(session.FromEffects(e)) // whenever it is run, which is not followed
+			s.keepsUnfollowed(text, e)
 		} else {
 			s.doubt(session.Opaque)
 		}
@@ -168,6 +170,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
+		s.question.executed = true // it may be one of PREPARE
 		s.portals.bind(prepared.Cut(portal), bound{})
 	}
 	s.pass(m.f.Type)
@@ -185,6 +188,11 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			b.asks = boundNames(m.body)
 			s.shared.addCustom(b.asks)
 		}
+	}
+	if s.shared.keepers.some() && s.learns(b.effects) {
+		known := s.shared.recordOf(statement, s.mode)
+		s.keepsRun([]byte(statement.Text()), known)
+		s.keepsRun(m.body, known)
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed

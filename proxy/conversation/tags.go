@@ -19,6 +19,9 @@ func (s *Server) effects(busy uint64) sqlscan.Effects {
 // noteTag enters that a statement has succeeded.
 func (s *Server) noteTag(busy uint64, tag []byte) {
 	effects := s.effects(busy)
+	if s.tempPath {
+		s.doubt(session.TempObject)
+	}
 	if effects == 0 && readsOrWrites(tag) {
 		s.block.rolledBack = false
 		return
@@ -58,7 +61,11 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 			add |= session.Opaque // what they have done when they were run was not followed
 		}
 	}
-	s.touch(session.Touched(effects, tag))
+	touched := session.Touched(effects, tag)
+	s.touch(touched)
+	if touched&session.SQLPrepare != 0 && s.question.executed {
+		add |= session.Opaque
+	}
 	if add&session.SettingChanged != 0 {
 		asks := s.asks(busy)
 		s.doubtSettings(asks)

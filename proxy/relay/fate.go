@@ -153,7 +153,7 @@ func (b *Backend) probe() {
 func (b *Backend) errandEnded(o conversation.Outcome) bool {
 	b.until = 0
 	c := b.client
-	if o == conversation.OutcomeAsked || o == conversation.OutcomeClean && b.asking {
+	if (o == conversation.OutcomeAsked || o == conversation.OutcomeClean && b.asking) && !b.talk.AskedAnew() {
 		b.lane.talk.Spend(b.lane.engine.since(b.started))
 	}
 	switch o {

@@ -75,7 +75,8 @@ const (
 	// Opaque is text that could not be read with certainty (an unterminated
 	// quote or comment, U&"names", dollar quotes whose tag is not ASCII, bytes
 	// above 0x7f in an encoding that is not known) or that calls a function of
-	// PostgreSQL's own that runs other text or leaves state of a rare kind.
+	// PostgreSQL's own that runs other text or leaves state of a rare kind, or
+	// updates pg_settings.
 	// Anything may have happened.
 	Opaque
 	// Process is a mention of a function that leaves in the server's process what

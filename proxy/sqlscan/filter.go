@@ -44,6 +44,7 @@ const (
 	kwTrue
 	kwExecute
 	kwDatabase
+	kwUpdate
 
 	// Names of functions and schemas, which matter anywhere, quoted too.
 	kwSetConfig
@@ -53,6 +54,7 @@ const (
 	kwAdvisoryUnlock
 	kwPgTemp
 	kwNotifies
+	kwPgSettings
 	kwOpaque
 	kwProcess
 )
@@ -74,11 +76,14 @@ var words = map[string]keyword{
 	"local": kwLocal, "global": kwGlobal, "transaction": kwTransaction, "constraints": kwConstraints,
 	"or": kwOr, "replace": kwReplace, "create": kwCreate, "into": kwInto, "insert": kwInsert,
 	"merge": kwMerge, "temp": kwTemp, "temporary": kwTemp, "with": kwWith, "hold": kwHold, "true": kwTrue,
+	"update": kwUpdate, "pg_settings": kwPgSettings,
 	"set_config": kwSetConfig, "setseed": kwSetseed, "pg_temp": kwPgTemp, "currval": kwSequence, "lastval": kwSequence,
 	"pg_notify": kwNotifies, "pg_listening_channels": kwNotifies,
 
 	// They run text that is given as a string.
 	"query_to_xml": kwOpaque, "query_to_xmlschema": kwOpaque, "query_to_xml_and_xmlschema": kwOpaque,
+	"ts_stat": kwOpaque, "ts_rewrite": kwOpaque, "crosstab": kwOpaque, "crosstab2": kwOpaque, "crosstab3": kwOpaque, "crosstab4": kwOpaque,
+	"connectby": kwOpaque, "xpath_table": kwOpaque,
 	// It changes a setting of pg_trgm.
 	"set_limit": kwOpaque,
 	// Connections and cursors of dblink, a replication origin, a backup, and that

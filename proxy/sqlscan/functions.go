@@ -80,6 +80,35 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 	}
 }
 
+// Names gives yield each name in a text that may be a function's, a table's or the like, in lower case, with its schema where the text names it, and
+// whether a bracket follows. What stands after the first thing that cannot be read is left out.
+func Names(text []byte, mode Mode, yield func(name string, called bool)) {
+	l := newLexer(text, mode)
+	var name []byte
+	dotted := false
+	for {
+		t := l.next()
+		word := t.kind == tokenWord || t.kind == tokenName
+		dot := t.kind == tokenByte && t.c == '.'
+		if len(name) > 0 && !dot && !(word && dotted) {
+			yield(string(name), t.kind == tokenByte && t.c == '(')
+			name = name[:0]
+		}
+		switch {
+		case t.kind == tokenEnd, t.kind == tokenUnread:
+			return
+		case word:
+			name = appendUnquoted(name, text[t.from:t.to])
+		case dot && len(name) > 0:
+			name = append(name, '.')
+		}
+		dotted = dot
+	}
+}
+
+// Clean reports whether the operator has said of a function, by its name as texts have it, that it leaves nothing.
+func (f *Functions) Clean(name string) bool { return f != nil && f.clean[name] }
+
 // appendUnquoted appends a name in lower case, as Functions compares names.
 func appendUnquoted(dst, name []byte) []byte {
 	for _, c := range name {

@@ -20,14 +20,15 @@ type Scanner struct {
 	nesting uint32 // open block comments
 	depth   uint32 // open brackets inside a call of set_config, its own included
 
-	mode  Mode
-	char  characters // where in a character the next byte stands
-	lex   lexState
-	step  step
-	prev  prev
-	call  callState
-	arg   uint8 // commas seen in that call at its own depth, at most argMax
-	third thirdArg
+	mode    Mode
+	char    characters // where in a character the next byte stands
+	lex     lexState
+	step    step
+	prev    prev
+	call    callState
+	updates bool  // the statement has the word update
+	arg     uint8 // commas seen in that call at its own depth, at most argMax
+	third   thirdArg
 
 	matched uint8 // bytes of the closing dollar quote's tag that have been seen
 	n       uint8 // bytes of held

@@ -237,6 +237,8 @@ func (s *Scanner) body(kw keyword) prev {
 		if s.step == inDeclare {
 			return prevWith
 		}
+	case kwUpdate:
+		s.updates = true
 	case kwExecute:
 		if s.step == inExplain {
 			s.effects |= Execute
@@ -271,6 +273,10 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= Temp
 	case kwNotifies:
 		s.effects |= Notify
+	case kwPgSettings:
+		if s.updates { // which sets one, whatever its name
+			s.effects |= Opaque
+		}
 	case kwOpaque:
 		s.effects |= Opaque
 	case kwProcess:
@@ -344,5 +350,5 @@ func (s *Scanner) statementEnds() {
 		s.effects |= Prepare
 	default: // its first words have said what there was to say
 	}
-	s.call, s.step, s.prev = noCall, atStart, prevAny
+	s.call, s.step, s.prev, s.updates = noCall, atStart, prevAny, false
 }

@@ -154,7 +154,7 @@ func (b *Book) duplicate(out []byte, a Account, n *Names, name []byte, old *Stat
 	}
 	b.mark(a, wire.ClientParse, mark{change: duplicates})
 	if as == taken {
-		n.gone = append(n.gone, spoken{string(name), as, a.Asked() + 1})
+		n.goes(spoken{string(name), as, a.Asked() + 1})
 	}
 	return out, as
 }
@@ -246,7 +246,7 @@ func (b *Book) Close(out []byte, a Account, n *Names, name []byte) []byte {
 	onBackend := s.name
 	out = wire.AppendClose(out, 'S', closed)
 	b.name(a, wire.ClientClose, forgets, n, string(name), nil)
-	n.gone = append(n.gone, spoken{string(name), onBackend, a.Asked()})
+	n.goes(spoken{string(name), onBackend, a.Asked()})
 	return out
 }
 
@@ -391,7 +391,7 @@ func undoName(m *mark, later []mark, n *Names) {
 		return
 	}
 	if m.s != nil {
-		n.gone = append(n.gone, spoken{m.name, m.s.name, 0})
+		n.goes(spoken{m.name, m.s.name, 0})
 	}
 	for i := range later {
 		if l := &later[i]; l.change.names() && l.name == m.name {

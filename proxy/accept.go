@@ -191,14 +191,14 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 }
 
 // onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:
-// one object.
+// one object, that a user's clients share who have come the same way.
 func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func() {
-	clients := p.clients
-	return func() {
+	clients, user, database := p.clients, who.User, who.Database
+	return m.wayOut(way{seat, m.at, database}, func() {
 		seat.Leave()
 		m.leave()
-		clients.leave(who.User, who.Database)
-	}
+		clients.leave(user, database)
+	})
 }
 
 func invalidSetting(err error) *pgerror.Error {

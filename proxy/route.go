@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/eventloop"
+	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 )
 
@@ -66,7 +67,25 @@ type liveUser struct {
 	name    string
 	clients int
 	limits  relay.LiveLimits
+	ways    []wayOut // in no order; the first maxWays that were asked for
 }
+
+// way is what clients of one user in one pool may differ in, as far as it matters when they are gone.
+type way struct {
+	seat     prelogin.Seat
+	at       uint32 // the engine of the lane
+	database string // that the client has named
+}
+
+// wayOut is what is done when a client is gone that has come such a way.
+type wayOut struct {
+	way
+	leave func()
+}
+
+// maxWays is how many ways a user's clients share: all that there are with eight loops. Looking for one among them is a matter of
+// nanoseconds.
+const maxWays = 64
 
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
@@ -75,7 +94,7 @@ func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *route
 	}
 }
 
-// member is a client in its pool. A client keeps it as long as it is there, so it is a small value.
+// member is a client in its pool.
 type member struct {
 	router *router
 	pool   *livePool
@@ -92,6 +111,21 @@ func (m member) leave() {
 	if m.user.clients--; m.user.clients == 0 {
 		delete(m.pool.users, m.user.name)
 	}
+}
+
+// wayOut is leave, or the one that the user has for that way: thousands of clients then keep one function.
+func (m member) wayOut(w way, leave func()) func() {
+	m.router.mu.Lock()
+	defer m.router.mu.Unlock()
+	for i := range m.user.ways {
+		if m.user.ways[i].way == w {
+			return m.user.ways[i].leave
+		}
+	}
+	if len(m.user.ways) < maxWays {
+		m.user.ways = append(m.user.ways, wayOut{w, leave})
+	}
+	return leave
 }
 
 // join returns the lane for a client that a loop suits, and the limits that hold for that client. The lane stays until the member leaves.

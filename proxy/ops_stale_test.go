@@ -59,6 +59,38 @@ func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
 	}
 }
 
+// TestColumnsThatAClientDoesNotKnowAreRefusedAlike: a backend that has not had a statement prepares it with the columns of today. A client that gives a
+// format for each of those that it was told of is refused there in the words in which the server refuses it elsewhere, at which drivers prepare it anew.
+func TestColumnsThatAClientDoesNotKnowAreRefusedAlike(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2")
+	c, other, directly, admin := enter(t, w, d), enter(t, w, d), enterDirectly(t, d), enterDirectly(t, d)
+	admin.Query("CREATE TABLE t AS SELECT 1 AS a, 2 AS b")
+	for _, change := range []string{"ALTER TABLE t ADD c int", "ALTER TABLE t DROP b, DROP c"} {
+		bind := &pgproto3.Bind{PreparedStatement: "s", ResultFormatCodes: []int16{1, 1}}
+		if strings.Contains(change, "DROP") {
+			bind.ResultFormatCodes = []int16{1, 1, 1}
+		}
+		first := synced(t, parse("s", "SELECT * FROM t"), &pgproto3.Describe{ObjectType: 'S', Name: "s"}, bind, &pgproto3.Execute{})
+		c.take(first)
+		directly.take(first)
+		admin.Query(change)
+		had := c.Query("SELECT pg_backend_pid()")
+		other.Query("BEGIN")
+		if got := other.Query("SELECT pg_backend_pid()"); got != had {
+			t.Fatalf("the backend that has the statement, %s, stays free: the other client has %s", had, got)
+		}
+		again := synced(t, bind, &pgproto3.Execute{})
+		if got, want := c.take(again), directly.take(again); !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\ndirectly\n%s", change, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		other.Query("COMMIT")
+		for _, one := range []*wireClient{c, directly} {
+			one.take(synced(t, &pgproto3.Close{ObjectType: 'S', Name: "s"}))
+		}
+	}
+}
+
 // Nor does it keep a client waiting that has sent a Flush in place of a Sync, or whose settings go ahead of the batch.
 func TestBatchesAreHealedWithTheirSettingsAheadAndWithAFlush(t *testing.T) {
 	d := database(t)

@@ -237,7 +237,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
-	s.retry.state, s.retry.again, s.retry.named, s.ahead.state = retryNever, false, 0, aheadNone
+	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.ahead.state = retryNever, false, 0, 0, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by, s.withheld = "", withheld{}
 	s.listen = listening{}

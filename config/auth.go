@@ -54,7 +54,7 @@ func (c *Config) Account(user string) (Secret, bool) {
 func (p *parser) loadAuth() {
 	a := p.config.Auth
 	p.config.Accounts = map[string]Secret{}
-	for _, name := range []Path{a.AuthFile, a.SaltFile, a.IdentFile, a.HBAFile} {
+	for _, name := range []Path{a.AuthFile, a.SaltFile} {
 		if name != "" {
 			p.reader.files = append(p.reader.files, string(name))
 		}
@@ -74,9 +74,15 @@ func (p *parser) loadAuth() {
 		}
 		p.config.SaltSecret = secret
 	}
+	p.loadRules()
+}
+
+// loadRules reads hba_file and ident_file.
+func (p *parser) loadRules() {
+	a, files := p.config.Auth, &diskFiles{seen: map[string]bool{}}
 	if a.IdentFile != "" {
 		var problems []hba.Problem
-		p.config.Ident, problems = hba.ParseMaps(string(a.IdentFile), diskFiles{})
+		p.config.Ident, problems = hba.ParseMaps(string(a.IdentFile), files)
 		p.hbaProblems("ident_file", problems)
 	}
 	if a.HBAFile != "" {
@@ -85,9 +91,10 @@ func (p *parser) loadAuth() {
 		if p.config.PgBouncer {
 			read = hba.ParsePgBouncer
 		}
-		p.config.HBA, problems = read(string(a.HBAFile), diskFiles{}, p.config.Ident)
+		p.config.HBA, problems = read(string(a.HBAFile), files, p.config.Ident)
 		p.hbaProblems("hba_file", problems)
 	}
+	p.reader.files = append(p.reader.files, files.names...)
 }
 
 // Complete reads the files that [auth] names into a Config that was made otherwise than by Load or Parse, and checks all of it. where
@@ -119,12 +126,27 @@ func (p *parser) hbaProblems(setting string, problems []hba.Problem) {
 // hbaFileMax bounds a file of rules, maps or names, in bytes.
 const hbaFileMax = 4 << 20
 
-// diskFiles are those of this machine.
-type diskFiles struct{}
+// diskFiles are those of this machine. It keeps the names of what was asked for, files that are not there included: whether they are decides,
+// too.
+type diskFiles struct {
+	names []string
+	seen  map[string]bool
+}
 
-func (diskFiles) ReadFile(name string) ([]byte, error) { return readBounded(name, hbaFileMax) }
+func (d *diskFiles) note(name string) {
+	if !d.seen[name] {
+		d.seen[name] = true
+		d.names = append(d.names, name)
+	}
+}
 
-func (diskFiles) ReadDir(name string) ([]string, error) {
+func (d *diskFiles) ReadFile(name string) ([]byte, error) {
+	d.note(name)
+	return readBounded(name, hbaFileMax)
+}
+
+func (d *diskFiles) ReadDir(name string) ([]string, error) {
+	d.note(name)
 	entries, err := os.ReadDir(name)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -121,5 +122,39 @@ func TestWhatWeirCannotAskIsRefusedByName(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `type "`+method+`" is not supported: weir knows no `+strings.ToUpper(method)) {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+// TestFilesThatRulesNameAreAmongThose of the configuration, which [reload] watches: also one that is not there yet, and a folder.
+func TestFilesThatRulesNameAreAmongThoseOfTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.Mkdir(at("rules.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"hba":            "include more\ninclude_if_exists none\ninclude_dir rules.d\nhost all @users all trust\nhost all @users 10.0.0.0/8 trust\n",
+		"more":           "local all all trust\n",
+		"users":          "@others\n",
+		"others":         "app\n",
+		"rules.d/a.conf": "host all all ::1/128 reject\n",
+		"ident":          "include maps\n",
+		"maps":           "m a b\n",
+		"weir.toml":      "[auth]\ntype = \"hba\"\nhba_file = \"hba\"\nident_file = \"ident\"\n[databases.d]\nhost = \"h\"\n",
+	} {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(at("weir.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"ident", "maps", "hba", "more", "none", "rules.d", "rules.d/a.conf", "users", "others", "weir.toml"}
+	for i, name := range want {
+		want[i] = at(name)
+	}
+	if !slices.Equal(c.Files, want) {
+		t.Errorf("files\n%q, want\n%q", c.Files, want)
 	}
 }

@@ -43,6 +43,7 @@ type Config struct {
 	// setting of weir.toml says so.
 	PgBouncer bool
 	Foreign   []Foreign // then: all settings of [pgbouncer]
+	Unheeded  []string  // then: what it says and weir does not do, or does otherwise, a sentence each
 	// Mean gives the settings in Foreign their meaning in c, of which no other Config knows yet; changed is the one that has another value.
 	Mean func(c *Config, changed string) error `json:"-"`
 
@@ -55,7 +56,7 @@ type Config struct {
 	SaltSecret Secret            // of salt_file; not set without one
 	HTTPToken  Secret            // of token_file, or token; what HTTP must show for all but health; not set: nothing
 
-	exposed []string // warnings: files with passwords that every account of the machine may read
+	doubts []string // warnings that only the file shows: who may read its passwords, what it takes for variables
 }
 
 // Listen says where clients are accepted.

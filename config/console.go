@@ -50,6 +50,7 @@ type Shown struct {
 	Restart        bool // a change has no effect until weir is started anew
 	NoDefault      bool
 	Inert          bool // it means nothing to weir
+	Secret         bool // Value is not it
 }
 
 // Shown are all settings that stand outside of [databases] and [users], in the order of the table, and then those of PgBouncer's file,
@@ -62,8 +63,9 @@ func (c *Config) Shown() []Shown {
 			continue
 		}
 		for _, s := range ofSection(sec.name) {
+			_, secret := s.field(c).(*Secret)
 			all = append(all, Shown{
-				Section: sec.name, Name: s.name, Value: s.plain(s.field(c)), Default: s.plainDefault(s.field(standard)), Restart: s.restart,
+				Section: sec.name, Name: s.name, Value: s.plain(s.field(c)), Default: s.plainDefault(s.field(standard)), Restart: s.restart, Secret: secret,
 			})
 		}
 	}
@@ -238,7 +240,7 @@ func written(place any, value string) (any, error) {
 		}
 		return list, nil
 	case fromFile, fromEnv, *Secret:
-		return nil, fmt.Errorf("cannot be set here")
+		return nil, fmt.Errorf("is a secret, which SET does not take: change the file, and RELOAD")
 	}
 	return value, nil
 }

@@ -232,6 +232,15 @@ func page() string {
 
 func fill(text string) string { return strings.Join(wrap(text, 118), "\n") }
 
+// isDuration tells settings whose greatest value is a time from those whose is a number.
+func isDuration(s *setting) bool {
+	if s.field == nil {
+		return false
+	}
+	_, ok := s.field(Default()).(*Duration)
+	return ok
+}
+
 // facts is the line of a setting's default, bounds and places.
 func facts(s *setting) string {
 	var parts []string
@@ -244,7 +253,7 @@ func facts(s *setting) string {
 		parts = append(parts, "Example: `"+s.example+"`.")
 	}
 	switch {
-	case s.max > 0 && s.min == 0 && s.unit == "":
+	case s.max > 0 && isDuration(s):
 		parts = append(parts, fmt.Sprintf("At most `%s`.", show(new(Duration(s.max)*second))))
 	case s.max > 0:
 		parts = append(parts, fmt.Sprintf("From %d to %d.", s.min, s.max))

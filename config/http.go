@@ -47,7 +47,7 @@ func checkHTTP(c *Config, report func([]string, string, ...any)) {
 	at := func(setting string) []string { return []string{"http", setting} }
 	h := c.HTTP
 	if (h.CertFile == "") != (h.KeyFile == "") {
-		report([]string{"http"}, "cert_file and key_file belong together; want both or none")
+		report([]string{"http"}, "%v", errHalfIdentity)
 	} else if _, err := h.TLS().Identity(); err != nil {
 		report(at("cert_file"), "cert_file: %v", err)
 	}

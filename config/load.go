@@ -60,12 +60,13 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (*Config, 
 		layout: scanLayout(file, string(text)),
 		reader: reader{folder: filepath.Dir(file), env: env},
 	}
+	doubts := variablesIn("", tree) // before the sections take apart what they read
 	for name, v := range tree {
 		p.section(name, v)
 	}
 	p.loadAuth()
 	p.loadHTTP()
-	p.config.exposed = p.reader.exposed(file)
+	p.config.doubts = append(p.reader.exposed(file), doubts...)
 	p.config.Files = p.reader.files
 	validate(p.config, p.problem)
 	if err := p.problems.err(); err != nil {

@@ -14,7 +14,7 @@ var limitSettings = []setting{
 		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,
 		field: func(c *Config) any { return &c.Limits.MaxLogins },
 		meaning: "How many connections may be logging in at the same time. When it is reached, the connection that has not gone on " +
-			"with its login for longest is dropped for a new one, so that connections that say nothing, or begin and stop, lock no client out.",
+			"with its login for longest is dropped for a new one, so that connections that say nothing, or begin and stop, lock no client out. Cancel requests have room beside these.",
 		why: "PgBouncer counts these among max_client_conn, so silent strangers use up the places of clients.",
 	},
 	{

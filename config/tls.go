@@ -119,10 +119,16 @@ func (r *reader) path(text string) Path {
 	return Path(filepath.Join(r.folder, text))
 }
 
+// errHalfIdentity is for a certificate without its key, or the other way round.
+var errHalfIdentity = errors.New("cert_file and key_file belong together; want both or none")
+
 // Identity reads the certificate and its key; nil if there is none. Errors name the file.
 func (t TLS) Identity() (*tls.Certificate, error) {
-	if t.CertFile == "" || t.KeyFile == "" { // see checkTLS
+	switch {
+	case t.CertFile == "" && t.KeyFile == "":
 		return nil, nil
+	case t.CertFile == "" || t.KeyFile == "":
+		return nil, errHalfIdentity
 	}
 	cert, err := readPEM(t.CertFile)
 	if err != nil {
@@ -200,7 +206,7 @@ func checkTLS(pgbouncer bool, path []string, o TLSOverride, t TLS, client bool, 
 		return
 	}
 	if (o.CertFile == nil) != (o.KeyFile == nil) || (t.CertFile == "") != (t.KeyFile == "") {
-		report(path, "cert_file and key_file belong together; want both or none")
+		report(path, "%v", errHalfIdentity)
 		return
 	}
 	if o.CertFile != nil {

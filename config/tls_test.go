@@ -194,6 +194,11 @@ func TestIdentityAndAuthoritiesAreWhatTheFilesHold(t *testing.T) {
 	if pair != nil || pool != nil || list != nil || err != nil || err2 != nil {
 		t.Errorf("without files: %v %v %v", pair, err, err2)
 	}
+	for _, half := range []TLS{{CertFile: Path(cert)}, {KeyFile: Path(key)}} {
+		if pair, err := half.Identity(); pair != nil || err == nil {
+			t.Errorf("of %+v: %v, %v, want an error", half, pair, err)
+		}
+	}
 }
 
 func TestWarningsOfTLS(t *testing.T) {

@@ -83,7 +83,7 @@ func checkListeners(c *Config, report func([]string, string, ...any)) {
 			return
 		}
 		for _, k := range known {
-			if port != "0" && port == k.port && sameHost(host, k.host) {
+			if port != "0" && port == k.port && SameHost(host, k.host) {
 				report(path, "%s %q: %s %q is there already", what, text, k.what, k.text)
 				return
 			}
@@ -122,15 +122,16 @@ func splitAddress(text string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// sameHost tells whether two listeners on one port would meet: the same host, or one of them on every address.
-func sameHost(a, b string) bool {
+// SameHost tells whether two listeners on one port would meet: the same host, or one of them on every address, or on every one of the
+// other's family. "::" is IPv6 alone.
+func SameHost(a, b string) bool {
 	if a == "localhost" {
 		a = "127.0.0.1"
 	}
 	if b == "localhost" {
 		b = "127.0.0.1"
 	}
-	if a == b || a == "" || b == "" || a == "::" || b == "::" {
+	if a == b || a == "" || b == "" {
 		return true
 	}
 	ipA, errA := netip.ParseAddr(a)

@@ -18,7 +18,8 @@ func (c *Config) Warnings() []string {
 	c.warnOfAuth(warn)
 	c.warnOfHTTP(warn)
 	c.warnOfPeers(warn)
-	ws = append(ws, c.exposed...)
+	ws = append(ws, c.doubts...)
+	ws = append(ws, c.Unheeded...)
 	if len(c.Databases) == 0 {
 		warn(`no database is configured, so every client will be refused; add [databases."*"] with a host`)
 	}

@@ -8,8 +8,6 @@ type Limit uint8
 const (
 	// NoLimit is the zero value: nothing does.
 	NoLimit Limit = iota
-	// LimitDrain: the pool is being drained.
-	LimitDrain
 	// LimitPaused: the pool is paused.
 	LimitPaused
 	// LimitSize: Size is reached, and the reserve is used up or not yet open.
@@ -30,8 +28,6 @@ func (l Limit) String() string {
 	switch l {
 	case NoLimit:
 		return "none"
-	case LimitDrain:
-		return "drain"
 	case LimitPaused:
 		return "paused"
 	case LimitSize:
@@ -52,8 +48,6 @@ func (l Limit) String() string {
 func (p *Pool) limit(now Instant) Limit {
 	dialling := p.count[Dialling]
 	switch {
-	case p.draining:
-		return LimitDrain
 	case p.paused:
 		return LimitPaused
 	case now < p.sizeDue():
@@ -105,3 +99,6 @@ func (p *Pool) Counts() Counts {
 	}
 	return c
 }
+
+// Spare reports whether a client that wants a backend now gets one at once. It costs nothing to ask.
+func (p *Pool) Spare() bool { return p.count[Idle] > 0 }

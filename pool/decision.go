@@ -81,8 +81,6 @@ const (
 	CauseReclaimed
 	// CausePaused closes a backend because the pool is paused.
 	CausePaused
-	// CauseDrain closes backends and fails clients after Close.
-	CauseDrain
 	// CauseQueryWaitTimeout fails a client that waited for QueryWaitTimeout.
 	CauseQueryWaitTimeout
 	// CauseLoginFailed fails a client because no backend can be had. The caller
@@ -112,8 +110,6 @@ func (c Cause) String() string {
 		return "reclaimed"
 	case CausePaused:
 		return "paused"
-	case CauseDrain:
-		return "drain"
 	case CauseQueryWaitTimeout:
 		return "query_wait_timeout"
 	case CauseLoginFailed:
@@ -133,7 +129,7 @@ type Decision struct {
 	Reply   bool  // Wake: the lane has asked
 }
 
-// String prints the decision as scripts do: "lease b1 c2", "close b1 drain".
+// String prints the decision as scripts do: "lease b1 c2", "close b1 surplus".
 func (d Decision) String() string {
 	switch d.Kind {
 	case Lease:

@@ -200,7 +200,9 @@ func (p *Pool) fresh() time.Duration {
 // giveUp fails all waiters. They are likely to come back, so a probe finds out
 // whether the server is back, too.
 func (p *Pool) giveUp(now Instant) {
-	p.failAll(now, CauseLoginFailed)
+	for p.waiting > 0 {
+		p.failOldest(now, CauseLoginFailed)
+	}
 	p.turnedAway = true
 }
 
@@ -238,7 +240,7 @@ func (p *Pool) dialMore(now Instant) {
 // becomes hopeless.
 func (p *Pool) dialDue(now Instant) Instant {
 	needed := p.neededSince()
-	if p.draining || p.paused || needed == Never {
+	if p.paused || needed == Never {
 		return Never
 	}
 	trouble := p.trouble.strikes > 0

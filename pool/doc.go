@@ -46,7 +46,7 @@
 // The pool dials once for each waiter that no dial under way will serve, nor a backend
 // that is Coming free within a tenth of a second, and to
 // fill up to MinSize (while there are clients; with KeepMin always, from the
-// first Tick until Close). It dials never more than MaxDials at once, never more
+// first Tick on). It dials never more than MaxDials at once, never more
 // than Size backends, and up to ReserveSize more after the first waiter that no
 // dial will serve has waited for ReserveTimeout. When no client waits, backends
 // above Size are closed as they come free.

@@ -1,9 +1,15 @@
 package pool
 
+import "time"
+
 // lifetimeSpread is the part of ServerLifetime by which backends' lifetimes
 // differ. A tenth of an hour's default is six minutes for a pool to change its
 // backends one by one.
 const lifetimeSpread = 10
+
+// contestedIdle is how long a backend may be idle that other pools wait for. A client that goes on at once finds it still: what it would cost to close
+// and to dial between any two transactions is more than what those who wait lose. And where Reclaim finds them something, there is no contest by then.
+const contestedIdle = 20 * time.Millisecond
 
 // expiry returns the end of the life of a backend born at born.
 func (p *Pool) expiry(born Instant) Instant {
@@ -34,7 +40,11 @@ func (p *Pool) expire(now Instant) {
 		b = up
 	}
 	for p.idleTimeoutDue() <= now {
-		p.close(p.longestIdle(), CauseIdleTimeout)
+		why := CauseIdleTimeout
+		if now < after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout) {
+			why = CauseReclaimed
+		}
+		p.close(p.longestIdle(), why)
 	}
 	if p.vacancyDue() <= now {
 		p.closeIdle(CausePoolIdle)
@@ -46,7 +56,16 @@ func (p *Pool) idleTimeoutDue() Instant {
 	if p.count[Idle] == 0 || p.board.Live() <= p.floor() {
 		return Never
 	}
-	return after(p.backends[p.longestIdle()].since, p.cfg.ServerIdleTimeout)
+	return p.idleOver(p.backends[p.longestIdle()].since)
+}
+
+// idleOver returns when a backend is idle for too long that is idle since then.
+func (p *Pool) idleOver(since Instant) Instant {
+	over := after(since, p.cfg.ServerIdleTimeout)
+	if p.contested == Never {
+		return over
+	}
+	return min(over, max(since, p.contested).plus(contestedIdle))
 }
 
 // idleDue returns when expire has something to do. It looks at all idle

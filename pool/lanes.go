@@ -34,15 +34,16 @@ type Transfer struct {
 // been called.
 func NewLane(cfg Config, seed uint64, b *board.Board, lane int) *Pool {
 	p := &Pool{
-		cfg:      cfg.checked(),
-		next:     Never,
-		vacant:   Never, // it is made for a client
-		pardoned: -1,
-		backends: make([]backend, 1),
-		waiters:  make([]waiter, 1),
-		board:    b,
-		lane:     lane,
-		posted:   posted{head: Never},
+		cfg:       cfg.checked(),
+		next:      Never,
+		vacant:    Never, // it is made for a client
+		contested: Never,
+		pardoned:  -1,
+		backends:  make([]backend, 1),
+		waiters:   make([]waiter, 1),
+		board:     b,
+		lane:      lane,
+		posted:    posted{head: Never},
 	}
 	p.random.Seed(seed, 0)
 	if p.cfg.MinSize > 0 {

@@ -13,7 +13,6 @@ type model struct {
 	cfg     Config
 	now     Instant
 	random  rand.PCG
-	closed  bool
 	paused  bool
 	probe   bool
 	refused bool
@@ -23,6 +22,9 @@ type model struct {
 	// empty is set while there are no clients, since left.
 	empty bool
 	left  Instant
+	// contested is set while other pools wait for places.
+	contested      bool
+	contestedSince Instant
 	// away, full and shared are the three obstacles.
 	away, full, shared modelObstacle
 
@@ -127,7 +129,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.closed && !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -194,8 +196,6 @@ func (m *model) use(e modelBackend) {
 		room += m.cfg.ReserveSize
 	}
 	switch {
-	case m.closed:
-		m.close(e.b, CauseDrain)
 	case m.paused:
 		m.close(e.b, CausePaused)
 	case e.stale:
@@ -274,6 +274,11 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "nudge":
 		m.shared.retry = now
+	case "contested", "uncontested":
+		if !m.contested {
+			m.contestedSince = now
+		}
+		m.contested = o.verb == "contested"
 	case "pardon":
 		m.pardoned = now
 		if m.refused {
@@ -306,12 +311,6 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseRenewed)
 		}
 		m.away, m.full, m.probe = modelObstacle{}, modelObstacle{}, false
-	case "close":
-		m.closed = true
-		for len(m.wait) > 0 {
-			m.failFirst(CauseDrain)
-		}
-		m.closeIdle(CauseDrain)
 	case "tick":
 		m.tick()
 	}
@@ -341,8 +340,6 @@ func (m *model) want(c ClientID, s SettingsID) bool {
 		m.lent = append(m.lent, e)
 		m.out = append(m.out, Decision{Kind: Lease, Client: c, Backend: e.b})
 		return true
-	case m.closed:
-		m.out = append(m.out, Decision{Kind: Fail, Client: c, Why: CauseDrain})
 	case len(m.wait) == 0 && m.certain():
 		m.probe = true
 		m.out = append(m.out, Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
@@ -426,8 +423,18 @@ func (m *model) tick() {
 			m.close(take(&m.idle, e.b).b, CauseLifetime)
 		}
 	}
-	for len(m.idle) > 0 && m.live() > m.least() && m.over(m.idle[0].since, m.cfg.ServerIdleTimeout) {
-		m.close(take(&m.idle, m.idle[0].b).b, CauseIdleTimeout)
+	for len(m.idle) > 0 && m.live() > m.least() {
+		e, why := m.idle[0], NoCause
+		switch {
+		case m.over(e.since, m.cfg.ServerIdleTimeout):
+			why = CauseIdleTimeout
+		case m.contested && m.over(e.since, 20*time.Millisecond) && m.over(m.contestedSince, 20*time.Millisecond):
+			why = CauseReclaimed
+		}
+		if why == NoCause {
+			break
+		}
+		m.close(take(&m.idle, e.b).b, why)
 	}
 	if m.empty && m.over(m.left, m.cfg.PoolIdleTimeout) {
 		m.vacate(CausePoolIdle)

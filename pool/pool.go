@@ -50,7 +50,6 @@ type SettingsID uint32
 // caller owes. Not safe for concurrent use.
 type Pool struct {
 	cfg       Config
-	draining  bool
 	paused    bool    // no backend is given out or kept
 	vacant    Instant // since when the pool has no client; Never while it has
 	now       Instant // of the latest event
@@ -73,6 +72,7 @@ type Pool struct {
 	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
+	contested  Instant  // since when other pools wait for places that this one has; Never if none does
 	turnedAway bool     // a client was failed since the last dial: probe
 
 	board   *board.Board
@@ -147,10 +147,6 @@ func (p *Pool) Want(now Instant, c ClientID, s SettingsID) {
 			p.finish()
 			return
 		}
-	case p.draining:
-		p.decide(Decision{Kind: Fail, Client: c, Why: CauseDrain})
-		p.finish()
-		return
 	case p.waiting == 0 && p.hopeless(now):
 		p.turnedAway = true
 		p.decide(Decision{Kind: Fail, Client: c, Why: CauseLoginFailed})
@@ -258,6 +254,19 @@ func (p *Pool) Reclaim(now Instant) bool {
 	return true
 }
 
+// Contest says whether other pools that have no backend wait, under a limit that they share with this one, for places that it has. As long as they do,
+// backends above MinSize that are not wanted again at once are closed.
+func (p *Pool) Contest(now Instant, contested bool) {
+	now = p.begin(now)
+	switch {
+	case !contested:
+		p.contested = Never
+	case p.contested == Never:
+		p.contested = now
+	}
+	p.settle(now)
+}
+
 // Nudge says that a limit over pools may have room again.
 func (p *Pool) Nudge(now Instant) {
 	now = p.begin(now)
@@ -322,18 +331,6 @@ func (p *Pool) Expel(now Instant, b BackendID) {
 	p.settle(now)
 }
 
-// Close drains the pool: waiters and clients that come later are failed, idle
-// backends are closed now, leased ones when they are freed, and those being
-// dialled when they arrive. The pool is empty when Counts says so. There is no
-// way back.
-func (p *Pool) Close(now Instant) {
-	now = p.begin(now)
-	p.draining = true
-	p.failAll(now, CauseDrain)
-	p.closeAllIdle(CauseDrain)
-	p.settle(now)
-}
-
 // place finds the use of a backend that is just dialled, freed or come from another
 // lane, and reports whether it has one; if not, the backend is closed.
 func (p *Pool) place(now Instant, b BackendID) (used bool) {
@@ -344,9 +341,6 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 		room += p.cfg.ReserveSize
 	}
 	switch {
-	case p.draining:
-		p.close(b, CauseDrain)
-		return false
 	case p.paused:
 		p.close(b, CausePaused)
 		return false
@@ -373,7 +367,7 @@ func (p *Pool) place(now Instant, b BackendID) (used bool) {
 	}
 	be.since = now
 	p.move(b, Idle)
-	p.next = min(p.next, be.expires, after(now, p.cfg.ServerIdleTimeout), p.vacancyDue())
+	p.next = min(p.next, be.expires, p.idleOver(now), p.vacancyDue())
 	return true
 }
 

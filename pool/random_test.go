@@ -124,13 +124,11 @@ func (r *run) next() op {
 		case n < 79:
 			return op{verb: "nudge"}
 		case n < 80:
-			return op{verb: "pardon"}
+			return op{verb: pick(r.rand, "pardon", "contested", "uncontested")}
 		case n == 80 && r.rand.IntN(5) == 0:
 			return op{verb: "configure", cfg: r.config()}
 		case n == 80 && r.rand.IntN(5) == 0:
 			return op{verb: "renew"}
-		case n == 81 && r.rand.IntN(20) == 0:
-			return op{verb: "close"}
 		case n == 82 && len(m.wait) == 0:
 			return op{verb: "no-clients"}
 		case n == 83 && r.rand.IntN(3) == 0:
@@ -232,7 +230,7 @@ func (r *run) event(o op) (err error) {
 	if c.Idle != len(m.idle) || c.Leased != len(m.lent) || c.Dialling != len(m.dials) || c.Waiting != len(m.wait) {
 		return fmt.Errorf("%s at %s: the pool counts %+v", o, time.Duration(r.now), c)
 	}
-	if deserted := m.empty && m.total() == 0 && (m.closed || !m.wanted()); r.pool.Deserted() != deserted {
+	if deserted := m.empty && m.total() == 0 && !m.wanted(); r.pool.Deserted() != deserted {
 		return fmt.Errorf("%s at %s: deserted: pool %t, model %t", o, time.Duration(r.now), !deserted, deserted)
 	}
 	return nil

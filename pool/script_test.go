@@ -190,6 +190,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Reclaim(now)
 	case "nudge":
 		p.Nudge(now)
+	case "contested", "uncontested":
+		p.Contest(now, o.verb == "contested")
 	case "pardon":
 		p.Pardon(now)
 	case "clients":
@@ -206,8 +208,6 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.Configure(now, o.cfg)
 	case "renew":
 		p.Renew(now)
-	case "close":
-		p.Close(now)
 	case "tick":
 		p.Tick(now)
 	default:

@@ -40,7 +40,7 @@ func (p *Pool) Vacate(now Instant) {
 // Deserted reports whether the pool has neither clients nor backends and wants
 // none: it may be forgotten.
 func (p *Pool) Deserted() bool {
-	return p.vacant != Never && p.own() == 0 && !p.promised() && (p.draining || !p.need())
+	return p.vacant != Never && p.own() == 0 && !p.promised() && !p.need()
 }
 
 // floor is how many backends are kept although they are idle.

@@ -50,12 +50,6 @@ func (p *Pool) failOldest(now Instant, why Cause) {
 	p.decide(Decision{Kind: Fail, Client: c, Waited: waited, Why: why})
 }
 
-func (p *Pool) failAll(now Instant, why Cause) {
-	for p.waiting > 0 {
-		p.failOldest(now, why)
-	}
-}
-
 // failOverdue fails those who have waited for QueryWaitTimeout. It is the same
 // for all, so the oldest is due first.
 func (p *Pool) failOverdue(now Instant) {

@@ -18,10 +18,19 @@ import (
 // acceptHandler serves connections until they are clients.
 type acceptHandler struct{ *Proxy }
 
+// arrival is a connection on its way to becoming a client, as logins sees it.
+type arrival struct{ *prelogin.Conn }
+
+// Cancels reports whether the connection, which has just come, brings a cancel request. One whose bytes come later is like any other.
+func (a arrival) Cancels() bool {
+	var head [8]byte
+	return wire.BeginsCancelRequest(head[:a.Peek(head[:])])
+}
+
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
-	entry, ok := r.logins.enter(c, !g.descriptors.forClient(c.Descriptor()))
+	entry, ok := r.logins.enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
 	if !ok {
 		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
 		return false
@@ -172,7 +181,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		return
 	}
 	p.logins.leave(entry, outcomeClient)
-	p.trimmer.loggedIn()
+	p.trimmer.leaves(1)
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,

@@ -308,10 +308,7 @@ func tryCancelOver(nc net.Conn, pid, secret uint32) error {
 func cancelOver(nc net.Conn, pid uint32, secret []byte) error {
 	defer func() { _ = nc.Close() }()
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	p := binary.BigEndian.AppendUint32(nil, uint32(12+len(secret)))
-	p = binary.BigEndian.AppendUint32(p, 80877102)
-	p = binary.BigEndian.AppendUint32(p, pid)
-	p = append(p, secret...)
+	p := cancelPacket(pid, secret)
 	if _, err := nc.Write(p); err != nil {
 		return err
 	}
@@ -319,6 +316,14 @@ func cancelOver(nc net.Conn, pid uint32, secret []byte) error {
 		return fmt.Errorf("the cancel connection gave %d bytes and %w", n, err)
 	}
 	return nil
+}
+
+// cancelPacket is what a connection sends that cancels.
+func cancelPacket(pid uint32, secret []byte) []byte {
+	p := binary.BigEndian.AppendUint32(nil, uint32(12+len(secret)))
+	p = binary.BigEndian.AppendUint32(p, 80877102)
+	p = binary.BigEndian.AppendUint32(p, pid)
+	return append(p, secret...)
 }
 
 // queryBytes is a simple Query.

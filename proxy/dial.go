@@ -193,6 +193,19 @@ func closingWord(failure *backend.DialError) string {
 	return "connect failed"
 }
 
+// whatIsFull tells what has no place left, by where in PostgreSQL's source the error comes from: src/backend/utils/init/miscinit.c for the role and
+// postinit.c for the database. An error from elsewhere, a pooler's for instance, is taken for the whole server's.
+func whatIsFull(m *backend.ServerMessage) relay.Full {
+	switch {
+	case m == nil:
+	case m.Routine == "InitializeSessionUserId":
+		return relay.FullRole
+	case m.Routine == "CheckMyDatabase":
+		return relay.FullDatabase
+	}
+	return relay.FullServer
+}
+
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
 func dialError(address string, err error) *relay.DialError {
 	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
@@ -208,7 +221,7 @@ func dialError(address string, err error) *relay.DialError {
 	e.Closing, e.Addr = closingWord(failure), failure.Addr
 	switch failure.Kind {
 	case backend.Full:
-		e.Failure.Kind = pool.Full
+		e.Failure.Kind, e.Full = pool.Full, whatIsFull(failure.Server)
 	case backend.Refused:
 		e.Failure.Kind = pool.Refused
 	default: // unreachable, for whatever reason

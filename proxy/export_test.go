@@ -90,3 +90,10 @@ func (p *Proxy) ResumeDatabase(database string) error { return operator{p}.Resum
 
 // Paused reports whether a database is paused by order.
 func (p *Proxy) Paused(database string) bool { return operator{p}.isPaused(database) }
+
+// Contest tells all pools that others wait for their places, under that limit.
+func (p *Proxy) Contest(limit string) {
+	p.router.mu.Lock()
+	defer p.router.mu.Unlock()
+	p.router.eachPool(func(l *livePool) { l.common.Contest(limit) })
+}

@@ -60,7 +60,8 @@ type weirUnderTest struct {
 	Proxy *proxy.Proxy
 	Log   *logCapture
 
-	secret bool // enter uses TLS
+	secret    bool   // enter uses TLS
+	protected string // the sections that make it so, where the test has none
 }
 
 // start runs a weir in front of d's server until the test ends, and then looks for what it has left behind: goroutines,
@@ -83,10 +84,11 @@ func startAsUsual(t *testing.T, d *pgserver.Database, toml string) *weirUnderTes
 func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Options) *weirUnderTest {
 	t.Helper()
 	before, processors := footprintOf(d), runtime.GOMAXPROCS(0)
-	secret := *everywhereTLS && !strings.Contains(toml, "[client_tls") && !strings.Contains(toml, "[server_tls")
-	if secret {
+	protected := ""
+	if *everywhereTLS && !speaksOfTLS(toml) {
 		dir := tlsFolder(t)
-		toml += "\n" + clientTLS(dir, "prefer", "") + serverTLS(dir)
+		protected = "\n" + clientTLS(dir, "prefer", "") + serverTLS(dir)
+		toml += protected
 	}
 	if *everywhereLoops > 0 && !strings.Contains(toml, "[loops]") {
 		options.SpreadPools()
@@ -99,7 +101,7 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 		c.Pool.SessionAudit = config.AuditOff // a backend that is asked something is not where a test waits for it
 	}
 	options.Version = "under test"
-	w := &weirUnderTest{t: t, Log: new(logCapture), secret: secret}
+	w := &weirUnderTest{t: t, Log: new(logCapture), secret: protected != "", protected: protected}
 	var level slog.Leveler = slog.LevelInfo
 	switch {
 	case *debugLog:
@@ -124,6 +126,10 @@ func startWith(t *testing.T, d *pgserver.Database, toml string, options proxy.Op
 		}
 	})
 	return w
+}
+
+func speaksOfTLS(toml string) bool {
+	return strings.Contains(toml, "[client_tls") || strings.Contains(toml, "[server_tls")
 }
 
 // complete adds to a configuration what most tests do not care about.

@@ -66,23 +66,21 @@ const probeMax = 2 * time.Second
 // *backend.DialError, which an *errNone may hold, or an *errUnsuited. On a goroutine of its own.
 func (h *hosts) reach(ctx context.Context, d destination) (*backend.Conn, backend.Target, error) {
 	all := h.candidates(ctx, d)
-	conn, at, err := h.tryAll(ctx, d, all, d.attrs)
+	conn, at, err := h.tryAll(ctx, all, d.attrs)
 	if d.attrs == config.TargetPreferStandby && err != nil && ctx.Err() == nil {
 		if unsuited, ok := errors.AsType[*errUnsuited](err); ok && len(unsuited.found) > 0 {
-			conn, at, err = h.tryAll(ctx, d, all, config.TargetAny)
+			conn, at, err = h.tryAll(ctx, all, config.TargetAny)
 		}
 	}
 	return conn, at, err
 }
 
-func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
-	var failed error
-	var failedAt backend.Target
-	unsuited := &errUnsuited{attrs: attrs}
+// tryAll tries the servers that are due, one after the other.
+func (h *hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
 	due := h.due(all)
-	rest := h.leftOut(all, due)
+	r := round{unsuited: &errUnsuited{attrs: attrs}, rest: h.leftOut(all, due)}
 	for i, t := range due {
-		if len(unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
+		if len(r.unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
 		}
 		conn, err := backend.Dial(ctx, t)
@@ -101,28 +99,46 @@ func (h *hosts) tryAll(ctx context.Context, d destination, all []backend.Target,
 			return conn, t, nil
 		case err == nil:
 			_ = conn.Net.Close()
-			unsuited.found = append(unsuited.found, t.Address()+" is "+article(role))
-			continue
-		}
-		if failed != nil {
-			rest = append(rest, failure(failedAt, failed))
-		}
-		failed, failedAt = err, t
-		if ctx.Err() != nil || stops(err) {
+			r.unsuited.found = append(r.unsuited.found, t.Address()+" is "+article(role))
+		case ctx.Err() != nil || stops(err):
 			return nil, t, err
+		default:
+			r.fail(t, err)
 		}
 	}
+	at, err := r.outcome(all[0])
+	return nil, at, err
+}
+
+// round is what has come of the attempts at several servers, none of which will do.
+type round struct {
+	unsuited *errUnsuited   // those that have let weir in
+	failed   error          // of the last that has not; nil: none
+	failedAt backend.Target // which that is
+	rest     []string       // why the others were not tried or have failed
+}
+
+// fail enters that a server has not let weir in.
+func (r *round) fail(t backend.Target, err error) {
+	if r.failed != nil {
+		r.rest = append(r.rest, failure(r.failedAt, r.failed))
+	}
+	r.failed, r.failedAt = err, t
+}
+
+// outcome is the error of the whole round, and the server that it is about.
+func (r *round) outcome(first backend.Target) (backend.Target, error) {
 	switch {
-	case len(unsuited.found) > 0:
-		if failed != nil {
-			rest = append(rest, failure(failedAt, failed))
+	case len(r.unsuited.found) > 0:
+		if r.failed != nil {
+			r.rest = append(r.rest, failure(r.failedAt, r.failed))
 		}
-		unsuited.rest = rest
-		return nil, all[0], unsuited
-	case len(rest) > 0:
-		return nil, failedAt, &errNone{last: failed, rest: rest}
+		r.unsuited.rest = r.rest
+		return first, r.unsuited
+	case len(r.rest) > 0:
+		return r.failedAt, &errNone{last: r.failed, rest: r.rest}
 	}
-	return nil, failedAt, failed
+	return r.failedAt, r.failed
 }
 
 // failure says of one server among several why it did not let weir in.

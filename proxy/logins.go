@@ -38,6 +38,9 @@ const (
 	stallGrace = 250 * time.Millisecond
 	// answersMax bounds the answers that count as progress. A login has fewer; a TLS connection can be made to answer for ever.
 	answersMax = 16
+	// cancelRoom is how many connections that bring a cancel request there may be beyond max_logins: one that came too late for a place would
+	// leave its query running. Each is served in the loop's next iteration.
+	cancelRoom = 64
 	// looksMax bounds how many connections are looked at to find one that makes room.
 	looksMax = 16
 )
@@ -46,6 +49,7 @@ const (
 type caller interface {
 	Abort()        // ends its login
 	Stalled() bool // weir waits for it, and has read all that it has sent
+	Cancels() bool // it has just come, and brings a cancel request
 }
 
 // pendingLogin is a connection on its way to becoming a client. All but arrived and conn is guarded by logins.mu.
@@ -86,7 +90,7 @@ func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
 	now := time.Now()
 	s.accepted++
 	full := s.now >= s.max || beyond && s.beyond >= beyondMax
-	if (full || beyond) && !s.makeRoom(now, full) && full {
+	if (full || beyond) && !s.makeRoom(now, full) && full && !s.squeezesIn(c, beyond) {
 		s.shed++
 		return nil, false
 	}
@@ -97,6 +101,11 @@ func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
 	e := &pendingLogin{arrived: now, since: now, conn: c, beyond: beyond}
 	e.enlist(s.fresh)
 	return e, true
+}
+
+// squeezesIn reports whether a connection that has found no place gets one of those that are kept for cancel requests.
+func (s *logins) squeezesIn(c caller, beyond bool) bool {
+	return s.now < s.max+cancelRoom && (!beyond || s.beyond < beyondMax) && c.Cancels()
 }
 
 func (e *pendingLogin) enlist(l *list.List) { e.list, e.place = l, l.PushBack(e) }

@@ -9,12 +9,14 @@ import (
 
 // stranger is a connection for logins.
 type stranger struct {
-	busy bool // it is not weir that waits
-	away bool
+	busy    bool // it is not weir that waits
+	cancels bool
+	away    bool
 }
 
 func (s *stranger) Abort()        { s.away = true }
 func (s *stranger) Stalled() bool { return !s.busy }
+func (s *stranger) Cancels() bool { return s.cancels }
 
 // knock brings a connection in.
 func knock(s *logins) (*pendingLogin, *stranger, bool) {
@@ -127,6 +129,22 @@ func TestFewLoginsAreServedBeyondTheDescriptorsOfClients(t *testing.T) {
 	s.fail(last, "full")
 	if _, ok := s.enter(&stranger{}, true); !ok {
 		t.Error("what has ended keeps its place")
+	}
+}
+
+// A cancel request finds room where all logins go on, and so do not many at once.
+func TestCancelRequestsHaveRoomBeyondTheLogins(t *testing.T) {
+	s := newLogins(1)
+	for range 1 + cancelRoom {
+		if _, ok := s.enter(&stranger{busy: true, cancels: true}, false); !ok {
+			t.Fatal("a cancel request is turned away")
+		}
+		if _, ok := s.enter(&stranger{}, false); ok {
+			t.Fatal("and a login is let in with it")
+		}
+	}
+	if _, ok := s.enter(&stranger{cancels: true}, false); ok {
+		t.Error("there is room without end")
 	}
 }
 

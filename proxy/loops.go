@@ -11,6 +11,9 @@ import (
 // Every engine has a number that a cancel key can tell, and so do the consoles and the connections for replication.
 const _ = uint(cancelkey.LoopsMax - (config.LoopsMax + loopsBeside))
 
+// A peer's id that the configuration admits has room in a key.
+const _ = uint(cancelkey.PeerMax - config.PeerMax)
+
 // loopsBeside are the numbers after those of the engines: for replication, and for the console.
 const loopsBeside = 2
 

@@ -108,6 +108,26 @@ func TestCertificatesInRulesOfAServedFile(t *testing.T) {
 	}
 }
 
+// TestServedFileKeepsItsCertificateUntilTheNextIsComplete: SET gives the files one after the other.
+func TestServedFileKeepsItsCertificateUntilTheNextIsComplete(t *testing.T) {
+	d := database(t)
+	user, dir := d.Server.Superuser(), tlsFolder(t)
+	w := startFile(t, d, servedFile(d, fmt.Sprintf("auth_type = trust\nauth_file = users.txt\nadmin_users = %s\nclient_tls_sslmode = allow\n"+
+		"client_tls_cert_file = %[2]s/weir.crt\nclient_tls_key_file = %[2]s/weir.key\n", user, dir)), fmt.Sprintf("%q \"\"\n", user))
+	for _, setting := range []string{"client_tls_cert_file", "client_tls_key_file"} {
+		boss := w.console(t, user)
+		ask(t, boss, "SET "+setting+" = ''")
+		eventuallyLogged(t, w, "TLS setup failed", "belong together")
+		if got := logInWithTLS(t, w, d, url.User(user), sslParams(dir, "")); got != user {
+			t.Errorf("without %s: %s", setting, got)
+		}
+		ask(t, boss, "SET "+setting+" = '"+dir+"/weir."+map[string]string{"client_tls_cert_file": "crt", "client_tls_key_file": "key"}[setting]+"'")
+		if got := logInWithTLS(t, w, d, url.User(user), sslParams(dir, "")); got != user {
+			t.Errorf("with %s again: %s", setting, got)
+		}
+	}
+}
+
 // TestBoundLoginsArePassedOn: bound to TLS on both sides, with no password known to weir but that of auth_user.
 func TestBoundLoginsArePassedOn(t *testing.T) {
 	d := guarded(t, pgserver.Options{Settings: map[string]string{"ssl": "on"}, Files: serverFiles()})

@@ -155,6 +155,19 @@ func TestConsoleRoles(t *testing.T) {
 	}
 	for _, sql := range []string{"PAUSE", "RESUME", "RELOAD", "KILL_CLIENT 1", "SET query_timeout = 1", "SHUTDOWN", "DISABLE x"} {
 		says(t, watcher, sql, "08P01", "admin access needed")
+		eventuallyLogged(t, w, "console error", "admin access needed", sql)
+	}
+	if w.Log.Contains("console command") {
+		t.Error("what was refused stands in the log as if it had been carried out")
+	}
+	says(t, boss, "SET query_timeout = abc", "08P01", "SET failed")
+	eventuallyLogged(t, w, "console error", "SET failed", `query_timeout`, "abc")
+	for _, key := range []string{"token", "password"} { // one that is a secret, and one that is no setting
+		says(t, boss, "SET "+key+" = 'do not tell anybody'", "08P01", "SET failed")
+		eventuallyLogged(t, w, "console error", "SET "+key+" = ***")
+	}
+	if w.Log.Contains("do not tell anybody") {
+		t.Error("a secret stands in the log")
 	}
 	_, err := tryDial(t, w.Addr, "stranger", "pgbouncer")
 	if e := refused(t, err, "28000"); e.Severity != "FATAL" || e.Message != "not allowed" {
@@ -301,6 +314,16 @@ func TestConsolePausesAndResumes(t *testing.T) {
 			t.Errorf("the cancelled PAUSE: %v", err)
 		}
 		paused(t, second, d.Name, "0")
+		busy.Query("COMMIT")
+	})
+	t.Run("who waits is told that another has ended the pause", func(t *testing.T) {
+		busy.Query("BEGIN")
+		done := inOwnTime(boss, "PAUSE "+d.Name)
+		paused(t, second, d.Name, "1")
+		ask(t, second, "RESUME "+d.Name)
+		if err := awaits(t, "PAUSE", done); err == nil || !strings.Contains(err.Error(), "the pause was ended before all backends were closed") {
+			t.Errorf("PAUSE, when nothing is paused: %v", err)
+		}
 		busy.Query("COMMIT")
 	})
 	t.Run("the end of the connection ends the wait and the pause", func(t *testing.T) {

@@ -69,13 +69,14 @@ func (l *listener) said() (said []string) {
 	return said
 }
 
-// listening waits until so many clients listen without a backend, and no backend is pinned.
+// listening waits until so many clients listen without a backend, and no client has one.
 func (w *weirUnderTest) listening(t *testing.T, clients int) {
 	t.Helper()
 	eventually(t, func() string {
 		p := w.pool()
-		if p.Listen.Clients != clients || p.Pinned > 0 || p.Backends[status.BackendActive] > 0 {
-			return fmt.Sprintf("%d clients listen, %d backends are pinned, %d active", p.Listen.Clients, p.Pinned, p.Backends[status.BackendActive])
+		active, cleaning := p.Backends[status.BackendActive], p.Backends[status.BackendCleaning] // which may still be a client's: it ceases to listen
+		if p.Listen.Clients != clients || p.Pinned > 0 || active > 0 || cleaning > 0 {
+			return fmt.Sprintf("%d clients listen, %d backends are pinned, %d active, %d cleaning", p.Listen.Clients, p.Pinned, active, cleaning)
 		}
 		return ""
 	})

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,6 +53,26 @@ func TestSilentConnectionsMakeRoomForGoodClients(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// A cancel request needs no place among the logins, all of which go on.
+func TestCancelRequestGetsThroughWhereAllLoginsAreTaken(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[loops]\ncount = 1\n[limits]\nmax_logins = 1")
+	c := enter(t, w, d)
+	c.inBackground("SELECT pg_sleep(60)")
+	expectActive(t, w, 1)
+	held, release := w.Proxy.Hold(0)
+	<-held
+	first, second := dialRaw(t, w.Addr), dialRaw(t, w.Addr)
+	if _, err := first.Write(encode(t, &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "x"}})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Write(cancelPacket(c.pid, binary.BigEndian.AppendUint32(nil, c.secret))); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	refused(t, c.Answer().Err(), "57014")
 }
 
 // Connections that begin a login and do not go on with it make room as those that say nothing do.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"weir/proxy"
 	"weir/proxy/wire"
 )
 
@@ -99,15 +100,18 @@ func TestWaitForServerThatEndsItsConnectionsHasAnEnd(t *testing.T) {
 func TestServerThatDoesNotAnswerWeirKeepsNobodyFromLoggingIn(t *testing.T) {
 	d := database(t)
 	port := letsIn(t, 0, func(nc net.Conn) { _, _ = io.Copy(io.Discard, nc) })
-	w := start(t, d, "[loops]\ncount = 1\n"+to(port, `query_wait_timeout = "1m"`)) // each loop finds out for itself
+	var o proxy.Options
+	o.SweepEvery(sweepEvery)
+	o.SpreadPools()
+	w := startWith(t, d, "[loops]\ncount = 3\n"+to(port, `query_wait_timeout = "1m"`), o)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for range 2 { // the second does not wait again
+	for range 6 { // the others do not wait again, on whichever loop
 		c, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://app@%s/odd?sslmode=disable", w.Addr))
 		if err != nil {
 			t.Fatalf("the login: %v", err)
 		}
-		_ = c.Close(ctx)
+		defer func() { _ = c.Close(ctx) }()
 	}
 }
 

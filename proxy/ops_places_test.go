@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"weir/proxy/status"
 )
 
 // A pool that comes later is not starved by one whose backends are never idle: under a limit over both, the one that has more
@@ -40,4 +42,33 @@ func TestBusyPoolMakesRoomForAnother(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// As long as others wait for places, idle backends do not wait for server_idle_timeout: those that were idle before, and those that become idle.
+func TestContestedPoolKeepsNoIdleBackend(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "")
+	c := enter(t, w, d)
+	c.Query("SELECT 1")
+	none := func(p status.Pool) bool { return backendCount(p) == 0 }
+	w.Proxy.Contest("max_db_connections")
+	expectPool(t, w, "without the backend that was idle before", none)
+	c.Query("SELECT 1")
+	expectPool(t, w, "without the one that has become idle", none)
+}
+
+// PostgreSQL has no place left for a backend, because another pool has idle ones: of these one makes room.
+func TestFullServerGetsRoomFromIdlePools(t *testing.T) {
+	d, second := database(t), database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS reader, writer", "CREATE ROLE reader LOGIN CONNECTION LIMIT 1", "CREATE ROLE writer LOGIN",
+		`ALTER DATABASE "`+second.Name+`" CONNECTION LIMIT 1`)
+	w := start(t, d, "")
+	a, b, c := dial(t, w.Addr, "reader", d.Name), dial(t, w.Addr, "reader", second.Name), dial(t, w.Addr, "writer", second.Name)
+	for range 2 {
+		for _, client := range []*wireClient{a, b, c} {
+			client.Query("SELECT 1")
+		}
+	}
+	w.Stop()
+	d.Exec(t, "DROP ROLE reader, writer")
 }

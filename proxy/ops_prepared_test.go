@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -47,6 +48,30 @@ func TestPreparedStatementsAreCounted(t *testing.T) {
 	one.Query("CREATE VIEW v AS SELECT 1")
 	if got := w.Proxy.Snapshot().Pools[0].Prepared; got.Texts != 0 || got.Forgotten != 2 {
 		t.Errorf("behind a change of the schema: %+v", got)
+	}
+}
+
+// A portal whose name is longer than what weir looks at is refused as such, and the session goes on.
+func TestPortalsWithLongNamesAreRefused(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	c := enter(t, w, d)
+	for _, length := range []int{16_300, 300_000} { // between them it depends on how much comes at once
+		c.Send(&pgproto3.Parse{Name: "s", Query: "SELECT $1::text"},
+			&pgproto3.Bind{DestinationPortal: strings.Repeat("n", length), PreparedStatement: "s", Parameters: [][]byte{bytes.Repeat([]byte("x"), 20_000)}},
+			&pgproto3.Execute{Portal: strings.Repeat("n", 63)}, &pgproto3.Close{ObjectType: 'S', Name: "s"}, &pgproto3.Sync{})
+		a := c.Answer()
+		if length == 16_300 {
+			if len(a.First()) != 20_000 {
+				t.Errorf("%d bytes: %v", length, a.Err())
+			}
+		} else if e := refused(t, a.Err(), "42622"); e.Message != "portal name is too long" {
+			t.Errorf("%d bytes: %v", length, e)
+		}
+		c.Send(&pgproto3.Close{ObjectType: 'S', Name: "s"}, &pgproto3.Sync{})
+		if err := c.Answer().Err(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

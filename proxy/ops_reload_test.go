@@ -32,7 +32,11 @@ func startReloadable(t *testing.T, d *pgserver.Database, toml string) *reloadabl
 	t.Helper()
 	r := &reloadable{d: d, text: toml}
 	options := proxy.Options{Level: new(slog.LevelVar), Load: func() (*config.Config, error) {
-		return config.Parse("test.toml", []byte(complete(d, r.text)), func(string) (string, bool) { return "", false })
+		text := r.text
+		if !speaksOfTLS(text) {
+			text += r.protected
+		}
+		return config.Parse("test.toml", []byte(complete(d, text)), func(string) (string, bool) { return "", false })
 	}}
 	options.SweepEvery(sweepEvery)
 	r.weirUnderTest = startWith(t, d, toml, options)

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"weir/internal/pgserver"
@@ -193,11 +194,35 @@ func TestTrustEndsWithDefinitionsPastWeir(t *testing.T) {
 func TestSettingsWhoseNamesAFunctionMakesUp(t *testing.T) {
 	d := database(t)
 	d.Exec(t, "create function sets(text, text) returns text language sql as $$select set_config('app.' || $1, $2, false)$$",
-		"create function calls_it(text, text) returns void language plpgsql as $$begin perform sets($1, $2); end$$")
-	for _, function := range []string{"sets", "calls_it"} {
-		t.Run(function, func(t *testing.T) {
+		"create function calls_it(text, text) returns void language plpgsql as $$begin perform sets($1, $2); end$$",
+		"create procedure p(text, text) language plpgsql as $$begin execute format('set app.%s = %L', $1, $2); end$$")
+	run := map[string]string{
+		"a function":      "select sets('made', 'up')",
+		"one that calls":  "select calls_it('made', 'up')",
+		"DO":              "do $$begin perform set_config('app.' || 'made', 'up', false); end$$",
+		"DO with EXECUTE": "do $$begin execute format('set app.%s = %L', 'made', 'up'); end$$",
+		"DO in quotes":    "do 'begin execute ''set app.'' || ''made = up''; end'",
+		"DO that calls":   "do $$begin perform sets('made', 'up'); end$$",
+		"CALL":            "call p('made', 'up')",
+	}
+	for name, body := range map[string]string{
+		"format":               "execute format('set app.%s to %L', $1, $2);",
+		"format in upper case": "EXECUTE  FORMAT( 'SET SESSION app.%I = %L', $1, $2 );",
+		"format of both parts": "execute format('set %I.%I = %L', 'app', $1, $2);",
+		"format of the whole":  "execute format('set %s = %L', 'app.' || $1, $2);",
+		"concatenation":        "execute 'set app.' || $1 || ' = ' || quote_literal($2);",
+		"of the whole":         "execute 'set ' || 'app.' || $1 || ' = ' || quote_literal($2);",
+		"concat":               "execute concat('set app.', $1, ' = ', quote_literal($2));",
+		"a variable":           "s := 'set app.' || $1 || ' = ' || quote_literal($2); execute s;",
+		"dollar quotes":        "execute format($q$set app.%s = %L$q$, $1, $2);",
+	} {
+		function := "f_" + strings.ReplaceAll(name, " ", "_")
+		d.Exec(t, "create function "+function+"(text, text) returns void language plpgsql as $f$declare s text; begin "+body+" end$f$")
+		run[name] = "select " + function + "('made', 'up')"
+	}
+	for name, set := range run {
+		t.Run(name, func(t *testing.T) {
 			w, c, elsewhere := pair(t, d)
-			set := "select " + function + "('made', 'up')"
 			for range 5 {
 				c.Query(set)
 				c.Query("discard all")

@@ -104,14 +104,19 @@ func (o operator) pause(key string, which func(string) bool) error {
 	return nil
 }
 
-// awaitPaused returns when no backend is left, or the pause has ended otherwise. It ends the pause when ctx ends.
+// awaitPaused returns when no backend is left, or with an error when the pause has ended before: who goes on as if it held would promote a
+// standby under clients at work. It ends the pause when ctx ends.
 func (o operator) awaitPaused(ctx context.Context, name string, which func(string) bool) error {
-	paused := poll(ctx, func() bool {
+	resumed := false
+	over := poll(ctx, func() bool {
 		all, _ := o.remaining(which)
-		return all == 0 || !o.isPaused(name)
+		resumed = !o.isPaused(name)
+		return all == 0 || resumed
 	})
 	switch {
-	case paused:
+	case over && resumed:
+		return pgerror.ConsolePauseEnded
+	case over:
 		return nil
 	case o.ctx.Err() == nil:
 		_ = o.Resume(name) // it may have been resumed by another operator

@@ -10,14 +10,25 @@ import (
 
 // places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
 // backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
-// gives up the one that is released next. A place that comes free is kept for the pool that has waited longest.
+// gives up the one that is released next. As long as a pool waits that has none, its rivals keep no idle backend for long. A place that comes free is kept for the
+// pool that has waited longest.
+//
+// There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
 type places struct {
-	mu      sync.Mutex
-	holders map[holder]*claim
-	order   []holder // of holders, as they came
-	byDB    map[string]int
-	byUser  map[string]int
-	waiting []holder // refused, oldest first
+	mu       sync.Mutex
+	holders  map[holder]*claim
+	byDB     map[string]*group // by claim.scope
+	byUser   map[string]*group
+	byServer map[string]*group // by claim.server; no claim waits in these
+	turns    uint64            // see claim.turn
+}
+
+// group is what counts together under a limit. There is one for as long as it holds something or a claim waits for it.
+type group struct {
+	held    int
+	holding []*claim // that hold some of them, in the order in which they began to
+	waiting []*claim // that it has refused, by their turns
+	without int      // of those that wait: that hold nothing
 }
 
 // holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
@@ -28,32 +39,40 @@ type holder interface {
 	Reclaim(limit string, refused func())
 	// Yield asks for the place that is the next to be out of use.
 	Yield(limit string)
+	// Contest says that others, which have none, wait for places under that limit from now on, or, with an empty one, that none does any more.
+	Contest(limit string)
 }
 
 // claim is what places knows of a holder.
 type claim struct {
 	pool                 poolKey
+	server               string // where its backends are
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
 	dbSetting            string // whose value maxDB is; empty: max_db_connections
 
+	holder      holder
 	forGood     bool // it never gives a place up before its end
 	held        int  // places, kept ones included
 	kept        bool // one of them was given up by a rival and not yet taken
 	boundByUser bool // which limit refused it last
+
+	turn      uint64 // those that wait are served in the order of their turns
+	queue     *group // that it waits for; nil: it does not
+	contested string // what the holder was last told
 }
 
 func newPlaces() *places {
-	return &places{holders: map[holder]*claim{}, byDB: map[string]int{}, byUser: map[string]int{}}
+	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}}
 }
 
 // enter makes a holder known before it asks.
 func (p *places) enter(h holder, t *claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	t.holder = h
 	p.holders[h] = t
-	p.order = append(p.order, h)
 }
 
 // leave gives up all that a holder has, and forgets it.
@@ -62,29 +81,32 @@ func (p *places) leave(h holder) {
 	defer p.mu.Unlock()
 	t := p.holders[h]
 	delete(p.holders, h)
-	p.order = slices.DeleteFunc(p.order, func(o holder) bool { return o == h })
-	p.forget(h)
+	p.unqueue(t)
 	for t.held > 0 {
 		p.release(t)
 	}
 }
 
-// renew gives a holder other limits. What it holds it keeps.
+// renew gives a holder other limits. What it holds it keeps, and its turn, too.
 func (p *places) renew(h holder, now *claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
-	for range t.held {
-		decrement(p.byDB, t.scope)
-		decrement(p.byUser, t.pool.user)
+	waited, held, before := t.queue != nil, t.held, *t
+	p.unqueue(t)
+	for range held {
+		p.drop(t)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	t.dbSetting = now.dbSetting
-	if t.held > 0 {
-		p.byDB[t.scope] += t.held
-		p.byUser[t.pool.user] += t.held
+	t.server, t.dbSetting = now.server, now.dbSetting
+	for range held {
+		p.hold(t)
 	}
-	for p.offer() {
+	if waited {
+		p.room(t) // which limit is it now
+		p.enqueue(t)
+	}
+	for p.offer(&before) || p.offer(t) {
 	}
 }
 
@@ -113,69 +135,221 @@ func (p *places) take(h holder) bool {
 		return true
 	}
 	if p.room(t) {
+		p.unqueue(t)
 		p.hold(t)
-		p.forget(h)
 		return true
 	}
-	if !slices.Contains(p.waiting, h) {
-		p.waiting = append(p.waiting, h)
+	if t.queue == nil {
+		p.turns++
+		t.turn = p.turns
 	}
-	found, mustYield := p.rivals(h, t)
+	p.enqueue(t)
+	found, mustYield := t.rivals(t.queue, func(*claim) bool { return true })
 	askNext(t.limit(), found, mustYield)
 	return false
 }
 
+// Full implements relay.Places: it asks for a place as if what is full at the server were a limit of weir's.
+func (p *places) Full(l *relay.Lanes, where relay.Full) { p.full(l, where) }
+
+func (p *places) full(h holder, where relay.Full) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	if t == nil {
+		return
+	}
+	limit, helps := "max_connections of the server", func(*claim) bool { return true }
+	switch where {
+	case relay.FullServer:
+	case relay.FullDatabase:
+		limit, helps = "the connection limit of the database", func(o *claim) bool { return o.pool.database == t.pool.database }
+	case relay.FullRole:
+		limit, helps = "the connection limit of the role", func(o *claim) bool { return o.pool.user == t.pool.user }
+	}
+	found, mustYield := t.rivals(p.groups(t)[ofServer], helps)
+	p.tidy(t)
+	askNext(limit, found, mustYield)
+}
+
 // room reports whether neither limit is reached, and notes which one is.
 func (p *places) room(t *claim) bool {
-	dbFull := reached(p.byDB[t.scope], t.maxDB)
+	dbFull := reached(heldOf(p.byDB[t.scope]), t.maxDB)
 	t.boundByUser = !dbFull
-	return !dbFull && !reached(p.byUser[t.pool.user], t.maxUser)
+	return !dbFull && !reached(heldOf(p.byUser[t.pool.user]), t.maxUser)
+}
+
+func heldOf(g *group) int {
+	if g == nil {
+		return 0
+	}
+	return g.held
 }
 
 // limit names the one that refused the holder last.
 func (t *claim) limit() string {
 	if t.boundByUser {
-		return "max_user_connections"
+		return limitOfUser
 	}
-	return cmp.Or(t.dbSetting, "max_db_connections")
+	return t.limitOfDB()
+}
+
+const limitOfUser = "max_user_connections"
+
+func (t *claim) limitOfDB() string { return cmp.Or(t.dbSetting, "max_db_connections") }
+
+// The groups that a claim's places count in.
+const (
+	ofDB = iota
+	ofUser
+	ofServer
+	groupKinds
+)
+
+func (p *places) groups(t *claim) [groupKinds]*group {
+	return [...]*group{ofDB: groupIn(p.byDB, t.scope), ofUser: groupIn(p.byUser, t.pool.user), ofServer: groupIn(p.byServer, t.server)}
+}
+
+func groupIn(m map[string]*group, key string) *group {
+	g := m[key]
+	if g == nil {
+		g = &group{}
+		m[key] = g
+	}
+	return g
+}
+
+// tidy forgets the groups of a claim that are not needed any more.
+func (p *places) tidy(t *claim) {
+	p.tidyOne(p.byDB, t.scope)
+	p.tidyOne(p.byUser, t.pool.user)
+	p.tidyOne(p.byServer, t.server)
+}
+
+func (p *places) tidyOne(m map[string]*group, key string) {
+	if g := m[key]; g != nil && g.held == 0 && len(g.waiting) == 0 {
+		delete(m, key)
+	}
 }
 
 func (p *places) hold(t *claim) {
 	t.held++
-	p.byDB[t.scope]++
-	p.byUser[t.pool.user]++
-}
-
-func (p *places) forget(h holder) {
-	p.waiting = slices.DeleteFunc(p.waiting, func(w holder) bool { return w == h })
-}
-
-// rivals are the other holders of places under the limit that binds t, those that hold the most first, and whether the
-// first of them has so many that it must give one up although it is busy: t has none, or fewer even after that.
-func (p *places) rivals(h holder, t *claim) (found []holder, mustYield bool) {
-	for _, other := range p.order {
-		o := p.holders[other]
-		same := o.scope == t.scope
-		if t.boundByUser {
-			same = o.pool.user == t.pool.user
-		}
-		if other != h && same && o.held > 0 && !o.forGood {
-			found = append(found, other)
+	for _, g := range p.groups(t) {
+		if g.held++; t.held == 1 {
+			g.holding = append(g.holding, t)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b holder) int { return cmp.Compare(p.holders[b].held, p.holders[a].held) })
-	return found, len(found) > 0 && (t.held == 0 || p.holders[found[0]].held > t.held+1)
+	p.tell(t)
+}
+
+// drop counts one place less.
+func (p *places) drop(t *claim) {
+	if t.held--; t.held == 0 && t.queue != nil {
+		t.queue.without++
+		p.tellAll(t.queue)
+	}
+	for _, g := range p.groups(t) {
+		if g.held--; t.held == 0 {
+			g.holding = slices.DeleteFunc(g.holding, func(o *claim) bool { return o == t })
+		}
+	}
+	p.tell(t)
+	p.tidy(t)
+}
+
+// enqueue has a claim wait for the limit that has refused it.
+func (p *places) enqueue(t *claim) {
+	g := p.groups(t)[ofDB]
+	if t.boundByUser {
+		g = p.groups(t)[ofUser]
+	}
+	if t.queue != g {
+		p.dequeue(t)
+		at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
+		g.waiting = slices.Insert(g.waiting, at, t)
+		t.queue = g
+		if t.held == 0 {
+			g.without++
+			p.tellAll(g)
+		}
+	}
+	p.tidy(t)
+}
+
+func byTurn(t *claim, turn uint64) int { return cmp.Compare(t.turn, turn) }
+
+// unqueue ends the wait of a claim, if it waits.
+func (p *places) unqueue(t *claim) {
+	p.dequeue(t)
+	p.tidy(t)
+}
+
+func (p *places) dequeue(t *claim) {
+	g := t.queue
+	if g == nil {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
+	g.waiting = slices.Delete(g.waiting, at, at+1)
+	t.queue = nil
+	if t.held == 0 {
+		g.without--
+		p.tellAll(g)
+	}
+}
+
+// tellAll tells all holders of a group's places, when one more or one less waits that has none.
+func (p *places) tellAll(g *group) {
+	if g.without > 1 { // they know
+		return
+	}
+	for _, t := range g.holding {
+		p.tell(t)
+	}
+}
+
+// tell tells a holder whether others wait for its places, if it does not know.
+func (p *places) tell(t *claim) {
+	if now := p.contested(t); now != t.contested {
+		t.contested = now
+		t.holder.Contest(now)
+	}
+}
+
+// contested is the limit under which others wait that have nothing of what t holds; empty: none does.
+func (p *places) contested(t *claim) string {
+	groups := p.groups(t)
+	switch {
+	case t.held == 0 || t.forGood:
+	case groups[ofDB].without > 0:
+		return t.limitOfDB()
+	case groups[ofUser].without > 0:
+		return limitOfUser
+	}
+	return ""
+}
+
+// rivals are the other holders of a group's places whose places help, those that hold the most first, and whether the first of them has so many that
+// it must give one up although it is busy: t has none, or fewer even after that.
+func (t *claim) rivals(g *group, helps func(*claim) bool) (found []*claim, mustYield bool) {
+	for _, o := range g.holding {
+		if o != t && !o.forGood && helps(o) {
+			found = append(found, o)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *claim) int { return cmp.Compare(b.held, a.held) })
+	return found, len(found) > 0 && (t.held == 0 || found[0].held > t.held+1)
 }
 
 // askNext asks holders in turn to close an idle backend, until one does. If none has any, the first must give up a busy one.
-func askNext(limit string, holders []holder, mustYield bool) {
+func askNext(limit string, holders []*claim, mustYield bool) {
 	var ask func(i int)
 	ask = func(i int) {
 		switch {
 		case i < len(holders):
-			holders[i].Reclaim(limit, func() { ask(i + 1) })
+			holders[i].holder.Reclaim(limit, func() { ask(i + 1) })
 		case mustYield:
-			holders[0].Yield(limit)
+			holders[0].holder.Yield(limit)
 		}
 	}
 	ask(0)
@@ -188,26 +362,44 @@ func (p *places) Give(l *relay.Lanes) {
 	p.release(p.holders[l])
 }
 
-// release frees a place and offers it.
+// release frees a place and offers it: under the one limit, and if that leaves something under the other one, there, too.
 func (p *places) release(t *claim) {
-	t.held--
-	decrement(p.byDB, t.scope)
-	decrement(p.byUser, t.pool.user)
-	p.offer()
+	p.drop(t)
+	for p.offer(t) {
+	}
 }
 
-// offer keeps a place, if there is one, for the holder that has waited longest, of those that can use it. False: there is none.
-func (p *places) offer() bool {
-	for _, w := range p.waiting {
-		if o := p.holders[w]; p.room(o) {
-			p.hold(o)
-			o.kept = true
-			p.forget(w)
-			w.Nudge()
+// offer keeps a place, if there is one under the limits that hold for t, for the holder that has waited longest for it, of those that can use it.
+// False: there is none.
+func (p *places) offer(t *claim) bool {
+	defer p.tidy(t)
+	groups := p.groups(t)
+	for at := [groupKinds]int{}; ; {
+		w, of := oldestOf(groups, at)
+		switch {
+		case w == nil:
+			return false
+		case p.room(w):
+			p.unqueue(w)
+			p.hold(w)
+			w.kept = true
+			w.holder.Nudge()
 			return true
 		}
+		if p.enqueue(w); w.queue == groups[of] { // else the other limit binds it now
+			at[of]++
+		}
 	}
-	return false
+}
+
+// oldestOf is the one that has waited longest in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
+func oldestOf(groups [groupKinds]*group, at [groupKinds]int) (oldest *claim, of int) {
+	for i, g := range groups {
+		if at[i] < len(g.waiting) && (oldest == nil || g.waiting[at[i]].turn < oldest.turn) {
+			oldest, of = g.waiting[at[i]], i
+		}
+	}
+	return oldest, of
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.

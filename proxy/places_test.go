@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -178,10 +179,108 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 		}
 	}
 	p.Give(holder)
-	if len(p.waiting) != 2 || p.waiting[0] != elsewhere || p.waiting[1] != second {
-		t.Errorf("still waiting: %d, want elsewhere and second: it was first's turn", len(p.waiting))
+	for l, waits := range map[*relay.Lanes]bool{elsewhere: true, first: false, second: true} {
+		if got := p.holders[l].queue != nil; got != waits {
+			t.Errorf("%s still waits: %t, want elsewhere and second: it was first's turn", p.holders[l].pool, got)
+		}
 	}
 	if !p.Take(first) {
 		t.Error("the place is gone")
+	}
+}
+
+// told is a holder that remembers what it was told last.
+type told struct {
+	ownPlace
+	contested string
+	nudges    int
+	asked     []string // to give up an idle place: for what
+}
+
+func (h *told) Contest(limit string) { h.contested = limit }
+
+func (h *told) Nudge() { h.nudges++ }
+
+func (h *told) Reclaim(limit string, refused func()) {
+	h.asked = append(h.asked, limit)
+	refused()
+}
+
+// Those who hold places know whether others wait for them that have none, and under which limit.
+func TestHoldersKnowWhetherOthersWait(t *testing.T) {
+	p := newPlaces()
+	enter := func(database, user string, maxDB, maxUser int) *told {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser})
+		return h
+	}
+	a, b, c, late := enter("shop", "app", 3, 3), enter("shop", "ann", 3, 3), enter("big", "app", 0, 3), enter("big", "eve", 0, 0)
+	expect := func(when, ofA, ofB, ofC string) {
+		t.Helper()
+		if a.contested != ofA || b.contested != ofB || c.contested != ofC || late.contested != "" {
+			t.Errorf("%s: %q, %q, %q and %q, want %q, %q, %q and nothing", when, a.contested, b.contested, c.contested, late.contested, ofA, ofB, ofC)
+		}
+	}
+	take := func(h *told, want bool) {
+		t.Helper()
+		if p.take(h) != want {
+			t.Fatalf("taken: %t", !want)
+		}
+	}
+	give := func(h *told) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.release(p.holders[h])
+	}
+	const db, user = "max_db_connections", "max_user_connections"
+	for range 3 {
+		take(a, true)
+	}
+	take(late, true)
+	expect("there was room", "", "", "")
+	take(c, false)
+	expect("c has none", user, "", "")
+	take(b, false)
+	expect("b has none, either", db, "", "")
+	give(a) // which makes room under either limit
+	expect("both have a place", "", "", "")
+	take(b, true)
+	take(c, true)
+	take(c, false)
+	expect("c has one already", "", "", "")
+	give(a)
+	if c.nudges != 2 || b.nudges != 1 || a.nudges != 0 {
+		t.Errorf("c was nudged %d times, b %d and a %d, want 2, 1 and 0", c.nudges, b.nudges, a.nudges)
+	}
+	for _, h := range []*told{a, b, c, late} {
+		p.leave(h)
+	}
+	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
+	}
+}
+
+// Where the server has no place left, pools are asked whose backends would help: those at that server, in the same database or of the same role.
+func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
+	for where, want := range map[relay.Full][]string{
+		relay.FullServer: {"shop/ann", "big/app"}, relay.FullDatabase: {"shop/ann"}, relay.FullRole: {"big/app"},
+	} {
+		p := newPlaces()
+		holders := map[string]*told{}
+		for _, c := range []claim{
+			{pool: poolKey{"shop", "app"}, server: "here"}, {pool: poolKey{"shop", "ann"}, server: "here"}, {pool: poolKey{"big", "app"}, server: "here"},
+			{pool: poolKey{"big", "eve"}, server: "elsewhere"},
+		} {
+			h := &told{}
+			holders[c.pool.String()] = h
+			p.enter(h, &c)
+			p.take(h)
+		}
+		p.full(holders["shop/app"], where)
+		for name, h := range holders {
+			if got := len(h.asked) == 1; got != slices.Contains(want, name) || len(h.asked) > 1 {
+				t.Errorf("%d is full: %s is asked for %q, want those of %q asked once", where, name, h.asked, want)
+			}
+		}
 	}
 }

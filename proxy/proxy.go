@@ -95,11 +95,32 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
+	p, err := newProxy(ctx, g, loops, log, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.serve(ctx, g, loops); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	p.tell(Serving)
+	if o.Load != nil {
+		go p.watch()
+	}
+	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
+		"tls", g.clientTLS.Config() != nil)
+	g.descriptors.warn(log, c)
+	return p, nil
+}
+
+// newProxy is a weir of which nothing runs yet.
+func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o Options) (*Proxy, error) {
+	c := g.config
 	id, err := c.PeerNumber()
 	if err != nil {
 		return nil, err
 	}
-	loops := loopCount(c.Loops.Count, runtime.GOMAXPROCS(0))
 	tracer, err := tracing.Open(c.Tracing, log)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
@@ -119,43 +140,40 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	p.current.Store(g)
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.admitting, p.admitNone = context.WithCancel(p.ctx)
+	return p, nil
+}
+
+// serve starts the loops and lets clients in, last of all. After an error Stop ends what has begun.
+func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
 	if err := p.openEngines(loops); err != nil {
-		p.Stop()
-		return nil, err
+		return err
 	}
+	p.assemble(g)
+	p.follow(g)
+	if err := p.listen(ctx); err != nil {
+		return err
+	}
+	if err := p.openHTTP(); err != nil {
+		return err
+	}
+	p.router.openMinimal()
+	return p.openPorts()
+}
+
+// assemble makes the parts that know the engines, and acquaints them with each other.
+func (p *Proxy) assemble(g *generation) {
 	p.clients = newClientCounts(g)
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
-	p.router.spread = cmp.Or(o.spread, usualSpread)
+	p.router.forgotten = p.trimmer.leaves
+	p.router.spread = cmp.Or(p.options.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
-	if c.PgBouncer {
+	if g.config.PgBouncer {
 		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
-	p.follow(g)
-	if err := p.listen(ctx); err != nil {
-		p.Stop()
-		return nil, err
-	}
-	if err := p.openHTTP(); err != nil {
-		p.Stop()
-		return nil, err
-	}
-	p.router.openMinimal()
-	if err := p.openPorts(); err != nil {
-		p.Stop()
-		return nil, err
-	}
-	p.tell(Serving)
-	if o.Load != nil {
-		go p.watch()
-	}
-	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
-		"tls", g.clientTLS.Config() != nil)
-	g.descriptors.warn(log, c)
-	return p, nil
 }
 
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.

@@ -170,6 +170,9 @@ func (*ownPlace) Reclaim(_ string, refused func()) { refused() }
 // Yield implements holder. It is not asked.
 func (*ownPlace) Yield(string) {}
 
+// Contest implements holder.
+func (*ownPlace) Contest(string) {}
+
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
 func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {
 	t.forGood = true

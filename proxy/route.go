@@ -19,6 +19,8 @@ type router struct {
 	spread  spread
 	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
 	autoDatabase func(database string)
+	// forgotten is told how many pools have ended. It must not block.
+	forgotten func(pools int)
 
 	telling sync.Mutex // of orders; before mu
 
@@ -69,7 +71,7 @@ type liveUser struct {
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
 		current: current, engines: engines, places: newPlaces(), dialer: dialer, spread: usualSpread,
-		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)),
+		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
 	}
 }
 
@@ -240,6 +242,7 @@ func (r *router) forget(p *livePool, engine int) bool {
 	}
 	delete(r.closed, p)
 	r.places.leave(p.common)
+	r.forgotten(1)
 	return true
 }
 

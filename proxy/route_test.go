@@ -72,7 +72,7 @@ func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	if !r.forget(p, p.home) || r.knows("shop", "app") {
 		t.Fatal("a pool without clients is kept")
 	}
-	if r.loads[0] != 0 || len(r.places.holders)+len(r.places.order) != 0 {
+	if r.loads[0] != 0 || len(r.places.holders) != 0 {
 		t.Errorf("it is counted still: load %v, %d holders", r.loads, len(r.places.holders))
 	}
 	if other, _, _ := r.join("shop", "app", nil); other == first {
@@ -145,7 +145,7 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 		}
 	}
 	p, g := r.places, r.current.Load()
-	if n := len(r.pools) + len(p.holders) + len(p.order) + len(p.byDB) + len(p.byUser) + len(p.waiting); n != 0 {
+	if n := len(r.pools) + len(p.holders) + len(p.byDB) + len(p.byUser); n != 0 {
 		t.Errorf("%d things are left of pools", n)
 	}
 	if n := len(counts.byDB) + len(counts.byScope) + len(counts.byUser); n != 0 {

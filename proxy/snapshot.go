@@ -23,14 +23,16 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
 	var past []status.Pool
+	all := lanesJoined{at: map[uint64]int{}}
 	for _, e := range p.engines {
 		if pools, ended, loop, ok := e.Snapshot(); ok {
-			s.Pools = joined(s.Pools, pools)
+			all.join(pools)
 			s.Loops = append(s.Loops, loop)
 			past = append(past, ended...)
 		}
 	}
-	addPast(s.Pools, past)
+	all.addPast(past)
+	s.Pools = all.pools
 	c := p.current.Load().config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
@@ -45,24 +47,30 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	return s
 }
 
-// joined adds what a loop has of pools to what others have.
-func joined(all, lanes []status.Pool) []status.Pool {
-	for i := range lanes {
-		at := slices.IndexFunc(all, func(p status.Pool) bool { return p.Number == lanes[i].Number })
-		if at < 0 {
-			all = append(all, lanes[i])
-		} else {
-			all[at].AddLane(&lanes[i])
-		}
-	}
-	return all
+// lanesJoined are pools, each put together of its lanes.
+type lanesJoined struct {
+	pools []status.Pool
+	at    map[uint64]int // where each is, by its number
 }
 
-// addPast adds what lanes have counted that have ended to their pools, as far as these are there still.
-func addPast(pools, past []status.Pool) {
+// join adds what a loop has of pools.
+func (j *lanesJoined) join(lanes []status.Pool) {
+	j.pools = slices.Grow(j.pools, len(lanes))
+	for i := range lanes {
+		if at, ok := j.at[lanes[i].Number]; ok {
+			j.pools[at].AddLane(&lanes[i])
+			continue
+		}
+		j.at[lanes[i].Number] = len(j.pools)
+		j.pools = append(j.pools, lanes[i])
+	}
+}
+
+// addPast adds what lanes have counted that have ended, as far as their pools are there still.
+func (j *lanesJoined) addPast(past []status.Pool) {
 	for i := range past {
-		if at := slices.IndexFunc(pools, func(p status.Pool) bool { return p.Number == past[i].Number }); at >= 0 {
-			pools[at].AddLane(&past[i])
+		if at, ok := j.at[past[i].Number]; ok {
+			j.pools[at].AddLane(&past[i])
 		}
 	}
 }

@@ -215,5 +215,11 @@ func wholeSeconds(d config.Duration) int { return int(int64(d) / 1e9) }
 func (p *places) users() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.byUser)
+	held := make(map[string]int, len(p.byUser))
+	for user, g := range p.byUser {
+		if g.held > 0 {
+			held[user] = g.held
+		}
+	}
+	return held
 }

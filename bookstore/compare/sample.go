@@ -162,7 +162,7 @@ func (s *sampler) lookAtPrograms(metrics *scraped) error {
 		p.Postgres = report.Program{Memory: u.Pss, PageTables: u.PageTables, CPU: u.CPU.Seconds()}
 	}
 	for _, process := range s.api.processes {
-		u, err := pgserver.UsageOf(process.pid)
+		u, err := pgserver.UsageOf(process.PID)
 		if err != nil {
 			return fmt.Errorf("measure the memory of the bookstore: %w", errors.Join(err, process.running()))
 		}
@@ -171,8 +171,8 @@ func (s *sampler) lookAtPrograms(metrics *scraped) error {
 	}
 	switch {
 	case s.proxy == nil:
-	case s.proxy.child != nil:
-		u, err := pgserver.UsageOf(s.proxy.pid)
+	case s.proxy.program != nil:
+		u, err := pgserver.UsageOf(s.proxy.PID)
 		if err != nil {
 			return fmt.Errorf("measure the memory of weir: %w", errors.Join(err, s.proxy.running()))
 		}

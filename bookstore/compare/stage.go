@@ -120,7 +120,7 @@ func (s *stage) startServer(ctx context.Context) (err error) {
 
 // seed lets the application fill its database, as an operator would.
 func (s *stage) seed(ctx context.Context) error {
-	seed, err := startChild(s.logPath("seed"), []string{"BOOKSTORE_DSN=" + s.direct}, s.opts.Bookstore, "seed", "--wait", seedWait.String())
+	seed, err := startProgram(s.logPath("seed"), []string{"BOOKSTORE_DSN=" + s.direct}, s.opts.Bookstore, "seed", "--wait", seedWait.String())
 	if err != nil {
 		return fmt.Errorf("fill the database: %w", err)
 	}
@@ -128,9 +128,9 @@ func (s *stage) seed(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-seed.done:
+	case <-seed.Done():
 	}
-	if !seed.succeeded {
+	if seed.Err() != nil {
 		return fmt.Errorf("fill the database: bookstore seed says:\n%s", seed.lastWords())
 	}
 	return nil

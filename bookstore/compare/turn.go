@@ -171,7 +171,7 @@ func (t *turn) warmUp(ctx context.Context, watch *sampler) error {
 
 // api is the application: several processes, each with pools of its own.
 type api struct {
-	processes []*child
+	processes []*program
 	addresses []string
 }
 
@@ -183,7 +183,7 @@ func (t *turn) startAPI(ctx context.Context, dsn string) (*api, error) {
 			return a, err
 		}
 		// The DSN holds a password: in the environment it is not for all to see.
-		process, err := startChild(t.logPath(fmt.Sprint("bookstore", i)), []string{"BOOKSTORE_DSN=" + dsn},
+		process, err := startProgram(t.logPath(fmt.Sprint("bookstore", i)), []string{"BOOKSTORE_DSN=" + dsn},
 			t.opts.Bookstore, "serve", "--listen", address, "--log-level", "warn", "--wait", readyWait.String(),
 			"--timeout", t.opts.Patience.String(),
 			"--sync-pool", fmt.Sprint(t.opts.SyncPool), "--async-pool", fmt.Sprint(t.opts.AsyncPool),

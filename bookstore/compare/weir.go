@@ -12,14 +12,14 @@ import (
 // weirProcess is a proxy of a turn: one that we started, or somebody's, of which we know the metrics at most.
 // Its methods do nothing on nil: the direct way has no proxy.
 type weirProcess struct {
-	*child         // nil when it is somebody's
-	address string // host:port for clients, of one that we started
-	metrics string // URL; empty: unknown
+	*program        // nil when it is somebody's
+	address  string // host:port for clients, of one that we started
+	metrics  string // URL; empty: unknown
 }
 
 func (w *weirProcess) stop() {
 	if w != nil {
-		w.child.stop()
+		w.program.stop()
 	}
 }
 
@@ -27,7 +27,7 @@ func (w *weirProcess) running() error {
 	if w == nil {
 		return nil
 	}
-	return w.child.running()
+	return w.program.running()
 }
 
 // startWeir runs weir in front of the private server.
@@ -45,7 +45,7 @@ func (s *stage) startWeir(ctx context.Context) (*weirProcess, error) {
 		return nil, fmt.Errorf("write weir's configuration: %w", err)
 	}
 	w := &weirProcess{address: address, metrics: "http://" + metrics + "/metrics"}
-	if w.child, err = startChild(s.logPath("weir"), nil, s.opts.Weir, "serve", "-c", file); err != nil {
+	if w.program, err = startProgram(s.logPath("weir"), nil, s.opts.Weir, "serve", "-c", file); err != nil {
 		return nil, fmt.Errorf("start weir: %w", err)
 	}
 	err = w.waitReady(ctx, func(ctx context.Context) error {

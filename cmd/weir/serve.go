@@ -41,7 +41,9 @@ func serveConfig(conf *config.Config, load func() (*config.Config, error), s str
 	if err := becomeUser(conf.Process.User); err != nil {
 		return err
 	}
-	removePIDFile, err := writePIDFile(conf.Process.PIDFile)
+	caught := catchSignals(conf.PgBouncer)
+	defer caught.release()
+	removePIDFile, err := writePIDFile(conf.Process.PIDFile) // whoever reads it may send signals
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func serveConfig(conf *config.Config, load func() (*config.Config, error), s str
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = proxy.EnoughDescriptors(); err == nil {
-		err = serve(conf, logger, outputs, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
+		err = serve(conf, logger, outputs, caught, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {
 		logger.Error("weir cannot serve", "error", err)
@@ -77,12 +79,7 @@ func refuseAsJSON(s streams, err error) error {
 }
 
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, options proxy.Options) error {
-	signals, hangUps := make(chan os.Signal, 2), make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	signal.Notify(hangUps, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	defer signal.Stop(hangUps)
+func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, caught *caughtSignals, options proxy.Options) error {
 	supervisor := supervise(&options)
 	p, err := proxy.Start(context.Background(), conf, logger, options)
 	if err != nil {
@@ -90,7 +87,7 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 	}
 	drain := func(os.Signal) { p.Drain() }
 	if conf.PgBouncer {
-		defer pgbouncerSignals(p, logger)()
+		caught.followPgBouncers(p, logger)
 		drain = func(s os.Signal) {
 			if s == syscall.SIGINT {
 				p.DrainServers()
@@ -100,7 +97,7 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 		}
 	}
 	go supervisor.watch(p)
-	go each(hangUps, p.Stopped(), func() { // so that a signal that stops does not wait for a reload
+	go each(caught.hangUps, p.Stopped(), func() { // so that a signal that stops does not wait for a reload
 		if err := outputs.reopen(); err != nil {
 			logger.Error("the log's file cannot be opened anew; the former stays in use", "error", err)
 		}
@@ -108,7 +105,7 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 	})
 	for stop := drain; ; stop = func(os.Signal) { p.Stop() } {
 		select {
-		case s := <-signals:
+		case s := <-caught.stops:
 			stop(s)
 		case <-p.Stopped():
 			return nil
@@ -116,22 +113,46 @@ func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, option
 	}
 }
 
-// pgbouncerSignals has the signals that only PgBouncer knows do what they do there, until the function is called: SIGQUIT ends weir at
-// once, SIGUSR1 pauses all databases, SIGUSR2 resumes them.
-func pgbouncerSignals(p *proxy.Proxy, log *slog.Logger) (end func()) {
-	quits, pauses, resumes := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(quits, syscall.SIGQUIT)
-	signal.Notify(pauses, syscall.SIGUSR1)
-	signal.Notify(resumes, syscall.SIGUSR2)
-	go each(quits, p.Stopped(), p.Stop)
-	go each(pauses, p.Stopped(), func() {
+// caughtSignals are those that weir gives a meaning of its own. They are caught before anybody can know the process: one that came earlier
+// would end it on the spot.
+type caughtSignals struct {
+	stops, hangUps         chan os.Signal
+	quits, pauses, resumes chan os.Signal // PgBouncer's; nothing comes with a weir.toml
+}
+
+func catchSignals(pgbouncer bool) *caughtSignals {
+	s := &caughtSignals{stops: make(chan os.Signal, 2)}
+	for _, one := range []*chan os.Signal{&s.hangUps, &s.quits, &s.pauses, &s.resumes} {
+		*one = make(chan os.Signal, 1)
+	}
+	signal.Notify(s.stops, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(s.hangUps, syscall.SIGHUP)
+	if pgbouncer {
+		signal.Notify(s.quits, syscall.SIGQUIT)
+		signal.Notify(s.pauses, syscall.SIGUSR1)
+		signal.Notify(s.resumes, syscall.SIGUSR2)
+	}
+	return s
+}
+
+func (s *caughtSignals) release() {
+	for _, one := range []chan os.Signal{s.stops, s.hangUps, s.quits, s.pauses, s.resumes} {
+		signal.Stop(one)
+	}
+}
+
+// followPgBouncers has the signals that only PgBouncer knows do what they do there, until the proxy has stopped: SIGQUIT ends weir at once,
+// SIGUSR1 pauses all databases, SIGUSR2 resumes them.
+func (s *caughtSignals) followPgBouncers(p *proxy.Proxy, log *slog.Logger) {
+	go each(s.quits, p.Stopped(), p.Stop)
+	go each(s.pauses, p.Stopped(), func() {
 		go func() { // it returns when the last backend is closed
 			if err := p.Pause(); err != nil {
 				log.Info("got SIGUSR1, not paused", "reason", err)
 			}
 		}()
 	})
-	go each(resumes, p.Stopped(), func() {
+	go each(s.resumes, p.Stopped(), func() {
 		switch err := p.Resume(); {
 		case err != nil && p.Ready() != nil:
 			log.Info("got SIGUSR2 while shutting down, ignoring")
@@ -139,11 +160,6 @@ func pgbouncerSignals(p *proxy.Proxy, log *slog.Logger) (end func()) {
 			log.Info("got SIGUSR2, nothing to resume", "reason", err)
 		}
 	})
-	return func() {
-		signal.Stop(quits)
-		signal.Stop(pauses)
-		signal.Stop(resumes)
-	}
 }
 
 // each calls do for every signal that comes, until over.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,6 +181,66 @@ func TestNumbersAreReadAsPgBouncerReadsThem(t *testing.T) {
 	for text, want := range map[string]string{"1.5": "1.5s true", "0": "0s true", "-1": "0s false", "x": "0s false", "": "0s false", "1e3": "16m40s true"} {
 		if d, ok := parseSeconds(text); fmt.Sprint(d, ok) != want {
 			t.Errorf("%q: got %s %v, want %s", text, d, ok, want)
+		}
+	}
+}
+
+// A word that is none keeps PgBouncer from starting, too, where there is TLS: else a slip of the pen would lower the least version.
+func TestVersionsOfTLSAreReadAsPgBouncerReadsThem(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "TLSv1.2", "secure": "TLSv1.2", "Default": "TLSv1.2", "ALL": "TLSv1.2", "tlsv1": "TLSv1.2", "tlsv1.2, TLSv1.3": "TLSv1.2", "tlsv1.3": "TLSv1.3",
+		"all,!tlsv1.0,!tlsv1.1:!tlsv1.2": "TLSv1.3", "!tlsv1.3": "TLSv1.2",
+		"tls1.3": "invalid", "legacy": "invalid", "tlsv1.3,": "invalid", "tlsv1.2 tlsv1.3": "invalid", "all,tlsv1.4": "invalid",
+	} {
+		const pair, shop = "client_tls_cert_file = /c\nclient_tls_key_file = /k\n", "[databases]\nd = host=h\n[pgbouncer]\nauth_type = trust\n"
+		for _, side := range []string{"client", "server"} {
+			got := ""
+			switch r, err := translateText(t, shop+pair+side+"_tls_sslmode = require\n"+side+"_tls_protocols = "+text); {
+			case err != nil && strings.Contains(err.Error(), ":8: invalid "+side+"_tls_protocols: "+text):
+				got = "invalid"
+			case err != nil:
+				got = err.Error()
+			case side == "client":
+				got = r.Config.ClientTLS.MinVersion.String()
+			default:
+				got = r.Config.ServerTLS.MinVersion.String()
+			}
+			if got != want {
+				t.Errorf("%s_tls_protocols = %q: %s, want %s", side, text, got, want)
+			}
+		}
+		if _, err := translateText(t, shop+"server_tls_sslmode = disable\nserver_tls_protocols = "+text+"\nclient_tls_protocols = "+text); err != nil {
+			t.Errorf("%q without TLS: %v", text, err)
+		}
+	}
+}
+
+// Where a name and an address are the same one PgBouncer listens once, with a line in its log.
+func TestAddressesAreListenedOnOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"*": "[:6432]", "0.0.0.0, ::": "[0.0.0.0:6432 [::]:6432]", "127.0.0.1,::": "[127.0.0.1:6432 [::]:6432]", "127.0.0.1,::1": "[127.0.0.1:6432 [::1]:6432]",
+		"127.0.0.1,localhost": "[127.0.0.1:6432]", "[::1],::1": "[[::1]:6432]", "0.0.0.0,10.0.0.1": "[0.0.0.0:6432]",
+	} {
+		r, err := translateText(t, "[databases]\nd = host=h\n[pgbouncer]\nauth_type = trust\nlisten_addr = "+text)
+		if err != nil || r.Unservable != nil {
+			t.Errorf("%q: %v, %v", text, err, r)
+			continue
+		}
+		if got := fmt.Sprint(r.Config.Listen.Addresses); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// What a served file says and weir does not do stands in its log.
+func TestWhatIsNotHeededIsAWarning(t *testing.T) {
+	r, err := translateText(t, "[databases]\nd = host=h\n[pgbouncer]\nauth_type = trust\nserver_tls_ciphers = HIGH\nresolv_conf = /r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"f.ini:5: server_tls_ciphers: Go has no cipher HIGH, and chooses among those that are safe", "f.ini:6: resolv_conf: " + lacksResolver} {
+		if !slices.Contains(r.Served().Warnings(), want) {
+			t.Errorf("no warning %q in %q", want, r.Served().Warnings())
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // bare is c without what cannot be compared and what shows only where it came from.
 func bare(c *config.Config) config.Config {
 	b := *c
-	b.Foreign, b.Mean, b.Files = nil, nil, nil
+	b.Foreign, b.Mean, b.Files, b.Unheeded = nil, nil, nil, nil
 	return b
 }
 

@@ -64,9 +64,15 @@ func Translate(d *Document, dir string) (*Result, error) {
 		return nil, t.problems
 	}
 	t.agree()
+	if len(t.problems) > 0 {
+		return nil, t.problems
+	}
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return a.Line.order - b.Line.order })
 	r := &Result{Config: t.conf, Notes: t.notes, served: *t.conf}
 	r.served.PgBouncer, r.served.Foreign, r.served.Mean = true, t.foreign, t.mean
+	for _, n := range t.notes {
+		r.served.Unheeded = append(r.served.Unheeded, n.String())
+	}
 	r.served.Auth.AuthQueryLifetime = 0                  // each login asks
 	r.served.Timeouts.DrainTimeout = seconds(secondsMax) // SIGTERM waits until the last client has left
 	r.Unservable = r.served.Complete(t.where)
@@ -91,6 +97,8 @@ type translation struct {
 	lines     map[string]Line // of databases and users, by section/name
 	notes     []Note
 	problems  config.Problems
+
+	wrongProtocols []wrongProtocols
 }
 
 func (t *translation) note(at *Line, format string, args ...any) {
@@ -209,10 +217,10 @@ func (t *translation) mean(c *config.Config, changed string) error {
 		}
 		s.apply(again, v)
 	}
+	again.settle()
 	if len(again.problems) > 0 {
 		return errors.New(again.problems[0].Text)
 	}
-	again.settle()
 	return nil
 }
 
@@ -228,12 +236,19 @@ func find(name string) *setting {
 
 func (t *translation) listeners() {
 	port := strconv.Itoa(t.port)
+	var hosts []string
 	for _, host := range t.addresses {
 		if host == "*" { // that is all there are
 			t.conf.Listen.Addresses = []string{":" + port}
 			break
 		}
-		t.conf.Listen.Addresses = append(t.conf.Listen.Addresses, net.JoinHostPort(strings.Trim(host, "[]"), port))
+		host = strings.Trim(host, "[]")
+		if i := slices.IndexFunc(hosts, func(other string) bool { return config.SameHost(host, other) }); i >= 0 {
+			t.note(nil, "listen_addr: %s is left out, because %s has its port", host, hosts[i])
+			continue
+		}
+		hosts = append(hosts, host)
+		t.conf.Listen.Addresses = append(t.conf.Listen.Addresses, net.JoinHostPort(host, port))
 	}
 	t.conf.Listen.UnixSocketPort = t.port
 }
@@ -267,29 +282,63 @@ func clientSSLMode(t *translation, v value) {
 	t.conf.ClientTLS.SSLMode = min(sslModes[v.number], config.SSLVerifyCA)
 }
 
+// tlsVersions are PgBouncer's words for versions of TLS.
+var tlsVersions = map[string]tlsVersion{
+	"tlsv1.0": tlsOld, "tlsv1.1": tlsOld, "tlsv1.2": tls12, "tlsv1.3": tls13, "tlsv1": tlsOld | tls12 | tls13, "all": tlsOld | tls12 | tls13,
+	"secure": tls12 | tls13, "default": tls12 | tls13,
+}
+
+type tlsVersion uint8 // a set of them
+
+const (
+	tlsOld tlsVersion = 1 << iota
+	tls12
+	tls13
+)
+
+// parseTLSVersions reads a list of versions, each of which may be taken away again with a "!".
+func parseTLSVersions(text string) (versions tlsVersion, ok bool) {
+	if text == "" {
+		text = "secure"
+	}
+	for _, word := range strings.Split(strings.ReplaceAll(strings.ToLower(text), ":", ","), ",") {
+		name, less := strings.CutPrefix(strings.Trim(word, blanks), "!")
+		v, known := tlsVersions[name]
+		switch {
+		case !known:
+			return 0, false
+		case less:
+			versions &^= v
+		default:
+			versions |= v
+		}
+	}
+	return versions, true
+}
+
 // protocols translates a list of versions of TLS.
-func (t *translation) protocols(v value, least *config.TLSVersion) {
-	*least = config.TLS12
-	switch strings.ToLower(v.text) {
-	case "", "secure":
-		return
-	case "all", "legacy":
-		t.note(v.line, "%s: versions before TLS 1.2 are broken and not spoken", v.line.Key)
+func (t *translation) protocols(v value, to *config.TLS) {
+	to.MinVersion = config.TLS12
+	versions, ok := parseTLSVersions(v.text)
+	if !ok { // which counts only where there is TLS: see settle
+		t.wrongProtocols = append(t.wrongProtocols, wrongProtocols{v, to})
 		return
 	}
-	has := map[string]bool{}
-	for _, word := range strings.FieldsFunc(strings.ToLower(v.text), func(r rune) bool { return strings.ContainsRune(",: ", r) }) {
-		has[word] = true
-	}
-	if has["tlsv1"] || has["tlsv1.0"] || has["tlsv1.1"] {
+	if versions&tlsOld != 0 {
 		t.note(v.line, "%s: versions before TLS 1.2 are broken and not spoken", v.line.Key)
 	}
-	switch {
-	case !has["tlsv1.2"] && has["tlsv1.3"]:
-		*least = config.TLS13
-	case has["tlsv1.2"] && !has["tlsv1.3"]:
+	switch two, three := versions&tls12 != 0, versions&tls13 != 0; {
+	case three && !two:
+		to.MinVersion = config.TLS13
+	case two && !three:
 		t.note(v.line, "%s: TLS 1.3 is spoken with those who know it", v.line.Key)
 	}
+}
+
+// wrongProtocols is a list of versions with a word that is none.
+type wrongProtocols struct {
+	value
+	of *config.TLS
 }
 
 // ciphers translates a list of OpenSSL's. Its words for groups of ciphers, and what they leave out, Go does not have.
@@ -336,6 +385,11 @@ func (t *translation) agree() {
 func (t *translation) settle() {
 	c := t.conf
 	c.Pool.MinPoolSize = min(c.Pool.MinPoolSize, c.Pool.PoolSize)
+	for _, w := range t.wrongProtocols {
+		if w.of.SSLMode != config.SSLDisable {
+			t.fail(w.line, "invalid %s: %s", w.line.Key, w.text)
+		}
+	}
 	if c.ClientTLS.SSLMode == config.SSLDisable { // the files are not used, and need not be there
 		c.ClientTLS = config.TLS{}
 	}

@@ -81,7 +81,7 @@ func (s *scaleRun) bulk(ctx context.Context) error {
 }
 
 func bulkTurn(t *target, run func(t *target) (int64, error)) (bulkSample, error) {
-	before, err := cpuTime(t.pid)
+	before, err := cpuTime(t.PID)
 	if err != nil {
 		return bulkSample{}, err
 	}
@@ -91,7 +91,7 @@ func bulkTurn(t *target, run func(t *target) (int64, error)) (bulkSample, error)
 	if err != nil {
 		return bulkSample{}, err
 	}
-	after, err := cpuTime(t.pid)
+	after, err := cpuTime(t.PID)
 	gigabytes := float64(bytes) / 1e9
 	return bulkSample{(after - before).Seconds() / gigabytes, gigabytes * 1000 / took.Seconds()}, err
 }

@@ -31,8 +31,8 @@ func (l *Lab) countCalls(ctx context.Context, t *target, load pgbenchArgs) (Call
 		args []string
 		read func(string) (int64, error)
 	}{
-		{"perf", []string{"stat", "-x", ";", "-e", "raw_syscalls:sys_enter", "-p", strconv.Itoa(t.pid)}, parsePerf},
-		{"strace", []string{"-c", "-U", "calls,name", "-f", "-p", strconv.Itoa(t.pid)}, parseStrace},
+		{"perf", []string{"stat", "-x", ";", "-e", "raw_syscalls:sys_enter", "-p", strconv.Itoa(t.PID)}, parsePerf},
+		{"strace", []string{"-c", "-U", "calls,name", "-f", "-p", strconv.Itoa(t.PID)}, parseStrace},
 	} {
 		calls, transactions, err := l.trace(ctx, t, load, tracer.tool, tracer.args, tracer.read)
 		if err == nil {

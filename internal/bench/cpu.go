@@ -185,7 +185,7 @@ func (l *Lab) cpuCell(ctx context.Context, targets []*target, load pgbenchArgs, 
 // cpuTurn loads one target for one turn. Logging the clients in is part of it: some milliseconds of a turn of
 // seconds, and for both the same number.
 func (l *Lab) cpuTurn(ctx context.Context, t *target, load pgbenchArgs) (CPUSample, error) {
-	before, err := cpuTime(t.pid)
+	before, err := cpuTime(t.PID)
 	if err != nil {
 		return CPUSample{}, err
 	}
@@ -195,7 +195,7 @@ func (l *Lab) cpuTurn(ctx context.Context, t *target, load pgbenchArgs) (CPUSamp
 		return CPUSample{}, err
 	}
 	wall := time.Since(start)
-	after, err := cpuTime(t.pid)
+	after, err := cpuTime(t.PID)
 	if err != nil {
 		return CPUSample{}, err
 	}

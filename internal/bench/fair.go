@@ -148,14 +148,14 @@ func fairTurn(ctx context.Context, t *target, opts FairOptions) (FairSample, err
 			turns[i] = c.loop(ctx, request, end)
 		})
 	}
-	before, err := cpuTime(t.pid)
+	before, err := cpuTime(t.PID)
 	if err != nil {
 		return FairSample{}, err
 	}
 	end = time.Now().Add(opts.Duration) // read after the gate has opened only
 	close(gate)
 	wg.Wait()
-	after, err := cpuTime(t.pid)
+	after, err := cpuTime(t.PID)
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return FairSample{}, err
 	}

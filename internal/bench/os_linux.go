@@ -37,9 +37,3 @@ func kernel() string {
 	}
 	return "Linux " + strings.TrimSpace(string(b))
 }
-
-// ownGroup keeps Ctrl-C in the terminal from the targets, which we stop ourselves, and has the kernel end them if we
-// are killed. The signal comes when the thread that forked ends, so that thread must be kept (target.launch).
-func ownGroup() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}

@@ -5,7 +5,6 @@ package bench
 import (
 	"errors"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -16,5 +15,3 @@ func cpuTime(int) (time.Duration, error) {
 func cpuModel() string { return "unknown CPU" }
 
 func kernel() string { return runtime.GOOS }
-
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -2,11 +2,7 @@ package bench
 
 import (
 	"fmt"
-	"os"
-	osuser "os/user"
-	"strconv"
 	"strings"
-	"syscall"
 )
 
 // weirConfig is a weir.toml that says only what the benchmark needs; the rest is default. Metrics are served as they
@@ -66,25 +62,4 @@ func pgbouncerConfig(listen, server hostPort, users string, files tlsFiles, opts
 		fmt.Fprintf(&b, "client_tls_sslmode = require\nclient_tls_cert_file = %s\nclient_tls_key_file = %s\n", files.cert, files.key)
 	}
 	return b.String()
-}
-
-// lesserUser is who runs a program that refuses to be root: the one that owns the private PostgreSQL's socket. Nil for
-// everybody but root. PgBouncer could change its user itself (setting "user"), but that would undo the kernel's
-// promise to end it with us (ownGroup).
-func lesserUser() *syscall.Credential {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := osuser.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
-		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
-		if errUID == nil && errGID == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		}
-	}
-	return nil
 }

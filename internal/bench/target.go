@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"weir/internal/child"
 	"weir/internal/pgserver"
 )
 
@@ -109,10 +109,9 @@ const spareClients = 50
 // target is a running proxy.
 type target struct {
 	Program
+	*child.Process
 	addr hostPort
-	pid  int
-	log  string        // path
-	done chan struct{} // closed when the process has ended
+	log  string // path
 }
 
 // Limits of patience: they bound a hang.
@@ -145,13 +144,13 @@ func (l *Lab) tryStart(ctx context.Context, p Program, opts targetOptions) (*tar
 	if err != nil {
 		return nil, err
 	}
-	t := &target{Program: p, addr: hostPort{"127.0.0.1", port, l.TLS}, done: make(chan struct{})}
+	t := &target{Program: p, addr: hostPort{"127.0.0.1", port, l.TLS}}
 	t.log = l.path(fmt.Sprintf("%s-%d.log", p.Name, port))
 	cmd, err := l.command(p, t.addr, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.launch(l.pinned(cmd)); err != nil {
+	if err := l.launch(t, l.pinned(cmd)); err != nil {
 		return nil, err
 	}
 	if err := t.waitReady(ctx, opts.scram); err != nil {
@@ -193,32 +192,18 @@ func (l *Lab) command(p Program, addr hostPort, opts targetOptions) (*exec.Cmd, 
 	}
 }
 
-// launch runs the process until it ends, on a goroutine that keeps its thread (see ownGroup).
-func (t *target) launch(cmd *exec.Cmd) error {
+// launch runs the program until it ends. PgBouncer refuses to be root. It could change its user itself (setting "user"), but that would undo
+// the kernel's promise to end it with us (child.Start).
+func (l *Lab) launch(t *target, cmd *exec.Cmd) error {
 	log, err := os.Create(t.log)
 	if err != nil {
 		return err
 	}
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = ownGroup()
 	if t.Kind == PgBouncer {
-		cmd.SysProcAttr.Credential = lesserUser()
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.pg.Credential()}
 	}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer log.Close()
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
-		}
-		t.pid = cmd.Process.Pid
-		started <- nil
-		_ = cmd.Wait() // how it ended is in its log
-		close(t.done)
-	}()
-	return <-started
+	t.Process, err = child.Start(cmd, log, syscall.SIGKILL)
+	return err
 }
 
 // waitReady waits for an answer to a query, or, where that needs a login of more than trust, for the port to be open: the warm-up
@@ -241,7 +226,7 @@ func (t *target) waitReady(ctx context.Context, scram bool) error {
 			}
 		}
 		select {
-		case <-t.done:
+		case <-t.Done():
 			return errEnded
 		case <-ctx.Done():
 			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
@@ -254,17 +239,17 @@ func (t *target) waitReady(ctx context.Context, scram bool) error {
 // drain, and this package does not wait for their clients. Calling it again does nothing.
 func (t *target) stop() {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		_ = syscall.Kill(t.pid, signal)
+		_ = syscall.Kill(t.PID, signal)
 		select {
-		case <-t.done:
+		case <-t.Done():
 			return
 		case <-time.After(stopWait):
 		}
 	}
-	<-t.done
+	<-t.Done()
 }
 
-func (t *target) pss() (int64, error) { return pgserver.PssOf(t.pid) }
+func (t *target) pss() (int64, error) { return pgserver.PssOf(t.PID) }
 
 func (t *target) logTail() string {
 	b, err := os.ReadFile(t.log)
@@ -277,7 +262,7 @@ func (t *target) logTail() string {
 // failed adds the target's name and the end of its log to an error of a measurement.
 func (t *target) failed(doing string, err error) error {
 	select {
-	case <-t.done:
+	case <-t.Done():
 		return fmt.Errorf("%s: %s ended: %w\n%s", doing, t.Name, err, t.logTail())
 	default:
 		return fmt.Errorf("%s through %s: %w\n%s", doing, t.Name, err, t.logTail())

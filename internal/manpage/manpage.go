@@ -42,15 +42,6 @@ func (p *Page) Item(term string, paragraphs ...string) {
 	}
 }
 
-// Example adds lines as they are.
-func (p *Page) Example(text string) {
-	p.b.WriteString(".PP\n.RS 4\n.nf\n")
-	for line := range strings.Lines(text) {
-		p.b.WriteString(guard(Escape(strings.TrimSuffix(line, "\n"))) + "\n")
-	}
-	p.b.WriteString(".fi\n.RE\n")
-}
-
 // String is the page.
 func (p *Page) String() string { return p.b.String() }
 

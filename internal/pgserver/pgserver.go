@@ -5,7 +5,7 @@
 // away again, also when the program that started it is killed (process.go).
 //
 // Owner: the caller of Start; methods may be called from any goroutine, Stop and Restart one at a time. It is
-// support code: pool, config and proxy never import it, and it imports nothing of weir.
+// support code: pool, config and proxy never import it, and of weir it imports internal/child alone.
 package pgserver
 
 import (
@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,7 +73,7 @@ type Server struct {
 
 	mu   sync.Mutex
 	port int
-	proc *process // nil after Stop
+	proc *postmaster // nil after Stop
 }
 
 // Limits of patience. They bound a hang; ordinary starts take a second.
@@ -199,7 +200,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	logged := len(s.Log())
-	proc, err := startProcess(s.Bin("postgres"), []string{"-D", s.DataDir()}, s.run, s.LogPath())
+	proc, err := startPostmaster(s.Bin("postgres"), []string{"-D", s.DataDir()}, s.run, s.LogPath())
 	if err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
@@ -215,7 +216,7 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) waitReady(ctx context.Context, proc *process) error {
+func (s *Server) waitReady(ctx context.Context, proc *postmaster) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -226,7 +227,7 @@ func (s *Server) waitReady(ctx context.Context, proc *process) error {
 			return conn.Close(ctx)
 		}
 		select {
-		case <-proc.done:
+		case <-proc.Done():
 			return errors.New("it ended at once")
 		case <-ctx.Done():
 			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
@@ -328,7 +329,7 @@ func (s *Server) PID() int {
 	if s.proc == nil {
 		return 0
 	}
-	return s.proc.pid
+	return s.proc.PID
 }
 
 // Bin is the path of a program of the same PostgreSQL (psql, pgbench, ...), else of that name in PATH, else "": a
@@ -350,10 +351,8 @@ func (s *Server) Log() string {
 	return string(b)
 }
 
-// Pss is the memory of the server in bytes: proportional set size over the postmaster and its children, so shared
-// memory counts once. Where the system has no such figure it is the resident size, which counts shared memory in
-// every process.
-func (s *Server) Pss() (int64, error) { return PssOf(s.PID()) }
+// Credential is whose the server is, for programs that refuse to run as root, too. nil: this process's user.
+func (s *Server) Credential() *syscall.Credential { return s.run.credential() }
 
 // Exec runs statements one by one as superuser in database db, over the unix socket.
 func (s *Server) Exec(ctx context.Context, db string, statements ...string) error {

@@ -127,7 +127,7 @@ func TestRestartKeepsPortAndData(t *testing.T) {
 func TestPssCountsBackends(t *testing.T) {
 	d := ForTest(t)
 	settled(t, d.Server)
-	before, err := d.Server.Pss()
+	before, err := PssOf(d.Server.PID())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestPssCountsBackends(t *testing.T) {
 		}
 		defer conn.Close(context.Background())
 	}
-	after, err := d.Server.Pss()
+	after, err := PssOf(d.Server.PID())
 	if err != nil {
 		t.Fatal(err)
 	}

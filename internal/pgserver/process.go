@@ -8,10 +8,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
+
+	"weir/internal/child"
 )
 
 // runAs is the user whom the server's programs run as.
@@ -70,16 +71,20 @@ func (r runAs) enterable(dir string) string {
 }
 
 // command prepares a program to run as the server's user, in a process group of its own: Ctrl-C in the terminal goes
-// to our group alone, and we end the server in good order.
+// to our group alone.
 func (r runAs) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "/" // ours may be closed to the server's user
 	cmd.Env = serverEnv()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if r.switched {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: r.uid, Gid: r.gid}
-	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: r.credential()}
 	return cmd
+}
+
+func (r runAs) credential() *syscall.Credential {
+	if !r.switched {
+		return nil
+	}
+	return &syscall.Credential{Uid: r.uid, Gid: r.gid}
 }
 
 // serverEnv keeps libpq's and the server's variables of our environment (PGDATA, PGPORT, ...) from having effect.
@@ -91,63 +96,41 @@ func serverEnv() []string {
 	return env
 }
 
-// process is a running postmaster.
-type process struct {
-	pid  int
-	done chan struct{} // closed when it has ended
-}
-
-// startProcess runs the postmaster until it ends. One goroutine keeps its OS thread for all that time: on Linux the
-// signal at our death is sent when the thread that forked ends, and threads of other goroutines do end.
-func startProcess(postgres string, args []string, run runAs, logPath string) (*process, error) {
+// startPostmaster runs the postmaster. If this program dies, the kernel ends it at once (immediate shutdown, which takes its children along).
+func startPostmaster(postgres string, args []string, run runAs, logPath string) (*postmaster, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	cmd := run.command(context.Background(), postgres, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	dieWithParent(cmd.SysProcAttr)
-	p := &process{done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer log.Close()
-		err := cmd.Start()
-		if err != nil {
-			started <- err
-			return
-		}
-		p.pid = cmd.Process.Pid
-		started <- nil
-		_ = cmd.Wait() // how it ended is in its log
-		close(p.done)
-	}()
-	if err := <-started; err != nil {
+	p, err := child.Start(run.command(context.Background(), postgres, args...), log, syscall.SIGQUIT)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return &postmaster{p}, nil
 }
 
+// postmaster is a running server.
+type postmaster struct{ *child.Process }
+
 // stop ends the server: SIGINT is its fast shutdown, SIGQUIT its immediate one.
-func (p *process) stop() {
+func (p *postmaster) stop() {
 	for _, step := range []struct {
 		signal syscall.Signal
 		wait   time.Duration
 	}{{syscall.SIGINT, fastStopWait}, {syscall.SIGQUIT, quickStopWait}} {
-		_ = syscall.Kill(p.pid, step.signal)
+		_ = syscall.Kill(p.PID, step.signal)
 		select {
-		case <-p.done:
+		case <-p.Done():
 			return
 		case <-time.After(step.wait):
 		}
 	}
-	children := childrenOf(p.pid) // each is the leader of a group of its own
-	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	children := childrenOf(p.PID) // each is the leader of a group of its own
+	_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	for _, child := range children {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
-	<-p.done
+	<-p.Done()
 }
 
 // owner is a caretaker process that cleans up when this program was killed and could not: it reads from a pipe whose

@@ -55,7 +55,7 @@ func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
-		_ = syscall.Kill(s.proc.pid, syscall.SIGQUIT)
+		_ = syscall.Kill(s.proc.PID, syscall.SIGQUIT)
 		s.proc.stop()
 		s.proc = nil
 	}

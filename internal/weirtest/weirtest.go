@@ -1,7 +1,7 @@
 // Package weirtest runs the program weir for tests of those who use it as everybody does: as a program with an address.
 //
 // The program is built once for each test binary, from this module. It is support code: it imports nothing of weir but
-// internal/pgserver, and of pool, config and proxy not even that they exist.
+// internal/pgserver and internal/child, and of pool, config and proxy not even that they exist.
 package weirtest
 
 import (
@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"weir/internal/child"
 	"weir/internal/pgserver"
 )
 
@@ -44,8 +44,7 @@ type Weir struct {
 	address string
 	metrics string
 	dir     string
-	cmd     *exec.Cmd
-	ended   chan struct{}
+	program *child.Process
 }
 
 var shared struct {
@@ -106,7 +105,7 @@ func start(server *pgserver.Server) (*Weir, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Weir{dir: dir, ended: make(chan struct{})}
+	w := &Weir{dir: dir}
 	if err := w.launch(server); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
@@ -133,7 +132,20 @@ func (w *Weir) launch(server *pgserver.Server) error {
 		}
 	}
 	file := filepath.Join(w.dir, "weir.toml")
-	if err := os.WriteFile(file, []byte(fmt.Sprintf(`[listen]
+	if err := os.WriteFile(file, []byte(w.config(server)), 0o600); err != nil {
+		return err
+	}
+	log, err := os.Create(w.logPath())
+	if err != nil {
+		return err
+	}
+	w.program, err = child.Start(exec.Command(program, "serve", "-c", file), log, syscall.SIGTERM)
+	return err
+}
+
+// config is the text of weir.toml.
+func (w *Weir) config(server *pgserver.Server) string {
+	return fmt.Sprintf(`[listen]
 addresses = [%q]
 
 [http]
@@ -152,31 +164,7 @@ port = %d
 
 [users.%s]
 query_wait_timeout = %q
-`, w.address, w.metrics, PoolSize, server.Port(), Hasty, HastyWait.String())), 0o600); err != nil {
-		return err
-	}
-	log, err := os.Create(w.logPath())
-	if err != nil {
-		return err
-	}
-	w.cmd = exec.Command(program, "serve", "-c", file)
-	w.cmd.Stdout, w.cmd.Stderr = log, log
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	dieWithParent(w.cmd.SysProcAttr)
-	started := make(chan error)
-	go func() {
-		// The kernel's signal at our death is tied to the thread that forks.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer log.Close()
-		err := w.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = w.cmd.Wait() // its log says why it ended
-			close(w.ended)
-		}
-	}()
-	return <-started
+`, w.address, w.metrics, PoolSize, server.Port(), Hasty, HastyWait.String())
 }
 
 // free is an address for weir; if another process takes it in between, the start fails.
@@ -195,7 +183,7 @@ func (w *Weir) waitReady(ctx context.Context, server *pgserver.Server) error {
 			return conn.Close(ctx)
 		}
 		select {
-		case <-w.ended:
+		case <-w.program.Done():
 			return errors.New("it ended by itself")
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
@@ -216,12 +204,12 @@ func (w *Weir) lastWords() string {
 }
 
 func (w *Weir) stop() {
-	_ = w.cmd.Process.Signal(syscall.SIGTERM) // one that has ended needs none
+	w.program.Signal(syscall.SIGTERM)
 	select {
-	case <-w.ended:
+	case <-w.program.Done():
 	case <-time.After(stopWait):
-		_ = w.cmd.Process.Kill()
-		<-w.ended
+		w.program.Signal(syscall.SIGKILL)
+		<-w.program.Done()
 	}
 	_ = os.RemoveAll(w.dir)
 }

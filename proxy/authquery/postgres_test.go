@@ -25,11 +25,11 @@ func directory(t *testing.T, d *pgserver.Database) *Directory {
 		for _, setting := range Settings {
 			to.Settings = append(to.Settings, settings.Setting{Name: setting[0], Value: setting[1]})
 		}
-		a, err := backend.Connect(ctx, to)
+		c, err := backend.Dial(ctx, to)
 		if err != nil {
 			return nil, err
 		}
-		return Session(a), nil
+		return Session(backend.NewAsker(c)), nil
 	}})
 	t.Cleanup(dir.Close)
 	return dir

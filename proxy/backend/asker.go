@@ -24,15 +24,6 @@ type Reply struct {
 	First   [][]byte // the first row's values, nil for NULL
 }
 
-// Connect connects and logs in as Dial does. The caller closes what it gets. Errors are *DialError.
-func Connect(ctx context.Context, t Target) (*Asker, error) {
-	conn, err := Dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	return &Asker{conn: conn}, nil
-}
-
 // NewAsker asks over a connection that has just logged in, and which is the Asker's from now on.
 func NewAsker(c *Conn) *Asker { return &Asker{conn: c} }
 

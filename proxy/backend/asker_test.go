@@ -14,10 +14,11 @@ import (
 
 func mustConnect(t *testing.T, to Target) *Asker {
 	t.Helper()
-	a, err := Connect(context.Background(), to)
+	c, err := Dial(context.Background(), to)
 	if err != nil {
 		t.Fatal(err)
 	}
+	a := NewAsker(c)
 	t.Cleanup(a.Close)
 	return a
 }

@@ -86,6 +86,7 @@ type ServerMessage struct {
 	Message  string
 	Detail   string
 	Hint     string
+	Routine  string // of the server's source that it comes from, the same in every language
 }
 
 // codeNone stands for the code of an error that has none: sqlclient_unable_to_establish_sqlconnection.
@@ -103,6 +104,7 @@ func readServerMessage(body []byte) ServerMessage {
 	m := ServerMessage{
 		Severity: field(wire.FieldSeverity), Code: field(wire.FieldCode), Message: field(wire.FieldMessage),
 		Detail: field(wire.FieldDetail), Hint: field(wire.FieldHint),
+		Routine: field(wire.FieldRoutine),
 	}
 	if m.Severity == "" {
 		m.Severity = field('S')

@@ -51,7 +51,7 @@ func OpenClients(c *config.Config, log *slog.Logger) (*Clients, error) {
 	}
 	s := &Clients{places: []*Keeper{general}, conf: c, general: rule{c.ClientTLS, general}, rules: map[string]rule{}}
 	wanted := c.ClientTLS.SSLMode != config.SSLDisable
-	certified := c.ClientTLS.CertFile != ""
+	certified := general.Current().Identity != nil
 	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
 		if c.Databases[name].ClientTLS == (config.TLSOverride{}) {
 			continue
@@ -65,7 +65,7 @@ func OpenClients(c *config.Config, log *slog.Logger) (*Clients, error) {
 		s.places = append(s.places, files)
 		s.rules[name] = rule{settings, files}
 		wanted = wanted || settings.SSLMode != config.SSLDisable
-		certified = certified || settings.CertFile != ""
+		certified = certified || files.Current().Identity != nil
 	}
 	s.offers = wanted && certified
 	return s, nil

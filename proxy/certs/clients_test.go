@@ -85,6 +85,19 @@ func TestTLSIsOfferedWhereSomebodyWantsItAndThereIsACertificate(t *testing.T) {
 	}
 }
 
+// A file of PgBouncer's is not checked for that when it is read.
+func TestHalfAPairIsNotOffered(t *testing.T) {
+	dir, ca := t.TempDir(), testca.New("ca")
+	ca.Issue(testca.Subject{CN: "weir"}).Write(dir, "weir")
+	for _, half := range []config.TLS{{CertFile: config.Path(dir + "/weir.crt")}, {KeyFile: config.Path(dir + "/weir.key")}} {
+		c := config.Default()
+		c.ClientTLS.CertFile, c.ClientTLS.KeyFile = half.CertFile, half.KeyFile
+		if got, err := OpenClients(c, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("of %+v: offered %t, want an error", half, got.Offers())
+		}
+	}
+}
+
 func TestCertificateIsTheOneForTheHostThatIsAskedFor(t *testing.T) {
 	dir, ca := t.TempDir(), testca.New("ca")
 	h := open(t, dir, "[client_tls]\n"+write(dir, ca, "general", testca.Subject{CN: "general", DNS: []string{"db.example.org"}})+

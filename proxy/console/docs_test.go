@@ -36,7 +36,7 @@ All but SHOW need ` + "`admin_users`" + `. NAME may also be a database that only
 
 | command | effect | answers |
 | --- | --- | --- |
-| ` + "`PAUSE [NAME]`" + ` | closes backends as they become free. Clients wait; ` + "`query_wait_timeout`" + ` counts. Connections for replication go on | when no backend is left. A cancel request, or the end of the connection, ends the wait and the pause |
+| ` + "`PAUSE [NAME]`" + ` | closes backends as they become free. Clients wait; ` + "`query_wait_timeout`" + ` counts. Connections for replication go on | when no backend is left. A cancel request, or the end of the connection, ends the wait and the pause; where another operator ends the pause meanwhile, it is an error |
 | ` + "`RESUME [NAME]`" + ` | ends PAUSE and KILL. Without a name it does not end those of single databases | at once |
 | ` + "`DISABLE NAME`, `ENABLE NAME`" + ` | new clients are refused; those that are connected go on | at once |
 | ` + "`RECONNECT [NAME]`" + ` | replaces all backends: each is closed when it is free, and what the server was known for is forgotten | at once |

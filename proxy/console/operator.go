@@ -16,7 +16,6 @@ type Source interface {
 	Statements() []status.Statement
 	Databases() []status.Database
 	Users() []status.User
-	Hosts() []status.Host
 	Peers() []status.PeerAddress
 	Settings() []config.Shown
 	Memory() []status.Memory

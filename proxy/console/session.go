@@ -229,8 +229,8 @@ func (s *Session) asker() asker {
 // run carries a command out, so that a cancel request, the client's end or weir's ends what it waits for.
 func (s *Session) run(ctx context.Context, c Command) (result, *pgerror.Error) {
 	began := time.Now()
-	if c.Verb > VerbShow && c.Verb < VerbFake {
-		s.o.Log.Info("console command", "command", c.Text, "user", s.o.User, "peer", s.o.Peer)
+	if s.o.Admin && c.Verb > VerbShow && c.Verb < VerbFake {
+		s.o.Log.Info("console command", "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -248,12 +248,31 @@ func (s *Session) run(ctx context.Context, c Command) (result, *pgerror.Error) {
 	s.mu.Unlock()
 	s.o.Usage.Add(func(u *Usage) { u.Queries++; u.QueryTime += time.Since(began) })
 	if err != nil {
-		s.o.Log.Info("console error", "error", err, "command", c.Text, "user", s.o.User, "peer", s.o.Peer)
+		s.logError(c, err)
 	}
 	if s.tracks(c) && err == nil {
 		s.inTransaction = c.Tag == "BEGIN" || c.Tag == "START TRANSACTION"
 	}
 	return r, err
+}
+
+// logged is a command as the log has it: of SET without the value, unless SHOW CONFIG shows that, too.
+func (s *Session) logged(c Command) string {
+	if c.Verb != VerbSet {
+		return c.Text
+	}
+	if setting, ok := settingOf(s.o.Source.Settings(), c.Arg); ok && !setting.Secret {
+		return c.Text
+	}
+	return "SET " + c.Arg + " = ***"
+}
+
+func (s *Session) logError(c Command, err *pgerror.Error) {
+	attributes := []any{"error", err, "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer}
+	if err.Detail != "" {
+		attributes = append(attributes, "detail", err.Detail)
+	}
+	s.o.Log.Info("console error", attributes...)
 }
 
 // tracks reports whether a command begins or ends what a driver takes for a transaction.

@@ -136,25 +136,39 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	switch {
 	case status != wire.TxIdle:
 		return OutcomeBroken
-	case refused && !q.guard && string(wire.PeekErrorField(s.refused, wire.FieldCode)) == pgerror.CodeQueryCanceled:
-		q.guard = true
-		return s.askedOutcome() // it is asked once more
-	case refused: // it cannot be asked, so what was suspected counts
-		s.shared.Asked.Refused++
-		q.sure |= s.pins & a.pins
-		q.any, q.settings, q.guard = false, nil, false
-		s.audit.forget()
-		return s.askedOutcome()
-	case a.any && s.shared.missed(a.settings, q.names):
-		return s.askedOutcome() // it is asked once more, for what these settings are
+	case refused:
+		s.refusesToSay(a)
+	case a.any && s.shared.missed(a.settings, q.names): // it is asked once more, for what these settings are
+	default:
+		s.believe(a)
 	}
+	return s.askedOutcome()
+}
+
+// refusesToSay is for a backend that has answered with an error: it is asked once more if the question was cancelled. Otherwise it cannot be
+// asked, so what was suspected counts.
+func (s *Server) refusesToSay(a asked) {
+	q := &s.question
+	if !q.guard && string(wire.PeekErrorField(s.refused, wire.FieldCode)) == pgerror.CodeQueryCanceled {
+		q.guard = true
+		return
+	}
+	s.shared.Asked.Refused++
+	q.sure |= s.pins & a.pins
+	q.any, q.settings, q.guard = false, nil, false
+	s.audit.forget()
+}
+
+// believe takes over what the answer says of the session, unless it was a sample: then what it has found was missed before, and has leaked.
+func (s *Server) believe(a asked) {
+	q := &s.question
 	news := q.found &^ s.pins
 	applied, wanted, change := s.settingsFrom(a)
 	if s.audit.sampled && (news != 0 || change >= settingsChanged) {
 		s.shared.Settings.Release(applied)
 		s.shared.Settings.Release(wanted)
 		s.leaks(news, change)
-		return s.askedOutcome()
+		return
 	}
 	names := differing(s.set, applied)
 	s.become(applied, wanted, change)
@@ -171,7 +185,6 @@ func hasAnswered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
 	s.learnFrom(a, news, change, names)
 	s.settleScope()
-	return s.askedOutcome()
 }
 
 // learnFrom has the answer teach what the statements do, as far as reading has not explained it.

@@ -171,46 +171,40 @@ type Server struct {
 	set     *session.Set // the settings that are applied
 	errand  *Errand
 	leak    *Leak
-	heard   *Heard         // nil: nothing is noted
-	blame   *pgerror.Error // why weir has had a statement cancelled
-	pins    session.Pins   // why it must stay with its client, or may have to
+	heard   *Heard       // nil: nothing is noted
+	pins    session.Pins // why it must stay with its client, or may have to
 	skip    uint32
 	giving  uint32 // of the server's next messages, how many answer what weir has put behind a RESET
 	account exchange.Exchange
 
-	drop        bool
-	worn        bool         // something has been done to its process that only its end undoes
-	changed     bool         // params has values that others do not know of
-	reported    bool         // one of them has changed while a client had the backend
-	probing     bool         // a probe is under way
-	reshaped    bool         // a command of the transaction has changed what texts may mean
-	lost        bool         // a statement has been missed that the book says it holds
-	notifies    bool         // a statement has been sent that may notify
-	vacates     bool         // a statement has been sent that other sessions may be in the way of
-	redefines   bool         // a command of the transaction has changed what logins get
-	defines     bool         // a command of the transaction may have changed what statements do
-	fatal       bool         // the server has announced that it ends the connection
-	sent        bool         // bytes of the present client have gone out since the lease began
-	flushed     bool         // a Flush of weir's own was the last that went out
-	failedAhead bool         // an error came while own was due
-	own         ownSync      // a Sync of weir's own is the last that is due
-	mode        sqlscan.Mode // how it reads text
-	role        roleNews
-	block       block
-	recent      recent
-	ledger      ledger
-	follow      follow
-	audit       audit
-	recall      recall
-	withheld    withheld
-	suspicion   suspicion
-	question    question
-	book        prepared.Book
-	scope       scope
-	ahead       ahead
-	retry       retry
-	portals     portals
-	listen      listening
+	lease
+	drop      bool
+	worn      bool         // something has been done to its process that only its end undoes
+	changed   bool         // params has values that others do not know of
+	reported  bool         // one of them has changed while a client had the backend
+	probing   bool         // a probe is under way
+	reshaped  bool         // a command of the transaction has changed what texts may mean
+	lost      bool         // a statement has been missed that the book says it holds
+	notifies  bool         // a statement has been sent that may notify
+	vacates   bool         // a statement has been sent that other sessions may be in the way of
+	redefines bool         // a command of the transaction has changed what logins get
+	defines   bool         // a command of the transaction may have changed what statements do
+	fatal     bool         // the server has announced that it ends the connection
+	mode      sqlscan.Mode // how it reads text
+	role      roleNews
+	block     block
+	recent    recent
+	ledger    ledger
+	follow    follow
+	audit     audit
+	recall    recall
+	suspicion suspicion
+	question  question
+	book      prepared.Book
+	scope     scope
+	ahead     ahead
+	retry     retry
+	portals   portals
 
 	login        []session.Setting // what it reported at its login, or what has become of that
 	params       []session.Setting // what it last reported; shared, replaced when a value changes
@@ -220,6 +214,17 @@ type Server struct {
 	lastWords    string            // with which it announced that it ends the connection
 	defaults     Defaults
 	deallocating []deallocation // names of the client's that answers under way will end
+}
+
+// lease is what a Server knows of the present lease alone. Lease begins it anew, so that nothing of it is left for the next client.
+type lease struct {
+	sent        bool           // bytes of the client have gone out
+	flushed     bool           // a Flush of weir's own was the last that went out
+	failedAhead bool           // an error came while own was due
+	own         ownSync        // a Sync of weir's own is the last that is due
+	withheld    withheld       // the end of an answer
+	blame       *pgerror.Error // why weir has had a statement cancelled
+	listen      listening
 }
 
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
@@ -236,11 +241,10 @@ func NewServer(shared *Shared, params []session.Setting) Server {
 func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
-	s.sent, s.flushed, s.own, s.blame = false, false, syncNone, nil
+	s.lease = lease{}
 	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.ahead.state = retryNever, false, 0, 0, aheadNone
 	s.leaseSequences(c)
-	s.suspicion.by, s.withheld = "", withheld{}
-	s.listen = listening{}
+	s.suspicion.by = ""
 	s.book.Max = s.shared.MaxStatements // which may have changed
 	s.book.Lease(&c.names)
 }
@@ -280,9 +284,6 @@ func (s *Server) names() *prepared.Names {
 	return &s.client.names
 }
 
-// Sent reports whether anything of the present client has been forwarded.
-func (s *Server) Sent() bool { return s.sent }
-
 // Due is the number of requests that are not answered.
 func (s *Server) Due() int { return s.account.Due() }
 
@@ -306,8 +307,8 @@ func (s *Server) Status() wire.TxStatus { return s.account.Status() }
 // Copying reports whether a COPY is under way.
 func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNone }
 
-// Fatal reports that the server has said that it ends the connection.
-func (s *Server) Fatal() bool { return s.fatal }
+// Fatal reports that the server has said that it ends the connection, and that this message is whole.
+func (s *Server) Fatal() bool { return s.fatal && s.skip == 0 }
 
 // LastWords is what the server has said when it announced that, bounded in length; "" if it has not.
 func (s *Server) LastWords() string { return s.lastWords }

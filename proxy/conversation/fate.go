@@ -86,7 +86,7 @@ func (s *Server) mayLeave(c *Client) bool {
 
 // Said reports whether a client that sends no more has had all that it can get, as far as that is known.
 func (s *Server) Said() bool {
-	return s.account.Due() == 0 || s.account.Copying() == exchange.CopyIn || s.Doubtful()
+	return !s.account.Comes() || s.account.Copying() == exchange.CopyIn || s.Doubtful()
 }
 
 // Cleaning is what a backend without a client needs before another may have it.

@@ -294,6 +294,7 @@ func (s *Server) settings(text []byte, e sqlscan.Effects) (found settings) {
 	if e&anything != 0 {
 		s.shared.addSpoken(text)
 		s.suspectsDefining(text, e)
+		found.makesUp = s.shared.keepers.makesUp(text, s.mode)
 	}
 	switch {
 	case e == sqlscan.Discard:

@@ -139,9 +139,9 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		}
 		return
 	}
-	client := s.client
+	isError, client := fr.Type == wire.ServerErrorResponse, s.client
 	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
-	if fr.Type == wire.ServerErrorResponse && !swallow && fr.Total() == len(message) && s.retries(message[wire.HeaderLen:]) {
+	if isError && !swallow && fr.Total() == len(message) && s.retries(message[wire.HeaderLen:]) {
 		s.misses(message[wire.HeaderLen:])
 		swallow = true
 	}
@@ -152,17 +152,10 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		f.out = append(f.out, s.retry.described...)
 		s.retry.described = s.retry.described[:0]
 	}
-	if fr.Type == wire.ServerErrorResponse && s.own == syncPrepare && s.account.Due() == 1 && !swallow {
-		swallow = !s.cancelsText(message[wire.HeaderLen:]) // the text that the client has sent will say so
+	if isError && !swallow {
+		swallow = s.takeError(f, fr, message, pos)
 	}
-	if fr.Type == wire.ServerErrorResponse && !swallow {
-		f.upTo(pos)
-		if s.instead(f, message, fr.Total() <= InspectLen) {
-			f.replaced(pos + len(message))
-			s.drop = len(message) < fr.Total()
-		}
-	}
-	under, missed := s.ahead.state == aheadSent, s.retry.state == retryFailed && fr.Type == wire.ServerErrorResponse
+	under, missed := s.ahead.state == aheadSent, s.retry.state == retryFailed && isError
 	if s.note(step, fr, message[wire.HeaderLen:], message) {
 		swallow = true
 	}
@@ -175,6 +168,20 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	if swallow {
 		s.swallow(f, fr, message, pos)
 	}
+}
+
+// takeError judges an error that is an answer to the client: it goes on as it is, or in weir's own words. True: the client does not get it,
+// because it belongs to a Parse of weir's own, and the text that the client has sent will fail alike.
+func (s *Server) takeError(f *Flow, fr wire.Frame, message []byte, pos int) (swallow bool) {
+	if s.own == syncPrepare && s.account.Due() == 1 && !s.cancelsText(message[wire.HeaderLen:]) {
+		return true
+	}
+	f.upTo(pos)
+	if s.instead(f, message, fr.Total() <= InspectLen) {
+		f.replaced(pos + len(message))
+		s.drop = len(message) < fr.Total()
+	}
+	return false
 }
 
 // passes reports whether a message of that type goes to the client as it is, unless what it settles says otherwise: nothing under way is
@@ -389,6 +396,30 @@ func (s *Server) ready(step *ServerStep, fr wire.Frame, status wire.TxStatus) bo
 		step.nonsense("a ReadyForQuery that nobody has asked for", fr)
 		return true
 	}
+	s.conclude(status)
+	step.Event = EventReady
+	own := s.endOwn()
+	if s.account.Settled() && !s.Doubtful() {
+		s.settled(status)
+	}
+	if s.withheld.discarded && !own && s.withholdsReady(status) {
+		return true
+	}
+	s.retry.again = s.retry.again && own
+	if s.retry.state == retryFailed {
+		if c := s.client; c != nil && s.account.Settled() {
+			step.Event = EventRetry
+			c.hold = HoldName
+			return true
+		}
+		s.retry.state = retryNever
+	}
+	step.Answered = !own
+	return own
+}
+
+// conclude ends the request that a ReadyForQuery answers, in all that follows requests and transactions.
+func (s *Server) conclude(status wire.TxStatus) {
 	busy := s.account.Answered() + 1
 	s.account.Ready(status)
 	if s.ahead.state >= aheadSent {
@@ -411,33 +442,23 @@ func (s *Server) ready(step *ServerStep, fr wire.Frame, status wire.TxStatus) bo
 	if status == wire.TxIdle && s.account.Settled() {
 		s.cleared()
 	}
-	step.Event = EventReady
-	own := s.own != syncNone && s.account.Due() == 0
-	if own {
-		if c := s.client; c != nil {
-			c.toSync = s.own == syncDiscard && s.failedAhead
-			c.unprepared = s.own == syncPrepare && !c.answered
-			own = !c.answered
-		}
-		s.own = syncNone
+}
+
+// endOwn ends a Sync of weir's own with the ReadyForQuery that answers it. It reports whether the present one is such, and the client does not get
+// it. What came of the Sync is noted for the client's next message.
+func (s *Server) endOwn() bool {
+	why := s.own
+	if why == syncNone || s.account.Due() > 0 {
+		return false
 	}
-	if s.account.Settled() && !s.Doubtful() {
-		s.settled(status)
-	}
-	if s.withheld.discarded && !own && s.withholdsReady(status) {
+	s.own = syncNone
+	c := s.client
+	if c == nil {
 		return true
 	}
-	s.retry.again = s.retry.again && own
-	if s.retry.state == retryFailed {
-		if c := s.client; c != nil && s.account.Settled() {
-			step.Event = EventRetry
-			c.hold = HoldName
-			return true
-		}
-		s.retry.state = retryNever
-	}
-	step.Answered = !own
-	return own
+	c.toSync = why == syncDiscard && s.failedAhead
+	c.unprepared = why == syncPrepare && !c.answered
+	return !c.answered
 }
 
 // settled is for a backend that owes nothing.

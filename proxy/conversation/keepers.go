@@ -1,6 +1,8 @@
 package conversation
 
 import (
+	"bytes"
+	"regexp"
 	"slices"
 
 	"weir/proxy/session"
@@ -31,17 +33,38 @@ func mentionsLasting(text []byte) bool {
 	return slices.ContainsFunc(lasting[:], func(s string) bool { return mentions(text, s) })
 }
 
+// makesUp is what a text in lower case has that may make up the name of a setting, in the words that PostgreSQL's regular expressions and Go's have in
+// common: set_config with something else than a literal; a string that begins with SET and a name with a dot and a part from elsewhere, as format and
+// || put it there; and an EXECUTE of SET and a name from elsewhere. The pieces of an UPDATE are none of these, nor is SET LOCAL.
+const makesUp = `set_config\s*\(\s*([^'[:space:]]|'+[^']*'+\s*\|\|)[^;]*,\s*false\s*\)` +
+	`|` + opens + `[a-z0-9_"%$]*\.[a-z0-9_."]*(%|` + closes + `)` +
+	`|` + opens + `[a-z0-9_"]*%[a-z0-9_"%$]*\.` +
+	`|execute\s+(format\s*|concat\s*)?\(*\s*` + opens + `(%|` + closes + `)`
+
+// The beginning and the end of a string in which a setting is set.
+const (
+	opens  = `('+|\$\w*\$)\s*set\s+(session\s+)?`
+	closes = `('+|\$\w*\$)\s*(\|\||,)`
+)
+
+var makesUpSetting = regexp.MustCompile(makesUp)
+
+// makesUp reports whether a text of which anything may come seems to set a setting whose name it makes up, or to call a function that does.
+func (k *keepers) makesUp(text []byte, mode sqlscan.Mode) bool {
+	return makesUpSetting.Match(bytes.ToLower(text)) || k.blind.in(text, mode) ||
+		slices.ContainsFunc(k.blind.names, func(name string) bool { return mentions(text, name) }) // in a string, as that of DO
+}
+
 // partKeepers finds them: functions that keep a text which has one of lasting, or, where the body was parsed when they were made, call setseed; and
-// such as have set_config(..., false) begin with something else than a literal.
-const partKeepers = "SELECT kind, name, NULL FROM (WITH RECURSIVE written AS (SELECT proname::pg_catalog.text AS name, pg_catalog.lower(prosrc) AS source, " +
+// such as make up the name of a setting.
+var partKeepers = "SELECT kind, name, NULL FROM (WITH RECURSIVE written AS (SELECT proname::pg_catalog.text AS name, pg_catalog.lower(prosrc) AS source, " +
 	"pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') AS body, proconfig FROM pg_catalog.pg_proc AS f " +
 	"WHERE prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[]) AND oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid), " +
 	"keeper(kind, name) AS ((SELECT 'k', name FROM written WHERE source OPERATOR(pg_catalog.~) " +
 	`E'(setseed|dblink_(connect|connect_u|open)|pg_backup_start|pg_start_backup|pg_replication_origin_session_setup|_replication_slot|isn_weak)\\s*\\(` +
 	`|\\mset\\s+(local\\s+|session\\s+)?seed\\M|''seed''|\\mload\\s+''' ` +
 	"OR body OPERATOR(pg_catalog.~) ':funcid 1599 ' OR pg_catalog.array_to_string(proconfig, ',') OPERATOR(pg_catalog.~) '(^|,)seed=' " +
-	"UNION ALL SELECT 'b', name FROM written WHERE source OPERATOR(pg_catalog.~) " +
-	`E'set_config\\s*\\(\\s*([^''[:space:]]|''[^'']*''\\s*\\|\\|)[^;]*,\\s*false\\s*\\)') ` +
+	"UNION ALL SELECT 'b', name FROM written WHERE source OPERATOR(pg_catalog.~) " + string(session.AppendLiterals(nil, []string{makesUp})) + ") " +
 	"UNION SELECT k.kind, w.name FROM written AS w, keeper AS k WHERE w.source OPERATOR(pg_catalog.~) " +
 	`pg_catalog.concat(E'\\m', pg_catalog.regexp_replace(pg_catalog.lower(k.name), E'\\W', '.', 'g'), E'"?\\s*\\('))` +
 	" SELECT kind, name FROM keeper) AS found"

@@ -21,6 +21,7 @@ type settings struct {
 	uses     []use    // its SETs and RESETs that have not been answered yet, where they can be read
 	followed bool     // they can be followed
 	asks     []string // the settings that it gives values that the text does not say; nil: any
+	makesUp  bool     // it may set one whose name it makes up
 	partly   bool     // it is DISCARD PLANS, SEQUENCES or TEMP, which leaves settings and names alone
 }
 

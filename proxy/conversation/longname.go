@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 )
 
@@ -27,7 +28,9 @@ func (s *Server) bindLong(c *Client, f *Flow, m *message) {
 	switch {
 	case s.account.Skipping():
 		s.pass(m.f.Type)
-	case name == nil, s.shared.Shares && (prepared.Ours(name) || c.names.Statement(prepared.Cut(name)) != nil):
+	case name == nil:
+		s.refuse(f, m, pgerror.PortalNameTooLong(InspectLen))
+	case s.shared.Shares && (prepared.Ours(name) || c.names.Statement(prepared.Cut(name)) != nil):
 		s.stray(c, f, m)
 	default:
 		s.portals.bind(prepared.Cut(portal), bound{})

@@ -65,6 +65,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
 		add &^= session.SettingChanged
 	}
+	if e := s.ledger.at(busy); e != nil && e.makesUp {
+		s.question.blind = true
+	}
 	s.doubt(add)
 }
 

@@ -17,6 +17,8 @@ func (x *Exchange) Client(t byte) {
 		x.executed = x.executed || !x.skipping
 	case wire.ClientParse, wire.ClientBind, wire.ClientDescribe, wire.ClientClose:
 		x.extended()
+	case wire.ClientFlush:
+		x.flushed = x.asked
 	case wire.ClientCopyDone, wire.ClientCopyFail:
 		x.copyEnd()
 	}

@@ -70,8 +70,9 @@ type Exchange struct {
 	opened   bool   // there was such a message: the server waits for a Sync, whatever is due
 	executed bool   // one of them was an Execute
 
-	asked uint64 // answers that were ever due: completions, and the whole of each Query's and FunctionCall's
-	owed  uint64 // those that are due now: open and all of the segments'
+	asked   uint64 // answers that were ever due: completions, and the whole of each Query's and FunctionCall's
+	owed    uint64 // those that are due now: open and all of the segments'
+	flushed uint64 // the last one that was due when the client sent its last Flush
 
 	begun    bool // the server has answered something since its last ReadyForQuery
 	skipping bool // the server ignores all messages up to a Sync that the client has not sent yet
@@ -132,6 +133,9 @@ func (x *Exchange) Owed() uint64 { return x.owed }
 // Answered is the number of the last answer that has come or will not come. They come in the order in which they were asked for, so
 // that the server is busy with the next one, if any is due.
 func (x *Exchange) Answered() uint64 { return x.asked - x.owed }
+
+// Comes reports whether the server is to send more without being asked for it once more: a ReadyForQuery, or answers in front of a Flush.
+func (x *Exchange) Comes() bool { return x.Due() > 0 || x.Answered() < x.flushed }
 
 // Len is the number of segments in the account. The relay stops reading a client whose account grows too long.
 func (x *Exchange) Len() int { return int(x.count) }

@@ -105,6 +105,8 @@ func (a *attempt) readStartup(first bool) ([]byte, *Failure) {
 // notStartup guesses what knocked, for the log.
 func notStartup(word [4]byte, n uint32) string {
 	switch {
+	case string(word[:]) == "PROX", string(word[:]) == "\r\n\r\n": // versions 1 and 2
+		return "a header of the PROXY protocol, which weir does not read; tell the load balancer not to send it"
 	case word[0] == 0x16 && word[1] == 3:
 		return "a TLS handshake, where a PostgreSQL startup packet was expected"
 	case 'A' <= word[0] && word[0] <= 'Z' && 'A' <= word[1] && word[1] <= 'Z':

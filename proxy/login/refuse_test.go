@@ -144,8 +144,29 @@ func TestBadLoginsAreRefused(t *testing.T) {
 			}
 			if o := h.outcome(); o.f == nil || o.f.Reason != c.reason {
 				t.Errorf("Serve: %v, want %v", o.f, c.reason)
+			} else if e := o.f.Err; e != nil && c.reason == Malformed && !strings.Contains(o.f.Error(), e.Detail) {
+				t.Errorf("the log does not say %q: %s", e.Detail, o.f)
 			}
 		})
+	}
+}
+
+// The operator of a load balancer that sends it must see that in the log.
+func TestWhatIsNoStartupPacketIsGuessed(t *testing.T) {
+	h := listen(t, Options{})
+	for send, want := range map[string]string{
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": "PROXY protocol",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c": "PROXY protocol",
+		"GET / HTTP/1.1\r\n\r\n":                 "HTTP",
+		"\x16\x03\x01\x00\x05":                   "TLS",
+		"\x00\x00\x00\x07xyz":                    "7 bytes",
+	} {
+		if got := converse(t, h.addr, []string{send}); got != "" {
+			t.Errorf("%q is answered %q", send, got)
+		}
+		if o := h.outcome(); o.f == nil || !strings.Contains(o.f.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", send, o.f, want)
+		}
 	}
 }
 

@@ -155,6 +155,9 @@ func (f *Failure) Error() string {
 	if f.cause != nil {
 		s += ": " + f.cause.Error()
 	}
+	if f.Reason == Malformed && f.Err != nil && f.Err.Detail != "" { // which says what of it
+		s += ": " + f.Err.Detail
+	}
 	return s
 }
 

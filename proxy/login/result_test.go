@@ -37,6 +37,12 @@ func TestStartupParametersBecomeSettings(t *testing.T) {
 			"",
 		},
 		{"letters beyond ASCII keep their case", "x.\u00c4\x001\x00x.\u00e4\x002\x00", []wire.Param{{Name: "x.\u00c4", Value: "1"}, {Name: "x.\u00e4", Value: "2"}}, ""},
+		{
+			"application_name in Latin-1", "application_name\x00M\xfcller\t\x00x.y\x00\xfc\x00",
+			[]wire.Param{{Name: "application_name", Value: "M?ller?"}, {Name: "x.y", Value: "\xfc"}},
+			"",
+		},
+		{"application_name in UTF-8", "application_name\x00M\u00fcller\x00", []wire.Param{{Name: "application_name", Value: "M\u00fcller"}}, ""},
 		{"no replication", "replication\x00off\x00geqo\x00on\x00", []wire.Param{{Name: "geqo", Value: "on"}}, ""},
 		{"custom setting", "app.tenant$1\x004\x00", []wire.Param{{Name: "app.tenant$1", Value: "4"}}, ""},
 		{"injection in a name", "geqo = on; drop table x; --\x00on\x00", nil, `E FATAL 42704 unrecognized configuration parameter "geqo = on; drop table x; --"`},

@@ -221,6 +221,8 @@ func TestSCRAMExchangesByHand(t *testing.T) {
 		{"empty proof", scramPeer{change: func(w, _ string) string { return w + ",p=" }}, malformed},
 		{"short proof", scramPeer{change: func(w, _ string) string { return w + ",p=AAAA" }}, malformed},
 		{"proof that is no base64", scramPeer{change: func(w, p string) string { return w + ",p=!" + p[1:] }}, malformed},
+		{"a line end in the proof", scramPeer{change: func(w, p string) string { return w + ",p=" + p[:8] + "\r\n" + p[8:] }}, malformed},
+		{"a line end behind the proof", scramPeer{change: func(w, p string) string { return w + ",p=" + p + "\n" }}, malformed},
 		{"something behind the proof", scramPeer{change: func(w, p string) string { return w + ",p=" + p + ",x=1" }}, malformed},
 		{"invalid extension", scramPeer{change: func(w, p string) string { return w + ",=1,p=" + p }}, malformed},
 		{"NUL", scramPeer{change: func(w, p string) string { return w + ",x=\x00,p=" + p }}, malformed},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/scram"
 )
 
 // clientFirst is a client-first-message (RFC 5802, section 7). The user's name in it is ignored, as in PostgreSQL: that of the
@@ -116,8 +117,8 @@ func parseClientFinal(message, gs2Header string, b binding) (clientFinal, *pgerr
 		return m, pgerror.MalformedSASL(`Attribute "p" expected at the end of client-final-message.`)
 	}
 	m.withoutProof = message[:i]
-	proof, decodeErr := base64.StdEncoding.DecodeString(message[i+3:])
-	if decodeErr != nil || copy(m.proof[:], proof) != len(m.proof) || len(proof) != len(m.proof) {
+	proof, ok := scram.Decode(message[i+3:])
+	if !ok || copy(m.proof[:], proof) != len(m.proof) || len(proof) != len(m.proof) {
 		return m, pgerror.MalformedSASL("Malformed proof in client-final-message.")
 	}
 	if between := len(message) - len(rest); between <= i {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
@@ -59,10 +60,28 @@ func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
 		}
 	}
 	all = slices.DeleteFunc(lastOfEach(all), func(p wire.Param) bool { return a.opt.Ignored[foldASCII(p.Name)] })
+	cleanName(all)
 	if a.opt.AddHost {
 		all = a.addHost(all)
 	}
 	return all, nil
+}
+
+// cleanName makes an application_name of bytes that are no UTF-8, such as one in Latin-1, what PostgreSQL's check_application_name makes of
+// it. In a startup packet the server takes it in whatever encoding; weir sets it by a statement, which would fail.
+func cleanName(all []wire.Param) {
+	for i, p := range all {
+		if foldASCII(p.Name) != "application_name" || utf8.ValidString(p.Value) {
+			continue
+		}
+		b := []byte(p.Value)
+		for j, c := range b {
+			if c < ' ' || c > '~' {
+				b[j] = '?'
+			}
+		}
+		all[i].Value = string(b)
+	}
 }
 
 // addHost adds the client's address to its application_name: the server has only weir's.

@@ -327,9 +327,6 @@ func (h *Hub) EachChannel(yield func(name string, clients int) bool) {
 // Connected reports whether there is a connection.
 func (h *Hub) Connected() bool { return h.phase == ready || h.phase == busy }
 
-// Wanted reports whether there must be a connection.
-func (h *Hub) Wanted() bool { return h.wanted > 0 }
-
 func parseToken(payload []byte) (uint64, bool) {
 	token, err := strconv.ParseUint(string(payload), 10, 64)
 	return token, err == nil && token != 0

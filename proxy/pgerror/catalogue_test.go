@@ -112,6 +112,10 @@ var catalogue = []chapter{
 		{"TooManyDatabaseClients", TooManyDatabaseClients("shop", 500), "More clients of one database than `max_db_client_connections`.", "See the hint."},
 		{"PreparedTextsTooLong", PreparedTextsTooLong(16 << 20), "A client's named prepared statements would take more of weir's memory than `max_prepared_bytes`.", "Deallocate statements that are no longer needed, or raise `max_prepared_bytes`."},
 		{
+			"PortalNameTooLong", PortalNameTooLong(16 << 10), "A Bind gives its portal a name of about 16 KiB or more. The session goes on.",
+			"Use a shorter name: no driver makes such.",
+		},
+		{
 			"PacketTooLong", PacketTooLong('B', 20<<20, 16<<20), "The client has sent a longer message than `max_packet_size` lets through.",
 			"Send less at a time, or raise the setting.",
 		},
@@ -243,6 +247,7 @@ var catalogue = []chapter{
 			"Console", Console("invalid command 'SHOW ROOMS', use SHOW HELP;"), "A command of the console could not be carried out; the text, which is PgBouncer's, says why: see docs/console.md.",
 			"See the text.",
 		},
+		{"ConsolePauseEnded", ConsolePauseEnded, "`PAUSE` waited for backends, and another operator ended the pause.", "Agree with the other operator; say `PAUSE` again."},
 		{"ConsoleReloadFailed", ConsoleReloadFailed("weir.toml:3:1: unknown setting"), "`RELOAD` found a mistake in the configuration. All goes on as before.", "Mend what the detail says."},
 		{"ConsoleSetFailed", ConsoleSetFailed("pool_size must be from 1 to 262143 (got 0)"), "`SET` of what is no setting, or has no such value.", "See the detail, and `SHOW CONFIG`."},
 		{

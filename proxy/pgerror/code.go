@@ -29,6 +29,8 @@ const (
 	CodeUnknownDatabase = "3D000"
 	// CodeSyntaxError: PostgreSQL answers bad switches in the startup parameter "options" with it.
 	CodeSyntaxError = "42601"
+	// CodeNameTooLong: a name is longer than can be dealt with. PostgreSQL cuts those of portals without a word.
+	CodeNameTooLong = "42622"
 	// CodeUnknownSetting: what PostgreSQL answers for a setting that does not exist.
 	CodeUnknownSetting = "42704"
 	// CodeTooManyConnections: a bound on clients or backends was hit. PostgreSQL uses it for max_connections, and drivers

@@ -48,6 +48,12 @@ func Console(message string) *Error {
 	return &Error{Severity: SeverityError, Code: CodeProtocolViolation, Message: message}
 }
 
+// ConsolePauseEnded answers PAUSE where somebody else has ended what it waits for.
+var ConsolePauseEnded = &Error{
+	Severity: SeverityError, Code: CodeQueryCanceled, Message: "the pause was ended before all backends were closed",
+	Detail: "Another operator has said RESUME, or has given up waiting for a PAUSE of the same.", Hint: "Nothing is paused: say PAUSE again.",
+}
+
 // ConsoleReloadFailed answers RELOAD; why is what is wrong.
 func ConsoleReloadFailed(why string) *Error {
 	return &Error{

@@ -132,6 +132,16 @@ func PreparedTextsTooLong(limit int) *Error {
 	}
 }
 
+// PortalNameTooLong is for a Bind in which the names of portal and statement do not end within what is looked at, in bytes.
+func PortalNameTooLong(limit int) *Error {
+	return &Error{
+		Severity: SeverityError, Code: CodeNameTooLong,
+		Message: "portal name is too long",
+		Detail:  fmt.Sprintf("The names of the portal and of the statement in a Bind must end within its first %d bytes.", limit),
+		Hint:    "PostgreSQL distinguishes portals by the first 63 bytes of their names.",
+	}
+}
+
 // PacketTooLong ends a client that has sent a message longer than max_packet_size. kind is its type; length and limit are bytes.
 func PacketTooLong(kind byte, length, limit int) *Error {
 	return tooLong(fmt.Sprintf("The client has sent a message of type %q and %d bytes.", kind, length), limit)

@@ -13,7 +13,6 @@ type Account interface {
 	Asked() uint64    // the number of the answer that the last message is due
 	Answered() uint64 // the number of the last answer that has come or will not come
 	Quiet() bool      // no transaction is open where the server reads the next message
-	Unended() bool    // messages of the extended protocol were sent without a Sync after them
 }
 
 // Verdict is what becomes of a ParseComplete or a CloseComplete.

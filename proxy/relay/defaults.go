@@ -251,10 +251,12 @@ func (l *Lane) renew() {
 	l.decided()
 }
 
-// gaveNoAnswer takes note that b has not answered in time. Others are not asked for a while, lest each client that logs in waits as long.
+// gaveNoAnswer takes note that b has not answered in time. Others, also those of other lanes, are not asked for a while, lest each client that
+// logs in waits as long.
 func (l *Lane) gaveNoAnswer(b *Backend) {
 	if l.defaults.asking == b {
 		l.defaults.vain = true
+		l.spread()
 	}
 }
 
@@ -301,6 +303,9 @@ func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }
 
 // defined is for a backend on which a command may have changed what statements do, also those of other pools.
 func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
+
+// relearn has the lane learn anew what statements do: one that is trusted was found to leave state on another lane.
+func (l *Lane) relearn() { l.talk.Relearn() }
 
 // reshaped is for a backend on which a command may have changed what texts refer to, also those of other pools.
 func (b *Backend) reshaped() { b.lane.engine.env.reshapings.Add(1) }

@@ -135,7 +135,9 @@ func (c *Client) terminated() {
 func (c *Client) sentLast() {
 	c.because(status.ClientClosed)
 	c.closeAnswered()
-	if c.backend == nil || c.backend.talk.Said() || c.talk.Amid() || len(c.carry) > 0 {
+	c.lane.engine.io.Return(c.carry) // half a message
+	c.carry = nil
+	if c.backend == nil || c.backend.talk.Said() || c.talk.Amid() {
 		c.part()
 	}
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -107,17 +108,31 @@ func (e *Engine) Stop() {
 }
 
 // Snapshot returns the state of the engine's pools and of its loop, and what lanes have counted that have ended on it while their pools go on; nil
-// when the engine has ended. Any goroutine but the loop's.
+// when the engine has ended. There may be thousands of pools, so they are copied in visits. Any goroutine but the loop's.
 func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok bool) {
 	surveys := e.survey()
-	ok = e.loop.Call(func() {
-		for _, l := range e.lanes {
-			s := l.snapshot()
-			if seen := surveys[l]; seen != nil {
-				seen.tell(&s)
+	var lanes []*Lane
+	e.loop.Call(func() { lanes = slices.Clone(e.lanes) })
+	pools = make([]status.Pool, 0, len(lanes))
+	for some := range slices.Chunk(lanes, lanesPerVisit) {
+		e.loop.Call(func() {
+			for _, l := range some {
+				s := l.snapshot()
+				if seen := surveys[l]; seen != nil {
+					seen.tell(&s)
+				}
+				pools = append(pools, s)
 			}
-			pools = append(pools, s)
+		})
+	}
+	ok = e.loop.Call(func() {
+		kept := pools[:0]
+		for i := range pools {
+			if !lanes[i].ended { // else what it has counted is among what is past by now
+				kept = append(kept, pools[i])
+			}
 		}
+		pools = kept
 		for _, counted := range e.past {
 			past = append(past, *counted)
 		}
@@ -130,12 +145,12 @@ func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok boo
 	return pools, past, loop, ok
 }
 
-// receive reads once into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
+// receive reads once, most bytes, into the lent buffer, after what was carried of the same stream, whose buffer it gives back. n is how much
 // came now.
-func (e *Engine) receive(s *socket.Conn, carry *[]byte) (p []byte, n int, err error) {
+func (e *Engine) receive(s *socket.Conn, carry *[]byte, most int) (p []byte, n int, err error) {
 	e.turns.reading(e.loop.Polls, s)
 	buf := e.loop.Buffer()
-	n, err = s.Read(&e.io, buf[inspectLen:])
+	n, err = s.Read(&e.io, buf[inspectLen:inspectLen+most])
 	if err != nil {
 		return nil, 0, err
 	}

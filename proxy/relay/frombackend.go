@@ -35,7 +35,7 @@ func (b *Backend) read(hungUp bool) {
 			return
 		}
 		b.unread = false
-		p, n, err := e.receive(&b.sock, &b.carry)
+		p, n, err := e.receive(&b.sock, &b.carry, eventloop.ReadBufferLen)
 		if err != nil {
 			if !errors.Is(err, socket.ErrWouldBlock) {
 				b.doom(err)
@@ -169,7 +169,7 @@ func (b *Backend) consume(p []byte) {
 func (b *Backend) consumed(released bool) {
 	c := b.client
 	switch {
-	case b.talk.Fatal() && c == nil:
+	case b.talk.Fatal(): // nothing comes after that, and a server that does not close the connection would keep the client
 		b.doom(errServerQuits)
 	case released && b.state != backendIdle:
 		b.clean()

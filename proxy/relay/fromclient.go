@@ -88,7 +88,8 @@ func (c *Client) read() {
 			c.consume(e.carried(&c.carry))
 			continue
 		}
-		p, n, err := e.receive(&c.sock, &c.carry)
+		most := c.readMost()
+		p, n, err := e.receive(&c.sock, &c.carry, most)
 		if err != nil {
 			c.readFailed(err)
 			return
@@ -101,13 +102,23 @@ func (c *Client) read() {
 			continue // what comes after a Terminate means nothing
 		}
 		c.consume(p)
-		if n < eventloop.ReadBufferLen && c.other == peerThere && !c.sock.Pending() {
+		if n < most && c.other == peerThere && !c.sock.Pending() {
 			c.readEmpty()
 			return // what comes next is a new edge
 		}
 	}
 	c.unread = true
 	e.loop.Again(c.token)
+}
+
+// readMost is how much of what the client has sent is read at once. Where all backends are taken it would wait for one in weir's memory, as would
+// what thousands of others have sent: so it is what is needed to judge a message, and the rest stays with the kernel. A TLS connection would keep the
+// rest of its record itself.
+func (c *Client) readMost() int {
+	if c.state != clientIdle || c.sock.Encrypted() || c.lane.pool.Spare() || len(c.carry) >= inspectLen {
+		return eventloop.ReadBufferLen
+	}
+	return inspectLen - len(c.carry)
 }
 
 // copies reports whether the client may be sending the data of a COPY.

@@ -32,6 +32,9 @@ type Places interface {
 	Give(p *Lanes)
 	// Decline ends what Nudge offered, if it was not taken.
 	Decline(p *Lanes)
+	// Full says that there is no place left for a backend of the pool's where the server counts them, and asks for one that another pool has there
+	// and can spare.
+	Full(p *Lanes, where Full)
 	// Bound names the limit that refused the pool last: the setting, its value, and the section that sets it.
 	Bound(p *Lanes) (setting string, value int, section string)
 }
@@ -50,9 +53,20 @@ type Dialled struct {
 	Gone func()
 }
 
+// Full is what a server has no place left in.
+type Full uint8
+
+// What may be full: max_connections of the server, or CONNECTION LIMIT of the database or of the role.
+const (
+	FullServer Full = iota
+	FullDatabase
+	FullRole
+)
+
 // DialError is why a backend could not be had.
 type DialError struct {
 	Failure pool.Failure
+	Full    Full           // what is, if that is the failure
 	Client  *pgerror.Error // what the clients that wait for it are told
 	Clients bool           // it is for what the client named: the server is well
 	Err     error          // for the log
@@ -215,6 +229,7 @@ func (l *Lane) Open() {
 		if l.config.Paused {
 			l.pool.Pause(l.now())
 		}
+		l.contest() // as its pool may have been told before the lane was there
 		l.tick()
 	})
 }

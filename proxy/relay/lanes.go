@@ -20,8 +20,10 @@ type Lanes struct {
 	pins   pinboard
 	line   lineBoard
 	yields atomic.Bool // the next backend that is released is closed
-	known  known
-	told   atomic.Pointer[told]
+	// contested is the limit under which other pools wait for places that this one has; nil: none does.
+	contested atomic.Pointer[string]
+	known     known
+	told      atomic.Pointer[told]
 	// trouble holds until a dial succeeds (Reached).
 	trouble atomic.Pointer[trouble]
 	kills   atomic.Uint32          // see Kill
@@ -87,6 +89,27 @@ func (l *Lane) reclaim(limit string, refused func()) {
 func (p *Lanes) Yield(limit string) {
 	p.yields.Store(true)
 	p.each(func(l *Lane) { l.evicted = limit })
+}
+
+// Contest tells the pool that others, which have none, wait for places under that limit, so that it keeps no idle backend for long, or, with an empty
+// one, that none does any more. Any goroutine.
+func (p *Lanes) Contest(limit string) {
+	if limit == "" {
+		p.contested.Store(nil)
+	} else {
+		p.contested.Store(&limit)
+	}
+	p.each((*Lane).contest)
+}
+
+// contest tells the lane's pool what Contest has said last.
+func (l *Lane) contest() {
+	limit := l.config.Lanes.contested.Load()
+	if limit != nil {
+		l.evicted = *limit
+	}
+	l.pool.Contest(l.now(), limit != nil)
+	l.decided()
 }
 
 // from has f called on the first lane from that number on, on its loop; none is called if there is none.

@@ -237,6 +237,9 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.config.Places.Give(l.config.Lanes)
+	if failure.Failure.Kind == pool.Full {
+		l.config.Places.Full(l.config.Lanes, failure.Full)
+	}
 	b.forget()
 	l.totals.DialsFailed++
 	l.totals.DialsBy[failure.end()]++
@@ -253,8 +256,6 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 	switch {
 	case d.Why == pool.CauseLoginFailed && l.dialError != nil:
 		return l.dialError.Client
-	case d.Why == pool.CauseDrain:
-		return pgerror.ShuttingDown
 	case l.engine.env.PgBouncer: // which has one word for all of them
 	case l.pool.Counts().Paused:
 		return pgerror.Paused(d.Waited.Round(time.Millisecond), l.Name())

@@ -48,7 +48,7 @@ func (c *listening) read(hungUp bool) {
 		if c.doomed {
 			return
 		}
-		p, n, err := e.receive(&c.sock, &c.carry)
+		p, n, err := e.receive(&c.sock, &c.carry, eventloop.ReadBufferLen)
 		if err != nil {
 			if !errors.Is(err, socket.ErrWouldBlock) {
 				c.doom(err)

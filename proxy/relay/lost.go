@@ -33,6 +33,7 @@ func (b *Backend) retire() {
 		b.lane.totals.Doubts[doubtAccount]++
 	}
 	if leak := b.talk.Leak(); leak != nil {
+		b.lane.config.Lanes.others(b.lane, (*Lane).relearn)
 		b.lane.engine.warn("session state was found that may have been seen by other clients; the backend is closed",
 			"pool", b.lane.Name(), "backend", b.pid, "state", leak.Pins, "statement", leak.Text)
 	}

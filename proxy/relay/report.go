@@ -95,9 +95,6 @@ func (l *Lane) waitedInVain(c *Client, d pool.Decision, err *pgerror.Error) {
 	if d.Why == pool.CauseLoginFailed && l.dialError != nil && l.dialError.Clients {
 		l.totals.WaitsRefused++
 	}
-	if d.Why == pool.CauseDrain {
-		return
-	}
 	l.engine.warn("client got no backend", "reason", d.Why.String(), "waited", rounded(d.Waited), "pool", l.Name(), "peer", c.peer, "app", c.app(),
 		"sqlstate", err.Code, "error", err.Message, "detail", err.Detail)
 }
@@ -142,8 +139,6 @@ func dismissal(why pool.Cause) status.BackendEnd {
 		return status.BackendIdleTimeout
 	case pool.CausePoolIdle, pool.CauseVacated:
 		return status.BackendPoolIdle
-	case pool.CauseDrain:
-		return status.BackendShutdown
 	case pool.NoCause, pool.CauseSurplus, pool.CauseReclaimed, pool.CauseQueryWaitTimeout, pool.CauseLoginFailed:
 	default:
 	}

@@ -173,7 +173,7 @@ const lookEvery = 10 * time.Second
 // more what it knows.
 func (b *Backend) lookForPeer(c *Client) {
 	e := b.lane.engine
-	if c.other != peerEnded || c.polite || b.talk.Due() == 0 || c.sock.Parked() || len(c.talk.Told) == 0 {
+	if c.other != peerEnded || c.polite || b.talk.Said() || c.sock.Parked() || len(c.talk.Told) == 0 {
 		return
 	}
 	if e.since(b.asked) < lookAfter || b.looked != 0 && e.since(b.looked) < lookEvery {

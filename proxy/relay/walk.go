@@ -10,6 +10,9 @@ import (
 // look at one that has been idle for long costs what it takes to fetch it from memory: for all of them tens of milliseconds.
 const clientsPerStep = 256
 
+// lanesPerVisit bounds how many lanes are copied in one visit to the loop, at some microseconds each.
+const lanesPerVisit = 64
+
 // walk calls f on the loop with each client that is there all the while, a step in each iteration, and then done. The first step is taken
 // before it returns.
 func (e *Engine) walk(f func(*Client), done func()) { e.walkFrom(0, f, done) }

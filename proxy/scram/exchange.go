@@ -119,7 +119,7 @@ func (x *Exchange) Verify(serverFinal string) error {
 		return fmt.Errorf("the server ended the exchange: %q", why)
 	}
 	text, ok := strings.CutPrefix(serverFinal, "v=")
-	signature, ok2 := decode(text)
+	signature, ok2 := Decode(text)
 	if !ok || !ok2 || !x.keys.IsSet() {
 		return errors.New("the server's last message is malformed")
 	}
@@ -141,7 +141,7 @@ func parseServerFirst(message string) (nonce string, salt []byte, iterations int
 	if !ok || !ok2 || !ok3 || !ok4 || !ok5 {
 		return "", nil, 0, malformed
 	}
-	salt, ok = decode(salt64)
+	salt, ok = Decode(salt64)
 	if !ok || len(salt) == 0 || !isNonce(nonce) {
 		return "", nil, 0, malformed
 	}
@@ -157,8 +157,8 @@ func isNonce(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == ',' })
 }
 
-// decode reads base64 to the letter: Go's own decoder skips line ends, and bits that do not count.
-func decode(text string) ([]byte, bool) {
+// Decode reads base64 to the letter: Go's own decoder skips line ends, and bits that do not count.
+func Decode(text string) ([]byte, bool) {
 	if strings.ContainsAny(text, "\r\n") {
 		return nil, false
 	}

@@ -78,17 +78,11 @@ func (s *Set) Value(name string) (value string, ok bool) {
 	return settings[i].Value, true
 }
 
-// With returns the set's settings with one of them added or changed, for
-// Table.Intern.
-func (s *Set) With(name, value string) []Setting {
-	return append(s.Without(name), Setting{canonical(name), value})
-}
-
 // Without returns the set's settings without one of them, for Table.Intern.
 func (s *Set) Without(name string) []Setting {
 	name = canonical(name)
 	settings := s.Settings()
-	out := make([]Setting, 0, len(settings)+1)
+	out := make([]Setting, 0, len(settings))
 	for _, o := range settings {
 		if o.Name != name {
 			out = append(out, o)

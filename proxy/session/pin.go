@@ -48,17 +48,13 @@ const (
 	// for nor taken back, such as a connection of dblink. Only the end of the
 	// backend undoes it.
 	Process
-	// ProtocolDoubt: the conversation took a turn after which the backend's state
-	// is not sure, such as a Query after an unsynced Execute. The caller sets
-	// and ends it.
-	ProtocolDoubt
 )
 
 // pinNames is in the order of the bits. The names are for logs, metrics and the
 // console, and so part of weir's interface.
 var pinNames = [...]string{
 	"prepared statement", "sql prepare", "setting", "listen", "temporary object", "advisory lock",
-	"held cursor", "load", "seed", "opaque", "process", "protocol doubt",
+	"held cursor", "load", "seed", "opaque", "process",
 }
 
 // Names are the reasons' names, in the order of their declaration.

@@ -114,7 +114,7 @@ func TestPinsPrintTheirReasons(t *testing.T) {
 	if got := Pins(0).String(); got != "none" {
 		t.Error(got)
 	}
-	if all := ProtocolDoubt<<1 - 1; 1<<len(pinNames)-1 != all {
+	if all := Process<<1 - 1; 1<<len(pinNames)-1 != all {
 		t.Errorf("%d names for the pins %b", len(pinNames), all)
 	}
 }

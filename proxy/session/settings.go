@@ -38,19 +38,6 @@ type SettingError struct {
 // Error names the setting and the problem.
 func (e *SettingError) Error() string { return fmt.Sprintf("setting %q %s", e.Name, e.Problem) }
 
-// IsSetting tells whether a parameter of the startup packet is a setting to be
-// carried. The others choose the session (and are compared by case, as
-// PostgreSQL does) or extend the protocol; what options holds is settings, once
-// it has been split. PostgreSQL accepts a session_authorization there, too, and
-// overwrites it with the user who has logged in: it must have no effect.
-func IsSetting(name string) bool {
-	switch name {
-	case "user", "database", "replication", "options":
-		return false
-	}
-	return !strings.HasPrefix(name, "_pq_.") && canonical(name) != authzName
-}
-
 // canonical folds a name as PostgreSQL compares names of settings: by ASCII
 // rules alone (guc_name_compare in src/backend/utils/misc/guc.c). Unicode rules
 // would make one of two names that PostgreSQL tells apart. Two names of old are

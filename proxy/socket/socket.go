@@ -175,6 +175,15 @@ func (c *Conn) Close(shared *IO) {
 // Any goroutine.
 func Recv(fd int, p []byte) (int, error) { return attempt(fd, p, recv) }
 
+// Peek copies what a Recv would begin with, if anything has come. It reads nothing. Any goroutine.
+func Peek(fd int, p []byte) int {
+	n, _, err := unix.Recvfrom(fd, p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Readable reports whether a Recv would not say ErrWouldBlock. It reads nothing. Any goroutine.
 func Readable(fd int) bool {
 	var b [1]byte

@@ -28,6 +28,9 @@ func NewTLS(fd int, a *Adapter) Conn {
 	return Conn{fd: int32(fd), tls: a}
 }
 
+// Encrypted reports whether there is TLS on the connection.
+func (c *Conn) Encrypted() bool { return c.tls != nil }
+
 // Pending reports whether there may be more to read that no event will tell: TLS has it already, or has not looked. Ask after
 // a read that was not full, and after a take-over.
 func (c *Conn) Pending() bool { return c.tls != nil && !c.tls.rested }

@@ -92,9 +92,6 @@ var effectNames = [...]string{
 	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque", "Process",
 }
 
-// Has tells whether all of the given effects are in e.
-func (e Effects) Has(of Effects) bool { return e&of == of }
-
 // String lists the effects in the order of their declaration, parted by
 // spaces; "none" for the empty set. It allocates: for logs and tests.
 func (e Effects) String() string {

@@ -51,8 +51,8 @@ func (p *Pool) Add(o *Pool) {
 	p.Query.add(&o.Query)
 	p.Transact.add(&o.Transact)
 	p.Dial.add(&o.Dial)
-	p.Errors = append(p.Errors[:len(p.Errors):len(p.Errors)], o.Errors...)
-	p.Own = append(p.Own[:len(p.Own):len(p.Own)], o.Own...)
+	p.Errors = byCode(slices.Concat(p.Errors, o.Errors))
+	p.Own = byCode(slices.Concat(p.Own, o.Own))
 }
 
 // AddLane adds another lane of the same pool, whose sizes are those of the pool already.
@@ -60,7 +60,6 @@ func (p *Pool) AddLane(o *Pool) {
 	size, least, reserve := p.Size, p.MinSize, p.ReserveSize
 	p.Add(o)
 	p.Size, p.MinSize, p.ReserveSize = size, least, reserve
-	p.Errors, p.Own = byCode(p.Errors), byCode(p.Own)
 	p.Listen.Channels = byName(p.Listen.Channels)
 }
 

@@ -2,6 +2,7 @@ package status
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,12 +54,12 @@ func TestAddLeavesNoNumberOut(t *testing.T) {
 	}
 }
 
-func TestAddKeepsTheServersErrorAndBothErrorLists(t *testing.T) {
+func TestAddKeepsTheServersErrorAndSumsErrorsUp(t *testing.T) {
 	a := Pool{Errors: []ErrorCode{{"42P01", 1}}}
 	a.Add(&Pool{
 		ServerError: "down", ServerDown: true, Errors: []ErrorCode{{"42P01", 2}}, Own: []ErrorCode{{"53300", 1}}, OldestWait: time.Second,
 	})
-	if a.ServerError != "down" || !a.ServerDown || len(a.Errors) != 2 || len(a.Own) != 1 || a.OldestWait != time.Second {
+	if a.ServerError != "down" || !a.ServerDown || !slices.Equal(a.Errors, []ErrorCode{{"42P01", 3}}) || len(a.Own) != 1 || a.OldestWait != time.Second {
 		t.Errorf("%+v", a)
 	}
 }

@@ -10,15 +10,15 @@ import (
 
 // Collector turns a snapshot into metrics at each scrape: nothing is counted twice, and nothing is touched between scrapes.
 type Collector struct {
-	source status.Source
-	descs  map[*metric]*prometheus.Desc
+	source   status.Source
+	families map[*metric]*family
 }
 
 // NewCollector makes a collector for a source; any goroutine may scrape it.
 func NewCollector(source status.Source) *Collector {
-	c := &Collector{source: source, descs: make(map[*metric]*prometheus.Desc, len(families))}
+	c := &Collector{source: source, families: make(map[*metric]*family, len(families))}
 	for _, m := range families {
-		c.descs[m] = m.desc()
+		c.families[m] = m.family()
 	}
 	return c
 }
@@ -26,14 +26,14 @@ func NewCollector(source status.Source) *Collector {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range families {
-		out <- c.descs[m]
+		out <- c.families[m].desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	s := c.source.Snapshot()
-	e := emitter{descs: c.descs, out: out}
+	e := emitter{families: c.families, pairs: pairs{}, out: out}
 	pools := labelPools(s.Pools)
 	for i := range pools {
 		e.pool(&pools[i])
@@ -69,31 +69,23 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	e.value(&up, float64(s.Started.UnixMilli())/1000)
 }
 
-// emitter sends constant metrics to one scrape.
+// emitter sends series to one scrape.
 type emitter struct {
-	descs map[*metric]*prometheus.Desc
-	out   chan<- prometheus.Metric
+	families map[*metric]*family
+	pairs    pairs
+	out      chan<- prometheus.Metric
 }
 
 func (e emitter) value(m *metric, v float64, labels ...string) {
-	kind := prometheus.GaugeValue
-	if m.kind == counter {
-		kind = prometheus.CounterValue
-	}
-	e.out <- prometheus.MustNewConstMetric(e.descs[m], kind, v, labels...)
+	f := e.families[m]
+	e.out <- &series{f, e.pairs.labels(m, f, labels), v}
 }
 
 func (e emitter) count(m *metric, n uint64, labels ...string) { e.value(m, float64(n), labels...) }
 
 func (e emitter) histogram(m *metric, h *status.Histogram, labels ...string) {
-	buckets := make(map[float64]uint64, status.Buckets-1)
-	var n uint64
-	for i := range status.Buckets - 1 {
-		n += h.Counts[i]
-		buckets[status.Bound(i).Seconds()] = n
-	}
-	n += h.Counts[status.Buckets-1]
-	e.out <- prometheus.MustNewConstHistogram(e.descs[m], n, h.Sum.Seconds(), buckets, labels...)
+	f := e.families[m]
+	e.out <- &distribution{f, e.pairs.labels(m, f, labels), h}
 }
 
 func (e emitter) host(h *status.Server) {

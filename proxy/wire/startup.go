@@ -116,6 +116,11 @@ func ParseStartup(body []byte) (Startup, error) {
 	return parseParams(s, rest)
 }
 
+// BeginsCancelRequest reports whether a connection that begins with p, length word included, brings a CancelRequest.
+func BeginsCancelRequest(p []byte) bool {
+	return len(p) >= 8 && ValidStartupLen(binary.BigEndian.Uint32(p)) && binary.BigEndian.Uint32(p[4:]) == cancelRequestCode
+}
+
 func parseCancel(rest []byte) (Startup, error) {
 	if len(rest) < 4+cancelSecretMin || len(rest) > 4+cancelSecretMax {
 		return Startup{}, ErrNotStartup

@@ -1,8 +1,0 @@
-//go:build unix && !linux
-
-package compare
-
-import "syscall"
-
-// dieWithParent has no equivalent here: a program outlives us if we are killed by SIGKILL.
-func dieWithParent(*syscall.SysProcAttr) {}

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package child
+
+import "syscall"
+
+// dieWithParent has no equivalent here.
+func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}

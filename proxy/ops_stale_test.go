@@ -59,6 +59,43 @@ func TestTextsPreparedBeforeAChangeMadePastWeirAreHealed(t *testing.T) {
 	}
 }
 
+// TestColumnsThatAClientDoesNotKnowAreRefusedAlike: a backend that has not had a statement prepares it with the columns of today. A client that gives a
+// format for each of those that it was told of is refused there in the words in which the server refuses it elsewhere, at which drivers prepare it anew.
+func TestColumnsThatAClientDoesNotKnowAreRefusedAlike(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 2\n[loops]\ncount = 1\n")
+	c, directly, admin := enter(t, w, d), enterDirectly(t, d), enterDirectly(t, d)
+	others := []*wireClient{enter(t, w, d), enter(t, w, d)}
+	for table, change := range map[string]string{"more": "ALTER TABLE more ADD c int", "fewer": "ALTER TABLE fewer DROP b"} {
+		admin.Query("CREATE TABLE " + table + " AS SELECT 1 AS a, 2 AS b")
+		bind := &pgproto3.Bind{PreparedStatement: table, ResultFormatCodes: []int16{1, 1}}
+		first := synced(t, parse(table, "SELECT * FROM "+table), &pgproto3.Describe{ObjectType: 'S', Name: table}, bind, &pgproto3.Execute{})
+		c.Query("BEGIN")
+		had := c.Query("SELECT pg_backend_pid()")
+		c.take(first)
+		c.Query("COMMIT")
+		directly.take(first)
+		admin.Query(change)
+		for _, other := range others {
+			other.Query("BEGIN")
+		}
+		for _, other := range others {
+			if other.Query("SELECT pg_backend_pid()") != had {
+				other.Query("COMMIT") // its backend has not had the statement, and is the only free one
+			}
+		}
+		again := synced(t, bind, &pgproto3.Execute{})
+		if got, want := c.take(again), directly.take(again); !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\ndirectly\n%s", change, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		for _, other := range others {
+			if other.status != 'I' {
+				other.Query("COMMIT")
+			}
+		}
+	}
+}
+
 // Nor does it keep a client waiting that has sent a Flush in place of a Sync, or whose settings go ahead of the batch.
 func TestBatchesAreHealedWithTheirSettingsAheadAndWithAFlush(t *testing.T) {
 	d := database(t)

@@ -215,6 +215,10 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 		return true
 	}
 	body := message[wire.HeaderLen:]
+	if s.outgrown(body) {
+		f.out = wire.AppendErrorBody(f.out, []byte(staleError))
+		return true
+	}
 	moved := false
 	if e := s.ledger.at(busy); e != nil {
 		body, moved = relocated(body, &e.made, e.done)
@@ -358,6 +362,12 @@ const lastWordsMax = 256
 // staleRoutine is the function that refuses to run a statement whose result has other columns since it was prepared (0A000, "cached
 // plan must not change result type"). The drivers prepare it again then.
 const staleRoutine = "RevalidateCachedQuery"
+
+// staleError is the body of its error.
+const staleError = "SERROR\x00VERROR\x00C" + pgerror.CodeNotSupported + "\x00Mcached plan must not change result type\x00Fplancache.c\x00R" + staleRoutine + "\x00\x00"
+
+// formatsRoutine is the function that refuses a Bind with more or fewer formats than the result has columns.
+const formatsRoutine = "PortalSetResultFormat"
 
 // missed reports whether an error says that the server does not have a statement that the book says it holds: something in the session
 // has deallocated it unseen.

@@ -276,6 +276,9 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 		}
 		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
+		if !statement.Own() && s.retry.uses <= s.account.Answered() {
+			s.retry.uses = s.account.Asked() + 1
+		}
 	case prepared.Ours(name):
 		s.stray(c, f, m)
 		return nil, true

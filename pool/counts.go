@@ -75,6 +75,7 @@ type Counts struct {
 	Paused   bool
 	Oldest   Instant // since when the oldest waiter waits; Never if there is none
 	Bound    Limit   // what holds back a dial that is wanted; NoLimit if none is
+	Full     bool    // the server has had no place for one more, and the pool has not reached its size since
 	Failures int     // dials that failed in a row because the server was away or refused
 }
 
@@ -90,6 +91,7 @@ func (p *Pool) Counts() Counts {
 		Paused:   p.paused,
 		Oldest:   Never,
 		Failures: p.trouble.strikes,
+		Full:     p.full.strikes > 0,
 	}
 	if p.waiting > 0 {
 		c.Oldest = p.waiters[p.waiters[0].next].since

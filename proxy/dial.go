@@ -233,6 +233,8 @@ func dialError(address string, err error) *relay.DialError {
 	switch {
 	case failure.Server != nil && pgerror.IsWrongTarget(failure.Server.Code):
 		e.Client, e.Clients = pgerror.WrongTarget(failure.Addr, failure.Server.Code, failure.Server.Message), true
+	case failure.Kind == backend.Full && failure.Server != nil:
+		e.Client = pgerror.ServerFull(failure.Addr, failure.Server.Message)
 	case failure.Server != nil:
 		e.Client = pgerror.ServerRefused(failure.Addr, failure.Server.Code, failure.Server.Message)
 	default:

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -71,4 +72,39 @@ func TestFullServerGetsRoomFromIdlePools(t *testing.T) {
 	}
 	w.Stop()
 	d.Exec(t, "DROP ROLE reader, writer")
+}
+
+// A wait that fails because the server lets weir have no more backends is not blamed on pool_size: raising that would help nobody.
+func TestWaitAtFullServerIsNotBlamedOnThePool(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS crowded", "CREATE ROLE crowded LOGIN CONNECTION LIMIT 1")
+	w := start(t, d, "[pool]\npool_size = 20")
+	holder, waiter := dial(t, w.Addr, "crowded", d.Name), dial(t, w.Addr, "crowded", d.Name)
+	holder.Query("BEGIN")
+	waiter.inBackground("SELECT 1")
+	full := func(p status.Pool) bool { return p.Totals.DialsBy[status.DialFull] > 0 }
+	expectPool(t, w, "refused for want of room", full)
+	w.hurry(t)
+	e := refused(t, waiter.Answer().Err(), "53300")
+	if !strings.Contains(e.Detail, "The only backend of pool") || !strings.Contains(e.Detail, "the connection limit of the role is reached") ||
+		strings.Contains(e.Hint, "pool_size") {
+		t.Errorf("the client was told %+v", e)
+	}
+	// Without any backend the server's own words are what there is to say.
+	holder.Query("COMMIT")
+	w.Stop()
+	d.Exec(t, "ALTER ROLE crowded CONNECTION LIMIT 0")
+	w = start(t, d, "")
+	done := make(chan error)
+	go func() {
+		_, err := tryDial(t, w.Addr, "crowded", d.Name)
+		done <- err
+	}()
+	expectPool(t, w, "refused for want of room", full)
+	w.hurry(t)
+	if e := refused(t, <-done, "53300"); !strings.Contains(e.Detail, "too many connections for role") || !strings.Contains(e.Hint, "raise the limit there") {
+		t.Errorf("the client was told %+v", e)
+	}
+	w.Stop()
+	d.Exec(t, "DROP ROLE crowded")
 }

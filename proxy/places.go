@@ -159,17 +159,17 @@ func (p *places) full(h holder, where relay.Full) {
 	if t == nil {
 		return
 	}
-	limit, helps := "max_connections of the server", func(*claim) bool { return true }
+	helps := func(*claim) bool { return true }
 	switch where {
 	case relay.FullServer:
 	case relay.FullDatabase:
-		limit, helps = "the connection limit of the database", func(o *claim) bool { return o.pool.database == t.pool.database }
+		helps = func(o *claim) bool { return o.pool.database == t.pool.database }
 	case relay.FullRole:
-		limit, helps = "the connection limit of the role", func(o *claim) bool { return o.pool.user == t.pool.user }
+		helps = func(o *claim) bool { return o.pool.user == t.pool.user }
 	}
 	found, mustYield := t.rivals(p.groups(t)[ofServer], helps)
 	p.tidy(t)
-	askNext(limit, found, mustYield)
+	askNext(where.String(), found, mustYield)
 }
 
 // room reports whether neither limit is reached, and notes which one is.

@@ -37,6 +37,11 @@ var wait = Wait{
 	Setting: "pool_size", Value: 20, Section: "databases.shop",
 }
 
+var fullWait = Wait{
+	After: 2 * time.Minute, Pool: "shop/app", Leased: 7, Longest: 47 * time.Second, Holder: "nightly report",
+	Setting: "pool_size", Value: 20, Section: "databases.shop",
+}
+
 var pin = Pin{Reasons: "temporary object", Held: 90 * time.Second, Statement: "create temp table report (id int)"}
 
 var catalogue = []chapter{
@@ -135,6 +140,7 @@ var catalogue = []chapter{
 		{"NotificationsNotTaken", NotificationsNotTaken(1 << 20), "A client that listens did not read, and more notifications than `max_notification_bytes` came for it.", "See the hint. What it may have missed is found in the database, as after any LISTEN."},
 		{"TooManyUserClients", TooManyUserClients("app", 500), "More clients of one user than `max_user_client_connections`.", "See the hint."},
 		{"NoBackend", NoBackend(wait), "A client waited for a backend for `query_wait_timeout`. After the login its session goes on, and only the requests that waited have failed.", "Find out which clients hold the backends, and for how long; raise the setting that the hint names. A retry is safe."},
+		{"NoBackendAtFullServer", NoBackendAtFullServer(fullWait, "max_connections of the server"), "The same, where the server has let weir have no more backends. The limit is the server's: `max_connections`, or `CONNECTION LIMIT` of the role or the database.", "See the hint. A higher `pool_size` does not help. A retry is safe."},
 		{"Paused", Paused(2*time.Minute, "shop/app"), "The same, while PAUSE holds on the admin console.", "Wait for the operator, who says RESUME. A retry is safe."},
 	}},
 	{"The server", []entry{
@@ -152,6 +158,10 @@ var catalogue = []chapter{
 		{
 			"ServerRefused", ServerRefused("db:5432", "57P03", "the database system is starting up"),
 			"The server answered, but did not let weir in. The SQLSTATE is the server's.", "Look at the server's text. A retry is safe.",
+		},
+		{
+			"ServerFull", ServerFull("db:5432", "sorry, too many clients already"),
+			"The server is full, so that weir has no backend at all for the client, which has waited for `query_wait_timeout`.", "See the hint. A retry is safe.",
 		},
 		{
 			"WrongTarget", WrongTarget("db:5432", "3D000", `database "shpo" does not exist`),

@@ -78,10 +78,20 @@ func NoBackend(w Wait) *Error {
 		pgbouncer: "query_wait_timeout",
 		Message:   "no backend became free within " + w.After.String(),
 		Detail:    w.detail(),
-		Hint: fmt.Sprintf("Raise %s (%d, set in [%s]), or see weir_transaction_seconds and weir_backends_pinned for what holds them.",
-			w.Setting, w.Value, w.Section),
+		Hint:      fmt.Sprintf("Raise %s (%d, set in [%s]), or "+howToFindHolders, w.Setting, w.Value, w.Section),
 	}
 }
+
+// NoBackendAtFullServer is NoBackend where the server lets weir have no more, before the pool has reached its size: full says what is
+// full there.
+func NoBackendAtFullServer(w Wait, full string) *Error {
+	e := NoBackend(w)
+	e.Detail += " The server has no place for more: " + full + " is reached."
+	e.Hint = howToMakeRoom + ", or " + howToFindHolders
+	return e
+}
+
+const howToFindHolders = "see weir_transaction_seconds and weir_backends_pinned for what holds them."
 
 // Paused ends a wait for a backend of a pool that an operator has paused. after is how long it was, poolName "database/user".
 func Paused(after time.Duration, poolName string) *Error {

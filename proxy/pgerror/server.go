@@ -137,6 +137,15 @@ func ServerRefused(server, code, text string) *Error {
 	}
 }
 
+// ServerFull is ServerRefused where the server has no place left (53300) and the pool has no backend.
+func ServerFull(server, text string) *Error {
+	e := ServerRefused(server, CodeTooManyConnections, text)
+	e.Hint = howToMakeRoom + "."
+	return e
+}
+
+const howToMakeRoom = "Lead its other clients through weir, too, or raise the limit there"
+
 // WrongTarget answers a client that has named what the server does not have, or does not let in: a database (3D000), a role, a
 // password (class 28). code and text are the server's, as a client without weir would see them.
 func WrongTarget(server, code, text string) *Error {

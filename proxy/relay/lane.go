@@ -63,6 +63,18 @@ const (
 	FullRole
 )
 
+// String names the limit that is reached.
+func (f Full) String() string {
+	switch f {
+	case FullDatabase:
+		return "the connection limit of the database"
+	case FullRole:
+		return "the connection limit of the role"
+	case FullServer:
+	}
+	return "max_connections of the server"
+}
+
 // DialError is why a backend could not be had.
 type DialError struct {
 	Failure pool.Failure

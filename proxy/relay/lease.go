@@ -264,7 +264,18 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 			return t.failure.Client
 		}
 	}
+	if full, is := l.serverFull(); is {
+		return pgerror.NoBackendAtFullServer(l.describeWait(d.Waited), full.String())
+	}
 	return pgerror.NoBackend(l.describeWait(d.Waited))
+}
+
+// serverFull is what has no place left at the server and keeps the pool smaller than its size, if that is what does.
+func (l *Lane) serverFull() (full Full, is bool) {
+	if l.dialError == nil || l.dialError.Failure.Kind != pool.Full {
+		return 0, false
+	}
+	return l.dialError.Full, !l.limited && l.pool.Counts().Full && l.config.Lanes.pool.Live() < l.config.Pool.Size
 }
 
 // trouble is the last dial of a pool that has failed, on whichever lane: those that wait on the others wait for the same.

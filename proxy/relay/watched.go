@@ -130,6 +130,8 @@ func (l *Lane) slowWait(c *Client, b *Backend, waited time.Duration) {
 	if l.limited || l.config.Lanes.pool.Live() >= l.config.Pool.Size { // else it was a pause, a slow login or the server's absence
 		setting, value, section := l.bound()
 		attributes = append(attributes, "limit", setting, "value", value, "set_in", section)
+	} else if full, is := l.serverFull(); is {
+		attributes = append(attributes, "limit", full.String())
 	}
 	attributes = append(attributes, "backend", b.pid, "for")
 	if c.greeted {

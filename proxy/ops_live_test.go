@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"weir/proxy/livepage"
+	"weir/proxy/status"
 )
 
 // askHTTP is an answer of weir's HTTP; a token that is not "" is shown.
@@ -113,5 +114,38 @@ func TestHTTPHasTLSAndATokenThatFollowsReloads(t *testing.T) {
 	expect("/live", second, http.StatusOK)
 	if w.Log.Contains(second) || w.Log.Contains(strings.ReplaceAll(first, " ", "-")) {
 		t.Error("the log has a token")
+	}
+}
+
+// A pool that could not be filled ends with its last client. What its server said is known yet, and nothing of a server that was not tried.
+func TestLivePageKnowsAServerThatWasDownWhenItWasLastTried(t *testing.T) {
+	d := database(t)
+	w := start(t, d, fmt.Sprintf("[http]\naddress = \"127.0.0.1:0\"\n"+
+		"[databases.away]\nhost = %q\n[databases.untried]\nhost = \"192.0.2.1\"", t.TempDir()))
+	done := make(chan error)
+	go func() {
+		_, err := tryDial(t, w.Addr, d.Server.Superuser(), "away")
+		done <- err
+	}()
+	expectPool(t, w, "in vain", func(p status.Pool) bool { return p.Totals.DialsFailed > 0 })
+	w.hurry(t)
+	refused(t, <-done, "08001")
+	eventually(t, func() string {
+		if n := len(w.Proxy.Snapshot().Pools); n != 0 {
+			return fmt.Sprintf("%d pools are there yet", n)
+		}
+		return ""
+	})
+	_, text := askHTTP(t, http.DefaultClient, "http://"+w.Proxy.HTTPAddress()+"/live.json", "")
+	var v livepage.View
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	of := map[string]livepage.Host{}
+	for _, h := range v.Hosts {
+		of[h.Database] = h
+	}
+	if away, untried := of["away"], of["untried"]; !away.Tried || away.Trouble == "" || untried.Tried || untried.Trouble != "" {
+		t.Errorf("away %+v, untried %+v", away, untried)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"weir/config"
+	"weir/proxy/backend"
 	"weir/proxy/console"
 	"weir/proxy/relay"
 	"weir/proxy/status"
@@ -193,12 +194,34 @@ func (s source) Hosts() []status.Host {
 			h.Trouble = cmp.Or(h.Trouble, snapshot.Pools[i].ServerError)
 		}
 	}
+	for name, d := range g.config.Databases { // a pool that could not be filled ends with its last client, and what was met there is known yet
+		var failure string
+		rows[name].Tried, failure = triedOf(d.Servers(), snapshot.Servers)
+		rows[name].Trouble = cmp.Or(rows[name].Trouble, failure)
+	}
 	all := make([]status.Host, 0, len(rows))
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		rows[name].Addresses = strings.Join(slices.Sorted(maps.Keys(addresses[name])), ", ")
 		all = append(all, *rows[name])
 	}
 	return all
+}
+
+// triedOf says of a database's servers whether any was tried, and what the last one met if none of those that were is up.
+func triedOf(servers []config.Server, known []status.Server) (tried bool, failure string) {
+	for _, server := range servers {
+		name := backend.Target{Host: server.Host, Port: server.Port}.Address()
+		for i := range known {
+			switch s := &known[i]; {
+			case s.Name != name:
+			case s.Up:
+				return true, ""
+			default:
+				tried, failure = true, s.Failure
+			}
+		}
+	}
+	return tried, failure
 }
 
 // Peers implements console.Source.

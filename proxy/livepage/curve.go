@@ -111,7 +111,7 @@ func (v *View) curve(l line, most float64) Curve {
 		x = width * (1 - m.Ago/span)
 		y := height * (1 - *n/most)
 		if !open {
-			fmt.Fprintf(&path, "M%.1f %.1f", x, y)
+			fmt.Fprintf(&path, "M%.1f %.1fh0", x, y) // one without neighbours is a dot
 			fmt.Fprintf(&area, "M%.1f %g L%.1f %.1f", x, height, x, y)
 		} else {
 			fmt.Fprintf(&path, "L%.1f %.1f", x, y)

@@ -171,7 +171,7 @@ func get(t *testing.T, path string, texts bool) *httptest.ResponseRecorder {
 	page := &Page{Sampler: NewSampler(), Texts: func(*http.Request) bool { return texts }, More: func() More {
 		return More{
 			Listeners: []string{"127.0.0.1:6432"},
-			Hosts:     []status.Host{{Database: "shop", Host: "db", Port: 5432, Backends: 20}, {Database: "reports", Host: "/run/postgresql", Trouble: "connection refused"}},
+			Hosts:     []status.Host{{Database: "shop", Host: "db", Port: 5432, Backends: 20, Tried: true}, {Database: "reports", Host: "/run/postgresql", Trouble: "connection refused"}},
 			Failures:  []status.Failure{{SQLState: "42P01", Ago: time.Second, Database: "shop", User: "app", Peer: "10.0.0.6:1", App: "till", Text: `relation "secret" does not exist`}},
 		}
 	}}

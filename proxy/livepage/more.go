@@ -22,6 +22,7 @@ type Host struct {
 	Addresses string `json:"addresses"`
 	Backends  int    `json:"backends"`
 	Dialling  int    `json:"dialling"`
+	Tried     bool   `json:"tried"`
 	Trouble   string `json:"trouble"`
 }
 
@@ -43,7 +44,7 @@ func (v *View) add(m More, texts bool) {
 		if h.Port != 0 {
 			name += ":" + strconv.Itoa(h.Port)
 		}
-		v.Hosts = append(v.Hosts, Host{valid(h.Database), valid(name), h.Addresses, h.Backends, h.Dialling, valid(h.Trouble)})
+		v.Hosts = append(v.Hosts, Host{valid(h.Database), valid(name), h.Addresses, h.Backends, h.Dialling, h.Tried, valid(h.Trouble)})
 	}
 	slices.SortStableFunc(v.Hosts, func(a, b Host) int { return before(a.Trouble != "", b.Trouble != "") })
 	v.Hosts = v.Hosts[:min(len(v.Hosts), rowsMax)]

@@ -31,6 +31,7 @@ type Host struct {
 	Addresses      string // that backends are connected to
 	Backends       int
 	Dialling       int
+	Tried          bool   // weir has dialled it
 	Trouble        string // why the last dial failed; empty since one succeeded
 }
 

@@ -31,7 +31,7 @@ func (p *Proxy) openHTTP() error {
 	}
 	l, err := socket.Listen(p.ctx, c.Address, p.current.Load().config.Listen.ReusePort)
 	if err != nil {
-		return fmt.Errorf("http: %w", err)
+		return cannotListen("[http] address", c.Address, err)
 	}
 	token := func() string { return p.current.Load().config.HTTPToken.Reveal() }
 	page := &livepage.Page{

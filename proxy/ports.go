@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"weir/proxy/prelogin"
 	"weir/proxy/socket"
@@ -79,6 +80,21 @@ func (p *Proxy) openPorts() (err error) {
 	return nil
 }
 
+// cannotListen is why an address that a setting names could not be had, and what to do where that is known.
+func cannotListen(setting, address string, err error) error {
+	advice := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = "; another program listens there: end it, or choose another address"
+	case errors.Is(err, syscall.EACCES):
+		advice = "; ports below 1024 are for root, or need CAP_NET_BIND_SERVICE"
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok { // the words around it have the address once more
+		err = errno
+	}
+	return fmt.Errorf("listen on %s (%s): %w%s", address, setting, err, advice)
+}
+
 // listen opens the addresses of the configuration, or takes over what it has been given.
 func (p *Proxy) listen(ctx context.Context) error {
 	c := p.current.Load().config.Listen
@@ -94,10 +110,14 @@ func (p *Proxy) listen(ctx context.Context) error {
 		}
 		return nil
 	}
+	setting := "[listen] addresses"
+	if p.current.Load().config.PgBouncer {
+		setting = "listen_addr, listen_port"
+	}
 	for _, address := range c.Addresses {
 		l, err := socket.ListenTCP(ctx, address, c.Backlog, options, c.ReusePort)
 		if err != nil {
-			return fmt.Errorf("listen on %s: %w", address, err)
+			return cannotListen(setting, address, err)
 		}
 		p.ports = append(p.ports, &port{listener: l})
 	}

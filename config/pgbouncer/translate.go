@@ -136,12 +136,14 @@ func (t *translation) path(name string) config.Path {
 }
 
 func (t *translation) sections() {
-	headed := false
+	headed := slices.ContainsFunc(t.document.Heads, func(h Line) bool { return h.Section == "pgbouncer" })
+	if own := slices.IndexFunc(t.document.Heads, ofWeir); own >= 0 && !headed {
+		t.fail(&t.document.Heads[own], `this is a weir.toml: "weir serve -c FILE" serves it, "weir check -c FILE" says what holds`)
+		return
+	}
 	for _, h := range t.document.Heads {
 		switch h.Section {
-		case "pgbouncer":
-			headed = true
-		case "databases", "users", "peers":
+		case "pgbouncer", "databases", "users", "peers":
 		default:
 			t.fail(&h, "invalid section %q in configuration", h.Section)
 		}
@@ -149,6 +151,13 @@ func (t *translation) sections() {
 	if !headed {
 		t.fail(nil, "there is no section [pgbouncer]")
 	}
+}
+
+// ofWeir reports whether a section is one that a weir.toml has, and no file of PgBouncer's.
+func ofWeir(h Line) bool {
+	kind, _, named := strings.Cut(h.Section, ".")
+	return named && slices.Contains([]string{"databases", "users", "peers"}, kind) ||
+		slices.Contains([]string{"listen", "auth", "pool", "http", "limits", "timeouts"}, kind)
 }
 
 // general applies [pgbouncer]: the last line of a setting, or its default.

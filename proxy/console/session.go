@@ -230,7 +230,7 @@ func (s *Session) asker() asker {
 func (s *Session) run(ctx context.Context, c Command) (result, *pgerror.Error) {
 	began := time.Now()
 	if s.o.Admin && c.Verb > VerbShow && c.Verb < VerbFake {
-		s.o.Log.Info("console command", "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer)
+		s.o.Log.Info("console command", "command", s.logged(c), "user", s.o.User, "db", s.o.Database, "peer", s.o.Peer)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -268,7 +268,7 @@ func (s *Session) logged(c Command) string {
 }
 
 func (s *Session) logError(c Command, err *pgerror.Error) {
-	attributes := []any{"error", err, "command", s.logged(c), "user", s.o.User, "peer", s.o.Peer}
+	attributes := []any{"error", err, "command", s.logged(c), "user", s.o.User, "db", s.o.Database, "peer", s.o.Peer}
 	if err.Detail != "" {
 		attributes = append(attributes, "detail", err.Detail)
 	}

@@ -49,6 +49,9 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 			known[a.Key] = text
 		case "server":
 			server = text
+		case "pool":
+			known[a.Key] = text
+			rest += " pool=" + text
 		default:
 			rest += " " + a.Key + "=" + text
 		}
@@ -61,6 +64,9 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 	object := named(known["db"], "(nodb)") + "/" + named(known["user"], "(nouser)")
 	switch peer, ok := known["peer"]; {
 	case ok:
+		if known["db"] == "" && known["user"] == "" && known["pool"] != "" { // "db/user", too
+			object = known["pool"]
+		}
 		b.WriteString("C-" + peer + ": " + object + "@" + peer + " ")
 	case server != "" && known["db"] != "":
 		b.WriteString("S-" + server + ": " + object + "@" + server + " ")

@@ -14,11 +14,13 @@ func TestLinesHavePgBouncersForm(t *testing.T) {
 	log.Debug("not shown")
 	log.Info("closing because: x (age=0s)", "peer", "10.0.0.1:5000", "user", "bob", "db", "shop")
 	log.With("pool", "shop/bob").Warn("no backend", "error", "two\nlines \x1b[0m")
+	log.With("pool", "shop/bob").Warn("client got no backend", "peer", "10.0.0.1:5000")
 	log.Error("broken", "user", strings.Repeat("u", 10_000), "peer", "unix")
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	want := []string{
 		`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[\d+\] LOG C-10\.0\.0\.1:5000: shop/bob@10\.0\.0\.1:5000 closing because: x \(age=0s\)$`,
 		`^.* \[\d+\] WARNING no backend pool=shop/bob error=two\?lines \?\[0m$`,
+		`^.* \[\d+\] WARNING C-10\.0\.0\.1:5000: shop/bob@10\.0\.0\.1:5000 client got no backend pool=shop/bob$`,
 		`^.* \[\d+\] ERROR C-unix: \(nodb\)/u{50,200}…@unix broken$`,
 	}
 	if len(lines) != len(want) {

@@ -74,6 +74,9 @@ func run(args []string, s streams) int {
 		if parse, ok := errors.AsType[*kong.ParseError](err); ok {
 			ctx = parse.Context
 		}
+		if len(args) > 0 && (strings.HasPrefix(args[0], "-c") || strings.HasPrefix(args[0], "--config")) {
+			err = errors.New("what is to be done with the file? \"weir serve -c FILE\" serves it, \"weir check -c FILE\" says what is wrong with it")
+		}
 		return fail(s.err, usageError{err}, ctx)
 	}
 	return fail(s.err, ctx.Run(s), ctx)

@@ -80,6 +80,9 @@ var pgbouncerHead = regexp.MustCompile(`(?m)^[ \t]*\[pgbouncer\]`)
 
 const ofPgBouncer = `this is a file of PgBouncer's: "weir FILE" serves it as it is, "weir import-pgbouncer FILE" makes a weir.toml of it`
 
+// everyDatabase is a section for PgBouncer's "*" whose name lacks its quotes.
+var everyDatabase = regexp.MustCompile(`^\[databases\.\*\]`)
+
 // syntaxProblem gives a parser's error our form. The parser quotes what it did not understand, which may be a
 // password that was written without quotes.
 func syntaxProblem(file, text string, err error) error {
@@ -101,6 +104,9 @@ func syntaxProblem(file, text string, err error) error {
 	message := strings.TrimSuffix(syntax.Message, ".")
 	if message != "" {
 		message = strings.ToLower(message[:1]) + message[1:]
+	}
+	if everyDatabase.MatchString(line) {
+		message = `want [databases."*"]`
 	}
 	if message == "" || strings.Contains(strings.ToLower(line+syntax.LastKey), "passw") {
 		message = "this is not TOML; is the text in quotes?"

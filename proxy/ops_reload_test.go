@@ -111,6 +111,7 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 		}
 	}
 	w.expectLogged(`msg="configuration changed" change="[pool] pool_size: 1 -> 2"`)
+	w.expectLogged(`msg="configuration reloaded" changes=0 need_restart=2`)
 	enter(t, w.weirUnderTest, d).Query("SELECT 1")
 }
 

@@ -56,21 +56,22 @@ func (p *Proxy) reload() error {
 const changesTold = 100
 
 func (p *Proxy) tellReloaded(c *config.Config, changes []config.Change) {
-	told := 0
-	for _, change := range changes {
-		if told++; told > changesTold {
-			break
-		}
+	waiting := 0
+	for told, change := range changes {
 		level, message := slog.LevelInfo, "configuration changed"
 		if change.Restart {
+			waiting++
 			level, message = slog.LevelWarn, "configuration not changed: it needs a restart"
+		}
+		if told >= changesTold {
+			continue
 		}
 		p.log.Log(p.ctx, level, message, "change", change.String())
 	}
 	for _, w := range c.Warnings() {
 		p.log.Warn("configuration", "warning", w)
 	}
-	p.log.Info("configuration reloaded", "changes", len(changes), "left_out", max(len(changes)-changesTold, 0))
+	p.log.Info("configuration reloaded", "changes", len(changes)-waiting, "need_restart", waiting, "left_out", max(len(changes)-changesTold, 0))
 }
 
 func (p *Proxy) tellNotReloaded(err error) {

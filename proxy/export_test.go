@@ -8,6 +8,7 @@ import (
 	"weir/config"
 
 	"weir/proxy/relay"
+	"weir/proxy/status"
 )
 
 // SweepEvery has timeouts looked at more often than once a second.
@@ -103,3 +104,6 @@ func (p *Proxy) Contest(limit string) {
 	defer p.router.mu.Unlock()
 	p.router.eachPool(func(l *livePool) { l.common.Contest(limit) })
 }
+
+// LastErrors are those of SHOW ERRORS.
+func (p *Proxy) LastErrors() []status.Failure { return source{p}.Failures() }

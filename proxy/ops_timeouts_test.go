@@ -23,6 +23,9 @@ func TestQueryTimeout(t *testing.T) {
 	}
 	expectLine(t, w, "timeout: server asked to cancel", "setting=query_timeout", "limit=300ms", "pool="+d.Name+"/postgres", "peer=127.0.0.1", "backend=")
 	expectTimeouts(t, w, status.QueryTimeout, 1)
+	if last := w.Proxy.LastErrors(); len(last) != 1 || !last[0].Weirs || last[0].Text != e.Message {
+		t.Errorf("among the last errors it is %+v", last)
+	}
 	// A batch of the extended protocol, whose Parse alone is answered before.
 	c.Send(&pgproto3.Parse{Query: "SELECT pg_sleep(60)"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
 	if e := refused(t, c.Answer().Err(), "57014"); e.Hint == "" {

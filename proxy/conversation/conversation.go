@@ -226,6 +226,7 @@ type lease struct {
 	own         ownSync        // a Sync of weir's own is the last that is due
 	withheld    withheld       // the end of an answer
 	blame       *pgerror.Error // why weir has had a statement cancelled
+	told        *pgerror.Error // what the client is told in place of the error that is being judged
 	listen      listening
 }
 

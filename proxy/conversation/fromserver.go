@@ -32,7 +32,8 @@ type ServerStep struct {
 	Resume  bool // the client waited for an answer and may be read again
 	// Answered: a request of the client's has got its ReadyForQuery.
 	Answered bool
-	Failed   []byte // the body of the last error that the client is sent, of the read; nil if there is none
+	Failed   []byte         // the body of the last error that the client is sent, of the read; nil if there is none
+	Told     *pgerror.Error // what the client is told in its place: weir has refused the message, or has had the statement cancelled
 }
 
 // How much of a server's message is looked at.
@@ -203,6 +204,7 @@ func (s *Server) swallow(f *Flow, fr wire.Frame, message []byte, pos int) {
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	busy := s.account.Answered() + 1
 	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+		s.told = e.refusal
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true
 	}
@@ -210,7 +212,7 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 		return false
 	}
 	if blame := s.blame; blame != nil && string(wire.PeekErrorField(message[wire.HeaderLen:], wire.FieldCode)) == blame.Code {
-		s.blame = nil
+		s.blame, s.told = nil, blame
 		f.out = wire.AppendErrorResponse(f.out, blame)
 		return true
 	}
@@ -271,8 +273,9 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 	case wire.ServerErrorResponse:
 		s.noteError(body)
 		if s.errand == nil && s.client != nil {
-			step.Failed = body
+			step.Failed, step.Told = body, s.told
 		}
+		s.told = nil
 	case wire.ServerParameterStatus:
 		if s.noteParameter(step, fr, body) {
 			return s.withheld.discarded

@@ -3,6 +3,7 @@ package relay
 import (
 	"strings"
 
+	"weir/proxy/pgerror"
 	"weir/proxy/status"
 	"weir/proxy/wire"
 )
@@ -27,12 +28,17 @@ type failure struct {
 	client, onPID uint32
 }
 
-// clientFailed takes note of an error that the server has sent to the present client.
-func (b *Backend) clientFailed(body []byte) {
+// clientFailed takes note of an error that the server has sent to the present client, which is told something else if weir has brought
+// it about.
+func (b *Backend) clientFailed(body []byte, told *pgerror.Error) {
 	code, text := wire.PeekErrorField(body, wire.FieldCode), wire.PeekErrorField(body, wire.FieldMessage)
 	if b.client != nil && len(code) == 5 {
 		if b.watched != nil {
 			copy(b.watched.sqlState[:], code)
+		}
+		if told != nil {
+			b.client.failed(told.Code, told.Message, true)
+			return
 		}
 		b.client.failed(string(code), string(text[:min(len(text), failureTextMax)]), false)
 	}

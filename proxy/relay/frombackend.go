@@ -106,7 +106,7 @@ func (b *Backend) consume(p []byte) {
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
 		if step.Failed != nil {
-			b.clientFailed(step.Failed)
+			b.clientFailed(step.Failed, step.Told)
 		}
 		if b.talk.Redefined() { // before the client knows: its next login is after that
 			b.redefined()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/proxy/relay"
 )
@@ -21,7 +22,12 @@ type places struct {
 	byUser   map[string]*group
 	byServer map[string]*group // by claim.server; no claim waits in these
 	turns    uint64            // see claim.turn
+	now      func() time.Time
 }
+
+// owedFor is how long a place at a full server is kept for the pool for which another has given it up: the server needs a moment to end a backend, so
+// the first dial may come too early, and the second comes a tenth of a second later. A pool that is at work everywhere would have it back by then.
+const owedFor = 500 * time.Millisecond
 
 // group is what counts together under a limit. There is one for as long as it holds something or a claim waits for it.
 type group struct {
@@ -29,6 +35,7 @@ type group struct {
 	holding []*claim // that hold some of them, in the order in which they began to
 	waiting []*claim // that it has refused, by their turns
 	without int      // of those that wait: that hold nothing
+	refused []*claim // to which the server itself had no place to give, in the order in which it refused them, until it lets them in
 }
 
 // holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
@@ -46,7 +53,7 @@ type holder interface {
 // claim is what places knows of a holder.
 type claim struct {
 	pool                 poolKey
-	server               string // where its backends are
+	server, dbName       string // where its backends are, and in which database
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
@@ -61,10 +68,27 @@ type claim struct {
 	turn      uint64 // those that wait are served in the order of their turns
 	queue     *group // that it waits for; nil: it does not
 	contested string // what the holder was last told
+
+	lack    relay.Full // of what the server had none left, where it is among group.refused
+	owed    time.Time  // until when a place that another has given up there is for it
+	offered bool       // it has been told so, and has not taken it
+}
+
+// helps reports whether a place that o gives up is what the server had none left of for t.
+func (t *claim) helps(o *claim) bool {
+	switch {
+	case o == t:
+		return false
+	case t.lack == relay.FullDatabase:
+		return o.dbName == t.dbName
+	case t.lack == relay.FullRole:
+		return o.pool.user == t.pool.user
+	}
+	return true
 }
 
 func newPlaces() *places {
-	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}}
+	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}, now: time.Now}
 }
 
 // enter makes a holder known before it asks.
@@ -82,6 +106,7 @@ func (p *places) leave(h holder) {
 	t := p.holders[h]
 	delete(p.holders, h)
 	p.unqueue(t)
+	p.admitted(t)
 	for t.held > 0 {
 		p.release(t)
 	}
@@ -94,11 +119,12 @@ func (p *places) renew(h holder, now *claim) {
 	t := p.holders[h]
 	waited, held, before := t.queue != nil, t.held, *t
 	p.unqueue(t)
+	p.admitted(t)
 	for range held {
 		p.drop(t)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	t.server, t.dbSetting = now.server, now.dbSetting
+	t.server, t.dbName, t.dbSetting = now.server, now.dbName, now.dbSetting
 	for range held {
 		p.hold(t)
 	}
@@ -130,6 +156,7 @@ func (p *places) take(h holder) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
+	t.offered = false
 	if t.kept {
 		t.kept = false
 		return true
@@ -144,7 +171,7 @@ func (p *places) take(h holder) bool {
 		t.turn = p.turns
 	}
 	p.enqueue(t)
-	found, mustYield := t.rivals(t.queue, func(*claim) bool { return true })
+	found, mustYield := t.rivals(t.queue, func(o *claim) bool { return o != t })
 	askNext(t.limit(), found, mustYield)
 	return false
 }
@@ -159,17 +186,69 @@ func (p *places) full(h holder, where relay.Full) {
 	if t == nil {
 		return
 	}
-	limit, helps := "max_connections of the server", func(*claim) bool { return true }
+	limit := "max_connections of the server"
 	switch where {
 	case relay.FullServer:
 	case relay.FullDatabase:
-		limit, helps = "the connection limit of the database", func(o *claim) bool { return o.pool.database == t.pool.database }
+		limit = "the connection limit of the database"
 	case relay.FullRole:
-		limit, helps = "the connection limit of the role", func(o *claim) bool { return o.pool.user == t.pool.user }
+		limit = "the connection limit of the role"
 	}
-	found, mustYield := t.rivals(p.groups(t)[ofServer], helps)
+	g := p.groups(t)[ofServer]
+	t.lack = where
+	if !slices.Contains(g.refused, t) {
+		g.refused = append(g.refused, t)
+	}
+	if !p.isOwed(t) { // else what was given up for it has not ended yet
+		found, mustYield := t.rivals(g, t.helps)
+		askNext(limit, found, mustYield)
+	}
 	p.tidy(t)
-	askNext(limit, found, mustYield)
+}
+
+func (p *places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
+
+// Owed implements relay.Places.
+func (p *places) Owed(l *relay.Lanes) bool { return p.owes(l) }
+
+// owes reports whether what h would take at the server is another's, which is owed it.
+func (p *places) owes(h holder) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	g := p.byServer[t.server]
+	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+}
+
+// handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first.
+func (p *places) handOn(t *claim) {
+	g := p.byServer[t.server]
+	if g == nil {
+		return
+	}
+	at := slices.IndexFunc(g.refused, func(o *claim) bool { return !p.isOwed(o) && o.helps(t) })
+	if at < 0 {
+		return
+	}
+	o := g.refused[at]
+	o.owed, o.offered = p.now().Add(owedFor), true
+	o.holder.Nudge()
+}
+
+// Admitted implements relay.Places.
+func (p *places) Admitted(l *relay.Lanes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.admitted(p.holders[l])
+}
+
+// admitted notes that the server has a place for a claim, or that it wants none any more.
+func (p *places) admitted(t *claim) {
+	t.owed, t.offered = time.Time{}, false
+	if g := p.byServer[t.server]; g != nil {
+		g.refused = slices.DeleteFunc(g.refused, func(o *claim) bool { return o == t })
+		p.tidy(t)
+	}
 }
 
 // room reports whether neither limit is reached, and notes which one is.
@@ -227,7 +306,7 @@ func (p *places) tidy(t *claim) {
 }
 
 func (p *places) tidyOne(m map[string]*group, key string) {
-	if g := m[key]; g != nil && g.held == 0 && len(g.waiting) == 0 {
+	if g := m[key]; g != nil && g.held == 0 && len(g.waiting)+len(g.refused) == 0 {
 		delete(m, key)
 	}
 }
@@ -333,7 +412,7 @@ func (p *places) contested(t *claim) string {
 // it must give one up although it is busy: t has none, or fewer even after that.
 func (t *claim) rivals(g *group, helps func(*claim) bool) (found []*claim, mustYield bool) {
 	for _, o := range g.holding {
-		if o != t && !o.forGood && helps(o) {
+		if !o.forGood && helps(o) {
 			found = append(found, o)
 		}
 	}
@@ -356,7 +435,18 @@ func askNext(limit string, holders []*claim, mustYield bool) {
 }
 
 // Give implements relay.Places.
-func (p *places) Give(l *relay.Lanes) {
+func (p *places) Give(l *relay.Lanes) { p.give(l) }
+
+func (p *places) give(h holder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	p.release(t)
+	p.handOn(t)
+}
+
+// Unused implements relay.Places.
+func (p *places) Unused(l *relay.Lanes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release(p.holders[l])
@@ -403,10 +493,20 @@ func oldestOf(groups [groupKinds]*group, at [groupKinds]int) (oldest *claim, of 
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.
-func (p *places) Decline(l *relay.Lanes) {
+func (p *places) Decline(l *relay.Lanes) { p.decline(l) }
+
+func (p *places) decline(h holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.holders[l]; t != nil && t.kept {
+	t := p.holders[h]
+	if t == nil {
+		return
+	}
+	if t.offered {
+		p.admitted(t)
+		p.handOn(t)
+	}
+	if t.kept {
 		t.kept = false
 		p.release(t)
 	}

@@ -263,15 +263,16 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 // Where the server has no place left, pools are asked whose backends would help: those at that server, in the same database or of the same role.
 func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 	for where, want := range map[relay.Full][]string{
-		relay.FullServer: {"shop/ann", "big/app"}, relay.FullDatabase: {"shop/ann"}, relay.FullRole: {"big/app"},
+		relay.FullServer: {"shop/ann", "alias/ann", "big/app"}, relay.FullDatabase: {"shop/ann", "alias/ann"}, relay.FullRole: {"big/app"},
 	} {
 		p := newPlaces()
 		holders := map[string]*told{}
 		for _, c := range []claim{
-			{pool: poolKey{"shop", "app"}, server: "here"},
-			{pool: poolKey{"shop", "ann"}, server: "here"},
-			{pool: poolKey{"big", "app"}, server: "here"},
-			{pool: poolKey{"big", "eve"}, server: "elsewhere"},
+			{pool: poolKey{"shop", "app"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"shop", "ann"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"alias", "ann"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"big", "app"}, server: "here", dbName: "big"},
+			{pool: poolKey{"shop", "eve"}, server: "elsewhere", dbName: "shop"},
 		} {
 			h := &told{}
 			holders[c.pool.String()] = h
@@ -284,5 +285,72 @@ func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 				t.Errorf("%d is full: %s is asked for %q, want those of %q asked once", where, name, h.asked, want)
 			}
 		}
+	}
+}
+
+// What a pool gives up at a full server is for the one that was refused there, for a moment: those that are at work everywhere would have it back at once.
+func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
+	p := newPlaces()
+	now := time.Now()
+	p.now = func() time.Time { return now }
+	enter := func(database, user string) *told {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{database, user}, server: "here", dbName: database})
+		return h
+	}
+	busy, first, second, elsewhere := enter("shop", "app"), enter("shop", "ann"), enter("shop", "bob"), enter("big", "app")
+	expect := func(when string, held ...*told) {
+		t.Helper()
+		for name, h := range map[string]*told{"busy": busy, "first": first, "second": second, "elsewhere": elsewhere} {
+			if got := p.owes(h); got != slices.Contains(held, h) {
+				t.Errorf("%s: %s is held back: %t", when, name, got)
+			}
+		}
+	}
+	refused := func(h *told, asks bool) {
+		t.Helper()
+		p.take(h)
+		p.mu.Lock()
+		p.release(p.holders[h])
+		p.mu.Unlock()
+		busy.asked = nil
+		p.full(h, relay.FullDatabase)
+		if got := len(busy.asked) == 1; got != asks {
+			t.Errorf("the busy one is asked for a place: %t", got)
+		}
+	}
+	for range 3 {
+		p.take(busy)
+	}
+	p.take(elsewhere)
+	refused(first, true)
+	refused(second, true)
+	expect("nothing was given up")
+	p.give(elsewhere)
+	expect("what was given up is in another database")
+	p.give(busy)
+	expect("a place was given up", busy, second)
+	refused(first, false) // the backend has not ended yet
+	expect("the dial came too early", busy, second)
+	now = now.Add(owedFor)
+	expect("it was not to be had")
+	refused(first, true)
+	p.give(busy)
+	p.give(busy)
+	expect("two were given up", busy)
+	p.mu.Lock()
+	p.admitted(p.holders[first])
+	p.mu.Unlock()
+	expect("the first has come in", busy, first)
+	p.decline(second)
+	expect("the second does not want it any more")
+	if first.nudges != 2 || second.nudges != 1 || busy.nudges+elsewhere.nudges != 0 {
+		t.Errorf("told of a place: %d, %d, %d and %d times", first.nudges, second.nudges, busy.nudges, elsewhere.nudges)
+	}
+	for _, h := range []*told{busy, first, second, elsewhere} {
+		p.leave(h)
+	}
+	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
 	}
 }

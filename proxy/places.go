@@ -12,7 +12,7 @@ import (
 // places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
 // backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
 // gives up the one that is released next. As long as a pool waits that has none, its rivals keep no idle backend for long. A place that comes free is kept for the
-// pool that has waited longest.
+// pool that has waited longest, of those that have none if there are such: else each that wants one more would be served before one that cannot work at all.
 //
 // There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
 type places struct {
@@ -33,7 +33,7 @@ const owedFor = 500 * time.Millisecond
 type group struct {
 	held    int
 	holding []*claim // that hold some of them, in the order in which they began to
-	waiting []*claim // that it has refused, by their turns
+	waiting []*claim // that it has refused, in the order of byNeed
 	without int      // of those that wait: that hold nothing
 	refused []*claim // to which the server itself had no place to give, in the order in which it refused them, until it lets them in
 }
@@ -65,7 +65,7 @@ type claim struct {
 	kept        bool // one of them was given up by a rival and not yet taken
 	boundByUser bool // which limit refused it last
 
-	turn      uint64 // those that wait are served in the order of their turns
+	turn      uint64 // those that are as needy are served in the order of their turns
 	queue     *group // that it waits for; nil: it does not
 	contested string // what the holder was last told
 
@@ -167,8 +167,7 @@ func (p *places) take(h holder) bool {
 		return true
 	}
 	if t.queue == nil {
-		p.turns++
-		t.turn = p.turns
+		p.lastTurn(t)
 	}
 	p.enqueue(t)
 	found, mustYield := t.rivals(t.queue, func(o *claim) bool { return o != t })
@@ -220,17 +219,22 @@ func (p *places) owes(h holder) bool {
 	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
 }
 
-// handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first.
+// handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first, of those that have none if there
+// are such.
 func (p *places) handOn(t *claim) {
 	g := p.byServer[t.server]
 	if g == nil {
 		return
 	}
-	at := slices.IndexFunc(g.refused, func(o *claim) bool { return !p.isOwed(o) && o.helps(t) })
-	if at < 0 {
+	var o *claim
+	for _, r := range g.refused {
+		if !p.isOwed(r) && r.helps(t) && (o == nil || r.held == 0 && o.held > 0) {
+			o = r
+		}
+	}
+	if o == nil {
 		return
 	}
-	o := g.refused[at]
 	o.owed, o.offered = p.now().Add(owedFor), true
 	o.holder.Nudge()
 }
@@ -323,9 +327,13 @@ func (p *places) hold(t *claim) {
 
 // drop counts one place less.
 func (p *places) drop(t *claim) {
-	if t.held--; t.held == 0 && t.queue != nil {
-		t.queue.without++
-		p.tellAll(t.queue)
+	if g := t.queue; g != nil && t.held == 1 { // it is one of those that have none now
+		p.dequeue(t)
+		t.held = 0
+		p.lastTurn(t) // not before those that had none all the while: it would get back what it has given up for them
+		p.queueIn(g, t)
+	} else {
+		t.held--
 	}
 	for _, g := range p.groups(t) {
 		if g.held--; t.held == 0 {
@@ -344,18 +352,30 @@ func (p *places) enqueue(t *claim) {
 	}
 	if t.queue != g {
 		p.dequeue(t)
-		at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
-		g.waiting = slices.Insert(g.waiting, at, t)
-		t.queue = g
-		if t.held == 0 {
-			g.without++
-			p.tellAll(g)
-		}
+		p.queueIn(g, t)
 	}
 	p.tidy(t)
 }
 
-func byTurn(t *claim, turn uint64) int { return cmp.Compare(t.turn, turn) }
+func (p *places) lastTurn(t *claim) {
+	p.turns++
+	t.turn = p.turns
+}
+
+func (p *places) queueIn(g *group, t *claim) {
+	at, _ := slices.BinarySearchFunc(g.waiting, t, byNeed)
+	g.waiting = slices.Insert(g.waiting, at, t)
+	t.queue = g
+	if t.held == 0 {
+		g.without++
+		p.tellAll(g)
+	}
+}
+
+// byNeed is the order in which claims are served: those that hold nothing first, and otherwise by their turns.
+func byNeed(a, b *claim) int {
+	return cmp.Or(cmp.Compare(min(a.held, 1), min(b.held, 1)), cmp.Compare(a.turn, b.turn))
+}
 
 // unqueue ends the wait of a claim, if it waits.
 func (p *places) unqueue(t *claim) {
@@ -368,7 +388,7 @@ func (p *places) dequeue(t *claim) {
 	if g == nil {
 		return
 	}
-	at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
+	at, _ := slices.BinarySearchFunc(g.waiting, t, byNeed)
 	g.waiting = slices.Delete(g.waiting, at, at+1)
 	t.queue = nil
 	if t.held == 0 {
@@ -459,13 +479,13 @@ func (p *places) release(t *claim) {
 	}
 }
 
-// offer keeps a place, if there is one under the limits that hold for t, for the holder that has waited longest for it, of those that can use it.
+// offer keeps a place, if there is one under the limits that hold for t, for the neediest holder that waits for it, of those that can use it.
 // False: there is none.
 func (p *places) offer(t *claim) bool {
 	defer p.tidy(t)
 	groups := p.groups(t)
 	for at := [groupKinds]int{}; ; {
-		w, of := oldestOf(groups, at)
+		w, of := neediestOf(groups, at)
 		switch {
 		case w == nil:
 			return false
@@ -482,14 +502,14 @@ func (p *places) offer(t *claim) bool {
 	}
 }
 
-// oldestOf is the one that has waited longest in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
-func oldestOf(groups [groupKinds]*group, at [groupKinds]int) (oldest *claim, of int) {
+// neediestOf is the first by need of those that wait in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
+func neediestOf(groups [groupKinds]*group, at [groupKinds]int) (first *claim, of int) {
 	for i, g := range groups {
-		if at[i] < len(g.waiting) && (oldest == nil || g.waiting[at[i]].turn < oldest.turn) {
-			oldest, of = g.waiting[at[i]], i
+		if at[i] < len(g.waiting) && (first == nil || byNeed(g.waiting[at[i]], first) < 0) {
+			first, of = g.waiting[at[i]], i
 		}
 	}
-	return oldest, of
+	return first, of
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.

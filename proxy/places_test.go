@@ -143,9 +143,7 @@ func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
 	take(c, false)
 	bound(c, "max_user_connections users.app")
 	p.Give(a)
-	take(b, false) // it is kept for a, which has waited longest
-	take(a, true)
-	p.Give(a)
+	take(a, false) // there is one for c, which has none, and one for b; a has waited longest, but not for what is left
 	take(b, true)
 	take(c, true)
 	take(a, false)
@@ -187,6 +185,41 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 	if !p.Take(first) {
 		t.Error("the place is gone")
 	}
+}
+
+// A pool that has nothing is not served after all those that wait for one more, each time one of them is asked to give something up.
+func TestFreedPlaceIsOfferedToThoseThatHaveNone(t *testing.T) {
+	p := newPlaces()
+	var all []*told
+	for i := range 5 {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{"shop", string(rune('a' + i))}, scope: "shop", maxDB: 3})
+		all = append(all, h)
+	}
+	late, later := all[3], all[4]
+	for range 2 { // the first time there is room
+		for _, h := range all[:3] {
+			p.take(h)
+		}
+	}
+	p.take(late)
+	p.take(later)
+	expect := func(when string, nudges ...int) {
+		t.Helper()
+		for i, h := range all {
+			if h.nudges != nudges[i] {
+				t.Errorf("%s: %d has been told of %d places, want %d", when, i, h.nudges, nudges[i])
+			}
+		}
+	}
+	p.give(all[0]) // which waits for one more, and has none now
+	expect("it is for the one that has had none for longest", 0, 0, 0, 1, 0)
+	p.take(late)
+	p.give(all[1])
+	p.take(later)
+	expect("and for the next such", 0, 0, 0, 1, 1)
+	p.give(all[2])
+	expect("those that have given one up follow", 1, 0, 0, 1, 1)
 }
 
 // told is a holder that remembers what it was told last.
@@ -319,7 +352,7 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 			t.Errorf("the busy one is asked for a place: %t", got)
 		}
 	}
-	for range 3 {
+	for range 4 {
 		p.take(busy)
 	}
 	p.take(elsewhere)
@@ -344,7 +377,12 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	expect("the first has come in", busy, first)
 	p.decline(second)
 	expect("the second does not want it any more")
-	if first.nudges != 2 || second.nudges != 1 || busy.nudges+elsewhere.nudges != 0 {
+	p.take(first)
+	p.full(first, relay.FullDatabase)
+	p.full(second, relay.FullDatabase)
+	p.give(busy)
+	expect("the first, which was refused earlier, wants one more, and the second has none", busy, first)
+	if first.nudges != 2 || second.nudges != 2 || busy.nudges+elsewhere.nudges != 0 {
 		t.Errorf("told of a place: %d, %d, %d and %d times", first.nudges, second.nudges, busy.nudges, elsewhere.nudges)
 	}
 	for _, h := range []*told{busy, first, second, elsewhere} {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -390,5 +391,99 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	}
 	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
+	}
+}
+
+// In whatever order things happen, the counts are those of what is held, everyone who waits is in one queue in its order, no place is free that somebody
+// who waits could have, holders know what is contested, and nothing is left in the end.
+func TestRandomPlacesAddUp(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		p := newPlaces()
+		now := time.Now()
+		p.now = func() time.Time { return now }
+		some := func() *claim {
+			db := string(rune('a' + r.IntN(3)))
+			return &claim{
+				pool: poolKey{db, string(rune('p' + r.IntN(3)))}, scope: db, dbName: string(db[0] & 'b'), server: string(rune('s' + r.IntN(2))),
+				maxDB: r.IntN(4), maxUser: r.IntN(4),
+			}
+		}
+		all := map[*told]int{} // what each holds, as far as it knows
+		var order []*told
+		for range 6 {
+			h := &told{}
+			p.enter(h, some())
+			all[h], order = 0, append(order, h)
+		}
+		for step := range 200 {
+			h := order[r.IntN(len(order))]
+			switch r.IntN(8) {
+			case 0, 1, 2:
+				if p.take(h) {
+					all[h]++
+				}
+			case 3, 4:
+				if all[h] > 0 {
+					all[h]--
+					p.give(h)
+				}
+			case 5:
+				p.decline(h)
+			case 6:
+				p.full(h, relay.Full(r.IntN(3)))
+				p.owes(h)
+			case 7:
+				now = now.Add(owedFor / 2)
+				if r.IntN(4) == 0 {
+					p.renew(h, some())
+				}
+			}
+			checkPlaces(t, p, all)
+			if t.Failed() {
+				t.Fatalf("seed %d, step %d", seed, step)
+			}
+		}
+		for h := range all {
+			p.leave(h)
+		}
+		if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+			t.Fatalf("seed %d: left: %v, %v, %v, %v", seed, p.byDB, p.byUser, p.byServer, p.holders)
+		}
+	}
+}
+
+func checkPlaces(t *testing.T, p *places, all map[*told]int) {
+	t.Helper()
+	for h, n := range all {
+		c := p.holders[h]
+		if c.kept {
+			n++
+		}
+		if c.held != n {
+			t.Errorf("%s holds %d, want %d", c.pool, c.held, n)
+		}
+		if c.queue != nil && (p.room(c) || !slices.Contains(c.queue.waiting, c)) {
+			t.Errorf("%s waits in vain", c.pool)
+		}
+		if h.contested != c.contested || p.contested(c) != c.contested {
+			t.Errorf("%s was told %q, and it is %q", c.pool, h.contested, p.contested(c))
+		}
+	}
+	for _, m := range []map[string]*group{p.byDB, p.byUser, p.byServer} {
+		for name, g := range m {
+			held, without := 0, 0
+			for _, c := range g.holding {
+				held += c.held
+			}
+			for _, c := range g.waiting {
+				if c.held == 0 {
+					without++
+				}
+			}
+			if held != g.held || without != g.without || !slices.IsSortedFunc(g.waiting, byNeed) {
+				t.Errorf("%s: held %d of %d, without %d of %d, waiting in the order %v", name, g.held, held, g.without, without, g.waiting)
+			}
+		}
 	}
 }

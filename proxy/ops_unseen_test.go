@@ -299,11 +299,15 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 		"format":             {[]string{fmt.Sprintf(branch, "f", "execute format('set %I = %L', 'work_mem', '9MB')")}, "select f(%s)", "10", "setting"},
 		"standard body":      {[]string{"create function f(n int) returns text language sql return case when n > 9 then set_config('work_mem', '9MB', false) end"}, "select f(%s)", "10", "setting"},
 		"function of others": {[]string{fmt.Sprintf(branch, `"Inner one"`, "set work_mem = '9MB'"), `create function f(n int) returns text language sql as 'select public."Inner one"(n)'`}, "select f(%s)", "10", "setting"},
-		"trigger": {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int)",
+		"trigger": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int)",
 			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
-			"create trigger t before insert on rows for each row execute function f()"}, "insert into public.rows (n) values (%s)", "10", "setting"},
-		"view of a view": {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create view a as select n, f(n) from generate_series(1, 10) n", "create view b as select * from a"},
-			"select * from b where n = %s", "10", "setting"},
+			"create trigger t before insert on rows for each row execute function f()",
+		}, "insert into public.rows (n) values (%s)", "10", "setting"},
+		"view of a view": {
+			[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create view a as select n, f(n) from generate_series(1, 10) n", "create view b as select * from a"},
+			"select * from b where n = %s", "10", "setting",
+		},
 		"pg_settings": {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
 		"ts_stat":     {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
 	} {
@@ -354,11 +358,13 @@ func TestSameTextUnderAnotherMeaning(t *testing.T) {
 		"SELECT INTO":     {[]string{"select 1 into made", "drop table made"}, []string{"select set_config('search_path', 'pg_' || 'temp', false)", "select 1 into made"}, temporary},
 		"in one transaction": {
 			[]string{"create table made as select 1", "drop table made"},
-			[]string{"begin", "select set_config('search_path', 'pg_' || 'temp', false)", "create table made as select 1", "commit"}, temporary,
+			[]string{"begin", "select set_config('search_path', 'pg_' || 'temp', false)", "create table made as select 1", "commit"},
+			temporary,
 		},
 		"EXECUTE": {
 			[]string{"prepare p as select 1", "execute p", "deallocate p"},
-			[]string{"prepare p as select pg_advisory_lock(1)", "execute p", "deallocate p"}, locks,
+			[]string{"prepare p as select pg_advisory_lock(1)", "execute p", "deallocate p"},
+			locks,
 		},
 	} {
 		for _, audit := range []string{"learn", "off"} {

@@ -92,7 +92,8 @@
 // makes do with what it has, and clients wait, until QueryWaitTimeout if need
 // be, also when it has nothing at all. It grows again by one backend at a time:
 // a probe after 100 ms, after each further 53300 twice as late, at most 5 s;
-// after a success the next after 100 ms again.
+// after a success the next after 100 ms again. A Nudge says that another pool
+// has made room: a probe goes out at once.
 //
 // Limited: a limit over several pools refused the dial. Tried again after Nudge,
 // or after a second, whichever comes first.

@@ -274,6 +274,9 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "nudge":
 		m.shared.retry = now
+		if m.full.n > 0 {
+			m.full.n, m.full.retry = 1, now
+		}
 	case "contested", "uncontested":
 		if !m.contested {
 			m.contestedSince = now

@@ -267,10 +267,13 @@ func (p *Pool) Contest(now Instant, contested bool) {
 	p.settle(now)
 }
 
-// Nudge says that a limit over pools may have room again.
+// Nudge says that a limit over pools, or the server, may have room again.
 func (p *Pool) Nudge(now Instant) {
 	now = p.begin(now)
 	p.limited.retry = now
+	if p.full.strikes > 0 {
+		p.full.strikes, p.full.retry = 1, now
+	}
 	p.settle(now)
 }
 

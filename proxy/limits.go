@@ -65,7 +65,7 @@ func (g *generation) claim(key poolKey) *claim {
 	s := g.config.PoolSettings(key.database, key.user)
 	d, _ := g.config.Database(key.database)
 	c := &claim{
-		pool: key, server: d.Addresses(), scope: g.scope("max_db_connections", key.database),
+		pool: key, server: d.Addresses(), dbName: d.DBName, scope: g.scope("max_db_connections", key.database),
 		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
 		dbSection: g.section("max_db_connections", key), usSection: g.section("max_user_connections", key),
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"weir/internal/pgserver"
 	"weir/proxy/status"
 )
 
@@ -15,13 +16,27 @@ func TestBusyPoolMakesRoomForAnother(t *testing.T) {
 	d, late := database(t), database(t)
 	w := start(t, d, "[limits]\nmax_user_connections = 2\n[timeouts]\nquery_wait_timeout = \"15s\"\n")
 	user := d.Server.Superuser()
+	stop := keepBusy(t, w, user, d)
+	c, err := tryDial(t, w.Addr, user, late.Name)
+	if err != nil {
+		t.Fatalf("the late client: %v", err)
+	}
+	for range 50 {
+		c.Query("SELECT 1")
+	}
+	stop()
+}
+
+// keepBusy has clients that ask without a pause, until stop is called: it tells of those that were not answered.
+func keepBusy(t *testing.T, w *weirUnderTest, user string, d *pgserver.Database) (stop func()) {
+	t.Helper()
 	const clients = 8
-	var stop atomic.Bool
+	var stopped atomic.Bool
 	ended := make(chan error, clients)
 	for i := range clients {
 		c := dial(t, w.Addr, user, d.Name)
 		go func() {
-			for !stop.Load() {
+			for !stopped.Load() {
 				if a, err := c.TryRun("SELECT pg_sleep(0.001)"); err != nil || a.Err() != nil {
 					ended <- fmt.Errorf("client %d: %v, %v", i, err, a.Err())
 					return
@@ -30,19 +45,37 @@ func TestBusyPoolMakesRoomForAnother(t *testing.T) {
 			ended <- nil
 		}()
 	}
-	c, err := tryDial(t, w.Addr, user, late.Name)
-	if err != nil {
-		t.Fatalf("the late client: %v", err)
-	}
-	for range 50 {
-		c.Query("SELECT 1")
-	}
-	stop.Store(true)
-	for range clients {
-		if err := <-ended; err != nil {
-			t.Error(err)
+	return func() {
+		stopped.Store(true)
+		for range clients {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
 		}
 	}
+}
+
+// Nor is it where PostgreSQL itself has no place left, whether the other pool has many or one: what that gives up it does not take again before the
+// late one has it. The limit is that of the database, by whatever name clients know it.
+func TestBusyPoolMakesRoomAtAFullServer(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS reader, writer", "CREATE ROLE reader LOGIN", "CREATE ROLE writer LOGIN")
+	for _, limit := range []string{"3", "1"} {
+		d.Exec(t, `ALTER DATABASE "`+d.Name+`" CONNECTION LIMIT `+limit)
+		w := start(t, d, "[timeouts]\nquery_wait_timeout = \"15s\"\n"+serverAt(d.Server.Addr())+
+			fmt.Sprintf("[databases.alias]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n", d.Server.Port(), d.Name))
+		stop := keepBusy(t, w, "reader", d)
+		late, err := tryDial(t, w.Addr, "writer", "alias")
+		if err != nil {
+			t.Fatalf("limit %s: the late client: %v", limit, err)
+		}
+		for range 50 {
+			late.Query("SELECT 1")
+		}
+		stop()
+		w.Stop()
+	}
+	d.Exec(t, "DROP ROLE reader, writer")
 }
 
 // As long as others wait for places, idle backends do not wait for server_idle_timeout: those that were idle before, and those that become idle.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/proxy/relay"
 )
@@ -11,7 +12,7 @@ import (
 // places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
 // backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
 // gives up the one that is released next. As long as a pool waits that has none, its rivals keep no idle backend for long. A place that comes free is kept for the
-// pool that has waited longest.
+// pool that has waited longest, of those that have none if there are such: else each that wants one more would be served before one that cannot work at all.
 //
 // There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
 type places struct {
@@ -21,14 +22,20 @@ type places struct {
 	byUser   map[string]*group
 	byServer map[string]*group // by claim.server; no claim waits in these
 	turns    uint64            // see claim.turn
+	now      func() time.Time
 }
+
+// owedFor is how long a place at a full server is kept for the pool for which another has given it up: the server needs a moment to end a backend, so
+// the first dial may come too early, and the second comes a tenth of a second later. A pool that is at work everywhere would have it back by then.
+const owedFor = 500 * time.Millisecond
 
 // group is what counts together under a limit. There is one for as long as it holds something or a claim waits for it.
 type group struct {
 	held    int
 	holding []*claim // that hold some of them, in the order in which they began to
-	waiting []*claim // that it has refused, by their turns
+	waiting []*claim // that it has refused, in the order of byNeed
 	without int      // of those that wait: that hold nothing
+	refused []*claim // to which the server itself had no place to give, in the order in which it refused them, until it lets them in
 }
 
 // holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
@@ -46,7 +53,7 @@ type holder interface {
 // claim is what places knows of a holder.
 type claim struct {
 	pool                 poolKey
-	server               string // where its backends are
+	server, dbName       string // where its backends are, and in which database
 	scope                string // of maxDB
 	maxDB, maxUser       int
 	dbSection, usSection string
@@ -58,13 +65,30 @@ type claim struct {
 	kept        bool // one of them was given up by a rival and not yet taken
 	boundByUser bool // which limit refused it last
 
-	turn      uint64 // those that wait are served in the order of their turns
+	turn      uint64 // those that are as needy are served in the order of their turns
 	queue     *group // that it waits for; nil: it does not
 	contested string // what the holder was last told
+
+	lack    relay.Full // of what the server had none left, where it is among group.refused
+	owed    time.Time  // until when a place that another has given up there is for it
+	offered bool       // it has been told so, and has not taken it
+}
+
+// helps reports whether a place that o gives up is what the server had none left of for t.
+func (t *claim) helps(o *claim) bool {
+	switch {
+	case o == t:
+		return false
+	case t.lack == relay.FullDatabase:
+		return o.dbName == t.dbName
+	case t.lack == relay.FullRole:
+		return o.pool.user == t.pool.user
+	}
+	return true
 }
 
 func newPlaces() *places {
-	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}}
+	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}, now: time.Now}
 }
 
 // enter makes a holder known before it asks.
@@ -82,6 +106,7 @@ func (p *places) leave(h holder) {
 	t := p.holders[h]
 	delete(p.holders, h)
 	p.unqueue(t)
+	p.admitted(t)
 	for t.held > 0 {
 		p.release(t)
 	}
@@ -94,11 +119,12 @@ func (p *places) renew(h holder, now *claim) {
 	t := p.holders[h]
 	waited, held, before := t.queue != nil, t.held, *t
 	p.unqueue(t)
+	p.admitted(t)
 	for range held {
 		p.drop(t)
 	}
 	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	t.server, t.dbSetting = now.server, now.dbSetting
+	t.server, t.dbName, t.dbSetting = now.server, now.dbName, now.dbSetting
 	for range held {
 		p.hold(t)
 	}
@@ -130,6 +156,7 @@ func (p *places) take(h holder) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
+	t.offered = false
 	if t.kept {
 		t.kept = false
 		return true
@@ -140,11 +167,10 @@ func (p *places) take(h holder) bool {
 		return true
 	}
 	if t.queue == nil {
-		p.turns++
-		t.turn = p.turns
+		p.lastTurn(t)
 	}
 	p.enqueue(t)
-	found, mustYield := t.rivals(t.queue, func(*claim) bool { return true })
+	found, mustYield := t.rivals(t.queue, func(o *claim) bool { return o != t })
 	askNext(t.limit(), found, mustYield)
 	return false
 }
@@ -159,17 +185,66 @@ func (p *places) full(h holder, where relay.Full) {
 	if t == nil {
 		return
 	}
-	helps := func(*claim) bool { return true }
-	switch where {
-	case relay.FullServer:
-	case relay.FullDatabase:
-		helps = func(o *claim) bool { return o.pool.database == t.pool.database }
-	case relay.FullRole:
-		helps = func(o *claim) bool { return o.pool.user == t.pool.user }
+	g := p.groups(t)[ofServer]
+	t.lack = where
+	if !slices.Contains(g.refused, t) {
+		g.refused = append(g.refused, t)
 	}
-	found, mustYield := t.rivals(p.groups(t)[ofServer], helps)
+	if !p.isOwed(t) { // else what was given up for it has not ended yet
+		found, mustYield := t.rivals(g, t.helps)
+		askNext(where.String(), found, mustYield)
+	}
 	p.tidy(t)
-	askNext(where.String(), found, mustYield)
+}
+
+func (p *places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
+
+// Owed implements relay.Places.
+func (p *places) Owed(l *relay.Lanes) bool { return p.owes(l) }
+
+// owes reports whether what h would take at the server is another's, which is owed it.
+func (p *places) owes(h holder) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	g := p.byServer[t.server]
+	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+}
+
+// handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first, of those that have none if there
+// are such.
+func (p *places) handOn(t *claim) {
+	g := p.byServer[t.server]
+	if g == nil {
+		return
+	}
+	var o *claim
+	for _, r := range g.refused {
+		if !p.isOwed(r) && r.helps(t) && (o == nil || r.held == 0 && o.held > 0) {
+			o = r
+		}
+	}
+	if o == nil {
+		return
+	}
+	o.owed, o.offered = p.now().Add(owedFor), true
+	o.holder.Nudge()
+}
+
+// Admitted implements relay.Places.
+func (p *places) Admitted(l *relay.Lanes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.admitted(p.holders[l])
+}
+
+// admitted notes that the server has a place for a claim, or that it wants none any more.
+func (p *places) admitted(t *claim) {
+	t.owed, t.offered = time.Time{}, false
+	if g := p.byServer[t.server]; g != nil {
+		g.refused = slices.DeleteFunc(g.refused, func(o *claim) bool { return o == t })
+		p.tidy(t)
+	}
 }
 
 // room reports whether neither limit is reached, and notes which one is.
@@ -227,7 +302,7 @@ func (p *places) tidy(t *claim) {
 }
 
 func (p *places) tidyOne(m map[string]*group, key string) {
-	if g := m[key]; g != nil && g.held == 0 && len(g.waiting) == 0 {
+	if g := m[key]; g != nil && g.held == 0 && len(g.waiting)+len(g.refused) == 0 {
 		delete(m, key)
 	}
 }
@@ -244,9 +319,13 @@ func (p *places) hold(t *claim) {
 
 // drop counts one place less.
 func (p *places) drop(t *claim) {
-	if t.held--; t.held == 0 && t.queue != nil {
-		t.queue.without++
-		p.tellAll(t.queue)
+	if g := t.queue; g != nil && t.held == 1 { // it is one of those that have none now
+		p.dequeue(t)
+		t.held = 0
+		p.lastTurn(t) // not before those that had none all the while: it would get back what it has given up for them
+		p.queueIn(g, t)
+	} else {
+		t.held--
 	}
 	for _, g := range p.groups(t) {
 		if g.held--; t.held == 0 {
@@ -265,18 +344,30 @@ func (p *places) enqueue(t *claim) {
 	}
 	if t.queue != g {
 		p.dequeue(t)
-		at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
-		g.waiting = slices.Insert(g.waiting, at, t)
-		t.queue = g
-		if t.held == 0 {
-			g.without++
-			p.tellAll(g)
-		}
+		p.queueIn(g, t)
 	}
 	p.tidy(t)
 }
 
-func byTurn(t *claim, turn uint64) int { return cmp.Compare(t.turn, turn) }
+func (p *places) lastTurn(t *claim) {
+	p.turns++
+	t.turn = p.turns
+}
+
+func (p *places) queueIn(g *group, t *claim) {
+	at, _ := slices.BinarySearchFunc(g.waiting, t, byNeed)
+	g.waiting = slices.Insert(g.waiting, at, t)
+	t.queue = g
+	if t.held == 0 {
+		g.without++
+		p.tellAll(g)
+	}
+}
+
+// byNeed is the order in which claims are served: those that hold nothing first, and otherwise by their turns.
+func byNeed(a, b *claim) int {
+	return cmp.Or(cmp.Compare(min(a.held, 1), min(b.held, 1)), cmp.Compare(a.turn, b.turn))
+}
 
 // unqueue ends the wait of a claim, if it waits.
 func (p *places) unqueue(t *claim) {
@@ -289,7 +380,7 @@ func (p *places) dequeue(t *claim) {
 	if g == nil {
 		return
 	}
-	at, _ := slices.BinarySearchFunc(g.waiting, t.turn, byTurn)
+	at, _ := slices.BinarySearchFunc(g.waiting, t, byNeed)
 	g.waiting = slices.Delete(g.waiting, at, at+1)
 	t.queue = nil
 	if t.held == 0 {
@@ -333,7 +424,7 @@ func (p *places) contested(t *claim) string {
 // it must give one up although it is busy: t has none, or fewer even after that.
 func (t *claim) rivals(g *group, helps func(*claim) bool) (found []*claim, mustYield bool) {
 	for _, o := range g.holding {
-		if o != t && !o.forGood && helps(o) {
+		if !o.forGood && helps(o) {
 			found = append(found, o)
 		}
 	}
@@ -356,7 +447,18 @@ func askNext(limit string, holders []*claim, mustYield bool) {
 }
 
 // Give implements relay.Places.
-func (p *places) Give(l *relay.Lanes) {
+func (p *places) Give(l *relay.Lanes) { p.give(l) }
+
+func (p *places) give(h holder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.holders[h]
+	p.release(t)
+	p.handOn(t)
+}
+
+// Unused implements relay.Places.
+func (p *places) Unused(l *relay.Lanes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release(p.holders[l])
@@ -369,13 +471,13 @@ func (p *places) release(t *claim) {
 	}
 }
 
-// offer keeps a place, if there is one under the limits that hold for t, for the holder that has waited longest for it, of those that can use it.
+// offer keeps a place, if there is one under the limits that hold for t, for the neediest holder that waits for it, of those that can use it.
 // False: there is none.
 func (p *places) offer(t *claim) bool {
 	defer p.tidy(t)
 	groups := p.groups(t)
 	for at := [groupKinds]int{}; ; {
-		w, of := oldestOf(groups, at)
+		w, of := neediestOf(groups, at)
 		switch {
 		case w == nil:
 			return false
@@ -392,21 +494,31 @@ func (p *places) offer(t *claim) bool {
 	}
 }
 
-// oldestOf is the one that has waited longest in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
-func oldestOf(groups [groupKinds]*group, at [groupKinds]int) (oldest *claim, of int) {
+// neediestOf is the first by need of those that wait in any of the groups, but for those that stand before at, and in which it waits; nil if there is none.
+func neediestOf(groups [groupKinds]*group, at [groupKinds]int) (first *claim, of int) {
 	for i, g := range groups {
-		if at[i] < len(g.waiting) && (oldest == nil || g.waiting[at[i]].turn < oldest.turn) {
-			oldest, of = g.waiting[at[i]], i
+		if at[i] < len(g.waiting) && (first == nil || byNeed(g.waiting[at[i]], first) < 0) {
+			first, of = g.waiting[at[i]], i
 		}
 	}
-	return oldest, of
+	return first, of
 }
 
 // Decline implements relay.Places. The lane may have been forgotten since it was nudged.
-func (p *places) Decline(l *relay.Lanes) {
+func (p *places) Decline(l *relay.Lanes) { p.decline(l) }
+
+func (p *places) decline(h holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.holders[l]; t != nil && t.kept {
+	t := p.holders[h]
+	if t == nil {
+		return
+	}
+	if t.offered {
+		p.admitted(t)
+		p.handOn(t)
+	}
+	if t.kept {
 		t.kept = false
 		p.release(t)
 	}

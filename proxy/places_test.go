@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -143,9 +144,7 @@ func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
 	take(c, false)
 	bound(c, "max_user_connections users.app")
 	p.Give(a)
-	take(b, false) // it is kept for a, which has waited longest
-	take(a, true)
-	p.Give(a)
+	take(a, false) // there is one for c, which has none, and one for b; a has waited longest, but not for what is left
 	take(b, true)
 	take(c, true)
 	take(a, false)
@@ -187,6 +186,41 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 	if !p.Take(first) {
 		t.Error("the place is gone")
 	}
+}
+
+// A pool that has nothing is not served after all those that wait for one more, each time one of them is asked to give something up.
+func TestFreedPlaceIsOfferedToThoseThatHaveNone(t *testing.T) {
+	p := newPlaces()
+	var all []*told
+	for i := range 5 {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{"shop", string(rune('a' + i))}, scope: "shop", maxDB: 3})
+		all = append(all, h)
+	}
+	late, later := all[3], all[4]
+	for range 2 { // the first time there is room
+		for _, h := range all[:3] {
+			p.take(h)
+		}
+	}
+	p.take(late)
+	p.take(later)
+	expect := func(when string, nudges ...int) {
+		t.Helper()
+		for i, h := range all {
+			if h.nudges != nudges[i] {
+				t.Errorf("%s: %d has been told of %d places, want %d", when, i, h.nudges, nudges[i])
+			}
+		}
+	}
+	p.give(all[0]) // which waits for one more, and has none now
+	expect("it is for the one that has had none for longest", 0, 0, 0, 1, 0)
+	p.take(late)
+	p.give(all[1])
+	p.take(later)
+	expect("and for the next such", 0, 0, 0, 1, 1)
+	p.give(all[2])
+	expect("those that have given one up follow", 1, 0, 0, 1, 1)
 }
 
 // told is a holder that remembers what it was told last.
@@ -263,15 +297,16 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 // Where the server has no place left, pools are asked whose backends would help: those at that server, in the same database or of the same role.
 func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 	for where, want := range map[relay.Full][]string{
-		relay.FullServer: {"shop/ann", "big/app"}, relay.FullDatabase: {"shop/ann"}, relay.FullRole: {"big/app"},
+		relay.FullServer: {"shop/ann", "alias/ann", "big/app"}, relay.FullDatabase: {"shop/ann", "alias/ann"}, relay.FullRole: {"big/app"},
 	} {
 		p := newPlaces()
 		holders := map[string]*told{}
 		for _, c := range []claim{
-			{pool: poolKey{"shop", "app"}, server: "here"},
-			{pool: poolKey{"shop", "ann"}, server: "here"},
-			{pool: poolKey{"big", "app"}, server: "here"},
-			{pool: poolKey{"big", "eve"}, server: "elsewhere"},
+			{pool: poolKey{"shop", "app"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"shop", "ann"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"alias", "ann"}, server: "here", dbName: "shop"},
+			{pool: poolKey{"big", "app"}, server: "here", dbName: "big"},
+			{pool: poolKey{"shop", "eve"}, server: "elsewhere", dbName: "shop"},
 		} {
 			h := &told{}
 			holders[c.pool.String()] = h
@@ -282,6 +317,172 @@ func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 		for name, h := range holders {
 			if got := len(h.asked) == 1; got != slices.Contains(want, name) || len(h.asked) > 1 {
 				t.Errorf("%d is full: %s is asked for %q, want those of %q asked once", where, name, h.asked, want)
+			}
+		}
+	}
+}
+
+// What a pool gives up at a full server is for the one that was refused there, for a moment: those that are at work everywhere would have it back at once.
+func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
+	p := newPlaces()
+	now := time.Now()
+	p.now = func() time.Time { return now }
+	enter := func(database, user string) *told {
+		h := &told{}
+		p.enter(h, &claim{pool: poolKey{database, user}, server: "here", dbName: database})
+		return h
+	}
+	busy, first, second, elsewhere := enter("shop", "app"), enter("shop", "ann"), enter("shop", "bob"), enter("big", "app")
+	expect := func(when string, held ...*told) {
+		t.Helper()
+		for name, h := range map[string]*told{"busy": busy, "first": first, "second": second, "elsewhere": elsewhere} {
+			if got := p.owes(h); got != slices.Contains(held, h) {
+				t.Errorf("%s: %s is held back: %t", when, name, got)
+			}
+		}
+	}
+	refused := func(h *told, asks bool) {
+		t.Helper()
+		p.take(h)
+		p.mu.Lock()
+		p.release(p.holders[h])
+		p.mu.Unlock()
+		busy.asked = nil
+		p.full(h, relay.FullDatabase)
+		if got := len(busy.asked) == 1; got != asks {
+			t.Errorf("the busy one is asked for a place: %t", got)
+		}
+	}
+	for range 4 {
+		p.take(busy)
+	}
+	p.take(elsewhere)
+	refused(first, true)
+	refused(second, true)
+	expect("nothing was given up")
+	p.give(elsewhere)
+	expect("what was given up is in another database")
+	p.give(busy)
+	expect("a place was given up", busy, second)
+	refused(first, false) // the backend has not ended yet
+	expect("the dial came too early", busy, second)
+	now = now.Add(owedFor)
+	expect("it was not to be had")
+	refused(first, true)
+	p.give(busy)
+	p.give(busy)
+	expect("two were given up", busy)
+	p.mu.Lock()
+	p.admitted(p.holders[first])
+	p.mu.Unlock()
+	expect("the first has come in", busy, first)
+	p.decline(second)
+	expect("the second does not want it any more")
+	p.take(first)
+	p.full(first, relay.FullDatabase)
+	p.full(second, relay.FullDatabase)
+	p.give(busy)
+	expect("the first, which was refused earlier, wants one more, and the second has none", busy, first)
+	if first.nudges != 2 || second.nudges != 2 || busy.nudges+elsewhere.nudges != 0 {
+		t.Errorf("told of a place: %d, %d, %d and %d times", first.nudges, second.nudges, busy.nudges, elsewhere.nudges)
+	}
+	for _, h := range []*told{busy, first, second, elsewhere} {
+		p.leave(h)
+	}
+	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
+	}
+}
+
+// In whatever order things happen, the counts are those of what is held, everyone who waits is in one queue in its order, no place is free that somebody
+// who waits could have, holders know what is contested, and nothing is left in the end.
+func TestRandomPlacesAddUp(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		p := newPlaces()
+		now := time.Now()
+		p.now = func() time.Time { return now }
+		some := func() *claim {
+			db := string(rune('a' + r.IntN(3)))
+			return &claim{
+				pool: poolKey{db, string(rune('p' + r.IntN(3)))}, scope: db, dbName: string(db[0] & 'b'), server: string(rune('s' + r.IntN(2))),
+				maxDB: r.IntN(4), maxUser: r.IntN(4),
+			}
+		}
+		all := map[*told]int{} // what each holds, as far as it knows
+		var order []*told
+		for range 6 {
+			h := &told{}
+			p.enter(h, some())
+			all[h], order = 0, append(order, h)
+		}
+		for step := range 200 {
+			h := order[r.IntN(len(order))]
+			switch r.IntN(8) {
+			case 0, 1, 2:
+				if p.take(h) {
+					all[h]++
+				}
+			case 3, 4:
+				if all[h] > 0 {
+					all[h]--
+					p.give(h)
+				}
+			case 5:
+				p.decline(h)
+			case 6:
+				p.full(h, relay.Full(r.IntN(3)))
+				p.owes(h)
+			case 7:
+				now = now.Add(owedFor / 2)
+				if r.IntN(4) == 0 {
+					p.renew(h, some())
+				}
+			}
+			checkPlaces(t, p, all)
+			if t.Failed() {
+				t.Fatalf("seed %d, step %d", seed, step)
+			}
+		}
+		for h := range all {
+			p.leave(h)
+		}
+		if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
+			t.Fatalf("seed %d: left: %v, %v, %v, %v", seed, p.byDB, p.byUser, p.byServer, p.holders)
+		}
+	}
+}
+
+func checkPlaces(t *testing.T, p *places, all map[*told]int) {
+	t.Helper()
+	for h, n := range all {
+		c := p.holders[h]
+		if c.kept {
+			n++
+		}
+		if c.held != n {
+			t.Errorf("%s holds %d, want %d", c.pool, c.held, n)
+		}
+		if c.queue != nil && (p.room(c) || !slices.Contains(c.queue.waiting, c)) {
+			t.Errorf("%s waits in vain", c.pool)
+		}
+		if h.contested != c.contested || p.contested(c) != c.contested {
+			t.Errorf("%s was told %q, and it is %q", c.pool, h.contested, p.contested(c))
+		}
+	}
+	for _, m := range []map[string]*group{p.byDB, p.byUser, p.byServer} {
+		for name, g := range m {
+			held, without := 0, 0
+			for _, c := range g.holding {
+				held += c.held
+			}
+			for _, c := range g.waiting {
+				if c.held == 0 {
+					without++
+				}
+			}
+			if held != g.held || without != g.without || !slices.IsSortedFunc(g.waiting, byNeed) {
+				t.Errorf("%s: held %d of %d, without %d of %d, waiting in the order %v", name, g.held, held, g.without, without, g.waiting)
 			}
 		}
 	}

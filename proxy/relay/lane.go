@@ -30,11 +30,17 @@ type Places interface {
 	Take(p *Lanes) bool
 	// Give returns what Take granted.
 	Give(p *Lanes)
+	// Unused gives back a place whose backend has not come.
+	Unused(p *Lanes)
 	// Decline ends what Nudge offered, if it was not taken.
 	Decline(p *Lanes)
 	// Full says that there is no place left for a backend of the pool's where the server counts them, and asks for one that another pool has there
 	// and can spare.
 	Full(p *Lanes, where Full)
+	// Owed reports whether a place that has come free there is to be another pool's, which Full was said of: this one is to dial later.
+	Owed(p *Lanes) bool
+	// Admitted ends what Full has begun: the server has a place.
+	Admitted(p *Lanes)
 	// Bound names the limit that refused the pool last: the setting, its value, and the section that sets it.
 	Bound(p *Lanes) (setting string, value int, section string)
 }

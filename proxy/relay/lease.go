@@ -155,10 +155,15 @@ func (l *Lane) dial(id pool.BackendID) {
 	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
 	l.hold(b)
 	l.counts.backends[backendDialling]++
-	l.limited = !l.config.Places.Take(l.config.Lanes)
-	if l.limited {
+	owed := l.config.Places.Owed(l.config.Lanes)
+	l.limited = !owed && !l.config.Places.Take(l.config.Lanes)
+	if owed || l.limited {
+		why := pool.Limited
+		if owed {
+			why = pool.Full
+		}
 		b.forget()
-		l.pool.DialFailed(l.now(), id, pool.Failure{Kind: pool.Limited})
+		l.pool.DialFailed(l.now(), id, pool.Failure{Kind: why})
 		l.decided()
 		return
 	}
@@ -191,6 +196,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 		l.abandonDialled(d)
 		return
 	}
+	l.config.Places.Admitted(l.config.Lanes)
 	l.dialling.Observe(l.engine.since(b.born))
 	b.sock, b.pid, b.askToCancel, b.addr, b.left = socket.NewTLS(d.FD, d.TLS), d.PID, d.Cancel, d.Addr, d.Gone
 	token, err := l.engine.loop.Register(d.FD, b, eventloop.First)
@@ -236,7 +242,7 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 }
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {
-	l.config.Places.Give(l.config.Lanes)
+	l.config.Places.Unused(l.config.Lanes)
 	if failure.Failure.Kind == pool.Full {
 		l.config.Places.Full(l.config.Lanes, failure.Full)
 	}

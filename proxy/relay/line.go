@@ -178,7 +178,7 @@ func (n *line) dialled(d *Dialled, failure *DialError) {
 		c, failure = n.register(d)
 	}
 	if failure != nil {
-		l.config.Places.Give(l.config.Lanes)
+		l.config.Places.Unused(l.config.Lanes)
 		l.warnDial(failure)
 		n.end((*listener).failed)
 		return

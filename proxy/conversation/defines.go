@@ -24,12 +24,19 @@ func defines(tag []byte) bool { return definers[string(tag)] }
 
 // reshapes reports whether a CommandComplete tells of a change after which a text may refer to something else than it did, or have other columns or
 // types. A Parse of it must reach the server then, which would find some of that only when the old statement is described or run, and nothing of
-// it where an object stands in front of another one now. What is temporary has a scope of its own: it is made all the time.
+// it where an object stands in front of another one now. What is temporary has a scope of its own: it is made all the time. CREATE TABLE AS and
+// its like answer as a query does, so there the text says it.
 func reshapes(tag []byte, e sqlscan.Effects) bool {
-	if made, is := bytes.CutPrefix(tag, []byte("CREATE ")); is {
-		return e&sqlscan.Temp == 0 && string(made) != "INDEX"
+	kind, _, _ := bytes.Cut(tag, []byte(" "))
+	switch string(kind) {
+	case "ALTER", "DROP", "IMPORT":
+		return true
+	case "CREATE":
+		return string(tag) != "CREATE INDEX" && (e&sqlscan.Creates != 0 || e&sqlscan.Temp == 0)
+	case "SELECT", "EXPLAIN":
+		return e&sqlscan.Creates != 0
 	}
-	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
+	return false
 }
 
 // undoneShapes is for a rollback, which may be to a savepoint: what was prepared since may refer to what is not there any more.

@@ -18,7 +18,7 @@ import (
 type keepers struct {
 	all   []keeper // sorted
 	leave map[string]kept
-	deep  []string // those of which nobody can be asked what they have left
+	deep  map[string]kept // those of which nobody can be asked what they have left, by the last word of their names
 }
 
 // keeper is a function, table, view or domain, by its name in lower case, and something that it may leave: one of pinsLeft, leavesBlind, or
@@ -76,7 +76,7 @@ var makesUpSetting = regexp.MustCompile(makesUp)
 
 // makesUp reports whether a text of which anything may come seems to set a setting whose name it makes up, or names a keeper that does.
 func (k *keepers) makesUp(text []byte) bool {
-	return makesUpSetting.Match(bytes.ToLower(text)) || slices.ContainsFunc(k.deep, func(name string) bool { return k.called(name).blind && mentions(text, name) })
+	return makesUpSetting.Match(bytes.ToLower(text)) || k.mentioned(text).blind
 }
 
 // keep takes up which functions the database has of that kind. What is known of statements is forgotten if they are others than before.
@@ -94,7 +94,7 @@ func (h *Shared) keep(found []keeper) {
 }
 
 func newKeepers(all []keeper) keepers {
-	k := keepers{all: all, leave: map[string]kept{}}
+	k := keepers{all: all, leave: map[string]kept{}, deep: map[string]kept{}}
 	for _, f := range all {
 		b := k.leave[f.name]
 		b.pins |= pinsLeft[f.leaves]
@@ -104,18 +104,50 @@ func newKeepers(all []keeper) keepers {
 		}
 		k.leave[f.name] = b
 		if f.leaves == leavesProcess || f.leaves == leavesBlind {
-			k.deep = append(k.deep, strings.TrimRight(f.name, "(="))
+			name := strings.TrimRight(f.name, "(=")
+			name = name[strings.LastIndexFunc(name, func(r rune) bool { return !inWord(byte(min(r, 0xff))) })+1:]
+			word := k.deep[name]
+			word.add(kept{pins: pinsLeft[f.leaves], blind: f.leaves == leavesBlind})
+			k.deep[name] = word
 		}
 	}
 	return k
 }
 
-// called is what the function and the tables of that name leave.
-func (k *keepers) called(name string) (all kept) {
-	for _, kind := range [...]string{"", "(", "="} {
-		all.add(k.leave[name+kind])
+// mentioned is what nobody can be asked about of what a text leaves by the keepers whose names stand anywhere in it.
+func (k *keepers) mentioned(text []byte) (all kept) {
+	if len(k.deep) == 0 {
+		return kept{}
+	}
+	var space [64]byte // a name is no longer
+	word := space[:0]
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && inWord(text[i]) {
+			if len(word) < cap(word) {
+				word = append(word, lower(text[i]))
+			}
+			continue
+		}
+		all.add(k.deep[string(word)])
+		word = word[:0]
+		if i < len(text) && text[i] == '\\' {
+			i++ // a line break in a string, as \n, is no part of a name
+		}
 	}
 	return all
+}
+
+// inWord reports whether a byte may be part of a name that needs no quotes.
+func inWord(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
+}
+
+// lower is c in lower case, as PostgreSQL does it in names.
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // leftBy says what a text may leave by the keepers that it names.
@@ -199,10 +231,8 @@ func (s *Server) hasKept() {
 
 // keepsByName notes what a text of which anything may come leaves in the server's process, if it has the name of a keeper.
 func (s *Server) keepsByName(text []byte) {
-	for _, name := range s.shared.keepers.deep {
-		if left := s.shared.keepers.called(name).pins & session.Process; left != 0 && mentions(text, name) {
-			s.doubt(left)
-		}
+	if left := s.shared.keepers.mentioned(text); left.pins != 0 {
+		s.doubt(left.pins)
 	}
 }
 

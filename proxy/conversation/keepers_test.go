@@ -50,6 +50,23 @@ func TestWhatATextLeavesByKeepers(t *testing.T) {
 	}
 }
 
+// TestKeepersThatATextMentions: as words, wherever in it they stand.
+func TestKeepersThatATextMentions(t *testing.T) {
+	k := newKeepers([]keeper{{"seeds(", leavesProcess}, {"the makers(", leavesBlind}, {"größe=", leavesProcess}, {"locks(", "lock"}})
+	for text, want := range map[string]kept{
+		"do $$begin perform SEEDS(1); end$$":       {pins: session.Process},
+		"do 'begin perform \"The Makers\"(); end'": {blind: true},
+		`do e'begin\nseeds(1); end'`:               {pins: session.Process},
+		"call p('größe')":                          {pins: session.Process},
+		"seeds":                                    {pins: session.Process},
+		"do $$begin perform reseeds(1), seeds_2(), locks(1); end$$": {},
+	} {
+		if got := k.mentioned([]byte(text)); got.pins != want.pins || got.blind != want.blind {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
 func TestTextsThatMakeUpTheNameOfASetting(t *testing.T) {
 	for text, want := range map[string]bool{
 		"perform set_config('app.' || x, v, false)":                             true,

@@ -275,6 +275,7 @@ func TestWhatIsAskedAfterEachTime(t *testing.T) {
 		"create table audited (a int)", "create trigger t before insert on audited for each row execute function audits('select 1')",
 		`create function logs() returns trigger language plpgsql as $$declare q text; begin
 			q := format('insert into %I ', tg_argv[0]); q := q || 'values ($1)'; execute q using new.a; return new; end$$`,
+		"create function makes() returns int language plpgsql as $$begin execute 'create table if not exists log ()'; return 1; end$$",
 		"create table log (a int)", "create table logged (a int)", "create trigger t before insert on logged for each row execute function logs('log')")
 	for _, c := range []struct {
 		sql, clean string
@@ -288,6 +289,7 @@ func TestWhatIsAskedAfterEachTime(t *testing.T) {
 		{"insert into audited values (1)", `"audits"`, false},
 		{"select count(*) from audited", "", false},
 		{"insert into logged values (1)", "", false},
+		{"select makes()", "", false},
 	} {
 		t.Run(c.sql+" ["+c.clean+"]", func(t *testing.T) {
 			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n[session]\nclean_functions = ["+c.clean+"]\n")

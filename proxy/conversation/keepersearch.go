@@ -31,7 +31,7 @@ const (
 	// harmlessText begins a literal that is a statement which leaves nothing by its first words, unless the name of the function that it calls is
 	// made up.
 	harmlessText = `(format\\s*\\(\\s*)?e?[''"]\\s*\\(?\\s*(select(?![^'';]*(''\\s*\\|\\|[^'';]*\\|\\|\\s*''\\s*\\(|%[is]\\s*\\())|with|insert|update|delete|merge|values|truncate|lock|explain|copy|analyze|vacuum|refresh|reindex|cluster|comment` +
-		`|alter|drop|grant|revoke|notify|set\\s+(local|constraints|transaction)|create\\s+(?!(or\\s+replace\\s+)?((local|global)\\s+)?temp))\\M`
+		`|alter|drop|grant|revoke|notify|set\\s+(local|constraints|transaction)|create\\M(?!\\s+(or\\s+replace\\s+)?((local|global)\\s+)?temp))\\M`
 	// isAssigned is what follows a variable where it is given a value.
 	isAssigned = `(\\s+(text|varchar|character\\s+varying))?\\s*(:?=|\\mdefault\\M)`
 	// betweenNames are characters that no name has which needs no quotes. Of others the last part counts.

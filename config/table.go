@@ -394,7 +394,7 @@ var sessionSettings = []setting{
 		section: "session", name: "clean_functions",
 		field: func(c *Config) any { return &c.Session.CleanFunctions },
 		meaning: `Procedures and functions that leave nothing in the session: a CALL of one keeps no backend, and a function is not asked after ` +
-			`because of what its text says. The name must be written as the clients' ` +
-			"statements write it, with the schema or without it.",
+			`because of what its text says, nor is what calls it, or writes into a table of which it is a trigger. The name of a procedure must be ` +
+			"written as the clients' statements write it, with the schema or without it.",
 	},
 }

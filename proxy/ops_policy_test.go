@@ -265,19 +265,40 @@ func TestNamedFunctions(t *testing.T) {
 	expectPool(t, w, "a pin", func(p status.Pool) bool { return p.Pinned == 1 })
 }
 
-// TestCleanFunctionsThatRunTexts are asked after like any other, until they are trusted; without the operator's word after each time.
-func TestCleanFunctionsThatRunTexts(t *testing.T) {
+// TestWhatIsAskedAfterEachTime: what may run any text is, unless the operator says that it leaves nothing, also what calls it and writes into the
+// table of its trigger. What reads that table is not, nor is what runs a text of which the function shows how it begins.
+func TestWhatIsAskedAfterEachTime(t *testing.T) {
 	d := database(t)
-	d.Exec(t, "create function runs(sql text) returns text language plpgsql as 'begin execute sql; return sql; end'")
-	for clean, asks := range map[string]bool{`"runs"`: false, "": true} {
-		t.Run("["+clean+"]", func(t *testing.T) {
-			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n[session]\nclean_functions = ["+clean+"]\n")
-			c := enter(t, w, d)
+	d.Exec(t, "create function runs(sql text) returns text language plpgsql as 'begin execute sql; return sql; end'",
+		"create function calls(sql text) returns text language sql as 'select public.runs(sql)'",
+		"create function audits() returns trigger language plpgsql as 'begin execute tg_argv[0]; return new; end'",
+		"create table audited (a int)", "create trigger t before insert on audited for each row execute function audits('select 1')",
+		`create function logs() returns trigger language plpgsql as $$declare q text; begin
+			q := format('insert into %I ', tg_argv[0]); q := q || 'values ($1)'; execute q using new.a; return new; end$$`,
+		"create function makes() returns int language plpgsql as $$begin execute 'create table if not exists log ()'; return 1; end$$",
+		"create table log (a int)", "create table logged (a int)", "create trigger t before insert on logged for each row execute function logs('log')")
+	for _, c := range []struct {
+		sql, clean string
+		asks       bool
+	}{
+		{"select runs('select 1')", "", true},
+		{"select runs('select 1')", `"runs"`, false},
+		{"select calls('select 1')", "", true},
+		{"select calls('select 1')", `"public.runs"`, false},
+		{"insert into audited values (1)", "", true},
+		{"insert into audited values (1)", `"audits"`, false},
+		{"select count(*) from audited", "", false},
+		{"insert into logged values (1)", "", false},
+		{"select makes()", "", false},
+	} {
+		t.Run(c.sql+" ["+c.clean+"]", func(t *testing.T) {
+			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n[session]\nclean_functions = ["+c.clean+"]\n")
+			client := enter(t, w, d)
 			questions := func() (n uint64) {
 				for range 10 {
-					c.Query("select runs('select 1')")
+					client.Query(c.sql)
 				}
-				c.Query("select 1")
+				client.Query("select 1")
 				for _, p := range w.Proxy.Snapshot().Pools {
 					n += p.Questions.Asked
 				}
@@ -285,8 +306,8 @@ func TestCleanFunctionsThatRunTexts(t *testing.T) {
 			}
 			questions()
 			before := questions()
-			if got := questions() - before; (got >= 10) != asks {
-				t.Errorf("ten more calls were asked after %d times", got)
+			if got := questions() - before; (got >= 10) != c.asks {
+				t.Errorf("ten more runs were asked after %d times", got)
 			}
 		})
 	}

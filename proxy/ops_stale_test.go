@@ -96,6 +96,21 @@ func TestColumnsThatAClientDoesNotKnowAreRefusedAlike(t *testing.T) {
 	}
 }
 
+// TestFormatsOfAMistakenClient: nothing has changed since a client has prepared what it binds in the same batch, also if others have prepared it before.
+func TestFormatsOfAMistakenClient(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	for range 2 {
+		c, directly := enter(t, w, d), enterDirectly(t, d)
+		for _, name := range []string{"", "a", "b"} {
+			batch := synced(t, parse(name, "SELECT 1"), &pgproto3.Bind{PreparedStatement: name, ResultFormatCodes: []int16{1, 1}}, &pgproto3.Execute{})
+			if got, want := c.take(batch), directly.take(batch); !slices.Equal(got, want) {
+				t.Errorf("statement %q: %s\ndirectly %s", name, got, want)
+			}
+		}
+	}
+}
+
 // Nor does it keep a client waiting that has sent a Flush in place of a Sync, or whose settings go ahead of the batch.
 func TestBatchesAreHealedWithTheirSettingsAheadAndWithAFlush(t *testing.T) {
 	d := database(t)

@@ -279,7 +279,7 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 		"lock":      "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
 		"temporary": "select count(*) from pg_class where relnamespace = pg_my_temp_schema()",
 		"cursor":    "select count(*) from pg_cursors where name = 'held'", "statement": "select count(*) from pg_prepared_statements where from_sql",
-		"role": "select current_user", "channel": "select count(*) from pg_listening_channels()",
+		"role": "select current_user", "channel": "select count(*) from pg_listening_channels()", "limit": "select coalesce(nullif(current_setting('pg_trgm.similarity_threshold', true), '0.3'), '')",
 	}
 	for name, c := range map[string]struct {
 		make []string
@@ -308,8 +308,49 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 			[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create view a as select n, f(n) from generate_series(1, 10) n", "create view b as select * from a"},
 			"select * from b where n = %s", "10", "setting",
 		},
-		"pg_settings": {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
-		"ts_stat":     {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
+		"standard body that calls": {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create function f(n int) returns text language sql begin atomic select g(n); end"}, "select f(%s)", "10", "setting"},
+		"partition": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int) partition by range (n)", "create table part partition of rows default",
+			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
+			"create trigger t before insert on part for each row execute function f()",
+		}, "insert into rows (n) values (%s)", "10", "setting"},
+		"table that inherits": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int)", "create table kid () inherits (rows)", "insert into kid select generate_series(1,10)",
+			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
+			"create trigger t before update on kid for each row execute function f()",
+		}, "update rows set n = n where n = %s", "10", "setting"},
+		"cascade": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int primary key)", "create table kid (n int references rows on delete cascade)", "insert into rows select generate_series(1,10)", "insert into kid select generate_series(1,10)",
+			"create function f() returns trigger language plpgsql as 'begin perform g(old.n); return old; end'",
+			"create trigger t before delete on kid for each row execute function f()",
+		}, "delete from rows where n = %s", "10", "setting"},
+		"trigger of another trigger's table": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table rows (n int)", "create table log (n int)",
+			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
+			"create trigger t before insert on log for each row execute function f()",
+			"create function h() returns trigger language plpgsql as 'begin insert into log values (new.n); return new; end'",
+			"create trigger t before insert on rows for each row execute function h()",
+		}, "insert into rows (n) values (%s)", "10", "setting"},
+		"function that writes into its table": {[]string{
+			fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create table log (n int)",
+			"create function f() returns trigger language plpgsql as 'begin perform g(new.n); return new; end'",
+			"create trigger t before insert on log for each row execute function f()",
+			"create function h(n int) returns int language sql as 'insert into log values (n) returning n'",
+		}, "select h(%s)", "10", "setting"},
+		"domain":               {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create domain dom as int check (f(value) is not null)"}, "select %s::dom", "10", "setting"},
+		"aggregate":            {[]string{"create function f(s text, n int) returns text language plpgsql as $$begin if n > 9 then set work_mem = '9MB'; end if; return s; end$$", "create aggregate agg (int) (sfunc = f, stype = text)"}, "select agg(%s)", "10", "setting"},
+		"index":                {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int)", "create index on rows (f(n))"}, "insert into rows (n) values (%s)", "10", "setting"},
+		"name made up":         {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create function f(name text, n int) returns void language plpgsql as $$begin execute format('select %I($1)', name) using n; end$$"}, "select f('g', %s)", "10", "setting"},
+		"not ASCII":            {[]string{fmt.Sprintf(branch, "Öffne", "set work_mem = '9MB'")}, "select Öffne(%s)", "10", "setting"},
+		"behind a comment":     {[]string{fmt.Sprintf(branch, "f", "-- more\n set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
+		"behind another":       {[]string{fmt.Sprintf(branch, "f", "/* more */ set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
+		"name in quotes":       {[]string{fmt.Sprintf(branch, "f", "set \"work_mem\" = '9MB'")}, "select f(%s)", "10", "setting"},
+		"function as a column": {[]string{"create table rows (n int)", "insert into rows select generate_series(1,10)", "create function f(r rows) returns text language plpgsql as $$begin if r.n > 9 then set work_mem = '9MB'; end if; return 'x'; end$$"}, "select rows.f from rows where n = %s", "10", "setting"},
+		"text in a variable":   {[]string{"create function f(n int) returns text language plpgsql as $$declare q text := 'select 1'; begin if n > 9 then q := 'set work_mem = ''9MB'''; end if; execute q; return 'x'; end$$"}, "select f(%s)", "10", "setting"},
+		"exclusion":            {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int, exclude (f(n) with =))"}, "insert into rows (n) values (%s)", "10", "setting"},
+		"of pg_trgm":           {[]string{"create extension pg_trgm", "create function f(n int) returns text language plpgsql as 'begin if n > 9 then perform set_limit(0.9); end if; return show_limit(); end'"}, "select f(%s)", "10", "limit"},
+		"pg_settings":          {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
+		"ts_stat":              {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)

@@ -245,7 +245,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.lease = lease{}
-	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.ahead.state = retryNever, false, 0, 0, aheadNone
+	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.retry.parsed, s.ahead.state = retryNever, false, 0, 0, nil, aheadNone
 	s.leaseSequences(c)
 	s.suspicion.by = ""
 	s.book.Max = s.shared.MaxStatements // which may have changed

@@ -2,18 +2,23 @@ package conversation
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"weir/proxy/sqlscan"
 )
 
+// deciding are the kinds of objects that decide what statements do.
+var deciding = [...]string{
+	"function", "procedure", "routine", "aggregate", "operator", "cast", "transform", "type", "domain", "view", "trigger", "rule", "policy", "extension", "schema",
+}
+
 // definers are the tags of commands after which statements of the same text may do something else to the session than before. What makes and drops
 // tables is left out, of which temporary ones are made and dropped all the time.
 var definers = func() map[string]bool {
-	tags := map[string]bool{"ALTER TABLE": true, "ALTER FOREIGN TABLE": true}
-	for _, kind := range []string{
-		"FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "OPERATOR", "CAST", "TRANSFORM", "TYPE", "DOMAIN", "VIEW", "TRIGGER", "EVENT TRIGGER", "RULE",
-		"POLICY", "EXTENSION", "SCHEMA",
-	} {
+	tags := map[string]bool{"ALTER TABLE": true, "ALTER FOREIGN TABLE": true, "CREATE EVENT TRIGGER": true, "ALTER EVENT TRIGGER": true, "DROP EVENT TRIGGER": true}
+	for _, kind := range deciding {
+		kind = strings.ToUpper(kind)
 		tags["CREATE "+kind], tags["ALTER "+kind], tags["DROP "+kind] = true, true, true
 	}
 	return tags
@@ -24,12 +29,19 @@ func defines(tag []byte) bool { return definers[string(tag)] }
 
 // reshapes reports whether a CommandComplete tells of a change after which a text may refer to something else than it did, or have other columns or
 // types. A Parse of it must reach the server then, which would find some of that only when the old statement is described or run, and nothing of
-// it where an object stands in front of another one now. What is temporary has a scope of its own: it is made all the time.
+// it where an object stands in front of another one now. What is temporary has a scope of its own: it is made all the time. CREATE TABLE AS and
+// its like answer as a query does, so there the text says it.
 func reshapes(tag []byte, e sqlscan.Effects) bool {
-	if made, is := bytes.CutPrefix(tag, []byte("CREATE ")); is {
-		return e&sqlscan.Temp == 0 && string(made) != "INDEX"
+	kind, _, _ := bytes.Cut(tag, []byte(" "))
+	switch string(kind) {
+	case "ALTER", "DROP", "IMPORT":
+		return true
+	case "CREATE":
+		return string(tag) != "CREATE INDEX" && (e&sqlscan.Creates != 0 || e&sqlscan.Temp == 0)
+	case "SELECT", "EXPLAIN":
+		return e&sqlscan.Creates != 0
 	}
-	return bytes.HasPrefix(tag, []byte("ALTER ")) || bytes.HasPrefix(tag, []byte("DROP "))
+	return false
 }
 
 // undoneShapes is for a rollback, which may be to a savepoint: what was prepared since may refer to what is not there any more.
@@ -49,16 +61,16 @@ func (s *Server) Reshaped() bool {
 	return true
 }
 
-// speaksOfDefining reports whether a text of which anything may come seems to run such a command.
-func speaksOfDefining(text []byte) bool {
-	return mentions(text, "create") || mentions(text, "alter") || mentions(text, "drop")
-}
-
-// suspectsDefining notes that the client sends such a text.
+// suspectsDefining notes that the client sends a text of which anything may come, and that seems to run such commands. A job may make and drop
+// tables in one all the time, which does not make statements doubtful.
 func (s *Server) suspectsDefining(text []byte, e sqlscan.Effects) {
-	if e&(sqlscan.Do|sqlscan.Opaque) != 0 && speaksOfDefining(text) {
-		s.defines, s.reshaped = true, true
+	if e&(sqlscan.Do|sqlscan.Opaque) == 0 {
+		return
 	}
+	alters := mentions(text, "alter")
+	reshapes := alters || mentions(text, "create") || mentions(text, "drop")
+	s.reshaped = s.reshaped || reshapes
+	s.defines = s.defines || alters || reshapes && slices.ContainsFunc(deciding[:], func(kind string) bool { return mentions(text, kind) })
 }
 
 // Defined reports, once, whether a transaction has ended in which a command may have changed what statements do.

@@ -276,6 +276,7 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	case wire.ClientSync:
 		s.pass(m.f.Type)
 		s.book.Synced()
+		s.retry.parsed = nil
 	default:
 		s.pass(m.f.Type)
 	}

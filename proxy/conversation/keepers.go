@@ -12,17 +12,17 @@ import (
 )
 
 // keepers are functions of the database of which the texts show that they may leave something in the session, with those that call them, and the
-// tables and views whose triggers, rules, policies, defaults and constraints call them. A statement that names one may leave it each time, however often it has left nothing: a lock that was not to be had, a branch that was
-// not taken, a text that the function was given to run. What they leave in the server's process, and settings whose names are made up, nobody
+// tables, views and domains that do so by triggers, rules and the like. A statement that names one may leave it each time, however often it has left
+// nothing: a lock that was not to be had, a branch that was not taken, a text that the function was given to run. What they leave in the server's process, and settings whose names are made up, nobody
 // can be asked about: that keeps the backend.
 type keepers struct {
 	all   []keeper // sorted
 	leave map[string]kept
-	deep  []string // those of which nobody can be asked what they have left
+	deep  map[string]kept // those of which nobody can be asked what they have left, by the last word of their names
 }
 
-// keeper is a function, by its name in lower case and a bracket, or a table or view, by its name in lower case, and something that it may leave: one of
-// pinsLeft, leavesBlind, or settingLeft and a name.
+// keeper is a function, table, view or domain, by its name in lower case, and something that it may leave: one of pinsLeft, leavesBlind, or
+// settingLeft and a name. A bracket is behind the name of a function, and = behind that of a table which leaves it when it is written only.
 type keeper struct{ name, leaves string }
 
 // kept is what a text may leave that calls keepers.
@@ -76,65 +76,8 @@ var makesUpSetting = regexp.MustCompile(makesUp)
 
 // makesUp reports whether a text of which anything may come seems to set a setting whose name it makes up, or names a keeper that does.
 func (k *keepers) makesUp(text []byte) bool {
-	return makesUpSetting.Match(bytes.ToLower(text)) || slices.ContainsFunc(k.deep, func(name string) bool { return k.called(name).blind && mentions(text, name) })
+	return makesUpSetting.Match(bytes.ToLower(text)) || k.mentioned(text).blind
 }
-
-// partKeepers finds them: by what stands in the texts of functions, or, where the body was parsed when they were made, by the numbers of the
-// functions that it calls.
-var partKeepers = "SELECT 'k', name, leaves FROM (WITH RECURSIVE written AS (SELECT oid, pg_catalog.lower(proname::pg_catalog.text) AS name, pg_catalog.lower(prosrc) AS source, " +
-	"pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') AS body, proconfig FROM pg_catalog.pg_proc AS f " +
-	"WHERE prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[]) AND oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid), " +
-	// A first look that leaves out most functions, so that the others may be looked at closely.
-	"suspect AS (SELECT * FROM written WHERE body IS NOT NULL OR proconfig IS NOT NULL OR source OPERATOR(pg_catalog.~) " +
-	`E'execute|set_config|seed|load|dblink|backup|origin|_slot|isn_weak|_shared|gd\\[|spi_|plpy|query_to_xml|ts_|crosstab|xpath_table|advisory|listen|temp|hold|prepare` +
-	`|reset|(^|;|begin|then|else|loop)\\s*set\\s'), ` +
-	"said AS (SELECT name, 'process' AS leaves FROM suspect WHERE source OPERATOR(pg_catalog.~) " +
-	`E'(setseed|dblink_(connect|connect_u|open)|pg_backup_start|pg_start_backup|pg_replication_origin_session_setup|_replication_slot|isn_weak)\\s*\\(` +
-	`|\\mset\\s+(local\\s+|session\\s+)?seed\\M|''seed''|\\mload\\s+''|[$%]_shared\\M|\\mgd\\[' ` +
-	"OR body OPERATOR(pg_catalog.~) ':funcid 1599 ' OR pg_catalog.array_to_string(proconfig, ',') OPERATOR(pg_catalog.~) '(^|,)seed=' " +
-	"UNION ALL SELECT name, 'blind' FROM suspect WHERE source OPERATOR(pg_catalog.~) " + string(session.AppendLiterals(nil, []string{makesUp})) + " " +
-	"UNION ALL SELECT name, 'any' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'" +
-	`\\mexecute\\M(?!\\s+(function|procedure|on)\\M|\\s*\\(?\\s*(format\\s*\\(\\s*)?` + harmlessText + `)` +
-	`|(\\mspi_(exec|query|prepare)\\w*|\\mplpy\\.(execute|prepare|cursor))(?!\\s*\\(?\\s*` + harmlessText + `)` +
-	`|\\m(query_to_xml|ts_stat|ts_rewrite|crosstab|xpath_table|dblink_exec)\\w*\\s*\\(|` + atStatement + `(reset\\s|set\\s+(session\\s+)?(role|session|time)\\s+[^=]*;)' ` +
-	"OR body OPERATOR(pg_catalog.~) ':funcid 2078 ' " +
-	"UNION ALL SELECT name, 'lock' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'pg_(try_)?advisory_lock\\\\w*\\\\s*\\\\(' " +
-	"OR body OPERATOR(pg_catalog.~) ':funcid (288[0-3]|2886|2888) ' " +
-	"UNION ALL SELECT name, 'listen' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'" + atStatement + `(un)?listen\\s' ` +
-	"UNION ALL SELECT name, 'temp' FROM suspect WHERE source OPERATOR(pg_catalog.~) " +
-	`E'\\m(create|replace|into)\\s+((local|global)\\s+)?temp(orary)?\\M|\\mpg_temp' ` +
-	"UNION ALL SELECT name, 'cursor' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'\\\\mwith\\\\s+hold\\\\M' " +
-	"UNION ALL SELECT name, 'prepare' FROM suspect WHERE source OPERATOR(pg_catalog.~) E'" + atStatement + `prepare\\s' ` +
-	"UNION ALL SELECT name, pg_catalog.concat('set ', m[1]) FROM suspect, pg_catalog.regexp_matches(source, " +
-	`E'set_config\\s*\\(\\s*''([a-z_][a-z0-9_.]*)''\\s*,', 'g') AS m WHERE source OPERATOR(pg_catalog.~) ` +
-	`E'set_config\\s*\\([^;]*,(?!\\s*true\\s*\\))\\s*[^,;()]*\\s*\\)' ` +
-	"UNION ALL SELECT name, pg_catalog.concat('set ', m[4]) FROM suspect, pg_catalog.regexp_matches(source, " +
-	`E'` + atStatement + `set\\s+(session\\s+)?([a-z_][a-z0-9_.]*)\\s*(=|to\\s)', 'g') AS m), ` +
-	"calls AS (SELECT DISTINCT name AS caller, pg_catalog.rtrim(m[1], E'( \"\\t\\r\\n') AS callee FROM written, pg_catalog.regexp_matches(source, " +
-	`E'[^[:space:]"''(),;.:=<>+*/|!~^&%#@\\[\\]-]+"?\\s*\\(', 'g') AS m WHERE EXISTS (SELECT FROM said)), ` +
-	"keeper(name, leaves) AS (SELECT name, leaves FROM said UNION SELECT c.caller, k.leaves FROM keeper AS k, calls AS c " +
-	`WHERE c.callee OPERATOR(pg_catalog.=) pg_catalog.regexp_replace(k.name, E'.*[[:space:]"''(),;.:=<>+*/|!~^&%#@\\[\\]-]', ''))` +
-	", uses AS (SELECT refclassid, refobjid, COALESCE((SELECT tgrelid FROM pg_catalog.pg_trigger AS t WHERE t.oid OPERATOR(pg_catalog.=) objid AND classid OPERATOR(pg_catalog.=) 2620::pg_catalog.oid), " +
-	"(SELECT ev_class FROM pg_catalog.pg_rewrite AS r WHERE r.oid OPERATOR(pg_catalog.=) objid AND classid OPERATOR(pg_catalog.=) 2618::pg_catalog.oid), " +
-	"(SELECT adrelid FROM pg_catalog.pg_attrdef AS a WHERE a.oid OPERATOR(pg_catalog.=) objid AND classid OPERATOR(pg_catalog.=) 2604::pg_catalog.oid), " +
-	"(SELECT conrelid FROM pg_catalog.pg_constraint AS c WHERE c.oid OPERATOR(pg_catalog.=) objid AND classid OPERATOR(pg_catalog.=) 2606::pg_catalog.oid), " +
-	"(SELECT polrelid FROM pg_catalog.pg_policy AS p WHERE p.oid OPERATOR(pg_catalog.=) objid AND classid OPERATOR(pg_catalog.=) 3256::pg_catalog.oid)) AS relation " +
-	"FROM pg_catalog.pg_depend WHERE refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND classid OPERATOR(pg_catalog.=) ANY (ARRAY[2620,2618,2604,2606,3256]::pg_catalog.oid[]) " +
-	"AND EXISTS (SELECT FROM said)), " +
-	"touched(relation, leaves) AS (SELECT u.relation, k.leaves FROM keeper AS k, written AS w, uses AS u WHERE w.name OPERATOR(pg_catalog.=) k.name " +
-	"AND u.refclassid OPERATOR(pg_catalog.=) 1255::pg_catalog.oid AND u.refobjid OPERATOR(pg_catalog.=) w.oid " +
-	"UNION SELECT u.relation, t.leaves FROM touched AS t, uses AS u " +
-	"WHERE u.refclassid OPERATOR(pg_catalog.=) 1259::pg_catalog.oid AND u.refobjid OPERATOR(pg_catalog.=) t.relation)" +
-	" SELECT pg_catalog.concat(name, '('), leaves FROM keeper UNION ALL SELECT pg_catalog.lower(relname::pg_catalog.text), leaves " +
-	"FROM touched, pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) relation) AS found(name, leaves)"
-
-const (
-	// atStatement is where a statement begins in a function's text.
-	atStatement = `(^|;|\\m(begin|then|else|loop)\\M)\\s*`
-	// harmlessText begins a literal that is a statement which leaves nothing by its first words.
-	harmlessText = `e?[''"]\\s*\\(?\\s*(select|with|insert|update|delete|merge|values|truncate|lock|explain|copy|analyze|vacuum|refresh|reindex|cluster|comment` +
-		`|alter|drop|grant|revoke|notify|set\\s+(local|constraints|transaction)|create\\s+(?!(or\\s+replace\\s+)?((local|global)\\s+)?temp))\\M`
-)
 
 // keep takes up which functions the database has of that kind. What is known of statements is forgotten if they are others than before.
 func (h *Shared) keep(found []keeper) {
@@ -151,7 +94,7 @@ func (h *Shared) keep(found []keeper) {
 }
 
 func newKeepers(all []keeper) keepers {
-	k := keepers{all: all, leave: map[string]kept{}}
+	k := keepers{all: all, leave: map[string]kept{}, deep: map[string]kept{}}
 	for _, f := range all {
 		b := k.leave[f.name]
 		b.pins |= pinsLeft[f.leaves]
@@ -161,34 +104,78 @@ func newKeepers(all []keeper) keepers {
 		}
 		k.leave[f.name] = b
 		if f.leaves == leavesProcess || f.leaves == leavesBlind {
-			k.deep = append(k.deep, strings.TrimSuffix(f.name, "("))
+			name := strings.TrimRight(f.name, "(=")
+			name = name[strings.LastIndexFunc(name, func(r rune) bool { return !inWord(byte(min(r, 0xff))) })+1:]
+			word := k.deep[name]
+			word.add(kept{pins: pinsLeft[f.leaves], blind: f.leaves == leavesBlind})
+			k.deep[name] = word
 		}
 	}
 	return k
 }
 
-// called is what the function or the table of that name leaves.
-func (k *keepers) called(name string) kept {
-	if b, is := k.leave[name+"("]; is {
-		return b
+// mentioned is what nobody can be asked about of what a text leaves by the keepers whose names stand anywhere in it.
+func (k *keepers) mentioned(text []byte) (all kept) {
+	if len(k.deep) == 0 {
+		return kept{}
 	}
-	return k.leave[name]
+	var space [64]byte // a name is no longer
+	word := space[:0]
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && inWord(text[i]) {
+			if len(word) < cap(word) {
+				word = append(word, lower(text[i]))
+			}
+			continue
+		}
+		all.add(k.deep[string(word)])
+		word = word[:0]
+		if i < len(text) && text[i] == '\\' {
+			i++ // a line break in a string, as \n, is no part of a name
+		}
+	}
+	return all
 }
 
-// leftBy says what a text may leave by the keepers that it names, as far as the operator has not said that they leave nothing.
+// inWord reports whether a byte may be part of a name that needs no quotes.
+func inWord(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
+}
+
+// lower is c in lower case, as PostgreSQL does it in names.
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// leftBy says what a text may leave by the keepers that it names.
 func (h *Shared) leftBy(text []byte, mode sqlscan.Mode) (all kept) {
 	if !h.keepers.some() {
 		return kept{}
 	}
+	var written kept
+	writes, before := false, ""
 	sqlscan.Names(text, mode, func(name string, called bool) {
-		last := name[strings.LastIndexByte(name, '.')+1:]
+		dot := strings.LastIndexByte(name, '.')
+		last := name[dot+1:]
 		all.add(h.keepers.leave[last]) // INSERT INTO t (...) is no call
-		if called && !h.Functions.Clean(name) {
+		written.add(h.keepers.leave[last+"="])
+		if called || dot >= 0 { // t.f calls f(t)
 			all.add(h.keepers.leave[last+"("])
 		}
+		writes = writes || writers[name] && before != "for" && before != "key"
+		before = name
 	})
+	if writes {
+		all.add(written)
+	}
 	return all
 }
+
+// writers are the words of which a text has one that writes into a table. SELECT FOR UPDATE does not.
+var writers = map[string]bool{"insert": true, "update": true, "delete": true, "merge": true, "truncate": true, "copy": true}
 
 func (k *kept) add(more kept) {
 	k.pins |= more.pins
@@ -244,10 +231,8 @@ func (s *Server) hasKept() {
 
 // keepsByName notes what a text of which anything may come leaves in the server's process, if it has the name of a keeper.
 func (s *Server) keepsByName(text []byte) {
-	for _, name := range s.shared.keepers.deep {
-		if left := s.shared.keepers.called(name).pins & session.Process; left != 0 && mentions(text, name) {
-			s.doubt(left)
-		}
+	if left := s.shared.keepers.mentioned(text); left.pins != 0 {
+		s.doubt(left.pins)
 	}
 }
 

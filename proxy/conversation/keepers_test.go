@@ -23,21 +23,46 @@ func TestLooksAfterADefinitionAreNoPartOfTheBudget(t *testing.T) {
 	}
 }
 
-// TestWhatATextLeavesByKeepers: by a function only where a bracket follows its name, by a table or a view wherever that stands.
+// TestWhatATextLeavesByKeepers: by a function only where a bracket follows its name or a dot stands in front, by a table or a view wherever that
+// stands, or where the text writes.
 func TestWhatATextLeavesByKeepers(t *testing.T) {
 	h := Shared{}
-	h.keep([]keeper{{"locks(", "lock"}, {"sets(", "set work_mem"}, {"runs(", leavesAny}, {"seeds(", leavesProcess}, {"watched", "listen"}, {"makes(", leavesBlind}})
+	h.keep([]keeper{{"locks(", "lock"}, {"sets(", "set work_mem"}, {"runs(", leavesAny}, {"seeds(", leavesProcess}, {"watched", "listen"}, {"audited=", "temp"}, {"makes(", leavesBlind}})
 	for text, want := range map[string]kept{
 		"select locks(1), locks from t":              {pins: session.AdvisoryLock},
 		"select locks, 'runs(1)' from t -- seeds(1)": {},
 		`select "public" . "Sets" (1)`:               {settings: []string{"work_mem"}},
 		"insert into watched (a) values (1)":         {pins: session.Listen},
 		"table app.watched":                          {pins: session.Listen},
+		"select t.locks from t":                      {pins: session.AdvisoryLock},
+		"select updated_at from audited":             {},
+		"select * from audited for no key update":    {},
+		"select * from audited for update of a":      {},
+		"update app.audited set a = 1":               {pins: session.TempObject},
+		"with a as (table audited) delete from t":    {pins: session.TempObject},
+		"copy audited from stdin":                    {pins: session.TempObject},
 		"select runs('x'), seeds(1), makes(2)":       {pins: session.Opaque | session.Process, blind: true},
 	} {
 		got := h.leftBy([]byte(text), 0)
 		if got.pins != want.pins || got.blind != want.blind || !slices.Equal(got.settings, want.settings) {
 			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+// TestKeepersThatATextMentions: as words, wherever in it they stand.
+func TestKeepersThatATextMentions(t *testing.T) {
+	k := newKeepers([]keeper{{"seeds(", leavesProcess}, {"the makers(", leavesBlind}, {"größe=", leavesProcess}, {"locks(", "lock"}})
+	for text, want := range map[string]kept{
+		"do $$begin perform SEEDS(1); end$$":       {pins: session.Process},
+		"do 'begin perform \"The Makers\"(); end'": {blind: true},
+		`do e'begin\nseeds(1); end'`:               {pins: session.Process},
+		"call p('größe')":                          {pins: session.Process},
+		"seeds":                                    {pins: session.Process},
+		"do $$begin perform reseeds(1), seeds_2(), locks(1); end$$": {},
+	} {
+		if got := k.mentioned([]byte(text)); got.pins != want.pins || got.blind != want.blind {
+			t.Errorf("%s: %+v", text, got)
 		}
 	}
 }

@@ -218,7 +218,9 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	functions := a.any && s.shared.namesDue()
 	s.question.asked.functions, s.question.asked.defined = functions, functions && !s.shared.customs.known
 	part(functions, partNames)
-	part(functions, partKeepers)
+	if functions {
+		part(true, partKeepers(s.shared.Functions.CleanNames()))
+	}
 	part(functions && !s.shared.recalls, partSequences)
 	return sql
 }

@@ -20,6 +20,7 @@ type retry struct {
 	described []byte // a ParameterDescription, withheld until it is known whether the description of the columns follows or an error
 
 	shared *prepared.Statement // what the client's last Parse was answered with, without asking the server. It is not a reference
+	parsed *prepared.Statement // what the client has named last since its last Sync. It is not a reference
 	uses   uint64              // the number of the first answer that is due to a message that uses a shared statement, or of an answer that has come
 	named  uint64              // the number of the last answer, if the batch has only named statements up to there: such Parses, and Closes
 
@@ -110,7 +111,7 @@ func isStale(body []byte) bool {
 
 // outgrown reports whether the server refuses to bind a shared statement because that has not as many columns as its client knows: weir has
 // prepared it on this backend since they have changed. On a backend that has had it since before, as directly, the server says that it is stale,
-// and it is this that drivers prepare it anew for.
+// and it is this that drivers prepare it anew for. A client that has named it in the same batch knows of no columns yet: it is mistaken.
 func (s *Server) outgrown(body []byte) bool {
 	return s.account.Answered()+1 == s.retry.uses && string(wire.PeekErrorField(body, wire.FieldRoutine)) == formatsRoutine
 }

@@ -111,6 +111,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
 		statement := c.names.Statement(name)
 		s.readOtherwise(statement, m.body[rest:])
+		s.retry.parsed = statement
 		if as == "" {
 			s.retry.shared = statement
 			s.namesStatement(begins)
@@ -276,7 +277,7 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 		}
 		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
-		if !statement.Own() && s.retry.uses <= s.account.Answered() {
+		if !statement.Own() && statement != s.retry.parsed && s.retry.uses <= s.account.Answered() {
 			s.retry.uses = s.account.Asked() + 1
 		}
 	case prepared.Ours(name):

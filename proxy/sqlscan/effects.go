@@ -84,13 +84,16 @@ const (
 	// DISCARD ALL: connections of dblink, a backup that has begun, a replication
 	// origin, temporary replication slots.
 	Process
+	// Creates is a statement with CREATE, or with INTO that names a new table, and nothing temporary. It leaves nothing to the session, but
+	// other texts may refer to what it has made, and the command's tag may be that of a query.
+	Creates
 )
 
 // effectNames is in the order of the bits.
 var effectNames = [...]string{
 	"Set", "SetLocal", "SetTransaction", "Reset", "SetConfig", "SetConfigLocal", "Temp",
 	"AdvisoryLock", "AdvisoryUnlock", "HoldCursor", "Listen", "Unlisten", "Prepare", "Deallocate", "Execute",
-	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque", "Process",
+	"Discard", "Load", "Do", "Call", "Setseed", "TransactionBlock", "Databases", "Sequences", "Notify", "Opaque", "Process", "Creates",
 }
 
 // String lists the effects in the order of their declaration, parted by

@@ -2,6 +2,8 @@ package sqlscan
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -106,8 +108,13 @@ func Names(text []byte, mode Mode, yield func(name string, called bool)) {
 	}
 }
 
-// Clean reports whether the operator has said of a function, by its name as texts have it, that it leaves nothing.
-func (f *Functions) Clean(name string) bool { return f != nil && f.clean[name] }
+// CleanNames are the functions of which the operator has said that they leave nothing, sorted.
+func (f *Functions) CleanNames() []string {
+	if f == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(f.clean))
+}
 
 // appendUnquoted appends a name in lower case, as Functions compares names.
 func appendUnquoted(dst, name []byte) []byte {

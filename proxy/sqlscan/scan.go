@@ -27,6 +27,8 @@ type Scanner struct {
 	prev    prev
 	call    callState
 	updates bool  // the statement has the word update
+	creates bool  // the statement has the word create, or into that names a new table
+	temp    bool  // the statement has something temporary
 	arg     uint8 // commas seen in that call at its own depth, at most argMax
 	third   thirdArg
 

@@ -218,11 +218,13 @@ func (s *Scanner) first(kw keyword) {
 func (s *Scanner) body(kw keyword) prev {
 	switch kw {
 	case kwCreate:
+		s.creates = true
 		return prevTemp
 	case kwInsert, kwMerge:
 		return prevInsert
 	case kwInto:
 		if s.prev != prevInsert {
+			s.creates = true
 			return prevTemp
 		}
 	case kwOr, kwReplace, kwLocal, kwGlobal:
@@ -231,7 +233,7 @@ func (s *Scanner) body(kw keyword) prev {
 		}
 	case kwTemp:
 		if s.prev == prevTemp {
-			s.effects |= Temp
+			s.temporary()
 		}
 	case kwWith:
 		if s.step == inDeclare {
@@ -270,7 +272,7 @@ func (s *Scanner) function(kw keyword) {
 	case kwAdvisoryUnlock:
 		s.effects |= AdvisoryUnlock
 	case kwPgTemp:
-		s.effects |= Temp
+		s.temporary()
 	case kwNotifies:
 		s.effects |= Notify
 	case kwPgSettings:
@@ -283,6 +285,12 @@ func (s *Scanner) function(kw keyword) {
 		s.effects |= Process
 	default: // no name that matters
 	}
+}
+
+// temporary notes that the statement has a temporary object.
+func (s *Scanner) temporary() {
+	s.effects |= Temp
+	s.temp = true
 }
 
 // argument takes a token while a call of set_config is followed: the word true,
@@ -350,5 +358,8 @@ func (s *Scanner) statementEnds() {
 		s.effects |= Prepare
 	default: // its first words have said what there was to say
 	}
-	s.call, s.step, s.prev, s.updates = noCall, atStart, prevAny, false
+	if s.creates && !s.temp {
+		s.effects |= Creates
+	}
+	s.call, s.step, s.prev, s.updates, s.creates, s.temp = noCall, atStart, prevAny, false, false, false
 }

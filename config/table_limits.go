@@ -8,7 +8,7 @@ var limitSettings = []setting{
 			"see LimitNOFILE of the service, or ulimit -n. Where there are too few for these clients and the backends, weir says so when " +
 			"it starts, and clients get 53300 earlier.",
 		why: "PgBouncer's 100 is PostgreSQL's own limit, which people put a pooler in front of to get rid of; it is " +
-			"usually met in production first. An idle client costs weir about 1 KiB, so ten thousand cost 10 MiB.",
+			"usually met in production first. An idle client costs weir two thirds of a KiB, so ten thousand cost 7 MiB.",
 	},
 	{
 		section: "limits", name: "max_logins", unit: "clients", min: 1, max: clientsMax,

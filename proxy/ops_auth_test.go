@@ -20,23 +20,12 @@ import (
 // and expired ("right", but no longer).
 func guarded(t *testing.T, opts ...pgserver.Options) *pgserver.Database {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs PostgreSQL")
-	}
 	o := pgserver.Options{}
 	if len(opts) > 0 {
 		o = opts[0]
 	}
 	o.Auth = "scram-sha-256"
-	server, err := pgserver.Start(context.Background(), withTLS(o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Stop() })
-	d := &pgserver.Database{Server: server, Name: "shop"}
-	if err := server.CreateDatabase(context.Background(), d.Name); err != nil {
-		t.Fatal(err)
-	}
+	d := privateServerWith(t, o, "shop")
 	d.Exec(t, "CREATE ROLE asker SUPERUSER LOGIN PASSWORD 'ask'", "CREATE ROLE app LOGIN PASSWORD 'right'",
 		"CREATE ROLE expired LOGIN PASSWORD 'right' VALID UNTIL '2001-01-01'")
 	return d

@@ -20,29 +20,29 @@ import (
 // privateServer is a PostgreSQL of the test's own, for what the shared one must not suffer: restarts, crashes, a full house.
 func privateServer(t *testing.T, opts pgserver.Options) *pgserver.Database {
 	t.Helper()
+	return privateServerWith(t, opts, "private")
+}
+
+// privateServerWith is one whose database has that name. It offers TLS where the tests are to use it.
+func privateServerWith(t *testing.T, opts pgserver.Options, name string) *pgserver.Database {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs PostgreSQL")
 	}
-	s, err := pgserver.Start(context.Background(), withTLS(opts))
-	if err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
-	t.Cleanup(s.Stop)
-	const name = "private"
-	if err := s.CreateDatabase(context.Background(), name); err != nil {
-		t.Fatal(err)
-	}
-	return &pgserver.Database{Server: s, Name: name}
-}
-
-// withTLS has a server offer TLS where the tests are to use it.
-func withTLS(opts pgserver.Options) pgserver.Options {
 	if *everywhereTLS {
 		settings := map[string]string{"ssl": "on"}
 		maps.Copy(settings, opts.Settings)
 		opts.Settings, opts.Files = settings, serverFiles()
 	}
-	return opts
+	s, err := pgserver.Start(context.Background(), opts)
+	if err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	t.Cleanup(s.Stop)
+	if err := s.CreateDatabase(context.Background(), name); err != nil {
+		t.Fatal(err)
+	}
+	return &pgserver.Database{Server: s, Name: name}
 }
 
 // behind is a configuration's section that leads every database through a misbehaving network.

@@ -140,18 +140,7 @@ func TestLookupFunctionOfTheDocs(t *testing.T) {
 
 // TestHashesServeServersThatAskForMD5: from a userlist.txt and from pg_authid, towards clients and the server alike.
 func TestHashesServeServersThatAskForMD5(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs PostgreSQL")
-	}
-	server, err := pgserver.Start(context.Background(), withTLS(pgserver.Options{Auth: "md5", Settings: map[string]string{"password_encryption": "md5"}}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	d := &pgserver.Database{Server: server, Name: "shop"}
-	if err := server.CreateDatabase(context.Background(), d.Name); err != nil {
-		t.Fatal(err)
-	}
+	d := privateServerWith(t, pgserver.Options{Auth: "md5", Settings: map[string]string{"password_encryption": "md5"}}, "shop")
 	const odd = `o'"d \ user`
 	d.Exec(t, "CREATE ROLE asker SUPERUSER LOGIN PASSWORD 'ask'", "CREATE ROLE app LOGIN PASSWORD 'right'",
 		`CREATE ROLE "o'""d \ user" LOGIN PASSWORD 'a "quoted" one'`)

@@ -191,10 +191,10 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 }
 
 // onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:
-// one object, that a user's clients share who have come the same way.
+// one object, which those of a user's clients share that are of one origin.
 func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func() {
 	clients, user, database := p.clients, who.User, who.Database
-	return m.wayOut(way{seat, m.at, database}, func() {
+	return m.departure(clientOrigin{seat, m.at, database}, func() {
 		seat.Leave()
 		m.leave()
 		clients.leave(user, database)

@@ -67,25 +67,25 @@ type liveUser struct {
 	name    string
 	clients int
 	limits  relay.LiveLimits
-	ways    []wayOut // in no order; the first maxWays that were asked for
+	leaving []departure // in no order; the first maxDepartures that were asked for
 }
 
-// way is what clients of one user in one pool may differ in, as far as it matters when they are gone.
-type way struct {
+// clientOrigin is what clients of one user in one pool may differ in, as far as it matters when they are gone.
+type clientOrigin struct {
 	seat     prelogin.Seat
 	at       uint32 // the engine of the lane
 	database string // that the client has named
 }
 
-// wayOut is what is done when a client is gone that has come such a way.
-type wayOut struct {
-	way
+// departure is what is done when a client of such an origin is gone.
+type departure struct {
+	clientOrigin
 	leave func()
 }
 
-// maxWays is how many ways a user's clients share: all that there are with eight loops. Looking for one among them is a matter of
+// maxDepartures is how many functions a user's clients share: all that there are with eight loops. Looking for one among them is a matter of
 // nanoseconds.
-const maxWays = 64
+const maxDepartures = 64
 
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
@@ -113,17 +113,17 @@ func (m member) leave() {
 	}
 }
 
-// wayOut is leave, or the one that the user has for that way: thousands of clients then keep one function.
-func (m member) wayOut(w way, leave func()) func() {
+// departure is leave, or the one that the user has for that origin: thousands of clients then keep one function.
+func (m member) departure(o clientOrigin, leave func()) func() {
 	m.router.mu.Lock()
 	defer m.router.mu.Unlock()
-	for i := range m.user.ways {
-		if m.user.ways[i].way == w {
-			return m.user.ways[i].leave
+	for i := range m.user.leaving {
+		if m.user.leaving[i].clientOrigin == o {
+			return m.user.leaving[i].leave
 		}
 	}
-	if len(m.user.ways) < maxWays {
-		m.user.ways = append(m.user.ways, wayOut{w, leave})
+	if len(m.user.leaving) < maxDepartures {
+		m.user.leaving = append(m.user.leaving, departure{o, leave})
 	}
 	return leave
 }

@@ -245,9 +245,10 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.lease = lease{}
-	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.retry.parsed, s.ahead.state = retryNever, false, 0, 0, nil, aheadNone
+	s.retry.begin()
+	s.ahead.state = aheadNone
 	s.leaseSequences(c)
-	s.suspicion.by = ""
+	s.suspicion.forget()
 	s.book.Max = s.shared.MaxStatements // which may have changed
 	s.book.Lease(&c.names)
 }

@@ -185,12 +185,10 @@ type Server struct {
 	changed   bool         // params has values that others do not know of
 	reported  bool         // one of them has changed while a client had the backend
 	probing   bool         // a probe is under way
-	reshaped  bool         // a command of the transaction has changed what texts may mean
+	changes   Changes      // of commands of the transaction
 	lost      bool         // a statement has been missed that the book says it holds
 	notifies  bool         // a statement has been sent that may notify
 	vacates   bool         // a statement has been sent that other sessions may be in the way of
-	redefines bool         // a command of the transaction has changed what logins get
-	defines   bool         // a command of the transaction may have changed what statements do
 	fatal     bool         // the server has announced that it ends the connection
 	mode      sqlscan.Mode // how it reads text
 	role      roleNews

@@ -108,14 +108,8 @@ func (b *Backend) consume(p []byte) {
 		if step.Failed != nil {
 			b.clientFailed(step.Failed, step.Told)
 		}
-		if b.talk.Redefined() { // before the client knows: its next login is after that
-			b.redefined()
-		}
-		if b.talk.Defined() {
-			b.defined()
-		}
-		if b.talk.Reshaped() {
-			b.reshaped()
+		if changes := b.talk.Changes(); changes != 0 { // before the client knows: its next login is after that
+			e.env.changed(changes)
 		}
 		if b.talk.HasRoleNews() {
 			e.loop.Later(b, b.hearRole)

@@ -135,7 +135,7 @@ func (l *Lane) welcome(c *Client, owed []byte) {
 
 func (l *Lane) idleBackend() *Backend {
 	for _, b := range l.backends {
-		if b != nil && b.state == backendIdle && !b.doomed && b.bound == nil {
+		if b != nil && b.state == backendIdle && !b.doomed() && b.bound == nil {
 			return b
 		}
 	}
@@ -185,7 +185,7 @@ func (b *Backend) asksFirst() bool {
 
 // defaultsAnswered goes on after the answer. Not amid a handler: the pool may close the backend.
 func (b *Backend) defaultsAnswered() {
-	if b.doomed {
+	if b.doomed() {
 		return
 	}
 	l := b.lane
@@ -195,7 +195,7 @@ func (b *Backend) defaultsAnswered() {
 	l.spread()
 	c := b.client
 	switch {
-	case b.doomed: // the pool has closed it
+	case b.doomed(): // the pool has closed it
 	case b.spare:
 		b.spare = false
 		b.move(backendIdle)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"weir/proxy/ascii"
 	"weir/proxy/exchange"
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
@@ -317,7 +318,7 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.
 func unmistakable(text []byte) bool {
-	return ascii(string(text)) && bytes.IndexByte(text, '\\') < 0
+	return ascii.Only(text) && bytes.IndexByte(text, '\\') < 0
 }
 
 func (s *Server) enter(e entry) {

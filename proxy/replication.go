@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
@@ -126,7 +127,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() destination {
+	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() hosts.Destination {
 		t := p.router.dialer.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t

@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange", "proxy/hosts",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
@@ -110,6 +110,10 @@ var table = map[string]rule{
 	"proxy/backend": {
 		ours: []string{"config", "proxy/certs", "proxy/scram", "proxy/session", "proxy/socket", "proxy/wire"},
 		why:  "a login towards a server is ours to the last byte, its settings as session names them; who leases the backend is not its business",
+	},
+	"proxy/hosts": {
+		ours: []string{"config", "proxy/backend", "proxy/pgerror", "proxy/status"},
+		why:  "which of several servers will do is found out by logging in to them; who gets the backend is not its business",
 	},
 	"proxy/peers": {
 		ours: []string{"proxy/backend", "proxy/cancelkey", "proxy/status"},

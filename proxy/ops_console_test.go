@@ -315,12 +315,15 @@ func TestConsolePausesAndResumes(t *testing.T) {
 		}
 		paused(t, second, d.Name, "0")
 	}
-	t.Run("a new pool is paused, too", func(t *testing.T) {
+	t.Run("a new pool is paused, too, and dials nothing", func(t *testing.T) {
 		ask(t, boss, "PAUSE")
 		w2, err := pgconn.Connect(soonOver(t), strings.Replace(w.DSN(d), d.Server.Superuser()+"@", "someone@", 1))
 		if err == nil {
 			_ = w2.Close(context.Background())
 			t.Error("a client of a new pool is served in a pause")
+		}
+		if w.Log.Contains("no backend", "pool="+d.Name+"/someone") {
+			t.Error("the new pool has dialled in the pause")
 		}
 		ask(t, boss, "RESUME")
 	})

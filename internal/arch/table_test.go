@@ -19,7 +19,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -144,6 +144,10 @@ var table = map[string]rule{
 			"proxy/session", "proxy/socket", "proxy/status", "proxy/wire",
 		},
 		why: "sockets, readiness, back-pressure, the pool and time; what messages mean is conversation's",
+	},
+	"proxy/places": {
+		ours: []string{"proxy/relay"},
+		why:  "who may have one more backend is decided over all pools, from what each claims; relay for the lanes that hold them",
 	},
 	"proxy/tunnel": {
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},

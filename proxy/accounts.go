@@ -12,6 +12,7 @@ import (
 	"weir/config"
 	"weir/proxy/authquery"
 	"weir/proxy/backend"
+	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/scram"
@@ -53,7 +54,7 @@ func newAccounts(current *current, targets *targets) *accounts {
 
 // connectToAsk opens a session for auth_query. PgBouncer's users name functions of theirs without a schema: open leaves the server's
 // search_path as it is.
-func connectToAsk(ctx context.Context, hosts *hosts, target destination, open bool) (authquery.Conn, error) {
+func connectToAsk(ctx context.Context, servers *hosts.Hosts, target hosts.Destination, open bool) (authquery.Conn, error) {
 	target.ApplicationName = "weir auth_query"
 	for _, s := range authquery.Settings {
 		if open && s[0] == "search_path" {
@@ -61,7 +62,7 @@ func connectToAsk(ctx context.Context, hosts *hosts, target destination, open bo
 		}
 		target.Settings = append(target.Settings, session.Setting{Name: s[0], Value: s[1]})
 	}
-	conn, _, err := hosts.reach(ctx, target)
+	conn, _, err := servers.Reach(ctx, target)
 	if err != nil {
 		return nil, err
 	}

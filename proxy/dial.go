@@ -11,6 +11,7 @@ import (
 	"weir/config"
 	"weir/pool"
 	"weir/proxy/backend"
+	"weir/proxy/hosts"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/session"
@@ -22,12 +23,12 @@ type targets struct {
 	current     *current
 	credentials *credentials
 	notices     *serverNotices
-	hosts       *hosts
+	hosts       *hosts.Hosts
 }
 
 // of is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a server that
 // asks for more says so in its error.
-func (t *targets) of(key poolKey) destination {
+func (t *targets) of(key poolKey) hosts.Destination {
 	g := t.current.Load()
 	d, _ := g.config.Database(key.database)
 	to := t.in(g, key, d)
@@ -52,9 +53,9 @@ func (t *targets) know(key poolKey) bool {
 
 var errNoDatabase = errors.New("the configuration does not have the database any more")
 
-func (t *targets) in(g *generation, key poolKey, d config.Database) destination {
+func (t *targets) in(g *generation, key poolKey, d config.Database) hosts.Destination {
 	s := g.config.PoolSettings(key.database, key.user)
-	to := destination{servers: d.Servers(), attrs: d.TargetSession, balance: d.LoadBalance}
+	to := hosts.Destination{Servers: d.Servers(), Attrs: d.TargetSession, Balance: d.LoadBalance}
 	to.Target = backend.Target{
 		Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
 		TLS: g.serverTLS.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
@@ -68,11 +69,11 @@ func (t *targets) in(g *generation, key poolKey, d config.Database) destination 
 }
 
 // toAsk is where auth_query finds users, and as whom. False: there is no such database.
-func (t *targets) toAsk(database, user string) (destination, bool) {
+func (t *targets) toAsk(database, user string) (hosts.Destination, bool) {
 	g := t.current.Load()
 	d, ok := g.config.Database(database)
 	if !ok {
-		return destination{}, false
+		return hosts.Destination{}, false
 	}
 	if d.User != user {
 		d.Password = config.Secret{} // which is that of another user
@@ -93,7 +94,7 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	if !d.targets.know(key) {
 		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.database), Err: errNoDatabase}
 	}
-	find := func() destination { return d.targets.of(key) }
+	find := func() hosts.Destination { return d.targets.of(key) }
 	conn, at, failure := d.connect(ctx, key, find)
 	if failure != nil {
 		return nil, failure
@@ -107,7 +108,7 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 	}
 	to, pid, secret := conn.Target, conn.PID, conn.Secret // all that is kept of conn for as long as the backend lives
 	return &relay.Dialled{
-		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.targets.hosts.enter(at),
+		FD: fd, TLS: conn.TLS, PID: conn.PID, Params: conn.Params, Addr: at.Place(), Gone: d.targets.hosts.Enter(at),
 		Cancel: func(ctx context.Context) error { return backend.Cancel(ctx, to, pid, secret) },
 	}, nil
 }
@@ -134,9 +135,9 @@ func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, t
 }
 
 // connect logs in to a server; find says where and as whom. It returns the attempt that led there, too.
-func (d *dialer) connect(ctx context.Context, key poolKey, find func() destination) (*backend.Conn, backend.Target, *relay.DialError) {
+func (d *dialer) connect(ctx context.Context, key poolKey, find func() hosts.Destination) (*backend.Conn, backend.Target, *relay.DialError) {
 	to := find()
-	conn, at, err := d.targets.hosts.reach(ctx, to)
+	conn, at, err := d.targets.hosts.Reach(ctx, to)
 	if ofPassword(err) {
 		again, trouble := d.accounts.refresh(ctx, key)
 		switch {
@@ -146,7 +147,7 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() destinati
 			return nil, at, e
 		case again:
 			to = find()
-			conn, at, err = d.targets.hosts.reach(ctx, to)
+			conn, at, err = d.targets.hosts.Reach(ctx, to)
 		}
 	}
 	if err != nil {
@@ -157,10 +158,10 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() destinati
 
 // writable reports whether a new connection would lead to a server that is no standby.
 func (d *dialer) writable(ctx context.Context, key poolKey) bool {
-	if !d.targets.know(key) || d.targets.of(key).balance == config.BalanceRandom { // a pool that is spread over servers on purpose
+	if !d.targets.know(key) || d.targets.of(key).Balance == config.BalanceRandom { // a pool that is spread over servers on purpose
 		return false
 	}
-	conn, at, failure := d.connect(ctx, key, func() destination { return d.targets.of(key) })
+	conn, at, failure := d.connect(ctx, key, func() hosts.Destination { return d.targets.of(key) })
 	if failure != nil {
 		return false
 	}
@@ -209,8 +210,8 @@ func whatIsFull(m *backend.ServerMessage) relay.Full {
 // dialError tells a failed dial to the pool, to the clients that wait for it, and to the log.
 func dialError(address string, err error) *relay.DialError {
 	e := &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Err: err}
-	if unsuited, ok := errors.AsType[*errUnsuited](err); ok {
-		e.Client = pgerror.NoSuitableServer(unsuited.attrs.String(), unsuited.servers())
+	if unsuited, ok := errors.AsType[*hosts.Unsuited](err); ok {
+		e.Client = pgerror.NoSuitableServer(unsuited.Attrs.String(), unsuited.Servers())
 		return e
 	}
 	failure, ok := errors.AsType[*backend.DialError](err)
@@ -240,8 +241,8 @@ func dialError(address string, err error) *relay.DialError {
 	default:
 		e.Client = pgerror.Unreachable(failure.Addr, failure.Cause())
 	}
-	if none, ok := errors.AsType[*errNone](err); ok {
-		e.Client = e.Client.Beside(several(none.rest))
+	if none, ok := errors.AsType[*hosts.None](err); ok {
+		e.Client = e.Client.Beside(none.Others())
 	}
 	return e
 }

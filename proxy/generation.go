@@ -13,6 +13,7 @@ import (
 	"weir/proxy/backend"
 	"weir/proxy/certs"
 	"weir/proxy/conversation"
+	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/relay"
 	"weir/proxy/sqlscan"
@@ -124,7 +125,7 @@ func fits(attrs config.TargetSession) func(standby bool) bool {
 	if attrs == config.TargetAny || attrs == config.TargetPreferStandby {
 		return nil
 	}
-	return func(standby bool) bool { return suits(attrs, backend.Role{Known: true, Standby: standby}) }
+	return func(standby bool) bool { return hosts.Suits(attrs, backend.Role{Known: true, Standby: standby}) }
 }
 
 func relayMode(m config.PoolMode) relay.Mode {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/places"
 	"weir/proxy/relay"
 )
 
@@ -61,16 +62,16 @@ func address(d config.Database) string {
 }
 
 // claim is what the limits over pools hold against a pool, or one connection for replication.
-func (g *generation) claim(key poolKey) *claim {
+func (g *generation) claim(key poolKey) places.Claim {
 	s := g.config.PoolSettings(key.database, key.user)
 	d, _ := g.config.Database(key.database)
-	c := &claim{
-		pool: key, server: d.Addresses(), dbName: d.DBName, scope: g.scope("max_db_connections", key.database),
-		maxDB: s.MaxDBConnections, maxUser: s.MaxUserConnections,
-		dbSection: g.section("max_db_connections", key), usSection: g.section("max_user_connections", key),
+	c := places.Claim{
+		Database: key.database, User: key.user, Server: d.Addresses(), DBName: d.DBName, Scope: g.scope("max_db_connections", key.database),
+		MaxDB: s.MaxDBConnections, MaxUser: s.MaxUserConnections,
+		DBSection: g.section("max_db_connections", key), UserSection: g.section("max_user_connections", key),
 	}
 	if g.config.PgBouncer && s.MaxDBConnections == 0 { // connections for replication count against the size of their pool there
-		c.scope, c.maxDB, c.dbSetting = "pool "+key.String(), s.PoolSize+s.ReservePoolSize, "pool_size"
+		c.Scope, c.MaxDB, c.DBSetting = "pool "+key.String(), s.PoolSize+s.ReservePoolSize, "pool_size"
 	}
 	return c
 }

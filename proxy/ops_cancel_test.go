@@ -106,6 +106,13 @@ func TestCancelNeverHitsAnotherClient(t *testing.T) {
 	}
 }
 
+// countCancels is a gate that counts the cancel requests which it lets pass.
+func countCancels(t *testing.T, server string) (g *gate, reached *atomic.Int32) {
+	t.Helper()
+	reached = new(atomic.Int32)
+	return newGate(t, server, func(pass func()) { reached.Add(1); pass() }), reached
+}
+
 // heldCancel is a gate where cancel requests wait until the test lets them pass.
 func heldCancel(t *testing.T, server string) (g *gate, arrived <-chan struct{}, release func()) {
 	t.Helper()
@@ -131,6 +138,15 @@ func expectArrival(t *testing.T, arrived <-chan struct{}) {
 // boltedQuery runs until the bolt is drawn.
 const boltedQuery = "SELECT 'ended' FROM (SELECT count(*) FROM bolt) AS waited"
 
+// runBolted has c run a boltedQuery.
+func runBolted(t *testing.T, d *pgserver.Database, c *wireClient) (draw func()) {
+	t.Helper()
+	draw = bolt(t, d)
+	c.inBackground(boltedQuery)
+	expectRunning(t, d, boltedQuery, 1)
+	return draw
+}
+
 // bolt keeps every boltedQuery from ending until draw is called; it may be called more than once.
 func bolt(t *testing.T, d *pgserver.Database) (draw func()) {
 	t.Helper()
@@ -148,9 +164,7 @@ func TestBackendIsHeldWhileACancelRequestIsUnderWay(t *testing.T) {
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 1")
 	victim, next := enter(t, w, d), enter(t, w, d)
 	pid := victim.Query(pidQuery)
-	draw := bolt(t, d)
-	victim.inBackground(boltedQuery)
-	expectRunning(t, d, boltedQuery, 1)
+	draw := runBolted(t, d, victim)
 	asked := make(chan error, 1)
 	go func() { asked <- tryCancel(w.Addr, victim.pid, victim.secret) }()
 	expectArrival(t, arrived)
@@ -188,9 +202,7 @@ func TestCancelRequestThatNeverArrivesRetiresTheBackend(t *testing.T) {
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 1\n[timeouts]\ncancel_wait_timeout = \"200ms\"")
 	victim, next := enter(t, w, d), enter(t, w, d)
 	pid := victim.Query(pidQuery)
-	draw := bolt(t, d)
-	victim.inBackground(boltedQuery)
-	expectRunning(t, d, boltedQuery, 1)
+	draw := runBolted(t, d, victim)
 	cancelRequest(t, w.Addr, victim.pid, victim.secret) // returns: it has been given up
 	expectArrival(t, arrived)
 	draw()

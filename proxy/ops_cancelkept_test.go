@@ -120,8 +120,7 @@ func TestCancelOfAQueryThatIsAboutToWait(t *testing.T) {
 // Bytes that are no request are no reason to cancel a later one.
 func TestCancelBesideBytesThatAreNoRequest(t *testing.T) {
 	d := database(t)
-	var reached atomic.Int32
-	g := newGate(t, d.Server.Addr(), func(pass func()) { reached.Add(1); pass() })
+	g, reached := countCancels(t, d.Server.Addr())
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 1")
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
@@ -261,8 +260,7 @@ func TestCancelThatTheServerForgets(t *testing.T) {
 // A query that the server has had for long has begun. It is cancelled once: what a function does after it has caught that is left alone.
 func TestCancelIsNotRepeatedWhereTheQueryHasBegun(t *testing.T) {
 	d := database(t)
-	var asked atomic.Int32
-	g := newGate(t, d.Server.Addr(), func(pass func()) { asked.Add(1); pass() })
+	g, asked := countCancels(t, d.Server.Addr())
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 1")
 	c := enter(t, w, d)
 	// PostgreSQL signals the process and then its group: the second signal may come when the first has been caught already.
@@ -372,9 +370,7 @@ func TestLateCancelHitsNoLaterStatement(t *testing.T) {
 		if mode != "statement" {
 			c.Query("BEGIN")
 		}
-		draw := bolt(t, d)
-		c.inBackground(boltedQuery)
-		expectRunning(t, d, boltedQuery, 1)
+		draw := runBolted(t, d, c)
 		asked := make(chan error, 1)
 		go func() { asked <- tryCancel(w.Addr, c.pid, c.secret) }()
 		expectArrival(t, arrived)
@@ -441,9 +437,7 @@ func TestLateCancelDoesNotHitTheReset(t *testing.T) {
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 1\npool_mode = \"session\"\nserver_reset_query = \"SELECT count(*) FROM public.latch\"")
 	c := enter(t, w, d)
 	pid := c.Query(pidQuery)
-	draw := bolt(t, d)
-	c.inBackground(boltedQuery)
-	expectRunning(t, d, boltedQuery, 1)
+	draw := runBolted(t, d, c)
 	asked := make(chan error, 1)
 	go func() { asked <- tryCancel(w.Addr, c.pid, c.secret) }()
 	expectArrival(t, arrived)

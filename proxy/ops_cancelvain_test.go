@@ -15,15 +15,12 @@ import (
 // Who does not know the secret cancels nothing, and the server is not even asked.
 func TestCancelWithAWrongKeyDoesNothing(t *testing.T) {
 	d := database(t)
-	var reached atomic.Int32
-	g := newGate(t, d.Server.Addr(), func(pass func()) { reached.Add(1); pass() })
+	g, reached := countCancels(t, d.Server.Addr())
 	w := start(t, d, serverAt(g.listener.Addr().String())+inPlainText+"[pool]\npool_size = 2")
 	victim, other, gone := enter(t, w, d), enter(t, w, d), enter(t, w, d)
 	gone.Terminate()
 	expectPool(t, w, "two clients", func(p status.Pool) bool { return clientCount(p) == 2 })
-	draw := bolt(t, d)
-	victim.inBackground(boltedQuery)
-	expectRunning(t, d, boltedQuery, 1)
+	draw := runBolted(t, d, victim)
 	for what, key := range map[string][2]uint32{
 		"the secret off by one bit":   {victim.pid, victim.secret ^ 1},
 		"no secret":                   {victim.pid, 0},
@@ -80,8 +77,7 @@ func TestCancelWithTheKeyOfAClientThatLeftDoesNotHitItsSuccessor(t *testing.T) {
 // Where there is nothing to cancel, nothing is cancelled later: neither the same client's next query nor another's.
 func TestCancelOfAnIdleClientDoesNothing(t *testing.T) {
 	d := database(t)
-	var reached atomic.Int32
-	g := newGate(t, d.Server.Addr(), func(pass func()) { reached.Add(1); pass() })
+	g, reached := countCancels(t, d.Server.Addr())
 	w := start(t, d, serverAt(g.listener.Addr().String())+"[pool]\npool_size = 1")
 	idle, other := enter(t, w, d), enter(t, w, d)
 	cancelRequest(t, w.Addr, idle.pid, idle.secret) // it has never asked for anything

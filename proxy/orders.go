@@ -207,7 +207,7 @@ func (o operator) Reconnect(name string) error {
 		return err
 	}
 	o.accounts.directory.Vacate()
-	o.router.dialer.targets.hosts.forgive()
+	o.router.dialer.targets.hosts.Forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)
 	}

@@ -22,6 +22,7 @@ import (
 	"weir/config"
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
+	"weir/proxy/hosts"
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -163,14 +164,14 @@ func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
 // assemble makes the parts that know the engines, and acquaints them with each other.
 func (p *Proxy) assemble(g *generation) {
 	p.clients = newClientCounts(g)
-	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: newHosts()}
+	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: hosts.New()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.router.forgotten = p.trimmer.leaves
 	p.router.spread = cmp.Or(p.options.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
 	if g.config.PgBouncer {
-		targets.hosts.passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
+		targets.hosts.Passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
@@ -187,7 +188,7 @@ func (p *Proxy) follow(g *generation) {
 	p.followTCP()
 	p.router.renew(g)
 	p.replications.renew(g)
-	p.router.dialer.targets.hosts.keep(c)
+	p.router.dialer.targets.hosts.Keep(c)
 	p.peers.Configure(g.peerSettings())
 	for _, e := range p.engines {
 		e.TendSilence(serverTCP(c).Silence())

@@ -85,7 +85,7 @@ func (r *router) follow(g *generation, p *livePool) {
 		p.each((*relay.Lane).Close)
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
-	r.places.renew(p.common, g.claim(key))
+	r.places.Renew(p.common, g.claim(key))
 	if g.origin(key) != p.origin || settings.Login != p.settings.Login {
 		p.common.Renew(time.Since(r.engines[p.home].Loop().Epoch()))
 	}

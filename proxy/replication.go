@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
+	"weir/proxy/places"
 	"weir/proxy/prelogin"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -126,7 +128,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() destination {
+	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() hosts.Destination {
 		t := p.router.dialer.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
@@ -149,14 +151,16 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 
 // ownPlace is the place of one connection for replication among those of the pools.
 type ownPlace struct {
-	places *places
+	places *places.Places
 	taken  bool
 	offer  chan struct{}
 }
 
-func newOwnPlace(p *places) *ownPlace { return &ownPlace{places: p, offer: make(chan struct{}, 1)} }
+func newOwnPlace(p *places.Places) *ownPlace {
+	return &ownPlace{places: p, offer: make(chan struct{}, 1)}
+}
 
-// Nudge implements holder.
+// Nudge implements places.Holder.
 func (s *ownPlace) Nudge() {
 	select {
 	case s.offer <- struct{}{}:
@@ -164,28 +168,28 @@ func (s *ownPlace) Nudge() {
 	}
 }
 
-// Reclaim implements holder.
+// Reclaim implements places.Holder.
 func (*ownPlace) Reclaim(_ string, refused func()) { refused() }
 
-// Yield implements holder. It is not asked.
+// Yield implements places.Holder. It is not asked.
 func (*ownPlace) Yield(string) {}
 
-// Contest implements holder.
+// Contest implements places.Holder.
 func (*ownPlace) Contest(string) {}
 
 // take waits for a place, for as long as a client waits for a backend, and as long as the client is there.
-func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {
-	t.forGood = true
-	s.places.enter(s, t)
+func (s *ownPlace) take(c places.Claim, wait *patience) *pgerror.Error {
+	c.ForGood = true
+	s.places.Enter(s, c)
 	s.taken = true
-	for !s.places.take(s) {
+	for !s.places.Take(s) {
 		over, err := wait.until(s.offer)
 		if err != nil {
 			return err
 		}
 		if over {
-			setting, value, section := s.places.bound(s)
-			return wait.inVain(t.pool, setting, value, section)
+			setting, value, section := s.places.Bound(s)
+			return wait.inVain(poolKey{c.Database, c.User}, setting, value, section)
 		}
 	}
 	return nil
@@ -194,6 +198,6 @@ func (s *ownPlace) take(t *claim, wait *patience) *pgerror.Error {
 // leave gives the place up, if there is one.
 func (s *ownPlace) leave() {
 	if s.taken {
-		s.places.leave(s)
+		s.places.Leave(s)
 	}
 }

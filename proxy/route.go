@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/eventloop"
+	"weir/proxy/places"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 )
@@ -15,7 +16,7 @@ import (
 type router struct {
 	current *current
 	engines []*relay.Engine
-	places  *places
+	places  *places.Places
 	dialer  *dialer
 	spread  spread
 	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
@@ -89,7 +90,7 @@ const maxDepartures = 64
 
 func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
-		current: current, engines: engines, places: newPlaces(), dialer: dialer, spread: usualSpread,
+		current: current, engines: engines, places: places.New(), dialer: dialer, spread: usualSpread,
 		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
 	}
 }
@@ -189,7 +190,7 @@ func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
 		r.turn++
 		from = r.turn % len(r.engines)
 	}
-	at := r.spread.laneFor(from, clients, r.spread.lanes(r.places.atMost(p.common, p.settings.Pool.Size), len(r.engines)))
+	at := r.spread.laneFor(from, clients, r.spread.lanes(r.places.AtMost(p.common, p.settings.Pool.Size), len(r.engines)))
 	if p.lanes[at].lane == nil {
 		r.openLane(p, at)
 	}
@@ -227,7 +228,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
 		r.autoDatabase(key.database)
 	}
-	r.places.enter(p.common, g.claim(key))
+	r.places.Enter(p.common, g.claim(key))
 	r.openLane(p, p.home)
 	r.pools[key] = p
 	return p
@@ -238,7 +239,7 @@ func (r *router) openLane(p *livePool, engine int) {
 	lane := r.engines[engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
 		Database:     p.key.database, Number: p.number, Seed: seed(), Paused: r.orders.pauses(p.key.database),
-		Lanes: p.common, Places: r.places,
+		Lanes: p.common, Places: places.ForLanes{Places: r.places},
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, r.keyOf(p))
 		},
@@ -275,7 +276,7 @@ func (r *router) forget(p *livePool, engine int) bool {
 		delete(r.pools, p.key)
 	}
 	delete(r.closed, p)
-	r.places.leave(p.common)
+	r.places.Leave(p.common)
 	r.forgotten(1)
 	return true
 }

@@ -72,8 +72,8 @@ func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	if !r.forget(p, p.home) || r.knows("shop", "app") {
 		t.Fatal("a pool without clients is kept")
 	}
-	if r.loads[0] != 0 || len(r.places.holders) != 0 {
-		t.Errorf("it is counted still: load %v, %d holders", r.loads, len(r.places.holders))
+	if r.loads[0] != 0 || r.places.Size() != 0 {
+		t.Errorf("it is counted still: load %v, %d things", r.loads, r.places.Size())
 	}
 	if other, _, _ := r.join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
@@ -145,7 +145,7 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 		}
 	}
 	p, g := r.places, r.current.Load()
-	if n := len(r.pools) + len(p.holders) + len(p.byDB) + len(p.byUser); n != 0 {
+	if n := len(r.pools) + p.Size(); n != 0 {
 		t.Errorf("%d things are left of pools", n)
 	}
 	if n := len(counts.byDB) + len(counts.byScope) + len(counts.byUser); n != 0 {
@@ -179,8 +179,8 @@ host = "db1"
 	g := generationOf(t, toml)
 	is := func(a, b string, same bool) {
 		t.Helper()
-		if one, other := g.claim(poolKey{a, "u"}), g.claim(poolKey{b, "v"}); (one.scope == other.scope) != same {
-			t.Errorf("%s and %s: %q and %q", a, b, one.scope, other.scope)
+		if one, other := g.claim(poolKey{a, "u"}), g.claim(poolKey{b, "v"}); (one.Scope == other.Scope) != same {
+			t.Errorf("%s and %s: %q and %q", a, b, one.Scope, other.Scope)
 		}
 	}
 	is("shop", "alias", true)
@@ -231,8 +231,8 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 		r.places.Give(lane.Lanes())
 	}
 	r.places.Decline(lane.Lanes()) // the one that was kept for it
-	if len(r.places.byDB) != 0 {
-		t.Errorf("left: %v", r.places.byDB)
+	if left := r.places.Users(); len(left) != 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 

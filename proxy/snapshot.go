@@ -20,7 +20,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
-		Servers:      p.router.dialer.targets.hosts.snapshot(),
+		Servers:      p.router.dialer.targets.hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
 	var past []status.Pool

@@ -136,7 +136,7 @@ func (g *generation) shownDatabase(name string) *status.Database {
 // Users implements console.Source.
 func (s source) Users() []status.User {
 	g := s.current.Load()
-	clients, backends := s.clients.users(), s.router.places.users()
+	clients, backends := s.clients.users(), s.router.places.Users()
 	names := map[string]bool{}
 	for name := range g.config.Users {
 		names[name] = true
@@ -233,16 +233,3 @@ func (s source) Peers() (all []status.PeerAddress) {
 }
 
 func wholeSeconds(d config.Duration) int { return int(int64(d) / 1e9) }
-
-// users are how many backends each user has.
-func (p *places) users() map[string]int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	held := make(map[string]int, len(p.byUser))
-	for user, g := range p.byUser {
-		if g.held > 0 {
-			held[user] = g.held
-		}
-	}
-	return held
-}

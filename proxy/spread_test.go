@@ -57,14 +57,3 @@ func TestPoolsSpreadEvenly(t *testing.T) {
 		}
 	}
 }
-
-// TestPoolsThatLimitsKeepSmallDoNotSpread: a pool has lanes by the backends that it can have, not by its pool_size alone.
-func TestPoolsThatLimitsKeepSmallDoNotSpread(t *testing.T) {
-	p, h := newPlaces(), new(ownPlace)
-	for _, c := range []struct{ maxDB, maxUser, want int }{{0, 0, 100}, {9, 0, 9}, {0, 8, 8}, {9, 8, 8}, {200, 0, 100}} {
-		p.holders[h] = &claim{maxDB: c.maxDB, maxUser: c.maxUser}
-		if got := p.atMost(h, 100); got != c.want {
-			t.Errorf("a pool of 100 under limits of %d and %d has %d backends, want %d", c.maxDB, c.maxUser, got, c.want)
-		}
-	}
-}

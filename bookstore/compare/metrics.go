@@ -3,17 +3,14 @@ package compare
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"weir/bookstore/report"
+	metrics "weir/bookstore/scrape"
 )
 
 // scraped is what weir's metrics said at one moment.
@@ -35,9 +32,6 @@ type histogram struct {
 	counts []uint64
 }
 
-// scrapeMax bounds the page: weir's has 300 lines and a hundred more for each pool.
-const scrapeMax = 16 << 20
-
 // scrapeWait is the patience with weir's metrics; a busy weir answers in milliseconds.
 const scrapeWait = 5 * time.Second
 
@@ -45,22 +39,9 @@ const scrapeWait = 5 * time.Second
 func scrape(ctx context.Context, url string) (*scraped, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	families, err := metrics.Families(ctx, url)
 	if err != nil {
 		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
-	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, scrapeMax))
-	if err != nil {
-		return nil, fmt.Errorf("what %s answers are not weir's metrics: %w", url, err)
 	}
 	if families["weir_clients"] == nil {
 		return nil, fmt.Errorf("what %s answers are not weir's metrics: they lack weir_clients", url)

@@ -3,15 +3,13 @@ package storefront
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+
+	"weir/bookstore/scrape"
 )
 
 // gauges look at the metrics, for all visitors together.
@@ -27,7 +25,6 @@ type gauges struct {
 const (
 	freshFor  = 500 * time.Millisecond // however many look on, metrics are gathered twice a second at most
 	scrapeFor = 2 * time.Second
-	scrapeMax = 16 << 20 // weir's page has 300 lines and a hundred more for each pool
 )
 
 // now is what the metrics say at one moment. Counters are as they stand: who looks on makes rates of them.
@@ -80,7 +77,7 @@ func (g *gauges) read(ctx context.Context) (*now, error) {
 		// Not the visitor's context: others wait for the same look.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scrapeFor)
 		defer cancel()
-		all, err := scrape(ctx, g.weir)
+		all, err := scrape.Families(ctx, g.weir)
 		if err != nil {
 			n.Weir = &weirNow{Error: err.Error()}
 		} else {
@@ -101,27 +98,6 @@ func byName(list []*dto.MetricFamily) families {
 		all[f.GetName()] = f
 	}
 	return all
-}
-
-func scrape(ctx context.Context, url string) (families, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
-	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	parsed, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, scrapeMax))
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", url, err)
-	}
-	return parsed, nil
 }
 
 func shopFrom(all families) (n shopNow) {

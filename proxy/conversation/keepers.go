@@ -38,13 +38,18 @@ const (
 	leavesProcess = "process" // seeds of random(), libraries, connections of dblink
 	leavesBlind   = "blind"
 	leavesAny     = "any" // they run a text that is not written in them
+	leavesLock    = "lock"
+	leavesListen  = "listen"
+	leavesTemp    = "temp"
+	leavesCursor  = "cursor"
+	leavesPrepare = "prepare"
 	settingLeft   = "set "
 )
 
 // pinsLeft are what keepers leave that pins.
 var pinsLeft = map[string]session.Pins{
-	leavesProcess: session.Process, leavesAny: session.Opaque, "lock": session.AdvisoryLock, "listen": session.Listen, "temp": session.TempObject,
-	"cursor": session.HeldCursor, "prepare": session.SQLPrepare,
+	leavesProcess: session.Process, leavesAny: session.Opaque, leavesLock: session.AdvisoryLock, leavesListen: session.Listen,
+	leavesTemp: session.TempObject, leavesCursor: session.HeldCursor, leavesPrepare: session.SQLPrepare,
 }
 
 // lasting is what the text of DO has that leaves something in the server's process.

@@ -38,41 +38,69 @@ const (
 	betweenNames = `[:space:]"''(),;.:=<>+*/|!~^&%#@\\[\\]-`
 )
 
-// keepersSQL goes from object to object, each with its catalog: 1255 is a function, 1247 a domain, 2617 an operator, 1259 a table or view that leaves
-// something when it is read or written, and 1 one that does when it is written. suspect is a first look that leaves out most functions, so that the
-// others may be looked at closely. leads is named twice, because PostgreSQL would find out all of it for each step otherwise.
-const keepersSQL = `SELECT 'k', name, leaves FROM (WITH RECURSIVE
-clean AS (SELECT p.oid FROM pg_catalog.pg_proc AS p, pg_catalog.pg_namespace AS n, (SELECT ARRAY[{clean}]::pg_catalog.text[]) AS c(names)
-	WHERE n.oid = pronamespace AND (pg_catalog.lower(proname::pg_catalog.text) = ANY (names) OR pg_catalog.lower(pg_catalog.concat(nspname, '.', proname)) = ANY (names))),
-written AS (SELECT oid, pg_catalog.lower(prosrc) AS source, pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') AS body, proconfig, proargnames
-	FROM pg_catalog.pg_proc AS f WHERE prolang <> ALL (ARRAY[12,13]::pg_catalog.oid[]) AND oid >= 16384::pg_catalog.oid),
-suspect AS (SELECT * FROM written AS w WHERE NOT EXISTS (SELECT FROM clean AS c WHERE c.oid = w.oid) AND (body IS NOT NULL OR proconfig IS NOT NULL OR source ~
-	E'execute|set_config|set_limit|seed|load|dblink|backup|origin|_slot|isn_weak|_shared|gd\\[|spi_|plpy|query_to_xml|ts_|crosstab|xpath_table|advisory|listen|temp|hold|prepare|reset|{statement}set\\s')),
-said AS (SELECT oid, 'process' AS leaves FROM suspect WHERE source ~
+// saidInTexts are the conditions, of a suspect, under which its text says that it leaves something of a kind.
+var saidInTexts = [...]struct{ leaves, where string }{
+	{leavesProcess, `source ~
 	E'(setseed|dblink_(connect|connect_u|open)|pg_backup_start|pg_start_backup|pg_replication_origin_session_setup|_replication_slot|isn_weak)\\s*\\(|\\mset\\s+(local\\s+|session\\s+)?seed\\M|''seed''|\\mload\\s+''|[$%]_shared\\M|\\mgd\\['
-	OR body ~ ':funcid 1599 ' OR pg_catalog.array_to_string(proconfig, ',') ~ '(^|,)seed='
-	UNION ALL SELECT oid, 'blind' FROM suspect WHERE source ~ {makes up}
-	UNION ALL SELECT oid, 'any' FROM suspect WHERE source ~
+	OR body ~ ':funcid 1599 ' OR pg_catalog.array_to_string(proconfig, ',') ~ '(^|,)seed='`},
+	{leavesBlind, `source ~ {makes up}`},
+	{leavesAny, `source ~
 	E'\\mexecute\\M(?!\\s+(function|procedure|on)\\M|\\s*\\(?\\s*{harmless}|\\s+[a-z_]\\w*\\s*(;|\\m(into|using|loop)\\M))|(\\mspi_(exec|query|prepare)\\w*|\\mplpy\\.(execute|prepare|cursor))(?!\\s*\\(?\\s*{harmless})|\\m(query_to_xml|ts_stat|ts_rewrite|crosstab|xpath_table|dblink_exec|set_limit)\\w*\\s*\\(|{statement}(reset\\s|set\\s+(session\\s+)?(role|session|time)\\s+[^=]*;)'
-	OR body ~ ':funcid 2078 '
-	UNION ALL SELECT oid, 'any' FROM suspect, pg_catalog.regexp_matches(source, E'\\mexecute\\s+([a-z_]\\w*)\\s*(;|\\m(into|using|loop)\\M)', 'g') AS m
+	OR body ~ ':funcid 2078 '`},
+	{leavesLock, `source ~ E'pg_(try_)?advisory_lock\\w*\\s*\\(' OR body ~ ':funcid (288[0-3]|2886|2888) '`},
+	{leavesListen, `source ~ E'{statement}(un)?listen\\s'`},
+	{leavesTemp, `source ~ E'\\m(create|replace|into)\\s+((local|global)\\s+)?temp(orary)?\\M|\\mpg_temp'`},
+	{leavesCursor, `source ~ E'\\mwith\\s+hold\\M'`},
+	{leavesPrepare, `source ~ E'{statement}prepare\\s'`},
+}
+
+// saidInPlaces are queries for what a text says in more than one place: the statement that EXECUTE runs stands in a variable, which is given its value
+// elsewhere; and the names of settings.
+var saidInPlaces = [...]string{
+	`SELECT oid, 'any' FROM suspect, pg_catalog.regexp_matches(source, E'\\mexecute\\s+([a-z_]\\w*)\\s*(;|\\m(into|using|loop)\\M)', 'g') AS m
 	WHERE NOT source ~ pg_catalog.concat(E'\\m', m[1], E'{assigned}\\s*{harmless}') OR source ~ pg_catalog.concat(E'\\m', m[1], E'{assigned}(?!\\s*({harmless}|', m[1], E'\\s*\\|\\|))')
-	OR source ~ pg_catalog.concat(E'\\m(into|for|foreach)\\s+(strict\\s+)?([a-z0-9_., ]*,\\s*)?', m[1], E'\\M') OR m[1] = ANY (proargnames::pg_catalog.text[])
-	UNION ALL SELECT oid, 'lock' FROM suspect WHERE source ~ E'pg_(try_)?advisory_lock\\w*\\s*\\(' OR body ~ ':funcid (288[0-3]|2886|2888) '
-	UNION ALL SELECT oid, 'listen' FROM suspect WHERE source ~ E'{statement}(un)?listen\\s'
-	UNION ALL SELECT oid, 'temp' FROM suspect WHERE source ~ E'\\m(create|replace|into)\\s+((local|global)\\s+)?temp(orary)?\\M|\\mpg_temp'
-	UNION ALL SELECT oid, 'cursor' FROM suspect WHERE source ~ E'\\mwith\\s+hold\\M'
-	UNION ALL SELECT oid, 'prepare' FROM suspect WHERE source ~ E'{statement}prepare\\s'
-	UNION ALL SELECT oid, pg_catalog.concat('set ', m[1]) FROM suspect, pg_catalog.regexp_matches(source, E'set_config\\s*\\(\\s*''([a-z_][a-z0-9_.]*)''\\s*,', 'g') AS m
-	WHERE source ~ E'set_config\\s*\\([^;]*,(?!\\s*true\\s*\\))\\s*[^,;()]*\\s*\\)'
-	UNION ALL SELECT oid, pg_catalog.concat('set ', pg_catalog.replace(m[4], '"', '')) FROM suspect,
-	pg_catalog.regexp_matches(source, E'{statement}set\\s+(session\\s+)?("?[a-z_]["a-z0-9_.]*)\\s*(=|to\\s)', 'g') AS m),
-calls AS (SELECT DISTINCT oid AS caller, pg_catalog.rtrim(m[1], E'( "\t\r\n') AS name
-	FROM written, pg_catalog.regexp_matches(source, E'[^{between}]+"?\\s*\\(', 'g') AS m WHERE EXISTS (SELECT FROM said)),
-mentions AS (SELECT DISTINCT oid AS caller, pg_catalog.regexp_replace(m[1], E'.*[{between}]', '') AS name, m[1] ~ '^[^fj]' AS writes
+	OR source ~ pg_catalog.concat(E'\\m(into|for|foreach)\\s+(strict\\s+)?([a-z0-9_., ]*,\\s*)?', m[1], E'\\M') OR m[1] = ANY (proargnames::pg_catalog.text[])`,
+	`SELECT oid, pg_catalog.concat('set ', m[1]) FROM suspect, pg_catalog.regexp_matches(source, E'set_config\\s*\\(\\s*''([a-z_][a-z0-9_.]*)''\\s*,', 'g') AS m
+	WHERE source ~ E'set_config\\s*\\([^;]*,(?!\\s*true\\s*\\))\\s*[^,;()]*\\s*\\)'`,
+	`SELECT oid, pg_catalog.concat('set ', pg_catalog.replace(m[4], '"', '')) FROM suspect,
+	pg_catalog.regexp_matches(source, E'{statement}set\\s+(session\\s+)?("?[a-z_]["a-z0-9_.]*)\\s*(=|to\\s)', 'g') AS m`,
+}
+
+// withSaid has the functions whose own texts say what they leave.
+func withSaid() string {
+	var all []string
+	for _, said := range saidInTexts {
+		all = append(all, "SELECT oid, '"+said.leaves+"' FROM suspect WHERE "+said.where)
+	}
+	return "said(oid, leaves) AS (" + strings.Join(append(all, saidInPlaces[:]...), "\n\tUNION ALL ") + ")"
+}
+
+// The other parts of the question, in order.
+const (
+	// withClean has the functions that the operator has called clean.
+	withClean = `clean AS (SELECT p.oid FROM pg_catalog.pg_proc AS p, pg_catalog.pg_namespace AS n, (SELECT ARRAY[{clean}]::pg_catalog.text[]) AS c(names)
+	WHERE n.oid = pronamespace AND (pg_catalog.lower(proname::pg_catalog.text) = ANY (names) OR pg_catalog.lower(pg_catalog.concat(nspname, '.', proname)) = ANY (names)))`
+
+	// withWritten has the functions that are written in SQL or a language with a text, in lower case; the body of one that was parsed when it was made is a
+	// tree.
+	withWritten = `written AS (SELECT oid, pg_catalog.lower(prosrc) AS source, pg_catalog.jsonb_extract_path_text(pg_catalog.to_jsonb(f), 'prosqlbody') AS body, proconfig, proargnames
+	FROM pg_catalog.pg_proc AS f WHERE prolang <> ALL (ARRAY[12,13]::pg_catalog.oid[]) AND oid >= 16384::pg_catalog.oid)`
+
+	// withSuspects is a first look that leaves out most functions, so that the others may be looked at closely.
+	withSuspects = `suspect AS (SELECT * FROM written AS w WHERE NOT EXISTS (SELECT FROM clean AS c WHERE c.oid = w.oid) AND (body IS NOT NULL OR proconfig IS NOT NULL OR source ~
+	E'execute|set_config|set_limit|seed|load|dblink|backup|origin|_slot|isn_weak|_shared|gd\\[|spi_|plpy|query_to_xml|ts_|crosstab|xpath_table|advisory|listen|temp|hold|prepare|reset|{statement}set\\s'))`
+
+	// withCalls has what functions call by their texts.
+	withCalls = `calls AS (SELECT DISTINCT oid AS caller, pg_catalog.rtrim(m[1], E'( "\t\r\n') AS name
+	FROM written, pg_catalog.regexp_matches(source, E'[^{between}]+"?\\s*\\(', 'g') AS m WHERE EXISTS (SELECT FROM said))`
+
+	// withMentions has what functions read and write by their texts.
+	withMentions = `mentions AS (SELECT DISTINCT oid AS caller, pg_catalog.regexp_replace(m[1], E'.*[{between}]', '') AS name, m[1] ~ '^[^fj]' AS writes
 	FROM written, pg_catalog.regexp_matches(source, E'\\m(?:into|update|delete\\s+from|truncate(?:\\s+table)?|from|join)\\s+(?:only\\s+)?(?:"?[^{between}]+"?\\.)?"?[^{between}]+', 'g') AS m
-	WHERE EXISTS (SELECT FROM said)),
-depends AS (SELECT refclassid, refobjid,
+	WHERE EXISTS (SELECT FROM said))`
+
+	// withDepends has what PostgreSQL knows of who depends on whom. A trigger, rule, default and the like stand for what they belong to.
+	withDepends = `depends AS (SELECT refclassid, refobjid,
 	CASE WHEN classid = 3256::pg_catalog.oid OR r.ev_type = '1'::pg_catalog."char" THEN 1259::pg_catalog.oid
 	WHEN classid = 2606::pg_catalog.oid AND conrelid = 0::pg_catalog.oid THEN 1247::pg_catalog.oid
 	WHEN classid = ANY (ARRAY[1255,1247,2617]::pg_catalog.oid[]) THEN classid ELSE 1::pg_catalog.oid END AS class,
@@ -86,8 +114,10 @@ depends AS (SELECT refclassid, refobjid,
 	LEFT JOIN pg_catalog.pg_index AS i ON classid = 1259::pg_catalog.oid AND indexrelid = objid
 	WHERE refobjid >= 16384::pg_catalog.oid AND EXISTS (SELECT FROM said) AND (
 	classid = ANY (ARRAY[2620,2618,2604,2606,3256,1259,1255,1247,2617]::pg_catalog.oid[]) AND refclassid = ANY (ARRAY[1255,1247,2617]::pg_catalog.oid[])
-	OR classid = ANY (ARRAY[2618,3256,1255]::pg_catalog.oid[]) AND refclassid = 1259::pg_catalog.oid)),
-leads(refclass, refid, class, id) AS (SELECT * FROM depends
+	OR classid = ANY (ARRAY[2618,3256,1255]::pg_catalog.oid[]) AND refclassid = 1259::pg_catalog.oid))`
+
+	// withLeads has all steps from one object to another that uses it.
+	withLeads = `leads(refclass, refid, class, id) AS (SELECT * FROM depends
 	UNION ALL SELECT 1::pg_catalog.oid, refobjid, CASE WHEN class = 1259::pg_catalog.oid THEN 1::pg_catalog.oid ELSE class END, id FROM depends WHERE refclassid = 1259::pg_catalog.oid
 	UNION ALL SELECT of, inhrelid, of, inhparent FROM pg_catalog.pg_inherits, pg_catalog.unnest(ARRAY[1,1259]::pg_catalog.oid[]) AS of
 	UNION ALL SELECT 1::pg_catalog.oid, conrelid, 1::pg_catalog.oid, confrelid FROM pg_catalog.pg_constraint
@@ -96,12 +126,23 @@ leads(refclass, refid, class, id) AS (SELECT * FROM depends
 	WHERE p.oid >= 16384::pg_catalog.oid AND c.name = pg_catalog.regexp_replace(pg_catalog.lower(proname::pg_catalog.text), E'.*[{between}]', '')
 	UNION ALL SELECT of, r.oid, 1255::pg_catalog.oid, caller FROM mentions AS m, pg_catalog.pg_class AS r, pg_catalog.unnest(ARRAY[1,1259]::pg_catalog.oid[]) AS of
 	WHERE r.oid >= 16384::pg_catalog.oid AND m.name = pg_catalog.lower(relname::pg_catalog.text) AND (m.writes OR of = 1259::pg_catalog.oid)
-	AND (relhastriggers OR relhassubclass OR EXISTS (SELECT FROM depends AS d WHERE d.id = r.oid))),
-keeper(class, id, leaves) AS (SELECT 1255::pg_catalog.oid, oid, leaves FROM said
+	AND (relhastriggers OR relhassubclass OR EXISTS (SELECT FROM depends AS d WHERE d.id = r.oid)))`
+
+	// withKeepers goes from what says it step by step to what uses that.
+	withKeepers = `keeper(class, id, leaves) AS (SELECT 1255::pg_catalog.oid, oid, leaves FROM said
 	UNION SELECT l.class, l.id, k.leaves FROM keeper AS k, leads AS l WHERE l.refclass = k.class AND l.refid = k.id
-	AND NOT EXISTS (SELECT FROM clean AS c WHERE l.class = 1255::pg_catalog.oid AND c.oid = l.id))
-SELECT pg_catalog.concat(pg_catalog.lower(proname::pg_catalog.text), '('), leaves FROM keeper, pg_catalog.pg_proc AS p WHERE class = 1255::pg_catalog.oid AND p.oid = id
+	AND NOT EXISTS (SELECT FROM clean AS c WHERE l.class = 1255::pg_catalog.oid AND c.oid = l.id))`
+
+	// namesOfKeepers tells them by their names. leads is named once more, because PostgreSQL would find out all of it for each step otherwise.
+	namesOfKeepers = `SELECT pg_catalog.concat(pg_catalog.lower(proname::pg_catalog.text), '('), leaves FROM keeper, pg_catalog.pg_proc AS p WHERE class = 1255::pg_catalog.oid AND p.oid = id
 UNION SELECT pg_catalog.lower(relname::pg_catalog.text), leaves FROM keeper, pg_catalog.pg_class AS r WHERE class = 1259::pg_catalog.oid AND r.oid = id
 UNION SELECT pg_catalog.concat(pg_catalog.lower(relname::pg_catalog.text), '='), leaves FROM keeper, pg_catalog.pg_class AS r WHERE class = 1::pg_catalog.oid AND r.oid = id
 UNION SELECT NULL, NULL FROM leads WHERE class IS NULL
-UNION SELECT pg_catalog.lower(typname::pg_catalog.text), leaves FROM keeper, pg_catalog.pg_type AS t WHERE class = 1247::pg_catalog.oid AND t.oid = id) AS found(name, leaves)`
+UNION SELECT pg_catalog.lower(typname::pg_catalog.text), leaves FROM keeper, pg_catalog.pg_type AS t WHERE class = 1247::pg_catalog.oid AND t.oid = id`
+)
+
+// keepersSQL goes from object to object, each with its catalog: 1255 is a function, 1247 a domain, 2617 an operator, 1259 a table or view that leaves
+// something when it is read or written, and 1 one that does when it is written.
+var keepersSQL = "SELECT 'k', name, leaves FROM (WITH RECURSIVE\n" +
+	strings.Join([]string{withClean, withWritten, withSuspects, withSaid(), withCalls, withMentions, withDepends, withLeads, withKeepers}, ",\n") +
+	"\n" + namesOfKeepers + ") AS found(name, leaves)"

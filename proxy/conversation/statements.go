@@ -87,7 +87,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 // parseUnnamed enters a Parse of the unnamed statement; body is what stands after the name.
 func (s *Server) parseUnnamed(c *Client, body []byte, whole bool) {
 	if whole {
-		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, body)
+		statement := s.book.ParseUnnamed(&s.account, &c.names, &s.shared.Statements, s.parsed(body))
 		s.readOtherwise(statement, body)
 		return
 	}
@@ -108,7 +108,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 	var as string
 	if m.whole {
 		begins := s.beginsBatch()
-		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, s.scopeKey(), s.mode, name, m.body[rest:])
+		f.out, as = s.book.Parse(f.out, &s.account, &c.names, &s.shared.Statements, name, s.parsed(m.body[rest:]))
 		statement := c.names.Statement(name)
 		s.readOtherwise(statement, m.body[rest:])
 		s.retry.parsed = statement
@@ -130,6 +130,11 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		f.renamed(m.f, m.body, rest, as, "\x00")
 	}
 	f.replaced(m.end())
+}
+
+// parsed is what a Parse prepares now; body is what stands after the name.
+func (s *Server) parsed(body []byte) prepared.Text {
+	return prepared.Text{Body: body, Scope: s.scopeKey(), Mode: s.mode}
 }
 
 // readOtherwise adds to a statement's effects what its text does if something that is under way changes how the server reads it.

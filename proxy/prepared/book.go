@@ -3,7 +3,6 @@ package prepared
 import (
 	"strconv"
 
-	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
 
@@ -90,14 +89,14 @@ func (b *Book) Pending() bool { return b.head < len(b.marks) }
 // Synced notes that a Sync has been sent: an error before it does not touch what comes after it.
 func (b *Book) Synced() { b.batch++ }
 
-// Parse is for a client's Parse of a name. body is what follows the name, mode how its text is read for effects. The caller
-// sends the Parse under the name that is returned; there is none if what had to be sent has been appended.
-func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, name, body []byte) ([]byte, string) {
+// Parse is for a client's Parse of a name. The caller sends it under the name that is returned; there is none if what had to be sent has been
+// appended.
+func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, name []byte, text Text) ([]byte, string) {
 	if old := n.Statement(name); old != nil {
 		return b.duplicate(out, a, n, name, old)
 	}
 	out = b.closeLost(out, a)
-	s := t.Intern(scope, body, mode, n)
+	s := t.Intern(text, n)
 	last := b.last(s)
 	sure := last == nil || last.batch == b.batch
 	if sure && b.held.use(s) {

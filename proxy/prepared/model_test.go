@@ -118,7 +118,7 @@ func (r *rig) send(a ask) {
 		return
 	case a.t == wire.ClientParse:
 		r.stream = wire.AppendParse(r.stream, "", a.text, nil)
-		r.book.ParseUnnamed(&r.account, n, r.table, "", 0, append([]byte(a.text), 0, 0, 0))
+		r.book.ParseUnnamed(&r.account, n, r.table, Text{Body: append([]byte(a.text), 0, 0, 0)})
 		return
 	default:
 		r.stream, _ = r.book.EnsureUnnamed(r.stream, &r.account, n)
@@ -126,7 +126,7 @@ func (r *rig) send(a ask) {
 	switch {
 	case a.t == wire.ClientParse && name != "" && !skipping:
 		body := append([]byte(a.text), 0, 0, 0)
-		if r.stream, name = r.book.Parse(r.stream, &r.account, n, r.table, "", 0, []byte(name), body); name != "" {
+		if r.stream, name = r.book.Parse(r.stream, &r.account, n, r.table, []byte(name), Text{Body: body}); name != "" {
 			r.stream = wire.AppendParse(r.stream, name, a.text, nil)
 		}
 		return
@@ -388,7 +388,7 @@ func TestManyNames(t *testing.T) {
 	var table Table
 	name := func(i int) []byte { return fmt.Appendf(nil, "s%d", i) }
 	for i := range 3 * manyNames {
-		n.set(string(name(i)), table.Intern("", fmt.Appendf(nil, "select %d\x00\x00\x00", i), 0, &n))
+		n.set(string(name(i)), table.Intern(Text{Body: fmt.Appendf(nil, "select %d\x00\x00\x00", i)}, &n))
 	}
 	for i := 0; i < 3*manyNames; i += 2 {
 		n.Drop(string(name(i)))
@@ -412,12 +412,12 @@ func TestInternTellsApart(t *testing.T) {
 	seen := map[string]bool{}
 	for _, scope := range []string{"", "a", "\x01a"} {
 		for _, body := range []string{"a\x00\x00\x00", "a\x00\x00\x01\x00\x00\x00\x17", "a\x00\x00\x01\x00\x00\x00\x19", "b\x00\x00\x00"} {
-			s := table.Intern(scope, []byte(body), 0, &n)
+			s := table.Intern(Text{Body: []byte(body), Scope: scope}, &n)
 			if seen[s.name] {
 				t.Errorf("%q in scope %q shares with another", body, scope)
 			}
 			seen[s.name] = true
-			if again := table.Intern(scope, []byte(body), 0, &n); again != s {
+			if again := table.Intern(Text{Body: []byte(body), Scope: scope}, &n); again != s {
 				t.Errorf("%q in scope %q is not shared", body, scope)
 			}
 			out := appendParse(nil, s.name, s.parse)
@@ -438,7 +438,7 @@ func TestUsingAHeldStatementAllocatesNothing(t *testing.T) {
 	)
 	account.Reset()
 	for _, name := range []string{"a", "b"} {
-		out, _ = book.Parse(out, &account, &n, &table, "", 0, []byte(name), []byte("select '"+name+"'\x00\x00\x00"))
+		out, _ = book.Parse(out, &account, &n, &table, []byte(name), Text{Body: []byte("select '" + name + "'\x00\x00\x00")})
 		account.Server(wire.ServerParseComplete)
 		book.Complete(&account, wire.ServerParseComplete, &n)
 	}
@@ -457,10 +457,11 @@ func TestLossIsKnownOnTheNextLane(t *testing.T) {
 	var texts Texts
 	from, to := Table{Texts: &texts}, Table{Texts: &texts}
 	var book Book
-	book.held.add(from.Intern("", []byte("select 1\x00\x00\x00"), 0, new(Names)))
+	one := Text{Body: []byte("select 1\x00\x00\x00")}
+	book.held.add(from.Intern(one, new(Names)))
 	luggage := func() Luggage { book.Lost(); return book.Depart(&from) }()
 	book.Arrive(&to, luggage)
-	if s := to.Intern("", []byte("select 1\x00\x00\x00"), 0, new(Names)); !book.held.has(s) || book.Holds(s) {
+	if s := to.Intern(one, new(Names)); !book.held.has(s) || book.Holds(s) {
 		t.Errorf("it is held %t, and for sure %t", book.held.has(s), book.Holds(s))
 	}
 }

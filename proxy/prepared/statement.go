@@ -156,14 +156,20 @@ type Totals struct {
 // Len is the number of statements that clients have and that a new Parse may share.
 func (t *Table) Len() int { return len(t.statements) - t.resting.count }
 
-// Intern returns the statement for a Parse message's body after the name. scope tells apart what alters the meaning of a text: the
-// settings in force where it is parsed. n are the client's names: it gets another statement for the same text under each name,
-// because an error speaks of a statement and the client must hear its name for it. The caller owns a reference. body is copied.
-func (t *Table) Intern(scope string, body []byte, mode sqlscan.Mode, n *Names) *Statement {
-	s := t.intern(scope, 0, body, mode)
+// Text is what a Parse has prepared.
+type Text struct {
+	Body  []byte       // of the message, after the name: the text, and the types of its parameters
+	Scope string       // tells apart what alters the meaning of a text: the settings in force where it is parsed
+	Mode  sqlscan.Mode // how it is read for effects
+}
+
+// Intern returns the statement for a text. n are the client's names: it gets another statement for the same text under each name,
+// because an error speaks of a statement and the client must hear its name for it. The caller owns a reference. The body is copied.
+func (t *Table) Intern(text Text, n *Names) *Statement {
+	s := t.intern(text, 0)
 	for nth := byte(1); nth != 0 && s.refs > 1 && n.means(s); nth++ {
 		s.release()
-		s = t.intern(scope, nth, body, mode)
+		s = t.intern(text, nth)
 	}
 	return s
 }
@@ -175,7 +181,7 @@ func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bo
 	if !old.Renewable(scope) {
 		return false
 	}
-	n.set(string(name), t.Intern(scope, []byte(old.parse), mode, n)).release()
+	n.set(string(name), t.Intern(Text{[]byte(old.parse), scope, mode}, n)).release()
 	return true
 }
 
@@ -195,8 +201,10 @@ func appendKey(key []byte, scope string, nth byte, body []byte) []byte {
 	return append(append(append(key, scope...), nth), body...)
 }
 
-func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *Statement {
+// intern is Intern for the statement that a client has under the nth name of the same text.
+func (t *Table) intern(text Text, nth byte) *Statement {
 	t.follow()
+	scope, body, mode := text.Scope, text.Body, text.Mode
 	var space [512]byte
 	key := appendKey(space[:0], scope, nth, body)
 	if s := t.statements[string(key)]; s != nil {
@@ -208,12 +216,12 @@ func (t *Table) intern(scope string, nth byte, body []byte, mode sqlscan.Mode) *
 		return s
 	}
 	owned := string(key)
-	text, _, _ := bytes.Cut(body, []byte{0})
+	sql, _, _ := bytes.Cut(body, []byte{0})
 	called := t.pool().retain(owned)
 	return t.enter(&Statement{
 		name: called.name, called: called, parse: owned[len(key)-len(body):], key: owned, table: t,
 		scope:   owned[len(key)-len(body)-1-len(scope) : len(key)-len(body)-1],
-		effects: t.read(text, mode), mode: mode, refs: 1,
+		effects: t.read(sql, mode), mode: mode, refs: 1,
 	})
 }
 

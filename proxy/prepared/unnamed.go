@@ -1,7 +1,6 @@
 package prepared
 
 import (
-	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
 
@@ -49,10 +48,9 @@ func (b *Book) Displaced() {
 	b.slot.synced = false
 }
 
-// ParseUnnamed is for a client's Parse of the unnamed statement, which goes to the server as it is. body is what stands after the
-// name.
-func (b *Book) ParseUnnamed(a Account, n *Names, t *Table, scope string, mode sqlscan.Mode, body []byte) *Statement {
-	s := t.intern(scope, 0, body, mode)
+// ParseUnnamed is for a client's Parse of the unnamed statement, which goes to the server as it is.
+func (b *Book) ParseUnnamed(a Account, n *Names, t *Table, text Text) *Statement {
+	s := t.intern(text, 0)
 	b.unnamed(a, wire.ClientParse, definesUnnamed, n, s)
 	return s
 }

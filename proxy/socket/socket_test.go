@@ -6,7 +6,6 @@ import (
 	"flag"
 	"io"
 	"math/rand/v2"
-	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -38,19 +37,7 @@ func unixPair(t *testing.T) (*Conn, int) {
 // tcpPair is the same over loopback.
 func tcpPair(t *testing.T) (*Conn, int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	ours, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours, theirs := netPair(t)
 	a, err := Detach(ours)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package proxy
+package hosts
 
 import (
 	"cmp"
@@ -16,37 +16,40 @@ import (
 	"weir/proxy/pgerror"
 )
 
-// destination is where a pool's backends may be found: servers to try, and which of them will do.
-type destination struct {
+// Destination is where a pool's backends may be found: servers to try, and which of them will do.
+type Destination struct {
 	backend.Target // as whom; its host is set for each attempt
-	servers        []config.Server
-	attrs          config.TargetSession
-	balance        config.LoadBalance
+	Servers        []config.Server
+	Attrs          config.TargetSession
+	Balance        config.LoadBalance
 }
 
-// errUnsuited is that servers answered, and that none of them has the role that the database is to have.
-type errUnsuited struct {
-	attrs config.TargetSession
-	found []string // address and role
-	rest  []string // of the servers that did not answer
+// Unsuited is that servers answered, and that none of them has the role that the database is to have.
+type Unsuited struct {
+	Attrs config.TargetSession
+	Found []string // address and role
+	Rest  []string // of the servers that did not answer
 }
 
-func (e *errUnsuited) Error() string {
-	return fmt.Sprintf("no server is %s (target_session_attrs): %s", e.attrs, e.servers())
+func (e *Unsuited) Error() string {
+	return fmt.Sprintf("no server is %s (target_session_attrs): %s", e.Attrs, e.Servers())
 }
 
-// servers says what each server was.
-func (e *errUnsuited) servers() string { return several(slices.Concat(e.found, e.rest)) }
+// Servers says what each server was.
+func (e *Unsuited) Servers() string { return several(slices.Concat(e.Found, e.Rest)) }
 
-// errNone is that none of several servers let weir in.
-type errNone struct {
-	last error    // of the server that was tried last
-	rest []string // of the others
+// None is that none of several servers let weir in.
+type None struct {
+	Last error    // of the server that was tried last
+	Rest []string // of the others
 }
 
-func (e *errNone) Error() string { return e.last.Error() + "; " + several(e.rest) }
+func (e *None) Error() string { return e.Last.Error() + "; " + e.Others() }
 
-func (e *errNone) Unwrap() error { return e.last }
+func (e *None) Unwrap() error { return e.Last }
+
+// Others says why the other servers did not let weir in.
+func (e *None) Others() string { return several(e.Rest) }
 
 // severalMost bounds how many servers one error speaks of: a name may have many addresses.
 const severalMost = 8
@@ -62,13 +65,13 @@ func several(servers []string) string {
 // not wait for a machine that is gone.
 const probeMax = 2 * time.Second
 
-// reach logs in to the first server that will do. A server that has failed lately is left out, unless all have. The error is a
-// *backend.DialError, which an *errNone may hold, or an *errUnsuited. On a goroutine of its own.
-func (h *hosts) reach(ctx context.Context, d destination) (*backend.Conn, backend.Target, error) {
+// Reach logs in to the first server that will do. A server that has failed lately is left out, unless all have. The error is a
+// *backend.DialError, which a *None may hold, or an *Unsuited. On a goroutine of its own.
+func (h *Hosts) Reach(ctx context.Context, d Destination) (*backend.Conn, backend.Target, error) {
 	all := h.candidates(ctx, d)
-	conn, at, err := h.tryAll(ctx, all, d.attrs)
-	if d.attrs == config.TargetPreferStandby && err != nil && ctx.Err() == nil {
-		if unsuited, ok := errors.AsType[*errUnsuited](err); ok && len(unsuited.found) > 0 {
+	conn, at, err := h.tryAll(ctx, all, d.Attrs)
+	if d.Attrs == config.TargetPreferStandby && err != nil && ctx.Err() == nil {
+		if unsuited, ok := errors.AsType[*Unsuited](err); ok && len(unsuited.Found) > 0 {
 			conn, at, err = h.tryAll(ctx, all, config.TargetAny)
 		}
 	}
@@ -76,11 +79,11 @@ func (h *hosts) reach(ctx context.Context, d destination) (*backend.Conn, backen
 }
 
 // tryAll tries the servers that are due, one after the other.
-func (h *hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
+func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
 	due := h.due(all)
-	r := round{unsuited: &errUnsuited{attrs: attrs}, rest: h.leftOut(all, due)}
+	r := round{unsuited: &Unsuited{Attrs: attrs}, rest: h.leftOut(all, due)}
 	for i, t := range due {
-		if len(r.unsuited.found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
+		if len(r.unsuited.Found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
 		}
 		conn, err := backend.Dial(ctx, t)
@@ -90,16 +93,16 @@ func (h *hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 		}
 		if ctx.Err() == nil {
 			fresh := h.tell(t, role, err)
-			if fresh && h.passed != nil && i < len(due)-1 { // of the last one the pool tells
-				h.passed(t, err)
+			if fresh && h.Passed != nil && i < len(due)-1 { // of the last one the pool tells
+				h.Passed(t, err)
 			}
 		}
 		switch {
-		case err == nil && suits(attrs, role):
+		case err == nil && Suits(attrs, role):
 			return conn, t, nil
 		case err == nil:
 			_ = conn.Net.Close()
-			r.unsuited.found = append(r.unsuited.found, t.Address()+" is "+article(role))
+			r.unsuited.Found = append(r.unsuited.Found, t.Address()+" is "+article(role))
 		case ctx.Err() != nil || stops(err):
 			return nil, t, err
 		default:
@@ -112,7 +115,7 @@ func (h *hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 
 // round is what has come of the attempts at several servers, none of which will do.
 type round struct {
-	unsuited *errUnsuited   // those that have let weir in
+	unsuited *Unsuited      // those that have let weir in
 	failed   error          // of the last that has not; nil: none
 	failedAt backend.Target // which that is
 	rest     []string       // why the others were not tried or have failed
@@ -129,14 +132,14 @@ func (r *round) fail(t backend.Target, err error) {
 // outcome is the error of the whole round, and the server that it is about.
 func (r *round) outcome(first backend.Target) (backend.Target, error) {
 	switch {
-	case len(r.unsuited.found) > 0:
+	case len(r.unsuited.Found) > 0:
 		if r.failed != nil {
 			r.rest = append(r.rest, failure(r.failedAt, r.failed))
 		}
-		r.unsuited.rest = r.rest
+		r.unsuited.Rest = r.rest
 		return first, r.unsuited
 	case len(r.rest) > 0:
-		return r.failedAt, &errNone{last: r.failed, rest: r.rest}
+		return r.failedAt, &None{Last: r.failed, Rest: r.rest}
 	}
 	return r.failedAt, r.failed
 }
@@ -151,7 +154,7 @@ func failure(t backend.Target, err error) string {
 }
 
 // leftOut says of the servers that are not due why that is.
-func (h *hosts) leftOut(all, due []backend.Target) (texts []string) {
+func (h *Hosts) leftOut(all, due []backend.Target) (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range all {
@@ -179,7 +182,7 @@ func stops(err error) bool {
 }
 
 // roleOf is the role of a server that was logged in to, which is asked for where it matters and the login has not shown it.
-func (h *hosts) roleOf(ctx context.Context, conn *backend.Conn, t backend.Target, attrs config.TargetSession) (backend.Role, error) {
+func (h *Hosts) roleOf(ctx context.Context, conn *backend.Conn, t backend.Target, attrs config.TargetSession) (backend.Role, error) {
 	if attrs == config.TargetAny || t.Replication != "" {
 		return conn.Role(), nil
 	}
@@ -191,8 +194,8 @@ func (h *hosts) roleOf(ctx context.Context, conn *backend.Conn, t backend.Target
 	return role, nil
 }
 
-// suits reports whether a server of that role will do. One for replication of which nothing is known will.
-func suits(attrs config.TargetSession, r backend.Role) bool {
+// Suits reports whether a server of that role will do. One for replication of which nothing is known will.
+func Suits(attrs config.TargetSession, r backend.Role) bool {
 	switch {
 	case attrs == config.TargetAny || !r.Known:
 		return true
@@ -207,9 +210,9 @@ func suits(attrs config.TargetSession, r backend.Role) bool {
 }
 
 // candidates are the servers in the order in which they are to be tried: each address of a name for itself.
-func (h *hosts) candidates(ctx context.Context, d destination) []backend.Target {
+func (h *Hosts) candidates(ctx context.Context, d Destination) []backend.Target {
 	var all []backend.Target
-	for _, s := range d.servers {
+	for _, s := range d.Servers {
 		t := d.Target
 		t.Host, t.Port = s.Host, s.Port
 		addresses := h.lookup(ctx, d, s)
@@ -221,7 +224,7 @@ func (h *hosts) candidates(ctx context.Context, d destination) []backend.Target 
 			all = append(all, t)
 		}
 	}
-	if d.balance == config.BalanceRandom {
+	if d.Balance == config.BalanceRandom {
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // spreads load, keeps no secret
 	}
 	return all
@@ -231,8 +234,8 @@ func (h *hosts) candidates(ctx context.Context, d destination) []backend.Target 
 const addressesMax = 32
 
 // lookup finds the addresses of a name. Where there is one server and any will do, that is left to the dial, which is good at it.
-func (h *hosts) lookup(ctx context.Context, d destination, s config.Server) []string {
-	simple := len(d.servers) == 1 && d.attrs == config.TargetAny && d.balance == config.BalanceDisable
+func (h *Hosts) lookup(ctx context.Context, d Destination, s config.Server) []string {
+	simple := len(d.Servers) == 1 && d.Attrs == config.TargetAny && d.Balance == config.BalanceDisable
 	if simple || !s.Named() {
 		return nil
 	}
@@ -246,7 +249,7 @@ func (h *hosts) lookup(ctx context.Context, d destination, s config.Server) []st
 }
 
 // due leaves out the servers whose back-off is not over, unless it is none's. Those that were silent come last.
-func (h *hosts) due(all []backend.Target) []backend.Target {
+func (h *Hosts) due(all []backend.Target) []backend.Target {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()

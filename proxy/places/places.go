@@ -1,4 +1,9 @@
-package proxy
+// Package places counts the backends of all pools against the limits that these share (max_db_connections, max_user_connections), and against what a
+// PostgreSQL has places for, and has those that have many give some up to those that have none.
+//
+// It is one table under one lock, which any goroutine may use; nothing in it blocks. It may import relay, whose Places it implements by ForLanes. Where a
+// holder's backends are, and what limits them, it is told in a Claim: it knows no configuration.
+package places
 
 import (
 	"cmp"
@@ -9,18 +14,18 @@ import (
 	"weir/proxy/relay"
 )
 
-// places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
+// Places counts backends over all pools against max_db_connections and max_user_connections. When a pool is refused a place, an idle
 // backend of a rival is closed at once (PgBouncer waits for the idle timeout), and where all are busy the rival that has the most
 // gives up the one that is released next. As long as a pool waits that has none, its rivals keep no idle backend for long. A place that comes free is kept for the
 // pool that has waited longest, of those that have none if there are such: else each that wants one more would be served before one that cannot work at all.
 //
 // There may be thousands of pools, and each asks again once a second, so nothing here looks at more of them than hold places under one limit.
-type places struct {
+type Places struct {
 	mu       sync.Mutex
-	holders  map[holder]*claim
-	byDB     map[string]*group // by claim.scope
-	byUser   map[string]*group
-	byServer map[string]*group // by claim.server; no claim waits in these
+	holders  map[Holder]*claim
+	byDB     map[string]*group // by Claim.Scope
+	byUser   map[string]*group // by Claim.User
+	byServer map[string]*group // by Claim.Server; no claim waits in these
 	turns    uint64            // see claim.turn
 	now      func() time.Time
 }
@@ -34,8 +39,8 @@ type group struct {
 	refused []*claim // to which the server itself had no place to give, in the order in which it refused them, until it lets them in
 }
 
-// holder may hold places: a *relay.Lanes, or a *ownPlace. Its methods may be called on any goroutine and do not block.
-type holder interface {
+// Holder may hold places: the lanes of a pool, or one connection for replication. Its methods may be called on any goroutine and do not block.
+type Holder interface {
 	// Nudge says that there is a place, after one was refused.
 	Nudge()
 	// Reclaim asks for a place that is not in use; refused is called where there is none.
@@ -46,17 +51,22 @@ type holder interface {
 	Contest(limit string)
 }
 
-// claim is what places knows of a holder.
-type claim struct {
-	pool                 poolKey
-	server, dbName       string // where its backends are, and in which database
-	scope                string // of maxDB
-	maxDB, maxUser       int
-	dbSection, usSection string
-	dbSetting            string // whose value maxDB is; empty: max_db_connections
+// Claim says where a holder's backends are, and which limits count them.
+type Claim struct {
+	Database, User         string // of the pool
+	Server, DBName         string // where the backends are, and in which database
+	Scope                  string // of MaxDB: claims of the same scope count together
+	MaxDB, MaxUser         int    // 0: no limit
+	DBSection, UserSection string // of the configuration, where these are set
+	DBSetting              string // whose value MaxDB is; empty: max_db_connections
+	ForGood                bool   // the holder never gives a place up before its end
+}
 
-	holder      holder
-	forGood     bool // it never gives a place up before its end
+// claim is what is known of a holder.
+type claim struct {
+	Claim
+
+	holder      Holder
 	held        int  // places, kept ones included
 	kept        bool // one of them was given up by a rival and not yet taken
 	boundByUser bool // which limit refused it last
@@ -70,20 +80,20 @@ type claim struct {
 	offered bool       // it has been told so, and has not taken it
 }
 
-func newPlaces() *places {
-	return &places{holders: map[holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}, now: time.Now}
+// New knows no holder yet.
+func New() *Places {
+	return &Places{holders: map[Holder]*claim{}, byDB: map[string]*group{}, byUser: map[string]*group{}, byServer: map[string]*group{}, now: time.Now}
 }
 
-// enter makes a holder known before it asks.
-func (p *places) enter(h holder, t *claim) {
+// Enter makes a holder known before it asks.
+func (p *Places) Enter(h Holder, c Claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.holder = h
-	p.holders[h] = t
+	p.holders[h] = &claim{Claim: c, holder: h}
 }
 
-// leave gives up all that a holder has, and forgets it.
-func (p *places) leave(h holder) {
+// Leave gives up all that a holder has, and forgets it.
+func (p *Places) Leave(h Holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -95,8 +105,8 @@ func (p *places) leave(h holder) {
 	}
 }
 
-// renew gives a holder other limits. What it holds it keeps, and its turn, too.
-func (p *places) renew(h holder, now *claim) {
+// Renew gives a holder other limits. What it holds it keeps, and its turn, too.
+func (p *Places) Renew(h Holder, c Claim) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -106,8 +116,7 @@ func (p *places) renew(h holder, now *claim) {
 	for range held {
 		p.drop(t)
 	}
-	t.pool, t.scope, t.maxDB, t.maxUser, t.dbSection, t.usSection = now.pool, now.scope, now.maxDB, now.maxUser, now.dbSection, now.usSection
-	t.server, t.dbName, t.dbSetting = now.server, now.dbName, now.dbSetting
+	t.Claim = c
 	for range held {
 		p.hold(t)
 	}
@@ -119,11 +128,11 @@ func (p *places) renew(h holder, now *claim) {
 	}
 }
 
-// atMost is how many backends a holder that wants so many can have, if it has its limits for itself.
-func (p *places) atMost(h holder, want int) int {
+// AtMost is how many backends a holder that wants so many can have, if it has its limits for itself.
+func (p *Places) AtMost(h Holder, want int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, limit := range []int{p.holders[h].maxDB, p.holders[h].maxUser} {
+	for _, limit := range []int{p.holders[h].MaxDB, p.holders[h].MaxUser} {
 		if limit > 0 {
 			want = min(want, limit)
 		}
@@ -131,11 +140,8 @@ func (p *places) atMost(h holder, want int) int {
 	return want
 }
 
-// Take implements relay.Places.
-func (p *places) Take(l *relay.Lanes) bool { return p.take(l) }
-
-// take asks for one more place.
-func (p *places) take(h holder) bool {
+// Take asks for one more place. Where it is refused, the holder is nudged once there is one.
+func (p *Places) Take(h Holder) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -159,18 +165,14 @@ func (p *places) take(h holder) bool {
 }
 
 // room reports whether neither limit is reached, and notes which one is.
-func (p *places) room(t *claim) bool {
-	dbFull := reached(heldOf(p.byDB[t.scope]), t.maxDB)
+func (p *Places) room(t *claim) bool {
+	dbFull := full(p.byDB[t.Scope], t.MaxDB)
 	t.boundByUser = !dbFull
-	return !dbFull && !reached(heldOf(p.byUser[t.pool.user]), t.maxUser)
+	return !dbFull && !full(p.byUser[t.User], t.MaxUser)
 }
 
-func heldOf(g *group) int {
-	if g == nil {
-		return 0
-	}
-	return g.held
-}
+// full reports whether a group holds as many places as it may; 0: there is no limit.
+func full(g *group, most int) bool { return most > 0 && g != nil && g.held >= most }
 
 // limit names the one that refused the holder last.
 func (t *claim) limit() string {
@@ -182,7 +184,7 @@ func (t *claim) limit() string {
 
 const limitOfUser = "max_user_connections"
 
-func (t *claim) limitOfDB() string { return cmp.Or(t.dbSetting, "max_db_connections") }
+func (t *claim) limitOfDB() string { return cmp.Or(t.DBSetting, "max_db_connections") }
 
 // The groups that a claim's places count in.
 const (
@@ -192,8 +194,8 @@ const (
 	groupKinds
 )
 
-func (p *places) groups(t *claim) [groupKinds]*group {
-	return [...]*group{ofDB: groupIn(p.byDB, t.scope), ofUser: groupIn(p.byUser, t.pool.user), ofServer: groupIn(p.byServer, t.server)}
+func (p *Places) groups(t *claim) [groupKinds]*group {
+	return [...]*group{ofDB: groupIn(p.byDB, t.Scope), ofUser: groupIn(p.byUser, t.User), ofServer: groupIn(p.byServer, t.Server)}
 }
 
 func groupIn(m map[string]*group, key string) *group {
@@ -206,19 +208,19 @@ func groupIn(m map[string]*group, key string) *group {
 }
 
 // tidy forgets the groups of a claim that are not needed any more.
-func (p *places) tidy(t *claim) {
-	p.tidyOne(p.byDB, t.scope)
-	p.tidyOne(p.byUser, t.pool.user)
-	p.tidyOne(p.byServer, t.server)
+func (p *Places) tidy(t *claim) {
+	p.tidyOne(p.byDB, t.Scope)
+	p.tidyOne(p.byUser, t.User)
+	p.tidyOne(p.byServer, t.Server)
 }
 
-func (p *places) tidyOne(m map[string]*group, key string) {
+func (p *Places) tidyOne(m map[string]*group, key string) {
 	if g := m[key]; g != nil && g.held == 0 && len(g.waiting)+len(g.refused) == 0 {
 		delete(m, key)
 	}
 }
 
-func (p *places) hold(t *claim) {
+func (p *Places) hold(t *claim) {
 	t.held++
 	for _, g := range p.groups(t) {
 		if g.held++; t.held == 1 {
@@ -229,7 +231,7 @@ func (p *places) hold(t *claim) {
 }
 
 // drop counts one place less.
-func (p *places) drop(t *claim) {
+func (p *Places) drop(t *claim) {
 	if g := t.queue; g != nil && t.held == 1 { // it is one of those that have none now
 		p.dequeue(t)
 		t.held = 0
@@ -248,7 +250,7 @@ func (p *places) drop(t *claim) {
 }
 
 // enqueue has a claim wait for the limit that has refused it.
-func (p *places) enqueue(t *claim) {
+func (p *Places) enqueue(t *claim) {
 	g := p.groups(t)[ofDB]
 	if t.boundByUser {
 		g = p.groups(t)[ofUser]
@@ -260,12 +262,12 @@ func (p *places) enqueue(t *claim) {
 	p.tidy(t)
 }
 
-func (p *places) lastTurn(t *claim) {
+func (p *Places) lastTurn(t *claim) {
 	p.turns++
 	t.turn = p.turns
 }
 
-func (p *places) queueIn(g *group, t *claim) {
+func (p *Places) queueIn(g *group, t *claim) {
 	at, _ := slices.BinarySearchFunc(g.waiting, t, byNeed)
 	g.waiting = slices.Insert(g.waiting, at, t)
 	t.queue = g
@@ -281,12 +283,12 @@ func byNeed(a, b *claim) int {
 }
 
 // unqueue ends the wait of a claim, if it waits.
-func (p *places) unqueue(t *claim) {
+func (p *Places) unqueue(t *claim) {
 	p.dequeue(t)
 	p.tidy(t)
 }
 
-func (p *places) dequeue(t *claim) {
+func (p *Places) dequeue(t *claim) {
 	g := t.queue
 	if g == nil {
 		return
@@ -301,7 +303,7 @@ func (p *places) dequeue(t *claim) {
 }
 
 // tellAll tells all holders of a group's places, when one more or one less waits that has none.
-func (p *places) tellAll(g *group) {
+func (p *Places) tellAll(g *group) {
 	if g.without > 1 { // they know
 		return
 	}
@@ -311,7 +313,7 @@ func (p *places) tellAll(g *group) {
 }
 
 // tell tells a holder whether others wait for its places, if it does not know.
-func (p *places) tell(t *claim) {
+func (p *Places) tell(t *claim) {
 	if now := p.contested(t); now != t.contested {
 		t.contested = now
 		t.holder.Contest(now)
@@ -319,10 +321,10 @@ func (p *places) tell(t *claim) {
 }
 
 // contested is the limit under which others wait that have nothing of what t holds; empty: none does.
-func (p *places) contested(t *claim) string {
+func (p *Places) contested(t *claim) string {
 	groups := p.groups(t)
 	switch {
-	case t.held == 0 || t.forGood:
+	case t.held == 0 || t.ForGood:
 	case groups[ofDB].without > 0:
 		return t.limitOfDB()
 	case groups[ofUser].without > 0:
@@ -335,7 +337,7 @@ func (p *places) contested(t *claim) string {
 // it must give one up although it is busy: t has none, or fewer even after that.
 func (t *claim) rivals(g *group, helps func(*claim) bool) (found []*claim, mustYield bool) {
 	for _, o := range g.holding {
-		if !o.forGood && helps(o) {
+		if !o.ForGood && helps(o) {
 			found = append(found, o)
 		}
 	}
@@ -357,10 +359,8 @@ func askNext(limit string, holders []*claim, mustYield bool) {
 	ask(0)
 }
 
-// Give implements relay.Places.
-func (p *places) Give(l *relay.Lanes) { p.give(l) }
-
-func (p *places) give(h holder) {
+// Give gives a place back, whose backend has ended.
+func (p *Places) Give(h Holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -368,15 +368,15 @@ func (p *places) give(h holder) {
 	p.handOn(t)
 }
 
-// Unused implements relay.Places.
-func (p *places) Unused(l *relay.Lanes) {
+// Unused gives a place back, whose backend has not come.
+func (p *Places) Unused(h Holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.release(p.holders[l])
+	p.release(p.holders[h])
 }
 
 // release frees a place and offers it: under the one limit, and if that leaves something under the other one, there, too.
-func (p *places) release(t *claim) {
+func (p *Places) release(t *claim) {
 	p.drop(t)
 	for p.offer(t) {
 	}
@@ -384,7 +384,7 @@ func (p *places) release(t *claim) {
 
 // offer keeps a place, if there is one under the limits that hold for t, for the neediest holder that waits for it, of those that can use it.
 // False: there is none.
-func (p *places) offer(t *claim) bool {
+func (p *Places) offer(t *claim) bool {
 	defer p.tidy(t)
 	groups := p.groups(t)
 	for at := [groupKinds]int{}; ; {
@@ -415,10 +415,8 @@ func neediestOf(groups [groupKinds]*group, at [groupKinds]int) (first *claim, of
 	return first, of
 }
 
-// Decline implements relay.Places. The lane may have been forgotten since it was nudged.
-func (p *places) Decline(l *relay.Lanes) { p.decline(l) }
-
-func (p *places) decline(h holder) {
+// Decline ends what Nudge has offered, if it was not taken. The holder may have been forgotten since.
+func (p *Places) Decline(h Holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -435,15 +433,33 @@ func (p *places) decline(h holder) {
 	}
 }
 
-// Bound implements relay.Places.
-func (p *places) Bound(l *relay.Lanes) (setting string, value int, section string) { return p.bound(l) }
-
-func (p *places) bound(h holder) (setting string, value int, section string) {
+// Bound names the limit that has refused the holder last: the setting, its value, and the section that sets it.
+func (p *Places) Bound(h Holder) (setting string, value int, section string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
 	if t.boundByUser {
-		return t.limit(), t.maxUser, t.usSection
+		return t.limit(), t.MaxUser, t.UserSection
 	}
-	return t.limit(), t.maxDB, t.dbSection
+	return t.limit(), t.MaxDB, t.DBSection
+}
+
+// Users are how many backends each user has.
+func (p *Places) Users() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := make(map[string]int, len(p.byUser))
+	for user, g := range p.byUser {
+		if g.held > 0 {
+			held[user] = g.held
+		}
+	}
+	return held
+}
+
+// Size is how many things are kept of holders, and of what they count in: none once all have left.
+func (p *Places) Size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.holders) + len(p.byDB) + len(p.byUser) + len(p.byServer)
 }

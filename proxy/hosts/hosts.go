@@ -1,4 +1,9 @@
-package proxy
+// Package hosts finds a server for a pool: those that its database names are tried in turn, each address of a name for itself, until one lets weir in and
+// has the role that is wanted. Servers that have failed lately are left out while there are others.
+//
+// Everything may be called on any goroutine; Reach blocks. The package may import config, backend, pgerror and status: who is to get the connection, and
+// what clients are told of an error, is the caller's.
+package hosts
 
 import (
 	"cmp"
@@ -13,9 +18,9 @@ import (
 	"weir/proxy/status"
 )
 
-// hosts is what is known of the servers, by the addresses at which they were tried. All pools share it.
-type hosts struct {
-	passed func(t backend.Target, err error) // is told of a server that fails where another is tried in its place; nil: nothing is
+// Hosts is what is known of the servers, by the addresses at which they were tried. All pools share it. Any goroutine.
+type Hosts struct {
+	Passed func(t backend.Target, err error) // is told of a server that fails where another is tried in its place; nil: nothing is
 
 	mu    sync.Mutex
 	known map[hostKey]*host
@@ -45,19 +50,20 @@ const (
 	hostsMost = 256
 )
 
-func newHosts() *hosts { return &hosts{known: map[hostKey]*host{}} }
+// New knows nothing yet.
+func New() *Hosts { return &Hosts{known: map[hostKey]*host{}} }
 
 func hostKeyOf(t backend.Target) hostKey { return hostKey{t.Address(), t.IP} }
 
 // silent reports whether the server did not answer the last time that it was tried.
-func (h *hosts) silent(t backend.Target) bool {
+func (h *Hosts) silent(t backend.Target) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.silentRank(t) > 0
 }
 
 // silentRank is 1 for a server that was silent. Under the lock.
-func (h *hosts) silentRank(t backend.Target) int {
+func (h *Hosts) silentRank(t backend.Target) int {
 	if s := h.known[hostKeyOf(t)]; s != nil && s.silent {
 		return 1
 	}
@@ -65,7 +71,7 @@ func (h *hosts) silentRank(t backend.Target) int {
 }
 
 // tell notes how an attempt has ended, and reports whether it is the first one to fail. A server that refuses what was asked for is up.
-func (h *hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool) {
+func (h *Hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,7 +97,7 @@ func (h *hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool
 }
 
 // of finds what is known of a server. Under the lock.
-func (h *hosts) of(key hostKey, now time.Time) *host {
+func (h *Hosts) of(key hostKey, now time.Time) *host {
 	s := h.known[key]
 	if s == nil {
 		if len(h.known) >= hostsMost {
@@ -104,7 +110,7 @@ func (h *hosts) of(key hostKey, now time.Time) *host {
 }
 
 // forgetOldest makes room: of those without backends the one that was tried longest ago goes. Under the lock.
-func (h *hosts) forgetOldest() {
+func (h *Hosts) forgetOldest() {
 	var oldest *hostKey
 	for key, s := range h.known {
 		if s.backends == 0 && (oldest == nil || s.tried.Before(h.known[*oldest].tried)) {
@@ -116,8 +122,8 @@ func (h *hosts) forgetOldest() {
 	}
 }
 
-// enter counts a backend at a server, and returns what counts it out.
-func (h *hosts) enter(t backend.Target) (leave func()) {
+// Enter counts a backend at a server, and returns what counts it out.
+func (h *Hosts) Enter(t backend.Target) (leave func()) {
 	key := hostKeyOf(t)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -130,8 +136,8 @@ func (h *hosts) enter(t backend.Target) (leave func()) {
 	}
 }
 
-// keep forgets the servers that a configuration does not name any more.
-func (h *hosts) keep(c *config.Config) {
+// Keep forgets the servers that a configuration does not name any more.
+func (h *Hosts) Keep(c *config.Config) {
 	named := map[string]bool{}
 	for _, d := range c.Databases {
 		for _, s := range d.Servers() {
@@ -143,8 +149,8 @@ func (h *hosts) keep(c *config.Config) {
 	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool { return s.backends == 0 && !named[key.name] })
 }
 
-// forgive has all servers tried at once: an operator says that things have changed.
-func (h *hosts) forgive() {
+// Forgive has all servers tried at once: an operator says that things have changed.
+func (h *Hosts) Forgive() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.known {
@@ -152,8 +158,8 @@ func (h *hosts) forgive() {
 	}
 }
 
-// snapshot is what is known of all servers, sorted by name and address.
-func (h *hosts) snapshot() []status.Server {
+// Snapshot is what is known of all servers, sorted by name and address.
+func (h *Hosts) Snapshot() []status.Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := make([]status.Server, 0, len(h.known))

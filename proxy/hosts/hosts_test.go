@@ -1,4 +1,4 @@
-package proxy
+package hosts
 
 import (
 	"errors"
@@ -10,14 +10,13 @@ import (
 
 	"weir/config"
 	"weir/proxy/backend"
-	"weir/proxy/pgerror"
 )
 
 // TestServersThatFailAreLeftOut: while there are others, and not longer than the back-off; those that were silent come last.
 func TestServersThatFailAreLeftOut(t *testing.T) {
 	a, b, c := backend.Target{Host: "a", Port: 1}, backend.Target{Host: "b", Port: 1}, backend.Target{Host: "c", Port: 1}
 	all := []backend.Target{a, b, c}
-	h := newHosts()
+	h := New()
 	order := func() (names []string) {
 		for _, t := range h.due(all) {
 			names = append(names, t.Host)
@@ -45,7 +44,7 @@ func TestServersThatFailAreLeftOut(t *testing.T) {
 	expect("a's back-off is over", "b", "c", "a")
 	h.tell(a, backend.Role{Known: true}, nil)
 	expect("all are back", "a", "b", "c")
-	s := h.snapshot()
+	s := h.Snapshot()
 	if len(s) != 3 || !s[0].Up || s[0].Failures != 1 || s[0].Failure == "" || s[2].Role != "standby" {
 		t.Errorf("%+v", s)
 	}
@@ -53,8 +52,8 @@ func TestServersThatFailAreLeftOut(t *testing.T) {
 
 // TestKnownServersAreBounded: names may have new addresses every day.
 func TestKnownServersAreBounded(t *testing.T) {
-	h := newHosts()
-	leave := h.enter(backend.Target{Host: "kept", Port: 1})
+	h := New()
+	leave := h.Enter(backend.Target{Host: "kept", Port: 1})
 	for port := range 2 * hostsMost {
 		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil)
 	}
@@ -64,12 +63,16 @@ func TestKnownServersAreBounded(t *testing.T) {
 	if h.known[hostKey{name: "kept:1"}] == nil {
 		t.Error("one with a backend is forgotten")
 	}
-	h.keep(parseConfig(t, "[databases.d]\nhost = \"h\"\nport = [9999]"))
+	other, err := config.Parse("test.toml", []byte("[databases.d]\nhost = \"h\"\nport = [9999]"), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Keep(other)
 	if len(h.known) != 1 {
 		t.Errorf("%d servers are known after a reload", len(h.known))
 	}
 	leave()
-	h.keep(parseConfig(t, "[databases.d]\nhost = \"h\"\nport = [9999]"))
+	h.Keep(other)
 	if len(h.known) != 0 {
 		t.Errorf("%d servers are known after that", len(h.known))
 	}
@@ -81,7 +84,7 @@ func TestRolesThatSuit(t *testing.T) {
 		config.TargetAny: {true, true, true}, config.TargetReadWrite: {true, false, false}, config.TargetReadOnly: {false, true, true},
 		config.TargetPrimary: {true, false, true}, config.TargetStandby: {false, true, false}, config.TargetPreferStandby: {false, true, false},
 	} {
-		if got := [3]bool{suits(attrs, primary), suits(attrs, standby), suits(attrs, frozen)}; got != want {
+		if got := [3]bool{Suits(attrs, primary), Suits(attrs, standby), Suits(attrs, frozen)}; got != want {
 			t.Errorf("%s: primary, standby, read-only: %v, want %v", attrs, got, want)
 		}
 	}
@@ -90,37 +93,27 @@ func TestRolesThatSuit(t *testing.T) {
 // TestErrorNamesEachServer: whoever reads that there is no backend must see what each of the servers was, and not only the last one: those
 // that were tried before it, and those that were left out because they had failed a moment ago.
 func TestErrorNamesEachServer(t *testing.T) {
-	h := newHosts()
-	to := destination{attrs: config.TargetAny}
+	h := New()
+	to := Destination{Attrs: config.TargetAny}
 	for range 3 {
-		to.servers = append(to.servers, config.Server{Host: "127.0.0.1", Port: closedPort(t)})
+		to.Servers = append(to.Servers, config.Server{Host: "127.0.0.1", Port: closedPort(t)})
 	}
-	mentions := func(what string, texts ...string) {
+	mentions := func(what, text string) {
 		t.Helper()
-		for _, text := range texts {
-			for _, s := range to.servers {
-				address := backend.Target{Host: s.Host, Port: s.Port}.Address()
-				if n := strings.Count(text, address); n != 1 {
-					t.Errorf("%s: %s is named %d times in %q", what, address, n, text)
-				}
+		for _, s := range to.Servers {
+			address := backend.Target{Host: s.Host, Port: s.Port}.Address()
+			if n := strings.Count(text, address); n != 1 {
+				t.Errorf("%s: %s is named %d times in %q", what, address, n, text)
 			}
 		}
 	}
-	_, at, err := h.reach(t.Context(), to)
-	client := dialError(at.Address(), err).Client
-	mentions("all are tried", err.Error(), client.Message+client.Detail)
-	if client.Code != pgerror.CodeCannotConnect {
-		t.Errorf("clients are told %v", client)
-	}
-	h.known[hostKeyOf(backend.Target{Host: to.servers[0].Host, Port: to.servers[0].Port})].retry = time.Time{}
-	_, at, err = h.reach(t.Context(), to)
-	client = dialError(at.Address(), err).Client
-	mentions("two are left out", err.Error(), client.Message+client.Detail)
-	unsuited := &errUnsuited{attrs: config.TargetPrimary, found: []string{"a:1 is a standby"}, rest: []string{"b:1: gone"}}
-	for _, text := range []string{unsuited.Error(), dialError("a:1", unsuited).Client.Detail} {
-		if !strings.Contains(text, "a:1 is a standby, b:1: gone") {
-			t.Errorf("of a standby and of one that is gone: %q", text)
-		}
+	_, _, err := h.Reach(t.Context(), to)
+	mentions("all are tried", err.Error())
+	h.known[hostKeyOf(backend.Target{Host: to.Servers[0].Host, Port: to.Servers[0].Port})].retry = time.Time{}
+	_, _, err = h.Reach(t.Context(), to)
+	mentions("two are left out", err.Error())
+	if text := (&Unsuited{Attrs: config.TargetPrimary, Found: []string{"a:1 is a standby"}, Rest: []string{"b:1: gone"}}).Error(); !strings.Contains(text, "a:1 is a standby, b:1: gone") {
+		t.Errorf("of a standby and of one that is gone: %q", text)
 	}
 }
 

@@ -1,4 +1,4 @@
-package proxy
+package places
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 	"weir/proxy/relay"
 )
 
-// This is what places does where it is the server that has no place left, for a pool, a role or a database (53300). Limits of weir's own are in places.go.
+// This is what Places does where it is the server that has no place left, for a pool, a role or a database (53300). Limits of weir's own are in places.go.
 
 // owedFor is how long a place at a full server is kept for the pool for which another has given it up: the server needs a moment to end a backend, so
 // the first dial may come too early, and the second comes a tenth of a second later. A pool that is at work everywhere would have it back by then.
@@ -19,17 +19,15 @@ func (t *claim) helps(o *claim) bool {
 	case o == t:
 		return false
 	case t.lack == relay.FullDatabase:
-		return o.dbName == t.dbName
+		return o.DBName == t.DBName
 	case t.lack == relay.FullRole:
-		return o.pool.user == t.pool.user
+		return o.User == t.User
 	}
 	return true
 }
 
-// Full implements relay.Places: it asks for a place as if what is full at the server were a limit of weir's.
-func (p *places) Full(l *relay.Lanes, where relay.Full) { p.full(l, where) }
-
-func (p *places) full(h holder, where relay.Full) {
+// Full says that the server has no place left for the holder, and asks for one as if that were a limit of weir's.
+func (p *Places) Full(h Holder, where relay.Full) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
@@ -48,24 +46,21 @@ func (p *places) full(h holder, where relay.Full) {
 	p.tidy(t)
 }
 
-func (p *places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
+func (p *Places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
 
-// Owed implements relay.Places.
-func (p *places) Owed(l *relay.Lanes) bool { return p.owes(l) }
-
-// owes reports whether what h would take at the server is another's, which is owed it.
-func (p *places) owes(h holder) bool {
+// Owed reports whether what h would take at the server is another's, which is owed it.
+func (p *Places) Owed(h Holder) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
-	g := p.byServer[t.server]
+	g := p.byServer[t.Server]
 	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
 }
 
 // handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first, of those that have none if there
 // are such.
-func (p *places) handOn(t *claim) {
-	g := p.byServer[t.server]
+func (p *Places) handOn(t *claim) {
+	g := p.byServer[t.Server]
 	if g == nil {
 		return
 	}
@@ -82,17 +77,17 @@ func (p *places) handOn(t *claim) {
 	o.holder.Nudge()
 }
 
-// Admitted implements relay.Places.
-func (p *places) Admitted(l *relay.Lanes) {
+// Admitted ends what Full has begun: the server has a place.
+func (p *Places) Admitted(h Holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.admitted(p.holders[l])
+	p.admitted(p.holders[h])
 }
 
 // admitted notes that the server has a place for a claim, or that it wants none any more.
-func (p *places) admitted(t *claim) {
+func (p *Places) admitted(t *claim) {
 	t.owed, t.offered = time.Time{}, false
-	if g := p.byServer[t.server]; g != nil {
+	if g := p.byServer[t.Server]; g != nil {
 		g.refused = slices.DeleteFunc(g.refused, func(o *claim) bool { return o == t })
 		p.tidy(t)
 	}

@@ -1,4 +1,4 @@
-package proxy
+package places
 
 import (
 	"context"
@@ -8,90 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"weir/config"
 	"weir/pool"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 )
 
-func parseConfig(t *testing.T, toml string) *config.Config {
-	t.Helper()
-	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// generationOf is the generation of a configuration.
-func generationOf(t *testing.T, toml string) *generation {
-	t.Helper()
-	g, err := newGeneration(parseConfig(t, toml), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-func TestClientsAreCountedOverAllPools(t *testing.T) {
-	s := newClientCounts(generationOf(t, `
-[limits]
-max_client_conn = 4
-max_db_client_connections = 2
-max_user_client_connections = 3
-[databases.shop]
-host = "127.0.0.1"
-[databases.big]
-host = "127.0.0.1"
-max_db_client_connections = 0
-[users.batch]
-max_user_client_connections = 1
-`))
-	for i, step := range []struct {
-		user, database string
-		leaves         bool
-		message        string // of the refusal
-	}{
-		{user: "app", database: "shop"},
-		{user: "app", database: "shop"},
-		{user: "ann", database: "shop", message: `too many clients for database "shop"`},
-		{user: "batch", database: "big"},
-		{user: "batch", database: "big", message: `too many clients for user "batch"`},
-		{user: "app", database: "big"},
-		{user: "bob", database: "big", message: "too many clients"},
-		{user: "app", database: "shop", leaves: true},
-		{user: "ann", database: "shop"},
-		{user: "ann", database: "shop", leaves: true},
-		{user: "app", database: "big"},
-		{user: "app", database: "big", leaves: true},
-		{user: "app", database: "big", leaves: true},
-		{user: "app", database: "shop", leaves: true},
-		{user: "batch", database: "big", leaves: true},
-	} {
-		if step.leaves {
-			s.leave(step.user, step.database)
-			continue
-		}
-		err := s.admit(step.user, step.database)
-		if got := message(err); got != step.message {
-			t.Fatalf("step %d, %+v: %q", i, step, got)
-		}
-	}
-	if s.count() != 0 || len(s.byDB)+len(s.byScope)+len(s.byUser) != 0 {
-		t.Errorf("left: %d, %v, %v, %v", s.count(), s.byDB, s.byScope, s.byUser)
-	}
-}
-
-func message(err *pgerror.Error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Message
-}
-
 // laneOf makes a real lane whose dials are answered by dial, on an engine of its own.
-func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) *relay.Lanes {
+func laneOf(t *testing.T, p *Places, database, user string, maxDB, maxUser int) *relay.Lanes {
 	t.Helper()
 	loop, err := relay.NewLoop()
 	if err != nil {
@@ -106,18 +30,18 @@ func laneOf(t *testing.T, p *places, database, user string, maxDB, maxUser int) 
 	})
 	l := relay.NewLanes(1)
 	e.NewLane(relay.LaneConfig{
-		Database: database, Lanes: l, Places: p,
+		Database: database, Lanes: l, Places: ForLanes{p},
 		LaneSettings: relay.LaneSettings{User: user, Pool: pool.Config{Size: 5, MaxDials: 1, ServerLoginRetry: time.Second}, ResetQuery: "DISCARD ALL"},
 		Dial: func(context.Context) (*relay.Dialled, *relay.DialError) {
 			return nil, &relay.DialError{Client: pgerror.BackendLost, Err: context.Canceled}
 		},
 	})
-	p.enter(l, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser, dbSection: "databases." + database, usSection: "users." + user})
+	p.Enter(l, Claim{Database: database, User: user, Scope: database, MaxDB: maxDB, MaxUser: maxUser, DBSection: "databases." + database, UserSection: "users." + user})
 	return l
 }
 
 func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
-	p := newPlaces()
+	p := New()
 	a := laneOf(t, p, "shop", "app", 3, 2)
 	b := laneOf(t, p, "shop", "ann", 3, 2)
 	c := laneOf(t, p, "big", "app", 0, 2)
@@ -162,7 +86,7 @@ func TestPlacesAreSharedAndNameTheLimit(t *testing.T) {
 
 // A place that becomes free goes to the lane that has waited longest under a limit that it relieves.
 func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
-	p := newPlaces()
+	p := New()
 	holder := laneOf(t, p, "shop", "app", 1, 0)
 	elsewhere := laneOf(t, p, "big", "eve", 1, 0)
 	first := laneOf(t, p, "shop", "ann", 1, 0)
@@ -180,7 +104,7 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 	p.Give(holder)
 	for l, waits := range map[*relay.Lanes]bool{elsewhere: true, first: false, second: true} {
 		if got := p.holders[l].queue != nil; got != waits {
-			t.Errorf("%s still waits: %t, want elsewhere and second: it was first's turn", p.holders[l].pool, got)
+			t.Errorf("%s still waits: %t, want elsewhere and second: it was first's turn", p.holders[l].Database+"/"+p.holders[l].User, got)
 		}
 	}
 	if !p.Take(first) {
@@ -190,21 +114,21 @@ func TestFreedPlaceIsOfferedToTheOldestInNeed(t *testing.T) {
 
 // A pool that has nothing is not served after all those that wait for one more, each time one of them is asked to give something up.
 func TestFreedPlaceIsOfferedToThoseThatHaveNone(t *testing.T) {
-	p := newPlaces()
+	p := New()
 	var all []*told
 	for i := range 5 {
 		h := &told{}
-		p.enter(h, &claim{pool: poolKey{"shop", string(rune('a' + i))}, scope: "shop", maxDB: 3})
+		p.Enter(h, Claim{Database: "shop", User: string(rune('a' + i)), Scope: "shop", MaxDB: 3})
 		all = append(all, h)
 	}
 	late, later := all[3], all[4]
 	for range 2 { // the first time there is room
 		for _, h := range all[:3] {
-			p.take(h)
+			p.Take(h)
 		}
 	}
-	p.take(late)
-	p.take(later)
+	p.Take(late)
+	p.Take(later)
 	expect := func(when string, nudges ...int) {
 		t.Helper()
 		for i, h := range all {
@@ -213,19 +137,18 @@ func TestFreedPlaceIsOfferedToThoseThatHaveNone(t *testing.T) {
 			}
 		}
 	}
-	p.give(all[0]) // which waits for one more, and has none now
+	p.Give(all[0]) // which waits for one more, and has none now
 	expect("it is for the one that has had none for longest", 0, 0, 0, 1, 0)
-	p.take(late)
-	p.give(all[1])
-	p.take(later)
+	p.Take(late)
+	p.Give(all[1])
+	p.Take(later)
 	expect("and for the next such", 0, 0, 0, 1, 1)
-	p.give(all[2])
+	p.Give(all[2])
 	expect("those that have given one up follow", 1, 0, 0, 1, 1)
 }
 
 // told is a holder that remembers what it was told last.
 type told struct {
-	ownPlace
 	contested string
 	nudges    int
 	asked     []string // to give up an idle place: for what
@@ -235,6 +158,8 @@ func (h *told) Contest(limit string) { h.contested = limit }
 
 func (h *told) Nudge() { h.nudges++ }
 
+func (*told) Yield(string) {}
+
 func (h *told) Reclaim(limit string, refused func()) {
 	h.asked = append(h.asked, limit)
 	refused()
@@ -242,10 +167,10 @@ func (h *told) Reclaim(limit string, refused func()) {
 
 // Those who hold places know whether others wait for them that have none, and under which limit.
 func TestHoldersKnowWhetherOthersWait(t *testing.T) {
-	p := newPlaces()
+	p := New()
 	enter := func(database, user string, maxDB, maxUser int) *told {
 		h := &told{}
-		p.enter(h, &claim{pool: poolKey{database, user}, scope: database, maxDB: maxDB, maxUser: maxUser})
+		p.Enter(h, Claim{Database: database, User: user, Scope: database, MaxDB: maxDB, MaxUser: maxUser})
 		return h
 	}
 	a, b, c, late := enter("shop", "app", 3, 3), enter("shop", "ann", 3, 3), enter("big", "app", 0, 3), enter("big", "eve", 0, 0)
@@ -257,7 +182,7 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 	}
 	take := func(h *told, want bool) {
 		t.Helper()
-		if p.take(h) != want {
+		if p.Take(h) != want {
 			t.Fatalf("taken: %t", !want)
 		}
 	}
@@ -287,7 +212,7 @@ func TestHoldersKnowWhetherOthersWait(t *testing.T) {
 		t.Errorf("c was nudged %d times, b %d and a %d, want 2, 1 and 0", c.nudges, b.nudges, a.nudges)
 	}
 	for _, h := range []*told{a, b, c, late} {
-		p.leave(h)
+		p.Leave(h)
 	}
 	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
@@ -299,21 +224,21 @@ func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 	for where, want := range map[relay.Full][]string{
 		relay.FullServer: {"shop/ann", "alias/ann", "big/app"}, relay.FullDatabase: {"shop/ann", "alias/ann"}, relay.FullRole: {"big/app"},
 	} {
-		p := newPlaces()
+		p := New()
 		holders := map[string]*told{}
-		for _, c := range []claim{
-			{pool: poolKey{"shop", "app"}, server: "here", dbName: "shop"},
-			{pool: poolKey{"shop", "ann"}, server: "here", dbName: "shop"},
-			{pool: poolKey{"alias", "ann"}, server: "here", dbName: "shop"},
-			{pool: poolKey{"big", "app"}, server: "here", dbName: "big"},
-			{pool: poolKey{"shop", "eve"}, server: "elsewhere", dbName: "shop"},
+		for _, c := range []Claim{
+			{Database: "shop", User: "app", Server: "here", DBName: "shop"},
+			{Database: "shop", User: "ann", Server: "here", DBName: "shop"},
+			{Database: "alias", User: "ann", Server: "here", DBName: "shop"},
+			{Database: "big", User: "app", Server: "here", DBName: "big"},
+			{Database: "shop", User: "eve", Server: "elsewhere", DBName: "shop"},
 		} {
 			h := &told{}
-			holders[c.pool.String()] = h
-			p.enter(h, &c)
-			p.take(h)
+			holders[c.Database+"/"+c.User] = h
+			p.Enter(h, c)
+			p.Take(h)
 		}
-		p.full(holders["shop/app"], where)
+		p.Full(holders["shop/app"], where)
 		for name, h := range holders {
 			if got := len(h.asked) == 1; got != slices.Contains(want, name) || len(h.asked) > 1 {
 				t.Errorf("%d is full: %s is asked for %q, want those of %q asked once", where, name, h.asked, want)
@@ -324,70 +249,70 @@ func TestFullServerHasRivalsGiveUpPlacesThatHelp(t *testing.T) {
 
 // What a pool gives up at a full server is for the one that was refused there, for a moment: those that are at work everywhere would have it back at once.
 func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
-	p := newPlaces()
+	p := New()
 	now := time.Now()
 	p.now = func() time.Time { return now }
 	enter := func(database, user string) *told {
 		h := &told{}
-		p.enter(h, &claim{pool: poolKey{database, user}, server: "here", dbName: database})
+		p.Enter(h, Claim{Database: database, User: user, Server: "here", DBName: database})
 		return h
 	}
 	busy, first, second, elsewhere := enter("shop", "app"), enter("shop", "ann"), enter("shop", "bob"), enter("big", "app")
 	expect := func(when string, held ...*told) {
 		t.Helper()
 		for name, h := range map[string]*told{"busy": busy, "first": first, "second": second, "elsewhere": elsewhere} {
-			if got := p.owes(h); got != slices.Contains(held, h) {
+			if got := p.Owed(h); got != slices.Contains(held, h) {
 				t.Errorf("%s: %s is held back: %t", when, name, got)
 			}
 		}
 	}
 	refused := func(h *told, asks bool) {
 		t.Helper()
-		p.take(h)
+		p.Take(h)
 		p.mu.Lock()
 		p.release(p.holders[h])
 		p.mu.Unlock()
 		busy.asked = nil
-		p.full(h, relay.FullDatabase)
+		p.Full(h, relay.FullDatabase)
 		if got := len(busy.asked) == 1; got != asks {
 			t.Errorf("the busy one is asked for a place: %t", got)
 		}
 	}
 	for range 4 {
-		p.take(busy)
+		p.Take(busy)
 	}
-	p.take(elsewhere)
+	p.Take(elsewhere)
 	refused(first, true)
 	refused(second, true)
 	expect("nothing was given up")
-	p.give(elsewhere)
+	p.Give(elsewhere)
 	expect("what was given up is in another database")
-	p.give(busy)
+	p.Give(busy)
 	expect("a place was given up", busy, second)
 	refused(first, false) // the backend has not ended yet
 	expect("the dial came too early", busy, second)
 	now = now.Add(owedFor)
 	expect("it was not to be had")
 	refused(first, true)
-	p.give(busy)
-	p.give(busy)
+	p.Give(busy)
+	p.Give(busy)
 	expect("two were given up", busy)
 	p.mu.Lock()
 	p.admitted(p.holders[first])
 	p.mu.Unlock()
 	expect("the first has come in", busy, first)
-	p.decline(second)
+	p.Decline(second)
 	expect("the second does not want it any more")
-	p.take(first)
-	p.full(first, relay.FullDatabase)
-	p.full(second, relay.FullDatabase)
-	p.give(busy)
+	p.Take(first)
+	p.Full(first, relay.FullDatabase)
+	p.Full(second, relay.FullDatabase)
+	p.Give(busy)
 	expect("the first, which was refused earlier, wants one more, and the second has none", busy, first)
 	if first.nudges != 2 || second.nudges != 2 || busy.nudges+elsewhere.nudges != 0 {
 		t.Errorf("told of a place: %d, %d, %d and %d times", first.nudges, second.nudges, busy.nudges, elsewhere.nudges)
 	}
 	for _, h := range []*told{busy, first, second, elsewhere} {
-		p.leave(h)
+		p.Leave(h)
 	}
 	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
@@ -399,44 +324,44 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 func TestRandomPlacesAddUp(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		p := newPlaces()
+		p := New()
 		now := time.Now()
 		p.now = func() time.Time { return now }
-		some := func() *claim {
+		some := func() Claim {
 			db := string(rune('a' + r.IntN(3)))
-			return &claim{
-				pool: poolKey{db, string(rune('p' + r.IntN(3)))}, scope: db, dbName: string(db[0] & 'b'), server: string(rune('s' + r.IntN(2))),
-				maxDB: r.IntN(4), maxUser: r.IntN(4),
+			return Claim{
+				Database: db, User: string(rune('p' + r.IntN(3))), Scope: db, DBName: string(db[0] & 'b'), Server: string(rune('s' + r.IntN(2))),
+				MaxDB: r.IntN(4), MaxUser: r.IntN(4),
 			}
 		}
 		all := map[*told]int{} // what each holds, as far as it knows
 		var order []*told
 		for range 6 {
 			h := &told{}
-			p.enter(h, some())
+			p.Enter(h, some())
 			all[h], order = 0, append(order, h)
 		}
 		for step := range 200 {
 			h := order[r.IntN(len(order))]
 			switch r.IntN(8) {
 			case 0, 1, 2:
-				if p.take(h) {
+				if p.Take(h) {
 					all[h]++
 				}
 			case 3, 4:
 				if all[h] > 0 {
 					all[h]--
-					p.give(h)
+					p.Give(h)
 				}
 			case 5:
-				p.decline(h)
+				p.Decline(h)
 			case 6:
-				p.full(h, relay.Full(r.IntN(3)))
-				p.owes(h)
+				p.Full(h, relay.Full(r.IntN(3)))
+				p.Owed(h)
 			case 7:
 				now = now.Add(owedFor / 2)
 				if r.IntN(4) == 0 {
-					p.renew(h, some())
+					p.Renew(h, some())
 				}
 			}
 			checkPlaces(t, p, all)
@@ -445,7 +370,7 @@ func TestRandomPlacesAddUp(t *testing.T) {
 			}
 		}
 		for h := range all {
-			p.leave(h)
+			p.Leave(h)
 		}
 		if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 			t.Fatalf("seed %d: left: %v, %v, %v, %v", seed, p.byDB, p.byUser, p.byServer, p.holders)
@@ -453,7 +378,7 @@ func TestRandomPlacesAddUp(t *testing.T) {
 	}
 }
 
-func checkPlaces(t *testing.T, p *places, all map[*told]int) {
+func checkPlaces(t *testing.T, p *Places, all map[*told]int) {
 	t.Helper()
 	for h, n := range all {
 		c := p.holders[h]
@@ -461,13 +386,13 @@ func checkPlaces(t *testing.T, p *places, all map[*told]int) {
 			n++
 		}
 		if c.held != n {
-			t.Errorf("%s holds %d, want %d", c.pool, c.held, n)
+			t.Errorf("%s holds %d, want %d", c.Database+"/"+c.User, c.held, n)
 		}
 		if c.queue != nil && (p.room(c) || !slices.Contains(c.queue.waiting, c)) {
-			t.Errorf("%s waits in vain", c.pool)
+			t.Errorf("%s waits in vain", c.Database+"/"+c.User)
 		}
 		if h.contested != c.contested || p.contested(c) != c.contested {
-			t.Errorf("%s was told %q, and it is %q", c.pool, h.contested, p.contested(c))
+			t.Errorf("%s was told %q, and it is %q", c.Database+"/"+c.User, h.contested, p.contested(c))
 		}
 	}
 	for _, m := range []map[string]*group{p.byDB, p.byUser, p.byServer} {
@@ -484,6 +409,17 @@ func checkPlaces(t *testing.T, p *places, all map[*told]int) {
 			if held != g.held || without != g.without || !slices.IsSortedFunc(g.waiting, byNeed) {
 				t.Errorf("%s: held %d of %d, without %d of %d, waiting in the order %v", name, g.held, held, g.without, without, g.waiting)
 			}
+		}
+	}
+}
+
+// A pool has lanes by the backends that it can have, not by its pool_size alone.
+func TestLimitsKeepPoolsSmall(t *testing.T) {
+	for _, c := range []struct{ maxDB, maxUser, want int }{{0, 0, 100}, {9, 0, 9}, {0, 8, 8}, {9, 8, 8}, {200, 0, 100}} {
+		p, h := New(), &told{}
+		p.Enter(h, Claim{MaxDB: c.maxDB, MaxUser: c.maxUser})
+		if got := p.AtMost(h, 100); got != c.want {
+			t.Errorf("a pool of 100 under limits of %d and %d has %d backends, want %d", c.maxDB, c.maxUser, got, c.want)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func runForeign(t *testing.T, runtime, file, addr string, d *pgserver.Database) 
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "NODE_PATH=" + nodePath(),
 		"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + d.Server.Superuser(), "PGDATABASE=" + d.Name, "PGSSLMODE=disable",
-		fmt.Sprint("CLIENTS=", driverClients), fmt.Sprint("BACKENDS=", driverBackends), fmt.Sprint("ROUNDS=", driverRounds),
+		fmt.Sprint("CLIENTS=", driverClients), fmt.Sprint("ROUNDS=", driverRounds),
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {

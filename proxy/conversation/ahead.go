@@ -296,6 +296,9 @@ func (s *Server) plainBind(c *Client, body []byte) bool {
 	if len(name) > 0 {
 		statement = c.names.Statement(prepared.Cut(name))
 	}
+	if statement != nil && len(name) > 0 && s.book.Lacks(prepared.Cut(name), statement) && statement.Outdated() {
+		return false // its columns may have to be compared first
+	}
 	return statement == nil || !statement.Own() && statement.Effects(s.mode) == 0 && plain([]byte(statement.Text()))
 }
 

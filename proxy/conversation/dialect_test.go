@@ -172,7 +172,13 @@ func serverMessage(line string) ([]byte, error) {
 			return appendRow(nil, columns...), nil
 		}
 		return row(w[1]), nil
-	case wire.ServerRowDescription, wire.ServerParameterDesc:
+	case wire.ServerRowDescription:
+		body := binary.BigEndian.AppendUint16(nil, uint16(len(columns)))
+		for _, name := range columns {
+			body = append(append(body, name...), make([]byte, 1+18)...)
+		}
+		return frame(t, string(body)), nil
+	case wire.ServerParameterDesc:
 		return frame(t, "\x00\x00"), nil
 	case wire.ServerCopyInResponse, wire.ServerCopyOutResponse, wire.ServerCopyBothResponse:
 		return frame(t, "\x00\x00\x00"), nil

@@ -216,7 +216,7 @@ func (s *Server) holds(m *message) Hold {
 		return HoldReset
 	case m.f.Type != wire.ClientSync && m.f.Type != wire.ClientFlush && (s.set != s.client.Set || s.ledger.ending > 0 && s.endsMatter(m)):
 		return HoldReset
-	case s.book.Pending() && s.undecided(m):
+	case s.book.Comparing(), s.book.Pending() && s.undecided(m):
 		return HoldName
 	case s.forgets() && s.account.Free(): // the client keeps its backend, and has done so before it was known that its values matter
 		return HoldRecall
@@ -258,7 +258,7 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	case wire.ClientParse:
 		return s.admitParse(c, f, m)
 	case wire.ClientBind:
-		s.admitBind(c, f, m)
+		return s.admitBind(c, f, m)
 	case wire.ClientDescribe, wire.ClientClose:
 		s.admitTarget(c, f, m)
 	case wire.ClientExecute:

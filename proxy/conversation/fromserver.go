@@ -95,7 +95,7 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 			pos += n
 			continue
 		}
-		if (look == looksAtBody || s.errand.reads(fr.Type)) && len(rest) < min(fr.Total(), InspectLen) {
+		if (look == looksAtBody || s.errand.reads(fr.Type) || fr.Type == wire.ServerRowDescription && s.book.Describing()) && len(rest) < min(fr.Total(), InspectLen) {
 			break
 		}
 		if s.probing && fr.Type == wire.ServerParseComplete && !s.probed(rest[n:]) {
@@ -202,7 +202,12 @@ func (s *Server) swallow(f *Flow, fr wire.Frame, message []byte, pos int) {
 // to use the client's name for a statement. False: the error goes on as it is.
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	busy := s.account.Answered() + 1
-	if e := s.ledger.at(busy); e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+	e := s.ledger.at(busy)
+	if e != nil && e.outdated {
+		f.out = wire.AppendErrorBody(f.out, []byte(staleError))
+		return true
+	}
+	if e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
 		s.told = e.refusal
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true
@@ -221,7 +226,7 @@ func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 		return true
 	}
 	moved := false
-	if e := s.ledger.at(busy); e != nil {
+	if e != nil {
 		body, moved = relocated(body, &e.made, e.done)
 	}
 	out, ok := s.client.translate(f.out, body, busy)
@@ -304,8 +309,13 @@ func (step *ServerStep) nonsense(what string, fr wire.Frame) {
 // noteAnswer enters a message that may settle something. True: the client does not get it.
 func (s *Server) noteAnswer(step *ServerStep, fr wire.Frame, body, message []byte) bool {
 	busy := s.account.Answered() + 1
+	if fr.Type == wire.ServerParameterDesc {
+		return s.book.Compares(&s.account)
+	}
 	s.account.Server(fr.Type)
 	switch fr.Type {
+	case wire.ServerRowDescription, wire.ServerNoData:
+		return s.book.Describing() && s.book.Columns(&s.account, digest(fr, body), s.names())
 	case wire.ServerCommandComplete:
 		s.noteTag(busy, wire.PeekTag(body))
 	case wire.ServerPortalSuspended:

@@ -14,6 +14,8 @@ type entry struct {
 	made    edits          // what weir has done to the text
 	done    int            // commands of the text that have succeeded
 	refusal *pgerror.Error // what the client gets in place of the server's error; nil: nothing is refused
+
+	outdated bool // it gets staleError
 }
 
 // settings are what a statement does to settings.
@@ -40,7 +42,7 @@ const endings = sqlscan.Deallocate | sqlscan.Discard
 func (e *entry) ends() bool { return e.effects&endings != 0 && !e.partly }
 
 func (l *ledger) enter(e entry) {
-	if e.effects == 0 && e.refusal == nil {
+	if e.effects == 0 && e.refusal == nil && !e.outdated {
 		return
 	}
 	if e.ends() {

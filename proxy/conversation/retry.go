@@ -109,7 +109,7 @@ func (s *Server) retries(body []byte) bool {
 	case statement == nil || statement.Own():
 		return false
 	case isStale(body):
-		return statement.Renewable(s.scopeKey()) && (statement == r.shared && r.after == r.named || s.describesAnew())
+		return statement.Renewable(s.scopeKey()) && (statement == r.shared && r.after == r.named || describesAnew(s.retry.kept))
 	}
 	return unknownStatement(body) == statement.Name()
 }
@@ -126,10 +126,10 @@ func (s *Server) outgrown(body []byte) bool {
 	return s.account.Answered()+1 == s.retry.uses && string(wire.PeekErrorField(body, wire.FieldRoutine)) == formatsRoutine
 }
 
-// describesAnew reports whether the batch has the statement that it begins with described before it is run: then its client takes what comes
+// describesAnew reports whether a batch has the statement that it begins with described before it is run: then its client takes what comes
 // as it is.
-func (s *Server) describesAnew() bool {
-	for p := s.retry.kept; len(p) >= wire.HeaderLen; {
+func describesAnew(batch []byte) bool {
+	for p := batch; len(p) >= wire.HeaderLen; {
 		f := wire.PeekFrame(p)
 		switch {
 		case f.Type == wire.ClientDescribe:

@@ -104,7 +104,8 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 		r.effects |= statement.Effects(r.s.mode)
 		r.put(u, statement.Name())
 	case statement != nil && !r.c.unprepared:
-		r.missing = statement
+		r.s.renew(r.c, []byte(u.Name))
+		r.missing = r.c.names.Statement([]byte(u.Name))
 	case statement != nil || prepared.Ours([]byte(u.Name)):
 		r.put(u, strayName)
 	}

@@ -145,7 +145,7 @@ func (s *Server) readOtherwise(statement *prepared.Statement, body []byte) {
 }
 
 // admitBind sends a Bind. The rest of it may be long and is not looked at.
-func (s *Server) admitBind(c *Client, f *Flow, m *message) {
+func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 	portal, name, err := wire.PeekBind(m.body)
 	switch {
 	case err != nil && !m.whole:
@@ -161,14 +161,18 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) {
 	case !s.shared.Shares:
 		s.pass(m.f.Type)
 	default:
-		s.bindNamed(c, f, m, portal, name)
+		return s.bindNamed(c, f, m, portal, name)
 	}
+	return HoldNone
 }
 
-func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) {
+func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) Hold {
+	if hold, refused := s.compares(c, f, m, prepared.Cut(name)); hold != HoldNone || refused {
+		return hold
+	}
 	statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
 	if strayed {
-		return
+		return HoldNone
 	}
 	s.shared.Binds++
 	if statement != nil {
@@ -180,6 +184,7 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 		s.portals.bind(prepared.Cut(portal), bound{})
 	}
 	s.pass(m.f.Type)
+	return HoldNone
 }
 
 // bindPortal notes what the portal of a statement would do.
@@ -215,6 +220,8 @@ func (s *Server) bindsSeed(m *message, statement *prepared.Statement) bool {
 func (s *Server) admitTarget(c *Client, f *Flow, m *message) {
 	kind, name, err := wire.PeekTarget(m.body)
 	switch {
+	case err == nil && kind == 'P' && m.f.Type == wire.ClientDescribe && !s.account.Skipping():
+		s.passDescribe(s.portals.at(prepared.Cut(name)).statement)
 	case err != nil || kind != 'S' || s.account.Skipping():
 		s.pass(m.f.Type)
 	case m.f.Type == wire.ClientDescribe:
@@ -248,6 +255,7 @@ func (s *Server) describe(c *Client, f *Flow, m *message, name []byte) {
 	case len(name) == 0:
 		s.ensureUnnamed(c, f, m)
 	case s.shared.Shares:
+		s.renew(c, prepared.Cut(name))
 		statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
 		if strayed {
 			return
@@ -256,6 +264,8 @@ func (s *Server) describe(c *Client, f *Flow, m *message, name []byte) {
 			f.renamed(m.f, m.body, 1+len(name)+1, "S", statement.Name(), "\x00")
 			f.replaced(m.end())
 		}
+		s.passDescribe(statement)
+		return
 	}
 	s.pass(m.f.Type)
 }

@@ -38,6 +38,8 @@ const (
 	evicts                   // weir's Close: the backend no longer holds s
 	duplicates               // the client's Parse of a name that means something, for the server to refuse
 	assists                  // weir's own message about nothing that is kept
+	describes                // the client's Describe: it will be told the columns of s, which no client was
+	compares                 // weir's Describe: are the columns of s those that clients were told of?
 
 	definesUnnamed  // the client's Parse of the unnamed statement, which ends the one before, even if it fails
 	preparesUnnamed // weir's Parse of it
@@ -78,6 +80,9 @@ type Book struct {
 	marks []mark // oldest first, from head on
 	head  int    // what stands in front has been answered
 	batch uint32 // Syncs sent
+
+	describing int // marks that describes or compares; see Columns
+	comparing  bool
 }
 
 // Len is the number of statements that the backend holds.
@@ -193,8 +198,7 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 		return out
 	}
 	out = b.closeLost(out, a)
-	last := b.last(s)
-	sure := last == nil || last.batch == b.batch || last.change == defines && last.name == string(name)
+	sure := b.sure(name, s) && !b.held.differs(s)
 	if sure && b.held.use(s) {
 		return out
 	}
@@ -206,10 +210,21 @@ func (b *Book) Ensure(out []byte, a Account, name []byte, s *Statement) []byte {
 	return out
 }
 
+// sure reports whether it is certain that the backend holds s, or does not, where it reads a message that uses the name.
+func (b *Book) sure(name []byte, s *Statement) bool {
+	last := b.last(s)
+	return last == nil || last.batch == b.batch || last.change == defines && last.name == string(name)
+}
+
+// Lacks reports whether Ensure would have to prepare s.
+func (b *Book) Lacks(name []byte, s *Statement) bool {
+	return !s.Own() && (b.lost || !b.sure(name, s) || !b.held.has(s) || b.held.differs(s))
+}
+
 // Holds reports whether the backend is sure to hold s where it reads the next message.
 func (b *Book) Holds(s *Statement) bool {
 	last := b.last(s)
-	return s.Own() || !b.lost && (last == nil || last.batch == b.batch) && b.held.has(s)
+	return s.Own() || !b.lost && (last == nil || last.batch == b.batch) && b.held.has(s) && !b.held.differs(s)
 }
 
 // makeRoom closes s, unless it is sure that the backend does not hold it, or else the statement used longest ago if there are
@@ -356,6 +371,7 @@ func (b *Book) undo(k int, n *Names) {
 		if m.change.unnamed() {
 			b.undoSlot(m, later, n)
 		}
+		b.told(m)
 		m.s.release()
 	}
 	b.drop(k)
@@ -382,6 +398,79 @@ func (b *Book) closeLost(out []byte, a Account) []byte {
 		}
 	}
 	return out
+}
+
+// Describe enters the client's Describe of s, or of a portal of it, which is sent as it is.
+func (b *Book) Describe(a Account, s *Statement) {
+	if !b.held.has(s) { // it is an unnamed one, or nobody's any more
+		a.Client(wire.ClientDescribe)
+		return
+	}
+	b.describing++
+	b.mark(a, wire.ClientDescribe, mark{change: describes, s: s.retain()})
+}
+
+// Compare prepares s and asks which columns its result has. Until that is answered, Comparing, nothing may use it.
+func (b *Book) Compare(out []byte, a Account, s *Statement) []byte {
+	out = b.Ensure(out, a, nil, s)
+	out = wire.AppendDescribe(out, 'S', s.name)
+	b.describing++
+	b.comparing = true
+	b.mark(a, wire.ClientDescribe, mark{change: compares, s: s.retain()})
+	return out
+}
+
+// Comparing reports whether the answer to Compare has not come yet.
+func (b *Book) Comparing() bool { return b.comparing }
+
+// Differs reports whether the backend holds s, and Compare has found other columns than clients were told of.
+func (b *Book) Differs(s *Statement) bool { return b.held.differs(s) }
+
+// GiveUp closes s, which differs: when it is asked for next, the schema may have changed back.
+func (b *Book) GiveUp(out []byte, a Account, s *Statement) []byte { return b.evict(out, a, s) }
+
+// Describing reports whether a description of columns is under way that has to be read.
+func (b *Book) Describing() bool { return b.describing > 0 }
+
+// Compares reports whether the answer that the server is about to give is one to Compare.
+func (b *Book) Compares(a Account) bool {
+	return b.comparing && b.Pending() && b.marks[b.head].change == compares && b.marks[b.head].at == a.Answered()+1
+}
+
+// Columns is for a RowDescription or a NoData, after the account has taken note of it. digest tells its columns from others; 0: it could not be
+// read. n is nil when the client has left. True: it is not the client's.
+func (b *Book) Columns(a Account, digest uint64, n *Names) (ours bool) {
+	answered := a.Answered()
+	if answered == 0 || b.describing == 0 {
+		return false
+	}
+	b.fail(answered-1, n)
+	if !b.Pending() || b.marks[b.head].at != answered {
+		return false
+	}
+	m := &b.marks[b.head]
+	switch {
+	case m.change == describes && m.s.columns == 0:
+		m.s.columns = digest
+	case m.change == compares && m.s.columns != digest:
+		b.held.differ(m.s)
+	}
+	ours = m.change == compares
+	b.told(m)
+	m.s.release()
+	b.drop(1)
+	return ours
+}
+
+// told notes that a description will not be waited for any more.
+func (b *Book) told(m *mark) {
+	switch m.change {
+	case compares:
+		b.comparing = false
+		fallthrough
+	case describes:
+		b.describing--
+	}
 }
 
 func undoName(m *mark, later []mark, n *Names) {

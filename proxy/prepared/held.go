@@ -10,6 +10,7 @@ type held struct {
 
 type entry struct {
 	s          *Statement
+	differs    bool // the columns of its result are others here than clients were told of
 	prev, next int32
 }
 
@@ -53,12 +54,25 @@ func (h *held) add(s *Statement) {
 	i := int32(len(h.entries))
 	if n := len(h.free); n > 0 {
 		i, h.free = h.free[n-1], h.free[:n-1]
-		h.entries[i].s = s.retain()
+		h.entries[i] = entry{s: s.retain()}
 	} else {
 		h.entries = append(h.entries, entry{s: s.retain()})
 	}
 	h.at[s] = i
 	h.link(i)
+}
+
+// differs reports whether s is one of them, and its result has other columns than clients were told of.
+func (h *held) differs(s *Statement) bool {
+	i, ok := h.at[s]
+	return ok && h.entries[i].differs
+}
+
+// differ notes that the result of s has other columns than clients were told of.
+func (h *held) differ(s *Statement) {
+	if i, ok := h.at[s]; ok {
+		h.entries[i].differs = true
+	}
 }
 
 // remove makes s none of them, if it is one, and releases it.

@@ -33,6 +33,7 @@ type Statement struct {
 	called  *called      // while it is there
 	table   *Table
 	print   uint64 // 0: not computed yet
+	columns uint64 // a digest of those that clients were told of; 0: none was
 	refs    int
 
 	next, prev *Statement // in Table.resting, while there is no reference to it
@@ -72,6 +73,19 @@ func (s *Statement) Fingerprint() uint64 {
 		s.print = max(sqlscan.Identify([]byte(s.Text()), s.mode), 1)
 	}
 	return s.print
+}
+
+// Told reports whether a client was told of the columns of the result, and so may know them.
+func (s *Statement) Told() bool { return s.columns != 0 }
+
+// Outdated reports whether the result may have other columns where the text is prepared from now on: the schema has changed since a client has
+// prepared it, or nobody knows, because it is not shared.
+func (s *Statement) Outdated() bool {
+	if s.Own() {
+		return false
+	}
+	s.table.follow()
+	return s.called == nil
 }
 
 // Learn enters the effects of a statement whose text has been read elsewhere.

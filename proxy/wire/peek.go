@@ -184,6 +184,30 @@ func PeekResultFormats(body []byte) (n int, err error) {
 	return int(binary.BigEndian.Uint16(rest)), nil
 }
 
+// EachColumn calls f with what tells the columns of a RowDescription from others, in pieces: of each the name, and its type with length and
+// modifier. Where it comes from, and in which format, is left out.
+func EachColumn(body []byte, f func(piece []byte)) error {
+	const (
+		origin = 6 // table and number
+		kind   = 10
+		format = 2
+	)
+	if len(body) < 2 {
+		return ErrTruncated
+	}
+	n := binary.BigEndian.Uint16(body)
+	for body = body[2:]; n > 0; n-- {
+		name, rest, ok := cstring(body)
+		if !ok || len(rest) < origin+kind+format {
+			return ErrTruncated
+		}
+		f(body[:len(name)+1])
+		f(rest[origin : origin+kind])
+		body = rest[origin+kind+format:]
+	}
+	return nil
+}
+
 // PeekParameters returns the values of a Bind's parameters, nil for NULL. They are parts of body.
 func PeekParameters(body []byte) (values [][]byte, err error) {
 	if body, err = parametersOf(body); err != nil {

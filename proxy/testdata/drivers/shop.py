@@ -11,7 +11,6 @@ import os
 import threading
 
 CLIENTS = int(os.environ["CLIENTS"])
-BACKENDS = int(os.environ["BACKENDS"])  # that weir has for them
 ROUNDS = int(os.environ["ROUNDS"])
 INSERTED, COPIED = 5, 20  # purchases of a round, by INSERT and by COPY
 ITEMS = INSERTED + COPIED

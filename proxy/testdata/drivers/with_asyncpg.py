@@ -5,7 +5,7 @@ import datetime
 
 import asyncpg
 
-from shop import BACKENDS, CLIENTS, COPIED, INSERTED, ROUNDS, check, text
+from shop import CLIENTS, COPIED, INSERTED, ROUNDS, check, text
 
 MOMENT = datetime.datetime(2026, 8, 1, 12, tzinfo=datetime.timezone.utc)
 
@@ -119,8 +119,7 @@ async def main():
     await conn.execute("DELETE FROM purchase")
     await conn.close()
     # The pool resets each connection that it gets back with RESET ALL, and asyncpg switches jit off and on while it learns types.
-    # To weir that is session state, which pins a backend: a pool must not be larger than weir's.
-    async with asyncpg.create_pool(min_size=BACKENDS, max_size=BACKENDS) as pool:
+    async with asyncpg.create_pool(min_size=CLIENTS, max_size=CLIENTS) as pool:
         await asyncio.gather(*(work(pool.acquire, client) for client in range(CLIENTS)))
 
 

@@ -4,10 +4,10 @@ import asyncio
 import os
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm, pool
+from sqlalchemy import exc, orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 
-from shop import BACKENDS, CLIENTS, ITEMS, ROUNDS, check, text, threads
+from shop import CLIENTS, ITEMS, ROUNDS, check, text, threads
 
 Base = orm.declarative_base()
 
@@ -31,8 +31,7 @@ def url(driver):
     return f"postgresql+{driver}://{e['PGUSER']}@{e['PGHOST']}:{e['PGPORT']}/{e['PGDATABASE']}"
 
 
-# Without a pool, since psycopg2 sets default_transaction_isolation for it: to weir that is session state, which pins a backend.
-autocommitting = sa.create_engine(url("psycopg2"), poolclass=pool.NullPool, isolation_level="AUTOCOMMIT", future=True)
+autocommitting = sa.create_engine(url("psycopg2"), pool_size=CLIENTS, isolation_level="AUTOCOMMIT", future=True)
 
 
 def transfer(session, client, rnd):
@@ -84,8 +83,7 @@ async def work_async(engine, client):
 
 
 async def all_async():
-    # No more connections than weir has backends, see with_asyncpg.py.
-    engine = sa_asyncio.create_async_engine(url("asyncpg"), pool_size=BACKENDS, max_overflow=0)
+    engine = sa_asyncio.create_async_engine(url("asyncpg"), pool_size=CLIENTS)
     await asyncio.gather(*(work_async(engine, client) for client in range(CLIENTS)))
     await engine.dispose()
 

@@ -49,6 +49,7 @@ type Shown struct {
 	Value, Default string
 	Restart        bool // a change has no effect until weir is started anew
 	NoDefault      bool
+	NoValue        bool // it is not set, and there is none
 	Inert          bool // it means nothing to weir
 	Secret         bool // Value is not it
 }
@@ -70,7 +71,7 @@ func (c *Config) Shown() []Shown {
 		}
 	}
 	for _, f := range c.Foreign {
-		all = append(all, Shown{Name: f.Name, Value: f.Value, Default: f.Default, NoDefault: f.NoDefault, Restart: f.Restart, Inert: f.Inert})
+		all = append(all, Shown{Name: f.Name, Value: f.Value, Default: f.Default, NoDefault: f.NoDefault, NoValue: f.NoDefault && f.Value == "" && !f.Said, Restart: f.Restart, Inert: f.Inert})
 	}
 	return all
 }

@@ -198,7 +198,10 @@ func (s *consoles) leave(slot uint32) {
 func (s *consoles) shown(c *prelogin.Conn, result login.Result) status.Client {
 	d := status.Client{
 		ID: s.proxy.env.Number(), Database: result.Database, User: result.User, PoolDatabase: config.ConsolePgBouncer, PoolUser: config.ConsolePgBouncer,
-		State: status.ClientActive,
+		State: status.ClientIdle, // it never has a backend
+	}
+	if c.RemoteAddr().Network() == "unix" {
+		d.PID = socket.PeerPID(c)
 	}
 	d.Remote, _ = netip.ParseAddrPort(c.RemoteAddr().String())
 	d.Local, _ = netip.ParseAddrPort(c.LocalAddr().String())

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/user"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -44,7 +47,7 @@ func consoleAt(t *testing.T, dsn string) *pgconn.PgConn {
 }
 
 // A client on the unix socket has the number in that one's name, as PgBouncer shows it.
-func TestClientsOfTheUnixSocketHaveItsPort(t *testing.T) {
+func TestClientsOfTheUnixSocketHaveItsPortAndTheirProcess(t *testing.T) {
 	d := database(t)
 	w, dir := consoleWeir(t, d, "")
 	_, port, err := net.SplitHostPort(w.Addr)
@@ -56,10 +59,13 @@ func TestClientsOfTheUnixSocketHaveItsPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close(context.Background()) }()
-	boss := w.console(t, "boss")
-	for _, name := range []string{"port", "local_port"} {
-		if got := one(t, boss, "SHOW CLIENTS", name, is("application_name", "near")); got != port {
-			t.Errorf("%s is %s, want %s", name, got, port)
+	boss := consoleAt(t, w.unixDSN(t, dir, "pgbouncer"))
+	for name, want := range map[string]string{"port": port, "local_port": port, "remote_pid": strconv.Itoa(os.Getpid()), "state": "idle"} {
+		if runtime.GOOS != "linux" && name == "remote_pid" {
+			want = "0"
+		}
+		if got := column(t, boss, "SHOW CLIENTS", name, nil); !slices.Equal(got, []string{want, want}) {
+			t.Errorf("%s is %s, want %s of client and console", name, got, want)
 		}
 	}
 }

@@ -91,6 +91,7 @@ func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
 		{"SET verbose = much", "SET failed"},
 		{"SHOW CONFIG", "verbose|2||yes|\n"},
 		{"SHOW CONFIG", "pkt_buf|4096|4096|no|\n"},
+		{"SHOW CONFIG", "peer_id|0|0|no|\n"},
 		{"SHOW CONFIG", "pool_mode|transaction|session|yes|\n"},
 		{"SET auth_dbname = nowhere", ""},
 		{"SET server_tls_sslmode = 'verify-full'", ""},
@@ -100,6 +101,16 @@ func TestConsoleOfAServedFileIsPgBouncers(t *testing.T) {
 	} {
 		if got := consoleSaid(t, boss, step.command); !strings.Contains(got, step.want) || step.want == "" && got != "" {
 			t.Errorf("%s: got %q, want %q", step.command, got, step.want)
+		}
+	}
+	shown, err := boss.Exec(context.Background(), "SHOW CONFIG").ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range shown[0].Rows {
+		if key := string(row[0]); (row[1] == nil) != (key == "auth_ident_file" || key == "auth_file" || key == "user" ||
+			key == "auth_ldap_options" || key == "auth_user" || strings.HasSuffix(key, "_tls13_ciphers")) {
+			t.Errorf("SHOW CONFIG of %s: %q", key, row[1])
 		}
 	}
 }

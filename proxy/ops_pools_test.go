@@ -82,6 +82,41 @@ func TestPoolWithoutClientsIsForgotten(t *testing.T) {
 	enter(t, w, d).Query("SELECT 1")
 }
 
+// What the console tells of a database, and of all, never falls: monitoring would take that for a restart. What clients have named has an end.
+func TestStatsOfTheConsoleOutliveThePools(t *testing.T) {
+	d := database(t)
+	w := start(t, d, fmt.Sprintf(forgetful+"[admin]\nadmin_users = [\"boss\"]\n"+
+		"[databases.shop]\nhost = \"127.0.0.1\"\nport = %d\ndbname = %q\n", d.Server.Port(), d.Name)+serverAt(fmt.Sprintf("127.0.0.1:%d", d.Server.Port())))
+	boss := w.console(t, "boss")
+	counted := func(database string) []string {
+		return column(t, boss, "SHOW STATS_TOTALS", "xact_count", is("database", database))
+	}
+	for n := range 2 {
+		for _, name := range []string{"shop", d.Name} {
+			c := dial(t, w.Addr, d.Server.Superuser(), name)
+			c.Query("SELECT 1")
+			c.Query("SELECT 2")
+			c.Terminate()
+		}
+		eventually(t, func() string {
+			if pools := column(t, boss, "SHOW POOLS", "database", nil); len(pools) != 1 {
+				return fmt.Sprintf("there are pools of %q", pools)
+			}
+			return ""
+		})
+		if got, want := counted("shop"), fmt.Sprint(2*(n+1)); !slices.Equal(got, []string{want}) {
+			t.Errorf("of the configured database %q transactions are told, want %s", got, want)
+		}
+		if got := counted(d.Name); len(got) != 0 {
+			t.Errorf("of the named database %q are told", got)
+		}
+		sum, console := atoi(t, one(t, boss, "SHOW TOTALS", "value", is("name", "total_xact_count"))), atoi(t, counted("pgbouncer")[0])
+		if got := sum - console; got < 4*(n+1)-1 || got > 4*(n+1) {
+			t.Errorf("of all %d are told, want %d", got, 4*(n+1))
+		}
+	}
+}
+
 // Clients that come and go while their pool comes to its end are all served.
 func TestClientsAreServedWhilePoolsAreForgotten(t *testing.T) {
 	d := database(t)

@@ -33,6 +33,8 @@ type router struct {
 	opened uint64
 	turn   int // see spread.inTurn
 	orders orders
+
+	buried bygone
 }
 
 // livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
@@ -92,6 +94,7 @@ func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *route
 	return &router{
 		current: current, engines: engines, places: places.New(), dialer: dialer, spread: usualSpread,
 		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
+		buried: newBygone(),
 	}
 }
 
@@ -228,6 +231,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
 		r.autoDatabase(key.database)
 	}
+	r.buried.opened(key.database)
 	r.places.Enter(p.common, g.claim(key))
 	r.openLane(p, p.home)
 	r.pools[key] = p
@@ -245,6 +249,7 @@ func (r *router) openLane(p *livePool, engine int) {
 		},
 		Writable: func(ctx context.Context) bool { return r.dialer.writable(ctx, r.keyOf(p)) },
 		Forget:   func() bool { return r.forget(p, engine) },
+		Bury:     r.bury,
 	})
 	r.loads[engine]++
 	p.lanes[engine].lane = lane
@@ -276,6 +281,7 @@ func (r *router) forget(p *livePool, engine int) bool {
 		delete(r.pools, p.key)
 	}
 	delete(r.closed, p)
+	r.buried.forgotten(p.key.database)
 	r.places.Leave(p.common)
 	r.forgotten(1)
 	return true

@@ -23,17 +23,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Servers:      p.router.dialer.targets.hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
-	var past []status.Pool
-	all := lanesJoined{at: map[uint64]int{}}
-	for _, e := range p.engines {
-		if pools, ended, loop, ok := e.Snapshot(); ok {
-			all.join(pools)
-			s.Loops = append(s.Loops, loop)
-			past = append(past, ended...)
-		}
-	}
-	all.addPast(past)
-	s.Pools = all.pools
+	p.lookAtPools(&s)
 	c := p.current.Load().config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
@@ -46,6 +36,32 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})
 	return s
+}
+
+// looks is how often pools are looked at anew where one was forgotten meanwhile, which would count twice or not at all.
+const looks = 3
+
+func (p *Proxy) lookAtPools(s *status.Snapshot) {
+	for range looks {
+		_, before := p.router.bygone()
+		var past []status.Pool
+		all := lanesJoined{at: map[uint64]int{}}
+		s.Loops = nil
+		for _, e := range p.engines {
+			if pools, ended, loop, ok := e.Snapshot(); ok {
+				all.join(pools)
+				s.Loops = append(s.Loops, loop)
+				past = append(past, ended...)
+			}
+		}
+		s.Bygone = all.addPast(past)
+		s.Pools = all.pools
+		counted, after := p.router.bygone()
+		s.Bygone = append(s.Bygone, counted...)
+		if before == after {
+			return
+		}
+	}
 }
 
 // lanesJoined are pools, each put together of its lanes.
@@ -67,11 +83,14 @@ func (j *lanesJoined) join(lanes []status.Pool) {
 	}
 }
 
-// addPast adds what lanes have counted that have ended, as far as their pools are there still.
-func (j *lanesJoined) addPast(past []status.Pool) {
+// addPast adds what lanes have counted that have ended, and returns that of pools that are not there any more.
+func (j *lanesJoined) addPast(past []status.Pool) (rest []status.Pool) {
 	for i := range past {
 		if at, ok := j.at[past[i].Number]; ok {
 			j.pools[at].AddLane(&past[i])
+		} else {
+			rest = append(rest, past[i])
 		}
 	}
+	return rest
 }

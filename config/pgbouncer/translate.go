@@ -192,7 +192,7 @@ func (t *translation) setting(s *setting, given map[string]value) {
 		v = standard
 	}
 	if s.name == "conffile" && !said {
-		v.text = t.document.Name
+		v.text = string(t.path(t.document.Name))
 	}
 	if s.apply != nil {
 		s.apply(t, v)

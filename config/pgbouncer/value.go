@@ -33,10 +33,10 @@ func (v value) on() bool { return v.number != 0 }
 // shown is the value as SHOW CONFIG shows it.
 func (v value) shown(k kind, words []string) string {
 	switch {
-	case v.text == "":
-		return ""
 	case k == kindInt, k == kindUint:
 		return strconv.Itoa(v.number)
+	case v.text == "":
+		return ""
 	case k == kindSeconds:
 		return strconv.FormatFloat(time.Duration(v.seconds).Seconds(), 'f', -1, 64)
 	case k == kindEnum:

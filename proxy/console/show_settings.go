@@ -11,7 +11,12 @@ var settingTables = []Table{
 	newTable("CONFIG", "A row for each setting. Where PgBouncer has the setting, key is its name there; else it is SECTION.NAME of weir's. changeable says "+
 		"whether RELOAD and SET change it without a restart.", settings, []column[config.Shown]{
 		{"key", Text, func(s config.Shown) any { return keyOf(s) }},
-		{"value", Text, func(s config.Shown) any { return s.Value }},
+		{"value", Text, func(s config.Shown) any {
+			if s.NoValue {
+				return nil
+			}
+			return s.Value
+		}},
 		{"default", Text, func(s config.Shown) any {
 			if s.NoDefault {
 				return nil

@@ -19,7 +19,8 @@ var figureNames = [figures]struct{ stats, average, alone, sum string }{
 }
 
 var statsTables = []Table{
-	newTable("STATS", "Totals since the pools were opened, and averages, for each database that has a pool and for the console. Times are microseconds. "+
+	newTable("STATS", "Totals and averages, for each database that has a pool, or that the configuration has and that has had one, and for the console. "+
+		"Times are microseconds. "+
 		"Averages are over the last whole stats_period and what has passed since: counts per second, times per transaction, query or assignment of a backend.",
 		statsRows, statsColumns(true, true)),
 	newTable("STATS_TOTALS", "The totals of STATS.", statsRows, statsColumns(true, false)),

@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +48,7 @@ func (t *totals) add(o totals) {
 	}
 }
 
-// since is what has come since an earlier look. A number that has become smaller is one that was counted anew.
+// since is what has come since an earlier look. A number that has become smaller is one that was counted anew, of a database that was away.
 func (t totals) since(earlier totals) totals {
 	for i := range t {
 		t[i] -= min(earlier[i], t[i])
@@ -71,18 +73,25 @@ func (t totals) averages(over time.Duration) totals {
 	return a
 }
 
-// sample is a look at all pools.
+// sample is a look at all databases: those that have pools, and what is left of others. "" are those of which the name is gone.
 type sample struct {
-	at    time.Time
-	pools map[uint64]totals // by their numbers; 0 is the console
+	at        time.Time
+	databases map[string]totals
+	console   totals
+	all       totals
 }
 
 func sampleOf(s *status.Snapshot, console Usage) sample {
-	c := sample{at: s.At, pools: make(map[uint64]totals, len(s.Pools)+1)}
-	for i := range s.Pools {
-		c.pools[s.Pools[i].Number] = totalsOf(&s.Pools[i])
+	c := sample{at: s.At, databases: map[string]totals{}, console: totalsOfConsole(console)}
+	for _, pools := range [][]status.Pool{s.Pools, s.Bygone} {
+		for i := range pools {
+			t, of := totalsOf(&pools[i]), c.databases[pools[i].Database]
+			of.add(t)
+			c.databases[pools[i].Database] = of
+			c.all.add(t)
+		}
 	}
-	c.pools[0] = totalsOfConsole(console)
+	c.all.add(c.console)
 	return c
 }
 
@@ -94,7 +103,7 @@ type Stats struct {
 
 // NewStats begins at a time when nothing had been counted.
 func NewStats(began time.Time) *Stats {
-	none := sample{at: began, pools: map[uint64]totals{}}
+	none := sample{at: began}
 	return &Stats{older: none, newer: none}
 }
 
@@ -103,11 +112,7 @@ func (s *Stats) Sample(now *status.Snapshot, console Usage) Activity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.older, s.newer = s.newer, sampleOf(now, console)
-	var done totals
-	for number, t := range s.newer.pools {
-		done.add(t.since(s.older.pools[number]))
-	}
-	return Activity{done.averages(s.newer.at.Sub(s.older.at))}
+	return Activity{s.newer.all.since(s.older.all).averages(s.newer.at.Sub(s.older.at))}
 }
 
 // Activity are the averages of one stats_period: counts per second, times per transaction, query or assignment.
@@ -139,34 +144,22 @@ type row struct {
 	total, average totals
 }
 
-// rows are the databases, in the order of their pools, the console's last, and the sum of all.
+// rows are the databases by their names, the console as the last, and the sum of all.
 func (s *Stats) rows(now *status.Snapshot, console Usage) (all []row, sum row) {
 	s.mu.Lock()
 	older := s.older
 	s.mu.Unlock()
 	current := sampleOf(now, console)
 	over := current.at.Sub(older.at)
-	recent := []totals{}
-	add := func(database string, number uint64) {
-		if n := len(all); n == 0 || all[n-1].database != database {
-			all, recent = append(all, row{database: database}), append(recent, totals{})
+	rowOf := func(database string, now, before totals) row {
+		return row{database, now, now.since(before).averages(over)}
+	}
+	for _, database := range slices.Sorted(maps.Keys(current.databases)) {
+		if database != "" {
+			all = append(all, rowOf(database, current.databases[database], older.databases[database]))
 		}
-		i := len(all) - 1
-		all[i].total.add(current.pools[number])
-		recent[i].add(current.pools[number].since(older.pools[number]))
 	}
-	for i := range now.Pools {
-		add(now.Pools[i].Database, now.Pools[i].Number)
-	}
-	add(consolePool, 0)
-	var together totals
-	for i := range all {
-		all[i].average = recent[i].averages(over)
-		sum.total.add(all[i].total)
-		together.add(recent[i])
-	}
-	sum.average = together.averages(over)
-	return all, sum
+	return append(all, rowOf(consolePool, current.console, older.console)), rowOf("", current.all, older.all)
 }
 
 // totalsOfConsole counts each query of the console as a transaction of its own, as PgBouncer does.

@@ -251,8 +251,8 @@ func TestPromptLinesAreWrittenBeforeTheCallerGoesOn(t *testing.T) {
 	var b bytes.Buffer
 	logger, lines := New(&b, Options{Level: slog.LevelInfo, PgBouncer: true, Prompt: true})
 	defer lines.Close(time.Second)
-	logger.Info("first", "db", "shop", "user", "bob", "server", "10.0.0.1:5432")
-	if got := b.String(); !strings.Contains(got, " LOG S-10.0.0.1:5432: shop/bob@10.0.0.1:5432 first\n") {
+	logger.Info("first", "db", "shop", "user", "bob", "server", "10.0.0.1:5432", "id", uint32(7))
+	if got := b.String(); !strings.Contains(got, " LOG S-0x000000000700: shop/bob@10.0.0.1:5432 first\n") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -3,6 +3,8 @@ package logline
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"hash/fnv"
 	"io"
 	"log/slog"
 	"os"
@@ -12,7 +14,7 @@ import (
 )
 
 // pgbouncerHandler writes lines as PgBouncer does: TIME [PID] LEVEL OBJECT: DB/USER@PEER TEXT. The object is a client (peer) or
-// a server (server, with db). Attributes that have no place in that
+// a server (server, with db; id is its number). Attributes that have no place in that
 // form follow the text.
 type pgbouncerHandler struct {
 	out   io.Writer
@@ -40,7 +42,7 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 	var b bytes.Buffer
 	b.WriteString(r.Time.Format("2006-01-02 15:04:05.000 MST") + " [" + strconv.Itoa(os.Getpid()) + "] " + pgbouncerLevel(r.Level) + " ")
 	known, rest := map[string]string{}, ""
-	server := ""
+	server, id := "", uint64(0)
 	add := func(a slog.Attr) bool {
 		a = bounded(nil, slog.Attr{Key: a.Key, Value: a.Value.Resolve()})
 		text := oneLine(a.Value.String())
@@ -49,6 +51,8 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 			known[a.Key] = text
 		case "server":
 			server = text
+		case "id":
+			id, _ = strconv.ParseUint(text, 10, 32)
 		case "pool":
 			known[a.Key] = text
 			rest += " pool=" + text
@@ -67,9 +71,9 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 		if known["db"] == "" && known["user"] == "" && known["pool"] != "" { // "db/user", too
 			object = known["pool"]
 		}
-		b.WriteString("C-" + peer + ": " + object + "@" + peer + " ")
+		fmt.Fprintf(&b, "C-%s: %s@%s ", pointer(peer, 0), object, peer)
 	case server != "" && known["db"] != "":
-		b.WriteString("S-" + server + ": " + object + "@" + server + " ")
+		fmt.Fprintf(&b, "S-%s: %s@%s ", pointer(server, id), object, server)
 		server = ""
 	}
 	if server != "" {
@@ -80,6 +84,17 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 	defer h.mu.Unlock()
 	_, err := h.out.Write(b.Bytes())
 	return err
+}
+
+// pointer is what stands for an address in PgBouncer, which tools know lines by: ptr in SHOW SERVERS where the number is known, and else
+// made of the place, which is one client's as long as its connection lives.
+func pointer(place string, number uint64) string {
+	if number == 0 {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(place))
+		number = h.Sum64() >> 24
+	}
+	return fmt.Sprintf("0x%012x", number<<8)
 }
 
 // messageMax bounds a text that may hold what a client or a server has said, in bytes.

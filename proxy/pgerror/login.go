@@ -130,7 +130,7 @@ func (v Peer) String() string {
 
 // NoRule answers a client for which no rule of hba_file holds. The text is PostgreSQL's, because people search for it.
 func NoRule(v Peer) *Error {
-	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String(), pgbouncer: "login rejected"}
+	return &Error{Severity: SeverityFatal, Code: CodeInvalidAuthorization, Message: "no pg_hba.conf entry for " + v.String(), pgbouncer: "no authentication method is found"}
 }
 
 // RejectedByRule answers a client whose rule in hba_file is to reject it. The text is PostgreSQL's.

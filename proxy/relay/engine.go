@@ -62,8 +62,8 @@ type Engine struct {
 	toServer, toClient conversation.Flow // of the read at hand
 
 	lanes    []*Lane
-	past     map[*Lanes]*status.Pool // what lanes have counted that have ended here, of pools that go on
-	clients  slots[Client]           // by cancel slot
+	past     map[*Lanes]*pastLane // what lanes have counted that have ended here, of pools that go on
+	clients  slots[Client]        // by cancel slot
 	sweeper  eventloop.Timer
 	tender   eventloop.Timer // see TendSilence
 	closing  []*Client       // their last bytes are under way, or the peer's are awaited
@@ -107,7 +107,7 @@ func (e *Engine) Stop() {
 	e.loop.Stop()
 }
 
-// Snapshot returns the state of the engine's pools and of its loop, and what lanes have counted that have ended on it while their pools go on; nil
+// Snapshot returns the state of the engine's pools and of its loop, and what lanes have counted that have ended on it and are not buried yet; nil
 // when the engine has ended. There may be thousands of pools, so they are copied in visits. Any goroutine but the loop's.
 func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok bool) {
 	surveys := e.survey()
@@ -133,8 +133,8 @@ func (e *Engine) Snapshot() (pools, past []status.Pool, loop status.Loop, ok boo
 			}
 		}
 		pools = kept
-		for _, counted := range e.past {
-			past = append(past, *counted)
+		for _, p := range e.past {
+			past = append(past, p.counted)
 		}
 		loop = status.Loop{
 			Polls: e.loop.Polls,

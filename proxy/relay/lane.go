@@ -122,6 +122,8 @@ type LaneConfig struct {
 	// Forget is asked, on the loop, when the lane has neither clients nor backends. True: no client will be admitted any more, and the
 	// lane ends. nil: always false. It must not block.
 	Forget func() bool
+	// Bury is told, on the loop, what a lane has counted whose pool is forgotten. nil: nobody is. It must not block.
+	Bury func(counted status.Pool)
 }
 
 // LaneSettings is what Reconfigure may change.

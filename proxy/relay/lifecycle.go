@@ -145,20 +145,43 @@ func (e *Engine) sweepLanes() {
 		e.eachLane((*Lane).vacate)
 	}
 	e.lanes = slices.DeleteFunc(e.lanes, (*Lane).over)
-	maps.DeleteFunc(e.past, func(p *Lanes, _ *status.Pool) bool { return p.over.Load() })
+	maps.DeleteFunc(e.past, func(of *Lanes, p *pastLane) bool {
+		over := of.over.Load()
+		if over {
+			p.bury(p.counted)
+		}
+		return over
+	})
+}
+
+// pastLane is what lanes of a pool have counted that have ended before it.
+type pastLane struct {
+	counted status.Pool
+	bury    func(status.Pool)
 }
 
 // keepPast keeps what the lane has counted, which ends before its pool does: counters never fall.
 func (l *Lane) keepPast() {
-	now := l.snapshot()
-	counted, e := now.Counted(), l.engine
+	counted, e := l.counted(), l.engine
 	if before := e.past[l.config.Lanes]; before != nil {
-		counted.AddLane(before)
+		counted.AddLane(&before.counted)
 	}
 	if e.past == nil {
-		e.past = map[*Lanes]*status.Pool{}
+		e.past = map[*Lanes]*pastLane{}
 	}
-	e.past[l.config.Lanes] = &counted
+	e.past[l.config.Lanes] = &pastLane{counted, l.bury}
+}
+
+func (l *Lane) counted() status.Pool {
+	now := l.snapshot()
+	return now.Counted()
+}
+
+// bury hands on what lanes of the pool have counted, which is forgotten.
+func (l *Lane) bury(counted status.Pool) {
+	if l.config.Bury != nil {
+		l.config.Bury(counted)
+	}
 }
 
 // over ends the lane if its time is over, and reports that.
@@ -171,7 +194,9 @@ func (l *Lane) over() bool {
 	if l.empty++; l.empty <= emptySweeps || l.config.Forget == nil || !l.config.Forget() {
 		return false
 	}
-	if !l.pool.First() {
+	if l.pool.First() {
+		l.bury(l.counted())
+	} else {
 		l.keepPast()
 	}
 	l.sayWentIdle()

@@ -41,13 +41,13 @@ func (b *Backend) sayOpened() {
 	if local := b.sock.LocalEndpoint(); local.IsValid() {
 		from = local.String()
 	}
-	b.lane.sayOfServer("opened", "new connection to server (from "+from+")", b.addr, "backend", b.pid)
+	b.lane.sayOfServer("opened", "new connection to server (from "+from+")", b.addr, "id", b.number, "backend", b.pid)
 }
 
 // sayClosed tells why a backend is closed.
 func (b *Backend) sayClosed(end status.BackendEnd) {
 	if reason := b.closedBecause(end); b.lane.engine.env.PgBouncer {
-		b.lane.sayOfServer(reason, closingBecause(reason, b.lane.engine.loop.Now()-b.born), b.addr)
+		b.lane.sayOfServer(reason, closingBecause(reason, b.lane.engine.loop.Now()-b.born), b.addr, "id", b.number)
 	}
 }
 
@@ -92,7 +92,7 @@ func (b *Backend) closedBecause(end status.BackendEnd) string {
 // sayDialFailed tells why there is no new connection to the server.
 func (l *Lane) sayDialFailed(b *Backend, failure *DialError) {
 	if failure.Closing != "" {
-		l.sayOfServer("dial failed", closingBecause(failure.Closing, l.engine.loop.Now()-b.born), failure.Addr)
+		l.sayOfServer("dial failed", closingBecause(failure.Closing, l.engine.loop.Now()-b.born), failure.Addr, "id", b.number)
 	}
 }
 

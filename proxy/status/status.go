@@ -16,6 +16,7 @@ type Snapshot struct {
 	At      time.Time
 	Started time.Time
 	Pools   []Pool // sorted by database, then user
+	Bygone  []Pool // what pools have counted that are forgotten, by database; "" are those that there are not any more
 	Loops   []Loop
 	Logins  Logins
 	Lookups Lookups

@@ -8,7 +8,7 @@ const (
 	dialsMax    = 1000
 	preparedMax = 1_000_000
 	backlogMax  = 65535 // far above any net.core.somaxconn
-	loopsMax    = 256   // cancel keys tell twice as many apart (proxy/cancelkey)
+	loopsMax    = 256   // cancel keys tell nearly twice as many apart (proxy/cancelkey)
 	// iterationsMax is a quarter of a second of a processor.
 	iterationsMax = 1_000_000
 	secondsMax    = 32767 // MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in Linux' include/net/tcp.h

@@ -3,7 +3,8 @@
 //
 // The process ID is no process: it says which loop holds the client and in which slot of its table, so that a request finds
 // its client without a shared map. The secret says whether the sender may. PostgreSQL's own process IDs and secrets never
-// leave weir.
+// leave weir. It is above all numbers that an operating system gives to processes: applications hand it to pg_cancel_backend, and
+// there it must not be that of another session's process.
 //
 // Several weirs may share one address, and may restart: a key that unpacks well may be another weir's,
 // or that of a client long gone. So a slot that is empty, or a secret that differs, is an ordinary miss: nothing is
@@ -21,17 +22,16 @@ import (
 	"encoding/binary"
 	"io"
 	"iter"
-	"math/bits"
 )
 
-// A process ID is an int32 to the drivers that show it, and libpq takes 0 for "none"; hence 31 bits, and one is added to the
-// slot.
+// A process ID is an int32 to the drivers that show it; hence 31 bits. Linux has no process from 1<<22 on (PID_MAX_LIMIT in
+// include/linux/threads.h), other systems end far below; hence the loops are counted from one on.
 const (
 	slotBits = 22
 
-	// LoopsMax is how many loops a process ID can tell apart: 9 bits. loops.count and two more, for replication and for the console,
-	// fit into it.
-	LoopsMax = 1 << 9
+	// LoopsMax is how many loops a process ID can tell apart: 9 bits, less the value below which processes are. loops.count and two more,
+	// for replication and for the console, fit into it.
+	LoopsMax = 1<<9 - 1
 	// SlotsMax is how many slots of one loop it can tell apart: 22 bits, less the one value that is kept for "none". All of
 	// max_client_conn fit into one loop.
 	SlotsMax = 1<<slotBits - 1
@@ -46,6 +46,7 @@ type Keys struct {
 	peer    uint16 // 0: there are no peers
 	loops   int
 	pidBits uint     // of a slot that are in the process ID
+	first   uint32   // what stands there for loop 0
 	stretch [32]byte // long secrets are made of short ones with it, so that a client costs no more memory; they look random without it
 }
 
@@ -53,9 +54,10 @@ type Keys struct {
 // crypto/rand.Reader save in tests. A source that fails is a panic: a key that could be guessed must not be given out, and
 // crypto/rand.Reader does not fail.
 func New(peer uint16, loops int, r io.Reader) *Keys {
-	k := &Keys{peer: peer, loops: LoopsMax, pidBits: slotBits}
+	k := &Keys{peer: peer, loops: LoopsMax, pidBits: slotBits, first: 1}
 	if peer != 0 {
-		k.loops, k.pidBits = loops, whereBits-uint(bits.Len(uint(max(loops, 1)-1)))
+		k.loops = loops
+		k.pidBits, k.first = share(loops)
 	}
 	draw(r, k.stretch[:])
 	return k
@@ -67,16 +69,16 @@ func draw(r io.Reader, b []byte) {
 	}
 }
 
-// Pack makes the process ID of the client in that slot of that loop. It is never 0 and its top bit is clear. ok is false
+// Pack makes the process ID of the client in that slot of that loop. It is no operating system's, and its top bit is clear. ok is false
 // where loop is not below LoopsMax, or among peers the number of loops, or slot not below SlotsMax.
 func (k *Keys) Pack(loop int, slot uint32) (pid uint32, ok bool) {
 	if loop < 0 || loop >= k.loops || slot >= SlotsMax {
 		return 0, false
 	}
 	if k.peer != 0 {
-		return withPeer(k.peer, uint32(loop)<<k.pidBits|slot&k.mask()), true
+		return withPeer(k.peer, (uint32(loop)+k.first)<<k.pidBits|slot&k.mask()), true
 	}
-	return uint32(loop)<<slotBits | (slot + 1), true
+	return (uint32(loop)+k.first)<<slotBits | (slot + 1), true
 }
 
 func (k *Keys) mask() uint32 { return 1<<k.pidBits - 1 }
@@ -88,11 +90,12 @@ func (k *Keys) Unpack(pid uint32) (loop int, slots Slots, ok bool) {
 	}
 	if k.peer != 0 {
 		where := whereOf(pid)
-		loop = int(where >> k.pidBits)
-		return loop, Slots{where & k.mask(), k.mask() + 1}, PeerOf(pid) == k.peer && loop < k.loops
+		loop = int(where>>k.pidBits) - int(k.first)
+		return loop, Slots{where & k.mask(), k.mask() + 1}, PeerOf(pid) == k.peer && loop >= 0 && loop < k.loops
 	}
 	slot := pid & (1<<slotBits - 1)
-	return int(pid >> slotBits), Slots{slot - 1, 1 << slotBits}, slot != 0
+	loop = int(pid>>slotBits) - int(k.first)
+	return loop, Slots{slot - 1, 1 << slotBits}, slot != 0 && loop >= 0
 }
 
 // Slots are those to which a process ID may belong: one, or among peers, where the process ID has no room for all of a slot's number, one

@@ -1,6 +1,9 @@
 package cancelkey
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // Keys among peers have PgBouncer's layout (src/proto.c, welcome_client, and CANCELLATION_TTL_MASK in include/bouncer.h), so that weirs and
 // PgBouncers pass on each other's requests. Of the eight bytes, four of the process ID and four of the secret,
@@ -20,6 +23,17 @@ const (
 	hopsAt   = 3 // in a secret
 	hopsMask = 3
 )
+
+// share divides the 15 bits between loops and slots. first is what stands for loop 0: byte 0 of a process ID is never 0, so the ID is above all
+// that an operating system gives to processes, whatever the peer's id.
+func share(loops int) (slots uint, first uint32) {
+	for slots = whereBits - uint(bits.Len(uint(loops))); ; slots-- {
+		first = max(1, uint32(1)<<8>>slots)
+		if (loops+int(first))<<slots <= 1<<whereBits {
+			return slots, first
+		}
+	}
+}
 
 func withPeer(peer uint16, where uint32) uint32 {
 	return where>>8<<24 | uint32(peer&0xff)<<16 | uint32(peer>>8)<<8 | where&0xff

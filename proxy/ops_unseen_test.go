@@ -551,3 +551,30 @@ func TestSameTextUnderAnotherMeaning(t *testing.T) {
 		}
 	}
 }
+
+// TestQuestionOutlivesATimeLimitOfTheSession: a session's statement_timeout may be shorter than a question takes. It is asked once more without it.
+func TestQuestionOutlivesATimeLimitOfTheSession(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"learn\"\n")
+	c, other := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	lock := direct(t, d)
+	ask(t, lock, "BEGIN; LOCK TABLE pg_catalog.pg_depend IN ACCESS EXCLUSIVE MODE") // in which a question reads
+	c.Query("do $$begin perform set_config('statement_timeout', '100ms', false); end$$")
+	watch := direct(t, d)
+	eventually(t, func() string {
+		if ask(t, watch, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'BEGIN%statement_timeout TO 0%'") == "1" {
+			return ""
+		}
+		return "the question is not asked without the limit"
+	})
+	ask(t, lock, "ROLLBACK")
+	if got := other.Query("select current_setting('statement_timeout')"); got != "0" {
+		t.Errorf("the next client has a limit of %s", got)
+	}
+	if got := c.Query("select current_setting('statement_timeout')"); got != "100ms" {
+		t.Errorf("its own client has a limit of %s", got)
+	}
+	if q := w.Proxy.Snapshot().Pools[0].Questions; q.Refused != 0 {
+		t.Errorf("%d questions were refused", q.Refused)
+	}
+}

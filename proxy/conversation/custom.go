@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -98,7 +99,7 @@ var spokenSetting = regexp.MustCompile(`(?i)(?:set_config\s*\(\s*'+|\bset\s+(?:s
 // spoken are the custom settings that a text seems to set. The pool remembers those of texts of which anything may come: functions may set them, too.
 func (h *Shared) spoken(text []byte, e sqlscan.Effects) (names []string) {
 	for _, m := range spokenSetting.FindAllSubmatch(text, customNamesMax) {
-		names = append(names, strings.ToLower(strings.ReplaceAll(string(m[1]), `"`, "")))
+		names = append(names, ascii.ToLower(strings.ReplaceAll(string(m[1]), `"`, "")))
 	}
 	if e&anything != 0 {
 		h.addCustom(names)
@@ -116,7 +117,7 @@ func (s *Server) named(text []byte, e sqlscan.Effects) (names []string, sure boo
 		sure = sqlscan.Settings(text, s.mode, func(u sqlscan.SettingUse) bool {
 			names = append(names, u.Name)
 			return true
-		}) || ascii(string(text))
+		}) || ascii.Only(text)
 	}
 	if e&sqlscan.SetConfig != 0 {
 		names = append(names, s.shared.configs(text).names...)

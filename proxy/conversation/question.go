@@ -147,14 +147,11 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	var space [2048]byte
 	sql := space[:0]
 	open := q.guard || s.opens()
-	if q.guard {
-		sql = append(sql, partTimeout+";"...)
-	}
 	if open {
-		sql = append(sql, opening...)
+		sql = append(sql, opening...) // first: the modes of a transaction are refused once the text has run a query
 	}
 	if q.guard {
-		sql = append(sql, "SET LOCAL statement_timeout TO 0;"...)
+		sql = append(sql, partTimeout+";SET LOCAL statement_timeout TO 0;"...)
 	}
 	sql = appendParts(sql, s, a)
 	if !open {

@@ -188,7 +188,7 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 		b.settings = s.entails([]byte(statement.Text()), b.effects)
 		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil {
 			given := s.shared.configs([]byte(statement.Text()))
-			b.asks = given.bound(parameters(m))
+			b.asks = given.bound(givenBy(m))
 			s.shared.addCustom(b.asks)
 		}
 	}
@@ -209,11 +209,11 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 // bindsSeed reports whether a Bind may have set_config set the seed of random().
 func (s *Server) bindsSeed(m *message, statement *prepared.Statement) bool {
 	given := s.shared.configs([]byte(statement.Text()))
-	return given.literally() == nil && slices.ContainsFunc(parameters(m), func(v []byte) bool { return strings.EqualFold(string(v), seedName) })
+	return given.literally() == nil && slices.ContainsFunc(givenBy(m), func(v []byte) bool { return strings.EqualFold(string(v), seedName) })
 }
 
-// parameters are those of a Bind; none if it is too long to be seen whole.
-func parameters(m *message) [][]byte {
+// givenBy are the parameters of a Bind; none if it is too long to be seen whole.
+func givenBy(m *message) [][]byte {
 	if !m.whole {
 		return nil
 	}

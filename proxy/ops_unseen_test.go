@@ -40,14 +40,118 @@ func TestEmptyCustomSettingsFollow(t *testing.T) {
 	}
 }
 
-// TestSettingsThatAreNamedInDataFollow: of settings whose names no text says only those can be seen that are in PostgreSQL's list.
+// TestSettingsThatAreNamedInDataFollow: of settings whose names no text says only those can be seen that are in PostgreSQL's list. A parameter is a name
+// where it stands alone in the place of one.
 func TestSettingsThatAreNamedInDataFollow(t *testing.T) {
-	d := database(t)
-	_, c, elsewhere := pair(t, d)
-	c.Query("select count(set_config(k, v, false)) from (values ('work_mem', '5MB'), ('app.named', 'by a row')) as t(k, v)")
-	if got := elsewhere("select current_setting('work_mem') || ' ' || current_setting('app.named', true)"); got != "5MB by a row" {
-		t.Errorf("then the settings are %q", got)
+	long := "app." + strings.Repeat("n", 70)
+	for name, c := range map[string]struct {
+		lines []string
+		read  string
+	}{
+		"rows":                    {simple("select count(set_config(k, v, false)) from (values ('work_mem', '5MB'), ('app.named', 'five')) as t(k, v)"), "app.named"},
+		"parameter":               {alone("select set_config($1, $2, false)", "App.Named", "five"), "app.named"},
+		"parameter with its type": {alone("select set_config ($2 :: text, $1, false)", "five", "app.named"), "app.named"},
+		"longer than a name":      {alone("select set_config($1, $2, false)", long, "five"), long},
+		"with a dollar":           {alone("select set_config($1, $2, false)", "app.a$b", "five"), "app.a$b"},
+		"part of a name":          {alone("select set_config('app.' || $1, $2, false)", "named", "five"), "app.named"},
+		"name of a row":           {alone("select set_config('app.' || relname, $1, false) from pg_class where relname = $2", "five", "pg_class"), "app.pg_class"},
+		"one of two":              {alone("select set_config('app.b', 'x', false), set_config(lower($1), $2, false)", "APP.NAMED", "five"), "app.named"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			_, c0, elsewhere := pair(t, d)
+			for range 5 { // and a statement that is known
+				c0.say(c.lines)
+			}
+			if got := elsewhere("select current_setting('" + c.read + "', true)"); got != "five" {
+				t.Errorf("then it is %q", got)
+			}
+		})
 	}
+}
+
+// TestCustomSettingsFollowWhateverStandsBeside: no list has them, so they are asked for by the names that texts have for them, also where any setting may
+// have been changed. Nothing has named any before.
+func TestCustomSettingsFollowWhateverStandsBeside(t *testing.T) {
+	many := "set app.new = 'é'"
+	for i := range 20 {
+		many += fmt.Sprintf("; set app.n%d = 'é'", i)
+	}
+	for name, sql := range map[string]string{
+		"not ASCII":             "set app.new = 'é'",
+		"more than a few":       many,
+		"rolled back in part":   "begin; savepoint a; set app.new = 'é'; release a; savepoint b; rollback to b; commit",
+		"another way to set":    "begin; select set_config('work_mem', '5MB', false); set app.new = 'é'; commit",
+		"temporary table":       "set app.new = 'é'; create temp table own (); drop table own",
+		"lock":                  "select pg_advisory_lock(1); set app.new to 'é'; select pg_advisory_unlock(1)",
+		"DO":                    "set app.new = 'é'; do 'begin end'",
+		"in DO, quoted":         `do $$begin set "app".new = 'é'; end$$`,
+		"DO that fails":         "do $$begin perform set_config('app.new', 'é', false); commit; perform 1/0; end$$",
+		"escapes":               `set U&"app.n\0065w" = 'é'`,
+		"argument that is true": "do $$declare n text := 'app.new'; l bool; begin perform set_config(n, 'é', coalesce(l, false)); end$$",
+		"long":                  "set app.new = 'é'; select 1 -- " + strings.Repeat("x", 20<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			_, c, elsewhere := pair(t, d)
+			c.say(simple(sql))
+			if got := elsewhere("select current_setting('app.new', true)"); got != "é" {
+				t.Errorf("then it is %q", got)
+			}
+		})
+	}
+	t.Run("name not ASCII", func(t *testing.T) {
+		d := database(t)
+		_, c, elsewhere := pair(t, d)
+		c.Query("set app.größe = 'x'")
+		if got := elsewhere("select current_setting('app.größe', true)"); got != "x" {
+			t.Errorf("then it is %q", got)
+		}
+	})
+}
+
+// TestWhatABindRunsIsItsClients: a domain looks at a parameter, and a plan is made, before the statement is run, and where it never is.
+func TestWhatABindRunsIsItsClients(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"domain":    {`Parse {"Query":"select $1::dom"}`, `Bind {"Parameters":[{"text":"10"}]}`, "Sync"},
+		"immutable": {`Parse {"Query":"select f(10)"}`, "Bind", `Describe {"ObjectType":"P"}`, "Sync"},
+	} {
+		for _, times := range []int{0, 5} {
+			t.Run(fmt.Sprintf("%s after %d", name, times), func(t *testing.T) {
+				d := database(t)
+				d.Exec(t, "create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$",
+					"create domain dom as int check (f(value) > 0)")
+				w, c, elsewhere := pair(t, d)
+				for range times {
+					c.say(alone("select $1::dom", "1"))
+					c.Query("select f(1)")
+				}
+				c.say(lines)
+				if got := dial(t, w.Addr, d.Server.Superuser(), d.Name).Query("show work_mem"); got != "4MB" {
+					t.Errorf("another client has %s", got)
+				}
+				if got := elsewhere("show work_mem"); got != "9MB" {
+					t.Errorf("its client has %s", got)
+				}
+			})
+		}
+	}
+}
+
+// alone is a statement of the extended protocol that nothing follows.
+func alone(sql string, values ...string) []string { return append(extended(sql, values...), "Sync") }
+
+func simple(sql string) []string { return []string{query(sql)} }
+
+// say sends messages and reads what they are answered with, up to the first ReadyForQuery.
+func (c *wireClient) say(lines []string) {
+	c.t.Helper()
+	p, err := parseMessages(strings.Join(lines, "\n"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.SendBytes(p)
+	c.Answer()
 }
 
 // TestSeedIsItsClients: the seed of random() can be set as a setting, which is in no list and which nothing takes back.
@@ -235,15 +339,17 @@ func TestSettingsWhoseNamesAFunctionMakesUp(t *testing.T) {
 		"CALL":            "call p('made', 'up')",
 	}
 	for name, body := range map[string]string{
-		"format":               "execute format('set app.%s to %L', $1, $2);",
-		"format in upper case": "EXECUTE  FORMAT( 'SET SESSION app.%I = %L', $1, $2 );",
-		"format of both parts": "execute format('set %I.%I = %L', 'app', $1, $2);",
-		"format of the whole":  "execute format('set %s = %L', 'app.' || $1, $2);",
-		"concatenation":        "execute 'set app.' || $1 || ' = ' || quote_literal($2);",
-		"of the whole":         "execute 'set ' || 'app.' || $1 || ' = ' || quote_literal($2);",
-		"concat":               "execute concat('set app.', $1, ' = ', quote_literal($2));",
-		"a variable":           "s := 'set app.' || $1 || ' = ' || quote_literal($2); execute s;",
-		"dollar quotes":        "execute format($q$set app.%s = %L$q$, $1, $2);",
+		"format":                "execute format('set app.%s to %L', $1, $2);",
+		"format in upper case":  "EXECUTE  FORMAT( 'SET SESSION app.%I = %L', $1, $2 );",
+		"format of both parts":  "execute format('set %I.%I = %L', 'app', $1, $2);",
+		"argument":              "perform set_config('app.' || $1, $2, $1 = '');",
+		"arguments in brackets": "perform set_config (concat('app.', $1), coalesce($2, ''), not (true));",
+		"format of the whole":   "execute format('set %s = %L', 'app.' || $1, $2);",
+		"concatenation":         "execute 'set app.' || $1 || ' = ' || quote_literal($2);",
+		"of the whole":          "execute 'set ' || 'app.' || $1 || ' = ' || quote_literal($2);",
+		"concat":                "execute concat('set app.', $1, ' = ', quote_literal($2));",
+		"a variable":            "s := 'set app.' || $1 || ' = ' || quote_literal($2); execute s;",
+		"dollar quotes":         "execute format($q$set app.%s = %L$q$, $1, $2);",
 	} {
 		function := "f_" + strings.ReplaceAll(name, " ", "_")
 		d.Exec(t, "create function "+function+"(text, text) returns void language plpgsql as $f$declare s text; begin "+body+" end$f$")
@@ -279,7 +385,8 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 		"lock":      "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
 		"temporary": "select count(*) from pg_class where relnamespace = pg_my_temp_schema()",
 		"cursor":    "select count(*) from pg_cursors where name = 'held'", "statement": "select count(*) from pg_prepared_statements where from_sql",
-		"role": "select current_user", "channel": "select count(*) from pg_listening_channels()", "limit": "select coalesce(nullif(current_setting('pg_trgm.similarity_threshold', true), '0.3'), '')",
+		"role": "select current_user", "channel": "select count(*) from pg_listening_channels()", "dollar": "select coalesce(current_setting('app.a$b', true), '')",
+		"limit": "select coalesce(nullif(current_setting('pg_trgm.similarity_threshold', true), '0.3'), '')",
 	}
 	for name, c := range map[string]struct {
 		make []string
@@ -337,20 +444,33 @@ func TestStateThatAFunctionLeavesNowAndThen(t *testing.T) {
 			"create trigger t before insert on log for each row execute function f()",
 			"create function h(n int) returns int language sql as 'insert into log values (n) returning n'",
 		}, "select h(%s)", "10", "setting"},
-		"domain":               {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create domain dom as int check (f(value) is not null)"}, "select %s::dom", "10", "setting"},
-		"aggregate":            {[]string{"create function f(s text, n int) returns text language plpgsql as $$begin if n > 9 then set work_mem = '9MB'; end if; return s; end$$", "create aggregate agg (int) (sfunc = f, stype = text)"}, "select agg(%s)", "10", "setting"},
-		"index":                {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int)", "create index on rows (f(n))"}, "insert into rows (n) values (%s)", "10", "setting"},
-		"name made up":         {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create function f(name text, n int) returns void language plpgsql as $$begin execute format('select %I($1)', name) using n; end$$"}, "select f('g', %s)", "10", "setting"},
-		"not ASCII":            {[]string{fmt.Sprintf(branch, "Öffne", "set work_mem = '9MB'")}, "select Öffne(%s)", "10", "setting"},
-		"behind a comment":     {[]string{fmt.Sprintf(branch, "f", "-- more\n set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
-		"behind another":       {[]string{fmt.Sprintf(branch, "f", "/* more */ set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
-		"name in quotes":       {[]string{fmt.Sprintf(branch, "f", "set \"work_mem\" = '9MB'")}, "select f(%s)", "10", "setting"},
-		"function as a column": {[]string{"create table rows (n int)", "insert into rows select generate_series(1,10)", "create function f(r rows) returns text language plpgsql as $$begin if r.n > 9 then set work_mem = '9MB'; end if; return 'x'; end$$"}, "select rows.f from rows where n = %s", "10", "setting"},
-		"text in a variable":   {[]string{"create function f(n int) returns text language plpgsql as $$declare q text := 'select 1'; begin if n > 9 then q := 'set work_mem = ''9MB'''; end if; execute q; return 'x'; end$$"}, "select f(%s)", "10", "setting"},
-		"exclusion":            {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int, exclude (f(n) with =))"}, "insert into rows (n) values (%s)", "10", "setting"},
-		"of pg_trgm":           {[]string{"create extension pg_trgm", "create function f(n int) returns text language plpgsql as 'begin if n > 9 then perform set_limit(0.9); end if; return show_limit(); end'"}, "select f(%s)", "10", "limit"},
-		"pg_settings":          {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
-		"ts_stat":              {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
+		"domain":                                 {[]string{fmt.Sprintf(branch, "f", "set work_mem = '9MB'"), "create domain dom as int check (f(value) is not null)"}, "select %s::dom", "10", "setting"},
+		"aggregate":                              {[]string{"create function f(s text, n int) returns text language plpgsql as $$begin if n > 9 then set work_mem = '9MB'; end if; return s; end$$", "create aggregate agg (int) (sfunc = f, stype = text)"}, "select agg(%s)", "10", "setting"},
+		"index":                                  {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int)", "create index on rows (f(n))"}, "insert into rows (n) values (%s)", "10", "setting"},
+		"name made up":                           {[]string{fmt.Sprintf(branch, "g", "set work_mem = '9MB'"), "create function f(name text, n int) returns void language plpgsql as $$begin execute format('select %I($1)', name) using n; end$$"}, "select f('g', %s)", "10", "setting"},
+		"not ASCII":                              {[]string{fmt.Sprintf(branch, "Öffne", "set work_mem = '9MB'")}, "select Öffne(%s)", "10", "setting"},
+		"behind a comment":                       {[]string{fmt.Sprintf(branch, "f", "-- more\n set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
+		"behind another":                         {[]string{fmt.Sprintf(branch, "f", "/* more */ set work_mem = '9MB'")}, "select f(%s)", "10", "setting"},
+		"name in quotes":                         {[]string{fmt.Sprintf(branch, "f", "set \"work_mem\" = '9MB'")}, "select f(%s)", "10", "setting"},
+		"function as a column":                   {[]string{"create table rows (n int)", "insert into rows select generate_series(1,10)", "create function f(r rows) returns text language plpgsql as $$begin if r.n > 9 then set work_mem = '9MB'; end if; return 'x'; end$$"}, "select rows.f from rows where n = %s", "10", "setting"},
+		"text in a variable":                     {[]string{"create function f(n int) returns text language plpgsql as $$declare q text := 'select 1'; begin if n > 9 then q := 'set work_mem = ''9MB'''; end if; execute q; return 'x'; end$$"}, "select f(%s)", "10", "setting"},
+		"exclusion":                              {[]string{"create function f(n int) returns int immutable language plpgsql as $$begin if n > 9 then perform set_config('work_mem', '9MB', false); end if; return n; end$$", "create table rows (n int, exclude (f(n) with =))"}, "insert into rows (n) values (%s)", "10", "setting"},
+		"lock in a view":                         {[]string{"create table rows (n int)", "insert into rows values (1), (10)", "create view v as select n from rows where n < 10 or pg_try_advisory_lock(n)"}, "select * from v where n = %s", "10", "lock"},
+		"setting in a rule":                      {[]string{"create table rows (n int)", "create rule r as on insert to rows where new.n > 9 do also select set_config('app.branch', 'x', false)"}, "insert into rows values (%s)", "10", "custom"},
+		"setting in a trigger":                   {[]string{"create table rows (n int)", "create function f() returns trigger language plpgsql as 'begin return new; end'", "create trigger t before insert on rows for each row when (new.n > 9 and set_config('app.branch', 'x', false) > '') execute function f()"}, "insert into rows values (%s)", "10", "custom"},
+		"setting in a check":                     {[]string{"create table rows (n int check (n < 10 or set_config('work_mem', '9MB', false) > ''))"}, "insert into rows values (%s)", "10", "setting"},
+		"lock in a policy":                       {[]string{"create table rows (n int)", "insert into rows values (1), (10)", "alter table rows enable row level security, force row level security", "grant all on rows to pg_monitor", "create policy p on rows using (n < 10 or pg_try_advisory_lock(1, n))"}, "begin; set local role pg_monitor; select * from rows where n = %s; commit", "10", "lock"},
+		"shared lock of two keys, standard body": {[]string{"create function f(n int) returns bool language sql begin atomic select case when n > 9 then pg_try_advisory_lock_shared(1, n) end; end"}, "select f(%s)", "10", "lock"},
+		"custom setting in a standard body":      {[]string{"create function f(n int) returns text language sql begin atomic select case when n > 9 then set_config('app.branch', 'x', false) end; end"}, "select f(%s)", "10", "custom"},
+		"name with a dollar":                     {[]string{fmt.Sprintf(branch, "f", "perform set_config('app.a$b', 'x', false)")}, "select f(%s)", "10", "dollar"},
+		"UPDATE of pg_settings":                  {[]string{fmt.Sprintf(branch, "f", "update pg_settings set setting = '9MB' where name = 'work_mem'")}, "select f(%s)", "10", "setting"},
+		"event trigger": {[]string{
+			"create table rows (n int)", fmt.Sprintf(branch, "g", "set work_mem = '9MB'"),
+			"create function f() returns event_trigger language plpgsql as $$begin perform g(length(obj_description('rows'::regclass))); end$$", "create event trigger e on ddl_command_end execute function f()",
+		}, "comment on table rows is '%s'", "ten letters", "setting"},
+		"of pg_trgm":  {[]string{"create extension pg_trgm", "create function f(n int) returns text language plpgsql as 'begin if n > 9 then perform set_limit(0.9); end if; return show_limit(); end'"}, "select f(%s)", "10", "limit"},
+		"pg_settings": {nil, "update pg_settings set setting = '9MB' where name = '%s'", "work_mem", "setting"},
+		"ts_stat":     {nil, "select count(*) from ts_stat('select to_tsvector(''simple'', %s::text)')", "set_config(''work_mem'', ''9MB'', false)", "setting"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)

@@ -76,7 +76,8 @@ func (s *Server) asUnset(name, value string) bool {
 // knownSet reports whether a text has given the setting a value, of the client's transaction or of an earlier one.
 func (s *Server) knownSet(name string) bool {
 	_, has := s.client.Set.Value(name)
-	return has || slices.ContainsFunc(s.question.settings, func(set string) bool { return session.SameName(set, name) })
+	same := func(set string) bool { return session.SameName(set, name) }
+	return has || slices.ContainsFunc(s.question.settings, same) || slices.ContainsFunc(s.question.named, same)
 }
 
 // leftRole reports whether it is known that the client has left the role that its login gave.
@@ -152,7 +153,7 @@ func (s *Server) refusesToSay(a asked) {
 	}
 	s.shared.Asked.Refused++
 	q.sure |= s.pins & a.pins
-	q.any, q.settings, q.guard = false, nil, false
+	q.any, q.settings, q.named, q.guard = false, nil, nil, false
 	s.audit.forget()
 }
 
@@ -182,7 +183,7 @@ func (s *Server) believe(a asked) {
 	if change == settingsChanged && len(q.settings) > 0 && within(names, q.settings) {
 		change = settingsSame // it is what reading has foreseen
 	}
-	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
+	q.settings, q.named, q.any, q.guard, q.answered, q.names = nil, nil, q.any && !a.any, false, nil, nil
 	q.executed = q.executed && !a.any
 	s.learnFrom(a, news, change, names)
 	s.settleScope()

@@ -131,7 +131,8 @@ func (h *records) makeRoom() {
 
 // audit is what a backend's client has run that it may have to be asked about.
 type audit struct {
-	suspects []*record  // that are not trusted
+	suspects []*record  // that are not trusted: first those that were run, then those that were only bound
+	executed int        // how many of them were run
 	ran      [4]*record // the last that are trusted, for samples
 	runs     uint8      // how many of those there are, and where the next one goes
 	many     bool       // there were more suspects
@@ -188,7 +189,32 @@ func (s *Server) learns(e sqlscan.Effects) bool {
 	return s.shared.Audit != AuditOff && s.shared.Mode != Session && !s.ignored() && e&anything == 0 && !s.account.Skipping()
 }
 
+// runs notes that the client runs a statement.
 func (s *Server) runs(b *record) {
+	a := &s.audit
+	s.meets(b)
+	switch at := slices.Index(a.suspects, b); {
+	case at >= a.executed:
+		a.suspects[at], a.suspects[a.executed] = a.suspects[a.executed], b
+		a.executed++
+	case at < 0 && b.trusted() && !b.kept.runsTexts():
+		a.ran[a.runs%4] = b
+		if a.runs++; a.runs == 8 { // four are known, and the next comes in the place of the first
+			a.runs = 4
+		}
+	}
+}
+
+// binds notes that the client binds a prepared statement. The server makes its plan then, and looks at the parameters: functions are called for
+// that whether it is run or not, but the others are not, so it teaches nothing about what it leaves.
+func (s *Server) binds(b *record) {
+	if !b.trusted() || b.kept.some() {
+		s.meets(b)
+	}
+}
+
+// meets notes what a statement may leave that the client binds or runs.
+func (s *Server) meets(b *record) {
 	a := &s.audit
 	if !a.some {
 		a.some, a.relearnt = true, s.shared.relearnt
@@ -197,13 +223,9 @@ func (s *Server) runs(b *record) {
 		s.keeps(&b.kept)
 	}
 	switch {
-	case b.kept.runsTexts():
-		return // it is asked after everything each time
+	case b.kept.runsTexts(): // it is asked after everything each time
+		return
 	case b.trusted():
-		a.ran[a.runs%4] = b
-		if a.runs++; a.runs == 8 { // four are known, and the next comes in the place of the first
-			a.runs = 4
-		}
 		return
 	case slices.Contains(a.suspects, b):
 	case len(a.suspects) < suspectsMax:
@@ -321,7 +343,7 @@ func (s *Server) audited(news session.Pins, changed change, names []string) {
 	case news != 0 || changed >= settingsChanged:
 		s.learnLeaving(news, changed == settingsUncarried, names)
 	case changed == settingsSame:
-		for _, b := range a.suspects {
+		for _, b := range a.suspects[:a.executed] {
 			b.left = 0
 			if a.failed {
 				b.failed = min(b.failed+1, failedEnough)

@@ -363,6 +363,7 @@ func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	}
 	s.probing, s.own = false, syncNone
 	s.doubt(session.FromError(s.ledger.all()))
+	s.sets(s.ledger.busyWith(0, true))
 	s.ledger.clear()
 	s.book.Abandon(s.names()) // what was still expected was thrown away
 	s.account.Certain(status)

@@ -69,6 +69,7 @@ type follow struct {
 	savepoint bool                 // the transaction has savepoints: a ROLLBACK may be one to them
 	failed    bool                 // an error came since the last ReadyForQuery
 	unsure    bool                 // nobody can tell what lasts
+	named     []string             // the custom settings among all that it has set
 }
 
 // usesMax bounds what is kept of one transaction. A client that sets more keeps its backend.
@@ -76,6 +77,9 @@ const usesMax = 256
 
 // set takes note of a SET or RESET that has succeeded.
 func (f *follow) set(u sqlscan.SettingUse) {
+	if custom(u.Name) && !u.Local && len(f.named) < usesMax {
+		f.named = append(f.named, u.Name)
+	}
 	switch {
 	case u.Local || u.Kind == sqlscan.SetForTransaction:
 	case len(f.done)+len(f.pending) >= usesMax:
@@ -107,25 +111,25 @@ func (f *follow) any() bool {
 	return len(f.done)+len(f.pending) > 0 || f.savepoint || f.failed || f.unsure
 }
 
-// ready takes note of a ReadyForQuery. Outside of a block it returns what lasts, and whether that is sure.
-func (f *follow) ready(idle bool) (lasting []sqlscan.SettingUse, sure bool) {
+// ready takes note of a ReadyForQuery. Outside of a block it returns what lasts, and whether that is sure; if not, what custom settings were set.
+func (f *follow) ready(idle bool) (lasting []sqlscan.SettingUse, sure bool, named []string) {
 	failed := f.failed
 	f.failed = false
 	if !idle {
-		return nil, true
+		return nil, true, nil
 	}
 	if !failed { // else the error has undone what its implicit transaction had set
 		f.done = append(f.done, f.pending...)
 	} else if f.savepoint && len(f.pending) > 0 {
 		f.unsure = true
 	}
-	lasting, sure = f.done, !f.unsure
-	f.done, f.pending, f.savepoint, f.unsure = f.done[:0], f.pending[:0], false, false
-	return lasting, sure
+	lasting, sure, named = f.done, !f.unsure, f.named
+	f.done, f.pending, f.named, f.savepoint, f.unsure = f.done[:0], f.pending[:0], f.named[:0], false, false
+	return lasting, sure, named
 }
 
-// settle has the client's settings follow what a transaction has set.
-func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
+// settle has the client's settings follow what a transaction has set. named are the custom ones.
+func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool, named []string) {
 	c := s.client
 	if s.ignored() {
 		lasting = s.reportedOnly(lasting)
@@ -134,6 +138,7 @@ func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool) {
 		return
 	}
 	if c == nil || !sure || s.doubtful()&(session.SettingChanged|session.Opaque) != 0 || !s.adopt(c, lasting) {
+		s.question.name(named)
 		s.doubtSettings(nil)
 	}
 }

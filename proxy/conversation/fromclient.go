@@ -293,7 +293,6 @@ func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
-		s.shared.addSpoken(text)
 		s.suspectsDefining(text, e)
 		s.keepsByName(text)
 		found.makesUp = s.shared.keepers.makesUp(text)
@@ -304,7 +303,8 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
-		found.asks = s.shared.configs(text)
+		given := s.shared.configs(text)
+		found.asks = given.literally()
 	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
 		found.uses, found.followed = settingUses(text, e, s.mode)
@@ -312,6 +312,10 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 			found.asks = assigned(found.uses)
 		}
 		found.followed = found.followed && s.shared.Mode != Session // there a client keeps its backend
+	}
+	if e&setters != 0 && !found.followed && found.asks == nil && s.shared.Mode != Session {
+		names, sure := s.named(text, e)
+		found.named, found.makesUp = names, found.makesUp || !sure
 	}
 	return found
 }

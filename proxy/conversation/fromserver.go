@@ -352,7 +352,10 @@ func (s *Server) noteError(body []byte) {
 	s.follow.failed = true
 	busy := s.account.Answered() + 1
 	s.audit.failed = true
-	s.doubt(session.FromError(s.effects(busy)))
+	if left := session.FromError(s.effects(busy)); left != 0 {
+		s.doubt(left)
+		s.sets(s.ledger.busyWith(busy, s.Doubtful())) // in a transaction of its own that it has committed, say
+	}
 	s.account.Server(wire.ServerErrorResponse)
 	s.lost = s.lost || s.missed(body)
 	s.book.Failed(&s.account, busy, s.names())

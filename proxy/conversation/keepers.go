@@ -23,7 +23,8 @@ type keepers struct {
 }
 
 // keeper is a function, table, view or domain, by its name in lower case, and something that it may leave: one of pinsLeft, leavesBlind, or
-// settingLeft and a name. A bracket is behind the name of a function, and = behind that of a table which leaves it when it is written only.
+// settingLeft and a name. A bracket is behind the name of a function, and = behind that of a table which leaves it when it is written only. What event
+// triggers leave is that of onDefinitions.
 type keeper struct{ name, leaves string }
 
 // kept is what a text may leave that calls keepers.
@@ -65,12 +66,19 @@ func mentionsLasting(text []byte) bool {
 }
 
 // makesUp is what a text in lower case has that may make up the name of a setting, in the words that PostgreSQL's regular expressions and Go's have in
-// common: set_config with something else than a literal; a string that begins with SET and a name with a dot and a part from elsewhere, as format and
+// common: set_config with something else than a literal, and with something else than true at its end; a string that begins with SET and a name with a dot and a part from elsewhere, as format and
 // || put it there; and an EXECUTE of SET and a name from elsewhere. The pieces of an UPDATE are none of these, nor is SET LOCAL.
-const makesUp = `set_config\s*\(\s*([^'[:space:]]|'+[^']*'+\s*\|\|)[^;]*,\s*false\s*\)` +
+const makesUp = `set_config"?\s*\(\s*([^'[:space:],]|'+[^']*'+\s*\|\|)` + argument + `,` + argument + `,\s*` + notTrue +
 	`|` + opens + `[a-z0-9_"%$]*\.[a-z0-9_."]*(%|` + closes + `)` +
 	`|` + opens + `[a-z0-9_"]*%[a-z0-9_"%$]*\.` +
 	`|execute\s+(format\s*|concat\s*)?\(*\s*` + opens + `(%|` + closes + `)`
+
+const (
+	// argument is the rest of an argument, with brackets in it up to the second depth.
+	argument = `([^(),;']|'[^']*'|\(([^();']|'[^']*'|\(([^();']|'[^']*')*\))*\))*`
+	// notTrue is the beginning of an argument that is more or something else than true.
+	notTrue = `([^t[:space:]]|t([^r]|r([^u]|u([^e]|e\s*[^)[:space:]]))))`
+)
 
 // The beginning and the end of a string in which a setting is set.
 const (
@@ -109,7 +117,7 @@ func newKeepers(all []keeper) keepers {
 			b.settings = append(b.settings, name)
 		}
 		k.leave[f.name] = b
-		if f.leaves == leavesProcess || f.leaves == leavesBlind {
+		if f.name != onDefinitions && (f.leaves == leavesProcess || f.leaves == leavesBlind) {
 			name := strings.TrimRight(f.name, "(=")
 			name = name[strings.LastIndexFunc(name, func(r rune) bool { return !inWord(byte(min(r, 0xff))) })+1:]
 			word := k.deep[name]
@@ -155,6 +163,7 @@ func (h *Shared) leftBy(text []byte, mode sqlscan.Mode) (all kept) {
 	}
 	var written kept
 	writes, before := false, ""
+	definitions := h.keepers.leave[onDefinitions]
 	sqlscan.Names(text, mode, func(name string, called bool) {
 		dot := strings.LastIndexByte(name, '.')
 		last := name[dot+1:]
@@ -162,6 +171,10 @@ func (h *Shared) leftBy(text []byte, mode sqlscan.Mode) (all kept) {
 		written.add(h.keepers.leave[last+"="])
 		if called || dot >= 0 { // t.f calls f(t)
 			all.add(h.keepers.leave[last+"("])
+		}
+		if definitions.some() && definitionWords[name] {
+			all.add(definitions)
+			definitions = kept{}
 		}
 		writes = writes || writers[name] && before != "for" && before != "key"
 		before = name
@@ -174,6 +187,14 @@ func (h *Shared) leftBy(text []byte, mode sqlscan.Mode) (all kept) {
 
 // writers are the words of which a text has one that writes into a table. SELECT FOR UPDATE does not.
 var writers = map[string]bool{"insert": true, "update": true, "delete": true, "merge": true, "truncate": true, "copy": true}
+
+// onDefinitions is the name of the keeper that is any command which defines something.
+const onDefinitions = "*"
+
+// definitionWords are the words of which such a command has one.
+var definitionWords = map[string]bool{
+	"create": true, "alter": true, "drop": true, "grant": true, "revoke": true, "comment": true, "refresh": true, "reindex": true, "security": true, "import": true, "into": true,
+}
 
 func (k *kept) add(more kept) {
 	k.pins |= more.pins

@@ -23,6 +23,7 @@ type settings struct {
 	uses     []use    // its SETs and RESETs that have not been answered yet, where they can be read
 	followed bool     // they can be followed
 	asks     []string // the settings that it gives values that the text does not say; nil: any
+	named    []string // custom ones that it names beside others
 	makesUp  bool     // it may set one whose name it makes up
 	partly   bool     // it is DISCARD PLANS, SEQUENCES or TEMP, which leaves settings and names alone
 }
@@ -64,13 +65,26 @@ func (l *ledger) at(busy uint64) *entry {
 	return nil
 }
 
+// busyWith are the entries of what the server may be busy with: all that are under way where the account is in doubt.
+func (l *ledger) busyWith(busy uint64, doubtful bool) []entry {
+	if doubtful {
+		return l.entries[l.head:]
+	}
+	for i := l.head; i < len(l.entries) && l.entries[i].at <= busy; i++ {
+		if l.entries[i].at == busy {
+			return l.entries[i : i+1]
+		}
+	}
+	return nil
+}
+
 // learn enters the effects of a statement whose text has come whole only now.
-func (l *ledger) learn(at uint64, effects sqlscan.Effects) {
+func (l *ledger) learn(at uint64, effects sqlscan.Effects, found settings) {
 	if e := l.at(at); e != nil {
 		if e.ends() && effects&endings == 0 {
 			l.ending--
 		}
-		e.effects = effects
+		e.effects, e.settings = effects, found
 	}
 }
 

@@ -62,7 +62,12 @@ func (l *long) end(s *Server) (spoil bool) {
 	case l.statement == nil:
 		spoil = effects&sqlscan.Sequences != 0 && s.recallsLong(l.at)
 		effects &^= sqlscan.Sequences
-		s.ledger.learn(l.at, effects)
+		var found settings
+		if l.kept != nil && effects&setters != 0 {
+			names, sure := s.named(wire.PeekQuery(l.kept), effects)
+			found = settings{named: names, makesUp: !sure}
+		}
+		s.ledger.learn(l.at, effects, found)
 		s.noteAlteration(effects)
 	case l.kept == nil || s.client == nil:
 		l.statement.Learn(effects)

@@ -14,6 +14,7 @@ import (
 type question struct {
 	sure     session.Pins // those of the server's pins that an answer has confirmed, and nothing has touched since
 	settings []string     // that may have been changed, by name
+	named    []string     // custom ones among those, and others that a text names which may have changed any: see name
 	any      bool         // any setting may have been changed
 	guard    bool         // the question was cancelled: the session has a short time limit
 	blind    bool         // set_config was given a name that the text does not say
@@ -50,6 +51,7 @@ const askable = session.SettingChanged | session.Listen | session.TempObject | s
 // Limits of a question.
 const (
 	askedNamesMax  = 16  // settings that are asked for by name; of more, all are asked for
+	namedMax       = 64  // custom settings that one question asks for because texts have named them; the client of more keeps its backend
 	customNamesMax = 256 // names of custom settings that a pool remembers
 )
 
@@ -75,6 +77,7 @@ func (s *Server) doubtSettings(names []string) {
 	q := &s.question
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
+	q.name(names)
 	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
 		q.all()
 		return
@@ -82,6 +85,19 @@ func (s *Server) doubtSettings(names []string) {
 	for _, name := range names {
 		if !slices.Contains(q.settings, name) {
 			q.settings = append(q.settings, name)
+		}
+	}
+}
+
+// name notes custom settings that a text names. They are in no list, so a question about any setting has to ask for them.
+func (q *question) name(names []string) {
+	for _, name := range names {
+		switch {
+		case !custom(name) || slices.Contains(q.named, name):
+		case len(q.named) == namedMax:
+			q.blind = true
+		default:
+			q.named = append(q.named, name)
 		}
 	}
 }
@@ -189,6 +205,10 @@ const partSequences = "SELECT 'q', NULL, NULL WHERE EXISTS (SELECT FROM pg_catal
 	" AND f.prosrc OPERATOR(pg_catalog.=) ''" +
 	") AS t(tree) WHERE tree OPERATOR(pg_catalog.~) ':funcid (1575|2559) ')"
 
+// withoutJIT has what follows in the transaction not be compiled, which takes seconds where the functions are many. Servers before 11 have no such setting.
+const withoutJIT = "SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_show_all_settings() AS t(name) WHERE name OPERATOR(pg_catalog.=) 'jit'"
+
+// appendParts appends what is asked. What the functions are comes last: the settings are asked for as the session has them.
 func appendParts(sql []byte, s *Server, a asked) []byte {
 	first := true
 	part := func(when bool, text string) {
@@ -214,10 +234,11 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 	part(a.pins&session.TempObject != 0, partTemporary)
 	functions := a.any && s.shared.namesDue()
 	s.question.asked.functions, s.question.asked.defined = functions, functions && !s.shared.customs.known
-	part(functions, partNames)
 	if functions {
+		sql, first = append(sql, ";"+withoutJIT+";"...), true
+		part(true, partNames)
 		part(true, partKeepers(s.shared.Functions.CleanNames()))
+		part(!s.shared.recalls, partSequences)
 	}
-	part(functions && !s.shared.recalls, partSequences)
 	return sql
 }

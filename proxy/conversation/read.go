@@ -1,7 +1,7 @@
 package conversation
 
 import (
-	"bytes"
+	"slices"
 
 	"weir/proxy/ascii"
 	"weir/proxy/session"
@@ -142,37 +142,8 @@ func setsOnly(text []byte, mode sqlscan.Mode, harmless func(name string) bool) b
 	})
 }
 
-// configsOnly is namesOnly for set_config: each call must name its setting as a plain literal. It looks at the bare bytes: what stands in
-// a comment or a string can only make it say no.
+// configsOnly is namesOnly for set_config: each call must name its setting as a plain literal.
 func configsOnly(text []byte, harmless func(name string) bool) bool {
-	const call = "set_config"
-	lower := bytes.ToLower(text)
-	for {
-		i := bytes.Index(lower, []byte(call))
-		if i < 0 {
-			return true
-		}
-		lower = bytes.TrimLeft(lower[i+len(call):], " \t\r\n\"")
-		name, ok := bytes.CutPrefix(lower, []byte("("))
-		if !ok {
-			return false
-		}
-		name, ok = bytes.CutPrefix(bytes.TrimLeft(name, " \t\r\n"), []byte("'"))
-		end := bytes.IndexByte(name, '\'')
-		if !ok || end < 0 || !plainSetting(name[:end]) || !harmless(string(name[:end])) {
-			return false
-		}
-		if after := bytes.TrimLeft(name[end+1:], " \t\r\n"); len(after) == 0 || after[0] != ',' {
-			return false // the literal goes on
-		}
-	}
-}
-
-func plainSetting(name []byte) bool {
-	for _, c := range name {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return len(name) > 0
+	c := configsOf(text)
+	return c.all && len(c.params) == 0 && !slices.ContainsFunc(c.names, func(name string) bool { return !harmless(name) })
 }

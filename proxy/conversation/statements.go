@@ -3,6 +3,7 @@ package conversation
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
@@ -195,15 +196,19 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 	}
 	if b.effects&(sqlscan.Set|sqlscan.SetLocal|sqlscan.Reset|sqlscan.Discard|sqlscan.SetConfig|anything) != 0 && !statement.Own() {
 		b.settings = s.entails([]byte(statement.Text()), b.effects)
-		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil && m.whole {
-			b.asks = boundNames(m.body)
+		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil {
+			given := s.shared.configs([]byte(statement.Text()))
+			b.asks = given.bound(givenBy(m))
 			s.shared.addCustom(b.asks)
 		}
 	}
-	if s.shared.keepers.some() && s.learns(b.effects) {
+	if s.learns(b.effects) {
 		known := s.shared.recordOf(statement, s.mode)
-		s.keepsRun([]byte(statement.Text()), known)
-		s.keepsRun(m.body, known)
+		if s.shared.keepers.some() {
+			s.keepsRun([]byte(statement.Text()), known)
+			s.keepsRun(m.body, known)
+		}
+		s.binds(known)
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed
@@ -213,7 +218,17 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 
 // bindsSeed reports whether a Bind may have set_config set the seed of random().
 func (s *Server) bindsSeed(m *message, statement *prepared.Statement) bool {
-	return m.whole && s.shared.configs([]byte(statement.Text())) == nil && slices.Contains(boundNames(m.body), seedName)
+	given := s.shared.configs([]byte(statement.Text()))
+	return given.literally() == nil && slices.ContainsFunc(givenBy(m), func(v []byte) bool { return strings.EqualFold(string(v), seedName) })
+}
+
+// givenBy are the parameters of a Bind; none if it is too long to be seen whole.
+func givenBy(m *message) [][]byte {
+	if !m.whole {
+		return nil
+	}
+	values, _ := wire.PeekParameters(m.body)
+	return values
 }
 
 // admitTarget sends a Describe or a Close.

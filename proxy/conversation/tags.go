@@ -59,16 +59,24 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	if touched&session.SQLPrepare != 0 && s.question.executed {
 		add |= session.Opaque
 	}
+	if add&(session.SettingChanged|session.Opaque) != 0 {
+		s.sets(s.ledger.busyWith(busy, s.Doubtful()))
+	}
 	if add&session.SettingChanged != 0 {
 		asks := s.asks(busy)
 		s.doubtSettings(asks)
 		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
 		add &^= session.SettingChanged
 	}
-	if e := s.ledger.at(busy); e != nil && e.makesUp {
-		s.question.blind = true
-	}
 	s.doubt(add)
+}
+
+// sets has the custom settings be asked for that statements name which have set some that their texts do not say.
+func (s *Server) sets(statements []entry) {
+	for _, e := range statements {
+		s.question.name(e.named)
+		s.question.blind = s.question.blind || e.makesUp
+	}
 }
 
 // discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.

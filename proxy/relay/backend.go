@@ -54,6 +54,7 @@ type Backend struct {
 	confused bool  // its stream has ceased to make sense
 	killed   bool  // an operator wants it gone: see Engine.Kill
 	warned   bool  // query_timeout has been acted upon
+	stubborn bool  // it was asked to cancel a query for that, and has not ended it in time
 	asking   bool  // its errand is Ask
 	cancels  int   // cancel requests aimed at it that are still under way
 	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays

@@ -65,7 +65,7 @@ func connectToAsk(ctx context.Context, hosts *hosts, target destination, open bo
 	if err != nil {
 		return nil, err
 	}
-	return authquery.Session(backend.NewAsker(conn)), nil
+	return authquery.Session(backend.NewAsker(conn), open), nil
 }
 
 // named reports whether users are looked up in the database that the client names. If that does not exist, the configuration is not at

@@ -247,6 +247,8 @@ func TestConsoleErrors(t *testing.T) {
 		"ENABLE pgbouncer":                 "cannot enable admin db: pgbouncer",
 		"KILL pgbouncer":                   "cannot kill admin db: pgbouncer",
 		"WAIT_CLOSE pgbouncer":             "cannot wait in admin db: pgbouncer",
+		`PAUSE "*"`:                        "no such database: *",
+		`RESUME "*"`:                       "no such database: *",
 		"KILL_CLIENT x":                    "invalid client pointer supplied",
 		"KILL_CLIENT 4000000000":           "client not found",
 		"SET no_such_thing = 1":            "SET failed",
@@ -315,12 +317,15 @@ func TestConsolePausesAndResumes(t *testing.T) {
 		}
 		paused(t, second, d.Name, "0")
 	}
-	t.Run("a new pool is paused, too", func(t *testing.T) {
+	t.Run("a new pool is paused, too, and dials nothing", func(t *testing.T) {
 		ask(t, boss, "PAUSE")
 		w2, err := pgconn.Connect(soonOver(t), strings.Replace(w.DSN(d), d.Server.Superuser()+"@", "someone@", 1))
 		if err == nil {
 			_ = w2.Close(context.Background())
 			t.Error("a client of a new pool is served in a pause")
+		}
+		if w.Log.Contains("no backend", "pool="+d.Name+"/someone") {
+			t.Error("the new pool has dialled in the pause")
 		}
 		ask(t, boss, "RESUME")
 	})
@@ -688,6 +693,10 @@ func TestConsoleReloads(t *testing.T) {
 	var e *pgconn.PgError
 	if err == nil || !asError(err, &e) || e.Code != "F0000" || e.Message != "RELOAD failed, see logs for additional details" || !strings.Contains(e.Detail, "pool_sise") {
 		t.Errorf("RELOAD of a file with a mistake: %v", err)
+	}
+	eventuallyLogged(t, w, "console error", "RELOAD failed")
+	if n := strings.Count(w.Log.String(), "pool_sise"); n != 1 {
+		t.Errorf("the mistake is logged %d times", n)
 	}
 	if got := size(); got != "5" {
 		t.Errorf("after a RELOAD that failed it is %s", got)

@@ -137,22 +137,28 @@ func TestOrdersOfAServedFileAreToldInItsWords(t *testing.T) {
 }
 
 // What PgBouncer finds out at a login, and not before, a login is told.
-func TestServedFileWithAWrongAuthDatabaseRefusesLogins(t *testing.T) {
+func TestServedFileWithAWrongLookupRefusesLogins(t *testing.T) {
 	d := database(t)
 	w := startFile(t, d, fmt.Sprintf(`
 [databases]
 shop = host=127.0.0.1 port=%d dbname=%s auth_dbname=nowhere
+desk = host=127.0.0.1 port=%[1]d dbname=%[2]s auth_query='SELECT * FROM absent($1)'
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = 0
 unix_socket_dir =
 auth_type = md5
-auth_user = postgres
+auth_user = %[3]s
 server_tls_sslmode = disable
-`, d.Server.Port(), d.Name), "")
-	_, err := tryDial(t, w.Addr, "anyone", "shop")
-	if err == nil || !strings.Contains(err.Error(), "bouncer config error") || !w.Log.Contains("is not configured") {
-		t.Errorf("got %v", err)
+`, d.Server.Port(), d.Name, d.Server.Superuser()), "")
+	for database, reason := range map[string]string{"shop": "is not configured", "desk": "function absent(unknown) does not exist (42883)"} {
+		_, err := tryDial(t, w.Addr, "anyone", database)
+		if err == nil || !strings.Contains(err.Error(), "bouncer config error") || !w.Log.Contains(reason) {
+			t.Errorf("%s: got %v", database, err)
+		}
+	}
+	if w.Log.Contains("names of yours need their schema") {
+		t.Error("the log tells of a search_path that is weir's own, and not that of a served file")
 	}
 }
 

@@ -60,7 +60,8 @@ func (o operator) database(name string) (key string, which func(string) bool, er
 		return "", func(string) bool { return true }, nil
 	}
 	g := o.current.Load()
-	if _, ok := g.config.Database(name); !ok {
+	many := name == config.AnyDatabase && g.config.Databases[name].DBName == "" // which is none of them, and not all of them
+	if _, ok := g.config.Database(name); !ok || many {
 		return "", nil, errors.New("no such database: " + name)
 	}
 	key = g.databaseName(name)

@@ -58,6 +58,10 @@ var table = map[string]rule{
 		outside: []string{"golang.org/x/sys/unix"},
 		why:     "login, backend and relay share it, so it lies below them and knows no message",
 	},
+	"proxy/ascii": {
+		std: impure, pure: true,
+		why: "how PostgreSQL folds names is needed in several places, and is the same in all",
+	},
 	"proxy/pgerror": {
 		why: "what users read is listed in one place, which everything may import",
 	},
@@ -70,7 +74,8 @@ var table = map[string]rule{
 		why: "framing reads and writes bytes in place and keeps nothing",
 	},
 	"proxy/sqlscan": {
-		std: impure, pure: true,
+		ours: []string{"proxy/ascii"},
+		std:  impure, pure: true,
 		why: "the lexer is a function from a statement's bytes to its effects",
 	},
 	"proxy/exchange": {
@@ -78,7 +83,7 @@ var table = map[string]rule{
 		why: "when a backend may be freed is the most dangerous rule; it is tested by scripts, without sockets",
 	},
 	"proxy/session": {
-		ours: []string{"proxy/sqlscan"}, pure: true,
+		ours: []string{"proxy/ascii", "proxy/sqlscan"}, pure: true,
 		why: "a client's state is a value that is compared and replayed, and knows no connection",
 	},
 	"proxy/prepared": {
@@ -94,7 +99,7 @@ var table = map[string]rule{
 		why: "login is the server's side of SCRAM and backend a client's; what both compute is a function of secrets; SASLprep comes from x/text",
 	},
 	"proxy/login": {
-		ours:    []string{"config", "config/hba", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/socket", "proxy/wire"},
+		ours:    []string{"config", "config/hba", "proxy/ascii", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/socket", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2"},
 		why:     "login ends with a value and knows neither loop nor pool",
 	},
@@ -125,7 +130,7 @@ var table = map[string]rule{
 		why: "who gets which notification, exactly once and in order, is tested with a model of the server's queue",
 	},
 	"proxy/conversation": {
-		ours: []string{"proxy/exchange", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
+		ours: []string{"proxy/ascii", "proxy/exchange", "proxy/notify", "proxy/pgerror", "proxy/prepared", "proxy/session", "proxy/sqlscan", "proxy/wire"},
 		std:  impure, pure: true,
 		why: "what a client and a backend say to each other is decided from messages alone, so that scripts and fuzzing can drive it",
 	},

@@ -29,7 +29,7 @@ func directory(t *testing.T, d *pgserver.Database) *Directory {
 		if err != nil {
 			return nil, err
 		}
-		return Session(backend.NewAsker(c)), nil
+		return Session(backend.NewAsker(c), false), nil
 	}})
 	t.Cleanup(dir.Close)
 	return dir

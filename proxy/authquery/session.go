@@ -18,10 +18,13 @@ var Settings = [...][2]string{
 	{"statement_timeout", fmt.Sprint(lookupTimeout.Milliseconds())},
 }
 
-// Session makes a Conn of a connection that was opened with Settings, and owns it from then on.
-func Session(a *backend.Asker) Conn { return asking{a} }
+// Session makes a Conn of a connection that was opened with Settings, and owns it from then on. Open says that their search_path was left out.
+func Session(a *backend.Asker, open bool) Conn { return asking{a, open} }
 
-type asking struct{ *backend.Asker }
+type asking struct {
+	*backend.Asker
+	open bool
+}
 
 // Ask implements Conn.
 func (s asking) Ask(ctx context.Context, query, user string) (Answer, error) {
@@ -42,7 +45,7 @@ func (s asking) Ask(ctx context.Context, query, user string) (Answer, error) {
 }
 
 // failed says what became of a query.
-func (asking) failed(err error) (Answer, error) {
+func (s asking) failed(err error) (Answer, error) {
 	server, ok := errors.AsType[*backend.ServerMessage](err)
 	if !ok {
 		return Answer{}, fmt.Errorf("auth_query: %w", err)
@@ -51,7 +54,7 @@ func (asking) failed(err error) (Answer, error) {
 	case "22021", "22P05": // the name is none in the database's encoding, so no user has it
 		return Answer{}, nil
 	case "42P01", "42883", "42704": // no such table, function or type
-		if !strings.Contains(server.Message, ".") {
+		if !s.open && !strings.Contains(server.Message, ".") {
 			return Answer{}, fmt.Errorf("auth_query: %s (%s); it runs with search_path = %s, so names of yours need their schema",
 				server.Message, server.Code, Settings[0][1])
 		}

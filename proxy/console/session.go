@@ -269,7 +269,7 @@ func (s *Session) logged(c Command) string {
 
 func (s *Session) logError(c Command, err *pgerror.Error) {
 	attributes := []any{"error", err, "command", s.logged(c), "user", s.o.User, "db", s.o.Database, "peer", s.o.Peer}
-	if err.Detail != "" {
+	if err.Detail != "" && c.Verb != VerbReload { // whose reason the log has: log readers count such lines
 		attributes = append(attributes, "detail", err.Detail)
 	}
 	s.o.Log.Info("console error", attributes...)

@@ -85,7 +85,7 @@ func (s *Server) foresee() {
 		if at := s.paramAt(name); at >= 0 && session.Meaningful(name) {
 			s.ahead.foreseen = append(s.ahead.foreseen, s.params[at])
 			value, _ := s.client.Set.Value(name)
-			s.reports(at, value)
+			s.put(at, value)
 		}
 		return false
 	})
@@ -95,16 +95,9 @@ func (s *Server) foresee() {
 func (s *Server) unforesee() {
 	for _, was := range s.ahead.foreseen {
 		if at := s.paramAt(was.Name); s.params[at] != was {
-			s.reports(at, was.Value)
+			s.put(at, was.Value)
 		}
 	}
-}
-
-// reports notes what the server reports of a setting.
-func (s *Server) reports(at int, value string) {
-	s.params = slices.Clone(s.params)
-	s.params[at].Value = value
-	s.changed = true
 }
 
 // precedes is for a client's message, m, on a backend that is not in its settings, or not for certain.

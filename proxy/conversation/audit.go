@@ -148,8 +148,7 @@ func (a *audit) lastRan() []*record { return a.ran[:min(a.runs, 4)] }
 // forget begins anew.
 func (a *audit) forget() {
 	if a.some || a.failed {
-		a.suspects, a.runs = a.suspects[:0], 0
-		a.many, a.some, a.failed, a.sampled, a.due = false, false, false, false, false
+		*a = audit{suspects: a.suspects[:0]}
 	}
 }
 

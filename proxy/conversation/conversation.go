@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"slices"
 	"strings"
 
 	"weir/proxy/exchange"
@@ -95,9 +94,8 @@ type Client struct {
 	out    wire.Outlet
 	long   *long // a statement that is longer than InspectLen; nil otherwise
 
-	refusal    refusal
-	skip       uint32 // what is still to come of a message whose beginning has been judged
-	drop       bool   // it is thrown away rather than forwarded
+	refusal refusal
+	remainder
 	hold       Hold
 	unprepared bool // a statement that the text executes could not be prepared for it
 	answered   bool // its next message is a Query that has been answered already: see prepareFirst
@@ -142,7 +140,7 @@ func (c *Client) Prepared() int { return c.names.Len() }
 func (c *Client) Outlet() *wire.Outlet { return &c.out }
 
 // Amid reports whether a message of the client's has been forwarded in part.
-func (c *Client) Amid() bool { return c.skip > 0 && !c.drop }
+func (c *Client) Amid() bool { return c.lacks() > 0 }
 
 // NewClient is a client that has logged in with these settings, a reference to which it takes over.
 func NewClient(login *session.Set, table *session.Table) Client {
@@ -161,38 +159,31 @@ func (c *Client) Leave(table *session.Table) {
 
 // Rewind takes back that a message has been judged in part: nothing of it has reached the server.
 func (c *Client) Rewind() {
-	c.skip, c.drop, c.long, c.toSync, c.answered, c.hold = 0, false, nil, false, false, HoldNone
+	c.remainder = remainder{}
+	c.long, c.toSync, c.answered, c.hold = nil, false, false, HoldNone
 }
 
 // Server is a backend's part.
 type Server struct {
 	// What each transaction looks at stands together: a backend's struct has left the processor's caches when its next message comes.
-	shared  *Shared
-	client  *Client      // nil while no client has it
-	set     *session.Set // the settings that are applied
-	errand  *Errand
-	leak    *Leak
-	heard   *Heard       // nil: nothing is noted
-	pins    session.Pins // why it must stay with its client, or may have to
-	skip    uint32
+	shared *Shared
+	client *Client      // nil while no client has it
+	set    *session.Set // the settings that are applied
+	leak   *Leak
+	heard  *Heard       // nil: nothing is noted
+	pins   session.Pins // why it must stay with its client, or may have to
+	remainder
 	giving  uint32 // of the server's next messages, how many answer what weir has put behind a RESET
 	account exchange.Exchange
+	task
 
 	lease
-	drop      bool
-	tempPath  bool         // the search_path may have what is created be temporary
-	worn      bool         // something has been done to its process that only its end undoes
-	changed   bool         // params has values that others do not know of
-	reported  bool         // one of them has changed while a client had the backend
-	probing   bool         // a probe is under way
-	reshaped  bool         // a command of the transaction has changed what texts may mean
-	lost      bool         // a statement has been missed that the book says it holds
-	notifies  bool         // a statement has been sent that may notify
-	vacates   bool         // a statement has been sent that other sessions may be in the way of
-	redefines bool         // a command of the transaction has changed what logins get
-	defines   bool         // a command of the transaction may have changed what statements do
-	fatal     bool         // the server has announced that it ends the connection
-	mode      sqlscan.Mode // how it reads text
+	parameters
+	tempPath  bool            // the search_path may have what is created be temporary
+	worn      bool            // something has been done to its process that only its end undoes
+	lost      bool            // a statement has been missed that the book says it holds
+	changes   Changes         // of commands of the transaction
+	concerns  sqlscan.Effects // others, of texts that have been sent: Notify and Databases, until the caller has heard so
 	role      roleNews
 	block     block
 	recent    recent
@@ -208,12 +199,7 @@ type Server struct {
 	retry     retry
 	portals   portals
 
-	login        []session.Setting // what it reported at its login, or what has become of that
-	params       []session.Setting // what it last reported; shared, replaced when a value changes
-	awaited      int               // ReadyForQuerys of the errand that have not come yet
-	refused      []byte            // the error that it met; nil while it goes well
-	row          []byte            // the body of a DataRow that it was answered with
-	lastWords    string            // with which it announced that it ends the connection
+	farewell
 	defaults     Defaults
 	deallocating []deallocation // names of the client's that answers under way will end
 }
@@ -230,9 +216,15 @@ type lease struct {
 	listen      listening
 }
 
+// farewell is a server's announcement that it ends the connection.
+type farewell struct {
+	fatal     bool
+	lastWords string
+}
+
 // NewServer is a backend that has just logged in and reported params, which are shared and not changed.
 func NewServer(shared *Shared, params []session.Setting) Server {
-	s := Server{shared: shared, login: params, params: params, mode: scanMode(params), book: prepared.Book{Max: shared.MaxStatements}}
+	s := Server{shared: shared, parameters: reportedAtLogin(params), book: prepared.Book{Max: shared.MaxStatements}}
 	s.recall.number = shared.nextNumber()
 	s.ahead.queries = queriesFollow(params)
 	s.account.Reset()
@@ -245,9 +237,10 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.lease = lease{}
-	s.retry.state, s.retry.again, s.retry.uses, s.retry.named, s.retry.parsed, s.ahead.state = retryNever, false, 0, 0, nil, aheadNone
+	s.retry.begin()
+	s.ahead.state = aheadNone
 	s.leaseSequences(c)
-	s.suspicion.by = ""
+	s.suspicion.forget()
 	s.book.Max = s.shared.MaxStatements // which may have changed
 	s.book.Lease(&c.names)
 }
@@ -344,9 +337,6 @@ func (s *Server) Errand() *Errand { return s.errand }
 // Set are the settings that are applied.
 func (s *Server) Set() *session.Set { return s.set }
 
-// Params are what it last reported, a shared list.
-func (s *Server) Params() []session.Setting { return s.params }
-
 // Statements is how many statements it holds for clients.
 func (s *Server) Statements() int { return s.book.Len() }
 
@@ -357,68 +347,6 @@ func (s *Server) apply(set *session.Set) {
 	s.set = set
 	path, _ := set.Value("search_path")
 	s.tempPath = strings.Contains(strings.ToLower(path), "pg_temp")
-}
-
-// Changed reports, once, whether the backend has reported values that others do not know of.
-func (s *Server) Changed() bool {
-	was := s.changed
-	s.changed = false
-	return was
-}
-
-// Adopt exchanges the list of what the backend reported for one with the same values.
-func (s *Server) Adopt(params []session.Setting) { s.params, s.changed = params, false }
-
-// report takes note of a ParameterStatus. False: it is one too many.
-func (s *Server) report(name, value string) bool {
-	i := slices.IndexFunc(s.params, func(p session.Setting) bool { return p.Name == name })
-	if i < 0 || s.params[i].Value != value {
-		if i < 0 && len(s.params) == wire.MaxReported {
-			return false
-		}
-		s.params = slices.Clone(s.params)
-		if i < 0 {
-			s.params = append(s.params, session.Setting{Name: name, Value: value})
-		} else {
-			s.params[i].Value = value
-		}
-		s.changed = true
-		s.role.changed = s.role.changed || name == hotStandby
-		s.reported = s.reported || s.client != nil && s.errand == nil
-		s.mode = scanMode(s.params)
-	}
-	if s.client != nil && s.ahead.state < aheadSent && !s.withheld.discarded && (s.errand == nil || s.errand.Tells) {
-		s.client.Told = s.params // the message goes on to it
-	}
-	return true
-}
-
-// scanMode tells how a backend that reported params reads the text of statements.
-func scanMode(params []session.Setting) sqlscan.Mode {
-	var encoding, conforming string
-	for _, p := range params {
-		switch p.Name {
-		case "client_encoding":
-			encoding = p.Value
-		case "standard_conforming_strings":
-			conforming = p.Value
-		}
-	}
-	return sqlscan.ModeOf(encoding, conforming)
-}
-
-// Knows reports whether the client was told this very list last.
-func (c *Client) Knows(params []session.Setting) bool { return sameList(c.Told, params) }
-
-// AppendNews appends what the backend reports as far as that is not what the client was told last.
-func (c *Client) AppendNews(dst []byte, params []session.Setting) []byte {
-	for _, now := range params {
-		if !slices.Contains(c.Told, now) {
-			dst = wire.AppendParameterStatus(dst, now.Name, now.Value)
-		}
-	}
-	c.Told = params
-	return dst
 }
 
 // EachStatement calls f with each statement that the backend holds for clients.

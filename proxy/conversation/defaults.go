@@ -64,21 +64,3 @@ func defaultsAsked(s *Server, status wire.TxStatus, refused bool) Outcome {
 
 // Defaults are what the last AskDefaults has found; not Known if the server has not said.
 func (s *Server) Defaults() Defaults { return s.defaults }
-
-// redefines reports whether a command may change what logins get.
-func redefines(tag []byte) bool {
-	switch string(tag) {
-	case "ALTER ROLE", "ALTER DATABASE", "ALTER SYSTEM":
-		return true
-	}
-	return false
-}
-
-// Redefined reports, once, whether a transaction has ended in which a command has changed what logins get.
-func (s *Server) Redefined() bool {
-	if !s.redefines || !s.account.Free() {
-		return false
-	}
-	s.redefines = false
-	return true
-}

@@ -23,6 +23,20 @@ type Errand struct {
 	onEnd func(s *Server, status wire.TxStatus, refused bool) Outcome
 }
 
+// task is what weir asks a backend on its own account.
+type task struct {
+	errand  *Errand // nil: nothing
+	probing bool    // a probe has been sent, which is the errand once its answer begins
+	awaited int     // ReadyForQuerys of the errand that have not come yet
+	refused []byte  // the error that it met; nil while it goes well
+	row     []byte  // the body of a DataRow that it was answered with
+}
+
+// begin makes e, which so many ReadyForQuerys answer, what is under way.
+func (t *task) begin(e *Errand, awaited int) {
+	t.errand, t.refused, t.awaited = e, nil, awaited
+}
+
 // Outcome is how an errand has ended.
 type Outcome uint8
 
@@ -60,16 +74,22 @@ var (
 func (s *Server) Start(e *Errand, dst []byte) []byte {
 	at := len(dst)
 	dst = e.text(s, dst)
-	s.errand, s.refused, s.awaited, s.retry.named = e, nil, 0, 0
-	for p := dst[at:]; len(p) >= wire.HeaderLen; { // each Query is answered by one ReadyForQuery
+	s.task.begin(e, queriesIn(dst[at:]))
+	s.retry.named = 0
+	s.book.Commanded(s.names())
+	return dst
+}
+
+// queriesIn counts the Queries among whole messages: each is answered by one ReadyForQuery.
+func queriesIn(p []byte) (n int) {
+	for len(p) >= wire.HeaderLen {
 		f := wire.PeekFrame(p)
 		if f.Type == wire.ClientQuery {
-			s.awaited++
+			n++
 		}
 		p = p[f.Total():]
 	}
-	s.book.Commanded(s.names())
-	return dst
+	return n
 }
 
 // reads reports whether the errand looks at a message of that type, which must be collected for it.
@@ -332,7 +352,7 @@ func (s *Server) probed(p []byte) bool {
 	if n < len(probeAnswer) {
 		return false
 	}
-	s.errand, s.refused, s.awaited = Probe, nil, 1
+	s.task.begin(Probe, 1)
 	return true
 }
 

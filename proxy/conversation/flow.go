@@ -74,3 +74,24 @@ func (f *Flow) renamed(frame wire.Frame, body []byte, old int, head ...string) {
 	}
 	f.out = append(f.out, body[old:]...)
 }
+
+// remainder is what is still to come of a message whose beginning has been judged.
+type remainder struct {
+	skip uint32
+	drop bool // it is thrown away rather than forwarded
+}
+
+// take passes over what has come of it: the beginning of p, so long.
+func (r *remainder) take(p []byte) int {
+	n := min(int(r.skip), len(p))
+	r.skip -= uint32(n)
+	return n
+}
+
+// lacks is what is still to come for the receiver.
+func (r *remainder) lacks() uint32 {
+	if r.drop {
+		return 0
+	}
+	return r.skip
+}

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -20,7 +21,7 @@ func settingUses(text []byte, e sqlscan.Effects, mode sqlscan.Mode) (uses []use,
 	read := sqlscan.Settings(text, mode, func(u sqlscan.SettingUse) bool {
 		switch u.Kind {
 		case sqlscan.SetValue, sqlscan.SetDefault:
-			if u.NotLiteral && !u.Local || !ascii(u.Value) {
+			if u.NotLiteral && !u.Local || !ascii.Only(u.Value) {
 				followed = false // a value is carried in the database's encoding, and read in the client's
 			}
 			if n := len(uses); n > 0 && uses[n-1].From == u.From && uses[n-1].Kind == sqlscan.SetValue {
@@ -59,15 +60,6 @@ func assigned(uses []use) (names []string) {
 		}
 	}
 	return names
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] > 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // follow is what a transaction has set that is to follow the client once it is over.

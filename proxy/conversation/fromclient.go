@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"weir/proxy/ascii"
 	"weir/proxy/exchange"
 	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
@@ -80,7 +81,7 @@ func (c *Client) FromClient(s *Server, p []byte, f *Flow) (step ClientStep) {
 			s.keepForRetry(c, f)
 		}
 		c.forwarded(s, f, step.Need)
-		step.Vacate, s.vacates = s.vacates, false
+		step.Vacate = s.concerned(sqlscan.Databases)
 	}
 	return step
 }
@@ -113,8 +114,7 @@ func (c *Client) skipped(s *Server, p []byte, f *Flow) int {
 	if c.skip == 0 {
 		return 0
 	}
-	n := min(int(c.skip), len(p))
-	c.skip -= uint32(n)
+	n := c.remainder.take(p)
 	if c.long != nil && s != nil {
 		c.long.feed(p[:n])
 		if c.skip == 0 {
@@ -318,7 +318,7 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.
 func unmistakable(text []byte) bool {
-	return ascii(string(text)) && bytes.IndexByte(text, '\\') < 0
+	return ascii.Only(text) && bytes.IndexByte(text, '\\') < 0
 }
 
 func (s *Server) enter(e entry) {
@@ -327,9 +327,15 @@ func (s *Server) enter(e entry) {
 		s.ledger.enter(e)
 		s.noteAlteration(e.effects)
 		s.question.executed = s.question.executed || e.effects&sqlscan.Execute != 0
-		s.notifies = s.notifies || e.effects&sqlscan.Notify != 0
-		s.vacates = s.vacates || e.effects&sqlscan.Databases != 0
+		s.concerns |= e.effects & (sqlscan.Notify | sqlscan.Databases)
 	}
+}
+
+// concerned reports, once, whether a text with that effect has been sent.
+func (s *Server) concerned(e sqlscan.Effects) bool {
+	is := s.concerns&e != 0
+	s.concerns &^= e
+	return is
 }
 
 // admitQuery sends a Query, unless it has to wait.

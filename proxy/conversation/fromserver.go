@@ -68,8 +68,7 @@ var looks = [256]uint8{
 // may change who has the backend.
 func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 	f.begin(p)
-	pos := min(int(s.skip), len(p))
-	s.skip -= uint32(pos)
+	pos := s.remainder.take(p)
 	if s.drop || s.client == nil {
 		f.drop(pos)
 		s.drop = s.drop && s.skip > 0
@@ -103,7 +102,7 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 			break
 		}
 		if s.probing && s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(rest[wire.HeaderLen:n]) {
-			s.errand, s.refused, s.awaited = Probe, nil, 1 // of the Syncs before it none can fail: nothing is left to commit
+			s.task.begin(Probe, 1) // of the Syncs before it none can fail: nothing is left to commit
 		}
 		s.take(f, &step, fr, rest[:n], pos)
 		s.skip = uint32(fr.Total() - n)
@@ -243,11 +242,7 @@ func (s *Server) forwarded(f *Flow) {
 		if s.retry.state == retryPossible && s.account.Answered() > s.retry.after {
 			s.retry.state = retryNever // it has been answered
 		}
-		lacks := s.skip
-		if s.drop {
-			lacks = 0
-		}
-		s.client.out.Sent(lacks)
+		s.client.out.Sent(s.lacks())
 	}
 }
 
@@ -338,7 +333,7 @@ func (s *Server) noteError(body []byte) {
 	s.role.denied = s.role.denied || string(code) == refusesWrites
 	if wire.Fatal(body) {
 		words := wire.PeekErrorField(body, wire.FieldMessage)
-		s.fatal, s.lastWords = true, string(words[:min(len(words), lastWordsMax)])
+		s.farewell = farewell{true, string(words[:min(len(words), lastWordsMax)])}
 	}
 	if s.errand != nil {
 		s.refused = append([]byte(nil), body...)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
@@ -152,7 +153,7 @@ const noEncoding = "SQL_ASCII"
 
 // characters is how many characters a text has, as the server counts them; -1: that cannot be told.
 func (s *Server) characters(text []byte) (n int) {
-	if ascii(string(text)) {
+	if ascii.Only(text) {
 		return len(text)
 	}
 	encoding, _ := valueOf(s.params, "client_encoding")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -124,7 +125,7 @@ func (k *keepers) mentioned(text []byte) (all kept) {
 	for i := 0; i <= len(text); i++ {
 		if i < len(text) && inWord(text[i]) {
 			if len(word) < cap(word) {
-				word = append(word, lower(text[i]))
+				word = append(word, ascii.Lower(text[i]))
 			}
 			continue
 		}
@@ -139,15 +140,7 @@ func (k *keepers) mentioned(text []byte) (all kept) {
 
 // inWord reports whether a byte may be part of a name that needs no quotes.
 func inWord(c byte) bool {
-	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
-}
-
-// lower is c in lower case, as PostgreSQL does it in names.
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
+	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || ascii.Lower(c) >= 'a' && ascii.Lower(c) <= 'z'
 }
 
 // leftBy says what a text may leave by the keepers that it names.

@@ -251,11 +251,7 @@ func takenOn(s *Server, status wire.TxStatus, refused bool) Outcome {
 }
 
 // Notifies reports, once, whether a statement has been judged whose text speaks of NOTIFY.
-func (s *Server) Notifies() bool {
-	was := s.notifies
-	s.notifies = false
-	return was
-}
+func (s *Server) Notifies() bool { return s.concerned(sqlscan.Notify) }
 
 // ListenRefused reports whether the last errand about listening has failed.
 func (s *Server) ListenRefused() bool { return s.listen.failed == s.moment() }

@@ -139,6 +139,12 @@ type suspect struct {
 	text string
 }
 
+// forget ends all suspicions. The room for them stays.
+func (x *suspicion) forget() {
+	clear(x.sent)
+	*x = suspicion{sent: x.sent[:0]}
+}
+
 // suspicionMax bounds what is remembered of a pipeline.
 const suspicionMax = 16
 
@@ -176,17 +182,18 @@ func (s *Server) cleared() {
 		s.unquestioned()
 		s.worn = false
 	}
-	if s.suspicion.by == "" && len(s.suspicion.sent) == 0 {
-		return
-	}
+	x := &s.suspicion
+	by, n := x.by, len(x.sent)
 	switch {
+	case by == "" && n == 0:
+		return
 	case s.pins == 0:
-		s.suspicion.by = ""
-	case s.suspicion.by == "" && len(s.suspicion.sent) > 0:
-		s.suspicion.by = s.suspicion.sent[len(s.suspicion.sent)-1].text
+		by = ""
+	case by == "":
+		by = x.sent[n-1].text
 	}
-	clear(s.suspicion.sent)
-	s.suspicion.sent = s.suspicion.sent[:0]
+	x.forget()
+	x.by = by
 }
 
 // PinnedBy is how the statement began that has pinned the backend; "" if that is not known.

@@ -3,6 +3,7 @@ package conversation
 import (
 	"bytes"
 
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -61,10 +62,8 @@ func readText(text []byte, mode sqlscan.Mode) sqlscan.Effects {
 
 // otherwise is what a text may do under any mode but one.
 func otherwise(text []byte, mode sqlscan.Mode) sqlscan.Effects {
-	for _, b := range text {
-		if b > 0x7f {
-			return sqlscan.Opaque // and in any encoding
-		}
+	if !ascii.Only(text) {
+		return sqlscan.Opaque // and in any encoding
 	}
 	return readText(text, mode^sqlscan.BackslashStrings)
 }

@@ -22,8 +22,7 @@ func (c *Client) Refuse(dst, p []byte, cause *pgerror.Error) (step ClientStep) {
 		c.refusal.err = cause.WithSeverity(pgerror.SeverityError)
 	}
 	c.hold = HoldNone
-	pos := min(int(c.skip), len(p))
-	c.skip -= uint32(pos)
+	pos := c.remainder.take(p)
 	c.drop = c.skip > 0
 	for pos < len(p) && (cause != nil || c.refusal.skipping) {
 		rest := p[pos:]

@@ -11,22 +11,32 @@ import (
 // if the server does not run the statement because its result has other columns since it was prepared, where the client learns of the new
 // ones: directly, its own Parse may have come after the change.
 type retry struct {
-	state retryState
-	again bool   // it has been sent once more already: what the server says now is the client's
-	after uint64 // the number of the last answer before those of the batch
-	stale bool   // the result of the statement has changed
-	scope string // what it is prepared anew under: settings that went ahead of the batch have been taken back by then
+	batch
 
-	described []byte // a ParameterDescription, withheld until it is known whether the description of the columns follows or an error
-
+	again  bool                // the batch has been sent once more already: what the server says now is the client's
 	shared *prepared.Statement // what the client's last Parse was answered with, without asking the server. It is not a reference
 	parsed *prepared.Statement // what the client has named last since its last Sync. It is not a reference
 	uses   uint64              // the number of the first answer that is due to a message that uses a shared statement, or of an answer that has come
 	named  uint64              // the number of the last answer, if the batch has only named statements up to there: such Parses, and Closes
-
-	from int    // where the batch begins in the client's read at hand
-	kept []byte // what has come of it
 }
+
+// begin forgets the last client's batches. The buffers stay.
+func (r *retry) begin() { *r = retry{batch: r.anew()} }
+
+// batch is the last batch that may be, or might have been, sent once more.
+type batch struct {
+	state retryState
+	after uint64 // the number of the last answer before those of the batch
+	stale bool   // the result of the statement that it begins with has changed
+	scope string // what that is prepared anew under: settings that went ahead of the batch have been taken back by then
+	from  int    // where the batch begins in the client's read at hand
+	kept  []byte // what has come of it
+
+	described []byte // a ParameterDescription, withheld until it is known whether the description of the columns follows or an error
+}
+
+// anew is a batch of which nothing has come, with the buffers of this one.
+func (b *batch) anew() batch { return batch{kept: b.kept[:0], described: b.described[:0]} }
 
 type retryState uint8
 
@@ -41,9 +51,9 @@ const retryMax = 64 << 10
 
 // mayRetry notes that the message at hand begins a batch, and uses a statement that the backend should hold.
 func (s *Server) mayRetry(m *message) {
-	s.retry.state, s.retry.from, s.retry.kept = retryPossible, m.at, s.retry.kept[:0]
-	s.retry.described = s.retry.described[:0]
-	s.retry.after, s.retry.stale = s.account.Asked(), false
+	b := &s.retry.batch
+	*b = b.anew()
+	b.state, b.from, b.after = retryPossible, m.at, s.account.Asked()
 }
 
 // namesStatement notes that the client's last message has only changed what a name means. begins: nothing but such messages came before it in its

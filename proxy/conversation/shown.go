@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/wire"
 )
@@ -48,7 +49,7 @@ func (s *Server) shows() {
 			continue // it was reset, or only tried
 		}
 		value := string(values[i])
-		if !session.ShowsSwitched(as[at]) || !ascii(value) || imprecise(as[at].Value, value) {
+		if !session.ShowsSwitched(as[at]) || !ascii.Only(value) || imprecise(as[at].Value, value) {
 			return
 		}
 		as[at].Value = value

@@ -30,16 +30,9 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		e.done++
 	}
 	s.deallocated(busy, tag)
-	if reshapes(tag, effects) {
-		s.reshaped, s.redefines = true, s.redefines || redefines(tag)
-		s.shared.Statements.Forget()
-	}
+	s.noteChanges(changesOf(tag, effects))
 	if string(tag) == "ROLLBACK" {
 		s.undoneShapes()
-	}
-	if defines(tag) {
-		s.defines = true
-		s.shared.customs.known = false // a function may set or ask for what no text shows
 	}
 	add, clearAll := session.Combine(effects, tag)
 	if vouched(effects, tag) {

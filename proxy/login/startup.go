@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"weir/proxy/ascii"
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
 )
@@ -59,7 +60,7 @@ func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
 			return nil, a.fail(BadSetting, pgerror.UnknownSetting(p.Name), "")
 		}
 	}
-	all = slices.DeleteFunc(lastOfEach(all), func(p wire.Param) bool { return a.opt.Ignored[foldASCII(p.Name)] })
+	all = slices.DeleteFunc(lastOfEach(all), func(p wire.Param) bool { return a.opt.Ignored[ascii.ToLower(p.Name)] })
 	cleanName(all)
 	if a.opt.AddHost {
 		all = a.addHost(all)
@@ -71,7 +72,7 @@ func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
 // it. In a startup packet the server takes it in whatever encoding; weir sets it by a statement, which would fail.
 func cleanName(all []wire.Param) {
 	for i, p := range all {
-		if foldASCII(p.Name) != "application_name" || utf8.ValidString(p.Value) {
+		if ascii.ToLower(p.Name) != "application_name" || utf8.ValidString(p.Value) {
 			continue
 		}
 		b := []byte(p.Value)
@@ -91,7 +92,7 @@ func (a *attempt) addHost(all []wire.Param) []wire.Param {
 		host = addr.String()
 	}
 	for i, p := range all {
-		if foldASCII(p.Name) == "application_name" {
+		if ascii.ToLower(p.Name) == "application_name" {
 			all[i].Value = p.Value + " - " + host
 			return all
 		}
@@ -99,31 +100,19 @@ func (a *attempt) addHost(all []wire.Param) []wire.Param {
 	return append(all, wire.Param{Name: "application_name", Value: "app - " + host})
 }
 
-// lastOfEach leaves of each name, however it is spelled, the last one, in its place.
+// lastOfEach leaves of each name, however it is spelled, the last one, in its place. It compares them as guc_name_compare does.
 func lastOfEach(all []wire.Param) []wire.Param {
 	last := make(map[string]int, len(all))
 	for i, p := range all {
-		last[foldASCII(p.Name)] = i
+		last[ascii.ToLower(p.Name)] = i
 	}
 	kept := all[:0]
 	for i, p := range all {
-		if last[foldASCII(p.Name)] == i {
+		if last[ascii.ToLower(p.Name)] == i {
 			kept = append(kept, p)
 		}
 	}
 	return kept
-}
-
-// foldASCII is the case folding of guc_name_compare, which takes other letters as they are: with Unicode's rules a Kelvin
-// sign would be a k here and none on the server.
-func foldASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // settingName reports whether a setting could be called so: identifiers joined by dots (valid_custom_variable_name in
@@ -148,7 +137,7 @@ func settingName(s string) bool {
 // parseBool takes what PostgreSQL's parse_bool takes: yes, no, true, false, on, off, 1, 0, in any case, or so much of a word
 // that it can be no other.
 func parseBool(s string) (value, ok bool) {
-	s = foldASCII(s)
+	s = ascii.ToLower(s)
 	if s == "" || s == "o" {
 		return false, false
 	}

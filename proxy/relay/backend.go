@@ -46,13 +46,9 @@ type Backend struct {
 	id       pool.BackendID
 	token    eventloop.Token
 	state    backendState
-	unread   bool  // an edge was reported and not read to its end
-	doomed   bool  // closed at the end of this iteration
-	reached  bool  // bytes of the present client have reached the server since the lease began
-	suspect  bool  // it must not serve another client: a cancel request for this one may still reach it
+	unread   bool // an edge was reported and not read to its end
+	outlook  outlook
 	spare    bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
-	confused bool  // its stream has ceased to make sense
-	killed   bool  // an operator wants it gone: see Engine.Kill
 	warned   bool  // query_timeout has been acted upon
 	stubborn bool  // it was asked to cancel a query for that, and has not ended it in time
 	asking   bool  // its errand is Ask
@@ -62,16 +58,12 @@ type Backend struct {
 	watched  *watched // the present transaction, where the log or tracing is to have it; nil otherwise
 	carry    []byte
 	sock     socket.Conn
-	leased   int64 // when the present lease began
-	freed    int64 // when the last one ended, or it was dialled
+	freed    int64 // when the last lease ended, or it was dialled
 	asked    int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	began    int64 // when the present transaction's first request was sent; 0 outside
-	rested   int64 // when it was last settled in a transaction; 0 otherwise
-	kept     int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
 	until    int64 // when its errand or settling must be over; 0 otherwise
-	looked   int64 // when it was last found out whether the client, which has sent its FIN, is there
-	results  pace  // of what the server sends
-	copied   pace  // of what its client sends for COPY
+	lease
+	results  pace // of what the server sends
+	copied   pace // of what its client sends for COPY
 	pinning  pinning
 	notifier notifier
 	talk     conversation.Server
@@ -87,6 +79,33 @@ type Backend struct {
 	born        int64
 	number      uint32 // of the process's clients and backends
 }
+
+// lease is what is known of the present lease alone, or of the last one. Lane.lease begins it anew.
+type lease struct {
+	leased  int64 // when it began
+	began   int64 // when the present transaction's first request was sent; 0 outside
+	rested  int64 // when the backend was last settled in a transaction; 0 otherwise
+	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	looked  int64 // when it was last found out whether the client, which has sent its FIN, is there
+	reached bool  // bytes of the client have reached the server
+	killed  bool  // an operator wants it over: see Engine.Kill
+}
+
+// outlook is how much longer a backend is to live. It only gets worse; Backend.condemn and worsen change it.
+type outlook uint8
+
+const (
+	outlookGood     outlook = iota
+	outlookSuspect          // it must not serve another client: a cancel request for this one may still reach it
+	outlookDoomed           // it is closed at the end of this iteration
+	outlookConfused         // likewise, because its stream has ceased to make sense
+)
+
+// worsen makes the backend's outlook what it is now said to be, unless it is worse.
+func (b *Backend) worsen(to outlook) { b.outlook = max(b.outlook, to) }
+
+// doomed reports whether the backend is closed at the end of this iteration.
+func (b *Backend) doomed() bool { return b.outlook >= outlookDoomed }
 
 // move is the only place where a backend's state changes.
 func (b *Backend) move(to backendState) {

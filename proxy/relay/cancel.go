@@ -208,11 +208,11 @@ func (l *Lane) cancelContext() (context.Context, context.CancelFunc) {
 // time, and b serves its present client only.
 func (b *Backend) cancelled(err error) {
 	b.cancels--
-	if b.state == backendGone || b.doomed {
+	if b.state == backendGone || b.doomed() {
 		return
 	}
 	if err != nil {
-		b.suspect = true
+		b.worsen(outlookSuspect)
 		b.lane.engine.env.Log.Warn("cancel request did not get through", "pool", b.lane.Name(), "backend", b.pid, "error", err)
 	}
 	if b.cancels > 0 {

@@ -22,7 +22,7 @@ func (b *Backend) check(c *Client) {
 
 // checked goes on after the answer. Not amid a handler: the pool may close the backend.
 func (b *Backend) checked() {
-	if b.doomed || b.state != backendInternal {
+	if b.doomed() || b.state != backendInternal {
 		return
 	}
 	b.freed = b.lane.engine.loop.Now()

@@ -168,6 +168,7 @@ func (l *Lane) Admit(a Admission) {
 }
 
 func (l *Lane) admit(a Admission) {
+	l.open()
 	e := l.engine
 	c := &Client{
 		lane: l, limits: a.Limits, login: a.Login, number: e.env.Number(), born: e.seconds(), onGone: a.OnGone, peer: a.Peer, secret: a.Secret, longKey: a.LongKey,

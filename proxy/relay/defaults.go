@@ -135,7 +135,7 @@ func (l *Lane) welcome(c *Client, owed []byte) {
 
 func (l *Lane) idleBackend() *Backend {
 	for _, b := range l.backends {
-		if b != nil && b.state == backendIdle && !b.doomed && b.bound == nil {
+		if b != nil && b.state == backendIdle && !b.doomed() && b.bound == nil {
 			return b
 		}
 	}
@@ -185,7 +185,7 @@ func (b *Backend) asksFirst() bool {
 
 // defaultsAnswered goes on after the answer. Not amid a handler: the pool may close the backend.
 func (b *Backend) defaultsAnswered() {
-	if b.doomed {
+	if b.doomed() {
 		return
 	}
 	l := b.lane
@@ -195,7 +195,7 @@ func (b *Backend) defaultsAnswered() {
 	l.spread()
 	c := b.client
 	switch {
-	case b.doomed: // the pool has closed it
+	case b.doomed(): // the pool has closed it
 	case b.spare:
 		b.spare = false
 		b.move(backendIdle)
@@ -297,18 +297,21 @@ func (l *Lane) doubtDefaults() {
 	l.defaults.since = min(l.defaults.since, max(l.engine.loop.Now()-int64(askForWork-askInDoubt), 1))
 }
 
-// redefined is for a backend on which a command may have changed what logins get, also those of other pools. The client does not know of
-// its success yet.
-func (b *Backend) redefined() { b.lane.engine.env.redefinitions.Add(1) }
-
-// defined is for a backend on which a command may have changed what statements do, also those of other pools.
-func (b *Backend) defined() { b.lane.engine.env.definitions.Add(1) }
+// changed tells all lanes, also those of other pools, what a command on a backend may have changed.
+func (e *Env) changed(c conversation.Changes) {
+	if c&conversation.ChangesLogins != 0 {
+		e.redefinitions.Add(1)
+	}
+	if c&conversation.ChangesStatements != 0 {
+		e.definitions.Add(1)
+	}
+	if c&conversation.ChangesTexts != 0 {
+		e.reshapings.Add(1)
+	}
+}
 
 // relearn has the lane learn anew what statements do: one that is trusted was found to leave state on another lane.
 func (l *Lane) relearn() { l.talk.Relearn() }
-
-// reshaped is for a backend on which a command may have changed what texts refer to, also those of other pools.
-func (b *Backend) reshaped() { b.lane.engine.env.reshapings.Add(1) }
 
 // heedDefinitions has the lane learn anew what statements do, and prepare texts anew, if such a command has been carried out. It comes before a
 // statement is judged, and before it is judged what those of a transaction have left: one may have waited for the command's locks.

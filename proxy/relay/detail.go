@@ -78,7 +78,7 @@ func (b *Backend) detail() status.Backend {
 	d := status.Backend{
 		ID: b.number, Database: b.lane.config.Database, User: b.lane.config.User, State: b.state.statusState(), Addr: b.addr,
 		PID: b.pid, Age: e.since(b.born), Since: e.since(max(b.leased, b.born)), Cancels: b.cancels,
-		Ending: b.doomed || b.suspect || b.lane.pool.Stale(b.id),
+		Ending: b.outlook != outlookGood || b.lane.pool.Stale(b.id),
 	}
 	if b.state == backendDialling {
 		return d

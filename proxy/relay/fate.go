@@ -86,7 +86,7 @@ func (b *Backend) exposed() bool { return b.cancels > 0 && !b.talk.Runs() }
 // reconsider is for what changed outside a read: the backend may be free now.
 func (b *Backend) reconsider() {
 	switch {
-	case b.doomed || b.state != backendLeased:
+	case b.doomed() || b.state != backendLeased:
 	case b.client == nil:
 		b.clean()
 	case b.follow():
@@ -280,7 +280,7 @@ func (b *Backend) orphaned() {
 	cleaning := b.talk.Orphan()
 	b.client = nil
 	b.readOn()
-	if b.doomed || b.state == backendInternal { // an errand goes on; its end finds no client
+	if b.doomed() || b.state == backendInternal { // an errand goes on; its end finds no client
 		return
 	}
 	b.cleanBy(cleaning)
@@ -288,14 +288,14 @@ func (b *Backend) orphaned() {
 
 // clean makes a backend without a client fit for any other, step by step, and gives it back to the pool then.
 func (b *Backend) clean() {
-	if b.doomed {
+	if b.doomed() {
 		return
 	}
 	b.cleanBy(b.talk.Cleaning())
 }
 
 func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
-	if b.suspect && cleaning != conversation.CleanAnswers {
+	if b.outlook != outlookGood && cleaning != conversation.CleanAnswers {
 		cleaning = conversation.CleanRetire
 	}
 	if b.cancels > 0 && cleaning.Holds() {
@@ -368,7 +368,7 @@ func (b *Backend) release() {
 
 // stopWork cancels what a backend is doing for a client that has gone. The sweeper repeats it, because more may be pipelined.
 func (b *Backend) stopWork() {
-	if b.state == backendSettling && !b.doomed {
+	if b.state == backendSettling && !b.doomed() {
 		b.until = b.lane.engine.loop.Now()
 		b.cancel(func() {})
 	}

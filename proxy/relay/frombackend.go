@@ -27,7 +27,7 @@ func (b *Backend) OnReady(e eventloop.Event) {
 func (b *Backend) read(hungUp bool) {
 	e := b.lane.engine
 	for range readsPerTurn {
-		if b.doomed {
+		if b.doomed() {
 			return
 		}
 		if b.client != nil && b.client.sock.Parked() {
@@ -57,7 +57,7 @@ func (b *Backend) read(hungUp bool) {
 
 // readEmpty lets more of a large result pile up before the next read.
 func (b *Backend) readEmpty() {
-	if b.client == nil || b.doomed || b.talk.Due() == 0 {
+	if b.client == nil || b.doomed() || b.talk.Due() == 0 {
 		b.results.over()
 		return
 	}
@@ -99,70 +99,69 @@ func (b *Backend) drain() {
 func (b *Backend) consume(p []byte) {
 	e := b.lane.engine
 	released := false
-	for first := true; !b.doomed && (first || len(p) > 0); first = false {
+	for first := true; !b.doomed() && (first || len(p) > 0); first = false {
 		ours := p
 		if c := b.client; c != nil && c.ending == endBoundary {
 			ours = p[:min(len(p), c.lacks())]
 		}
 		step := b.talk.FromServer(ours, &e.toClient)
-		if step.Failed != nil {
-			b.clientFailed(step.Failed, step.Told)
-		}
-		if b.talk.Redefined() { // before the client knows: its next login is after that
-			b.redefined()
-		}
-		if b.talk.Defined() {
-			b.defined()
-		}
-		if b.talk.Reshaped() {
-			b.reshaped()
-		}
-		if b.talk.HasRoleNews() {
-			e.loop.Later(b, b.hearRole)
-		}
+		b.heed(&step)
 		b.toClient(e.toClient.Bytes())
 		p = p[step.Took:]
 		if step.Resume && b.client != nil {
 			e.loop.Later(b.client, b.client.resumeHeld)
 		}
-		switch step.Event {
-		case conversation.EventReady:
-			if step.Answered && b.client != nil {
-				b.client.unwish()
-			}
-			released = b.ready() || released
-			continue
-		case conversation.EventSync:
-			b.sendSync()
-			continue
-		case conversation.EventRetry:
-			b.measure(b.talk.Status())
-			b.reached = false // it has all been undone, or has not been done
-			b.client.readAgain(b.talk.Again())
-			continue
-		case conversation.EventErrand:
-			released = b.errandEnded(step.Outcome) || released
-			continue
-		case conversation.EventNonsense:
-			b.doubt(doubtStream, step.Doubt, step.Frame)
-			return
-		case conversation.EventBeyond:
-			b.tooLong(step.Frame)
-			return
-		case conversation.EventNone:
+		released = b.react(&step) || released
+		if step.Event == conversation.EventNone && step.Took < len(ours) {
+			break // the rest has to be judged together with what comes after it
 		}
-		if len(ours) == step.Took && len(p) > 0 { // the client's last message is whole
-			continue
-		}
-		break
 	}
-	if b.doomed {
+	if b.doomed() {
 		return
 	}
 	if len(p) > 0 {
 		b.carry = append(e.io.Borrow(len(p)), p...)
 	}
 	b.consumed(released)
+}
+
+// heed takes note of what a step has shown, before the client knows of it: its next login, for one, is after that.
+func (b *Backend) heed(step *conversation.ServerStep) {
+	e := b.lane.engine
+	if step.Failed != nil {
+		b.clientFailed(step.Failed, step.Told)
+	}
+	if changes := b.talk.Changes(); changes != 0 {
+		e.env.changed(changes)
+	}
+	if b.talk.HasRoleNews() {
+		e.loop.Later(b, b.hearRole)
+	}
+}
+
+// react does what a step's event is for. True: the backend has left its client, and is to be cleaned once the whole read has been judged.
+func (b *Backend) react(step *conversation.ServerStep) (released bool) {
+	switch step.Event {
+	case conversation.EventNone:
+	case conversation.EventReady:
+		if step.Answered && b.client != nil {
+			b.client.unwish()
+		}
+		return b.ready()
+	case conversation.EventErrand:
+		return b.errandEnded(step.Outcome)
+	case conversation.EventSync:
+		b.sendSync()
+	case conversation.EventRetry:
+		b.measure(b.talk.Status())
+		b.reached = false // it has all been undone, or has not been done
+		b.client.readAgain(b.talk.Again())
+	case conversation.EventNonsense:
+		b.doubt(doubtStream, step.Doubt, step.Frame)
+	case conversation.EventBeyond:
+		b.tooLong(step.Frame)
+	}
+	return false
 }
 
 // consumed does what had to wait until the whole read was judged.

@@ -61,7 +61,7 @@ func (c *Client) obstacle() obstacle {
 		return obstacleWaiting
 	case c.talk.Hold() != conversation.HoldNone || c.backend.talk.Probing():
 		return obstacleAnswer
-	case c.backend.doomed || c.backend.sock.Parked() || c.backend.talk.Errand() != nil:
+	case c.backend.doomed() || c.backend.sock.Parked() || c.backend.talk.Errand() != nil:
 		return obstacleBackend
 	case c.backend.exposed():
 		return obstacleCancel
@@ -215,34 +215,33 @@ func (c *Client) consume(p []byte) {
 			return
 		}
 		p = p[step.Took:]
-		switch step.Need {
-		case conversation.NeedBackend:
-			if c.want() {
-				continue // p is judged again, with the backend
-			}
-		case conversation.NeedSwitch:
-			c.keep(p)
-			if !c.backend.exposed() {
-				c.backend.switchFirst()
-			}
-			return
-		case conversation.NeedEnd:
-			c.terminated()
-			return
-		case conversation.NeedRefusal:
-			c.violation(step.Frame, step.Violation)
-			return
-		case conversation.NeedAnswer:
-			if c.talk.Hold() == conversation.HoldRecall {
-				e.loop.Later(c.backend, c.backend.reconsider)
-			}
-		case conversation.NeedBytes:
+		if step.Need == conversation.NeedBackend && c.want() {
+			continue // p is judged again, with the backend
 		}
-		c.keep(p)
-		if c.talk.Hold() == conversation.HoldListen {
-			e.loop.Later(c.backend, c.backend.reconsider)
-		}
+		c.stops(&step, p)
 		return
+	}
+}
+
+// stops does what the step needs that has judged all but p of what has come.
+func (c *Client) stops(step *conversation.ClientStep, p []byte) {
+	switch step.Need {
+	case conversation.NeedEnd:
+		c.terminated()
+	case conversation.NeedRefusal:
+		c.violation(step.Frame, step.Violation)
+	case conversation.NeedSwitch:
+		c.keep(p)
+		if !c.backend.exposed() {
+			c.backend.switchFirst()
+		}
+	case conversation.NeedAnswer:
+		c.keep(p)
+		if hold := c.talk.Hold(); hold == conversation.HoldRecall || hold == conversation.HoldListen { // Fate says what for
+			c.lane.engine.loop.Later(c.backend, c.backend.reconsider)
+		}
+	case conversation.NeedBackend, conversation.NeedBytes:
+		c.keep(p)
 	}
 }
 
@@ -250,7 +249,7 @@ func (c *Client) consume(p []byte) {
 func (c *Client) forward(p []byte) bool {
 	b := c.backend
 	if len(p) == 0 {
-		return !b.doomed
+		return !b.doomed()
 	}
 	b.begin()
 	if b.talk.Notifies() {

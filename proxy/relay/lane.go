@@ -203,6 +203,7 @@ type Lane struct {
 
 	definitions, reshapings uint64 // of Env's, that are taken into account
 
+	opened   bool
 	ended    bool
 	roles    roles
 	closed   bool           // no client is admitted any more, save those that were announced before
@@ -241,15 +242,22 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 // Open starts the lane on its loop: it dials from now on. Call it once, before Admit. Any goroutine.
 func (l *Lane) Open() {
 	l.enter()
-	l.engine.loop.Post(func() {
-		l.engine.lanes = append(l.engine.lanes, l)
-		l.defaults.inherit(l.config.Lanes)
-		if l.config.Paused {
-			l.pool.Pause(l.now())
-		}
-		l.contest() // as its pool may have been told before the lane was there
-		l.tick()
-	})
+	l.engine.loop.Post(l.open)
+}
+
+// open is done on the loop, once: by what Open has posted, or by the first client, who may be there before.
+func (l *Lane) open() {
+	if l.opened {
+		return
+	}
+	l.opened = true
+	l.engine.lanes = append(l.engine.lanes, l)
+	l.defaults.inherit(l.config.Lanes)
+	if l.config.Paused {
+		l.pool.Pause(l.now())
+	}
+	l.contest() // as its pool may have been told before the lane was there
+	l.tick()
 }
 
 // Lanes are those of the pool. Any goroutine.

@@ -243,7 +243,7 @@ func (b *Backend) setOut() { b.lane.engine.loop.Condemn(b, b.depart) }
 func (b *Backend) depart() {
 	l, to := b.lane, b.bound
 	switch {
-	case b.doomed:
+	case b.doomed():
 		return
 	case l.pool.Stale(b.id): // it would be on no lane of those that are asked what is left to be replaced
 		b.doom(nil)

@@ -17,7 +17,7 @@ import (
 func (c *Client) want() bool {
 	c.move(clientWaiting)
 	c.lane.want(c)
-	return c.state == clientLeased && !c.ending.decided() && !c.backend.doomed
+	return c.state == clientLeased && !c.ending.decided() && !c.backend.doomed()
 }
 
 func (l *Lane) want(c *Client) {
@@ -77,9 +77,8 @@ func (l *Lane) carryOut(d pool.Decision) {
 
 // lease gives b to c. A client that is about to be closed is still known here: its backend goes straight back.
 func (l *Lane) lease(c *Client, b *Backend) {
-	b.leased, b.reached, b.looked = l.engine.loop.Now(), false, 0
-	b.began, b.rested, b.kept = 0, 0, 0 // if weir had to end what the last client had begun
-	if b.spare {                        // it is being asked something, and goes on after its answer
+	b.lease = lease{leased: l.engine.loop.Now()}
+	if b.spare { // it is being asked something, and goes on after its answer
 		b.spare = false
 		if !c.ending.decided() {
 			b.client, c.backend = c, b
@@ -108,7 +107,7 @@ func (l *Lane) lease(c *Client, b *Backend) {
 func (l *Lane) join(c *Client, b *Backend) {
 	b.unpinned()
 	b.talk.Lease(&c.talk)
-	if b.doomed { // its end was noticed in this iteration; bury sends the client back to the queue
+	if b.doomed() { // its end was noticed in this iteration; bury sends the client back to the queue
 		c.move(clientLeased)
 		return
 	}

@@ -20,11 +20,10 @@ const (
 
 // doubt retires a backend whose stream has ceased to make sense. Its client is told; no other notices.
 func (b *Backend) doubt(kind status.Doubt, what string, f wire.Frame) {
-	b.confused = true
 	b.lane.totals.Doubts[kind]++
 	b.lane.engine.env.Log.Warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", f.Type, "length", f.Len,
 		"recent", b.talk.Recent())
-	b.doom(errors.New(what))
+	b.condemn(outlookConfused, errors.New(what))
 }
 
 // retire closes a backend that must not serve another client.
@@ -42,11 +41,15 @@ func (b *Backend) retire() {
 
 // doom closes the backend at the end of the iteration. A cause makes the present client's end an error; nil is weir's own
 // wish.
-func (b *Backend) doom(cause error) {
-	if b.doomed {
+func (b *Backend) doom(cause error) { b.condemn(outlookDoomed, cause) }
+
+// condemn is doom where it may be said that the backend's stream has ceased to make sense.
+func (b *Backend) condemn(as outlook, cause error) {
+	was := b.doomed()
+	b.worsen(as)
+	if was {
 		return
 	}
-	b.doomed = true
 	end := b.endOf(cause)
 	if cause != nil {
 		b.lane.totals.BackendsLost++
@@ -57,7 +60,8 @@ func (b *Backend) doom(cause error) {
 
 // dismiss carries out the pool's wish to close an idle backend.
 func (b *Backend) dismiss(why pool.Cause) {
-	b.doomed, b.dismissed = true, why
+	b.worsen(outlookDoomed)
+	b.dismissed = why
 	b.goodbye()
 	b.gone(dismissal(why))
 }
@@ -133,7 +137,7 @@ func (c *Client) lostBackend(b *Backend, copying bool) {
 		c.closeFlushed() // it has the server's own words
 	case copying:
 		c.failWith(pgerror.BackendLostInCopy)
-	case b.confused:
+	case b.outlook == outlookConfused:
 		c.failWith(pgerror.InDoubt)
 	default:
 		c.failWith(pgerror.BackendLost)

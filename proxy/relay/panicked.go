@@ -39,9 +39,8 @@ func (e *Engine) panicked(h eventloop.Handler, cause any, stack []byte) {
 	lane.working = false // decisions that were being carried out are carried out by the next event
 	switch {
 	case b != nil:
-		b.confused = true
-		b.doomed = false
-		b.doom(fmt.Errorf("impossible: %v", cause))
+		b.outlook = outlookGood // what was to end it may be what has panicked
+		b.condemn(outlookConfused, fmt.Errorf("impossible: %v", cause))
 		if c != nil && c.backend != b {
 			c.closeNow()
 		}

@@ -101,7 +101,7 @@ func (l *Lane) waitedInVain(c *Client, d pool.Decision, err *pgerror.Error) {
 
 // lost counts and logs the end of a backend, and what it was doing.
 func (b *Backend) lost(end status.BackendEnd, cause error, c *Client) {
-	if b.confused || end == status.BackendRetired { // weir's own wish, or logged already
+	if b.outlook == outlookConfused || end == status.BackendRetired { // weir's own wish, or logged already
 		return
 	}
 	e := b.lane.engine
@@ -122,7 +122,7 @@ func (b *Backend) endOf(cause error) status.BackendEnd {
 	switch {
 	case cause == nil:
 		return status.BackendRetired
-	case b.confused:
+	case b.outlook == outlookConfused:
 		return status.BackendDoubted
 	case errors.Is(cause, errTooLong):
 		return status.BackendTooLong

@@ -28,7 +28,7 @@ func (l *Lane) fits(standby bool) bool { return l.config.Fits == nil || l.config
 // hearRole does what follows from what the backend's server has shown of its role.
 func (b *Backend) hearRole() {
 	_, denied := b.talk.RoleNews()
-	if b.doomed || b.state == backendGone || b.state == backendDialling {
+	if b.doomed() || b.state == backendGone || b.state == backendDialling {
 		return
 	}
 	l := b.lane

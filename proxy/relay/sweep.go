@@ -62,7 +62,7 @@ func (l *Lane) sweepBackends() {
 	now := l.engine.loop.Now()
 	for _, b := range l.backends {
 		switch {
-		case b == nil || b.doomed:
+		case b == nil || b.doomed():
 		case b.until != 0 && now > b.until:
 			if b.state == backendSettling && l.engine.since(b.until) < b.patience() {
 				if b.cancels == 0 {
@@ -137,7 +137,7 @@ func (c *Client) sweep() {
 func (c *Client) expectNews() {
 	b, hold := c.backend, c.talk.Hold()
 	switch {
-	case c.state != clientLeased || c.ending.decided() || b.doomed || b.cancels > 0 || b.talk.Errand() != nil || b.talk.Probing() || b.talk.Owes():
+	case c.state != clientLeased || c.ending.decided() || b.doomed() || b.cancels > 0 || b.talk.Errand() != nil || b.talk.Probing() || b.talk.Owes():
 	case hold == conversation.HoldNone || hold == conversation.HoldListen: // a mark of the listener connection's ends that
 	case b.talk.Fate() == conversation.Stays:
 		panic(fmt.Sprintf("relay: a client is held for ever (%s), pins %s, recent %s", hold, b.talk.Pins(), b.talk.Recent()))

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"weir/proxy/ascii"
 )
 
 // Setting is a PostgreSQL setting (GUC) with the text of its value.
@@ -43,22 +45,7 @@ func (e *SettingError) Error() string { return fmt.Sprintf("setting %q %s", e.Na
 // would make one of two names that PostgreSQL tells apart. Two names of old are
 // still taken for their successors there (map_old_guc_names).
 func canonical(name string) string {
-	fold := -1
-	for i := 0; i < len(name); i++ {
-		if 'A' <= name[i] && name[i] <= 'Z' {
-			fold = i
-			break
-		}
-	}
-	if fold >= 0 {
-		b := []byte(name)
-		for i, c := range b {
-			if 'A' <= c && c <= 'Z' {
-				b[i] = c + ('a' - 'A')
-			}
-		}
-		name = string(b)
-	}
+	name = ascii.ToLower(name)
 	switch name {
 	case "sort_mem":
 		return "work_mem"

@@ -1,6 +1,10 @@
 package sqlscan
 
-import "strings"
+import (
+	"strings"
+
+	"weir/proxy/ascii"
+)
 
 // keyword is a word that means something to the scanner.
 type keyword uint8
@@ -153,9 +157,7 @@ func lookup(word []byte) keyword {
 	high := byte(0)
 	for i, c := range folded[:n] {
 		high |= c
-		if 'A' <= c && c <= 'Z' {
-			folded[i] = c + ('a' - 'A')
-		}
+		folded[i] = ascii.Lower(c)
 	}
 	if high >= 0x80 {
 		return lookupDotted(folded[:n])

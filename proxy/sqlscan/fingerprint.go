@@ -1,5 +1,7 @@
 package sqlscan
 
+import "weir/proxy/ascii"
+
 // Fingerprint returns a number that is the same for texts that differ in nothing
 // but literals, parameters, the lengths of lists and rows of those in brackets,
 // comments, white space, the case of words, and semicolons at the ends. It is
@@ -203,7 +205,7 @@ func isConstant(word []byte) bool {
 	if len(word) > len(space) {
 		return false
 	}
-	switch string(appendFolded(space[:0], word)) {
+	switch string(ascii.AppendLower(space[:0], word)) {
 	case "null", "true", "false", "default":
 		return true
 	}

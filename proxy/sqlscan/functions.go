@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"weir/proxy/ascii"
 )
 
 // Functions are those of which the operator has said what they do to a session. It does not change and may be shared; nil has none.
@@ -122,10 +124,7 @@ func appendUnquoted(dst, name []byte) []byte {
 		if c == '"' {
 			continue
 		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
+		dst = append(dst, ascii.Lower(c))
 	}
 	return dst
 }

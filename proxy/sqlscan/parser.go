@@ -1,6 +1,10 @@
 package sqlscan
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"weir/proxy/ascii"
+)
 
 // parser reads the few statements of which more than the first words matter.
 // Of a statement that PostgreSQL would refuse it may read anything: no part of
@@ -31,11 +35,7 @@ func (p *parser) isWord(t token, word string) bool {
 		return false
 	}
 	for i := range len(word) {
-		c := p.text[t.from+i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != word[i] {
+		if ascii.Lower(p.text[t.from+i]) != word[i] {
 			return false
 		}
 	}
@@ -153,7 +153,7 @@ func (p *parser) isReserved(t token) bool {
 	if t.to-t.from > len(space) {
 		return false
 	}
-	mayName, isKeyword := keywords[string(appendFolded(space[:0], p.text[t.from:t.to]))]
+	mayName, isKeyword := keywords[string(ascii.AppendLower(space[:0], p.text[t.from:t.to]))]
 	return isKeyword && !mayName
 }
 
@@ -166,7 +166,7 @@ func (p *parser) identifier(t token) (name string, certain bool) {
 		name = p.unquote(t)
 		certain = len(name) <= identifierBytesMax || highByte(raw) == len(raw)
 	} else {
-		name = string(appendFolded(nil, raw))
+		name = string(ascii.AppendLower(nil, raw))
 		certain = highByte(raw) == len(raw)
 	}
 	return cutIdentifier(name), certain
@@ -182,17 +182,6 @@ func (p *parser) unquote(t token) string {
 		}
 	}
 	return string(out)
-}
-
-// appendFolded appends a word in lower case by the rules of ASCII alone.
-func appendFolded(out, word []byte) []byte {
-	for _, c := range word {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		out = append(out, c)
-	}
-	return out
 }
 
 // identifierBytesMax is NAMEDATALEN - 1 (src/include/pg_config_manual.h).

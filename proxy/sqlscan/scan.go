@@ -122,20 +122,9 @@ func (s *Scanner) text(p []byte, i int) int {
 			s.line()
 			i++
 		case classWord:
-			end := i + 1
-			for end < len(p) && inWord[p[end]] {
-				end++
+			if i = s.takeWord(p, i); s.lex != inText {
+				return i
 			}
-			if end == len(p) {
-				s.n = 0
-				s.hold(p[i:end])
-				s.lex = inWordRest
-				return end
-			}
-			if s.wordEnds(p[i:end], p[end]) {
-				return end + 1
-			}
-			i = end
 		case classDigit:
 			for i < len(p) && class[p[i]] == classDigit {
 				i++
@@ -149,18 +138,9 @@ func (s *Scanner) text(p []byte, i int) int {
 			s.quote()
 			return i + 1
 		case classIdent:
-			end := i + 1
-			for end < len(p) && p[end] != '"' {
-				end++
+			if i = s.takeName(p, i); s.lex != inText {
+				return i
 			}
-			if end == len(p) {
-				s.n = 0
-				s.hold(p[i+1:])
-				s.lex = inName
-				return end
-			}
-			s.name(p[i+1 : end])
-			i = end + 1
 		case classDash:
 			s.lex = inDash
 			return i + 1
@@ -180,6 +160,39 @@ func (s *Scanner) text(p []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// takeWord takes the word at i, with the quote or the & behind it that makes it
+// the prefix of a string or name. What has not come whole is held.
+func (s *Scanner) takeWord(p []byte, i int) int {
+	end := i + 1
+	for end < len(p) && inWord[p[end]] {
+		end++
+	}
+	if end == len(p) {
+		s.n = 0
+		s.hold(p[i:])
+		s.lex = inWordRest
+		return end
+	}
+	if s.wordEnds(p[i:end], p[end]) {
+		end++
+	}
+	return end
+}
+
+// takeName takes the quoted name that begins at i. What has not come whole is
+// held.
+func (s *Scanner) takeName(p []byte, i int) int {
+	n := bytes.IndexByte(p[i+1:], '"')
+	if n < 0 {
+		s.n = 0
+		s.hold(p[i+1:])
+		s.lex = inName
+		return len(p)
+	}
+	s.name(p[i+1 : i+1+n])
+	return i + n + 2
 }
 
 // hold keeps what fits of a word, name or tag.

@@ -1,6 +1,10 @@
 package sqlscan
 
-import "slices"
+import (
+	"slices"
+
+	"weir/proxy/ascii"
+)
 
 // SettingKind is what a statement does with settings, or with the transaction
 // that they may end with.
@@ -145,7 +149,7 @@ func (p *parser) settingName(u *SettingUse) bool {
 		if !certain {
 			return false
 		}
-		name = appendFolded(name, []byte(part))
+		name = ascii.AppendLower(name, []byte(part))
 		p.advance()
 		if !p.acceptByte('.') {
 			break

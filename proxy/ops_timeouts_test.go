@@ -69,6 +69,9 @@ func TestQueryTimeoutOfAServerThatHangs(t *testing.T) {
 	c.inBackground("SELECT 2")
 	c.expectLastError("57014")
 	expectLine(t, w, "timeout: server did not cancel, client disconnected", "setting=query_timeout")
+	expectPool(t, w, "without the backend", func(p status.Pool) bool {
+		return backendCount(p) == 0 && p.Totals.BackendsBy[status.BackendTooLong] == 1
+	})
 	n.Resume(faultnet.ToTarget)
 	enter(t, w, d).Query("SELECT 3")
 }

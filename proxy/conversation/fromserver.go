@@ -265,7 +265,7 @@ func (s *Server) note(step *ServerStep, fr wire.Frame, body, message []byte) (sw
 	switch fr.Type {
 	case wire.ServerReadyForQuery:
 		status, err := wire.PeekReadyForQuery(body)
-		if err != nil {
+		if err != nil || !status.Valid() {
 			step.nonsense("a ReadyForQuery without a status", fr)
 			return true
 		}

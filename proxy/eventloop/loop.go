@@ -70,6 +70,7 @@ type Loop struct {
 	start  time.Time
 	now    int64
 	busy   int64 // when something was ready last
+	behind int   // polls to go before timers fire: see stalled
 
 	slots     []slot
 	free      []uint32
@@ -346,7 +347,7 @@ func (l *Loop) leftOver() bool {
 
 func (l *Loop) poll() {
 	timeout := time.Duration(0)
-	if len(l.again) == 0 && !l.leftOver() {
+	if len(l.again) == 0 && l.behind == 0 && !l.leftOver() {
 		now := l.clock() // l.now is as old as the handlers of the last iteration took
 		timeout = l.untilRested(now, l.timers.next(now))
 	}
@@ -384,11 +385,31 @@ func (l *Loop) wait(timeout time.Duration) int {
 		panic(fmt.Sprintf("event loop: %v", err))
 	}
 	l.Polls++
+	was := l.now
 	l.now = l.clock()
 	if n > 0 {
 		l.busy = l.now
 	}
+	l.stalled(n, l.now-was > int64(max(timeout, 0)+stall))
 	return n
+}
+
+// stall is by how much a loop may be late before it is taken to have been stopped.
+const stall = 250 * time.Millisecond
+
+// stalled takes note of what a poll has found. A loop that was stopped (by SIGSTOP, with its container, with its machine) finds that much time has
+// passed before it has seen what came in that time. Timers would take those for silent who have spoken, so they fire when all has been
+// seen: when a poll has found less than it could have, or when there have been as many as it takes.
+func (l *Loop) stalled(n int, late bool) {
+	full := n >= len(l.polled)-1 // one may have been the inbox's
+	switch {
+	case l.behind > 0 && full:
+		l.behind--
+	case l.behind > 0:
+		l.behind = 0
+	case late && (full || n == 0): // a poll that a signal has ended has seen nothing
+		l.behind = 1 + len(l.slots)/len(l.polled)
+	}
 }
 
 func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }
@@ -420,6 +441,9 @@ func (l *Loop) dispatch(rank Rank) {
 }
 
 func (l *Loop) fire() {
+	if l.behind > 0 {
+		return
+	}
 	for {
 		x := l.timers.pop(l.now)
 		if x == nil {

@@ -185,3 +185,58 @@ func TestTimerInTheFarFuture(t *testing.T) {
 		}
 	}
 }
+
+// TestTimersWaitForWhatCameWhileTheLoopWasStopped: a loop that was stopped for long has seen nothing of that time when it goes on.
+func TestTimersWaitForWhatCameWhileTheLoopWasStopped(t *testing.T) {
+	for name, n := range map[string]int{"more than a poll returns": 2*eventsPerPoll + 7, "a full poll": eventsPerPoll, "nothing": 0} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t)
+			heard, fired := 0, false
+			x := Timer{Func: func() {
+				if fired = true; heard != n {
+					t.Errorf("the timer fires when %d of %d have been heard", heard, n)
+				}
+			}}
+			var pairs []*pair
+			for range n {
+				p := newPair(t)
+				register(t, l, p.ours, Second, func(Event) { heard++; p.hear() })
+				pairs = append(pairs, p)
+			}
+			turn(l)
+			l.Set(&x, time.Second)
+			for _, p := range pairs {
+				p.say(t, "x")
+			}
+			pass(l, time.Minute)
+			for i := 0; !fired && i < 10; i++ {
+				l.iterate()
+			}
+			if !fired {
+				t.Error("the timer does not fire")
+			}
+		})
+	}
+}
+
+// TestTimersFireThoughTheLoopIsAlwaysLate: one that never sees an end of its events has timers all the same.
+func TestTimersFireThoughTheLoopIsAlwaysLate(t *testing.T) {
+	l := newLoop(t)
+	fired := 0
+	x := Timer{}
+	x.Func = func() { fired++; l.Set(&x, 0) }
+	l.Set(&x, 0)
+	for range 2 * eventsPerPoll {
+		p := newPair(t)
+		var token Token
+		token = register(t, l, p.ours, First, func(Event) { l.Again(token) })
+		p.say(t, "x")
+	}
+	for range 50 {
+		pass(l, time.Second)
+		l.iterate()
+	}
+	if fired < 5 {
+		t.Errorf("the timer has fired %d times in 50 iterations", fired)
+	}
+}

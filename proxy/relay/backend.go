@@ -42,24 +42,25 @@ var backendMoves = [backendStates]uint16{
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.
 type Backend struct {
 	// What each transaction looks at stands together, in front of the conversation.
-	lane    *Lane
-	id      pool.BackendID
-	token   eventloop.Token
-	state   backendState
-	unread  bool // an edge was reported and not read to its end
-	outlook outlook
-	spare   bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
-	warned  bool  // query_timeout has been acted upon
-	asking  bool  // its errand is Ask
-	cancels int   // cancel requests aimed at it that are still under way
-	bound   *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
-	client  *Client
-	watched *watched // the present transaction, where the log or tracing is to have it; nil otherwise
-	carry   []byte
-	sock    socket.Conn
-	freed   int64 // when the last lease ended, or it was dialled
-	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	until   int64 // when its errand or settling must be over; 0 otherwise
+	lane     *Lane
+	id       pool.BackendID
+	token    eventloop.Token
+	state    backendState
+	unread   bool // an edge was reported and not read to its end
+	outlook  outlook
+	spare    bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
+	warned   bool  // query_timeout has been acted upon
+	stubborn bool  // it was asked to cancel a query for that, and has not ended it in time
+	asking   bool  // its errand is Ask
+	cancels  int   // cancel requests aimed at it that are still under way
+	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
+	client   *Client
+	watched  *watched // the present transaction, where the log or tracing is to have it; nil otherwise
+	carry    []byte
+	sock     socket.Conn
+	freed    int64 // when the last lease ended, or it was dialled
+	asked    int64 // when the oldest unanswered request was sent; 0 while nothing is due
+	until    int64 // when its errand or settling must be over; 0 otherwise
 	lease
 	results  pace // of what the server sends
 	copied   pace // of what its client sends for COPY

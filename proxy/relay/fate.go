@@ -306,6 +306,10 @@ func (b *Backend) cleanBy(cleaning conversation.Cleaning) {
 	case conversation.CleanNothing:
 		b.release()
 	case conversation.CleanAnswers:
+		if b.stubborn {
+			b.doom(errTooLong)
+			return
+		}
 		b.settle()
 	case conversation.CleanSync:
 		b.settle()

@@ -107,6 +107,7 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	case e.over(b.asked, limits.Query+cmp.Or(l.config.CancelWaitTimeout, queryGrace)) && limits.Query > 0:
 		e.warn("timeout: server did not cancel, client disconnected", "setting", "query_timeout", "limit", limits.Query,
 			"lasted", rounded(e.since(b.asked)), "pool", l.Name(), "peer", c.peer, "app", c.app(), "backend", b.pid, "server", b.addr)
+		b.stubborn = true
 		c.failWith(pgerror.QueryNotCanceled(limits.Query))
 	}
 }

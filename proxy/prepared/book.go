@@ -464,11 +464,10 @@ func (b *Book) Columns(a Account, digest uint64, n *Names) (ours bool) {
 
 // told notes that a description will not be waited for any more.
 func (b *Book) told(m *mark) {
-	switch m.change {
-	case compares:
+	if m.change == compares {
 		b.comparing = false
-		fallthrough
-	case describes:
+	}
+	if m.change == compares || m.change == describes {
 		b.describing--
 	}
 }

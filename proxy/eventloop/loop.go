@@ -69,8 +69,9 @@ type Loop struct {
 	timers timers
 	start  time.Time
 	now    int64
-	busy   int64 // when something was ready last
-	behind int   // polls to go before timers fire: see stalled
+	busy   int64                        // when something was ready last
+	behind int                          // polls to go before timers fire: see stalled
+	cut    struct{ began, ended int64 } // the iteration in which the loop was stopped last, and when the next one began
 
 	slots     []slot
 	free      []uint32
@@ -140,6 +141,7 @@ func New(headroom int) (*Loop, error) {
 		poller: p,
 		inbox:  inbox{wake: p.wake},
 		start:  epoch,
+		now:    int64(time.Since(epoch)),
 		buffer: make([]byte, headroom+ReadBufferLen),
 		done:   make(chan struct{}),
 	}, nil
@@ -390,7 +392,11 @@ func (l *Loop) wait(timeout time.Duration) int {
 	if n > 0 {
 		l.busy = l.now
 	}
-	l.stalled(n, l.now-was > int64(max(timeout, 0)+stall))
+	late := l.now-was > int64(max(timeout, 0)+stall)
+	if late {
+		l.cut.began, l.cut.ended = was, l.now
+	}
+	l.stalled(n, late)
 	return n
 }
 
@@ -399,7 +405,8 @@ const stall = 250 * time.Millisecond
 
 // stalled takes note of what a poll has found. A loop that was stopped (by SIGSTOP, with its container, with its machine) finds that much time has
 // passed before it has seen what came in that time. Timers would take those for silent who have spoken, so they fire when all has been
-// seen: when a poll has found less than it could have, or when there have been as many as it takes.
+// seen: when a poll after that has found less than it could have, or when there have been as many as it takes. The late poll itself may have
+// looked before the stop, or have been ended by a signal.
 func (l *Loop) stalled(n int, late bool) {
 	full := n >= len(l.polled)-1 // one may have been the inbox's
 	switch {
@@ -407,9 +414,18 @@ func (l *Loop) stalled(n int, late bool) {
 		l.behind--
 	case l.behind > 0:
 		l.behind = 0
-	case late && (full || n == 0): // a poll that a signal has ended has seen nothing
+	case late:
 		l.behind = 1 + len(l.slots)/len(l.polled)
 	}
+}
+
+// Since is how long ago a moment of the loop's clock was. If that is of an iteration in which the loop was stopped, what was noted then may
+// have happened after the stop, and is taken to have: an answer may have been passed on, or a request, to which nobody has had time to react.
+func (l *Loop) Since(t int64) time.Duration {
+	if t == l.cut.began {
+		t = max(t, l.cut.ended)
+	}
+	return time.Duration(l.now - t)
 }
 
 func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }

@@ -167,6 +167,7 @@ func TestSleepEndsForATimerThatHandlersHaveHeldUp(t *testing.T) {
 	})
 	l.iterate()
 	l.iterate() // would sleep for long
+	l.iterate() // it was late, so all that has come meanwhile goes before
 	if x.due != 0 {
 		t.Error("it has not fired")
 	}
@@ -216,6 +217,50 @@ func TestTimersWaitForWhatCameWhileTheLoopWasStopped(t *testing.T) {
 				t.Error("the timer does not fire")
 			}
 		})
+	}
+}
+
+// TestTimersWaitForWhatCameAfterTheLastPoll: a poll may have looked just before the loop was stopped.
+func TestTimersWaitForWhatCameAfterTheLastPoll(t *testing.T) {
+	l := newLoop(t)
+	heard, fired := false, false
+	x := Timer{Func: func() {
+		if fired = true; !heard {
+			t.Error("the timer fires before what came while the loop was stopped has been heard")
+		}
+	}}
+	first, second := newPair(t), newPair(t)
+	register(t, l, second.ours, Second, func(Event) { heard = true; second.hear() })
+	register(t, l, first.ours, First, func(Event) { first.hear(); second.say(t, "x") })
+	turn(l)
+	l.Set(&x, time.Second)
+	first.say(t, "x")
+	pass(l, time.Minute)
+	for i := 0; !fired && i < 10; i++ {
+		l.iterate()
+	}
+	if !fired {
+		t.Error("the timer does not fire")
+	}
+}
+
+// TestWhatAStoppedIterationNotesIsNoOlderThanTheStop: what it did after the stop it has noted with the time of before.
+func TestWhatAStoppedIterationNotesIsNoOlderThanTheStop(t *testing.T) {
+	l := newLoop(t)
+	turn(l)
+	before := l.Now()
+	var noted int64
+	l.Post(func() {
+		noted = l.Now()
+		pass(l, time.Hour) // as long as this handler is stopped
+	})
+	l.iterate()
+	turn(l)
+	if got := l.Since(noted); got >= time.Minute {
+		t.Errorf("what was noted in the stopped iteration is %v old", got)
+	}
+	if got := l.Since(before); got < time.Hour {
+		t.Errorf("what was noted before is %v old", got)
 	}
 }
 

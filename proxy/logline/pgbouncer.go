@@ -87,7 +87,7 @@ func (h *pgbouncerHandler) Handle(_ context.Context, r slog.Record) error {
 }
 
 // pointer is what stands for an address in PgBouncer, which tools know lines by: ptr in SHOW SERVERS where the number is known, and else
-// made of the place, which is one client's as long as its connection lives.
+// made of the place, which is one client's as long as its connection lives; clients of the unix socket have one together.
 func pointer(place string, number uint64) string {
 	if number == 0 {
 		h := fnv.New64a()

@@ -42,25 +42,24 @@ var backendMoves = [backendStates]uint16{
 // Backend is one PostgreSQL backend and weir's connection to it. It belongs to its engine's loop.
 type Backend struct {
 	// What each transaction looks at stands together, in front of the conversation.
-	lane     *Lane
-	id       pool.BackendID
-	token    eventloop.Token
-	state    backendState
-	unread   bool // an edge was reported and not read to its end
-	outlook  outlook
-	spare    bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
-	warned   bool  // query_timeout has been acted upon
-	stubborn bool  // it was asked to cancel a query for that, and has not ended it in time
-	asking   bool  // its errand is Ask
-	cancels  int   // cancel requests aimed at it that are still under way
-	bound    *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
-	client   *Client
-	watched  *watched // the present transaction, where the log or tracing is to have it; nil otherwise
-	carry    []byte
-	sock     socket.Conn
-	freed    int64 // when the last lease ended, or it was dialled
-	asked    int64 // when the oldest unanswered request was sent; 0 while nothing is due
-	until    int64 // when its errand or settling must be over; 0 otherwise
+	lane    *Lane
+	id      pool.BackendID
+	token   eventloop.Token
+	state   backendState
+	unread  bool // an edge was reported and not read to its end
+	outlook outlook
+	spare   bool  // it is asked something, and idle as far as the pool knows: it may be leased before it has answered
+	warned  bool  // query_timeout has been acted upon
+	asking  bool  // its errand is Ask
+	cancels int   // cancel requests aimed at it that are still under way
+	bound   *Lane // where it goes at the end of this iteration, or after the answer if it is spare; nil: it stays
+	client  *Client
+	watched *watched // the present transaction, where the log or tracing is to have it; nil otherwise
+	carry   []byte
+	sock    socket.Conn
+	freed   int64 // when the last lease ended, or it was dialled
+	asked   int64 // when the oldest unanswered request was sent; 0 while nothing is due
+	until   int64 // when its errand or settling must be over; 0 otherwise
 	lease
 	results  pace // of what the server sends
 	copied   pace // of what its client sends for COPY
@@ -82,16 +81,18 @@ type Backend struct {
 
 // lease is what is known of the present lease alone, or of the last one. Lane.lease begins it anew.
 type lease struct {
-	leased  int64 // when it began
-	began   int64 // when the present transaction's first request was sent; 0 outside
-	rested  int64 // when the backend was last settled in a transaction; 0 otherwise
-	kept    int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
-	looked  int64 // when it was last found out whether the client, which has sent its FIN, is there
-	reached bool  // bytes of the client have reached the server
-	killed  bool  // an operator wants it over: see Engine.Kill
+	leased   int64 // when it began
+	began    int64 // when the present transaction's first request was sent; 0 outside
+	rested   int64 // when the backend was last settled in a transaction; 0 otherwise
+	kept     int64 // when it was last settled outside of one, and stayed its client's all the same; 0 otherwise
+	looked   int64 // when it was last found out whether the client, which has sent its FIN, is there
+	reached  bool  // bytes of the client have reached the server
+	killed   bool  // an operator wants it over: see Engine.Kill
+	stubborn bool  // the server has not ended a query in time that it was asked to cancel for query_timeout, which ends the client
 }
 
-// outlook is how much longer a backend is to live. It only gets worse; Backend.condemn and worsen change it.
+// outlook is how much longer a backend is to live. It only gets worse: Backend.condemn and worsen change it, and Engine.panicked, which begins its end
+// anew.
 type outlook uint8
 
 const (

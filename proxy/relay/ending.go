@@ -28,7 +28,7 @@ func (e ending) decided() bool { return e >= endFlushed }
 const (
 	// lingerTime is how long a client that was told why it is closed may take to read that, and to take the rest of a message before
 	// it is told. Closing earlier, with bytes of its own unread, would reset the connection and lose the message.
-	lingerTime = int64(2 * time.Second)
+	lingerTime = 2 * time.Second
 )
 
 // endBy makes the client's end come in that way, unless one that is closer has been decided.

@@ -180,4 +180,4 @@ func closeFD(fd int) {
 }
 
 // since turns a moment of the loop's clock into how long ago it was.
-func (e *Engine) since(t int64) time.Duration { return time.Duration(e.loop.Now() - t) }
+func (e *Engine) since(t int64) time.Duration { return e.loop.Since(t) }

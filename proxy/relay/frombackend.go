@@ -220,7 +220,7 @@ func (b *Backend) measure(tx wire.TxStatus) {
 	if b.asked != 0 {
 		b.lane.query.Observe(time.Duration(now - b.asked))
 	}
-	b.asked, b.warned, b.stubborn = 0, false, false
+	b.asked, b.warned = 0, false
 	if b.cancels == 0 {
 		b.talk.Blame(nil)
 	}

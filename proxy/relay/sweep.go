@@ -120,7 +120,7 @@ func (c *Client) sweep() {
 		e.loop.Later(c, c.expectNews) // after what this iteration has put off for it
 	}
 	switch {
-	case c.ending == endBoundary && e.loop.Now()-c.active > lingerTime:
+	case c.ending == endBoundary && e.since(c.active) > lingerTime:
 		c.closeFlushed() // it does not take the rest of the message
 	case c.state == clientWaiting && c.limits.Load().PgBouncer && e.over(c.active, c.limits.Load().Query):
 		c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
@@ -153,7 +153,7 @@ func (e *Engine) sweepClosing() {
 	for _, c := range e.closing {
 		switch {
 		case c.state == clientClosed:
-		case e.loop.Now()-c.active > lingerTime:
+		case e.since(c.active) > lingerTime:
 			c.close()
 		default:
 			kept = append(kept, c)

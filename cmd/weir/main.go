@@ -50,7 +50,11 @@ type helpCmd struct {
 }
 
 func main() {
-	if filepath.Base(os.Args[0]) == "pgbouncer" { // a link of that name
+	pgBouncer := filepath.Base(os.Args[0]) == "pgbouncer" // a link of that name
+	if pgBouncer || slices.Contains(os.Args[1:], "serve") {
+		avoidHugePages()
+	}
+	if pgBouncer {
 		os.Exit(runPgBouncer("pgbouncer", os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
 	}
 	os.Exit(run(os.Args[1:], streams{out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))

@@ -157,3 +157,21 @@ func TestLoginsInTheFirstMomentOfAWeirWaitForItsFirstAnswer(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestServerThatAnswersWeirWithNonsenseDoesNotFillTheLog: each backend is closed at weir's first command, and the next one is dialled.
+func TestServerThatAnswersWeirWithNonsenseDoesNotFillTheLog(t *testing.T) {
+	d := database(t)
+	port := letsIn(t, 0, func(nc net.Conn) {
+		for readMessage(nc) {
+			if _, err := nc.Write([]byte("!\x00\x00\x00\x04")); err != nil {
+				return
+			}
+		}
+	})
+	w := startAsUsual(t, d, to(port, `query_wait_timeout = "1s"`))
+	_, err := tryDial(t, w.Addr, "app", "odd", "application_name", "patient")
+	refused(t, err, "57P03")
+	if n := strings.Count(w.Log.String(), "backend closed: a message that no server sends"); n < 1 || n > 60 {
+		t.Errorf("%d lines", n)
+	}
+}

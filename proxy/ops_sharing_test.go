@@ -251,3 +251,23 @@ func TestNewApplicationNameNeedsNoBackend(t *testing.T) {
 	}
 	expectPool(t, w, "five Parses saved", func(p status.Pool) bool { return p.Prepared.Saved >= 5 && p.Prepared.Passed == 1 })
 }
+
+// TestSettingThatTheServerHasTakenAwayHarmsNoOtherClient: a library that is loaded takes away the settings under its name that it does not
+// know, and then the server refuses to reset them. The client that comes next has never heard of them.
+func TestSettingThatTheServerHasTakenAwayHarmsNoOtherClient(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "create function loads() returns int language plpgsql as 'begin return 1; end'")
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	first := enter(t, w, d)
+	for range 8 { // until nothing is asked after it any more
+		first.Query("select loads()")
+	}
+	killBackend(t, d, first.Query("select pg_backend_pid()"))
+	expectPool(t, w, "without backends", func(p status.Pool) bool { return backendCount(p) == 0 })
+	first.Query("set plpgsql.gone = 'x'")
+	first.Query("select loads()")
+	next := enter(t, w, d, "application_name", "next")
+	if got := next.Query("show application_name"); got != "next" {
+		t.Errorf("the next client is called %q", got)
+	}
+}

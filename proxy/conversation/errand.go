@@ -115,6 +115,18 @@ func (s *Server) errandReady(step *ServerStep, status wire.TxStatus) {
 // Refused is the error that ended the last errand, the body of an ErrorResponse.
 func (s *Server) Refused() []byte { return s.refused }
 
+// Stuck reports whether what the server has refused is to give up a setting that it is in, and its client is not: it has taken away the
+// setting itself, as it does where a library that is loaded reserves the name. Its words may be in any language; the name is in them.
+func (s *Server) Stuck() bool {
+	words := wire.PeekErrorField(s.refused, wire.FieldMessage)
+	for _, setting := range s.set.Settings() {
+		if _, wanted := s.client.Set.Value(setting.Name); !wanted && bytes.Contains(words, []byte(setting.Name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // guards are the settings of a client under which a command of weir's own must not run: they could end it, make it wait, or make it dear.
 var guards = [...]struct{ name, neutral string }{
 	{"statement_timeout", "0"},

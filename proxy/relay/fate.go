@@ -179,9 +179,17 @@ func (b *Backend) errandEnded(o conversation.Outcome) bool {
 	case conversation.OutcomeAsked:
 		return b.answered(c)
 	case conversation.OutcomeBroken:
-		b.doom(errors.New("a command of weir's own was refused: " + refusedText(b.talk.Refused())))
+		b.doom(errandBroken(b.talk.Refused()))
 	}
 	return false
+}
+
+// errandBroken says what became of a command of weir's own, of which a server need not have said anything.
+func errandBroken(refused []byte) error {
+	if refused == nil {
+		return errors.New("after a command of weir's own the session was in a transaction")
+	}
+	return errors.New("a command of weir's own was refused: " + refusedText(refused))
 }
 
 // refusedText is what an error says.
@@ -228,13 +236,20 @@ func (b *Backend) answered(c *Client) bool {
 }
 
 // settingsRefused is for a client whose settings the server does not take. What may be the backend's fault, or the moment's, is
-// tried once more on another backend; what the client asked for in vain it is told.
+// tried once more on another backend; what the client asked for in vain it is told. What the backend cannot leave is never the client's
+// fault, and a new one has nothing to leave.
 func (b *Backend) settingsRefused(c *Client) bool {
 	if c == nil {
 		return true
 	}
+	stuck := b.talk.Stuck()
 	b.talk.Part()
 	b.client, c.backend = nil, nil
+	if stuck {
+		b.retire()
+		c.wantAgain()
+		return false
+	}
 	if c.refused == 0 && (!clientsMistake(b.talk.Refused()) || hasTempBuffers(c)) {
 		c.refused++
 		b.retire()

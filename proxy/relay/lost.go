@@ -21,7 +21,7 @@ const (
 // doubt retires a backend whose stream has ceased to make sense. Its client is told; no other notices.
 func (b *Backend) doubt(kind status.Doubt, what string, f wire.Frame) {
 	b.lane.totals.Doubts[kind]++
-	b.lane.engine.env.Log.Warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", f.Type, "length", f.Len,
+	b.lane.engine.warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", f.Type, "length", f.Len,
 		"recent", b.talk.Recent())
 	b.condemn(outlookConfused, errors.New(what))
 }

@@ -162,7 +162,7 @@ func (h *Shared) configs(text []byte) configs {
 func configsOf(text []byte) configs {
 	const call = "set_config"
 	c := configs{all: true}
-	lower := bytes.ToLower(text)
+	lower := ascii.AppendLower(nil, text)
 	for {
 		i := bytes.Index(lower, []byte(call))
 		if i < 0 {
@@ -180,8 +180,9 @@ func configsOf(text []byte) configs {
 	}
 }
 
-// configArgument is what may stand between set_config and the comma behind its first argument: a plain literal, or a parameter with its type.
-var configArgument = regexp.MustCompile(`^"?\s*\(\s*(?:'([a-z0-9_.]+)'|\$(\d{1,5})(?:\s*::\s*[a-z_][a-z_ .]*)?)\s*,`)
+// configArgument is what may stand between set_config and the comma behind its first argument: a plain literal, or a parameter. Its type may
+// be such that no value of it is cut.
+var configArgument = regexp.MustCompile(`^"?\s*\(\s*(?:'([a-z0-9_.]+)'|\$(\d{1,5})(?:\s*::\s*(?:text|varchar|character\s+varying))?)\s*,`)
 
 // configName reads what follows set_config.
 func configName(rest []byte) (name string, param int) {
@@ -203,7 +204,7 @@ func (c *configs) bound(values [][]byte) []string {
 		if n > len(values) || !askableName(values[n-1]) {
 			return nil
 		}
-		names = append(names, string(bytes.ToLower(values[n-1])))
+		names = append(names, ascii.ToLower(string(values[n-1])))
 	}
 	return names
 }
@@ -213,5 +214,5 @@ func askableName(name []byte) bool {
 	return len(name) > 0 && len(name) <= askedNameBytesMax && !slices.ContainsFunc(name, func(c byte) bool { return c <= ' ' || c > '~' })
 }
 
-// askedNameBytesMax bounds the name of a setting that is asked for. set_config cuts none.
-const askedNameBytesMax = 256
+// askedNameBytesMax bounds the name of a setting that is asked for. set_config cuts none, but a parameter may be of PostgreSQL's type name.
+const askedNameBytesMax = 63

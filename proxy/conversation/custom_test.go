@@ -1,6 +1,8 @@
 package conversation
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"weir/proxy/sqlscan"
@@ -32,6 +34,30 @@ func TestDoIsReadForWhatNobodyCanBeAskedAbout(t *testing.T) {
 	} {
 		if got := readText([]byte(text), 0) & (sqlscan.Process | sqlscan.Notify); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// Only names that the server reads as weir does may be asked for alone: what a parameter's type cuts, or folds to, is another one.
+func TestNamesGivenToSetConfigAreThoseTheServerReads(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	for _, c := range []struct {
+		text, value string
+		want        []string
+	}{
+		{"select set_config('App.X', $2, false)", "", []string{"app.x"}},
+		{"select set_config($1, 'a', false)", "App.X", []string{"app.x"}},
+		{"select set_config($1::text, 'a', false)", "app.x", []string{"app.x"}},
+		{"select set_config($1 :: character varying, 'a', false)", "app.x", []string{"app.x"}},
+		{"select set_config($1::name, 'a', false)", "app.x", nil},
+		{"select set_config($1::app.short, 'a', false)", "app.x", nil},
+		{"select set_config($1, 'a', false)", "app." + long, nil}, // a Parse may say that it is of the type name
+		{"select set_config('app.\u212a', 'a', false)", "", nil},
+		{"select set_config($1, 'a', false)", "app.\u212a", nil},
+	} {
+		given := configsOf([]byte(c.text))
+		if got := given.bound([][]byte{[]byte(c.value)}); !slices.Equal(got, c.want) {
+			t.Errorf("%s with %q: %q, want %q", c.text, c.value, got, c.want)
 		}
 	}
 }

@@ -203,11 +203,12 @@ func (s *Server) swallow(f *Flow, fr wire.Frame, message []byte, pos int) {
 func (s *Server) instead(f *Flow, message []byte, whole bool) bool {
 	busy := s.account.Answered() + 1
 	e := s.ledger.at(busy)
-	if e != nil && e.outdated {
+	refused := e != nil && !wire.Fatal(message[wire.HeaderLen:]) // else it is about the connection, whatever was asked
+	if refused && e.outdated {
 		f.out = wire.AppendErrorBody(f.out, []byte(staleError))
 		return true
 	}
-	if e != nil && e.refusal != nil && s.account.Status() != wire.TxFailed {
+	if refused && e.refusal != nil && s.account.Status() != wire.TxFailed {
 		s.told = e.refusal
 		f.out = wire.AppendErrorResponse(f.out, e.refusal)
 		return true

@@ -45,6 +45,9 @@ func FuzzConversation(f *testing.F) {
 	seed("c1", `Query "set timezone = 'x'"`, "s1", "ParameterStatus TimeZone x", "s1", `CommandComplete "SET"`, "s1", "ReadyForQuery I", "c1", "Terminate",
 		"s1", `CommandComplete "SET"`, "s1", "ReadyForQuery I", "s1", `CommandComplete "DISCARD ALL"`, "s1", "ReadyForQuery I")
 	seed("c2", `Query "deallocate s"`, "c2", "FunctionCall 1", "s1", "FunctionCallResponse", "s1", "ReadyForQuery T", "c2", "Flush")
+	seed("c1", `Parse s "select * from t"`, "c1", "Describe S s", "c1", "Sync", "s1", "ParseComplete", "s1", "RowDescription a", "s1", "ReadyForQuery I",
+		"c1", `Bind "" s`, "c1", "Sync", "s1", `ErrorResponse 0A000 "no" ERROR RevalidateCachedQuery`, "s1", "ReadyForQuery I", "c2", `Query "select 1"`,
+		"c1", `Bind "" s`, "c1", "bytes B\x00\x00", "s2", "ParseComplete", "s2", "RowDescription b", "s2", "CloseComplete", "s2", "ReadyForQuery I")
 	f.Fuzz(func(t *testing.T, rules uint8, in []byte) {
 		r := fuzzRig(rules)
 		for len(in) >= 2 && len(r.faults) == 0 {

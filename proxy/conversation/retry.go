@@ -127,18 +127,30 @@ func (s *Server) outgrown(body []byte) bool {
 }
 
 // describesAnew reports whether a batch has the statement that it begins with described before it is run: then its client takes what comes
-// as it is.
+// as it is. What stands in the batch may not have been judged yet.
 func describesAnew(batch []byte) bool {
+	var portal, name []byte // of the Bind that it begins with
 	for p := batch; len(p) >= wire.HeaderLen; {
 		f := wire.PeekFrame(p)
-		switch {
-		case f.Type == wire.ClientDescribe:
-			return true
-		case f.Type == wire.ClientExecute || f.Total() > len(p):
+		if f.CheckClient() != wire.FrameOK || f.Total() > len(p) {
 			return false
-		case f.Type == wire.ClientBind:
-			if n, err := wire.PeekResultFormats(p[wire.HeaderLen:f.Total()]); err != nil || n > 1 {
+		}
+		body := p[wire.HeaderLen:f.Total()]
+		switch f.Type {
+		case wire.ClientDescribe:
+			kind, target, err := wire.PeekTarget(body)
+			if err == nil && (name == nil || kind == 'S' && string(target) == string(name) || kind == 'P' && string(target) == string(portal)) {
+				return true
+			}
+		case wire.ClientExecute, wire.ClientSync:
+			return false
+		case wire.ClientBind:
+			to, of, err := wire.PeekBind(body)
+			if n, bad := wire.PeekResultFormats(body); err != nil || bad != nil || n > 1 {
 				return false // it says a format for each of the old columns
+			}
+			if name == nil {
+				portal, name = to, of
 			}
 		}
 		p = p[f.Total():]

@@ -229,11 +229,11 @@ host = "127.0.0.1"
 port = %d
 `, port, port))
 	for _, peer := range []uint32{2, 3, 4, 5} {
-		if err := tryCancel(w.Addr, peer<<16|7, 0xffffffff); err != nil {
+		if err := tryCancel(w.Addr, ofLoop0|peer<<16|7, 0xffffffff); err != nil {
 			t.Errorf("peer %d: %v", peer, err)
 		}
 	}
-	if err := tryCancel(w.Addr, 2<<16|7, 0xfffffffc); err != nil {
+	if err := tryCancel(w.Addr, ofLoop0|2<<16|7, 0xfffffffc); err != nil {
 		t.Error(err)
 	}
 	want := map[string]uint64{"unreachable": 2, "unanswered": 1, "unknown peer": 1, "hops": 1}
@@ -263,10 +263,10 @@ func TestRequestDoesNotGoRoundInCircles(t *testing.T) {
 		weirs[id] = start(t, d, peerAt(id, folder(id))+fmt.Sprintf("[peers.9]\nhost = %q\n[peers.8]\nhost = %q\n", folder(3-id), folder(id)))
 	}
 	defer func() { weirs[1].Stop(); weirs[2].Stop() }()
-	if err := tryCancel(weirs[1].Addr, 9<<16|7, 0xffffffff); err != nil {
+	if err := tryCancel(weirs[1].Addr, ofLoop0|9<<16|7, 0xffffffff); err != nil {
 		t.Error(err)
 	}
-	if err := tryCancel(weirs[1].Addr, 8<<16|7, 0xffffffff); err != nil { // its own address
+	if err := tryCancel(weirs[1].Addr, ofLoop0|8<<16|7, 0xffffffff); err != nil { // its own address
 		t.Error(err)
 	}
 	first, second := weirs[1].peers(), weirs[2].peers()
@@ -339,6 +339,9 @@ func TestClientsOfAPgBouncersPeersGetShortKeys(t *testing.T) {
 	}
 }
 
+// ofLoop0 is what a process ID of the only loop of a weir with a peer_id has beside the peer and the slot: see cancelkey.
+const ofLoop0 = 0x40 << 24
+
 // Requests reach a peer by TLS, where that is asked for, and only so.
 func TestRequestIsPassedOnThroughTLS(t *testing.T) {
 	d := database(t)
@@ -353,7 +356,7 @@ func TestRequestIsPassedOnThroughTLS(t *testing.T) {
 	w := start(t, d, peerAt(1, t.TempDir())+peers+fmt.Sprintf("[server_tls]\nsslmode = \"disable\"\nca_file = %q\n", dir+"/ca.crt"))
 	defer func() { secret.Stop(); plain.Stop(); w.Stop() }()
 	for _, peer := range []uint32{2, 3} {
-		if err := tryCancel(w.Addr, peer<<16|7, 0xffffffff); err != nil {
+		if err := tryCancel(w.Addr, ofLoop0|peer<<16|7, 0xffffffff); err != nil {
 			t.Error(err)
 		}
 	}

@@ -180,8 +180,8 @@ func configsOf(text []byte) configs {
 	}
 }
 
-// configArgument is what may stand between set_config and the comma behind its first argument: a plain literal, or a parameter. Its type may
-// be such that no value of it is cut.
+// configArgument is what may stand between set_config and the comma behind its first argument: a plain literal, or a parameter, without a
+// type or with one that cuts no value.
 var configArgument = regexp.MustCompile(`^"?\s*\(\s*(?:'([a-z0-9_.]+)'|\$(\d{1,5})(?:\s*::\s*(?:text|varchar|character\s+varying))?)\s*,`)
 
 // configName reads what follows set_config.

@@ -210,13 +210,19 @@ func TestTimersWaitForWhatCameWhileTheLoopWasStopped(t *testing.T) {
 				p.say(t, "x")
 			}
 			pass(l, time.Minute)
-			for i := 0; !fired && i < 10; i++ {
-				l.iterate()
-			}
-			if !fired {
-				t.Error("the timer does not fire")
-			}
+			awaitFired(t, l, &fired)
 		})
+	}
+}
+
+// awaitFired goes on until a timer has set fired.
+func awaitFired(t *testing.T, l *Loop, fired *bool) {
+	t.Helper()
+	for i := 0; !*fired && i < 10; i++ {
+		l.iterate()
+	}
+	if !*fired {
+		t.Error("the timer does not fire")
 	}
 }
 
@@ -236,12 +242,7 @@ func TestTimersWaitForWhatCameAfterTheLastPoll(t *testing.T) {
 	l.Set(&x, time.Second)
 	first.say(t, "x")
 	pass(l, time.Minute)
-	for i := 0; !fired && i < 10; i++ {
-		l.iterate()
-	}
-	if !fired {
-		t.Error("the timer does not fire")
-	}
+	awaitFired(t, l, &fired)
 }
 
 // TestWhatAStoppedIterationNotesIsNoOlderThanTheStop: what it did after the stop it has noted with the time of before.

@@ -69,6 +69,7 @@ type backend struct {
 	next     BackendID
 	settings SettingsID
 	state    BackendState
+	proven   bool    // it has been Freed once
 	stale    bool    // since Renew: closed as soon as it is free
 	asked    bool    // Moving to a lane that has asked for it
 	to       int     // that lane, while it is Moving

@@ -12,8 +12,8 @@ const (
 	LimitPaused
 	// LimitSize: Size is reached, and the reserve is used up or not yet open.
 	LimitSize
-	// LimitTrouble: the server is away or refuses; the back-off runs, or a
-	// probe is under way.
+	// LimitTrouble: the server is away, refuses, or closes what it has just let in;
+	// the back-off runs, or a probe is under way.
 	LimitTrouble
 	// LimitFull: the server has no place left; likewise.
 	LimitFull
@@ -52,7 +52,7 @@ func (p *Pool) limit(now Instant) Limit {
 		return LimitPaused
 	case now < p.sizeDue():
 		return LimitSize
-	case p.trouble.holds(now, dialling):
+	case p.trouble.holds(now, dialling), now < p.flaps.due():
 		return LimitTrouble
 	case p.full.holds(now, dialling):
 		return LimitFull

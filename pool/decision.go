@@ -22,7 +22,7 @@ const (
 	Fail
 	// Give sends Backend, which is idle, or just freed, dialled or arrived, to Lane.
 	// Answered by Departed, whose Transfer goes along and is reported there by
-	// Arrived, or by Lost.
+	// Arrived, or by Lost or Discard.
 	Give
 	// Ask reports Asked to Lane, with the number of this lane.
 	Ask

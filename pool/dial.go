@@ -19,6 +19,11 @@ const (
 	// fullMemory is how long after its last 53300 a server is grown into one
 	// backend at a time.
 	fullMemory = time.Minute
+	// flapWithin is how soon after its login a backend that is lost without having served anybody counts as a flap. What lives longer cannot be opened
+	// more often than once a second anyway.
+	flapWithin = awayRetryMost
+	// flapMemory is for how long a flap is evidence: where leases last for hours, no backend is freed that would refute it.
+	flapMemory = 10 * time.Second
 	// limitedRetry covers a missing Nudge, and limits for which no Nudge comes.
 	limitedRetry = time.Second
 )
@@ -152,6 +157,31 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 	}
 }
 
+// flapped draws the conclusions from the loss of a backend: the server lets weir in and closes what it has let in before that is of use. Dials do not go
+// out one at a time for it: that is for servers that say no.
+func (p *Pool) flapped(now Instant, be *backend) {
+	if be.proven || now > be.born.plus(flapWithin) {
+		return
+	}
+	if now > p.flaps.last.plus(flapMemory) {
+		p.flaps = obstacle{}
+	}
+	if p.flaps.meet(now, be.began) {
+		p.flaps.retry = now.plus(p.backoff(p.flaps.strikes, awayRetryMost))
+	}
+}
+
+// prove notes that a backend has served somebody, and reports whether that is news that allows dials.
+func (p *Pool) prove(be *backend) (news bool) {
+	if be.proven {
+		return false
+	}
+	be.proven = true
+	news = p.flaps.strikes > 0
+	p.flaps = obstacle{}
+	return news
+}
+
 // succeeded draws the conclusions from a login whose dial was begun at started.
 func (p *Pool) succeeded(now, started Instant) {
 	p.board.Reach(int64(now))
@@ -249,7 +279,7 @@ func (p *Pool) dialDue(now Instant) Instant {
 		return Never // until one of them ends
 	}
 	// The last of what holds back counts.
-	due := max(needed, p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due())
+	due := max(needed, p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due(), p.flaps.due())
 	if trouble && p.waiting > 0 && p.board.Live() == 0 {
 		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)

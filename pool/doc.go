@@ -22,7 +22,7 @@
 //     report nothing about it. Its number may come back in a Dial decision of a
 //     later event, never of the same one.
 //  5. A leased backend is the caller's, in whatever shape, until it says Freed
-//     (clean, owes no answer) or Lost. The pool does not know who holds it.
+//     (clean, owes no answer), Lost or Discard. The pool does not know who holds it.
 //
 // Misuse panics in the words of the misuse.
 //
@@ -68,8 +68,8 @@
 //
 // # When a dial fails
 //
-// Three obstacles are told apart. While one stands, dials go out one at a time,
-// each after a back-off, so that a server in trouble meets probes, not storms.
+// Four obstacles are told apart. While one stands, dials go out after a back-off,
+// for all but the last one at a time, so that a server in trouble meets probes, not storms.
 //
 // Unreachable, Refused: the server is away or says no. The back-off doubles from
 // 100 ms up to a second for a server that is away, and up to ServerLoginRetry
@@ -94,6 +94,10 @@
 // a probe after 100 ms, after each further 53300 twice as late, at most 5 s;
 // after a success the next after 100 ms again. A Nudge says that another pool
 // has made room: a probe goes out at once.
+//
+// Flapping: within a second of its login the server has ended a backend that had served nobody (a proxy in front of a server that is down does so). No
+// dial has failed, and the client is the caller's business; but the next dials wait for 100 ms, and twice as long after each further time, at most a
+// second, until a backend has served somebody.
 //
 // Limited: a limit over several pools refused the dial. Tried again after Nudge,
 // or after a second, whichever comes first.

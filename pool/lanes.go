@@ -25,7 +25,7 @@ const unfair = 2 * time.Millisecond
 
 // Transfer is what goes with a backend from one lane to another.
 type Transfer struct {
-	reply                bool
+	reply, proven        bool
 	settings             SettingsID
 	began, born, expires Instant
 }
@@ -92,7 +92,7 @@ func (p *Pool) Departed(now Instant, b BackendID) Transfer {
 	if be.stale {
 		panic(fmt.Sprintf("pool: Departed of b%d, which is stale", b))
 	}
-	t := Transfer{reply: be.asked, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
+	t := Transfer{reply: be.asked, proven: be.proven, settings: be.settings, began: be.began, born: be.born, expires: be.expires}
 	p.move(b, Gone)
 	p.settle(now)
 	return t
@@ -109,7 +109,7 @@ func (p *Pool) Arrived(now Instant, t Transfer) BackendID {
 	b := p.newBackend()
 	p.move(b, Moving)
 	be := &p.backends[b]
-	be.settings, be.began, be.born, be.expires = t.settings, t.began, t.born, t.expires
+	be.settings, be.proven, be.began, be.born, be.expires = t.settings, t.proven, t.began, t.born, t.expires
 	be.stale = be.began < Instant(p.board.Renewed())
 	p.posted.head = 0 // the promise is kept
 	p.place(now, b)

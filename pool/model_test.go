@@ -25,8 +25,8 @@ type model struct {
 	// contested is set while other pools wait for places.
 	contested      bool
 	contestedSince Instant
-	// away, full and shared are the three obstacles.
-	away, full, shared modelObstacle
+	// away, full, shared and flaps are the obstacles.
+	away, full, shared, flaps modelObstacle
 
 	wait  []modelWaiter  // oldest first
 	dials []modelBackend // in no order
@@ -43,11 +43,12 @@ type modelWaiter struct {
 }
 
 type modelBackend struct {
-	b                    BackendID
-	s                    SettingsID
-	since, born, expires Instant
-	stale                bool
-	soon                 Instant // until when it is expected to come free
+	b             BackendID
+	s             SettingsID
+	since, began  Instant
+	born, expires Instant
+	stale, proven bool
+	soon          Instant // until when it is expected to come free
 }
 
 type modelObstacle struct {
@@ -129,7 +130,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.paused && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.paused && (m.flaps.n == 0 || m.now >= m.flaps.retry) && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -229,25 +230,31 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "freed":
 		e := take(&m.lent, o.backend)
-		e.s, e.soon = o.settings, 0
+		news := !e.proven && m.flaps.n > 0
+		if news {
+			m.flaps = modelObstacle{}
+		}
+		e.s, e.soon, e.proven = o.settings, 0, true
 		m.use(e)
-		if len(m.out) == 0 || m.out[0].Kind == Lease {
+		if !news && (len(m.out) == 0 || m.out[0].Kind == Lease) {
 			return m.out
 		}
 	case "dialled":
 		e := take(&m.dials, o.backend)
-		e.born, e.expires = now, m.expiry(now)
+		e.began, e.born, e.expires = e.since, now, m.expiry(now)
 		m.use(e)
-		m.succeeded(e.since)
+		m.succeeded(e.began)
 	case "failed":
 		if e := take(&m.dials, o.backend); !e.stale || o.kind == Limited {
 			m.failed(e.since, o.kind)
 		}
-	case "lost":
+	case "lost", "discard":
+		list := &m.lent
 		if slices.ContainsFunc(m.idle, func(e modelBackend) bool { return e.b == o.backend }) {
-			take(&m.idle, o.backend)
-		} else {
-			take(&m.lent, o.backend)
+			list = &m.idle
+		}
+		if e := take(list, o.backend); o.verb == "lost" && !e.proven && now <= e.born+Instant(time.Second) {
+			m.flapped(e.began)
 		}
 	case "expel":
 		if i := slices.IndexFunc(m.lent, func(e modelBackend) bool { return e.b == o.backend }); i >= 0 {
@@ -313,7 +320,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		for len(m.idle) > 0 {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseRenewed)
 		}
-		m.away, m.full, m.probe = modelObstacle{}, modelObstacle{}, false
+		m.away, m.full, m.flaps, m.probe = modelObstacle{}, modelObstacle{}, modelObstacle{}, false
 	case "tick":
 		m.tick()
 	}
@@ -364,6 +371,13 @@ func (m *model) succeeded(started Instant) {
 			m.full.n, m.full.retry = 1, m.backoff(1, 5*time.Second)
 		}
 	}
+}
+
+func (m *model) flapped(began Instant) {
+	if m.now > m.flaps.last+Instant(10*time.Second) {
+		m.flaps = modelObstacle{}
+	}
+	m.strike(&m.flaps, began, time.Second)
 }
 
 func (m *model) failed(started Instant, kind FailureKind) {

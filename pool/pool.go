@@ -72,6 +72,7 @@ type Pool struct {
 	pardoned   Instant  // refusals of dials begun before it mean nothing
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
+	flaps      obstacle // backends that the server has let in are lost before they have served anybody
 	contested  Instant  // since when other pools wait for places that this one has; Never if none does
 	turnedAway bool     // a client was failed since the last dial: probe
 
@@ -179,8 +180,10 @@ func (p *Pool) Forget(now Instant, c ClientID) {
 func (p *Pool) Freed(now Instant, b BackendID, s SettingsID) {
 	now = p.begin(now)
 	p.expect("Freed", b, Leased)
-	p.backends[b].settings = s
-	if p.place(now, b) && (p.waiting == 0 || p.backends[b].state != Moving) { // else one who waits for it has to have another
+	be := &p.backends[b]
+	be.settings = s
+	news := p.prove(be)
+	if p.place(now, b) && !news && (p.waiting == 0 || be.state != Moving) { // else one who waits for it has to have another
 		p.finish()
 		return
 	}
@@ -193,7 +196,7 @@ func (p *Pool) Dialled(now Instant, b BackendID) {
 	p.expect("Dialled", b, Dialling)
 	be := &p.backends[b]
 	started := be.since
-	be.began, be.born, be.settings = started, now, 0
+	be.began, be.born, be.settings, be.proven = started, now, 0, false
 	be.expires = p.expiry(now)
 	p.board.EndDial(true)
 	p.vacated = true
@@ -216,11 +219,23 @@ func (p *Pool) DialFailed(now Instant, b BackendID, f Failure) {
 	p.settle(now)
 }
 
-// Lost says that backend b, idle, leased or to be given away, is gone. A lease ends
+// Lost says that backend b, idle, leased or to be given away, is gone: it has ended, or was found not to be of use. A lease ends
 // with it: what becomes of its client is the caller's business.
 func (p *Pool) Lost(now Instant, b BackendID) {
 	now = p.begin(now)
 	p.expect("Lost", b, Idle, Leased, Moving)
+	p.flapped(now, &p.backends[b])
+	p.lose(now, b)
+}
+
+// Discard says the same of a backend that the caller closes for what its client has left there.
+func (p *Pool) Discard(now Instant, b BackendID) {
+	now = p.begin(now)
+	p.expect("Discard", b, Idle, Leased, Moving)
+	p.lose(now, b)
+}
+
+func (p *Pool) lose(now Instant, b BackendID) {
 	if be := &p.backends[b]; be.state == Moving {
 		p.broken(be)
 	}
@@ -317,7 +332,7 @@ func (p *Pool) Renew(now Instant) {
 		}
 	}
 	p.closeAllIdle(CauseRenewed)
-	p.trouble, p.full, p.turnedAway = obstacle{}, obstacle{}, false
+	p.trouble, p.full, p.flaps, p.turnedAway = obstacle{}, obstacle{}, obstacle{}, false
 	p.settle(now)
 }
 

@@ -116,7 +116,7 @@ func (r *run) next() op {
 		case n < 73 && len(m.wait) > 0:
 			return op{verb: "forget", client: m.wait[r.rand.IntN(len(m.wait))].c}
 		case n < 76 && m.live() > 0:
-			return op{verb: "lost", backend: some(slices.Concat(m.idle, m.lent))}
+			return op{verb: pick(r.rand, "lost", "lost", "discard"), backend: some(slices.Concat(m.idle, m.lent))}
 		case n < 77 && m.live() > 0:
 			return op{verb: "expel", backend: some(slices.Concat(m.idle, m.lent))}
 		case n < 78:
@@ -161,7 +161,7 @@ func (r *run) legal(o op) bool {
 		return len(m.wait) == 0
 	case "freed", "coming", "busy":
 		return has(m.lent)
-	case "lost":
+	case "lost", "discard":
 		return has(m.lent) || has(m.idle)
 	case "dialled", "failed":
 		return has(m.dials)

@@ -155,7 +155,7 @@ func (o op) String() string {
 		return fmt.Sprintf("freed b%d s%d", o.backend, o.settings)
 	case "failed":
 		return fmt.Sprintf("failed b%d %s", o.backend, o.kind)
-	case "dialled", "lost", "expel", "coming", "busy":
+	case "dialled", "lost", "discard", "expel", "coming", "busy":
 		return fmt.Sprintf("%s b%d", o.verb, o.backend)
 	case "advance", "oversleep":
 		return fmt.Sprintf("%s %s", o.verb, o.length)
@@ -180,6 +180,8 @@ func (o op) apply(p *Pool, now Instant) error {
 		p.DialFailed(now, o.backend, Failure{Kind: o.kind})
 	case "lost":
 		p.Lost(now, o.backend)
+	case "discard":
+		p.Discard(now, o.backend)
 	case "expel":
 		p.Expel(now, o.backend)
 	case "coming":

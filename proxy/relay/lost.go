@@ -86,7 +86,11 @@ func (b *Backend) bury(cause error, end status.BackendEnd) {
 	b.transactionCut(status.TransactionLost)
 	b.client = nil
 	b.gone(end)
-	l.pool.Lost(l.now(), b.id)
+	if cause != nil {
+		l.pool.Lost(l.now(), b.id)
+	} else {
+		l.pool.Discard(l.now(), b.id)
+	}
 	l.decided() // the client may bring about the next event, which has decisions of its own
 	if c != nil {
 		c.backend = nil

@@ -119,9 +119,7 @@ docs: ## write the generated pages anew, manual pages included
 	$(GO) test ./proxy/console -update
 
 cross: ## what compiles here must compile for macOS, FreeBSD and arm64
-	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build ./...
-	CGO_ENABLED=0 GOOS=freebsd GOARCH=amd64 $(GO) build ./...
+	$(GO) -C .ci/cross run . darwin/arm64 linux/arm64 freebsd/amd64
 
 sizes: ## the longest files, and the programs
 	@find . -name '*.go' ! -name '*_test.go' ! -path './.git/*' -exec wc -l {} + | grep -v ' total$$' | sort -rn | head -20
@@ -133,7 +131,7 @@ build: ## the programs, in bin/
 clean: ## remove what the targets made here
 	rm -rf bin out
 
-# The parts of test.
+# The parts of test. Tests are not vetted once more: vet has been there.
 
 check-format:
 	@unformatted=$$($(GOFMT) -l .) || exit 1; \
@@ -149,10 +147,10 @@ staticcheck:
 # Not from the cache: which packages there are is an input that go test
 # cannot see.
 arch:
-	$(GO) test -count=1 ./internal/arch
+	$(GO) test -vet=off -count=1 ./internal/arch
 
 unit:
-	$(GO) test -timeout 20m -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
+	$(GO) test -vet=off -timeout 20m -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
 
 measure:
-	$(GO) test -run '$(MEASURING)' ./proxy
+	$(GO) test -vet=off -run '$(MEASURING)' ./proxy

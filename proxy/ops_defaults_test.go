@@ -106,6 +106,46 @@ func TestNewDefaultsReachNewLogins(t *testing.T) {
 	})
 }
 
+// TestRoleWhoseNameChangesHands: a backend stays who it was when it logged in, and is not to serve another role that has the name now.
+func TestRoleWhoseNameChangesHands(t *testing.T) {
+	d := database(t)
+	admin := direct(t, d)
+	d.Exec(t, "CREATE ROLE handed LOGIN", "CREATE TABLE mine (id int)", "GRANT SELECT ON mine TO handed")
+	w := start(t, d, "[pool]\npool_size = 2\n")
+	served := func() string {
+		c := connectAs(t, w, d, "handed")
+		defer func() { _ = c.Close(context.Background()) }()
+		rows, err := tryAsk(c, "select session_user || ' ' || has_table_privilege('mine', 'select')")
+		if err != nil {
+			return err.Error()
+		}
+		return rows
+	}
+	if got := served(); got != "handed true" {
+		t.Fatal(got)
+	}
+	ask(t, admin, "BEGIN; ALTER ROLE handed RENAME TO other_hand; CREATE ROLE handed LOGIN; COMMIT")
+	t.Cleanup(func() { d.Exec(t, "DROP OWNED BY other_hand, handed", "DROP ROLE other_hand, handed") })
+	eventually(t, func() string { return differ(served(), "handed false") })
+	ask(t, admin, "GRANT SELECT ON mine TO handed")
+	if got := served(); got != "handed true" {
+		t.Fatal(got)
+	}
+	ask(t, admin, "BEGIN; DROP OWNED BY handed; DROP ROLE handed; CREATE ROLE handed LOGIN; COMMIT")
+	eventually(t, func() string { return differ(served(), "handed false") })
+	// Through weir from the next login on.
+	ask(t, admin, "GRANT SELECT ON mine TO handed")
+	through, err := pgconn.Connect(t.Context(), w.DSN(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = through.Close(context.Background()) }()
+	ask(t, through, "BEGIN; DROP OWNED BY handed; DROP ROLE handed; CREATE ROLE handed LOGIN; COMMIT")
+	if got := served(); got != "handed false" {
+		t.Errorf("after a change through weir: %s", got)
+	}
+}
+
 func differ(got, want string) string {
 	if got == want {
 		return ""

@@ -7,7 +7,7 @@ import (
 // Defaults stand for what the server would give a login now: two logins with the same Defaults begin alike. They can be compared.
 type Defaults struct {
 	Known    bool
-	Altered  string // what ALTER ROLE and ALTER DATABASE have set for the pool's user and database. Sessions that are there keep what was before
+	Altered  string // what ALTER ROLE and ALTER DATABASE have set for the pool's user and database, and that user's name. Sessions that are there keep what was before
 	Defined  string // how often the database's functions, triggers, rules and policies have been changed; empty if the server does not say
 	Reported string // the defaults of the settings that servers report, which a reload changes in all sessions
 }
@@ -17,14 +17,15 @@ var AskDefaults = &Errand{Name: "ask defaults", text: appendAsk, onRow: defaults
 
 // defaultsQuestion names everything in full: the session may have any search_path. It answers with hashes, so that the answer is short,
 // and to any role: pg_db_role_setting and pg_settings can be read by all. Settings from files that act at a login only, such as
-// log_connections, do not show in a session that is there.
-const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.string_agg(" +
-	"pg_catalog.concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ';' ORDER BY s.setdatabase, s.setrole)) " +
+// log_connections, do not show in a session that is there. The role is the one that logged in, even if it has been renamed or dropped since: another
+// may have its name now.
+const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.concat_ws(';', pg_catalog.pg_get_userbyid(l.usesysid), " +
+	"(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', s.setdatabase, s.setrole, s.setconfig), ';' ORDER BY s.setdatabase, s.setrole) " +
 	"FROM pg_catalog.pg_db_role_setting s " +
 	"WHERE s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, (SELECT d.oid FROM pg_catalog.pg_database d " +
 	"WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())]) " +
-	"AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, (SELECT r.oid FROM pg_catalog.pg_roles r " +
-	"WHERE r.rolname OPERATOR(pg_catalog.=) SESSION_USER)])), " +
+	"AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, l.usesysid])))) " +
+	"FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) l), " +
 	"(SELECT pg_catalog.hashtext(pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.name, p.reset_val), ';' ORDER BY p.name)) " +
 	"FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'client_encoding', 'DateStyle', " +
 	"'default_transaction_read_only', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings', 'scram_iterations', 'search_path'" +

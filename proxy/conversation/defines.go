@@ -71,7 +71,7 @@ func defines(tag []byte) bool { return definers[string(tag)] }
 // redefines reports whether a command may change what logins get.
 func redefines(tag []byte) bool {
 	switch string(tag) {
-	case "ALTER ROLE", "ALTER DATABASE", "ALTER SYSTEM":
+	case "ALTER ROLE", "DROP ROLE", "ALTER DATABASE", "ALTER SYSTEM":
 		return true
 	}
 	return false

@@ -76,7 +76,7 @@ test-browser: ## what people see, in headless Chromium (apt-get install chromium
 	WEIR_TEST_BROWSER=1 $(GO) test -count=1 -run Browser ./bookstore/... ./proxy
 
 race: ## the concurrent packages with the race detector and their invariants checked
-	.ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
+	.ci/in-memory .ci/race '$(MEASURING)' $(filter-out weir/proxy,$(CONCURRENT))
 
 tls: ## the proxy's tests once more, with TLS between clients, weir and PostgreSQL
 	$(GO) test -timeout 40m ./proxy -weirtls
@@ -150,7 +150,7 @@ arch:
 	$(GO) test -vet=off -count=1 ./internal/arch
 
 unit:
-	$(GO) test -vet=off -timeout 20m -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
+	.ci/in-memory $(GO) test -vet=off -timeout 20m -tags invariants $(filter-out $(CONCURRENT),$(PACKAGES))
 
 measure:
-	$(GO) test -vet=off -run '$(MEASURING)' ./proxy
+	.ci/in-memory $(GO) test -vet=off -run '$(MEASURING)' ./proxy

@@ -64,7 +64,7 @@ func TestPreparedTextsOfOneClientAreBounded(t *testing.T) {
 func TestPipelineOfManyParsesHoldsUpNobody(t *testing.T) {
 	many := 150_000
 	if instrumented {
-		many = 30_000
+		many = 8_000
 	}
 	d := database(t)
 	d.Exec(t, "CREATE TABLE book ()")

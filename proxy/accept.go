@@ -32,7 +32,7 @@ func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
 	entry, ok := r.logins.enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
 	if !ok {
-		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
+		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
 		return false
 	}
 	if limit := g.login.Timeout; limit > 0 {
@@ -48,7 +48,7 @@ func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.progressed(c.Entry.
 
 // AcceptFailed tells the log.
 func (r acceptHandler) AcceptFailed(err error) {
-	r.logins.warn(r.log, "accept failed; still listening", "error", err)
+	r.lines.Warn("accept failed; still listening", "error", err)
 }
 
 // Serve logs a connection in and hands it over.
@@ -119,7 +119,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		if failure.Rule != nil {
 			attributes = append(attributes, "rule", failure.Rule.String())
 		}
-		p.logins.warn(p.log, "login failed", attributes...)
+		p.lines.Warn("login failed", attributes...)
 	}
 	closeKindly(nc)
 }

@@ -46,7 +46,7 @@ func (p *Proxy) passOn(nc net.Conn, peer uint16, request *login.Cancel) {
 	case failure == nil:
 		p.log.Debug("cancel request passed on", "peer", peerOf(nc), "peer_id", peer)
 	case p.ctx.Err() == nil:
-		p.logins.warn(p.log, "cancel request not passed on", "peer", peerOf(nc), "peer_id", peer, "server", failure.Address, "error", failure)
+		p.lines.Warn("cancel request not passed on", "peer", peerOf(nc), "peer_id", peer, "server", failure.Address, "error", failure)
 	}
 }
 

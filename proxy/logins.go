@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"container/list"
-	"context"
-	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -28,8 +26,6 @@ type logins struct {
 
 	accepted, succeeded, cancels, shed uint64
 	failed                             map[string]uint64
-
-	lines limiter
 }
 
 const (
@@ -226,21 +222,4 @@ func (s *logins) snapshot() status.Logins {
 	return status.Logins{
 		Now: s.now, Max: s.max, Accepted: s.accepted, Succeeded: s.succeeded, Cancels: s.cancels, Shed: s.shed, Failed: maps.Clone(s.failed),
 	}
-}
-
-// warn logs what a stranger has caused, unless there was much of that kind in this second.
-func (s *logins) warn(log *slog.Logger, message string, attributes ...any) {
-	s.tell(log, slog.LevelWarn, message, attributes...)
-}
-
-// tell is warn at any level.
-func (s *logins) tell(log *slog.Logger, level slog.Level, message string, attributes ...any) {
-	leftOut, ok := s.lines.allow(message, time.Now())
-	if !ok {
-		return
-	}
-	if leftOut > 0 {
-		attributes = append(attributes, "lines_left_out", leftOut)
-	}
-	log.Log(context.Background(), level, message, attributes...)
 }

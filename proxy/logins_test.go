@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 )
@@ -211,42 +209,5 @@ func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	}
 	if stay != limit {
 		t.Errorf("%d connections stay, want %d", stay, limit)
-	}
-}
-
-func TestSoManyLinesOfAKindAreLoggedInASecond(t *testing.T) {
-	var l limiter
-	at := time.Unix(1_000_000, 0)
-	allowed := 0
-	for i := range 100 {
-		if _, ok := l.allow("login failed", at.Add(time.Duration(i)*time.Millisecond)); ok {
-			allowed++
-		}
-	}
-	if allowed != linesPerSecond {
-		t.Errorf("%d allowed in one second", allowed)
-	}
-	if _, ok := l.allow("accept failed", at); !ok {
-		t.Error("another kind is left out with them")
-	}
-	if leftOut, ok := l.allow("login failed", at.Add(time.Second)); !ok || leftOut != 90 {
-		t.Errorf("in the next second: %t, %d left out", ok, leftOut)
-	}
-}
-
-func TestLinesLeftOutAreCounted(t *testing.T) {
-	s := newLogins(1)
-	var text strings.Builder
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	for range linesPerSecond * 3 {
-		s.warn(log, "knock")
-	}
-	if n := strings.Count(text.String(), "knock"); n < linesPerSecond || n >= linesPerSecond*3 {
-		t.Errorf("%d lines", n)
-	}
-	s.lines.kinds["knock"].second = 0 // whatever the clock does
-	s.warn(log, "knock")
-	if !strings.Contains(text.String(), "knock lines_left_out=") {
-		t.Errorf("the count is missing:\n%s", text.String())
 	}
 }

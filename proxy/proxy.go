@@ -23,6 +23,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/hosts"
+	"weir/proxy/logline"
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -36,6 +37,7 @@ type Proxy struct {
 	current current
 	options Options
 	log     *slog.Logger
+	lines   *logline.Limited // of the log, that strangers cause
 	started time.Time
 
 	env      *relay.Env
@@ -127,7 +129,7 @@ func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	p := &Proxy{
-		options: o, log: log, started: time.Now(),
+		options: o, log: log, lines: logline.NewLimited(log), started: time.Now(),
 		env: &relay.Env{
 			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery, BegunAfter: o.begunAfter,
 			PgBouncer: c.PgBouncer,
@@ -164,7 +166,7 @@ func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
 // assemble makes the parts that know the engines, and acquaints them with each other.
 func (p *Proxy) assemble(g *generation) {
 	p.clients = newClientCounts(g)
-	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: hosts.New()}
+	targets := &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.router.forgotten = p.trimmer.leaves

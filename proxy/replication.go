@@ -69,7 +69,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	}
 	p.replications.opened(r, t)
 	t.SetLimits(p.current.Load().tunnelLimits(r.key)) // a reload may have come meanwhile
-	p.logins.tell(p.log, slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
+	p.lines.Log(slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
 		"replication", result.Replication.Parameter(), "backend", conn.PID)
 }
 
@@ -77,7 +77,7 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.replications.leave(r)
 	r.place.leave()
 	leave()
-	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
+	p.lines.Log(slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
 }
 
 // farewell is an error as the message that a client gets last.
@@ -99,14 +99,14 @@ func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 	var err *pgerror.Error
 	switch b.Kind {
 	case tunnel.ClientPacket:
-		p.logins.warn(p.log, "client closed: it has sent what the operator does not let through", append(who, "type", b.Frame.Type, "length", length)...)
+		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", b.Frame.Type, "length", length)...)
 		err = pgerror.PacketTooLong(b.Frame.Type, length, most)
 	case tunnel.ServerPacket:
-		p.logins.warn(p.log, "client closed: a message of the server's is longer than max_packet_size",
+		p.lines.Warn("client closed: a message of the server's is longer than max_packet_size",
 			append(who, "type", b.Frame.Type, "length", length, "limit", most)...)
 		err = pgerror.ResultTooLong(b.Frame.Type, length, most)
 	case tunnel.ClientStall:
-		p.logins.warn(p.log, "timeout: client disconnected",
+		p.lines.Warn("timeout: client disconnected",
 			append(who, "setting", status.StalledClientTimeout.String(), "limit", b.Limits.Stall, "lasted", b.Lasted.Round(time.Millisecond))...)
 		err = pgerror.ClientStallTimeout(b.Limits.Stall)
 	}
@@ -140,7 +140,7 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		}
 		return nil, pgerror.ShuttingDown
 	case failure != nil:
-		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
+		p.lines.Warn("no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
 		if g.config.PgBouncer {
 			return nil, p.logReplicationRefused(key, failure)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/proxy/login"
+	"weir/proxy/logins"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -30,13 +31,13 @@ func (a arrival) Cancels() bool {
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
-	entry, ok := r.logins.enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
+	entry, ok := r.logins.Enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
 	if !ok {
 		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
 		return false
 	}
 	if limit := g.login.Timeout; limit > 0 {
-		_ = c.SetDeadline(entry.arrived.Add(limit))
+		_ = c.SetDeadline(entry.Arrived.Add(limit))
 	}
 	r.tasks.Add(1)
 	c.Entry = entry
@@ -44,7 +45,7 @@ func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 }
 
 // Answered is told of each step of a login.
-func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.progressed(c.Entry.(*pendingLogin)) }
+func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.Progressed(c.Entry.(*logins.Login)) }
 
 // AcceptFailed tells the log.
 func (r acceptHandler) AcceptFailed(err error) {
@@ -61,20 +62,20 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		}
 	}
 	defer done()
-	entry := c.Entry.(*pendingLogin)
-	r.logins.spoke(entry)
+	entry := c.Entry.(*logins.Login)
+	r.logins.Spoke(entry)
 	g := r.current.Load()
 	ctx, closed := r.admitting, r.closed()
 	if closed {
 		ctx = r.ctx
 	}
-	result, err := login.Serve(ctx, c, entry.arrived, g.loginOptions(entry.beyond, closed))
+	result, err := login.Serve(ctx, c, entry.Arrived, g.loginOptions(entry.Beyond, closed))
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
 	}
 	if result.Cancel != nil {
-		r.logins.leave(entry, outcomeCancel)
+		r.logins.Cancelled(entry)
 		c.Apart(func() { r.cancel(c, result.Cancel) })
 		_ = c.Close()
 		return
@@ -83,7 +84,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		r.accounts.becameFamiliar(familiar{result.User, result.From})
 	}
 	if result.Console {
-		r.logins.leave(entry, outcomeClient)
+		r.logins.Succeeded(entry)
 		done() // a drain does not wait for it
 		r.consoles.serve(c, result)
 		return
@@ -104,13 +105,13 @@ func (g *generation) loginOptions(beyond, closed bool) *login.Options {
 	return &own
 }
 
-func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
+func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
 		p.clients.leave(failure.User, failure.Database)
 	}
-	p.logins.fail(entry, failure.Reason.String())
+	p.logins.Failed(entry, failure.Reason.String())
 	told := p.current.Load().config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
 		attributes := []any{
@@ -145,7 +146,7 @@ const (
 )
 
 // handOver hands a logged-in client to its pool's loop.
-func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
+func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Result) {
 	identity := p.clients.identity(result.User, result.Database)
 	leave := func() { p.clients.leave(identity.User, identity.Database) }
 	settings := make([]session.Setting, len(result.Settings))
@@ -153,21 +154,21 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
 	}
 	if result.Replication != login.NoReplication {
-		p.logins.leave(entry, outcomeClient)
+		p.logins.Succeeded(entry)
 		p.replicate(c, result, settings, leave)
 		return
 	}
 	set, err := p.env.Settings.Intern(settings)
 	if err != nil {
 		leave()
-		p.logins.fail(entry, login.BadSetting.String())
+		p.logins.Failed(entry, login.BadSetting.String())
 		p.refuse(result, invalidSetting(err))
 		return
 	}
 	if !p.stays(c, &result) {
 		p.env.Settings.Release(set)
 		leave()
-		p.logins.fail(entry, login.Gone.String())
+		p.logins.Failed(entry, login.Gone.String())
 		_ = c.Close()
 		return
 	}
@@ -176,11 +177,11 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()
-		p.logins.fail(entry, login.UnknownDatabase.String())
+		p.logins.Failed(entry, login.UnknownDatabase.String())
 		p.refuse(result, pgerror.UnknownDatabase(identity.Database))
 		return
 	}
-	p.logins.leave(entry, outcomeClient)
+	p.logins.Succeeded(entry)
 	p.trimmer.leaves(1)
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{

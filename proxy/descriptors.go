@@ -17,8 +17,6 @@ const (
 	descriptorsSpare = 16
 	// visitorsMax is how many connections over HTTP there may be: scrapers, probes and the browsers of a few people.
 	visitorsMax = 32
-	// beyondMax is how many logins may be under way beyond the descriptors of clients: they are told why, or bring a cancel request.
-	beyondMax = 8
 )
 
 // descriptors shares the process's descriptors out, so that clients never use up those of backends, cancel requests and metrics.

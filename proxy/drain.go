@@ -171,7 +171,7 @@ func (p *Proxy) giveWay(keepUnix bool) {
 		o.accepting.AcceptWaiting()
 		o.Close()
 	}
-	p.await(begunLogins, func() bool { return p.logins.snapshot().Now == 0 })
+	p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })
 }
 
 // await returns when something has come true, or after a time, or when the proxy stops.
@@ -270,7 +270,7 @@ func (p *Proxy) Stop() {
 			o.Close()
 		}
 		p.stop()
-		p.logins.sendAway()
+		p.logins.SendAway()
 		p.tasks.Wait()
 		if p.consoles != nil {
 			p.consoles.close()

@@ -23,6 +23,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/eventloop"
 	"weir/proxy/hosts"
+	"weir/proxy/logins"
 	"weir/proxy/logline"
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
@@ -46,7 +47,7 @@ type Proxy struct {
 	router   *router
 	clients  *clientCounts
 	accounts *accounts
-	logins   *logins
+	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
@@ -134,7 +135,7 @@ func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o
 			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery, BegunAfter: o.begunAfter,
 			PgBouncer: c.PgBouncer,
 		},
-		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
+		tracer: tracer, logins: logins.New(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
 	if tracer != nil {
@@ -184,7 +185,7 @@ func (p *Proxy) follow(g *generation) {
 	c := g.config
 	g.login, g.descriptors = p.loginOptions(g), shareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
-	p.logins.limit(g.descriptors.logins(c))
+	p.logins.Limit(g.descriptors.logins(c))
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()

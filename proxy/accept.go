@@ -31,9 +31,9 @@ func (a arrival) Cancels() bool {
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
-	entry, ok := r.logins.Enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
+	entry, ok := r.logins.Enter(arrival{c}, !g.descriptors.ForClient(c.Descriptor()))
 	if !ok {
-		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
+		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.Logins(g.config))
 		return false
 	}
 	if limit := g.login.Timeout; limit > 0 {
@@ -100,7 +100,7 @@ func (g *generation) loginOptions(beyond, closed bool) *login.Options {
 	own := g.login
 	own.Closed = closed
 	if beyond {
-		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.Limit) }
 	}
 	return &own
 }

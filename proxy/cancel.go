@@ -58,7 +58,7 @@ func longKey(result login.Result, g *generation) bool {
 // peerSettings are what the configuration says of peers.
 func (g *generation) peerSettings() peers.Settings {
 	s := peers.Settings{
-		Timeout: time.Duration(g.config.Timeouts.CancelWaitTimeout), Requests: g.descriptors.peerRequests(),
+		Timeout: time.Duration(g.config.Timeouts.CancelWaitTimeout), Requests: g.descriptors.PeerRequests(),
 	}
 	for _, p := range g.config.AllPeers() {
 		s.Peers = append(s.Peers, peers.Peer{

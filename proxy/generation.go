@@ -13,6 +13,7 @@ import (
 	"weir/proxy/backend"
 	"weir/proxy/certs"
 	"weir/proxy/conversation"
+	"weir/proxy/descriptors"
 	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/relay"
@@ -28,7 +29,7 @@ type generation struct {
 	login     login.Options // of clients that come while it is the present one
 
 	functions   *sqlscan.Functions // of [session]
-	descriptors descriptors
+	descriptors descriptors.Shares
 
 	mu     sync.Mutex
 	limits map[relay.Limits]*relay.Limits // that clients share: as many as the configuration distinguishes

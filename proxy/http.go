@@ -46,7 +46,7 @@ func (p *Proxy) openHTTP() error {
 	page.Sampler.Add(p.Snapshot()) // there is something to show from the first
 	p.web = &web{
 		Server: telemetry.Serve(telemetry.Options{
-			Listener: l, Source: scrapes{p}, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Most: p.current.Load().descriptors.visitors(), Log: p.log,
+			Listener: l, Source: scrapes{p}, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Most: p.current.Load().descriptors.Visitors(), Log: p.log,
 		}),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -21,6 +21,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/cancelkey"
+	"weir/proxy/descriptors"
 	"weir/proxy/eventloop"
 	"weir/proxy/hosts"
 	"weir/proxy/logins"
@@ -114,7 +115,7 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
 		"tls", g.clientTLS.Config() != nil)
-	g.descriptors.warn(log, c)
+	g.descriptors.Warn(log, c)
 	return p, nil
 }
 
@@ -183,9 +184,9 @@ func (p *Proxy) assemble(g *generation) {
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
 func (p *Proxy) follow(g *generation) {
 	c := g.config
-	g.login, g.descriptors = p.loginOptions(g), shareOut(socket.DescriptorLimit(), c, len(p.engines))
+	g.login, g.descriptors = p.loginOptions(g), descriptors.ShareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
-	p.logins.Limit(g.descriptors.logins(c))
+	p.logins.Limit(g.descriptors.Logins(c))
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()

@@ -18,7 +18,8 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange", "proxy/hosts",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
+	"proxy/hosts",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
@@ -121,6 +122,10 @@ var table = map[string]rule{
 	},
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
+	},
+	"proxy/descriptors": {
+		ours: []string{"config", "proxy/socket"},
+		why:  "it is arithmetic over a Config and the process's limit",
 	},
 	"proxy/logins": {
 		ours: []string{"proxy/status"},
@@ -274,7 +279,7 @@ var table = map[string]rule{
 	},
 
 	"cmd/weir": {
-		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/...", "golang.org/x/sys/unix"},
+		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/descriptors", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/...", "golang.org/x/sys/unix"},
 		why: "the command reads flags and a Config, and starts the proxy; the rest is the proxy's",
 	},
 	"cmd/bookstore": {

@@ -69,7 +69,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	if closed {
 		ctx = r.ctx
 	}
-	result, err := login.Serve(ctx, c, entry.Arrived, g.loginOptions(entry.Beyond, closed))
+	result, err := login.Serve(ctx, c, entry.Arrived, optionsFor(g, entry.Beyond, closed))
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
@@ -92,8 +92,8 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	r.handOver(c, entry, result)
 }
 
-// loginOptions are those of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
-func (g *generation) loginOptions(beyond, closed bool) *login.Options {
+// optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
+func optionsFor(g *generation, beyond, closed bool) *login.Options {
 	if !beyond && !closed {
 		return &g.login
 	}

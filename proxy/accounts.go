@@ -43,7 +43,7 @@ func newAccounts(current *current, targets *targets) *accounts {
 				return nil, authquery.ErrNoDatabase
 			}
 			conn, err := connectToAsk(ctx, targets.hosts, target, current.Load().config.PgBouncer)
-			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.current.Load().named(s.Database) {
+			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && named(a.current.Load().config, s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
 			return conn, err
@@ -71,21 +71,20 @@ func connectToAsk(ctx context.Context, servers *hosts.Hosts, target hosts.Destin
 
 // named reports whether users are looked up in the database that the client names. If that does not exist, the configuration is not at
 // fault.
-func (g *generation) named(database string) bool {
-	c := g.config
+func named(c *config.Config, database string) bool {
 	_, configured := c.Databases[database]
 	return !configured && c.PoolSettings(database, "").AuthDBName == ""
 }
 
-// source is where the users of a database are looked up. False: nowhere, because there is no such database.
-func (g *generation) source(database string, s config.PoolSettings) (authquery.Source, bool) {
-	_, ok := g.config.Database(database)
+// sourceOf is where the users of a database are looked up. False: nowhere, because there is no such database.
+func sourceOf(c *config.Config, database string, s config.PoolSettings) (authquery.Source, bool) {
+	_, ok := c.Database(database)
 	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
-	source.Guarded = g.named(database) && config.NamesOthers(s.AuthQuery)
+	source.Guarded = named(c, database) && config.NamesOthers(s.AuthQuery)
 	if source.Database == "" {
 		source.Database = database
 	}
-	d, _ := g.config.Database(source.Database)
+	d, _ := c.Database(source.Database)
 	source.At = address(d)
 	return source, ok
 }
@@ -108,7 +107,7 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	case a.isFamiliar(familiar{c.User, c.From}):
 		reason = authquery.ForFamiliar
 	}
-	source, ok := g.source(database, s)
+	source, ok := sourceOf(g.config, database, s)
 	switch {
 	case known && reason == authquery.ForFamiliar:
 		return login.Account{Known: true, Stored: stored}, nil
@@ -145,7 +144,7 @@ func (a *accounts) mayAsk(g *generation, source authquery.Source) error {
 func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
 	g := a.current.Load()
 	s := g.config.PoolSettings(key.database, "")
-	source, ok := g.source(key.database, s)
+	source, ok := sourceOf(g.config, key.database, s)
 	d, _ := g.config.Database(key.database)
 	if _, known := g.config.Account(key.user); known || !ok || s.AuthUser == "" || d.Password.IsSet() {
 		return false, nil
@@ -176,7 +175,7 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers:   g.verifiers(),
+		Verifiers:   verifiersOf(c),
 		Lookup:      p.accounts.lookUp,
 		LookupWaits: g.config.LooksUp(),
 		TLS:         g.clientTLS,
@@ -244,15 +243,15 @@ func methodOf(t config.AuthType) login.Method {
 	return login.MethodReject
 }
 
-// verifiers are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
+// verifiersOf are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
 // looked up, most of those that exist are in the database, where PostgreSQL has made their verifiers.
-func (g *generation) verifiers() *login.Verifiers {
-	known := g.config.Stored()
-	if g.config.LooksUp() {
+func verifiersOf(c *config.Config) *login.Verifiers {
+	known := c.Stored()
+	if c.LooksUp() {
 		known = nil
 	}
-	if material := g.config.SaltMaterial(); material.IsSet() {
-		return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
+	if material := c.SaltMaterial(); material.IsSet() {
+		return login.NewVerifiersOf(c.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
 	}
-	return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, nil, known...)
+	return login.NewVerifiersOf(c.Auth.SCRAMIterations, nil, known...)
 }

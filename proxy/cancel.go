@@ -56,7 +56,7 @@ func longKey(result login.Result, g *generation) bool {
 }
 
 // peerSettings are what the configuration says of peers.
-func (g *generation) peerSettings() peers.Settings {
+func peerSettings(g *generation) peers.Settings {
 	s := peers.Settings{
 		Timeout: time.Duration(g.config.Timeouts.CancelWaitTimeout), Requests: g.descriptors.PeerRequests(),
 	}

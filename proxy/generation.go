@@ -16,6 +16,7 @@ import (
 	"weir/proxy/descriptors"
 	"weir/proxy/hosts"
 	"weir/proxy/login"
+	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/sqlscan"
 )
@@ -160,6 +161,14 @@ func relayAudit(a config.SessionAudit) conversation.Audit {
 	default:
 		return conversation.AuditLearn
 	}
+}
+
+// words is an error as clients are told it.
+func (g *generation) words(err *pgerror.Error) *pgerror.Error {
+	if g.config.PgBouncer {
+		return err.InPgBouncersWords()
+	}
+	return err
 }
 
 // section is where a setting that holds for a pool is set, for hints.

@@ -11,14 +11,6 @@ import (
 
 // Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
 
-// words is an error as clients are told it.
-func (g *generation) words(err *pgerror.Error) *pgerror.Error {
-	if g.config.PgBouncer {
-		return err.InPgBouncersWords()
-	}
-	return err
-}
-
 // sayOfClient writes a line about a connection that logs in. kind is a fixed text, by which lines are bounded.
 func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database string) {
 	p.lines.Say("client: "+kind, text, "peer", peerOf(nc), "user", user, "db", database)

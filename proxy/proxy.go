@@ -193,7 +193,7 @@ func (p *Proxy) follow(g *generation) {
 	p.router.renew(g)
 	p.replications.renew(g)
 	p.router.dialer.targets.hosts.Keep(c)
-	p.peers.Configure(g.peerSettings())
+	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
 		e.TendSilence(serverTCP(c).Silence())
 	}

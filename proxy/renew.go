@@ -18,7 +18,7 @@ type origin struct {
 	tls            config.TLS
 }
 
-func (g *generation) origin(key poolKey) origin {
+func originOf(g *generation, key poolKey) origin {
 	d, _ := g.config.Database(key.database)
 	return origin{d.Addresses(), d.TargetSession, d.DBName, key.user, g.config.ServerTLSOf(key.database)}
 }
@@ -29,18 +29,18 @@ type route struct {
 	shared bool   // all names that have no section lead to one database
 }
 
-func (g *generation) route(key poolKey) route {
+func routeOf(g *generation, key poolKey) route {
 	d, _ := g.config.Database(key.database)
 	return route{d.User, key.database == config.AnyDatabase && d.DBName != ""}
 }
 
-// successor is the key that a pool has under a generation, and why its clients cannot stay in it, if so.
-func (g *generation) successor(p *livePool) (poolKey, *pgerror.Error) {
+// successor is the key that the pool has under a generation, and why its clients cannot stay in it, if so.
+func (p *livePool) successor(g *generation) (poolKey, *pgerror.Error) {
 	key := p.key
 	if _, ok := g.config.Database(key.database); !ok {
 		return key, pgerror.DatabaseRemoved(key.database)
 	}
-	now := g.route(key)
+	now := routeOf(g, key)
 	switch {
 	case g.databaseName(key.database) != key.database, now.shared != p.route.shared:
 		return key, pgerror.DatabaseChanged(key.database)
@@ -65,7 +65,7 @@ func (r *router) renew(g *generation) {
 
 // follow has a pool follow a new generation. Under the lock.
 func (r *router) follow(g *generation, p *livePool) {
-	key, trouble := g.successor(p)
+	key, trouble := p.successor(g)
 	if other := r.pools[key]; trouble == nil && key != p.key && other != nil {
 		trouble = pgerror.DatabaseChanged(key.database)
 	}
@@ -78,7 +78,7 @@ func (r *router) follow(g *generation, p *livePool) {
 		delete(r.pools, p.key)
 		r.pools[key] = p
 	}
-	p.key, p.route = key, g.route(key)
+	p.key, p.route = key, routeOf(g, key)
 	settings := g.laneSettings(key)
 	if !p.settings.Reconfigurable(settings) {
 		r.close(p)
@@ -86,7 +86,7 @@ func (r *router) follow(g *generation, p *livePool) {
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
 	r.places.Renew(p.common, g.claim(key))
-	if g.origin(key) != p.origin || settings.Login != p.settings.Login {
+	if originOf(g, key) != p.origin || settings.Login != p.settings.Login {
 		p.common.Renew(time.Since(r.engines[p.home].Loop().Epoch()))
 	}
 	p.settings = settings
@@ -94,7 +94,7 @@ func (r *router) follow(g *generation, p *livePool) {
 	for user, u := range p.users {
 		u.limits.Store(g.clientLimits(key.database, user))
 	}
-	if now := g.origin(key); now != p.origin {
+	if now := originOf(g, key); now != p.origin {
 		p.origin = now
 		p.each((*relay.Lane).Renew)
 	}

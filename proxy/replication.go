@@ -58,7 +58,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	t, err := tunnel.Open(c.Loop(), tunnel.Config{
 		Client:   tunnel.Side{FD: clientFD, TLS: result.TLS, Token: token, Here: true},
 		Backend:  tunnel.Side{FD: fd, TLS: conn.TLS},
-		Greeting: greeting, Ahead: ahead, Limits: p.current.Load().tunnelLimits(r.key),
+		Greeting: greeting, Ahead: ahead, Limits: tunnelLimits(p.current.Load(), r.key),
 		OnBeyond: func(b tunnel.Breach) []byte { return p.replicationBeyond(r, b) },
 		OnGone:   gone,
 	})
@@ -68,7 +68,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		return
 	}
 	p.replications.opened(r, t)
-	t.SetLimits(p.current.Load().tunnelLimits(r.key)) // a reload may have come meanwhile
+	t.SetLimits(tunnelLimits(p.current.Load(), r.key)) // a reload may have come meanwhile
 	p.lines.Log(slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
 		"replication", result.Replication.Parameter(), "backend", conn.PID)
 }
@@ -86,7 +86,7 @@ func (p *Proxy) farewell(err *pgerror.Error) []byte {
 }
 
 // tunnelLimits bound what passes for a client that replicates.
-func (g *generation) tunnelLimits(named poolKey) tunnel.Limits {
+func tunnelLimits(g *generation, named poolKey) tunnel.Limits {
 	s := g.config.PoolSettings(g.databaseName(named.database), named.user)
 	return tunnel.Limits{PacketMax: int(g.config.Limits.MaxPacketSize), Stall: time.Duration(s.ClientStallTimeout)}
 }

@@ -248,7 +248,7 @@ func (s *replications) renew(g *generation) {
 	defer s.mu.Unlock()
 	for _, r := range s.bySlot {
 		if r.tunnel != nil {
-			r.tunnel.SetLimits(g.tunnelLimits(r.key))
+			r.tunnel.SetLimits(tunnelLimits(g, r.key))
 		}
 	}
 }

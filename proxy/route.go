@@ -226,7 +226,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 	r.opened++
 	p := &livePool{
 		key: key, number: r.opened, home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
-		settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
+		settings: g.laneSettings(key), origin: originOf(g, key), route: routeOf(g, key), users: map[string]*liveUser{},
 	}
 	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
 		r.autoDatabase(key.database)

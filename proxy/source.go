@@ -76,7 +76,7 @@ func (s source) Databases() []status.Database {
 	rows := map[string]*status.Database{}
 	row := func(name string) *status.Database {
 		if rows[name] == nil {
-			rows[name] = g.shownDatabase(name)
+			rows[name] = shownDatabase(g.config, name)
 		}
 		return rows[name]
 	}
@@ -113,9 +113,9 @@ func (s source) Databases() []status.Database {
 }
 
 // shownDatabase is what the configuration says of a database.
-func (g *generation) shownDatabase(name string) *status.Database {
-	d, _ := g.config.Database(name)
-	p := g.config.PoolSettings(name, "")
+func shownDatabase(c *config.Config, name string) *status.Database {
+	d, _ := c.Database(name)
+	p := c.PoolSettings(name, "")
 	shown := &status.Database{
 		Name: name, Host: d.Host, Port: d.Port, DBName: d.DBName, ForceUser: d.User,
 		PoolSize: p.PoolSize, MinPoolSize: p.MinPoolSize, ReservePoolSize: p.ReservePoolSize,
@@ -126,7 +126,7 @@ func (g *generation) shownDatabase(name string) *status.Database {
 	}
 	if len(d.Servers()) > 1 {
 		shown.LoadBalance = d.LoadBalance.String()
-		if g.config.PgBouncer && d.LoadBalance == config.BalanceRandom {
+		if c.PgBouncer && d.LoadBalance == config.BalanceRandom {
 			shown.LoadBalance = "round-robin"
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/logins"
 	"weir/proxy/pgerror"
@@ -31,12 +32,12 @@ func (a arrival) Cancels() bool {
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
-	entry, ok := r.logins.Enter(arrival{c}, !g.descriptors.ForClient(c.Descriptor()))
+	entry, ok := r.logins.Enter(arrival{c}, !g.Descriptors.ForClient(c.Descriptor()))
 	if !ok {
-		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.Logins(g.config))
+		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.Descriptors.Logins(g.Config))
 		return false
 	}
-	if limit := g.login.Timeout; limit > 0 {
+	if limit := g.Login.Timeout; limit > 0 {
 		_ = c.SetDeadline(entry.Arrived.Add(limit))
 	}
 	r.tasks.Add(1)
@@ -93,14 +94,14 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 }
 
 // optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
-func optionsFor(g *generation, beyond, closed bool) *login.Options {
+func optionsFor(g *generation.Generation, beyond, closed bool) *login.Options {
 	if !beyond && !closed {
-		return &g.login
+		return &g.Login
 	}
-	own := g.login
+	own := g.Login
 	own.Closed = closed
 	if beyond {
-		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.Limit) }
+		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.Descriptors.Limit) }
 	}
 	return &own
 }
@@ -112,7 +113,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Fai
 		p.clients.leave(failure.User, failure.Database)
 	}
 	p.logins.Failed(entry, failure.Reason.String())
-	told := p.current.Load().config.PgBouncer && failure.Err != nil // see logRefusal
+	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
 		attributes := []any{
 			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
@@ -213,8 +214,8 @@ func invalidSetting(err error) *pgerror.Error {
 // refuse tells a client that has logged in already why it cannot stay.
 func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 	g := p.current.Load()
-	err = g.words(err)
-	if g.config.PgBouncer {
+	err = g.Words(err)
+	if g.Config.PgBouncer {
 		p.sayOfClient("closing because", "closing because: "+err.Message+" (age=0s)", result.Conn, result.User, result.Database)
 	}
 	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 )
@@ -12,7 +13,7 @@ import (
 // clientCounts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
 type clientCounts struct {
 	mu      sync.Mutex
-	present *generation // changes with the counts by scope
+	present *generation.Generation // changes with the counts by scope
 	total   int
 	byDB    map[string]int // by the names that clients use
 	byScope map[string]int // by what counts together under the present generation
@@ -27,16 +28,16 @@ type loggedIn struct {
 	clients  int
 }
 
-func newClientCounts(g *generation) *clientCounts {
+func newClientCounts(g *generation.Generation) *clientCounts {
 	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, console: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
 }
 
 func (s *clientCounts) scope(database string) string {
-	return s.present.scope("max_db_client_connections", database)
+	return s.present.Scope("max_db_client_connections", database)
 }
 
 // renew counts anew by what a new generation says.
-func (s *clientCounts) renew(g *generation) {
+func (s *clientCounts) renew(g *generation.Generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.present = g
@@ -50,7 +51,7 @@ func (s *clientCounts) renew(g *generation) {
 func (s *clientCounts) admit(user, database string) *pgerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settings, most, scope := s.present.config.PoolSettings(database, user), s.present.config.Limits.MaxClientConn, s.scope(database)
+	settings, most, scope := s.present.Config.PoolSettings(database, user), s.present.Config.Limits.MaxClientConn, s.scope(database)
 	switch {
 	case s.total >= most:
 		return pgerror.TooManyClients(most)
@@ -96,7 +97,7 @@ func (s *clientCounts) identity(user, database string) *relay.Identity {
 
 // ofUser are the clients that count against a user's limit: to PgBouncer those of the console, too. Under the lock.
 func (s *clientCounts) ofUser(user string) int {
-	if s.present.config.PgBouncer {
+	if s.present.Config.PgBouncer {
 		return s.byUser[user] + s.console[user]
 	}
 	return s.byUser[user]
@@ -106,8 +107,8 @@ func (s *clientCounts) ofUser(user string) int {
 func (s *clientCounts) admitConsole(user string, free bool) *pgerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.present.config.PgBouncer && !free {
-		of := s.present.config.PoolSettings(config.ConsolePgBouncer, user)
+	if s.present.Config.PgBouncer && !free {
+		of := s.present.Config.PoolSettings(config.ConsolePgBouncer, user)
 		all := 0
 		for _, n := range s.console {
 			all += n

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 )
 
@@ -18,9 +19,9 @@ func parseConfig(t *testing.T, toml string) *config.Config {
 }
 
 // generationOf is the generation of a configuration.
-func generationOf(t *testing.T, toml string) *generation {
+func generationOf(t *testing.T, toml string) *generation.Generation {
 	t.Helper()
-	g, err := newGeneration(parseConfig(t, toml), slog.New(slog.DiscardHandler))
+	g, err := generation.New(parseConfig(t, toml), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (p *Proxy) Alive() {
 
 // Drain begins the end, as on SIGTERM. It returns at once; Stopped tells the end.
 func (p *Proxy) Drain() {
-	c := p.current.Load().config.Timeouts
+	c := p.current.Load().Config.Timeouts
 	p.leave(time.Duration(c.ShutdownGrace), drain{timeout: time.Duration(c.DrainTimeout)})
 }
 
@@ -203,7 +203,7 @@ func poll(ctx context.Context, done func() bool) bool {
 // that the next one has for them.
 func (p *Proxy) cedePorts(keepUnix bool) {
 	var shared []place
-	atOnce := p.current.Load().config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
+	atOnce := p.current.Load().Config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
@@ -225,7 +225,7 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 // besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
 // one's own.
 func (p *Proxy) besidePeers() bool {
-	c := p.current.Load().config
+	c := p.current.Load().Config
 	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
 }
 

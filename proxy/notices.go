@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/logline"
 )
 
@@ -16,7 +17,7 @@ func newServerNotices(log *slog.Logger) *serverNotices {
 }
 
 // of is for the logins of one pool. It may be called on any goroutine.
-func (n *serverNotices) of(key poolKey) func(backend.ServerMessage) {
+func (n *serverNotices) of(key generation.PoolKey) func(backend.ServerMessage) {
 	return func(m backend.ServerMessage) {
 		attributes := []any{"pool", key.String(), "severity", m.Severity, "sqlstate", m.Code, "notice", m.Message}
 		if m.Detail != "" {

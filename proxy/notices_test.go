@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/logline"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestNoticesDoNotFillTheLog(t *testing.T) {
 	var log bytes.Buffer
 	n := newServerNotices(slog.New(slog.NewTextHandler(&log, nil)))
-	hear := n.of(poolKey{"shop", "app"})
+	hear := n.of(generation.PoolKey{Database: "shop", User: "app"})
 	begun := time.Now().Unix()
 	for range 1000 {
 		hear(backend.ServerMessage{Severity: "WARNING", Code: "01000", Message: "soon", Detail: "very"})

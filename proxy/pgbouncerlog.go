@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
@@ -42,8 +43,8 @@ func (p *Proxy) logPassedHost(t backend.Target, err error) {
 }
 
 // logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
-func (p *Proxy) logReplicationRefused(key poolKey, failure *relay.DialError) *pgerror.Error {
-	p.lines.Say("replication refused", "closing because: login failed (age=0s)", "server", failure.Addr, "db", key.database, "user", key.user)
+func (p *Proxy) logReplicationRefused(key generation.PoolKey, failure *relay.DialError) *pgerror.Error {
+	p.lines.Say("replication refused", "closing because: login failed (age=0s)", "server", failure.Addr, "db", key.Database, "user", key.User)
 	return failure.Client.AsPgBouncer("login failed")
 }
 

@@ -23,6 +23,7 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/descriptors"
 	"weir/proxy/eventloop"
+	"weir/proxy/generation"
 	"weir/proxy/hosts"
 	"weir/proxy/logins"
 	"weir/proxy/logline"
@@ -36,7 +37,7 @@ import (
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
 type Proxy struct {
-	current current
+	current generation.Current
 	options Options
 	log     *slog.Logger
 	lines   *logline.Limited // of the log, that strangers cause
@@ -96,7 +97,7 @@ type Options struct {
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (*Proxy, error) {
-	g, err := newGeneration(c, log)
+	g, err := generation.New(c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +115,14 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		go p.watch()
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
-		"tls", g.clientTLS.Config() != nil)
-	g.descriptors.Warn(log, c)
+		"tls", g.ClientTLS.Config() != nil)
+	g.Descriptors.Warn(log, c)
 	return p, nil
 }
 
 // newProxy is a weir of which nothing runs yet.
-func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o Options) (*Proxy, error) {
-	c := g.config
+func newProxy(ctx context.Context, g *generation.Generation, loops int, log *slog.Logger, o Options) (*Proxy, error) {
+	c := g.Config
 	id, err := c.PeerNumber()
 	if err != nil {
 		return nil, err
@@ -149,7 +150,7 @@ func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o
 }
 
 // serve starts the loops and lets clients in, last of all. After an error Stop ends what has begun.
-func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
+func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) error {
 	if err := p.openEngines(loops); err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
 }
 
 // assemble makes the parts that know the engines, and acquaints them with each other.
-func (p *Proxy) assemble(g *generation) {
+func (p *Proxy) assemble(g *generation.Generation) {
 	p.clients = newClientCounts(g)
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
 	p.accounts = newAccounts(&p.current, targets)
@@ -174,7 +175,7 @@ func (p *Proxy) assemble(g *generation) {
 	p.router.forgotten = p.trimmer.leaves
 	p.router.spread = cmp.Or(p.options.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
-	if g.config.PgBouncer {
+	if g.Config.PgBouncer {
 		targets.hosts.Passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
@@ -182,11 +183,11 @@ func (p *Proxy) assemble(g *generation) {
 }
 
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
-func (p *Proxy) follow(g *generation) {
-	c := g.config
-	g.login, g.descriptors = p.loginOptions(g), descriptors.ShareOut(socket.DescriptorLimit(), c, len(p.engines))
+func (p *Proxy) follow(g *generation.Generation) {
+	c := g.Config
+	g.Login, g.Descriptors = p.loginOptions(g), descriptors.ShareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
-	p.logins.Limit(g.descriptors.Logins(c))
+	p.logins.Limit(g.Descriptors.Logins(c))
 	p.clients.renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
@@ -195,7 +196,7 @@ func (p *Proxy) follow(g *generation) {
 	p.router.dialer.targets.hosts.Keep(c)
 	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
-		e.TendSilence(serverTCP(c).Silence())
+		e.TendSilence(generation.ServerTCP(c).Silence())
 	}
 	if p.options.Level != nil {
 		p.options.Level.Set(c.Log.Level)

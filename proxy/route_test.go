@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/proxy/cancelkey"
+	"weir/proxy/generation"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -41,7 +42,7 @@ func engine(t *testing.T) *relay.Engine {
 
 func routerOn(t *testing.T, toml string, e *relay.Engine) *router {
 	t.Helper()
-	now := new(current)
+	now := new(generation.Current)
 	now.Store(generationOf(t, toml))
 	targets := &targets{current: now, credentials: newCredentials()}
 	accounts := newAccounts(now, targets)
@@ -56,7 +57,7 @@ const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	r := routerOf(t, anywhere)
 	first, _, one := r.join("shop", "app", nil)
-	p := r.pools[poolKey{"shop", "app"}]
+	p := r.pools[generation.PoolKey{Database: "shop", User: "app"}]
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of a client is forgotten")
 	}
@@ -140,7 +141,7 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 		r.places.Give(lane.Lanes())
 		m.leave()
 		counts.leave(user, database)
-		if !r.forget(r.pools[poolKey{database, user}], 0) {
+		if !r.forget(r.pools[generation.PoolKey{Database: database, User: user}], 0) {
 			t.Fatal("the pool is kept")
 		}
 	}
@@ -151,8 +152,8 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 	if n := len(counts.byDB) + len(counts.byScope) + len(counts.byUser); n != 0 {
 		t.Errorf("%d things are left of clients", n)
 	}
-	if len(g.limits) != 1 {
-		t.Errorf("%d sets of limits, although all clients have the same", len(g.limits))
+	if g.ClientLimits("db0", "u0") != g.ClientLimits("db1", "u1") {
+		t.Error("clients whose limits are the same have copies of their own")
 	}
 }
 
@@ -179,7 +180,7 @@ host = "db1"
 	g := generationOf(t, toml)
 	is := func(a, b string, same bool) {
 		t.Helper()
-		if one, other := g.claim(poolKey{a, "u"}), g.claim(poolKey{b, "v"}); (one.Scope == other.Scope) != same {
+		if one, other := g.Claim(generation.PoolKey{Database: a, User: "u"}), g.Claim(generation.PoolKey{Database: b, User: "v"}); (one.Scope == other.Scope) != same {
 			t.Errorf("%s and %s: %q and %q", a, b, one.Scope, other.Scope)
 		}
 	}

@@ -21,10 +21,10 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
 		Servers:      p.router.dialer.targets.hosts.Snapshot(),
-		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
+		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.count()},
 	}
 	p.lookAtPools(&s)
-	c := p.current.Load().config
+	c := p.current.Load().Config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
 		s.Pools[i].Shared = status.SharedLimits{

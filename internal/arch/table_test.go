@@ -19,7 +19,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
-	"proxy/hosts",
+	"proxy/generation", "proxy/hosts",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
@@ -161,6 +161,13 @@ var table = map[string]rule{
 	"proxy/tunnel": {
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},
 		why:  "it passes bytes on until one side ends, and knows only where a message does",
+	},
+	"proxy/generation": {
+		ours: []string{
+			"config", "pool", "proxy/backend", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/hosts", "proxy/login", "proxy/pgerror",
+			"proxy/places", "proxy/relay", "proxy/socket", "proxy/sqlscan",
+		},
+		why: "one configuration is put into the terms of each part that follows it; it knows their settings and drives none of them",
 	},
 	"proxy/console": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},

@@ -110,7 +110,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Fai
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
-		p.clients.leave(failure.User, failure.Database)
+		p.clients.Leave(failure.User, failure.Database)
 	}
 	p.logins.Failed(entry, failure.Reason.String())
 	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
@@ -148,8 +148,8 @@ const (
 
 // handOver hands a logged-in client to its pool's loop.
 func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Result) {
-	identity := p.clients.identity(result.User, result.Database)
-	leave := func() { p.clients.leave(identity.User, identity.Database) }
+	identity := p.clients.Identity(result.User, result.Database)
+	leave := func() { p.clients.Leave(identity.User, identity.Database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
@@ -199,7 +199,7 @@ func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func()
 	return m.departure(clientOrigin{seat, m.at, database}, func() {
 		seat.Leave()
 		m.leave()
-		clients.leave(user, database)
+		clients.Leave(user, database)
 	})
 }
 

@@ -199,7 +199,7 @@ func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
 			if err := p.router.turnsAway(database); err != nil {
 				return err
 			}
-			return p.clients.admit(user, database)
+			return p.clients.Admit(user, database)
 		},
 		PgBouncer:    c.PgBouncer,
 		KnownOnly:    c.PgBouncer && c.Auth.Type != config.AuthAny,

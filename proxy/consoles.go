@@ -113,7 +113,7 @@ func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error
 	case s.taken[at] >= most:
 		return pgerror.TooManyConsoles(most)
 	}
-	if err := s.proxy.clients.admitConsole(user, own || slices.Contains(c.Admin.AdminUsers, user)); err != nil {
+	if err := s.proxy.clients.AdmitConsole(user, own || slices.Contains(c.Admin.AdminUsers, user)); err != nil {
 		return err
 	}
 	s.taken[at]++
@@ -126,7 +126,7 @@ func (s *consoles) release(user string, own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken[at]--
-	s.proxy.clients.leaveConsole(user)
+	s.proxy.clients.LeaveConsole(user)
 }
 
 // serve speaks with a client until it leaves. It is called in the code of the connection.

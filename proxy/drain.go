@@ -100,7 +100,7 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
-	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.limit())
+	p.log.Info("draining", "clients", p.clients.Count(), "drain_timeout", d.limit())
 	p.giveWay(d.keepUnix)
 	p.admitNone()
 	go p.cedePorts(d.keepUnix || p.besidePeers())
@@ -133,7 +133,7 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 		case <-p.stopped:
 			return
 		case <-over.C:
-			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
+			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.Count())
 			over.Reset(waitedForEvery)
 		}
 	}

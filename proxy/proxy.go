@@ -21,6 +21,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/cancelkey"
+	"weir/proxy/clients"
 	"weir/proxy/descriptors"
 	"weir/proxy/eventloop"
 	"weir/proxy/generation"
@@ -47,7 +48,7 @@ type Proxy struct {
 	engines  []*relay.Engine
 	loops    []*eventloop.Loop // of the engines
 	router   *router
-	clients  *clientCounts
+	clients  *clients.Counts
 	accounts *accounts
 	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
@@ -168,7 +169,7 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 
 // assemble makes the parts that know the engines, and acquaints them with each other.
 func (p *Proxy) assemble(g *generation.Generation) {
-	p.clients = newClientCounts(g)
+	p.clients = clients.New(g)
 	targets := &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
@@ -188,7 +189,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 	g.Login, g.Descriptors = p.loginOptions(g), descriptors.ShareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
 	p.logins.Limit(g.Descriptors.Logins(c))
-	p.clients.renew(g)
+	p.clients.Renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
 	p.router.renew(g)

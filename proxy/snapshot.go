@@ -21,7 +21,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
 		Servers:      p.router.dialer.targets.hosts.Snapshot(),
-		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.count()},
+		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)
 	c := p.current.Load().Config

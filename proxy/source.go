@@ -136,7 +136,7 @@ func shownDatabase(c *config.Config, name string) *status.Database {
 // Users implements console.Source.
 func (s source) Users() []status.User {
 	g := s.current.Load()
-	clients, backends := s.clients.users(), s.router.places.Users()
+	clients, backends := s.clients.Users(), s.router.places.Users()
 	names := map[string]bool{}
 	for name := range g.Config.Users {
 		names[name] = true

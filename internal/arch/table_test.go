@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
@@ -168,6 +168,10 @@ var table = map[string]rule{
 			"proxy/places", "proxy/relay", "proxy/socket", "proxy/sqlscan",
 		},
 		why: "one configuration is put into the terms of each part that follows it; it knows their settings and drives none of them",
+	},
+	"proxy/clients": {
+		ours: []string{"config", "proxy/generation", "proxy/pgerror", "proxy/relay"},
+		why:  "who may be one more client is decided over all pools, from counts alone",
 	},
 	"proxy/console": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},

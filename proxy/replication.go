@@ -25,10 +25,10 @@ import (
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: p.env.Keys.NewSecret(rand.Reader), longKey: longKey(result, p.current.Load()), peer: peerOf(c),
-		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
+		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.Places),
 	}
 	if p.learn(result) {
-		p.router.pardon(p.current.Load().PoolOf(result.Database, result.User))
+		p.router.Pardon(p.current.Load().PoolOf(result.Database, result.User))
 	}
 	p.replications.begin(r)
 	var conn *backend.Conn
@@ -129,8 +129,8 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() hosts.Destination {
-		t := p.router.dialer.targets.of(key)
+	conn, _, failure := p.dialer.connect(p.admitting, key, func() hosts.Destination {
+		t := p.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
 	})

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os/user"
-	"strconv"
 	"sync"
 	"syscall"
 
+	"weir/config"
 	"weir/proxy/generation"
 	"weir/proxy/prelogin"
 	"weir/proxy/socket"
@@ -125,7 +124,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 	if c.UnixSocketDir == "" {
 		return nil
 	}
-	group, err := groupID(c.UnixSocketGroup)
+	group, err := config.GroupID(c.UnixSocketGroup)
 	if err != nil {
 		return fmt.Errorf("unix_socket_group: %w", err)
 	}
@@ -135,21 +134,6 @@ func (p *Proxy) listen(ctx context.Context) error {
 	}
 	p.ports = append(p.ports, &port{listener: l})
 	return nil
-}
-
-// groupID looks a group up by its name or number; -1 is none.
-func groupID(name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(id), nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(g.Gid)
 }
 
 // unixPort is the number in the unix socket's name: that of the configuration, or the port of the first TCP listener, as PostgreSQL's clients expect, also

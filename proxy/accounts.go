@@ -12,6 +12,7 @@ import (
 	"weir/config"
 	"weir/proxy/authquery"
 	"weir/proxy/backend"
+	"weir/proxy/dial"
 	"weir/proxy/generation"
 	"weir/proxy/hosts"
 	"weir/proxy/login"
@@ -25,7 +26,7 @@ import (
 // called on any goroutine.
 type accounts struct {
 	current     *generation.Current
-	credentials *credentials
+	credentials *dial.Credentials
 	directory   *authquery.Directory
 	turnsAway   func(database string) *pgerror.Error // see router; nil before there is one
 
@@ -34,16 +35,16 @@ type accounts struct {
 }
 
 // newAccounts looks users up in databases where targets leads to.
-func newAccounts(current *generation.Current, targets *targets) *accounts {
-	a := &accounts{current: current, credentials: targets.credentials, familiar: map[familiar]time.Time{}}
+func newAccounts(current *generation.Current, targets *dial.Targets) *accounts {
+	a := &accounts{current: current, credentials: targets.Credentials, familiar: map[familiar]time.Time{}}
 	a.directory = authquery.New(authquery.Options{
 		Lifetime: func() time.Duration { return time.Duration(current.Load().Config.Auth.AuthQueryLifetime) },
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
-			target, ok := targets.toAsk(s.Database, s.User)
+			target, ok := targets.ToAsk(s.Database, s.User)
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
-			conn, err := connectToAsk(ctx, targets.hosts, target, current.Load().Config.PgBouncer)
+			conn, err := connectToAsk(ctx, targets.Hosts, target, current.Load().Config.PgBouncer)
 			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && named(a.current.Load().Config, s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
@@ -154,13 +155,13 @@ func (a *accounts) refresh(ctx context.Context, key generation.PoolKey) (bool, e
 	if err != nil {
 		return false, err
 	}
-	return a.credentials.learn(g, key, login.Account{Known: answer.Known, Stored: answer.Stored}, scram.Keys{}), nil
+	return a.credentials.Learn(g, key, login.Account{Known: answer.Known, Stored: answer.Stored}, scram.Keys{}), nil
 }
 
 // learn keeps what a login has shown, and reports whether that was new.
 func (p *Proxy) learn(result login.Result) bool {
 	g := p.current.Load()
-	return p.accounts.credentials.learn(g, generation.PoolKey{Database: g.DatabaseName(result.Database), User: result.User}, result.Account, result.Keys)
+	return p.accounts.credentials.Learn(g, generation.PoolKey{Database: g.DatabaseName(result.Database), User: result.User}, result.Account, result.Keys)
 }
 
 // loginOptions is how clients log in under a generation.

@@ -128,7 +128,7 @@ func (o operator) Reconnect(name string) error {
 		return err
 	}
 	o.accounts.directory.Vacate()
-	o.targets.hosts.Forgive()
+	o.targets.Hosts.Forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)
 	}

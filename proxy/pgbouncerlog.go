@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"weir/proxy/backend"
+	"weir/proxy/dial"
 	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
@@ -36,7 +37,7 @@ func (p *Proxy) logAttempt(nc net.Conn, c login.Claim, tls string, replication l
 
 // logPassedHost tells of a server that fails where another one is tried in its place.
 func (p *Proxy) logPassedHost(t backend.Target, err error) {
-	e := dialError(t.Address(), err)
+	e := dial.ErrorOf(t.Address(), err)
 	if e.Closing != "" {
 		p.lines.Say("passed host", "closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
 	}

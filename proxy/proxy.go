@@ -22,9 +22,9 @@ import (
 	"weir/proxy/cancelkey"
 	"weir/proxy/clients"
 	"weir/proxy/descriptors"
+	"weir/proxy/dial"
 	"weir/proxy/eventloop"
 	"weir/proxy/generation"
-	"weir/proxy/hosts"
 	"weir/proxy/logins"
 	"weir/proxy/logline"
 	"weir/proxy/peers"
@@ -48,8 +48,8 @@ type Proxy struct {
 	engines  []*relay.Engine
 	loops    []*eventloop.Loop // of the engines
 	router   *router.Router
-	targets  *targets
-	dialer   *dialer
+	targets  *dial.Targets
+	dialer   *dial.Dialer
 	clients  *clients.Counts
 	accounts *accounts
 	logins   *logins.Pending
@@ -172,15 +172,15 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 // assemble makes the parts that know the engines, and acquaints them with each other.
 func (p *Proxy) assemble(g *generation.Generation) {
 	p.clients = clients.New(g)
-	p.targets = &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
+	p.targets = dial.NewTargets(&p.current, p.log)
 	p.accounts = newAccounts(&p.current, p.targets)
-	p.dialer = &dialer{targets: p.targets, accounts: p.accounts}
+	p.dialer = dial.NewDialer(p.targets, p.accounts.refresh)
 	p.router = router.New(&p.current, p.engines, p.dialer)
 	p.router.Forgotten = p.trimmer.leaves
 	p.router.Spread = cmp.Or(p.options.spread, router.UsualSpread)
 	p.accounts.turnsAway = p.router.TurnsAway
 	if g.Config.PgBouncer {
-		p.targets.hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
+		p.targets.Hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
@@ -197,7 +197,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 	p.followTCP()
 	p.router.Renew(g)
 	p.replications.renew(g)
-	p.targets.hosts.Keep(c)
+	p.targets.Hosts.Keep(c)
 	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
 		e.TendSilence(generation.ServerTCP(c).Silence())

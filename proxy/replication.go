@@ -129,8 +129,8 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, _, failure := p.dialer.connect(p.admitting, key, func() hosts.Destination {
-		t := p.targets.of(key)
+	conn, _, failure := p.dialer.Connect(p.admitting, key, func() hosts.Destination {
+		t := p.targets.Of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
 	})

@@ -20,7 +20,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
-		Servers:      p.targets.hosts.Snapshot(),
+		Servers:      p.targets.Hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)

@@ -18,7 +18,7 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
 	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
@@ -172,6 +172,13 @@ var table = map[string]rule{
 	"proxy/clients": {
 		ours: []string{"config", "proxy/generation", "proxy/pgerror", "proxy/relay"},
 		why:  "who may be one more client is decided over all pools, from counts alone",
+	},
+	"proxy/dial": {
+		ours: []string{
+			"config", "pool", "proxy/backend", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/relay", "proxy/scram",
+			"proxy/session", "proxy/socket",
+		},
+		why: "where and as whom weir logs in follows from the generation and from what logins have shown; who gets the backend is not its business",
 	},
 	"proxy/router": {
 		ours: []string{

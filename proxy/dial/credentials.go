@@ -1,4 +1,4 @@
-package proxy
+package dial
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ import (
 	"weir/proxy/scram"
 )
 
-// credentials are what weir knows to log in to servers with, as users whose logins have shown it. Its methods may be called on any
+// Credentials are what weir knows to log in to servers with, as users whose logins have shown it. Its methods may be called on any
 // goroutine.
-type credentials struct {
+type Credentials struct {
 	mu    sync.Mutex
 	shown map[generation.PoolKey]shown
 }
 
-func newCredentials() *credentials { return &credentials{shown: map[generation.PoolKey]shown{}} }
+func newCredentials() *Credentials { return &Credentials{shown: map[generation.PoolKey]shown{}} }
 
 // shown is what a user's last logins have shown: what was stored, and the keys of SCRAM that their proofs gave away, the last
 // ones first.
@@ -34,8 +34,8 @@ const shownMax = 100_000
 // keysMax bounds the keys of a user. While a password is being changed two verifiers may be about.
 const keysMax = 2
 
-// learn keeps what a login has shown, and reports whether that was new.
-func (a *credentials) learn(g *generation.Generation, key generation.PoolKey, account login.Account, keys scram.Keys) bool {
+// Learn keeps what a login has shown, and reports whether that was new.
+func (a *Credentials) Learn(g *generation.Generation, key generation.PoolKey, account login.Account, keys scram.Keys) bool {
 	if _, own := g.Config.Account(key.User); own {
 		account.Stored = config.Secret{} // what the configuration says counts, and need not be kept twice
 	}
@@ -62,7 +62,7 @@ func (a *credentials) learn(g *generation.Generation, key generation.PoolKey, ac
 }
 
 // of is what weir can log in to a server with, as the user of a pool whose database names no password.
-func (a *credentials) of(g *generation.Generation, key generation.PoolKey) (password config.Secret, s backend.Substitutes) {
+func (a *Credentials) of(g *generation.Generation, key generation.PoolKey) (password config.Secret, s backend.Substitutes) {
 	a.mu.Lock()
 	shown := a.shown[key]
 	a.mu.Unlock()

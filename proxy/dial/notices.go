@@ -1,4 +1,4 @@
-package proxy
+package dial
 
 import (
 	"log/slog"

@@ -303,6 +303,20 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	}
 }
 
+// TestClientsThatHaveBeenToldToGoAreInNoTransaction: they have two seconds to read that, and the log does not take them for others.
+func TestClientsThatHaveBeenToldToGoAreInNoTransaction(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\ndrain_timeout = \"0s\"")
+	idle := enter(t, w, d)
+	idle.Query("SELECT 1")
+	w.Proxy.Drain()
+	<-w.Proxy.Stopped() // it has not read on, nor closed its connection
+	if w.Log.Contains("drain: clients in a transaction are waited for") {
+		t.Error("the log speaks of a transaction")
+	}
+	idle.expectLastError("57P01")
+}
+
 // expectNotListening waits until connections are refused.
 func (p *weirProcess) expectNotListening() {
 	p.t.Helper()

@@ -117,8 +117,13 @@ func (p *Proxy) drain(d drain) {
 		close(gone)
 	}()
 	p.awaitDrained(gone, d.timeout)
+	p.await(lastWork, func() bool { return p.left() == 0 })
 	p.Stop()
 }
+
+// lastWork is how long a drain waits, once the last client is gone, for what clients have left: a query of one that has vanished is cancelled, or it
+// would go on at the server, with its locks.
+const lastWork = 5 * time.Second
 
 // waitedForEvery is how often a drain logs which clients it waits for.
 const waitedForEvery = time.Minute
@@ -144,11 +149,21 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 }
 
 // atWork is how many clients have a backend.
-func (p *Proxy) atWork() (n int) {
+func (p *Proxy) atWork() int {
+	return p.sum(func(s *status.Pool) int { return s.Clients[status.ClientActive] })
+}
+
+// left is how many backends are not done with what a client has left.
+func (p *Proxy) left() int {
+	return p.sum(func(s *status.Pool) int { return s.Backends[status.BackendCleaning] + s.Backends[status.BackendHeld] })
+}
+
+// sum adds something up over all pools.
+func (p *Proxy) sum(of func(*status.Pool) int) (n int) {
 	var s status.Snapshot
 	p.lookAtPools(&s)
 	for i := range s.Pools {
-		n += s.Pools[i].Clients[status.ClientActive]
+		n += of(&s.Pools[i])
 	}
 	return n
 }

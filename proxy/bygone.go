@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/status"
 )
 
@@ -12,12 +13,12 @@ import (
 type bygone struct {
 	pools     map[string]int // that each database has
 	counted   map[string]*status.Pool
-	succeeded map[poolKey]*status.Pool
+	succeeded map[generation.PoolKey]*status.Pool
 	changes   uint64
 }
 
 func newBygone() bygone {
-	return bygone{pools: map[string]int{}, counted: map[string]*status.Pool{}, succeeded: map[poolKey]*status.Pool{}}
+	return bygone{pools: map[string]int{}, counted: map[string]*status.Pool{}, succeeded: map[generation.PoolKey]*status.Pool{}}
 }
 
 func (b *bygone) opened(database string) { b.pools[database]++ }
@@ -40,7 +41,7 @@ func (b *bygone) add(database string, counted *status.Pool) {
 }
 
 // keep is add for a pool that another one of the same names has succeeded.
-func (b *bygone) keep(key poolKey, counted *status.Pool) {
+func (b *bygone) keep(key generation.PoolKey, counted *status.Pool) {
 	b.changes++
 	if sum := b.succeeded[key]; sum != nil {
 		sum.Add(counted)
@@ -63,16 +64,16 @@ func (b *bygone) fold(database string, c *config.Config) {
 func (r *router) bury(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := (poolKey{counted.Database, counted.User}); r.has(key) {
+	if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.has(key) {
 		r.buried.keep(key, &counted)
 		return
 	}
 	r.buried.add(counted.Database, &counted)
-	r.buried.fold(counted.Database, r.current.Load().config)
+	r.buried.fold(counted.Database, r.current.Load().Config)
 }
 
 // has reports whether there is a pool of these names, be it one that admits no client any more. Under the lock.
-func (r *router) has(key poolKey) bool {
+func (r *router) has(key generation.PoolKey) bool {
 	if r.pools[key] != nil {
 		return true
 	}
@@ -89,11 +90,11 @@ func (r *router) has(key poolKey) bool {
 func (r *router) bygone() (counted []status.Pool, changes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.current.Load().config
+	c := r.current.Load().Config
 	for key, sum := range r.buried.succeeded {
 		if !r.has(key) {
 			delete(r.buried.succeeded, key)
-			r.buried.add(key.database, sum)
+			r.buried.add(key.Database, sum)
 			continue
 		}
 		counted = append(counted, *sum)

@@ -231,6 +231,7 @@ func (c *Config) warnOfAuth(warn func(string, ...any)) {
 		warn("ident_file is not used without hba_file: its maps are for the rules")
 	}
 	warnIfOpen("auth_file", c.Auth.AuthFile, warn)
+	warnIfOpen("salt_file", c.Auth.SaltFile, warn)
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		if _, twice := c.Accounts[name]; twice && c.Users[name].Password.IsSet() {
 			warn("user %q is in auth_file and has a password in [users.%s], which is the one that counts", name, quoteKey(name))

@@ -4,9 +4,33 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// TestFilesThatAllCanReadAreWarnedOf has every setting that names a file with a secret in it, but passwords and keys.
+func TestFilesThatAllCanReadAreWarnedOf(t *testing.T) {
+	for section, setting := range map[string]string{"auth": "salt_file", "http": "token_file"} {
+		for mode, want := range map[os.FileMode]bool{0o644: true, 0o640: false} {
+			dir := t.TempDir()
+			secret := filepath.Join(dir, "secret")
+			if err := os.WriteFile(secret, []byte("0123456789abcdef\n"), mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(secret, mode); err != nil {
+				t.Fatal(err)
+			}
+			loaded, err := parsed(dir, fmt.Sprintf("[%s]\n%s = %q\n", section, setting, secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.ContainsFunc(loaded.Warnings(), func(w string) bool { return strings.HasPrefix(w, setting+" "+secret+" can be read by every account") }); got != want {
+				t.Errorf("%s with mode %04o: %q", setting, mode, loaded.Warnings())
+			}
+		}
+	}
+}
 
 func TestFilesWithPasswordsThatAllCanReadAreWarnedOf(t *testing.T) {
 	dir := t.TempDir()

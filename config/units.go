@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ const second = Duration(time.Second)
 // durationMax bounds what may be written, so that a sum of a clock and a setting never overflows.
 const durationMax = Duration(10 * 365 * 24 * time.Hour)
 
+// inUnits is a duration as it should be written. One that time.ParseDuration refuses all the same is too long for it: 292 years and more.
+var inUnits = regexp.MustCompile(`^([0-9]+(\.[0-9]*)?(h|m|s|ms|us|µs|ns))+$`)
+
 // ParseDuration reads "1h30m", "15s", "250ms". Signs and bare numbers are refused, since the reader of a file cannot
 // see what unit was meant; "0" alone is fine.
 func ParseDuration(text string) (Duration, error) {
@@ -25,10 +29,13 @@ func ParseDuration(text string) (Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		if strings.Trim(text, "+-.0123456789") == "" {
+		if strings.Trim(text, ".0123456789") == "" {
 			return 0, fmt.Errorf(`want a unit after the number: "%ss" for seconds`, text)
 		}
-		return 0, fmt.Errorf(`want a duration with the units h, m, s, ms, such as "1h30m" or "15s"`)
+		if inUnits.MatchString(text) {
+			return 0, fmt.Errorf("must be at most %s", durationMax)
+		}
+		return 0, errors.New(`want a duration with the units h, m, s, ms, such as "1h30m" or "15s"`)
 	}
 	if d < 0 || text[0] == '+' || text[0] == '-' {
 		return 0, errors.New("want a duration without a sign")

@@ -36,11 +36,15 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// A hint must be of use: only a number lacks nothing but its unit.
-func TestUnitsAreAskedForOfNumbersOnly(t *testing.T) {
-	for text, hinted := range map[string]bool{"5": true, "0.5": true, "inf": false, "nan": false, "0x10": false, "1e3": false} {
-		if _, err := ParseDuration(text); err == nil || strings.Contains(err.Error(), "want a unit after") != hinted {
-			t.Errorf("%q: %v", text, err)
+// A hint must be of use: only a number lacks nothing but its unit, and what has its units is too long.
+func TestHintsFitTheDuration(t *testing.T) {
+	const unit, units, shorter = "want a unit after", "want a duration with the units", "must be at most 87600h"
+	for text, hint := range map[string]string{
+		"5": unit, "0.5": unit, "-5": units, "inf": units, "nan": units, "0x10": units, "1e3": units, "1d": units, "s": units,
+		"87600h1s": shorter, "9999999h": shorter, "99999999999999999999s": shorter,
+	} {
+		if _, err := ParseDuration(text); err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("%q: %v, want %q", text, err, hint)
 		}
 	}
 }

@@ -218,7 +218,9 @@ func readDuration(place *Duration, v any, s *setting) error {
 			*place = 0
 			return nil
 		}
-		return fmt.Errorf(`must be a duration with its unit, in quotes: "%ds" for seconds`, t)
+		if t > 0 && t <= int64(durationMax/second) {
+			return fmt.Errorf(`must be a duration with its unit, in quotes: "%ds" for seconds`, t)
+		}
 	}
 	return wrongType(`a duration in quotes, such as "30s"`, v)
 }

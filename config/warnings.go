@@ -18,6 +18,10 @@ func (c *Config) Warnings() []string {
 	c.warnOfAuth(warn)
 	c.warnOfHTTP(warn)
 	c.warnOfPeers(warn)
+	c.warnOfMachine(warn)
+	if !c.Log.Stderr && !c.Log.Syslog && c.Log.File == "" {
+		warn("nothing is logged: of [log], stderr and syslog are off, and file is empty")
+	}
 	ws = append(ws, c.doubts...)
 	ws = append(ws, c.Unheeded...)
 	if len(c.Databases) == 0 {

@@ -69,7 +69,7 @@
 // # When a dial fails
 //
 // Four obstacles are told apart. While one stands, dials go out after a back-off,
-// for all but the last one at a time, so that a server in trouble meets probes, not storms.
+// and, except for Flapping, one at a time, so that a server in trouble meets probes, not storms.
 //
 // Unreachable, Refused: the server is away or says no. The back-off doubles from
 // 100 ms up to a second for a server that is away, and up to ServerLoginRetry
@@ -95,9 +95,10 @@
 // after a success the next after 100 ms again. A Nudge says that another pool
 // has made room: a probe goes out at once.
 //
-// Flapping: within a second of its login the server has ended a backend that had served nobody (a proxy in front of a server that is down does so). No
-// dial has failed, and the client is the caller's business; but the next dials wait for 100 ms, and twice as long after each further time, at most a
-// second, until a backend has served somebody.
+// Flapping: a backend was lost within a second of its login and had served nobody yet. A proxy in front of a server that is down does that. No dial has
+// failed, so no waiter is failed either; what the client is told that had the backend is the caller's business. The next dials wait for 100 ms, after
+// each further such loss for twice as long, at most a second. The count begins anew when a backend has served somebody, and after ten seconds without
+// such a loss.
 //
 // Limited: a limit over several pools refused the dial. Tried again after Nudge,
 // or after a second, whichever comes first.

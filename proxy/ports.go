@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os/user"
-	"strconv"
 	"sync"
 	"syscall"
 
+	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/prelogin"
 	"weir/proxy/socket"
 )
@@ -54,7 +54,7 @@ func (o *port) Descriptor(f func(fd int) error) error {
 
 // followTCP has clients that come from now on get the options of the present configuration.
 func (p *Proxy) followTCP() {
-	options := clientTCP(p.current.Load().config)
+	options := generation.ClientTCP(p.current.Load().Config)
 	if options == p.tcp {
 		return
 	}
@@ -97,8 +97,8 @@ func cannotListen(setting, address string, err error) error {
 
 // listen opens the addresses of the configuration, or takes over what it has been given.
 func (p *Proxy) listen(ctx context.Context) error {
-	c := p.current.Load().config.Listen
-	options := clientTCP(p.current.Load().config)
+	c := p.current.Load().Config.Listen
+	options := generation.ClientTCP(p.current.Load().Config)
 	p.tcp = options
 	if len(p.options.Sockets) > 0 {
 		for _, f := range p.options.Sockets {
@@ -111,7 +111,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 		return nil
 	}
 	setting := "[listen] addresses"
-	if p.current.Load().config.PgBouncer {
+	if p.current.Load().Config.PgBouncer {
 		setting = "listen_addr, listen_port"
 	}
 	for _, address := range c.Addresses {
@@ -124,7 +124,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 	if c.UnixSocketDir == "" {
 		return nil
 	}
-	group, err := groupID(c.UnixSocketGroup)
+	group, err := config.GroupID(c.UnixSocketGroup)
 	if err != nil {
 		return fmt.Errorf("unix_socket_group: %w", err)
 	}
@@ -136,25 +136,10 @@ func (p *Proxy) listen(ctx context.Context) error {
 	return nil
 }
 
-// groupID looks a group up by its name or number; -1 is none.
-func groupID(name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(id), nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(g.Gid)
-}
-
 // unixPort is the number in the unix socket's name: that of the configuration, or the port of the first TCP listener, as PostgreSQL's clients expect, also
 // where the system chose it.
 func (p *Proxy) unixPort() int {
-	c := p.current.Load().config.Listen
+	c := p.current.Load().Config.Listen
 	if c.UnixSocketPort != 0 {
 		return c.UnixSocketPort
 	}

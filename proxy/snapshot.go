@@ -13,18 +13,18 @@ import (
 func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
-		Logins:       p.logins.snapshot(),
+		Logins:       p.logins.Snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
-		Servers:      p.router.dialer.targets.hosts.Snapshot(),
-		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
+		Servers:      p.targets.hosts.Snapshot(),
+		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)
-	c := p.current.Load().config
+	c := p.current.Load().Config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
 		s.Pools[i].Shared = status.SharedLimits{
@@ -43,7 +43,7 @@ const looks = 3
 
 func (p *Proxy) lookAtPools(s *status.Snapshot) {
 	for range looks {
-		_, before := p.router.bygone()
+		_, before := p.router.Bygone()
 		var past []status.Pool
 		all := lanesJoined{at: map[uint64]int{}}
 		s.Loops = nil
@@ -56,7 +56,7 @@ func (p *Proxy) lookAtPools(s *status.Snapshot) {
 		}
 		s.Bygone = all.addPast(past)
 		s.Pools = all.pools
-		counted, after := p.router.bygone()
+		counted, after := p.router.Bygone()
 		s.Bygone = append(s.Bygone, counted...)
 		if before == after {
 			return

@@ -3,7 +3,6 @@ package conversation
 import (
 	"bytes"
 	"slices"
-	"strconv"
 	"strings"
 
 	"weir/proxy/prepared"
@@ -327,11 +326,18 @@ func plain(text []byte) bool {
 	return false
 }
 
+// majorOf is the version of the server that reports params, without what follows a dot or a letter; 0: that cannot be told.
+func majorOf(params []session.Setting) (n int) {
+	version, _ := valueOf(params, "server_version")
+	for i := 0; i < len(version) && version[i] >= '0' && version[i] <= '9'; i++ {
+		n = 10*n + int(version[i]-'0')
+	}
+	return n
+}
+
 // queriesFollow reports whether a server takes a Query after an Execute without a Sync for what it is: later ones leave the transaction
 // open and say that it is not, or the contrary.
 func queriesFollow(params []session.Setting) bool {
-	version, _ := valueOf(params, "server_version")
-	major, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(major)
-	return err == nil && n < 17
+	major := majorOf(params)
+	return major > 0 && major < 17
 }

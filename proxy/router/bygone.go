@@ -1,4 +1,4 @@
-package proxy
+package router
 
 import (
 	"weir/config"
@@ -7,7 +7,7 @@ import (
 
 // bygone is what pools have counted that are forgotten, so that the sums of a database and of all never fall: monitoring takes a counter that
 // falls for a restart, and counts all of it anew. A database has a sum of its own while the configuration names it or it has a pool; what
-// clients have named goes under "" afterwards. Guarded by router.mu.
+// clients have named goes under "" afterwards. Guarded by Router.mu.
 type bygone struct {
 	pools   map[string]int // that each database has
 	counted map[string]*status.Pool
@@ -45,18 +45,18 @@ func (b *bygone) fold(database string, c *config.Config) {
 }
 
 // bury keeps what a pool has counted that is forgotten.
-func (r *router) bury(counted status.Pool) {
+func (r *Router) bury(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.buried.add(counted.Database, &counted)
-	r.buried.fold(counted.Database, r.current.Load().config)
+	r.buried.fold(counted.Database, r.current.Load().Config)
 }
 
-// bygone copies what pools have counted that are forgotten, by database. It is another one whenever changes is another number.
-func (r *router) bygone() (counted []status.Pool, changes uint64) {
+// Bygone copies what pools have counted that are forgotten, by database. It is another one whenever changes is another number.
+func (r *Router) Bygone() (counted []status.Pool, changes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.current.Load().config
+	c := r.current.Load().Config
 	for database := range r.buried.counted {
 		if database != "" {
 			r.buried.fold(database, c) // a reload may have taken it out

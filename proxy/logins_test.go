@@ -2,9 +2,13 @@ package proxy
 
 import (
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"weir/proxy/login"
 )
 
 // stranger is a connection for logins.
@@ -248,5 +252,20 @@ func TestLinesLeftOutAreCounted(t *testing.T) {
 	s.warn(log, "knock")
 	if !strings.Contains(text.String(), "knock lines_left_out=") {
 		t.Errorf("the count is missing:\n%s", text.String())
+	}
+}
+
+// TestMetricNamesEachReason: who reads the metric's page finds what its label may say.
+func TestMetricNamesEachReason(t *testing.T) {
+	page, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, row, _ := strings.Cut(string(page), "| `weir_logins_failed_total` |")
+	row, _, _ = strings.Cut(row, "\n")
+	for r := login.Malformed; r.String() != "unknown"; r++ {
+		if !regexp.MustCompile(`\b` + r.String() + `\b`).MatchString(row) {
+			t.Errorf("docs/metrics.md does not say %s of weir_logins_failed_total", r)
+		}
 	}
 }

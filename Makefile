@@ -23,8 +23,8 @@ CONCURRENT = weir/proxy weir/pool/board $(addprefix weir/proxy/,login backend au
 # Packages that prove nothing without PostgreSQL.
 NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)
 
-# What the race detector and the invariants' checks would falsify: allocations, memory, CPU.
-MEASURING = Budget|CostLittle
+# What the race detector and the invariants' checks would falsify (allocations, memory, CPU), or slow down for nothing.
+MEASURING = Budget|CostLittle|EveryLoopCanCancel
 
 # Packages whose tests see a difference between PostgreSQL's versions.
 MATRIX = ./proxy ./proxy/backend ./proxy/exchange ./proxy/login ./proxy/session ./proxy/wire

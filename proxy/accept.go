@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"time"
 
+	"weir/proxy/generation"
 	"weir/proxy/login"
+	"weir/proxy/logins"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -30,13 +32,13 @@ func (a arrival) Cancels() bool {
 // Arrive finds a place for a connection, if there is one.
 func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 	g := r.current.Load()
-	entry, ok := r.logins.enter(arrival{c}, !g.descriptors.forClient(c.Descriptor()))
+	entry, ok := r.logins.Enter(arrival{c}, !g.Descriptors.ForClient(c.Descriptor()))
 	if !ok {
-		r.logins.warn(r.log, "connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.descriptors.logins(g.config))
+		r.lines.Warn("connection closed: too many logins under way", "peer", peerOf(c), "max_logins", g.Descriptors.Logins(g.Config))
 		return false
 	}
-	if limit := g.login.Timeout; limit > 0 {
-		_ = c.SetDeadline(entry.arrived.Add(limit))
+	if limit := g.Login.Timeout; limit > 0 {
+		_ = c.SetDeadline(entry.Arrived.Add(limit))
 	}
 	r.tasks.Add(1)
 	c.Entry = entry
@@ -44,11 +46,11 @@ func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 }
 
 // Answered is told of each step of a login.
-func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.progressed(c.Entry.(*pendingLogin)) }
+func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.Progressed(c.Entry.(*logins.Login)) }
 
 // AcceptFailed tells the log.
 func (r acceptHandler) AcceptFailed(err error) {
-	r.logins.warn(r.log, "accept failed; still listening", "error", err)
+	r.lines.Warn("accept failed; still listening", "error", err)
 }
 
 // Serve logs a connection in and hands it over.
@@ -61,20 +63,20 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		}
 	}
 	defer done()
-	entry := c.Entry.(*pendingLogin)
-	r.logins.spoke(entry)
+	entry := c.Entry.(*logins.Login)
+	r.logins.Spoke(entry)
 	g := r.current.Load()
 	ctx, closed := r.admitting, r.closed()
 	if closed {
 		ctx = r.ctx
 	}
-	result, err := login.Serve(ctx, c, entry.arrived, g.loginOptions(entry.beyond, closed))
+	result, err := login.Serve(ctx, c, entry.Arrived, optionsFor(g, entry.Beyond, closed))
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
 		r.loginFailed(c, entry, failure)
 		return
 	}
 	if result.Cancel != nil {
-		r.logins.leave(entry, outcomeCancel)
+		r.logins.Cancelled(entry)
 		c.Apart(func() { r.cancel(c, result.Cancel) })
 		_ = c.Close()
 		return
@@ -83,7 +85,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		r.accounts.becameFamiliar(familiar{result.User, result.From})
 	}
 	if result.Console {
-		r.logins.leave(entry, outcomeClient)
+		r.logins.Succeeded(entry)
 		done() // a drain does not wait for it
 		r.consoles.serve(c, result)
 		return
@@ -91,27 +93,27 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 	r.handOver(c, entry, result)
 }
 
-// loginOptions are those of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
-func (g *generation) loginOptions(beyond, closed bool) *login.Options {
+// optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
+func optionsFor(g *generation.Generation, beyond, closed bool) *login.Options {
 	if !beyond && !closed {
-		return &g.login
+		return &g.Login
 	}
-	own := g.login
+	own := g.Login
 	own.Closed = closed
 	if beyond {
-		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.descriptors.limit) }
+		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.Descriptors.Limit) }
 	}
 	return &own
 }
 
-func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Failure) {
+func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
-		p.clients.leave(failure.User, failure.Database)
+		p.clients.Leave(failure.User, failure.Database)
 	}
-	p.logins.fail(entry, failure.Reason.String())
-	told := p.current.Load().config.PgBouncer && failure.Err != nil // see logRefusal
+	p.logins.Failed(entry, failure.Reason.String())
+	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
 		attributes := []any{
 			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
@@ -119,7 +121,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *pendingLogin, failure *login.Fai
 		if failure.Rule != nil {
 			attributes = append(attributes, "rule", failure.Rule.String())
 		}
-		p.logins.warn(p.log, "login failed", attributes...)
+		p.lines.Warn("login failed", attributes...)
 	}
 	closeKindly(nc)
 }
@@ -145,29 +147,29 @@ const (
 )
 
 // handOver hands a logged-in client to its pool's loop.
-func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Result) {
-	identity := p.clients.identity(result.User, result.Database)
-	leave := func() { p.clients.leave(identity.User, identity.Database) }
+func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Result) {
+	identity := p.clients.Identity(result.User, result.Database)
+	leave := func() { p.clients.Leave(identity.User, identity.Database) }
 	settings := make([]session.Setting, len(result.Settings))
 	for i, s := range result.Settings {
 		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
 	}
 	if result.Replication != login.NoReplication {
-		p.logins.leave(entry, outcomeClient)
+		p.logins.Succeeded(entry)
 		p.replicate(c, result, settings, leave)
 		return
 	}
 	set, err := p.env.Settings.Intern(settings)
 	if err != nil {
 		leave()
-		p.logins.fail(entry, login.BadSetting.String())
+		p.logins.Failed(entry, login.BadSetting.String())
 		p.refuse(result, invalidSetting(err))
 		return
 	}
 	if !p.stays(c, &result) {
 		p.env.Settings.Release(set)
 		leave()
-		p.logins.fail(entry, login.Gone.String())
+		p.logins.Failed(entry, login.Gone.String())
 		_ = c.Close()
 		return
 	}
@@ -176,11 +178,11 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *pendingLogin, result login.Res
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()
-		p.logins.fail(entry, login.UnknownDatabase.String())
+		p.logins.Failed(entry, login.UnknownDatabase.String())
 		p.refuse(result, pgerror.UnknownDatabase(identity.Database))
 		return
 	}
-	p.logins.leave(entry, outcomeClient)
+	p.logins.Succeeded(entry)
 	p.trimmer.leaves(1)
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
@@ -197,7 +199,7 @@ func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func()
 	return m.departure(clientOrigin{seat, m.at, database}, func() {
 		seat.Leave()
 		m.leave()
-		clients.leave(user, database)
+		clients.Leave(user, database)
 	})
 }
 
@@ -212,8 +214,8 @@ func invalidSetting(err error) *pgerror.Error {
 // refuse tells a client that has logged in already why it cannot stay.
 func (p *Proxy) refuse(result login.Result, err *pgerror.Error) {
 	g := p.current.Load()
-	err = g.words(err)
-	if g.config.PgBouncer {
+	err = g.Words(err)
+	if g.Config.PgBouncer {
 		p.sayOfClient("closing because", "closing because: "+err.Message+" (age=0s)", result.Conn, result.User, result.Database)
 	}
 	_ = result.Conn.SetWriteDeadline(time.Now().Add(lingerTime))

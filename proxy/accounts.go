@@ -12,6 +12,7 @@ import (
 	"weir/config"
 	"weir/proxy/authquery"
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
@@ -23,7 +24,7 @@ import (
 // accounts finds what is stored for users: in the configuration, or in the databases where auth_query finds them. Its methods may be
 // called on any goroutine.
 type accounts struct {
-	current     *current
+	current     *generation.Current
 	credentials *credentials
 	directory   *authquery.Directory
 	turnsAway   func(database string) *pgerror.Error // see router; nil before there is one
@@ -33,17 +34,17 @@ type accounts struct {
 }
 
 // newAccounts looks users up in databases where targets leads to.
-func newAccounts(current *current, targets *targets) *accounts {
+func newAccounts(current *generation.Current, targets *targets) *accounts {
 	a := &accounts{current: current, credentials: targets.credentials, familiar: map[familiar]time.Time{}}
 	a.directory = authquery.New(authquery.Options{
-		Lifetime: func() time.Duration { return time.Duration(current.Load().config.Auth.AuthQueryLifetime) },
+		Lifetime: func() time.Duration { return time.Duration(current.Load().Config.Auth.AuthQueryLifetime) },
 		Connect: func(ctx context.Context, s authquery.Source) (authquery.Conn, error) {
 			target, ok := targets.toAsk(s.Database, s.User)
 			if !ok {
 				return nil, authquery.ErrNoDatabase
 			}
-			conn, err := connectToAsk(ctx, targets.hosts, target, current.Load().config.PgBouncer)
-			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && a.current.Load().named(s.Database) {
+			conn, err := connectToAsk(ctx, targets.hosts, target, current.Load().Config.PgBouncer)
+			if failure, ok := errors.AsType[*backend.DialError](err); ok && failure.SQLState() == pgerror.CodeUnknownDatabase && named(a.current.Load().Config, s.Database) {
 				return nil, authquery.ErrNoDatabase
 			}
 			return conn, err
@@ -71,22 +72,21 @@ func connectToAsk(ctx context.Context, servers *hosts.Hosts, target hosts.Destin
 
 // named reports whether users are looked up in the database that the client names. If that does not exist, the configuration is not at
 // fault.
-func (g *generation) named(database string) bool {
-	c := g.config
+func named(c *config.Config, database string) bool {
 	_, configured := c.Databases[database]
 	return !configured && c.PoolSettings(database, "").AuthDBName == ""
 }
 
-// source is where the users of a database are looked up. False: nowhere, because there is no such database.
-func (g *generation) source(database string, s config.PoolSettings) (authquery.Source, bool) {
-	_, ok := g.config.Database(database)
+// sourceOf is where the users of a database are looked up. False: nowhere, because there is no such database.
+func sourceOf(c *config.Config, database string, s config.PoolSettings) (authquery.Source, bool) {
+	_, ok := c.Database(database)
 	source := authquery.Source{Database: s.AuthDBName, User: s.AuthUser, Query: s.AuthQuery}
-	source.Guarded = g.named(database) && config.NamesOthers(s.AuthQuery)
+	source.Guarded = named(c, database) && config.NamesOthers(s.AuthQuery)
 	if source.Database == "" {
 		source.Database = database
 	}
-	d, _ := g.config.Database(source.Database)
-	source.At = address(d)
+	d, _ := c.Database(source.Database)
+	source.At = generation.Address(d)
 	return source, ok
 }
 
@@ -95,10 +95,10 @@ func (a *accounts) close() { a.directory.Close() }
 // lookUp finds what is stored for a user: in [users], in auth_file, or with auth_query. It is login's.
 func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, error) {
 	g := a.current.Load()
-	stored, known := g.config.Account(c.User)
-	database := g.databaseName(c.Database)
-	s := g.config.PoolSettings(database, "")
-	if s.AuthUser == "" || !g.config.PgBouncer && g.config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
+	stored, known := g.Config.Account(c.User)
+	database := g.DatabaseName(c.Database)
+	s := g.Config.PoolSettings(database, "")
+	if s.AuthUser == "" || !g.Config.PgBouncer && g.Config.IsConsole(c.Database) && s.AuthDBName == "" { // the console has no users of its own
 		return login.Account{Known: known, Stored: stored}, nil
 	}
 	reason := authquery.ForLogin
@@ -108,7 +108,7 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 	case a.isFamiliar(familiar{c.User, c.From}):
 		reason = authquery.ForFamiliar
 	}
-	source, ok := g.source(database, s)
+	source, ok := sourceOf(g.Config, database, s)
 	switch {
 	case known && reason == authquery.ForFamiliar:
 		return login.Account{Known: true, Stored: stored}, nil
@@ -125,13 +125,13 @@ func (a *accounts) lookUp(ctx context.Context, c login.Claim) (login.Account, er
 }
 
 // mayAsk says why users cannot be looked up in a database, as PgBouncer does. A configuration of weir's own is checked before.
-func (a *accounts) mayAsk(g *generation, source authquery.Source) error {
-	_, known := g.config.Database(source.Database)
+func (a *accounts) mayAsk(g *generation.Generation, source authquery.Source) error {
+	_, known := g.Config.Database(source.Database)
 	switch {
 	case a.turnsAway != nil && a.turnsAway(source.Database) != nil:
 		return fmt.Errorf("authentication database %q is disabled: %w", source.Database, pgerror.AuthDatabaseDisabled(source.Database))
-	case !g.config.PgBouncer:
-	case g.config.IsConsole(source.Database):
+	case !g.Config.PgBouncer:
+	case g.Config.IsConsole(source.Database):
 		return fmt.Errorf("cannot use the reserved %q database as an auth_dbname", source.Database)
 	case !known:
 		return fmt.Errorf("authentication database %q is not configured", source.Database)
@@ -142,15 +142,15 @@ func (a *accounts) mayAsk(g *generation, source authquery.Source) error {
 // refresh looks up the user of a pool whose server does not take what is known of the user, and reports whether something else is
 // known now. It does nothing where the configuration says what to log in with. Not every login shows what is stored (peer, cert,
 // trust), and a password may have been changed since.
-func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
+func (a *accounts) refresh(ctx context.Context, key generation.PoolKey) (bool, error) {
 	g := a.current.Load()
-	s := g.config.PoolSettings(key.database, "")
-	source, ok := g.source(key.database, s)
-	d, _ := g.config.Database(key.database)
-	if _, known := g.config.Account(key.user); known || !ok || s.AuthUser == "" || d.Password.IsSet() {
+	s := g.Config.PoolSettings(key.Database, "")
+	source, ok := sourceOf(g.Config, key.Database, s)
+	d, _ := g.Config.Database(key.Database)
+	if _, known := g.Config.Account(key.User); known || !ok || s.AuthUser == "" || d.Password.IsSet() {
 		return false, nil
 	}
-	answer, err := a.directory.Lookup(ctx, source, key.user, authquery.ForFailure)
+	answer, err := a.directory.Lookup(ctx, source, key.User, authquery.ForFailure)
 	if err != nil {
 		return false, err
 	}
@@ -160,12 +160,12 @@ func (a *accounts) refresh(ctx context.Context, key poolKey) (bool, error) {
 // learn keeps what a login has shown, and reports whether that was new.
 func (p *Proxy) learn(result login.Result) bool {
 	g := p.current.Load()
-	return p.accounts.credentials.learn(g, poolKey{g.databaseName(result.Database), result.User}, result.Account, result.Keys)
+	return p.accounts.credentials.learn(g, generation.PoolKey{Database: g.DatabaseName(result.Database), User: result.User}, result.Account, result.Keys)
 }
 
 // loginOptions is how clients log in under a generation.
-func (p *Proxy) loginOptions(g *generation) login.Options {
-	c := g.config
+func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
+	c := g.Config
 	var refusing func(net.Conn, *login.Failure)
 	var attempting func(net.Conn, login.Claim, string, login.Replication)
 	if c.PgBouncer {
@@ -176,10 +176,10 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 		Timeout: time.Duration(c.Timeouts.ClientLoginTimeout),
 		Method:  methodOf(c.Auth.Type),
 		Rules:   c.HBA, Maps: c.Ident,
-		Verifiers:   g.verifiers(),
+		Verifiers:   verifiersOf(c),
 		Lookup:      p.accounts.lookUp,
-		LookupWaits: g.config.LooksUp(),
-		TLS:         g.clientTLS,
+		LookupWaits: g.Config.LooksUp(),
+		TLS:         g.ClientTLS,
 		CertName:    c.Auth.CertName,
 		NamesDatabase: func(database string) bool {
 			_, ok := c.Databases[database]
@@ -199,7 +199,7 @@ func (p *Proxy) loginOptions(g *generation) login.Options {
 			if err := p.router.turnsAway(database); err != nil {
 				return err
 			}
-			return p.clients.admit(user, database)
+			return p.clients.Admit(user, database)
 		},
 		PgBouncer:    c.PgBouncer,
 		KnownOnly:    c.PgBouncer && c.Auth.Type != config.AuthAny,
@@ -244,15 +244,15 @@ func methodOf(t config.AuthType) login.Method {
 	return login.MethodReject
 }
 
-// verifiers are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
+// verifiersOf are what strangers are shown: of users that do not exist the same as on every weir with this configuration. Where users are
 // looked up, most of those that exist are in the database, where PostgreSQL has made their verifiers.
-func (g *generation) verifiers() *login.Verifiers {
-	known := g.config.Stored()
-	if g.config.LooksUp() {
+func verifiersOf(c *config.Config) *login.Verifiers {
+	known := c.Stored()
+	if c.LooksUp() {
 		known = nil
 	}
-	if material := g.config.SaltMaterial(); material.IsSet() {
-		return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
+	if material := c.SaltMaterial(); material.IsSet() {
+		return login.NewVerifiersOf(c.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
 	}
-	return login.NewVerifiersOf(g.config.Auth.SCRAMIterations, nil, known...)
+	return login.NewVerifiersOf(c.Auth.SCRAMIterations, nil, known...)
 }

@@ -49,14 +49,14 @@ func (r *router) bury(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.buried.add(counted.Database, &counted)
-	r.buried.fold(counted.Database, r.current.Load().config)
+	r.buried.fold(counted.Database, r.current.Load().Config)
 }
 
 // bygone copies what pools have counted that are forgotten, by database. It is another one whenever changes is another number.
 func (r *router) bygone() (counted []status.Pool, changes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.current.Load().config
+	c := r.current.Load().Config
 	for database := range r.buried.counted {
 		if database != "" {
 			r.buried.fold(database, c) // a reload may have taken it out

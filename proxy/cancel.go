@@ -6,6 +6,7 @@ import (
 
 	"weir/proxy/backend"
 	"weir/proxy/cancelkey"
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/peers"
 )
@@ -18,7 +19,7 @@ func (p *Proxy) cancel(nc net.Conn, request *login.Cancel) {
 		return
 	}
 	loop, slots, ok := p.env.Keys.Unpack(request.PID)
-	if ok && p.current.Load().config.Listen.PeerID.Number != 0 && cancelkey.Passed(request.Secret) {
+	if ok && p.current.Load().Config.Listen.PeerID.Number != 0 && cancelkey.Passed(request.Secret) {
 		p.peers.Received()
 	}
 	switch {
@@ -46,24 +47,24 @@ func (p *Proxy) passOn(nc net.Conn, peer uint16, request *login.Cancel) {
 	case failure == nil:
 		p.log.Debug("cancel request passed on", "peer", peerOf(nc), "peer_id", peer)
 	case p.ctx.Err() == nil:
-		p.logins.warn(p.log, "cancel request not passed on", "peer", peerOf(nc), "peer_id", peer, "server", failure.Address, "error", failure)
+		p.lines.Warn("cancel request not passed on", "peer", peerOf(nc), "peer_id", peer, "server", failure.Address, "error", failure)
 	}
 }
 
 // longKey reports whether a client gets a key of the length that PostgreSQL 18's have.
-func longKey(result login.Result, g *generation) bool {
-	return result.Minor >= 2 && !g.config.ShortKeys()
+func longKey(result login.Result, g *generation.Generation) bool {
+	return result.Minor >= 2 && !g.Config.ShortKeys()
 }
 
 // peerSettings are what the configuration says of peers.
-func (g *generation) peerSettings() peers.Settings {
+func peerSettings(g *generation.Generation) peers.Settings {
 	s := peers.Settings{
-		Timeout: time.Duration(g.config.Timeouts.CancelWaitTimeout), Requests: g.descriptors.peerRequests(),
+		Timeout: time.Duration(g.Config.Timeouts.CancelWaitTimeout), Requests: g.Descriptors.PeerRequests(),
 	}
-	for _, p := range g.config.AllPeers() {
+	for _, p := range g.Config.AllPeers() {
 		s.Peers = append(s.Peers, peers.Peer{
 			ID: uint16(p.ID), Most: p.PoolSize,
-			Target: backend.Target{Host: p.Host, Port: p.Port, TLS: g.serverTLS.Peer(p.SSLMode)},
+			Target: backend.Target{Host: p.Host, Port: p.Port, TLS: g.ServerTLS.Peer(p.SSLMode)},
 		})
 	}
 	return s

@@ -64,7 +64,7 @@ func newConsoles(p *Proxy, index int) *consoles {
 // sample takes a look each stats_period, for averages and the log. The period may be changed while it passes: it is asked for once a second.
 func (s *consoles) sample() {
 	for last := time.Now(); ; {
-		left := time.Until(last.Add(time.Duration(s.proxy.current.Load().config.Admin.StatsPeriod)))
+		left := time.Until(last.Add(time.Duration(s.proxy.current.Load().Config.Admin.StatsPeriod)))
 		if left <= 0 {
 			last = time.Now()
 			now := s.proxy.Snapshot()
@@ -83,7 +83,7 @@ func (s *consoles) sample() {
 
 // log writes the line of a stats_period.
 func (s *consoles) log(a console.Activity) {
-	switch c := s.proxy.current.Load().config; {
+	switch c := s.proxy.current.Load().Config; {
 	case !c.Log.Stats:
 	case c.PgBouncer:
 		s.proxy.log.Info(a.String())
@@ -113,7 +113,7 @@ func (s *consoles) admit(c *config.Config, user string, own bool) *pgerror.Error
 	case s.taken[at] >= most:
 		return pgerror.TooManyConsoles(most)
 	}
-	if err := s.proxy.clients.admitConsole(user, own || slices.Contains(c.Admin.AdminUsers, user)); err != nil {
+	if err := s.proxy.clients.AdmitConsole(user, own || slices.Contains(c.Admin.AdminUsers, user)); err != nil {
 		return err
 	}
 	s.taken[at]++
@@ -126,7 +126,7 @@ func (s *consoles) release(user string, own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken[at]--
-	s.proxy.clients.leaveConsole(user)
+	s.proxy.clients.LeaveConsole(user)
 }
 
 // serve speaks with a client until it leaves. It is called in the code of the connection.
@@ -159,13 +159,13 @@ func (s *consoles) serve(c *prelogin.Conn, result login.Result) {
 func (s *consoles) options(c *prelogin.Conn, result login.Result, pid uint32, key []byte) console.Options {
 	g := s.proxy.current.Load()
 	version := console.Version(s.proxy.options.Version)
-	if g.config.PgBouncer {
+	if g.Config.PgBouncer {
 		version = "PgBouncer " + config.PgBouncerVersion // what -V says
 	}
 	return console.Options{
 		Database: result.Database, User: result.User, Peer: peerOf(c),
-		Admin:     result.Own || slices.Contains(g.config.Admin.AdminUsers, result.User),
-		IsConsole: g.config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
+		Admin:     result.Own || slices.Contains(g.Config.Admin.AdminUsers, result.User),
+		IsConsole: g.Config.IsConsole, Operator: operator{s.proxy}, Source: source{s.proxy}, Stats: s.stats, Usage: &s.usage,
 		Version: version, Greeting: slices.Clone(result.Owed), PID: pid, Secret: key, HungUp: c.HungUp, Log: s.proxy.log,
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/scram"
 )
@@ -14,10 +15,10 @@ import (
 // goroutine.
 type credentials struct {
 	mu    sync.Mutex
-	shown map[poolKey]shown
+	shown map[generation.PoolKey]shown
 }
 
-func newCredentials() *credentials { return &credentials{shown: map[poolKey]shown{}} }
+func newCredentials() *credentials { return &credentials{shown: map[generation.PoolKey]shown{}} }
 
 // shown is what a user's last logins have shown: what was stored, and the keys of SCRAM that their proofs gave away, the last
 // ones first.
@@ -34,8 +35,8 @@ const shownMax = 100_000
 const keysMax = 2
 
 // learn keeps what a login has shown, and reports whether that was new.
-func (a *credentials) learn(g *generation, key poolKey, account login.Account, keys scram.Keys) bool {
-	if _, own := g.config.Account(key.user); own {
+func (a *credentials) learn(g *generation.Generation, key generation.PoolKey, account login.Account, keys scram.Keys) bool {
+	if _, own := g.Config.Account(key.User); own {
 		account.Stored = config.Secret{} // what the configuration says counts, and need not be kept twice
 	}
 	if !account.Stored.IsSet() && !keys.IsSet() {
@@ -61,11 +62,11 @@ func (a *credentials) learn(g *generation, key poolKey, account login.Account, k
 }
 
 // of is what weir can log in to a server with, as the user of a pool whose database names no password.
-func (a *credentials) of(g *generation, key poolKey) (password config.Secret, s backend.Substitutes) {
+func (a *credentials) of(g *generation.Generation, key generation.PoolKey) (password config.Secret, s backend.Substitutes) {
 	a.mu.Lock()
 	shown := a.shown[key]
 	a.mu.Unlock()
-	stored, known := g.config.Account(key.user)
+	stored, known := g.Config.Account(key.User)
 	if !known {
 		stored = shown.stored
 	}

@@ -11,6 +11,7 @@ import (
 	"weir/config"
 	"weir/pool"
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/hosts"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
@@ -20,7 +21,7 @@ import (
 
 // targets finds where weir logs in to servers, and as whom.
 type targets struct {
-	current     *current
+	current     *generation.Current
 	credentials *credentials
 	notices     *serverNotices
 	hosts       *hosts.Hosts
@@ -28,11 +29,11 @@ type targets struct {
 
 // of is where and as whom a pool's backends log in. The password is the database's, or else what is known of the user; a server that
 // asks for more says so in its error.
-func (t *targets) of(key poolKey) hosts.Destination {
+func (t *targets) of(key generation.PoolKey) hosts.Destination {
 	g := t.current.Load()
-	d, _ := g.config.Database(key.database)
+	d, _ := g.Config.Database(key.Database)
 	to := t.in(g, key, d)
-	to.Settings = sessionDefaults(g.config.PoolSettings(key.database, key.user).Settings)
+	to.Settings = sessionDefaults(g.Config.PoolSettings(key.Database, key.User).Settings)
 	return to
 }
 
@@ -46,20 +47,20 @@ func sessionDefaults(d config.SessionDefaults) []session.Setting {
 }
 
 // know reports whether there still is such a database.
-func (t *targets) know(key poolKey) bool {
-	_, ok := t.current.Load().config.Database(key.database)
+func (t *targets) know(key generation.PoolKey) bool {
+	_, ok := t.current.Load().Config.Database(key.Database)
 	return ok
 }
 
 var errNoDatabase = errors.New("the configuration does not have the database any more")
 
-func (t *targets) in(g *generation, key poolKey, d config.Database) hosts.Destination {
-	s := g.config.PoolSettings(key.database, key.user)
+func (t *targets) in(g *generation.Generation, key generation.PoolKey, d config.Database) hosts.Destination {
+	s := g.Config.PoolSettings(key.Database, key.User)
 	to := hosts.Destination{Servers: d.Servers(), Attrs: d.TargetSession, Balance: d.LoadBalance}
 	to.Target = backend.Target{
-		Database: d.DBName, User: key.user, Password: d.Password.Reveal(),
-		TLS: g.serverTLS.Of(key.database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
-		TCP: serverTCP(g.config), Notify: t.notices.of(key),
+		Database: d.DBName, User: key.User, Password: d.Password.Reveal(),
+		TLS: g.ServerTLS.Of(key.Database), ConnectTimeout: time.Duration(s.ServerConnectTimeout), Protocol32: s.MaxProtocol >= config.Protocol32,
+		TCP: generation.ServerTCP(g.Config), Notify: t.notices.of(key),
 	}
 	if !d.Password.IsSet() {
 		password, substitutes := t.credentials.of(g, key)
@@ -71,7 +72,7 @@ func (t *targets) in(g *generation, key poolKey, d config.Database) hosts.Destin
 // toAsk is where auth_query finds users, and as whom. False: there is no such database.
 func (t *targets) toAsk(database, user string) (hosts.Destination, bool) {
 	g := t.current.Load()
-	d, ok := g.config.Database(database)
+	d, ok := g.Config.Database(database)
 	if !ok {
 		return hosts.Destination{}, false
 	}
@@ -79,7 +80,7 @@ func (t *targets) toAsk(database, user string) (hosts.Destination, bool) {
 		d.Password = config.Secret{} // which is that of another user
 	}
 	d.TargetSession = config.TargetAny // who may log in every server knows
-	return t.in(g, poolKey{database, user}, d), true
+	return t.in(g, generation.PoolKey{Database: database, User: user}, d), true
 }
 
 // dialer makes backends.
@@ -90,9 +91,9 @@ type dialer struct {
 
 // dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
 // user is asked for each time, because a login may have shown something else since.
-func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.DialError) {
+func (d *dialer) dial(ctx context.Context, key generation.PoolKey) (*relay.Dialled, *relay.DialError) {
 	if !d.targets.know(key) {
-		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.database), Err: errNoDatabase}
+		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.Database), Err: errNoDatabase}
 	}
 	find := func() hosts.Destination { return d.targets.of(key) }
 	conn, at, failure := d.connect(ctx, key, find)
@@ -114,8 +115,8 @@ func (d *dialer) dial(ctx context.Context, key poolKey) (*relay.Dialled, *relay.
 }
 
 // prepare runs the pool's connect_query, if it has one, on a backend that has just logged in. Where that fails it closes the backend.
-func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, target backend.Target) *relay.DialError {
-	query := d.targets.current.Load().config.PoolSettings(key.database, key.user).ConnectQuery
+func (d *dialer) prepare(ctx context.Context, key generation.PoolKey, conn *backend.Conn, target backend.Target) *relay.DialError {
+	query := d.targets.current.Load().Config.PoolSettings(key.Database, key.User).ConnectQuery
 	if query == "" {
 		return nil
 	}
@@ -135,7 +136,7 @@ func (d *dialer) prepare(ctx context.Context, key poolKey, conn *backend.Conn, t
 }
 
 // connect logs in to a server; find says where and as whom. It returns the attempt that led there, too.
-func (d *dialer) connect(ctx context.Context, key poolKey, find func() hosts.Destination) (*backend.Conn, backend.Target, *relay.DialError) {
+func (d *dialer) connect(ctx context.Context, key generation.PoolKey, find func() hosts.Destination) (*backend.Conn, backend.Target, *relay.DialError) {
 	to := find()
 	conn, at, err := d.targets.hosts.Reach(ctx, to)
 	if ofPassword(err) {
@@ -157,7 +158,7 @@ func (d *dialer) connect(ctx context.Context, key poolKey, find func() hosts.Des
 }
 
 // writable reports whether a new connection would lead to a server that is no standby.
-func (d *dialer) writable(ctx context.Context, key poolKey) bool {
+func (d *dialer) writable(ctx context.Context, key generation.PoolKey) bool {
 	if !d.targets.know(key) || d.targets.of(key).Balance == config.BalanceRandom { // a pool that is spread over servers on purpose
 		return false
 	}

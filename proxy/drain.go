@@ -50,7 +50,7 @@ func (p *Proxy) Alive() {
 
 // Drain begins the end, as on SIGTERM. It returns at once; Stopped tells the end.
 func (p *Proxy) Drain() {
-	c := p.current.Load().config.Timeouts
+	c := p.current.Load().Config.Timeouts
 	p.leave(time.Duration(c.ShutdownGrace), drain{timeout: time.Duration(c.DrainTimeout)})
 }
 
@@ -100,7 +100,7 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
-	p.log.Info("draining", "clients", p.clients.count(), "drain_timeout", d.limit())
+	p.log.Info("draining", "clients", p.clients.Count(), "drain_timeout", d.limit())
 	p.giveWay(d.keepUnix)
 	p.admitNone()
 	go p.cedePorts(d.keepUnix || p.besidePeers())
@@ -133,7 +133,7 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 		case <-p.stopped:
 			return
 		case <-over.C:
-			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.count())
+			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.Count())
 			over.Reset(waitedForEvery)
 		}
 	}
@@ -171,7 +171,7 @@ func (p *Proxy) giveWay(keepUnix bool) {
 		o.accepting.AcceptWaiting()
 		o.Close()
 	}
-	p.await(begunLogins, func() bool { return p.logins.snapshot().Now == 0 })
+	p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })
 }
 
 // await returns when something has come true, or after a time, or when the proxy stops.
@@ -203,7 +203,7 @@ func poll(ctx context.Context, done func() bool) bool {
 // that the next one has for them.
 func (p *Proxy) cedePorts(keepUnix bool) {
 	var shared []place
-	atOnce := p.current.Load().config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
+	atOnce := p.current.Load().Config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
 	for _, o := range p.ports {
 		switch {
 		case !o.tcp() && keepUnix:
@@ -225,7 +225,7 @@ func (p *Proxy) cedePorts(keepUnix bool) {
 // besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
 // one's own.
 func (p *Proxy) besidePeers() bool {
-	c := p.current.Load().config
+	c := p.current.Load().Config
 	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
 }
 
@@ -270,7 +270,7 @@ func (p *Proxy) Stop() {
 			o.Close()
 		}
 		p.stop()
-		p.logins.sendAway()
+		p.logins.SendAway()
 		p.tasks.Wait()
 		if p.consoles != nil {
 			p.consoles.close()

@@ -21,7 +21,7 @@ func (a *accounts) isFamiliar(f familiar) bool {
 
 // becameFamiliar notes a login that has proved who it is.
 func (a *accounts) becameFamiliar(f familiar) {
-	if !a.current.Load().config.LooksUp() {
+	if !a.current.Load().Config.LooksUp() {
 		return
 	}
 	a.mu.Lock()

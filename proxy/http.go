@@ -21,7 +21,7 @@ type web struct {
 
 // openHTTP serves the live page, metrics and health, where the configuration wants them.
 func (p *Proxy) openHTTP() error {
-	c := p.current.Load().config.HTTP
+	c := p.current.Load().Config.HTTP
 	if c.Address == "" {
 		return nil
 	}
@@ -29,11 +29,11 @@ func (p *Proxy) openHTTP() error {
 	if err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	l, err := socket.Listen(p.ctx, c.Address, p.current.Load().config.Listen.ReusePort)
+	l, err := socket.Listen(p.ctx, c.Address, p.current.Load().Config.Listen.ReusePort)
 	if err != nil {
 		return cannotListen("[http] address", c.Address, err)
 	}
-	token := func() string { return p.current.Load().config.HTTPToken.Reveal() }
+	token := func() string { return p.current.Load().Config.HTTPToken.Reveal() }
 	page := &livepage.Page{
 		Sampler: livepage.NewSampler(),
 		Texts: func(r *http.Request) bool { // what clients have written is not for a whole network
@@ -46,7 +46,7 @@ func (p *Proxy) openHTTP() error {
 	page.Sampler.Add(p.Snapshot()) // there is something to show from the first
 	p.web = &web{
 		Server: telemetry.Serve(telemetry.Options{
-			Listener: l, Source: scrapes{p}, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Most: p.current.Load().descriptors.visitors(), Log: p.log,
+			Listener: l, Source: scrapes{p}, Ready: p.Ready, Page: page, Token: token, TLS: secrecy, Pprof: c.Pprof, Most: p.current.Load().Descriptors.Visitors(), Log: p.log,
 		}),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -2,36 +2,31 @@ package proxy
 
 import (
 	"log/slog"
-	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
+	"weir/proxy/logline"
 )
 
 // serverNotices logs what servers say by the way during weir's logins: that a password expires soon, that md5 is deprecated. Clients
-// never see it: it is about the backend's login, which is weir's.
-type serverNotices struct {
-	log   *slog.Logger
-	lines limiter
+// never see it: it is about the backend's login, which is weir's. Warnings and the rest count together.
+type serverNotices struct{ lines *logline.Limited }
+
+func newServerNotices(log *slog.Logger) *serverNotices {
+	return &serverNotices{lines: logline.NewLimited(log)}
 }
 
 // of is for the logins of one pool. It may be called on any goroutine.
-func (n *serverNotices) of(key poolKey) func(backend.ServerMessage) {
+func (n *serverNotices) of(key generation.PoolKey) func(backend.ServerMessage) {
 	return func(m backend.ServerMessage) {
-		leftOut, ok := n.lines.allow("notice", time.Now())
-		if !ok {
-			return
-		}
-		attributes := []any{"pool", key.database + "/" + key.user, "severity", m.Severity, "sqlstate", m.Code, "notice", m.Message}
+		attributes := []any{"pool", key.String(), "severity", m.Severity, "sqlstate", m.Code, "notice", m.Message}
 		if m.Detail != "" {
 			attributes = append(attributes, "detail", m.Detail)
 		}
-		if leftOut > 0 {
-			attributes = append(attributes, "lines_left_out", leftOut)
-		}
+		level := slog.LevelInfo
 		if m.Severity == "WARNING" {
-			n.log.Warn("server's notice during a login", attributes...)
-		} else {
-			n.log.Info("server's notice during a login", attributes...)
+			level = slog.LevelWarn
 		}
+		n.lines.Log(level, "server's notice during a login", attributes...)
 	}
 }

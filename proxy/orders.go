@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/console"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
 )
@@ -34,7 +35,7 @@ func (r *router) order(change func(o *orders) error) error {
 
 // turnsAway says why a client of a database is not admitted by order of an operator; nil: it is.
 func (r *router) turnsAway(database string) *pgerror.Error {
-	key := r.current.Load().databaseName(database)
+	key := r.current.Load().DatabaseName(database)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.orders.disabled[key] {
@@ -60,11 +61,11 @@ func (o operator) database(name string) (key string, which func(string) bool, er
 		return "", func(string) bool { return true }, nil
 	}
 	g := o.current.Load()
-	many := name == config.AnyDatabase && g.config.Databases[name].DBName == "" // which is none of them, and not all of them
-	if _, ok := g.config.Database(name); !ok || many {
+	many := name == config.AnyDatabase && g.Config.Databases[name].DBName == "" // which is none of them, and not all of them
+	if _, ok := g.Config.Database(name); !ok || many {
 		return "", nil, errors.New("no such database: " + name)
 	}
-	key = g.databaseName(name)
+	key = g.DatabaseName(name)
 	return key, func(database string) bool { return database == key }, nil
 }
 
@@ -127,7 +128,7 @@ func (o operator) awaitPaused(ctx context.Context, name string, which func(strin
 
 func (o operator) isPaused(name string) (paused bool) {
 	_ = o.router.order(func(s *orders) error {
-		paused = s.paused || name != "" && s.pausedDBs[o.current.Load().databaseName(name)]
+		paused = s.paused || name != "" && s.pausedDBs[o.current.Load().DatabaseName(name)]
 		return nil
 	})
 	return paused
@@ -242,7 +243,7 @@ func (o operator) Kill(name string) error {
 			return errPaused
 		}
 		o.router.eachPool(func(p *livePool) {
-			if which(p.key.database) {
+			if which(p.key.Database) {
 				p.common.Kill() // clients that are on their way to a lane are not there to be ended yet
 			}
 		})
@@ -250,13 +251,13 @@ func (o operator) Kill(name string) error {
 			s.pausedDBs[key] = true
 			return nil
 		}
-		for db := range o.current.Load().config.Databases {
+		for db := range o.current.Load().Config.Databases {
 			if db != config.AnyDatabase {
 				s.pausedDBs[db] = true
 			}
 		}
 		for pool := range o.router.pools {
-			s.pausedDBs[pool.database] = true
+			s.pausedDBs[pool.Database] = true
 		}
 		return nil
 	})
@@ -268,7 +269,7 @@ func (o operator) Kill(name string) error {
 		e.Kill(which, pgerror.DatabaseKilled)
 	}
 	g := o.current.Load()
-	o.replications.kill(func(r *replication) bool { return which(g.databaseName(r.key.database)) }, pgerror.DatabaseKilled)
+	o.replications.kill(func(r *replication) bool { return which(g.DatabaseName(r.key.Database)) }, pgerror.DatabaseKilled)
 	return nil
 }
 
@@ -293,14 +294,14 @@ func (o operator) Set(section, name, value string) (notice string, err error) {
 	o.reloading.Lock() // two at once would each forget the other's
 	defer o.reloading.Unlock()
 	former := o.current.Load()
-	c, err := former.config.WithSetting(section, name, value)
+	c, err := former.Config.WithSetting(section, name, value)
 	if err != nil {
 		return "", err
 	}
-	g, err := newGeneration(c, o.log)
-	if trouble, ok := errors.AsType[*tlsTrouble](err); ok && c.PgBouncer { // where the next SET may bring the file that fits
-		g, notice = trouble.generation, trouble.words()
-		g.clientTLS, g.serverTLS, err = former.clientTLS, former.serverTLS, nil
+	g, err := generation.New(c, o.log)
+	if trouble, ok := errors.AsType[*generation.TLSTrouble](err); ok && c.PgBouncer { // where the next SET may bring the file that fits
+		g, notice = trouble.Generation, trouble.Words()
+		g.ClientTLS, g.ServerTLS, err = former.ClientTLS, former.ServerTLS, nil
 		o.log.Error(notice)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 )
 
@@ -57,7 +58,7 @@ func (p *patience) until(something <-chan struct{}) (over bool, err *pgerror.Err
 }
 
 // inVain is what the client is told that has waited for too long.
-func (p *patience) inVain(pool poolKey, setting string, value int, section string) *pgerror.Error {
+func (p *patience) inVain(pool generation.PoolKey, setting string, value int, section string) *pgerror.Error {
 	return pgerror.NoBackend(pgerror.Wait{
 		After: p.after, Pool: pool.String(), Setting: setting, Value: value, Section: section,
 	}).WithSeverity(pgerror.SeverityFatal)

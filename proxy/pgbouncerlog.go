@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"net"
-	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
@@ -12,25 +12,15 @@ import (
 
 // Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
 
-// words is an error as clients are told it.
-func (g *generation) words(err *pgerror.Error) *pgerror.Error {
-	if g.config.PgBouncer {
-		return err.InPgBouncersWords()
-	}
-	return err
-}
-
 // sayOfClient writes a line about a connection that logs in. kind is a fixed text, by which lines are bounded.
 func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database string) {
-	if _, ok := p.logins.lines.allow("client: "+kind, time.Now()); ok {
-		p.log.Info(text, "peer", peerOf(nc), "user", user, "db", database)
-	}
+	p.lines.Say("client: "+kind, text, "peer", peerOf(nc), "user", user, "db", database)
 }
 
 // logRefusal tells why a login is refused.
 func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
 	if failure.Reason == login.LookupFailed {
-		p.logins.warn(p.log, "auth_query: "+failure.Cause(), "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+		p.lines.Warn("auth_query: "+failure.Cause(), "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
 	}
 	p.sayOfClient("closing because", "closing because: "+failure.Err.Message+" (age=0s)", nc, failure.User, failure.Database)
 }
@@ -47,22 +37,18 @@ func (p *Proxy) logAttempt(nc net.Conn, c login.Claim, tls string, replication l
 // logPassedHost tells of a server that fails where another one is tried in its place.
 func (p *Proxy) logPassedHost(t backend.Target, err error) {
 	e := dialError(t.Address(), err)
-	if _, ok := p.logins.lines.allow("passed host", time.Now()); ok && e.Closing != "" {
-		p.log.Info("closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
+	if e.Closing != "" {
+		p.lines.Say("passed host", "closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
 	}
 }
 
 // logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
-func (p *Proxy) logReplicationRefused(key poolKey, failure *relay.DialError) *pgerror.Error {
-	if _, ok := p.logins.lines.allow("replication refused", time.Now()); ok {
-		p.log.Info("closing because: login failed (age=0s)", "server", failure.Addr, "db", key.database, "user", key.user)
-	}
+func (p *Proxy) logReplicationRefused(key generation.PoolKey, failure *relay.DialError) *pgerror.Error {
+	p.lines.Say("replication refused", "closing because: login failed (age=0s)", "server", failure.Addr, "db", key.Database, "user", key.User)
 	return failure.Client.AsPgBouncer("login failed")
 }
 
 // logAutoDatabase tells of the first pool of a database that has no section of its own.
 func (p *Proxy) logAutoDatabase(database string) {
-	if _, ok := p.logins.lines.allow("auto-database", time.Now()); ok {
-		p.log.Info("registered new auto-database: db="+database, "db", database)
-	}
+	p.lines.Say("auto-database", "registered new auto-database: db="+database, "db", database)
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/prelogin"
 	"weir/proxy/socket"
 )
@@ -53,7 +54,7 @@ func (o *port) Descriptor(f func(fd int) error) error {
 
 // followTCP has clients that come from now on get the options of the present configuration.
 func (p *Proxy) followTCP() {
-	options := clientTCP(p.current.Load().config)
+	options := generation.ClientTCP(p.current.Load().Config)
 	if options == p.tcp {
 		return
 	}
@@ -96,8 +97,8 @@ func cannotListen(setting, address string, err error) error {
 
 // listen opens the addresses of the configuration, or takes over what it has been given.
 func (p *Proxy) listen(ctx context.Context) error {
-	c := p.current.Load().config.Listen
-	options := clientTCP(p.current.Load().config)
+	c := p.current.Load().Config.Listen
+	options := generation.ClientTCP(p.current.Load().Config)
 	p.tcp = options
 	if len(p.options.Sockets) > 0 {
 		for _, f := range p.options.Sockets {
@@ -110,7 +111,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 		return nil
 	}
 	setting := "[listen] addresses"
-	if p.current.Load().config.PgBouncer {
+	if p.current.Load().Config.PgBouncer {
 		setting = "listen_addr, listen_port"
 	}
 	for _, address := range c.Addresses {
@@ -138,7 +139,7 @@ func (p *Proxy) listen(ctx context.Context) error {
 // unixPort is the number in the unix socket's name: that of the configuration, or the port of the first TCP listener, as PostgreSQL's clients expect, also
 // where the system chose it.
 func (p *Proxy) unixPort() int {
-	c := p.current.Load().config.Listen
+	c := p.current.Load().Config.Listen
 	if c.UnixSocketPort != 0 {
 		return c.UnixSocketPort
 	}

@@ -21,8 +21,13 @@ import (
 
 	"weir/config"
 	"weir/proxy/cancelkey"
+	"weir/proxy/clients"
+	"weir/proxy/descriptors"
 	"weir/proxy/eventloop"
+	"weir/proxy/generation"
 	"weir/proxy/hosts"
+	"weir/proxy/logins"
+	"weir/proxy/logline"
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -33,18 +38,19 @@ import (
 
 // Proxy is a running weir. Its methods may be called on any goroutine.
 type Proxy struct {
-	current current
+	current generation.Current
 	options Options
 	log     *slog.Logger
+	lines   *logline.Limited // of the log, that strangers cause
 	started time.Time
 
 	env      *relay.Env
 	engines  []*relay.Engine
 	loops    []*eventloop.Loop // of the engines
 	router   *router
-	clients  *clientCounts
+	clients  *clients.Counts
 	accounts *accounts
-	logins   *logins
+	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
 	ports []*port
@@ -92,7 +98,7 @@ type Options struct {
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
 func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (*Proxy, error) {
-	g, err := newGeneration(c, log)
+	g, err := generation.New(c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -110,14 +116,14 @@ func Start(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (
 		go p.watch()
 	}
 	log.Info("weir serves", "listen", p.Addresses(), "http", p.HTTPAddress(), "loops", len(p.engines), "auth", c.Auth.Type.String(),
-		"tls", g.clientTLS.Config() != nil)
-	g.descriptors.warn(log, c)
+		"tls", g.ClientTLS.Config() != nil)
+	g.Descriptors.Warn(log, c)
 	return p, nil
 }
 
 // newProxy is a weir of which nothing runs yet.
-func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o Options) (*Proxy, error) {
-	c := g.config
+func newProxy(ctx context.Context, g *generation.Generation, loops int, log *slog.Logger, o Options) (*Proxy, error) {
+	c := g.Config
 	id, err := c.PeerNumber()
 	if err != nil {
 		return nil, err
@@ -127,12 +133,12 @@ func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	p := &Proxy{
-		options: o, log: log, started: time.Now(),
+		options: o, log: log, lines: logline.NewLimited(log), started: time.Now(),
 		env: &relay.Env{
 			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery, BegunAfter: o.begunAfter,
 			PgBouncer: c.PgBouncer,
 		},
-		tracer: tracer, logins: newLogins(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
+		tracer: tracer, logins: logins.New(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
 	if tracer != nil {
@@ -145,7 +151,7 @@ func newProxy(ctx context.Context, g *generation, loops int, log *slog.Logger, o
 }
 
 // serve starts the loops and lets clients in, last of all. After an error Stop ends what has begun.
-func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
+func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) error {
 	if err := p.openEngines(loops); err != nil {
 		return err
 	}
@@ -162,15 +168,15 @@ func (p *Proxy) serve(ctx context.Context, g *generation, loops int) error {
 }
 
 // assemble makes the parts that know the engines, and acquaints them with each other.
-func (p *Proxy) assemble(g *generation) {
-	p.clients = newClientCounts(g)
-	targets := &targets{current: &p.current, credentials: newCredentials(), notices: &serverNotices{log: p.log}, hosts: hosts.New()}
+func (p *Proxy) assemble(g *generation.Generation) {
+	p.clients = clients.New(g)
+	targets := &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
 	p.accounts = newAccounts(&p.current, targets)
 	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
 	p.router.forgotten = p.trimmer.leaves
 	p.router.spread = cmp.Or(p.options.spread, usualSpread)
 	p.accounts.turnsAway = p.router.turnsAway
-	if g.config.PgBouncer {
+	if g.Config.PgBouncer {
 		targets.hosts.Passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
@@ -178,20 +184,20 @@ func (p *Proxy) assemble(g *generation) {
 }
 
 // follow makes a generation the present one, for all parts: clients that come from now on are served as it says.
-func (p *Proxy) follow(g *generation) {
-	c := g.config
-	g.login, g.descriptors = p.loginOptions(g), shareOut(socket.DescriptorLimit(), c, len(p.engines))
+func (p *Proxy) follow(g *generation.Generation) {
+	c := g.Config
+	g.Login, g.Descriptors = p.loginOptions(g), descriptors.ShareOut(socket.DescriptorLimit(), c, len(p.engines))
 	p.current.Store(g)
-	p.logins.limit(g.descriptors.logins(c))
-	p.clients.renew(g)
+	p.logins.Limit(g.Descriptors.Logins(c))
+	p.clients.Renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
 	p.router.renew(g)
 	p.replications.renew(g)
 	p.router.dialer.targets.hosts.Keep(c)
-	p.peers.Configure(g.peerSettings())
+	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
-		e.TendSilence(serverTCP(c).Silence())
+		e.TendSilence(generation.ServerTCP(c).Silence())
 	}
 	if p.options.Level != nil {
 		p.options.Level.Set(c.Log.Level)

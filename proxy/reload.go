@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 )
 
@@ -35,18 +36,18 @@ func (p *Proxy) reload() error {
 	if err != nil {
 		return err
 	}
-	running := p.current.Load().config
-	g, err := newGeneration(c.Keeping(running), p.log)
+	running := p.current.Load().Config
+	g, err := generation.New(c.Keeping(running), p.log)
 	if err != nil {
 		return err
 	}
 	p.follow(g)
 	p.router.openMinimal()
-	p.replications.dismiss(func(key poolKey) *pgerror.Error {
-		if _, ok := g.config.Database(key.database); ok {
+	p.replications.dismiss(func(key generation.PoolKey) *pgerror.Error {
+		if _, ok := g.Config.Database(key.Database); ok {
 			return nil
 		}
-		return pgerror.DatabaseRemoved(key.database)
+		return pgerror.DatabaseRemoved(key.Database)
 	})
 	p.tellReloaded(c, c.Changes(running))
 	return nil
@@ -75,8 +76,8 @@ func (p *Proxy) tellReloaded(c *config.Config, changes []config.Change) {
 }
 
 func (p *Proxy) tellNotReloaded(err error) {
-	if trouble, ok := errors.AsType[*tlsTrouble](err); ok {
-		p.log.Error(trouble.words())
+	if trouble, ok := errors.AsType[*generation.TLSTrouble](err); ok {
+		p.log.Error(trouble.Words())
 	}
 	const message = "configuration not reloaded; weir goes on with the one it has"
 	problems, ok := errors.AsType[config.Problems](err)
@@ -90,7 +91,7 @@ func (p *Proxy) tellNotReloaded(err error) {
 }
 
 // dismiss sends away those for which why has a reason.
-func (s *replications) dismiss(why func(key poolKey) *pgerror.Error) {
+func (s *replications) dismiss(why func(key generation.PoolKey) *pgerror.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.bySlot {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 )
@@ -18,9 +19,9 @@ type origin struct {
 	tls            config.TLS
 }
 
-func (g *generation) origin(key poolKey) origin {
-	d, _ := g.config.Database(key.database)
-	return origin{d.Addresses(), d.TargetSession, d.DBName, key.user, g.config.ServerTLSOf(key.database)}
+func originOf(g *generation.Generation, key generation.PoolKey) origin {
+	d, _ := g.Config.Database(key.Database)
+	return origin{d.Addresses(), d.TargetSession, d.DBName, key.User, g.Config.ServerTLSOf(key.Database)}
 }
 
 // route is what leads clients to a pool beside their database's name.
@@ -29,33 +30,33 @@ type route struct {
 	shared bool   // all names that have no section lead to one database
 }
 
-func (g *generation) route(key poolKey) route {
-	d, _ := g.config.Database(key.database)
-	return route{d.User, key.database == config.AnyDatabase && d.DBName != ""}
+func routeOf(g *generation.Generation, key generation.PoolKey) route {
+	d, _ := g.Config.Database(key.Database)
+	return route{d.User, key.Database == config.AnyDatabase && d.DBName != ""}
 }
 
-// successor is the key that a pool has under a generation, and why its clients cannot stay in it, if so.
-func (g *generation) successor(p *livePool) (poolKey, *pgerror.Error) {
+// successor is the key that the pool has under a generation, and why its clients cannot stay in it, if so.
+func (p *livePool) successor(g *generation.Generation) (generation.PoolKey, *pgerror.Error) {
 	key := p.key
-	if _, ok := g.config.Database(key.database); !ok {
-		return key, pgerror.DatabaseRemoved(key.database)
+	if _, ok := g.Config.Database(key.Database); !ok {
+		return key, pgerror.DatabaseRemoved(key.Database)
 	}
-	now := g.route(key)
+	now := routeOf(g, key)
 	switch {
-	case g.databaseName(key.database) != key.database, now.shared != p.route.shared:
-		return key, pgerror.DatabaseChanged(key.database)
-	case now.user == p.route.user, now.user == key.user:
+	case g.DatabaseName(key.Database) != key.Database, now.shared != p.route.shared:
+		return key, pgerror.DatabaseChanged(key.Database)
+	case now.user == p.route.user, now.user == key.User:
 		return key, nil
 	case now.user == "" || p.route.user == "":
-		return key, pgerror.DatabaseChanged(key.database)
+		return key, pgerror.DatabaseChanged(key.Database)
 	}
-	key.user = now.user
+	key.User = now.user
 	return key, nil
 }
 
 // renew has all pools follow a new generation. A pool that cannot be what the generation says is closed, and those who come later get a
 // new one. Its clients go on in it as they began, if they can: not where they would be at the wrong database, or there as the wrong user.
-func (r *router) renew(g *generation) {
+func (r *router) renew(g *generation.Generation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range slices.Concat(slices.Collect(maps.Values(r.pools)), slices.Collect(maps.Keys(r.closed))) {
@@ -64,10 +65,10 @@ func (r *router) renew(g *generation) {
 }
 
 // follow has a pool follow a new generation. Under the lock.
-func (r *router) follow(g *generation, p *livePool) {
-	key, trouble := g.successor(p)
+func (r *router) follow(g *generation.Generation, p *livePool) {
+	key, trouble := p.successor(g)
 	if other := r.pools[key]; trouble == nil && key != p.key && other != nil {
-		trouble = pgerror.DatabaseChanged(key.database)
+		trouble = pgerror.DatabaseChanged(key.Database)
 	}
 	if trouble != nil {
 		r.close(p)
@@ -78,23 +79,23 @@ func (r *router) follow(g *generation, p *livePool) {
 		delete(r.pools, p.key)
 		r.pools[key] = p
 	}
-	p.key, p.route = key, g.route(key)
-	settings := g.laneSettings(key)
+	p.key, p.route = key, routeOf(g, key)
+	settings := g.LaneSettings(key)
 	if !p.settings.Reconfigurable(settings) {
 		r.close(p)
 		p.each((*relay.Lane).Close)
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
-	r.places.Renew(p.common, g.claim(key))
-	if g.origin(key) != p.origin || settings.Login != p.settings.Login {
+	r.places.Renew(p.common, g.Claim(key))
+	if originOf(g, key) != p.origin || settings.Login != p.settings.Login {
 		p.common.Renew(time.Since(r.engines[p.home].Loop().Epoch()))
 	}
 	p.settings = settings
 	p.each(func(l *relay.Lane) { l.Reconfigure(settings) })
 	for user, u := range p.users {
-		u.limits.Store(g.clientLimits(key.database, user))
+		u.limits.Store(g.ClientLimits(key.Database, user))
 	}
-	if now := g.origin(key); now != p.origin {
+	if now := originOf(g, key); now != p.origin {
 		p.origin = now
 		p.each((*relay.Lane).Renew)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/proxy/backend"
+	"weir/proxy/generation"
 	"weir/proxy/hosts"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
@@ -25,10 +26,10 @@ import (
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: p.env.Keys.NewSecret(rand.Reader), longKey: longKey(result, p.current.Load()), peer: peerOf(c),
-		key: poolKey{result.Database, result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
+		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
 	}
 	if p.learn(result) {
-		p.router.pardon(p.current.Load().poolOf(result.Database, result.User))
+		p.router.pardon(p.current.Load().PoolOf(result.Database, result.User))
 	}
 	p.replications.begin(r)
 	var conn *backend.Conn
@@ -59,7 +60,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 	t, err := tunnel.Open(c.Loop(), tunnel.Config{
 		Client:   tunnel.Side{FD: clientFD, TLS: result.TLS, Token: token, Here: true},
 		Backend:  tunnel.Side{FD: fd, TLS: conn.TLS},
-		Greeting: greeting, Ahead: ahead, Limits: p.current.Load().tunnelLimits(r.key),
+		Greeting: greeting, Ahead: ahead, Limits: tunnelLimits(p.current.Load(), r.key),
 		OnBeyond: func(b tunnel.Breach) []byte { return p.replicationBeyond(r, b) },
 		OnGone:   gone,
 	})
@@ -69,8 +70,8 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		return
 	}
 	p.replications.opened(r, t)
-	t.SetLimits(p.current.Load().tunnelLimits(r.key)) // a reload may have come meanwhile
-	p.logins.tell(p.log, slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
+	t.SetLimits(tunnelLimits(p.current.Load(), r.key)) // a reload may have come meanwhile
+	p.lines.Log(slog.LevelInfo, "replication connection opened", "peer", r.peer, "user", result.User, "db", result.Database,
 		"replication", result.Replication.Parameter(), "backend", conn.PID)
 }
 
@@ -78,36 +79,36 @@ func (p *Proxy) replicationGone(r *replication, leave func()) {
 	p.replications.leave(r)
 	r.place.leave()
 	leave()
-	p.logins.tell(p.log, slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID)
+	p.lines.Log(slog.LevelInfo, "replication connection closed", "peer", r.peer, "user", r.key.User, "db", r.key.Database, "backend", r.backend.PID)
 }
 
 // farewell is an error as the message that a client gets last.
 func (p *Proxy) farewell(err *pgerror.Error) []byte {
-	return wire.AppendErrorResponse(nil, p.current.Load().words(err))
+	return wire.AppendErrorResponse(nil, p.current.Load().Words(err))
 }
 
 // tunnelLimits bound what passes for a client that replicates.
-func (g *generation) tunnelLimits(named poolKey) tunnel.Limits {
-	s := g.config.PoolSettings(g.databaseName(named.database), named.user)
-	return tunnel.Limits{PacketMax: int(g.config.Limits.MaxPacketSize), Stall: time.Duration(s.ClientStallTimeout)}
+func tunnelLimits(g *generation.Generation, named generation.PoolKey) tunnel.Limits {
+	s := g.Config.PoolSettings(g.DatabaseName(named.Database), named.User)
+	return tunnel.Limits{PacketMax: int(g.Config.Limits.MaxPacketSize), Stall: time.Duration(s.ClientStallTimeout)}
 }
 
 // replicationBeyond tells the log which limit a client for replication has met, or its server, and gives what the client is told. It is
 // called on the loop.
 func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 	most, length := b.Limits.PacketMax, b.Frame.Total()
-	who := []any{"peer", r.peer, "user", r.key.user, "db", r.key.database, "backend", r.backend.PID}
+	who := []any{"peer", r.peer, "user", r.key.User, "db", r.key.Database, "backend", r.backend.PID}
 	var err *pgerror.Error
 	switch b.Kind {
 	case tunnel.ClientPacket:
-		p.logins.warn(p.log, "client closed: it has sent what the operator does not let through", append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length)...)
+		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length)...)
 		err = pgerror.PacketTooLong(b.Frame.Type, length, most)
 	case tunnel.ServerPacket:
-		p.logins.warn(p.log, "client closed: a message of the server's is longer than max_packet_size",
+		p.lines.Warn("client closed: a message of the server's is longer than max_packet_size",
 			append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length, "limit", most)...)
 		err = pgerror.ResultTooLong(b.Frame.Type, length, most)
 	case tunnel.ClientStall:
-		p.logins.warn(p.log, "timeout: client disconnected",
+		p.lines.Warn("timeout: client disconnected",
 			append(who, "setting", status.StalledClientTimeout.String(), "limit", b.Limits.Stall, "lasted", b.Lasted.Round(time.Millisecond))...)
 		err = pgerror.ClientStallTimeout(b.Limits.Stall)
 	}
@@ -118,10 +119,10 @@ func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 // goroutine of its own.
 func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings []session.Setting, hungUp func() bool) (*backend.Conn, *pgerror.Error) {
 	g := p.current.Load()
-	key := g.poolOf(r.key.database, r.key.user)
-	wait := newPatience(p.admitting, time.Duration(g.config.PoolSettings(key.database, key.user).QueryWaitTimeout), hungUp)
+	key := g.PoolOf(r.key.Database, r.key.User)
+	wait := newPatience(p.admitting, time.Duration(g.Config.PoolSettings(key.Database, key.User).QueryWaitTimeout), hungUp)
 	defer wait.end()
-	if err := r.place.take(g.claim(key), wait); err != nil {
+	if err := r.place.take(g.Claim(key), wait); err != nil {
 		return nil, err
 	}
 	dialled, err := p.dials.turn(g, key, wait)
@@ -141,8 +142,8 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		}
 		return nil, pgerror.ShuttingDown
 	case failure != nil:
-		p.logins.warn(p.log, "no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
-		if g.config.PgBouncer {
+		p.lines.Warn("no backend for replication: dial failed", "peer", r.peer, "pool", key.String(), "error", failure.Err)
+		if g.Config.PgBouncer {
 			return nil, p.logReplicationRefused(key, failure)
 		}
 		return nil, failure.Client
@@ -190,7 +191,7 @@ func (s *ownPlace) take(c places.Claim, wait *patience) *pgerror.Error {
 		}
 		if over {
 			setting, value, section := s.places.Bound(s)
-			return wait.inVain(poolKey{c.Database, c.User}, setting, value, section)
+			return wait.inVain(generation.PoolKey{Database: c.Database, User: c.User}, setting, value, section)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"weir/proxy/backend"
 	"weir/proxy/cancelkey"
+	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
@@ -20,7 +21,7 @@ import (
 
 // replication is one client with its backend.
 type replication struct {
-	key     poolKey // as the client named them
+	key     generation.PoolKey // as the client named them
 	peer    string
 	kind    login.Replication
 	number  uint32 // of the process's clients and backends
@@ -46,7 +47,7 @@ type replications struct {
 	coming map[*replication]struct{} // that are being dialled
 	bySlot map[uint32]*replication
 	next   uint32
-	totals map[poolKey]*replicationTotals
+	totals map[generation.PoolKey]*replicationTotals
 	gone   chan struct{} // closed when the last one ends; nil while no caller waits for that
 }
 
@@ -61,7 +62,7 @@ type replicationTotals struct {
 const totalsKept = 5 * time.Minute
 
 func newReplications(index int, keys *cancelkey.Keys, farewell func(*pgerror.Error) []byte) *replications {
-	return &replications{index: index, keys: keys, farewell: farewell, coming: map[*replication]struct{}{}, bySlot: map[uint32]*replication{}, totals: map[poolKey]*replicationTotals{}}
+	return &replications{index: index, keys: keys, farewell: farewell, coming: map[*replication]struct{}{}, bySlot: map[uint32]*replication{}, totals: map[generation.PoolKey]*replicationTotals{}}
 }
 
 // begin takes note of one that is about to be dialled. It enters, or is given up.
@@ -121,10 +122,10 @@ func (s *replications) prune() {
 }
 
 // total is what is counted of those that have ended. Under the lock.
-func (s *replications) total(key poolKey) *replicationTotals {
+func (s *replications) total(key generation.PoolKey) *replicationTotals {
 	t := s.totals[key]
 	if t == nil {
-		t = &replicationTotals{Replication: status.Replication{Database: key.database, User: key.user}}
+		t = &replicationTotals{Replication: status.Replication{Database: key.Database, User: key.User}}
 		s.totals[key] = t
 	}
 	return t
@@ -243,12 +244,12 @@ func (s *replications) drain(grace time.Duration, stopped <-chan struct{}) {
 }
 
 // renew gives all the limits that hold from now on.
-func (s *replications) renew(g *generation) {
+func (s *replications) renew(g *generation.Generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.bySlot {
 		if r.tunnel != nil {
-			r.tunnel.SetLimits(g.tunnelLimits(r.key))
+			r.tunnel.SetLimits(tunnelLimits(g, r.key))
 		}
 	}
 }
@@ -293,7 +294,7 @@ func (s *replications) clients() (all []status.Client) {
 		}
 		remote, _ := netip.ParseAddrPort(r.peer)
 		all = append(all, status.Client{
-			ID: r.number, Database: r.key.database, User: r.key.user, PoolDatabase: r.key.database, PoolUser: r.key.user, Replication: kind,
+			ID: r.number, Database: r.key.Database, User: r.key.User, PoolDatabase: r.key.Database, PoolUser: r.key.User, Replication: kind,
 			State: status.ClientActive, Remote: remote, Age: time.Since(r.began), Since: time.Since(r.began),
 		})
 	}
@@ -314,7 +315,7 @@ func (s *replications) snapshot() []status.Replication {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prune()
-	now := map[poolKey]status.Replication{}
+	now := map[generation.PoolKey]status.Replication{}
 	for key, t := range s.totals {
 		now[key] = t.Replication
 	}

@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/eventloop"
+	"weir/proxy/generation"
 	"weir/proxy/places"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
@@ -14,7 +15,7 @@ import (
 // router finds the pool of a client, makes it when the first client comes, and forgets it when it has neither clients nor backends.
 // Its methods may be called on any goroutine.
 type router struct {
-	current *current
+	current *generation.Current
 	engines []*relay.Engine
 	places  *places.Places
 	dialer  *dialer
@@ -27,7 +28,7 @@ type router struct {
 	telling sync.Mutex // of orders; before mu
 
 	mu     sync.Mutex
-	pools  map[poolKey]*livePool
+	pools  map[generation.PoolKey]*livePool
 	closed map[*livePool]struct{} // those that admit no client any more
 	loads  []int                  // lanes on each engine
 	opened uint64
@@ -39,7 +40,7 @@ type router struct {
 
 // livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
 type livePool struct {
-	key      poolKey
+	key      generation.PoolKey
 	number   uint64
 	home     int          // the engine of its first lane, which ends last
 	lanes    []liveLane   // by engine
@@ -90,10 +91,10 @@ type departure struct {
 // nanoseconds.
 const maxDepartures = 64
 
-func newRouter(current *current, engines []*relay.Engine, dialer *dialer) *router {
+func newRouter(current *generation.Current, engines []*relay.Engine, dialer *dialer) *router {
 	return &router{
 		current: current, engines: engines, places: places.New(), dialer: dialer, spread: usualSpread,
-		pools: map[poolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
+		pools: map[generation.PoolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
 		buried: newBygone(),
 	}
 }
@@ -138,10 +139,10 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.current.Load() // a generation that comes now finds this pool
-	key := g.poolOf(database, user)
+	key := g.PoolOf(database, user)
 	p := r.pools[key]
 	if p == nil {
-		if _, ok := g.config.Database(key.database); !ok {
+		if _, ok := g.Config.Database(key.Database); !ok {
 			return nil, nil, member{}
 		}
 		p = r.open(g, key)
@@ -149,7 +150,7 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 	u := p.users[user]
 	if u == nil {
 		u = &liveUser{name: user}
-		u.limits.Store(g.clientLimits(key.database, user))
+		u.limits.Store(g.ClientLimits(key.Database, user))
 		p.users[user] = u
 	}
 	at := r.laneFor(p, suited)
@@ -160,14 +161,14 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 
 // knows reports whether the pool of such a client is open.
 func (r *router) knows(database, user string) bool {
-	key := r.current.Load().poolOf(database, user)
+	key := r.current.Load().PoolOf(database, user)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.pools[key] != nil
 }
 
 // pardon has the pool of that user, if there is one, try again with what is known of the user now.
-func (r *router) pardon(key poolKey) {
+func (r *router) pardon(key generation.PoolKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.pools[key]; p != nil {
@@ -222,17 +223,17 @@ func (r *router) place() int {
 }
 
 // open makes a pool. Under the lock.
-func (r *router) open(g *generation, key poolKey) *livePool {
+func (r *router) open(g *generation.Generation, key generation.PoolKey) *livePool {
 	r.opened++
 	p := &livePool{
 		key: key, number: r.opened, home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
-		settings: g.laneSettings(key), origin: g.origin(key), route: g.route(key), users: map[string]*liveUser{},
+		settings: g.LaneSettings(key), origin: originOf(g, key), route: routeOf(g, key), users: map[string]*liveUser{},
 	}
-	if _, own := g.config.Databases[key.database]; !own && r.autoDatabase != nil {
-		r.autoDatabase(key.database)
+	if _, own := g.Config.Databases[key.Database]; !own && r.autoDatabase != nil {
+		r.autoDatabase(key.Database)
 	}
-	r.buried.opened(key.database)
-	r.places.Enter(p.common, g.claim(key))
+	r.buried.opened(key.Database)
+	r.places.Enter(p.common, g.Claim(key))
 	r.openLane(p, p.home)
 	r.pools[key] = p
 	return p
@@ -242,7 +243,7 @@ func (r *router) open(g *generation, key poolKey) *livePool {
 func (r *router) openLane(p *livePool, engine int) {
 	lane := r.engines[engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     p.key.database, Number: p.number, Seed: seed(), Paused: r.orders.pauses(p.key.database),
+		Database:     p.key.Database, Number: p.number, Seed: seed(), Paused: r.orders.pauses(p.key.Database),
 		Lanes: p.common, Places: places.ForLanes{Places: r.places},
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.dial(ctx, r.keyOf(p))
@@ -257,7 +258,7 @@ func (r *router) openLane(p *livePool, engine int) {
 }
 
 // keyOf is a pool's present key: a reload may change as whom it logs in.
-func (r *router) keyOf(p *livePool) poolKey {
+func (r *router) keyOf(p *livePool) generation.PoolKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return p.key
@@ -281,7 +282,7 @@ func (r *router) forget(p *livePool, engine int) bool {
 		delete(r.pools, p.key)
 	}
 	delete(r.closed, p)
-	r.buried.forgotten(p.key.database)
+	r.buried.forgotten(p.key.Database)
 	r.places.Leave(p.common)
 	r.forgotten(1)
 	return true
@@ -293,12 +294,12 @@ func (r *router) openMinimal() {
 	g := r.current.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, d := range g.config.Databases {
-		key := poolKey{name, d.User}
+	for name, d := range g.Config.Databases {
+		key := generation.PoolKey{Database: name, User: d.User}
 		if d.User == "" || name == config.AnyDatabase || r.pools[key] != nil {
 			continue
 		}
-		if g.config.PoolSettings(name, d.User).MinPoolSize > 0 {
+		if g.Config.PoolSettings(name, d.User).MinPoolSize > 0 {
 			r.open(g, key)
 		}
 	}

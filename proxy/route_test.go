@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"weir/config"
 	"weir/proxy/cancelkey"
+	"weir/proxy/generation"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -41,12 +43,26 @@ func engine(t *testing.T) *relay.Engine {
 
 func routerOn(t *testing.T, toml string, e *relay.Engine) *router {
 	t.Helper()
-	now := new(current)
-	now.Store(generationOf(t, toml))
+	now := new(generation.Current)
+	now.Store(newGeneration(t, toml))
 	targets := &targets{current: now, credentials: newCredentials()}
 	accounts := newAccounts(now, targets)
 	t.Cleanup(accounts.close)
 	return newRouter(now, []*relay.Engine{e}, &dialer{targets: targets, accounts: accounts})
+}
+
+// newGeneration is the generation of a configuration.
+func newGeneration(t *testing.T, toml string) *generation.Generation {
+	t.Helper()
+	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := generation.New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
@@ -56,7 +72,7 @@ const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	r := routerOf(t, anywhere)
 	first, _, one := r.join("shop", "app", nil)
-	p := r.pools[poolKey{"shop", "app"}]
+	p := r.pools[generation.PoolKey{Database: "shop", User: "app"}]
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of a client is forgotten")
 	}
@@ -126,74 +142,22 @@ func TestKillEndsAClientOnItsWay(t *testing.T) {
 
 // Whatever clients name, what is kept of it ends with them.
 func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
-	r := routerOf(t, anywhere+"[limits]\nmax_db_connections = 3\nmax_user_connections = 3\nmax_db_client_connections = 3\n")
-	counts := newClientCounts(r.current.Load())
+	r := routerOf(t, anywhere+"[limits]\nmax_db_connections = 3\nmax_user_connections = 3\n")
 	for i := range 500 {
 		database, user := fmt.Sprint("db", i), fmt.Sprint("u", i)
-		if err := counts.admit(user, database); err != nil {
-			t.Fatal(err)
-		}
 		lane, _, m := r.join(database, user, nil)
 		if !r.places.Take(lane.Lanes()) {
 			t.Fatal("no place")
 		}
 		r.places.Give(lane.Lanes())
 		m.leave()
-		counts.leave(user, database)
-		if !r.forget(r.pools[poolKey{database, user}], 0) {
+		if !r.forget(r.pools[generation.PoolKey{Database: database, User: user}], 0) {
 			t.Fatal("the pool is kept")
 		}
 	}
-	p, g := r.places, r.current.Load()
-	if n := len(r.pools) + p.Size(); n != 0 {
+	if n := len(r.pools) + r.places.Size(); n != 0 {
 		t.Errorf("%d things are left of pools", n)
 	}
-	if n := len(counts.byDB) + len(counts.byScope) + len(counts.byUser); n != 0 {
-		t.Errorf("%d things are left of clients", n)
-	}
-	if len(g.limits) != 1 {
-		t.Errorf("%d sets of limits, although all clients have the same", len(g.limits))
-	}
-}
-
-// A limit of [limits] counts by where names lead, one of a section what the section leads to.
-func TestLimitsOnDatabasesCountByWhereNamesLead(t *testing.T) {
-	const toml = `
-[limits]
-max_db_connections = 9
-[databases.shop]
-host = "db1"
-[databases.alias]
-host = "db1"
-dbname = "shop"
-[databases.small]
-host = "db1"
-dbname = "shop"
-max_db_connections = 2
-[databases.far]
-host = "db2"
-dbname = "shop"
-[databases."*"]
-host = "db1"
-`
-	g := generationOf(t, toml)
-	is := func(a, b string, same bool) {
-		t.Helper()
-		if one, other := g.claim(poolKey{a, "u"}), g.claim(poolKey{b, "v"}); (one.Scope == other.Scope) != same {
-			t.Errorf("%s and %s: %q and %q", a, b, one.Scope, other.Scope)
-		}
-	}
-	is("shop", "alias", true)
-	is("shop", "small", false)
-	is("shop", "far", false)
-	is("x", "y", false)
-	is("x", "shop", false)
-	g = generationOf(t, strings.Replace(toml, "[databases.\"*\"]\n", "[databases.\"*\"]\ndbname = \"shop\"\n", 1))
-	is("x", "shop", true)
-	is("x", "y", true)
-	g = generationOf(t, strings.Replace(toml, "[databases.\"*\"]\n", "[databases.\"*\"]\nmax_db_connections = 1\n", 1))
-	is("x", "y", false)
-	is("x", "x", true)
 }
 
 // Names that all lead to one database share a pool: else there would be as many pools of it as names.
@@ -221,7 +185,7 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 	take(true)
 	take(true)
 	take(false)
-	r.renew(generationOf(t, toml+"max_db_connections = 3\n"))
+	r.renew(newGeneration(t, toml+"max_db_connections = 3\n"))
 	take(true)
 	take(false)
 	if setting, value, section := r.places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
@@ -233,30 +197,5 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 	r.places.Decline(lane.Lanes()) // the one that was kept for it
 	if left := r.places.Users(); len(left) != 0 {
 		t.Errorf("left: %v", left)
-	}
-}
-
-// So do clients.
-func TestClientCountsFollowANewGeneration(t *testing.T) {
-	const toml = "[databases.shop]\nhost = \"h\"\n[databases.alias]\nhost = \"h\"\ndbname = \"shop\"\n"
-	s := newClientCounts(generationOf(t, toml))
-	for _, database := range []string{"shop", "alias"} {
-		if err := s.admit("app", database); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.renew(generationOf(t, "[limits]\nmax_db_client_connections = 2\n"+toml))
-	if err := s.admit("app", "alias"); err == nil {
-		t.Error("a third client of one database")
-	}
-	s.renew(generationOf(t, toml+"max_db_client_connections = 2\n"))
-	if err := s.admit("app", "alias"); err != nil {
-		t.Error(err)
-	}
-	for _, database := range []string{"shop", "alias", "alias"} {
-		s.leave("app", database)
-	}
-	if len(s.byDB)+len(s.byScope) != 0 {
-		t.Errorf("left: %v %v", s.byDB, s.byScope)
 	}
 }

@@ -11,7 +11,7 @@ func (p *Proxy) shutdown(how console.Shutdown) error {
 	case p.leaving.Load():
 		return errEnding
 	}
-	p.log.Info("shutting down by order of the console", "clients", p.clients.count(), "wait_for_clients", how == console.ShutdownWaitForClients)
+	p.log.Info("shutting down by order of the console", "clients", p.clients.Count(), "wait_for_clients", how == console.ShutdownWaitForClients)
 	d := drain{keepUnix: true}
 	if how == console.ShutdownWaitForClients {
 		d.timeout = forever

@@ -13,7 +13,7 @@ import (
 func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
-		Logins:       p.logins.snapshot(),
+		Logins:       p.logins.Snapshot(),
 		Lookups:      status.Lookups(p.accounts.directory.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		UnixPort:     p.unixPort(),
@@ -21,10 +21,10 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
 		Servers:      p.router.dialer.targets.hosts.Snapshot(),
-		Limits:       status.Limits{MaxClients: p.current.Load().config.Limits.MaxClientConn, Clients: p.clients.count()},
+		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)
-	c := p.current.Load().config
+	c := p.current.Load().Config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
 		s.Pools[i].Shared = status.SharedLimits{

@@ -65,7 +65,7 @@ func oncePerPool(rows []status.Statement) (all []status.Statement) {
 }
 
 // Settings implements console.Source.
-func (s source) Settings() []config.Shown { return s.current.Load().config.Shown() }
+func (s source) Settings() []config.Shown { return s.current.Load().Config.Shown() }
 
 // Memory implements console.Source.
 func (s source) Memory() []status.Memory { return console.MemoryNow() }
@@ -76,11 +76,11 @@ func (s source) Databases() []status.Database {
 	rows := map[string]*status.Database{}
 	row := func(name string) *status.Database {
 		if rows[name] == nil {
-			rows[name] = g.shownDatabase(name)
+			rows[name] = shownDatabase(g.Config, name)
 		}
 		return rows[name]
 	}
-	for name := range g.config.Databases {
+	for name := range g.Config.Databases {
 		if name != config.AnyDatabase {
 			row(name)
 		}
@@ -113,9 +113,9 @@ func (s source) Databases() []status.Database {
 }
 
 // shownDatabase is what the configuration says of a database.
-func (g *generation) shownDatabase(name string) *status.Database {
-	d, _ := g.config.Database(name)
-	p := g.config.PoolSettings(name, "")
+func shownDatabase(c *config.Config, name string) *status.Database {
+	d, _ := c.Database(name)
+	p := c.PoolSettings(name, "")
 	shown := &status.Database{
 		Name: name, Host: d.Host, Port: d.Port, DBName: d.DBName, ForceUser: d.User,
 		PoolSize: p.PoolSize, MinPoolSize: p.MinPoolSize, ReservePoolSize: p.ReservePoolSize,
@@ -126,7 +126,7 @@ func (g *generation) shownDatabase(name string) *status.Database {
 	}
 	if len(d.Servers()) > 1 {
 		shown.LoadBalance = d.LoadBalance.String()
-		if g.config.PgBouncer && d.LoadBalance == config.BalanceRandom {
+		if c.PgBouncer && d.LoadBalance == config.BalanceRandom {
 			shown.LoadBalance = "round-robin"
 		}
 	}
@@ -136,12 +136,12 @@ func (g *generation) shownDatabase(name string) *status.Database {
 // Users implements console.Source.
 func (s source) Users() []status.User {
 	g := s.current.Load()
-	clients, backends := s.clients.users(), s.router.places.Users()
+	clients, backends := s.clients.Users(), s.router.places.Users()
 	names := map[string]bool{}
-	for name := range g.config.Users {
+	for name := range g.Config.Users {
 		names[name] = true
 	}
-	for name := range g.config.Accounts {
+	for name := range g.Config.Accounts {
 		names[name] = true
 	}
 	for name := range clients {
@@ -152,8 +152,8 @@ func (s source) Users() []status.User {
 	}
 	all := make([]status.User, 0, len(names))
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		u := g.config.Users[name]
-		p := g.config.PoolSettings("", name)
+		u := g.Config.Users[name]
+		p := g.Config.PoolSettings("", name)
 		shown := status.User{
 			Name: name, PoolSize: u.PoolSize, ReservePoolSize: u.ReservePoolSize, MaxConnections: p.MaxUserConnections,
 			Connections: backends[name], MaxClients: p.MaxUserClientConnections, Clients: clients[name],
@@ -170,12 +170,12 @@ func (s source) Users() []status.User {
 func (s source) Hosts() []status.Host {
 	g := s.current.Load()
 	rows, addresses := map[string]*status.Host{}, map[string]map[string]bool{}
-	for name, d := range g.config.Databases {
+	for name, d := range g.Config.Databases {
 		rows[name] = &status.Host{Database: name, Host: d.Host, Port: d.Port}
 		addresses[name] = map[string]bool{}
 	}
 	for _, b := range s.Backends() {
-		entry := g.entry(b.Database)
+		entry := g.Entry(b.Database)
 		h := rows[entry]
 		switch {
 		case h == nil: // of a database that the configuration has no more
@@ -190,11 +190,11 @@ func (s source) Hosts() []status.Host {
 	}
 	snapshot := s.Snapshot()
 	for i := range snapshot.Pools {
-		if h := rows[g.entry(snapshot.Pools[i].Database)]; h != nil {
+		if h := rows[g.Entry(snapshot.Pools[i].Database)]; h != nil {
 			h.Trouble = cmp.Or(h.Trouble, snapshot.Pools[i].ServerError)
 		}
 	}
-	for name, d := range g.config.Databases { // a pool that could not be filled ends with its last client, and what was met there is known yet
+	for name, d := range g.Config.Databases { // a pool that could not be filled ends with its last client, and what was met there is known yet
 		var failure string
 		rows[name].Tried, failure = triedOf(d.Servers(), snapshot.Servers)
 		rows[name].Trouble = cmp.Or(rows[name].Trouble, failure)
@@ -226,7 +226,7 @@ func triedOf(servers []config.Server, known []status.Server) (tried bool, failur
 
 // Peers implements console.Source.
 func (s source) Peers() (all []status.PeerAddress) {
-	for _, p := range s.current.Load().config.AllPeers() {
+	for _, p := range s.current.Load().Config.AllPeers() {
 		all = append(all, status.PeerAddress{ID: p.ID, Host: p.Host, Port: p.Port, PoolSize: p.PoolSize})
 	}
 	return all

@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 )
 
@@ -20,12 +21,12 @@ type dialling struct {
 }
 
 // turn waits until one more may dial. done is to be called when that dial has ended.
-func (t *turns) turn(g *generation, key poolKey, wait *patience) (done func(), err *pgerror.Error) {
-	most, section := g.config.PoolSettings(key.database, key.user).MaxDials, g.entry(key.database)
+func (t *turns) turn(g *generation.Generation, key generation.PoolKey, wait *patience) (done func(), err *pgerror.Error) {
+	most, section := g.Config.PoolSettings(key.Database, key.User).MaxDials, g.Entry(key.Database)
 	d := t.enter(section, most)
 	over, err := wait.until(d.free)
 	if over {
-		err = wait.inVain(key, "max_dials", most, g.section("max_dials", key))
+		err = wait.inVain(key, "max_dials", most, g.Section("max_dials", key))
 	}
 	if err != nil {
 		t.leave(section, d)

@@ -17,14 +17,14 @@ const watchEvery = time.Second
 func (p *Proxy) watch() {
 	look := time.NewTicker(cmp.Or(p.options.watchEvery, watchEvery))
 	defer look.Stop()
-	known, last := stampOf(p.current.Load().config.Files), ""
+	known, last := stampOf(p.current.Load().Config.Files), ""
 	for {
 		select {
 		case <-p.stopped:
 			return
 		case <-look.C:
 		}
-		c := p.current.Load().config
+		c := p.current.Load().Config
 		stamp := stampOf(c.Files)
 		switch {
 		case !c.Reload.Watch:
@@ -33,7 +33,7 @@ func (p *Proxy) watch() {
 			known = stamp // whatever comes of it: the same files are not tried twice
 			p.log.Info("the configuration's files have changed")
 			_ = p.Reload() // the log says why not
-			if now := p.current.Load().config; !slices.Equal(now.Files, c.Files) {
+			if now := p.current.Load().Config; !slices.Equal(now.Files, c.Files) {
 				known = stampOf(now.Files)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"weir/config"
-	"weir/proxy"
+	"weir/proxy/descriptors"
 )
 
 // pgbouncerCmd is PgBouncer's own command line: `weir pgbouncer.ini` serves such a file as it is.
@@ -113,7 +113,7 @@ func (c *pgbouncerCmd) serve(s streams) error {
 		}
 	}
 	signal.Ignore(syscall.SIGPIPE)
-	if err := proxy.EnoughDescriptors(); err != nil {
+	if err := descriptors.Enough(); err != nil {
 		return err
 	}
 	return serveConfig(conf, c.load, s)

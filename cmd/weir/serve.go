@@ -11,6 +11,7 @@ import (
 
 	"weir/config"
 	"weir/proxy"
+	"weir/proxy/descriptors"
 	"weir/proxy/logline"
 )
 
@@ -59,7 +60,7 @@ func serveConfig(conf *config.Config, load func() (*config.Config, error), s str
 	for _, w := range conf.Warnings() {
 		logger.Warn("configuration", "warning", w)
 	}
-	if err = proxy.EnoughDescriptors(); err == nil {
+	if err = descriptors.Enough(); err == nil {
 		err = serve(conf, logger, outputs, caught, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
 	}
 	if err != nil && conf.Log.Format == config.FormatJSON {

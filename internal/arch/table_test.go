@@ -18,8 +18,9 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/conversation", "proxy/eventloop", "proxy/exchange", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
+	"proxy/generation", "proxy/hosts",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -122,6 +123,14 @@ var table = map[string]rule{
 	"proxy/status": {
 		why: "snapshots are plain structs, so that console and metrics never reach into live objects",
 	},
+	"proxy/descriptors": {
+		ours: []string{"config", "proxy/socket"},
+		why:  "it is arithmetic over a Config and the process's limit",
+	},
+	"proxy/logins": {
+		ours: []string{"proxy/status"},
+		why:  "who makes room for whom is decided from what a connection's login has done, whatever a login is",
+	},
 	"proxy/logline": {
 		why: "the log is written for every part alike, and waits for none",
 	},
@@ -152,6 +161,17 @@ var table = map[string]rule{
 	"proxy/tunnel": {
 		ours: []string{"proxy/eventloop", "proxy/socket", "proxy/wire"},
 		why:  "it passes bytes on until one side ends, and knows only where a message does",
+	},
+	"proxy/generation": {
+		ours: []string{
+			"config", "pool", "proxy/backend", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/hosts", "proxy/login", "proxy/pgerror",
+			"proxy/places", "proxy/relay", "proxy/socket", "proxy/sqlscan",
+		},
+		why: "one configuration is put into the terms of each part that follows it; it knows their settings and drives none of them",
+	},
+	"proxy/clients": {
+		ours: []string{"config", "proxy/generation", "proxy/pgerror", "proxy/relay"},
+		why:  "who may be one more client is decided over all pools, from counts alone",
 	},
 	"proxy/console": {
 		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},
@@ -270,7 +290,7 @@ var table = map[string]rule{
 	},
 
 	"cmd/weir": {
-		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/...", "golang.org/x/sys/unix"},
+		ours: []string{"config", "config/pgbouncer", "proxy", "proxy/descriptors", "proxy/logline"}, outside: []string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/...", "golang.org/x/sys/unix"},
 		why: "the command reads flags and a Config, and starts the proxy; the rest is the proxy's",
 	},
 	"cmd/bookstore": {

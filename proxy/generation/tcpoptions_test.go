@@ -1,4 +1,4 @@
-package proxy
+package generation
 
 import (
 	"testing"
@@ -31,7 +31,7 @@ func TestOptionsOfConnectionsToServers(t *testing.T) {
 	} {
 		conf := config.Default()
 		c.set(conf)
-		if got := serverTCP(conf); got != c.want {
+		if got := ServerTCP(conf); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}

@@ -1,9 +1,11 @@
-package proxy
+// Package logins keeps the book of connections that are not clients yet: how many there are, which of them makes room for another one,
+// and what became of the others.
+//
+// Its methods may be called on any goroutine. It knows of a connection what its interface Caller says, and may import status only.
+package logins
 
 import (
 	"container/list"
-	"context"
-	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -11,25 +13,23 @@ import (
 	"weir/proxy/status"
 )
 
-// logins keeps the connections that are not clients yet within max_logins. When there are as many, one that makes no progress makes
+// Pending keeps the connections that are not clients yet within max_logins. When there are as many, one that makes no progress makes
 // room for the next. A client that means to log in goes on with its login at once, so thousands of connections that do not cannot
 // keep it out.
 //
 // Progress is a step that weir has answered. A connection without an answer makes room as soon as room is needed, the oldest first;
 // an answer takes a whole packet. A connection with an answer makes room after it has not gone on for stallGrace. A connection that
 // has sent something that weir has not read yet, or that waits for weir, makes no room, and counts as one that has just gone on.
-type logins struct {
+type Pending struct {
 	mu     sync.Mutex
 	max    int
 	now    int
 	beyond int        // of now: with a descriptor that clients do not get
-	fresh  *list.List // of *pendingLogin that were not answered yet, by since
+	fresh  *list.List // of *Login that were not answered yet, by since
 	begun  *list.List // of those that were, likewise
 
 	accepted, succeeded, cancels, shed uint64
 	failed                             map[string]uint64
-
-	lines limiter
 }
 
 const (
@@ -41,22 +41,24 @@ const (
 	// cancelRoom is how many connections that bring a cancel request there may be beyond max_logins: one that came too late for a place would
 	// leave its query running. Each is served in the loop's next iteration.
 	cancelRoom = 64
+	// beyondMax is how many logins may be under way beyond the descriptors of clients: they are told why, or bring a cancel request.
+	beyondMax = 8
 	// looksMax bounds how many connections are looked at to find one that makes room.
 	looksMax = 16
 )
 
-// caller is a connection that logs in, as logins sees it. Its methods may be called on any goroutine until its login is over.
-type caller interface {
+// Caller is a connection that logs in, as logins sees it. Its methods may be called on any goroutine until its login is over.
+type Caller interface {
 	Abort()        // ends its login
 	Stalled() bool // weir waits for it, and has read all that it has sent
 	Cancels() bool // it has just come, and brings a cancel request
 }
 
-// pendingLogin is a connection on its way to becoming a client. All but arrived and conn is guarded by logins.mu.
-type pendingLogin struct {
-	arrived time.Time
-	conn    caller
-	beyond  bool // its descriptor is one that clients do not get
+// Login is a connection on its way to becoming a client. All but what is exported, and conn, is guarded by Pending.mu.
+type Login struct {
+	Arrived time.Time
+	conn    Caller
+	Beyond  bool // its descriptor is one that clients do not get
 	spoken  bool // its login has begun
 	answers int
 	since   time.Time  // when it went on last
@@ -64,27 +66,21 @@ type pendingLogin struct {
 	place   *list.Element
 }
 
-type outcome uint8
-
-const (
-	outcomeClient outcome = iota
-	outcomeCancel
-)
-
-func newLogins(limit int) *logins {
-	return &logins{max: limit, fresh: list.New(), begun: list.New(), failed: map[string]uint64{}}
+// New makes room for that many.
+func New(limit int) *Pending {
+	return &Pending{max: limit, fresh: list.New(), begun: list.New(), failed: map[string]uint64{}}
 }
 
-// limit changes how many there may be. Those that are under way go on.
-func (s *logins) limit(most int) {
+// Limit changes how many there may be. Those that are under way go on.
+func (s *Pending) Limit(most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.max = most
 }
 
-// enter takes a connection in. beyond says that its descriptor is not for clients. It returns false if there is no place and no
+// Enter takes a connection in. beyond says that its descriptor is not for clients. It returns false if there is no place and no
 // other connection can make room. Any goroutine.
-func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
+func (s *Pending) Enter(c Caller, beyond bool) (*Login, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -98,20 +94,20 @@ func (s *logins) enter(c caller, beyond bool) (*pendingLogin, bool) {
 	if beyond {
 		s.beyond++
 	}
-	e := &pendingLogin{arrived: now, since: now, conn: c, beyond: beyond}
+	e := &Login{Arrived: now, since: now, conn: c, Beyond: beyond}
 	e.enlist(s.fresh)
 	return e, true
 }
 
 // squeezesIn reports whether a connection that has found no place gets one of those that are kept for cancel requests.
-func (s *logins) squeezesIn(c caller, beyond bool) bool {
+func (s *Pending) squeezesIn(c Caller, beyond bool) bool {
 	return s.now < s.max+cancelRoom && (!beyond || s.beyond < beyondMax) && c.Cancels()
 }
 
-func (e *pendingLogin) enlist(l *list.List) { e.list, e.place = l, l.PushBack(e) }
+func (e *Login) enlist(l *list.List) { e.list, e.place = l, l.PushBack(e) }
 
 // forget takes a connection out of the lists: it makes room for no other any more.
-func (e *pendingLogin) forget() {
+func (e *Login) forget() {
 	if e.place != nil {
 		e.list.Remove(e.place)
 		e.list, e.place = nil, nil
@@ -120,7 +116,7 @@ func (e *pendingLogin) forget() {
 
 // makeRoom ends the login of the connection that has made no progress for longest. It returns false if all make progress. Unless it
 // is urgent, connections that have just come are spared.
-func (s *logins) makeRoom(now time.Time, urgent bool) bool {
+func (s *Pending) makeRoom(now time.Time, urgent bool) bool {
 	late := now.Add(-stallGrace)
 	freshLate := late
 	if urgent {
@@ -141,10 +137,10 @@ func (s *logins) makeRoom(now time.Time, urgent bool) bool {
 
 // stalled finds the first of a list that has not gone on after before and makes no progress now. Those that do go to its end, so
 // that they do not stand in the way of those that do not.
-func stalled(l *list.List, now, before time.Time) *pendingLogin {
+func stalled(l *list.List, now, before time.Time) *Login {
 	for range min(looksMax, l.Len()) {
 		place := l.Front()
-		e := place.Value.(*pendingLogin)
+		e := place.Value.(*Login)
 		switch {
 		case e.since.After(before):
 			return nil // and so is the rest
@@ -157,26 +153,26 @@ func stalled(l *list.List, now, before time.Time) *pendingLogin {
 	return nil
 }
 
-// sendAway ends all connections that have said nothing: weir stops. Those that have are told by their login.
-func (s *logins) sendAway() {
+// SendAway ends all connections that have said nothing: weir stops. Those that have are told by their login.
+func (s *Pending) SendAway() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for place := s.fresh.Front(); place != nil; place = place.Next() {
-		if e := place.Value.(*pendingLogin); !e.spoken {
+		if e := place.Value.(*Login); !e.spoken {
 			e.conn.Abort()
 		}
 	}
 }
 
-// spoke is told that a connection has said something, or has ended.
-func (s *logins) spoke(e *pendingLogin) {
+// Spoke is told that a connection has said something, or has ended.
+func (s *Pending) Spoke(e *Login) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.spoken = true
 }
 
-// progressed is told that weir has answered a connection's step. Any goroutine.
-func (s *logins) progressed(e *pendingLogin) {
+// Progressed is told that weir has answered a connection's step. Any goroutine.
+func (s *Pending) Progressed(e *Login) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.place == nil || e.answers >= answersMax {
@@ -193,54 +189,43 @@ func (s *logins) progressed(e *pendingLogin) {
 }
 
 // end counts a connection out.
-func (s *logins) end(e *pendingLogin) {
+func (s *Pending) end(e *Login) {
 	e.forget()
 	s.now--
-	if e.beyond {
+	if e.Beyond {
 		s.beyond--
 	}
 }
 
-func (s *logins) leave(e *pendingLogin, o outcome) {
+// Succeeded counts a connection out that is a client now.
+func (s *Pending) Succeeded(e *Login) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(e)
-	switch o {
-	case outcomeClient:
-		s.succeeded++
-	case outcomeCancel:
-		s.cancels++
-	}
+	s.succeeded++
 }
 
-func (s *logins) fail(e *pendingLogin, reason string) {
+// Cancelled counts a connection out that has brought a cancel request.
+func (s *Pending) Cancelled(e *Login) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(e)
+	s.cancels++
+}
+
+// Failed counts a connection out whose login has failed for that reason, one of a few fixed texts.
+func (s *Pending) Failed(e *Login, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end(e)
 	s.failed[reason]++
 }
 
-func (s *logins) snapshot() status.Logins {
+// Snapshot is what there is and was.
+func (s *Pending) Snapshot() status.Logins {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return status.Logins{
 		Now: s.now, Max: s.max, Accepted: s.accepted, Succeeded: s.succeeded, Cancels: s.cancels, Shed: s.shed, Failed: maps.Clone(s.failed),
 	}
-}
-
-// warn logs what a stranger has caused, unless there was much of that kind in this second.
-func (s *logins) warn(log *slog.Logger, message string, attributes ...any) {
-	s.tell(log, slog.LevelWarn, message, attributes...)
-}
-
-// tell is warn at any level.
-func (s *logins) tell(log *slog.Logger, level slog.Level, message string, attributes ...any) {
-	leftOut, ok := s.lines.allow(message, time.Now())
-	if !ok {
-		return
-	}
-	if leftOut > 0 {
-		attributes = append(attributes, "lines_left_out", leftOut)
-	}
-	log.Log(context.Background(), level, message, attributes...)
 }

@@ -1,4 +1,4 @@
-package proxy
+package generation
 
 import (
 	"cmp"
@@ -8,8 +8,8 @@ import (
 	"weir/proxy/socket"
 )
 
-// clientTCP is what the kernel does with clients' connections.
-func clientTCP(c *config.Config) socket.TCPOptions {
+// ClientTCP is what the kernel does with clients' connections.
+func ClientTCP(c *config.Config) socket.TCPOptions {
 	l := c.Listen
 	return socket.TCPOptions{
 		KeepAlive: l.TCPKeepalive, Count: l.TCPKeepcnt, Idle: time.Duration(l.TCPKeepidle), Interval: time.Duration(l.TCPKeepintvl),
@@ -20,9 +20,9 @@ func clientTCP(c *config.Config) socket.TCPOptions {
 // serverProbes is how many probes a server may leave unanswered.
 const serverProbes = 3
 
-// serverTCP is what the kernel does with connections to servers. What [server_tcp] does not say follows from server_tcp_timeout: half of it
+// ServerTCP is what the kernel does with connections to servers. What [server_tcp] does not say follows from server_tcp_timeout: half of it
 // passes before the first probe, and each probe gets its share of the rest.
-func serverTCP(c *config.Config) socket.TCPOptions {
+func ServerTCP(c *config.Config) socket.TCPOptions {
 	s, limit := c.ServerTCP, time.Duration(c.Timeouts.ServerTCPTimeout)
 	o := socket.TCPOptions{
 		KeepAlive: s.Keepalive, Count: s.Keepcnt, Idle: time.Duration(s.Keepidle), Interval: time.Duration(s.Keepintvl),

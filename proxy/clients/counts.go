@@ -1,18 +1,22 @@
-package proxy
+// Package clients counts clients over all pools, and holds the limits on their number against those who log in.
+//
+// Its methods may be called on any goroutine. It may import generation, whose limits these are, and relay for the names that clients share.
+package clients
 
 import (
 	"maps"
 	"sync"
 
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 )
 
-// clientCounts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
-type clientCounts struct {
+// Counts counts clients over all pools against max_client_conn and its kin. It is asked once per login and once per logout.
+type Counts struct {
 	mu      sync.Mutex
-	present *generation // changes with the counts by scope
+	present *generation.Generation // changes with the counts by scope
 	total   int
 	byDB    map[string]int // by the names that clients use
 	byScope map[string]int // by what counts together under the present generation
@@ -27,16 +31,18 @@ type loggedIn struct {
 	clients  int
 }
 
-func newClientCounts(g *generation) *clientCounts {
-	return &clientCounts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, console: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
+// New counts against the limits of a generation.
+func New(g *generation.Generation) *Counts {
+	return &Counts{present: g, byDB: map[string]int{}, byScope: map[string]int{}, byUser: map[string]int{}, console: map[string]int{}, logins: map[relay.Identity]*loggedIn{}}
 }
 
-func (s *clientCounts) scope(database string) string {
-	return s.present.scope("max_db_client_connections", database)
+// scope is what a database counts together with. Under the lock.
+func (s *Counts) scope(database string) string {
+	return s.present.Scope("max_db_client_connections", database)
 }
 
-// renew counts anew by what a new generation says.
-func (s *clientCounts) renew(g *generation) {
+// Renew counts anew by what a new generation says.
+func (s *Counts) Renew(g *generation.Generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.present = g
@@ -46,11 +52,11 @@ func (s *clientCounts) renew(g *generation) {
 	}
 }
 
-// admit counts one more client, or says which limit forbids it.
-func (s *clientCounts) admit(user, database string) *pgerror.Error {
+// Admit counts one more client, or says which limit forbids it.
+func (s *Counts) Admit(user, database string) *pgerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settings, most, scope := s.present.config.PoolSettings(database, user), s.present.config.Limits.MaxClientConn, s.scope(database)
+	settings, most, scope := s.present.Config.PoolSettings(database, user), s.present.Config.Limits.MaxClientConn, s.scope(database)
 	switch {
 	case s.total >= most:
 		return pgerror.TooManyClients(most)
@@ -71,8 +77,8 @@ func (s *clientCounts) admit(user, database string) *pgerror.Error {
 	return nil
 }
 
-// leave undoes admit.
-func (s *clientCounts) leave(user, database string) {
+// Leave undoes Admit.
+func (s *Counts) Leave(user, database string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
@@ -87,27 +93,27 @@ func (s *clientCounts) leave(user, database string) {
 	}
 }
 
-// identity are the names of a client that has been admitted, which it shares with others.
-func (s *clientCounts) identity(user, database string) *relay.Identity {
+// Identity are the names of a client that has been admitted, which it shares with others.
+func (s *Counts) Identity(user, database string) *relay.Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &s.logins[relay.Identity{Database: database, User: user}].identity
 }
 
 // ofUser are the clients that count against a user's limit: to PgBouncer those of the console, too. Under the lock.
-func (s *clientCounts) ofUser(user string) int {
-	if s.present.config.PgBouncer {
+func (s *Counts) ofUser(user string) int {
+	if s.present.Config.PgBouncer {
 		return s.byUser[user] + s.console[user]
 	}
 	return s.byUser[user]
 }
 
-// admitConsole counts a client of the console. Limits hold for those of PgBouncer's that may only look.
-func (s *clientCounts) admitConsole(user string, free bool) *pgerror.Error {
+// AdmitConsole counts a client of the console. Limits hold for those of PgBouncer's that may only look.
+func (s *Counts) AdmitConsole(user string, free bool) *pgerror.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.present.config.PgBouncer && !free {
-		of := s.present.config.PoolSettings(config.ConsolePgBouncer, user)
+	if s.present.Config.PgBouncer && !free {
+		of := s.present.Config.PoolSettings(config.ConsolePgBouncer, user)
 		all := 0
 		for _, n := range s.console {
 			all += n
@@ -124,16 +130,16 @@ func (s *clientCounts) admitConsole(user string, free bool) *pgerror.Error {
 	return nil
 }
 
-// leaveConsole undoes admitConsole.
-func (s *clientCounts) leaveConsole(user string) {
+// LeaveConsole undoes AdmitConsole.
+func (s *Counts) LeaveConsole(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
 	decrement(s.console, user)
 }
 
-// users are how many clients each user has, those of the console included.
-func (s *clientCounts) users() map[string]int {
+// Users are how many clients each user has, those of the console included.
+func (s *Counts) Users() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := maps.Clone(s.byUser)
@@ -143,12 +149,14 @@ func (s *clientCounts) users() map[string]int {
 	return all
 }
 
-func (s *clientCounts) count() int {
+// Count is how many clients there are, those of the console included.
+func (s *Counts) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
 }
 
+// decrement forgets what has come to nothing.
 func decrement(m map[string]int, key string) {
 	if m[key]--; m[key] == 0 {
 		delete(m, key)

@@ -1,4 +1,4 @@
-package proxy
+package descriptors
 
 import (
 	"fmt"
@@ -23,18 +23,18 @@ func TestBackendsKeepTheirDescriptors(t *testing.T) {
 	for _, limit := range []int{32, 64, 256, 1024, 65536, 0} {
 		for _, size := range []int{1, 20, 1000} {
 			c := pools(t, 10_000, size)
-			d := shareOut(limit, c, 2)
+			d := ShareOut(limit, c, 2)
 			if want := min(size+5, 22) + size; backendsOf(c) != want {
 				t.Errorf("pool_size %d: %d backends, want %d", size, backendsOf(c), want)
 			}
-			if d.clients(c) < 1 || d.logins(c) < 4 || d.bound >= d.limit {
-				t.Errorf("limit %d, pool_size %d: %+v, %d clients, %d logins", limit, size, d, d.clients(c), d.logins(c))
+			if d.clients(c) < 1 || d.Logins(c) < 4 || d.bound >= d.Limit {
+				t.Errorf("limit %d, pool_size %d: %+v, %d clients, %d logins", limit, size, d, d.clients(c), d.Logins(c))
 			}
-			if d.limit >= d.need && d.clients(c) < 10_000 {
+			if d.Limit >= d.need && d.clients(c) < 10_000 {
 				t.Errorf("limit %d is enough, and %d clients fit", limit, d.clients(c))
 			}
-			if d.limit-d.bound < min(backendsOf(c)+descriptorsSpare, limit*2/5) {
-				t.Errorf("limit %d, pool_size %d: %d are kept for backends and spare", limit, size, d.limit-d.bound)
+			if d.Limit-d.bound < min(backendsOf(c)+spareMin, limit*2/5) {
+				t.Errorf("limit %d, pool_size %d: %d are kept for backends and spare", limit, size, d.Limit-d.bound)
 			}
 		}
 	}
@@ -44,11 +44,11 @@ func TestLimitThatIsTooLowIsSaidWithWhatIsNeeded(t *testing.T) {
 	var text strings.Builder
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	c := pools(t, 1000, 20)
-	shareOut(65536, c, 1).warn(log, c)
+	ShareOut(65536, c, 1).Warn(log, c)
 	if text.Len() > 0 {
 		t.Errorf("enough, and %s", &text)
 	}
-	shareOut(256, c, 1).warn(log, c)
+	ShareOut(256, c, 1).Warn(log, c)
 	for _, want := range []string{"descriptors are short", "limit=256", "need=10", "max_client_conn=1000", "backends=42"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in %s", want, &text)

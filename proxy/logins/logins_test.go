@@ -1,14 +1,8 @@
-package proxy
+package logins
 
 import (
-	"log/slog"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
-
-	"weir/proxy/login"
 )
 
 // stranger is a connection for logins.
@@ -23,25 +17,25 @@ func (s *stranger) Stalled() bool { return !s.busy }
 func (s *stranger) Cancels() bool { return s.cancels }
 
 // knock brings a connection in.
-func knock(s *logins) (*pendingLogin, *stranger, bool) {
+func knock(s *Pending) (*Login, *stranger, bool) {
 	c := new(stranger)
-	e, ok := s.enter(c, false)
+	e, ok := s.Enter(c, false)
 	return e, c, ok
 }
 
 // ago moves a login's last step into the past.
-func (e *pendingLogin) ago(d time.Duration) {
+func (e *Login) ago(d time.Duration) {
 	e.since = e.since.Add(-d)
 }
 
 func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
-	s := newLogins(3)
+	s := New(3)
 	e, first, _ := knock(s)
 	half, second, _ := knock(s)
 	_, third, _ := knock(s)
-	s.spoke(e)
-	s.progressed(e)
-	s.spoke(half) // with half a packet: that is no progress
+	s.Spoke(e)
+	s.Progressed(e)
+	s.Spoke(half) // with half a packet: that is no progress
 	if _, _, ok := knock(s); !ok {
 		t.Fatal("turned away")
 	}
@@ -51,11 +45,11 @@ func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
 }
 
 func TestLoginThatDoesNotGoOnMakesRoomAfterAWhile(t *testing.T) {
-	s := newLogins(2)
+	s := New(2)
 	stopped, slow, _ := knock(s)
 	going, quick, _ := knock(s)
-	s.progressed(stopped)
-	s.progressed(going)
+	s.Progressed(stopped)
+	s.Progressed(going)
 	if _, _, ok := knock(s); ok {
 		t.Fatal("both have just been answered")
 	}
@@ -66,7 +60,7 @@ func TestLoginThatDoesNotGoOnMakesRoomAfterAWhile(t *testing.T) {
 }
 
 func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
-	s := newLogins(2)
+	s := New(2)
 	for range 2 {
 		e, c, _ := knock(s)
 		c.busy = true // with a lookup, or with what has come and is not read yet
@@ -75,7 +69,7 @@ func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
 	if _, _, ok := knock(s); ok {
 		t.Error("one too many")
 	}
-	if got := s.snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
+	if got := s.Snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -83,7 +77,7 @@ func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
 // Logins that wait for weir, the oldest of all, do not shield those that have stopped.
 func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
 	const waiting = 3 * looksMax
-	s := newLogins(waiting + 1)
+	s := New(waiting + 1)
 	for range waiting {
 		e, c, _ := knock(s)
 		c.busy = true
@@ -101,13 +95,13 @@ func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
 
 // A TLS connection answers as often as its peer likes.
 func TestAnswersWithoutEndAreNoProgress(t *testing.T) {
-	s := newLogins(1)
+	s := New(1)
 	e, c, _ := knock(s)
 	for range answersMax {
-		s.progressed(e)
+		s.Progressed(e)
 	}
 	e.ago(stallGrace)
-	s.progressed(e)
+	s.Progressed(e)
 	if _, _, ok := knock(s); !ok || !c.away {
 		t.Error("it keeps its place for ever")
 	}
@@ -115,61 +109,61 @@ func TestAnswersWithoutEndAreNoProgress(t *testing.T) {
 
 // Beyond the descriptors of clients a few logins find room to be told so, or to cancel.
 func TestFewLoginsAreServedBeyondTheDescriptorsOfClients(t *testing.T) {
-	s := newLogins(100)
-	var last *pendingLogin
+	s := New(100)
+	var last *Login
 	for i := range beyondMax {
-		e, ok := s.enter(&stranger{busy: true}, true)
+		e, ok := s.Enter(&stranger{busy: true}, true)
 		if !ok {
 			t.Fatalf("only %d", i)
 		}
 		last = e
 	}
-	if _, ok := s.enter(&stranger{}, true); ok {
+	if _, ok := s.Enter(&stranger{}, true); ok {
 		t.Error("more than the spare descriptors allow")
 	}
-	if _, ok := s.enter(&stranger{}, false); !ok {
+	if _, ok := s.Enter(&stranger{}, false); !ok {
 		t.Error("one that has a client's descriptor is turned away")
 	}
-	s.fail(last, "full")
-	if _, ok := s.enter(&stranger{}, true); !ok {
+	s.Failed(last, "full")
+	if _, ok := s.Enter(&stranger{}, true); !ok {
 		t.Error("what has ended keeps its place")
 	}
 }
 
 // A cancel request finds room where all logins go on, and so do not many at once.
 func TestCancelRequestsHaveRoomBeyondTheLogins(t *testing.T) {
-	s := newLogins(1)
+	s := New(1)
 	for range 1 + cancelRoom {
-		if _, ok := s.enter(&stranger{busy: true, cancels: true}, false); !ok {
+		if _, ok := s.Enter(&stranger{busy: true, cancels: true}, false); !ok {
 			t.Fatal("a cancel request is turned away")
 		}
-		if _, ok := s.enter(&stranger{}, false); ok {
+		if _, ok := s.Enter(&stranger{}, false); ok {
 			t.Fatal("and a login is let in with it")
 		}
 	}
-	if _, ok := s.enter(&stranger{cancels: true}, false); ok {
+	if _, ok := s.Enter(&stranger{cancels: true}, false); ok {
 		t.Error("there is room without end")
 	}
 }
 
 // Where clients have all their descriptors, connections that do nothing give theirs back.
 func TestIdleConnectionsGiveDescriptorsBack(t *testing.T) {
-	s := newLogins(100)
+	s := New(100)
 	old, idle, _ := knock(s)
 	_, late, _ := knock(s)
 	old.ago(stallGrace)
-	if _, ok := s.enter(&stranger{}, true); !ok || !idle.away || late.away {
+	if _, ok := s.Enter(&stranger{}, true); !ok || !idle.away || late.away {
 		t.Errorf("let in %t; sent away: the old one %t, the late one %t", ok, idle.away, late.away)
 	}
 }
 
 func TestStopSendsTheSilentAway(t *testing.T) {
-	s := newLogins(3)
+	s := New(3)
 	e, speaks, _ := knock(s)
 	_, second, _ := knock(s)
 	_, third, _ := knock(s)
-	s.spoke(e)
-	s.sendAway()
+	s.Spoke(e)
+	s.SendAway()
 	if speaks.away || !second.away || !third.away {
 		t.Errorf("sent away: %t, %t, %t; want the two that are silent", speaks.away, second.away, third.away)
 	}
@@ -177,18 +171,18 @@ func TestStopSendsTheSilentAway(t *testing.T) {
 
 // Now goes up and down with each connection once, however it ends: shed ones end in a failed login later.
 func TestLoginsAreCountedOnce(t *testing.T) {
-	s := newLogins(2)
+	s := New(2)
 	shed, _, _ := knock(s)
 	kept, _, _ := knock(s)
 	late, _, ok := knock(s) // in the place of the first
 	if !ok {
 		t.Fatal("turned away")
 	}
-	s.fail(shed, "gone") // its login has found out
-	s.progressed(late)
-	s.leave(late, outcomeClient)
-	s.leave(kept, outcomeCancel)
-	got := s.snapshot()
+	s.Failed(shed, "gone") // its login has found out
+	s.Progressed(late)
+	s.Succeeded(late)
+	s.Cancelled(kept)
+	got := s.Snapshot()
 	if got.Now != 0 || got.Succeeded != 1 || got.Cancels != 1 || got.Shed != 1 || got.Failed["gone"] != 1 || s.fresh.Len()+s.begun.Len() != 0 {
 		t.Errorf("%+v, %d and %d in lists", got, s.fresh.Len(), s.begun.Len())
 	}
@@ -198,7 +192,7 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 // than those.
 func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	const limit = 5
-	s := newLogins(limit)
+	s := New(limit)
 	var all []*stranger
 	for range 100 {
 		_, c, ok := knock(s)
@@ -215,57 +209,5 @@ func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	}
 	if stay != limit {
 		t.Errorf("%d connections stay, want %d", stay, limit)
-	}
-}
-
-func TestSoManyLinesOfAKindAreLoggedInASecond(t *testing.T) {
-	var l limiter
-	at := time.Unix(1_000_000, 0)
-	allowed := 0
-	for i := range 100 {
-		if _, ok := l.allow("login failed", at.Add(time.Duration(i)*time.Millisecond)); ok {
-			allowed++
-		}
-	}
-	if allowed != linesPerSecond {
-		t.Errorf("%d allowed in one second", allowed)
-	}
-	if _, ok := l.allow("accept failed", at); !ok {
-		t.Error("another kind is left out with them")
-	}
-	if leftOut, ok := l.allow("login failed", at.Add(time.Second)); !ok || leftOut != 90 {
-		t.Errorf("in the next second: %t, %d left out", ok, leftOut)
-	}
-}
-
-func TestLinesLeftOutAreCounted(t *testing.T) {
-	s := newLogins(1)
-	var text strings.Builder
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	for range linesPerSecond * 3 {
-		s.warn(log, "knock")
-	}
-	if n := strings.Count(text.String(), "knock"); n < linesPerSecond || n >= linesPerSecond*3 {
-		t.Errorf("%d lines", n)
-	}
-	s.lines.kinds["knock"].second = 0 // whatever the clock does
-	s.warn(log, "knock")
-	if !strings.Contains(text.String(), "knock lines_left_out=") {
-		t.Errorf("the count is missing:\n%s", text.String())
-	}
-}
-
-// TestMetricNamesEachReason: who reads the metric's page finds what its label may say.
-func TestMetricNamesEachReason(t *testing.T) {
-	page, err := os.ReadFile("../docs/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, row, _ := strings.Cut(string(page), "| `weir_logins_failed_total` |")
-	row, _, _ = strings.Cut(row, "\n")
-	for r := login.Malformed; r.String() != "unknown"; r++ {
-		if !regexp.MustCompile(`\b` + r.String() + `\b`).MatchString(row) {
-			t.Errorf("docs/metrics.md does not say %s of weir_logins_failed_total", r)
-		}
 	}
 }

@@ -3,7 +3,6 @@ package conversation
 import (
 	"bytes"
 	"slices"
-	"strconv"
 	"strings"
 
 	"weir/proxy/prepared"
@@ -47,6 +46,9 @@ func (s *Server) SwitchAhead() bool {
 	c := s.client
 	if s.shared.Mode == Session || s.forgets() || c.Sub != nil || !s.set.Shown() || !c.Set.Shown() || s.account.Taint() != 0 {
 		return false
+	}
+	if limit, _ := s.set.Value("idle_session_timeout"); limit != "" && limit != "0" {
+		return false // the server may be ending the session just now, which is not to hit the client's batch
 	}
 	if session.Differs(s.set, c.Set, s.goesAlone) {
 		return false
@@ -327,11 +329,18 @@ func plain(text []byte) bool {
 	return false
 }
 
+// majorOf is the version of the server that reports params, without what follows a dot or a letter; 0: that cannot be told.
+func majorOf(params []session.Setting) (n int) {
+	version, _ := valueOf(params, "server_version")
+	for i := 0; i < len(version) && version[i] >= '0' && version[i] <= '9'; i++ {
+		n = 10*n + int(version[i]-'0')
+	}
+	return n
+}
+
 // queriesFollow reports whether a server takes a Query after an Execute without a Sync for what it is: later ones leave the transaction
 // open and say that it is not, or the contrary.
 func queriesFollow(params []session.Setting) bool {
-	version, _ := valueOf(params, "server_version")
-	major, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(major)
-	return err == nil && n < 17
+	major := majorOf(params)
+	return major > 0 && major < 17
 }

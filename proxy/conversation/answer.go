@@ -22,6 +22,7 @@ const (
 	rowCustomName = "n"
 	rowSequences  = "q"
 	rowKeeper     = "k"
+	rowBeyond     = "b"
 )
 
 // pinsOfRows are what a row of each kind says of the session.
@@ -48,6 +49,8 @@ func (s *Server) answer(row []byte) {
 		q.names = append(q.names, name)
 	case rowKeeper:
 		q.keepers = append(q.keepers, keeper{name, string(values[2])})
+	case rowBeyond:
+		q.beyond = true
 	case rowSequences:
 		s.shared.recalls = true
 	default:
@@ -153,7 +156,8 @@ func (s *Server) refusesToSay(a asked) {
 	}
 	s.shared.Asked.Refused++
 	q.sure |= s.pins & a.pins
-	q.any, q.settings, q.named, q.guard = false, nil, nil, false
+	q.kept = q.kept || s.pins&a.pins&session.SettingChanged != 0
+	q.any, q.settings, q.guard = false, nil, false
 	s.audit.forget()
 }
 
@@ -183,7 +187,10 @@ func (s *Server) believe(a asked) {
 	if change == settingsChanged && len(q.settings) > 0 && within(names, q.settings) {
 		change = settingsSame // it is what reading has foreseen
 	}
-	q.settings, q.named, q.any, q.guard, q.answered, q.names = nil, nil, q.any && !a.any, false, nil, nil
+	if q.kept = q.kept && !a.any || change == settingsUncarried; !q.kept {
+		q.named = nil
+	}
+	q.settings, q.any, q.guard, q.answered, q.names = nil, q.any && !a.any, false, nil, nil
 	q.executed = q.executed && !a.any
 	s.learnFrom(a, news, change, names)
 	s.settleScope()
@@ -257,8 +264,9 @@ func (s *Server) settingsFrom(a asked) (applied, wanted *session.Set, c change) 
 		wanted, err = table.Intern(wants)
 	}
 	switch {
-	case err != nil:
+	case err != nil, s.question.beyond:
 		table.Release(applied)
+		table.Release(wanted)
 		return table.Retain(now), table.Retain(want), settingsUncarried
 	case applied == now:
 		return applied, wanted, settingsSame

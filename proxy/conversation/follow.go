@@ -1,6 +1,8 @@
 package conversation
 
 import (
+	"slices"
+
 	"weir/proxy/ascii"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
@@ -137,7 +139,9 @@ func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool, named []string)
 	if len(lasting) == 0 && sure {
 		return
 	}
-	if c == nil || !sure || s.doubtful()&(session.SettingChanged|session.Opaque) != 0 || !s.adopt(c, lasting) {
+	beyond := func(u sqlscan.SettingUse) bool { return s.mayBeBeyond(u.Name) }
+	asks := s.question.kept || s.doubtful()&(session.SettingChanged|session.Opaque) != 0 || slices.ContainsFunc(lasting, beyond)
+	if c == nil || !sure || asks || !s.adopt(c, lasting) {
 		s.question.name(named)
 		s.doubtSettings(nil)
 	}

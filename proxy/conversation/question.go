@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"fmt"
 	"slices"
 
 	"weir/proxy/session"
@@ -19,6 +20,8 @@ type question struct {
 	guard    bool         // the question was cancelled: the session has a short time limit
 	blind    bool         // set_config was given a name that the text does not say
 	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
+	kept     bool         // the session has settings that its set does not have, which keeps the backend: what is asked next is all of them
+	beyond   bool         // the question's answer has one that the backend's login may not set
 
 	executed bool // a statement of SQL's PREPARE may have been run: what it does is asked once these are gone, for until then they keep the backend
 
@@ -78,7 +81,8 @@ func (s *Server) doubtSettings(names []string) {
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
 	q.name(names)
-	if len(names) == 0 || slices.Contains(names, session.Authorization) || len(q.settings)+len(names) > askedNamesMax {
+	if len(names) == 0 || q.kept || slices.Contains(names, session.Authorization) || slices.ContainsFunc(names, s.mayBeBeyond) ||
+		len(q.settings)+len(names) > askedNamesMax {
 		q.all()
 		return
 	}
@@ -87,6 +91,16 @@ func (s *Server) doubtSettings(names []string) {
 			q.settings = append(q.settings, name)
 		}
 	}
+}
+
+// mayBeBeyond reports whether the backend's login may lack the right to set a setting, which a role of the client's or a function with the rights of
+// its owner has set: it cannot be carried to another backend. Of a custom one, which may be a library's, only a superuser is taken to have more rights.
+func (s *Server) mayBeBeyond(name string) bool {
+	if login, _ := valueOf(s.login, "is_superuser"); login == "on" {
+		return false
+	}
+	now, _ := valueOf(s.params, "is_superuser")
+	return session.Privileged(name) || custom(name) && now == "on"
 }
 
 // name notes custom settings that a text names. They are in no list, so a question about any setting has to ask for them.
@@ -142,7 +156,7 @@ func appendQuestion(s *Server, dst []byte) []byte {
 	} else {
 		a.settings = q.settings
 	}
-	q.asked, q.answered, q.found, q.names, q.keepers = a, nil, 0, nil, nil
+	q.asked, q.answered, q.beyond, q.found, q.names, q.keepers = a, nil, false, 0, nil, nil
 
 	var space [2048]byte
 	sql := space[:0]
@@ -173,9 +187,10 @@ func (s *Server) opens() bool {
 
 // The parts of a question. A value comes in the encoding of the database, as printable text.
 const (
-	// partSettings leaves out what only belongs to the transaction of the question.
-	partSettings = "SELECT 's', name, " + valueOfName + " FROM pg_catalog.pg_show_all_settings() AS t(name) WHERE source OPERATOR(pg_catalog.=) 'session'" +
-		" AND name OPERATOR(pg_catalog.!~) '^transaction_(isolation|read_only|deferrable)$'"
+	// settingsOf finds the settings of the session, without what only belongs to the transaction of the question, and those asked for that are in no list.
+	settingsOf = "SELECT COALESCE(l.name, asked) AS name, context FROM pg_catalog.pg_show_all_settings() AS l" +
+		" FULL JOIN pg_catalog.unnest(ARRAY[%s]) AS asked ON pg_catalog.lower(l.name) OPERATOR(pg_catalog.=) asked" +
+		" WHERE source OPERATOR(pg_catalog.=) 'session' AND l.name OPERATOR(pg_catalog.!~) '^transaction_(isolation|read_only|deferrable)$' OR source IS NULL"
 	partTimeout = "SELECT 's', name, " + valueOfName + " FROM (SELECT 'statement_timeout') AS t(name)"
 	valueOfName = "pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_setting(name, true), pg_catalog.getdatabaseencoding()), 'escape')"
 	partLocks   = "SELECT 'a', NULL, NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE locktype OPERATOR(pg_catalog.=) 'advisory'" +
@@ -190,6 +205,23 @@ const (
 		`E'(?:set_config\\s*\\(\\s*''|\\mset\\s+(?:session\\s+)?)([a-z_][a-z0-9_]*\\.[a-z_][a-z0-9_.]*)', 'gi') AS m` +
 		" WHERE f.prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]::pg_catalog.oid[])"
 )
+
+// Whether the backend's login, which has the number that it had then, may set a setting: servers before 15 let superusers alone.
+const (
+	loginNumber = "(SELECT usesysid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))"
+	mayNotSet   = "NOT pg_catalog.has_parameter_privilege(" + loginNumber + ", name, 'SET')"
+	isNoSuper   = "NOT (SELECT rolsuper FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) " + loginNumber + ")"
+)
+
+// partSettings asks for the settings of the session and for those names, and which of them its login may not set.
+func (s *Server) partSettings(names []string) string {
+	may := mayNotSet
+	if majorOf(s.params) < 15 {
+		may = isNoSuper
+	}
+	return "SELECT CASE WHEN context OPERATOR(pg_catalog.=) 'superuser' AND " + may + " THEN 'b' ELSE 's' END, name, " + valueOfName +
+		" FROM (" + fmt.Sprintf(settingsOf, session.AppendLiterals(nil, names)) + ") AS t"
+}
 
 // partSequences looks for currval and lastval: by name in the functions of the database, and by their fixed numbers in what keeps no text, such
 // as views and defaults.
@@ -220,11 +252,12 @@ func appendParts(sql []byte, s *Server, a asked) []byte {
 		}
 		sql, first = append(sql, text...), false
 	}
-	part(a.any, partSettings)
-	if a.any && s.question.guard {
-		sql = append(sql, " AND name OPERATOR(pg_catalog.<>) 'statement_timeout'"...)
-	}
-	if len(a.settings) > 0 {
+	if a.any {
+		part(true, s.partSettings(a.settings))
+		if s.question.guard {
+			sql = append(sql, " WHERE name OPERATOR(pg_catalog.<>) 'statement_timeout'"...)
+		}
+	} else if len(a.settings) > 0 {
 		part(true, "SELECT 's', name, "+valueOfName+" FROM pg_catalog.unnest(ARRAY["+string(session.AppendLiterals(nil, a.settings))+"]) AS t(name)")
 	}
 	part(a.pins&session.AdvisoryLock != 0, partLocks)

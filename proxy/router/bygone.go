@@ -2,19 +2,24 @@ package router
 
 import (
 	"weir/config"
+	"weir/proxy/generation"
 	"weir/proxy/status"
 )
 
 // bygone is what pools have counted that are forgotten, so that the sums of a database and of all never fall: monitoring takes a counter that
 // falls for a restart, and counts all of it anew. A database has a sum of its own while the configuration names it or it has a pool; what
-// clients have named goes under "" afterwards. Guarded by Router.mu.
+// clients have named goes under "" afterwards. While there is another pool of the same database and user, which a reload may have put in its
+// place, what a pool has counted has its names still: metrics show the two as one. Guarded by Router.mu.
 type bygone struct {
-	pools   map[string]int // that each database has
-	counted map[string]*status.Pool
-	changes uint64
+	pools     map[string]int // that each database has
+	counted   map[string]*status.Pool
+	succeeded map[generation.PoolKey]*status.Pool
+	changes   uint64
 }
 
-func newBygone() bygone { return bygone{pools: map[string]int{}, counted: map[string]*status.Pool{}} }
+func newBygone() bygone {
+	return bygone{pools: map[string]int{}, counted: map[string]*status.Pool{}, succeeded: map[generation.PoolKey]*status.Pool{}}
+}
 
 func (b *bygone) opened(database string) { b.pools[database]++ }
 
@@ -35,6 +40,17 @@ func (b *bygone) add(database string, counted *status.Pool) {
 	b.counted[database] = &sum
 }
 
+// keep is add for a pool that another one of the same names has succeeded.
+func (b *bygone) keep(key generation.PoolKey, counted *status.Pool) {
+	b.changes++
+	if sum := b.succeeded[key]; sum != nil {
+		sum.Add(counted)
+		return
+	}
+	sum := *counted
+	b.succeeded[key] = &sum
+}
+
 // fold puts what is known of a database under "" that is no more.
 func (b *bygone) fold(database string, c *config.Config) {
 	_, named := c.Databases[database]
@@ -48,15 +64,41 @@ func (b *bygone) fold(database string, c *config.Config) {
 func (r *Router) bury(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.has(key) {
+		r.buried.keep(key, &counted)
+		return
+	}
 	r.buried.add(counted.Database, &counted)
 	r.buried.fold(counted.Database, r.current.Load().Config)
 }
 
-// Bygone copies what pools have counted that are forgotten, by database. It is another one whenever changes is another number.
+// has reports whether there is a pool of these names, be it one that admits no client any more. Under the lock.
+func (r *Router) has(key generation.PoolKey) bool {
+	if r.pools[key] != nil {
+		return true
+	}
+	for p := range r.closed {
+		if p.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Bygone copies what pools have counted that are forgotten, by database, and by user, too, where there is another pool of both. It is another one
+// whenever changes is another number.
 func (r *Router) Bygone() (counted []status.Pool, changes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.current.Load().Config
+	for key, sum := range r.buried.succeeded {
+		if !r.has(key) {
+			delete(r.buried.succeeded, key)
+			r.buried.add(key.Database, sum)
+			continue
+		}
+		counted = append(counted, *sum)
+	}
 	for database := range r.buried.counted {
 		if database != "" {
 			r.buried.fold(database, c) // a reload may have taken it out

@@ -1,0 +1,17 @@
+package session
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestSettingsThatTakeAPrivilege(t *testing.T) {
+	if !slices.IsSorted(privileged[:]) {
+		t.Fatal("the list is searched by halves, and not sorted")
+	}
+	for name, want := range map[string]bool{"Log_Statement": true, "session_replication_role": true, "work_mem": false, "role": false, "app.x": false} {
+		if Privileged(name) != want {
+			t.Errorf("%s: %t, want %t", name, !want, want)
+		}
+	}
+}

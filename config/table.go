@@ -283,7 +283,8 @@ var poolSettings = []setting{
 		field:    func(c *Config) any { return &c.Pool.MaxPinned },
 		override: func(o *Override) any { return &o.MaxPinned },
 		meaning: "How many backends of a pool the session state of clients may keep at the same time, in transaction and statement mode. A " +
-			"statement that would keep one more is refused (53400); a client whose statement did not show that it would is ended after it. " +
+			"statement that would keep one more is refused (53400); a client whose statement did not show that it would, or ran " +
+			"while the last place was being taken, is ended after it. " +
 			"0: no limit, and clients that keep all backends keep all others waiting.",
 	},
 	{

@@ -158,9 +158,9 @@ func (p *Pool) failed(now, started Instant, f Failure) {
 }
 
 // flapped draws the conclusions from the loss of a backend: the server lets weir in and closes what it has let in before that is of use. Dials do not go
-// out one at a time for it: that is for servers that say no.
+// out one at a time for it: that is for servers that say no. A stale one says nothing of where the next is dialled.
 func (p *Pool) flapped(now Instant, be *backend) {
-	if be.proven || now > be.born.plus(flapWithin) {
+	if be.proven || be.stale || now > be.born.plus(flapWithin) {
 		return
 	}
 	if now > p.flaps.last.plus(flapMemory) {
@@ -173,7 +173,7 @@ func (p *Pool) flapped(now Instant, be *backend) {
 
 // prove notes that a backend has served somebody, and reports whether that is news that allows dials.
 func (p *Pool) prove(be *backend) (news bool) {
-	if be.proven {
+	if be.proven || be.stale {
 		return false
 	}
 	be.proven = true

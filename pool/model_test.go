@@ -230,7 +230,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		return m.out
 	case "freed":
 		e := take(&m.lent, o.backend)
-		news := !e.proven && m.flaps.n > 0
+		news := !e.proven && !e.stale && m.flaps.n > 0
 		if news {
 			m.flaps = modelObstacle{}
 		}
@@ -253,7 +253,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		if slices.ContainsFunc(m.idle, func(e modelBackend) bool { return e.b == o.backend }) {
 			list = &m.idle
 		}
-		if e := take(list, o.backend); o.verb == "lost" && !e.proven && now <= e.born+Instant(time.Second) {
+		if e := take(list, o.backend); o.verb == "lost" && !e.proven && !e.stale && now <= e.born+Instant(time.Second) {
 			m.flapped(e.began)
 		}
 	case "expel":

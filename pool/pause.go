@@ -37,3 +37,7 @@ func (p *Pool) staleOnes() (n int) {
 // Stale reports whether a backend is to be closed when it comes free, since
 // Renew.
 func (p *Pool) Stale(b BackendID) bool { return p.backends[b].stale }
+
+// Unwanted reports whether a backend that is being dialled will be closed when it
+// is there: it is stale, or the pool is paused.
+func (p *Pool) Unwanted(b BackendID) bool { return p.paused || p.backends[b].stale }

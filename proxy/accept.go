@@ -13,6 +13,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/wire"
 )
@@ -174,7 +175,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		return
 	}
 	renewed := p.learn(result)
-	lane, limits, m := p.router.join(result.Database, result.User, c.Suited())
+	lane, limits, m := p.router.Join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
 		leave()
@@ -188,17 +189,17 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
-		Kills: m.kills, OnGone: p.onGone(c.Seat(), m, identity),
+		Kills: m.Kills, OnGone: p.onGone(c.Seat(), m, identity),
 	})
 }
 
 // onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:
 // one object, which those of a user's clients share that are of one origin.
-func (p *Proxy) onGone(seat prelogin.Seat, m member, who *relay.Identity) func() {
+func (p *Proxy) onGone(seat prelogin.Seat, m router.Member, who *relay.Identity) func() {
 	clients, user, database := p.clients, who.User, who.Database
-	return m.departure(clientOrigin{seat, m.at, database}, func() {
+	return m.Departure(seat, database, func() {
 		seat.Leave()
-		m.leave()
+		m.Leave()
 		clients.Leave(user, database)
 	})
 }

@@ -196,7 +196,7 @@ func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
 			if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
 				return pgerror.NoUserOfItsOwn(database)
 			}
-			if err := p.router.turnsAway(database); err != nil {
+			if err := p.router.TurnsAway(database); err != nil {
 				return err
 			}
 			return p.clients.Admit(user, database)

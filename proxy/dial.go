@@ -89,9 +89,9 @@ type dialer struct {
 	accounts *accounts
 }
 
-// dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
+// Dial makes a backend for a pool: login and takeover, and the reasons for a failure in the pool's terms. What is known of the
 // user is asked for each time, because a login may have shown something else since.
-func (d *dialer) dial(ctx context.Context, key generation.PoolKey) (*relay.Dialled, *relay.DialError) {
+func (d *dialer) Dial(ctx context.Context, key generation.PoolKey) (*relay.Dialled, *relay.DialError) {
 	if !d.targets.know(key) {
 		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.Database), Err: errNoDatabase}
 	}
@@ -157,8 +157,8 @@ func (d *dialer) connect(ctx context.Context, key generation.PoolKey, find func(
 	return conn, at, nil
 }
 
-// writable reports whether a new connection would lead to a server that is no standby.
-func (d *dialer) writable(ctx context.Context, key generation.PoolKey) bool {
+// Writable reports whether a new connection would lead to a server that is no standby.
+func (d *dialer) Writable(ctx context.Context, key generation.PoolKey) bool {
 	if !d.targets.know(key) || d.targets.of(key).Balance == config.BalanceRandom { // a pool that is spread over servers on purpose
 		return false
 	}

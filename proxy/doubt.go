@@ -21,7 +21,7 @@ const (
 
 // stays tells a client whose pool is not open yet that its login has succeeded, and reports whether it is still there a moment later.
 func (p *Proxy) stays(c *prelogin.Conn, result *login.Result) bool {
-	if p.router.knows(result.Database, result.User) {
+	if p.router.Knows(result.Database, result.User) {
 		return true
 	}
 	if _, err := result.Conn.Write(result.Owed); err != nil {

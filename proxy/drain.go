@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // The end of a weir. It is told to stop: it goes on as before for shutdown_grace, and is not ready any more. Then it admits no client, takes
@@ -116,13 +117,19 @@ func (p *Proxy) drain(d drain) {
 		close(gone)
 	}()
 	p.awaitDrained(gone, d.timeout)
+	p.await(lastWork, func() bool { return p.left() == 0 })
 	p.Stop()
 }
+
+// lastWork is how long a drain waits, once the last client is gone, for what clients have left: a query of one that has vanished is cancelled, or it
+// would go on at the server, with its locks.
+const lastWork = 5 * time.Second
 
 // waitedForEvery is how often a drain logs which clients it waits for.
 const waitedForEvery = time.Minute
 
-// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long.
+// awaitDrained returns when the last client is gone or the proxy has stopped, and tells the log what takes so long. Clients that have been told to go
+// and have not read that yet take two seconds at most, and no line.
 func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 	over := time.NewTimer(grace + 2*time.Second) // the loops look at their clients about once a second
 	defer over.Stop()
@@ -133,10 +140,32 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 		case <-p.stopped:
 			return
 		case <-over.C:
-			p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", p.clients.Count())
+			if n := p.atWork(); n > 0 {
+				p.log.Warn("drain: clients in a transaction are waited for; a second SIGTERM cuts them", "clients", n)
+			}
 			over.Reset(waitedForEvery)
 		}
 	}
+}
+
+// atWork is how many clients have a backend.
+func (p *Proxy) atWork() int {
+	return p.sum(func(s *status.Pool) int { return s.Clients[status.ClientActive] })
+}
+
+// left is how many backends are not done with what a client has left.
+func (p *Proxy) left() int {
+	return p.sum(func(s *status.Pool) int { return s.Backends[status.BackendCleaning] + s.Backends[status.BackendHeld] })
+}
+
+// sum adds something up over all pools.
+func (p *Proxy) sum(of func(*status.Pool) int) (n int) {
+	var s status.Snapshot
+	p.lookAtPools(&s)
+	for i := range s.Pools {
+		n += of(&s.Pools[i])
+	}
+	return n
 }
 
 const (

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/router"
 
-	"weir/proxy/relay"
 	"weir/proxy/status"
 )
 
@@ -41,13 +41,9 @@ func (p *Proxy) Seats() int64 { return p.crowd.Taken() }
 
 // ClientsByLoop is how many clients each loop serves.
 func (p *Proxy) ClientsByLoop() []int {
-	p.router.mu.Lock()
-	defer p.router.mu.Unlock()
 	n := make([]int, len(p.engines))
-	for _, pool := range p.router.pools {
-		for i, l := range pool.lanes {
-			n[i] += l.clients
-		}
+	for i, e := range p.engines {
+		n[i] = len(e.Clients())
 	}
 	return n
 }
@@ -67,14 +63,13 @@ func (p *Proxy) CancelBehind(pid, secret uint32) {
 }
 
 // SpreadPools gives the clients of each pool lanes on all loops in turn, from the first.
-func (o *Options) SpreadPools() { o.spread = spread{backendsPerLane: 1, inTurn: true} }
+func (o *Options) SpreadPools() { o.spread = router.Spread{BackendsPerLane: 1, InTurn: true} }
 
-// Lanes is how many lanes the pools have, those that are closed not counted.
+// Lanes is how many lanes the pools have.
 func (p *Proxy) Lanes() (n int) {
-	p.router.mu.Lock()
-	defer p.router.mu.Unlock()
-	for _, pool := range p.router.pools {
-		pool.each(func(*relay.Lane) { n++ })
+	for _, e := range p.engines {
+		lanes, _, _, _ := e.Snapshot()
+		n += len(lanes)
 	}
 	return n
 }
@@ -98,11 +93,11 @@ func (p *Proxy) ResumeDatabase(database string) error { return operator{p}.Resum
 // Paused reports whether a database is paused by order.
 func (p *Proxy) Paused(database string) bool { return operator{p}.isPaused(database) }
 
-// Contest tells all pools that others wait for their places, under that limit.
-func (p *Proxy) Contest(limit string) {
-	p.router.mu.Lock()
-	defer p.router.mu.Unlock()
-	p.router.eachPool(func(l *livePool) { l.common.Contest(limit) })
+// Contest tells a pool that others wait for its places, under that limit.
+func (p *Proxy) Contest(database, user, limit string) {
+	lane, _, m := p.router.Join(database, user, nil)
+	defer m.Leave()
+	lane.Lanes().Contest(limit)
 }
 
 // LastErrors are those of SHOW ERRORS.

@@ -303,6 +303,43 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	}
 }
 
+// TestQueryOfTheLastClientOfADrainIsCancelled: weir does not end before that, or the query would go on.
+func TestQueryOfTheLastClientOfADrainIsCancelled(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\ndrain_timeout = \"0s\"")
+	last, watcher := enter(t, w, d), direct(t, d)
+	running := func(want string) {
+		t.Helper()
+		eventually(t, func() string {
+			n := ask(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
+			if n != want {
+				return n + " backends sleep, want " + want
+			}
+			return ""
+		})
+	}
+	last.inBackground("SELECT pg_sleep(600)")
+	running("1")
+	w.Proxy.Drain()
+	last.reset()
+	<-w.Proxy.Stopped()
+	running("0")
+}
+
+// TestClientsThatHaveBeenToldToGoAreInNoTransaction: they have two seconds to read that, and the log does not take them for others.
+func TestClientsThatHaveBeenToldToGoAreInNoTransaction(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[timeouts]\ndrain_timeout = \"0s\"")
+	idle := enter(t, w, d)
+	idle.Query("SELECT 1")
+	w.Proxy.Drain()
+	<-w.Proxy.Stopped() // it has not read on, nor closed its connection
+	if w.Log.Contains("drain: clients in a transaction are waited for") {
+		t.Error("the log speaks of a transaction")
+	}
+	idle.expectLastError("57P01")
+}
+
 // expectNotListening waits until connections are refused.
 func (p *weirProcess) expectNotListening() {
 	p.t.Helper()

@@ -112,6 +112,7 @@ func TestSwitchOfSettingsDoesNotRunUnderTheLastClientsLimits(t *testing.T) {
 		"with a limit": deferrable + " -c statement_timeout=1 -c lock_timeout=1",
 		"role":         "-c role=switched -c statement_timeout=1",
 		"idle":         "-c idle_session_timeout=1 -c idle_in_transaction_session_timeout=1",
+		"idle session": "-c idle_session_timeout=1",
 		"search_path":  "-c search_path=nowhere",
 	} {
 		t.Run(name, func(t *testing.T) {

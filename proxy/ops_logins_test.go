@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"weir/proxy/status"
 )
 
 func TestSilentConnectionIsClosedByTheLoginDeadline(t *testing.T) {
@@ -186,7 +188,7 @@ func TestHealthChecksAreSilent(t *testing.T) {
 	}
 	enter(t, w, d).Query("SELECT 1")
 	eventually(t, func() string {
-		if s := w.Proxy.Snapshot().Logins; s.Now != 0 || s.Failed["gone"] != uint64(times*len(checks)) {
+		if s := w.Proxy.Snapshot().Logins; s.Now != 0 || s.Failed[status.Gone] != uint64(times*len(checks)) || s.Refused() != 0 {
 			return fmt.Sprintf("not all are gone: %+v", s)
 		}
 		return ""

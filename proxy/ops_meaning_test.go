@@ -53,6 +53,19 @@ func TestTextsMeanWhatTheyMeanNow(t *testing.T) {
 		"a temporary table, for a while": {
 			"a = " + sight, "a: CREATE TEMP TABLE t (v text)", "a = " + sight, "a: DROP TABLE t", "a = " + sight, "b = " + sight,
 		},
+		"a search_path, and another in the same transaction": {
+			"owner: CREATE TABLE early.t AS SELECT 1 AS v", "a: BEGIN; SET search_path = public", "a = " + sight, "a: SET search_path = early", "a = " + sight, "a: COMMIT", "a = " + sight, "b = " + sight,
+		},
+		"the same, for the transaction": {
+			"owner: CREATE TABLE early.t AS SELECT 1 AS v", "a: BEGIN; SET LOCAL search_path = public", "a = " + sight, "a: SET LOCAL search_path = early", "a = " + sight, "a: ROLLBACK", "b = " + sight,
+		},
+		"the same, to a savepoint": {
+			"owner: CREATE TABLE early.t AS SELECT 1 AS v", "a: BEGIN; SET search_path = public; SAVEPOINT s", "a = " + sight, "a: SET search_path = early", "a = " + sight, "a: ROLLBACK TO s", "a = " + sight, "a: COMMIT",
+		},
+		"the same, by set_config": {
+			"owner: CREATE TABLE early.t AS SELECT 1 AS v", "a: BEGIN; SELECT set_config('search_path', 'public', false)", "a = " + sight,
+			"a: SELECT set_config('search_path', 'early', false)", "a = " + sight, "a: COMMIT", "a = " + sight,
+		},
 		"a temporary table that goes with its transaction": {
 			"a: BEGIN; CREATE TEMP TABLE made (v int) ON COMMIT DROP", "a = " + fills + " 1", "a: COMMIT",
 			"a: BEGIN; CREATE TEMP TABLE made (v text) ON COMMIT DROP", "a = " + fills + " word", "a: COMMIT",

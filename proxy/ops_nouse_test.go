@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/proxy"
+	"weir/proxy/status"
 	"weir/proxy/wire"
 )
 
@@ -179,5 +180,43 @@ func TestServerThatAnswersWeirWithNonsenseIsNotStormed(t *testing.T) {
 	}
 	if n := dials.Load(); n < 2 || n > 10 {
 		t.Errorf("%d dials", n)
+	}
+}
+
+// TestBackendThatIsUnwantedWhenItIsThereIsAskedNothing: weir says goodbye to it, or the server logs an error when it sends its answer.
+func TestBackendThatIsUnwantedWhenItIsThereIsAskedNothing(t *testing.T) {
+	d := database(t)
+	for order, heard := range map[string]func(p status.Pool) bool{
+		"RECONNECT odd": func(p status.Pool) bool { return p.Stale == 1 },
+		"PAUSE odd":     func(p status.Pool) bool { return p.Paused },
+	} {
+		t.Run(order, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = l.Close() }()
+			w, _ := consoleWeir(t, d, to(l.Addr().(*net.TCPAddr).Port, ""))
+			boss := w.console(t, "boss")
+			newClient(t, dialRaw(t, w.Addr)).Send(startupOf("odd"))
+			server, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = server.Close() }()
+			if !readStartup(server) {
+				t.Fatal("weir does not log in")
+			}
+			done := inOwnTime(boss, order)
+			expectPoolOf(t, w, "odd", "told", heard)
+			_, _ = server.Write(greetingOfServer())
+			var first [1]byte
+			if _, err := io.ReadFull(server, first[:]); err != nil || first[0] != wire.ClientTerminate {
+				t.Errorf("weir says %q, %v", first, err)
+			}
+			if err := awaits(t, order, done); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -85,7 +85,7 @@ func TestContestedPoolKeepsNoIdleBackend(t *testing.T) {
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
 	none := func(p status.Pool) bool { return backendCount(p) == 0 }
-	w.Proxy.Contest("max_db_connections")
+	w.Proxy.Contest(d.Name, d.Server.Superuser(), "max_db_connections")
 	expectPool(t, w, "without the backend that was idle before", none)
 	c.Query("SELECT 1")
 	expectPool(t, w, "without the one that has become idle", none)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -392,6 +393,40 @@ func TestSecondNameIsNoWayPastMaxDBConnections(t *testing.T) {
 	dial(t, w.Addr, "postgres", "alias").Query("SELECT 1")
 	if n := totalBackends(w); n != 1 {
 		t.Errorf("%d backends", n)
+	}
+}
+
+// What a pool has counted stays in the metrics when another of the same names has taken its place, here of another mode.
+func TestMetricsGoOnWithThePoolThatTakesAnothersPlace(t *testing.T) {
+	d := database(t)
+	mode := func(m string) string {
+		return "[http]\naddress = \"127.0.0.1:0\"\n" + forgetful + "[pool]\nmode = \"" + m + "\"\n"
+	}
+	w := startReloadable(t, d, mode("transaction"))
+	queries := regexp.MustCompile(`(?m)^weir_queries_total{database="` + d.Name + `",user="postgres"} (.*)$`)
+	expect := func(when, want string) {
+		t.Helper()
+		if m := queries.FindStringSubmatch(scraped(t, w.weirUnderTest)); m == nil || m[1] != want {
+			t.Errorf("%s: %q, want %s", when, m, want)
+		}
+	}
+	former := enter(t, w.weirUnderTest, d)
+	former.Query("SELECT 1")
+	former.Query("SELECT 2")
+	for i, m := range []string{"session", "transaction"} {
+		w.reload(mode(m))
+		next := enter(t, w.weirUnderTest, d)
+		next.Query("SELECT 3")
+		expect("beside each other", fmt.Sprint(3+i))
+		former.Terminate()
+		eventually(t, func() string {
+			if n := len(w.Proxy.Snapshot().Pools); n != 1 {
+				return fmt.Sprintf("there are %d pools", n)
+			}
+			return ""
+		})
+		expect("after the former", fmt.Sprint(3+i))
+		former = next
 	}
 }
 

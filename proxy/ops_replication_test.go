@@ -596,7 +596,7 @@ func TestMessagesOfReplicationAreBounded(t *testing.T) {
 	long := "SELECT length('" + strings.Repeat("x", 100<<10) + "')"
 	_, err := tryAsk(replica(t, w, d), long)
 	serverSays(t, err, "54000")
-	expectLine(t, w, "client closed: it has sent what the operator does not let through", "db="+d.Name)
+	expectLine(t, w, "client closed: it has sent what the operator does not let through", "type='Q'", "db="+d.Name)
 	_, err = tryAsk(replica(t, w, d), "SELECT repeat('x', 102400)")
 	serverSays(t, err, "54000")
 	expectLine(t, w, "client closed: a message of the server's is longer than max_packet_size", "limit=65536")

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"os"
@@ -31,6 +30,7 @@ import (
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/socket"
 	"weir/proxy/tracing"
@@ -47,7 +47,9 @@ type Proxy struct {
 	env      *relay.Env
 	engines  []*relay.Engine
 	loops    []*eventloop.Loop // of the engines
-	router   *router
+	router   *router.Router
+	targets  *targets
+	dialer   *dialer
 	clients  *clients.Counts
 	accounts *accounts
 	logins   *logins.Pending
@@ -93,7 +95,7 @@ type Options struct {
 	sweepEvery time.Duration // see relay.Env
 	begunAfter time.Duration // likewise
 	watchEvery time.Duration // see watch
-	spread     spread
+	spread     router.Spread
 }
 
 // Start listens and serves until Stop, or until Drain has come to its end. The configuration has been checked.
@@ -163,21 +165,22 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 	if err := p.openHTTP(); err != nil {
 		return err
 	}
-	p.router.openMinimal()
+	p.router.OpenMinimal()
 	return p.openPorts()
 }
 
 // assemble makes the parts that know the engines, and acquaints them with each other.
 func (p *Proxy) assemble(g *generation.Generation) {
 	p.clients = clients.New(g)
-	targets := &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
-	p.accounts = newAccounts(&p.current, targets)
-	p.router = newRouter(&p.current, p.engines, &dialer{targets: targets, accounts: p.accounts})
-	p.router.forgotten = p.trimmer.leaves
-	p.router.spread = cmp.Or(p.options.spread, usualSpread)
-	p.accounts.turnsAway = p.router.turnsAway
+	p.targets = &targets{current: &p.current, credentials: newCredentials(), notices: newServerNotices(p.log), hosts: hosts.New()}
+	p.accounts = newAccounts(&p.current, p.targets)
+	p.dialer = &dialer{targets: p.targets, accounts: p.accounts}
+	p.router = router.New(&p.current, p.engines, p.dialer)
+	p.router.Forgotten = p.trimmer.leaves
+	p.router.Spread = cmp.Or(p.options.spread, router.UsualSpread)
+	p.accounts.turnsAway = p.router.TurnsAway
 	if g.Config.PgBouncer {
-		targets.hosts.Passed, p.router.autoDatabase = p.logPassedHost, p.logAutoDatabase
+		p.targets.hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
 	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
 	p.consoles = newConsoles(p, len(p.engines)+1)
@@ -192,9 +195,9 @@ func (p *Proxy) follow(g *generation.Generation) {
 	p.clients.Renew(g)
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
-	p.router.renew(g)
+	p.router.Renew(g)
 	p.replications.renew(g)
-	p.router.dialer.targets.hosts.Keep(c)
+	p.targets.hosts.Keep(c)
 	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
 		e.TendSilence(generation.ServerTCP(c).Silence())
@@ -214,10 +217,3 @@ func (p *Proxy) vacate() {
 
 // Stopped is closed when the proxy has ended.
 func (p *Proxy) Stopped() <-chan struct{} { return p.stopped }
-
-// seed is random, so that weirs that start together do not expire their backends together.
-func seed() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return binary.NativeEndian.Uint64(b[:])
-}

@@ -42,7 +42,7 @@ func (p *Proxy) reload() error {
 		return err
 	}
 	p.follow(g)
-	p.router.openMinimal()
+	p.router.OpenMinimal()
 	p.replications.dismiss(func(key generation.PoolKey) *pgerror.Error {
 		if _, ok := g.Config.Database(key.Database); ok {
 			return nil

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/rand"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"weir/proxy/backend"
@@ -25,10 +26,10 @@ import (
 func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
 	r := &replication{
 		secret: p.env.Keys.NewSecret(rand.Reader), longKey: longKey(result, p.current.Load()), peer: peerOf(c),
-		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.places),
+		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.Places),
 	}
 	if p.learn(result) {
-		p.router.pardon(p.current.Load().PoolOf(result.Database, result.User))
+		p.router.Pardon(p.current.Load().PoolOf(result.Database, result.User))
 	}
 	p.replications.begin(r)
 	var conn *backend.Conn
@@ -100,11 +101,11 @@ func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 	var err *pgerror.Error
 	switch b.Kind {
 	case tunnel.ClientPacket:
-		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", b.Frame.Type, "length", length)...)
+		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length)...)
 		err = pgerror.PacketTooLong(b.Frame.Type, length, most)
 	case tunnel.ServerPacket:
 		p.lines.Warn("client closed: a message of the server's is longer than max_packet_size",
-			append(who, "type", b.Frame.Type, "length", length, "limit", most)...)
+			append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length, "limit", most)...)
 		err = pgerror.ResultTooLong(b.Frame.Type, length, most)
 	case tunnel.ClientStall:
 		p.lines.Warn("timeout: client disconnected",
@@ -129,8 +130,8 @@ func (p *Proxy) dialReplication(r *replication, kind login.Replication, settings
 		return nil, err
 	}
 	defer dialled()
-	conn, _, failure := p.router.dialer.connect(p.admitting, key, func() hosts.Destination {
-		t := p.router.dialer.targets.of(key)
+	conn, _, failure := p.dialer.connect(p.admitting, key, func() hosts.Destination {
+		t := p.targets.of(key)
 		t.Settings, t.Replication = settings, kind.Parameter()
 		return t
 	})

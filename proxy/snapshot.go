@@ -20,7 +20,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.snapshot(),
-		Servers:      p.router.dialer.targets.hosts.Snapshot(),
+		Servers:      p.targets.hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)
@@ -43,7 +43,7 @@ const looks = 3
 
 func (p *Proxy) lookAtPools(s *status.Snapshot) {
 	for range looks {
-		_, before := p.router.bygone()
+		_, before := p.router.Bygone()
 		var past []status.Pool
 		all := lanesJoined{at: map[uint64]int{}}
 		s.Loops = nil
@@ -56,7 +56,7 @@ func (p *Proxy) lookAtPools(s *status.Snapshot) {
 		}
 		s.Bygone = all.addPast(past)
 		s.Pools = all.pools
-		counted, after := p.router.bygone()
+		counted, after := p.router.Bygone()
 		s.Bygone = append(s.Bygone, counted...)
 		if before == after {
 			return

@@ -96,15 +96,13 @@ func (s source) Databases() []status.Database {
 			d.Connections += n
 		}
 	}
-	_ = s.router.order(func(o *orders) error {
-		for db := range o.disabled {
-			row(db).Disabled = true
-		}
-		for db := range o.pausedDBs {
-			row(db).Paused = true
-		}
-		return nil
-	})
+	now := s.router.Standing()
+	for db := range now.Disabled {
+		row(db).Disabled = true
+	}
+	for db := range now.PausedDBs {
+		row(db).Paused = true
+	}
 	all := make([]status.Database, 0, len(rows))
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		all = append(all, *rows[name])
@@ -136,7 +134,7 @@ func shownDatabase(c *config.Config, name string) *status.Database {
 // Users implements console.Source.
 func (s source) Users() []status.User {
 	g := s.current.Load()
-	clients, backends := s.clients.Users(), s.router.places.Users()
+	clients, backends := s.clients.Users(), s.router.Places.Users()
 	names := map[string]bool{}
 	for name := range g.Config.Users {
 		names[name] = true

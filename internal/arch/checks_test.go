@@ -88,6 +88,25 @@ func f(seed uint64, time2 here) time.Duration {
 	expectProblems(t, checkPure(good))
 }
 
+func TestCheckLogPage(t *testing.T) {
+	const text = `package x
+func f() {
+	log.Warn("told")
+	log.Info("not told", "error", err)
+	p.logins.warn(p.log, "nor this")
+	b.warn("begins so: " + what)
+	b.warn("ends otherwise: " + what)
+	log.Warn("got SIGUSR1")
+	http.Error(w, "an answer")
+	log.Warn(message)
+}`
+	seen, problems := checkLogPage(newSource(t, "x", text), "| `told` | | `begins so: ...` | nor this |")
+	expectProblems(t, problems, `"not told"`, `"nor this"`, `"ends otherwise:"`)
+	if seen != 5 {
+		t.Errorf("%d messages", seen)
+	}
+}
+
 func TestCheckCustoms(t *testing.T) {
 	long := "\n// Package util does it all.\npackage util\n" + strings.Repeat("\n", linesMax)
 	expectProblems(t, checkCustoms(newSource(t, "proxy/util", long)), `"util" does not say`, "lines, more than")

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -173,10 +173,16 @@ var table = map[string]rule{
 		ours: []string{"config", "proxy/generation", "proxy/pgerror", "proxy/relay"},
 		why:  "who may be one more client is decided over all pools, from counts alone",
 	},
+	"proxy/router": {
+		ours: []string{
+			"config", "proxy/eventloop", "proxy/generation", "proxy/pgerror", "proxy/places", "proxy/prelogin", "proxy/relay", "proxy/status",
+		},
+		why: "which pool a client gets is decided from the generation and from the clients that there are; dials are others'",
+	},
 	"proxy/console": {
-		ours:    []string{"config", "proxy/pgerror", "proxy/status", "proxy/wire"},
+		ours:    []string{"config", "proxy/logline", "proxy/pgerror", "proxy/status", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2"},
-		why:     "the console shows snapshots of proxy/status; it cannot touch what it shows",
+		why:     "the console shows snapshots of proxy/status; it cannot touch what it shows; logline for the form of ptr",
 	},
 	"proxy/livepage": {
 		ours: []string{"proxy/status"}, pure: true,

@@ -5,5 +5,5 @@
 // blocks no loop, and what it shows comes by message from the loops. What a command does is the Operator's business, which package proxy
 // is.
 //
-// It may import config (for the settings that SHOW CONFIG has), proxy/pgerror, proxy/status, proxy/wire and pgproto3.
+// It may import config (for the settings that SHOW CONFIG has), proxy/logline (for the form of ptr), proxy/pgerror, proxy/status, proxy/wire and pgproto3.
 package console

@@ -18,6 +18,9 @@ pgbouncer_exporter 0.12.1 does. This file is generated: ` + "`go test ./proxy/co
 psql -h /run/weir -p 6432 pgbouncer -c 'SHOW POOLS'
 ` + "```" + `
 
+This needs ` + "`unix_socket_dir = \"/run/weir\"`" + ` in ` + "`[listen]`" + `, which is not the default; over TCP the user has to be one of ` + "`[admin]`" + `:
+` + "`psql -h 127.0.0.1 -p 6432 -U app pgbouncer`" + `.
+
 ## Who may use it
 
 - Users in ` + "`admin_users`" + ` of ` + "`[admin]`" + ` may do everything, those in ` + "`stats_users`" + ` may use SHOW. They log in as to any database;

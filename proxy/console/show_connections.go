@@ -3,6 +3,7 @@ package console
 import (
 	"net/netip"
 
+	"weir/proxy/logline"
 	"weir/proxy/status"
 )
 
@@ -97,15 +98,7 @@ func (p peer) port(a netip.AddrPort) int {
 	return int(a.Port())
 }
 
-// pointer is what stands for an address in PgBouncer: it is the same as long as the connection lives, and no other's.
-func pointer(id uint32) string {
-	const digits = "0123456789abcdef"
-	b := []byte("0x000000000000")
-	for n, i := uint64(id)<<8, len(b)-1; n > 0; n, i = n>>4, i-1 {
-		b[i] = digits[n&15]
-	}
-	return string(b)
-}
+func pointer(id uint32) string { return logline.Pointer(uint64(id)) }
 
 func link(id uint32) string {
 	if id == 0 {

@@ -47,6 +47,9 @@ func (s *Server) SwitchAhead() bool {
 	if s.shared.Mode == Session || s.forgets() || c.Sub != nil || !s.set.Shown() || !c.Set.Shown() || s.account.Taint() != 0 {
 		return false
 	}
+	if limit, _ := s.set.Value("idle_session_timeout"); limit != "" && limit != "0" {
+		return false // the server may be ending the session just now, which is not to hit the client's batch
+	}
 	if session.Differs(s.set, c.Set, s.goesAlone) {
 		return false
 	}

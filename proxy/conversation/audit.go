@@ -234,7 +234,7 @@ func (s *Server) meets(b *record) {
 		a.many = true
 	}
 	if b.leaves {
-		s.scope.altered = alteredMore
+		s.alterScope()
 	}
 }
 

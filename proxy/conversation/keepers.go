@@ -227,7 +227,7 @@ func (s *Server) keeps(k *kept) {
 		s.doubtSettings(k.settings)
 	}
 	if k.pins&session.Opaque != 0 || k.blind || len(k.settings) > 0 {
-		s.scope.altered = alteredMore
+		s.alterScope()
 	}
 }
 

@@ -15,7 +15,7 @@ type scope struct {
 	params  []session.Setting
 	known   bool
 	altered alteration
-	private string // of the present client, while it may have altered something
+	private string // of the present client, from one alteration to the next
 }
 
 // alteration is what may have been done since the last moment at which the settings in force were known.
@@ -32,12 +32,15 @@ const alters = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfi
 
 // noteAlteration takes note of a text that is about to be sent.
 func (s *Server) noteAlteration(e sqlscan.Effects) {
-	if e&alters != 0 && e&benign == 0 {
-		s.scope.altered = alteredMore
+	if e&alters != 0 && e&benign == 0 || e&sqlscan.Temp != 0 { // after the latter another object may be in front
+		s.alterScope()
 	}
-	if e&sqlscan.Temp != 0 { // another object may be in front from now on
-		s.scope.altered, s.scope.private = alteredMore, ""
-	}
+}
+
+// alterScope is for what may change the meaning of the texts that are parsed from now on. Those parsed before, under an earlier change in the same
+// transaction, may mean something else: the private scope ends with each change.
+func (s *Server) alterScope() {
+	s.scope.altered, s.scope.private = alteredMore, ""
 }
 
 // settleScope is for the end of a transaction: what it changed locally is gone, and what it changed for good is in the pins. Temporary objects

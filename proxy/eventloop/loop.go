@@ -137,14 +137,15 @@ func New(headroom int) (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	return &Loop{
+	l := &Loop{
 		poller: p,
 		inbox:  inbox{wake: p.wake},
 		start:  epoch,
-		now:    int64(time.Since(epoch)),
 		buffer: make([]byte, headroom+ReadBufferLen),
 		done:   make(chan struct{}),
-	}, nil
+	}
+	l.now = l.clock()
+	return l, nil
 }
 
 // Run serves until Stop, on a thread of its own, and then closes the poller. Registrations must have been closed when OnEnd has returned.
@@ -428,6 +429,7 @@ func (l *Loop) Since(t int64) time.Duration {
 	return time.Duration(l.now - t)
 }
 
+// clock is the time that Now is told from once an iteration.
 func (l *Loop) clock() int64 { return int64(time.Since(l.start)) }
 
 func (l *Loop) read() {

@@ -32,6 +32,7 @@ type hostKey struct{ name, ip string }
 type host struct {
 	up       bool
 	silent   bool // it did not answer in time
+	slow     bool // it took its time to fail
 	since    time.Time
 	tried    time.Time
 	strikes  int
@@ -46,6 +47,9 @@ const (
 	// hostBackoffFirst and hostBackoffMost bound how long a server that has failed is left out, while there are others.
 	hostBackoffFirst = 500 * time.Millisecond
 	hostBackoffMost  = 5 * time.Second
+	// slowFailure is how long an attempt takes that is not repeated before the back-off is over, whatever the others are: so slow are machines that are
+	// gone, where the network says so after some seconds.
+	slowFailure = 250 * time.Millisecond
 	// hostsMost bounds what is kept: names may have new addresses every day.
 	hostsMost = 256
 )
@@ -70,8 +74,9 @@ func (h *Hosts) silentRank(t backend.Target) int {
 	return 0
 }
 
-// tell notes how an attempt has ended, and reports whether it is the first one to fail. A server that refuses what was asked for is up.
-func (h *Hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool) {
+// tell notes how an attempt has ended that took so long, and reports whether it is the first one to fail. A server that refuses what was asked for
+// is up.
+func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.Duration) (fresh bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,7 +86,7 @@ func (h *Hosts) tell(t backend.Target, role backend.Role, err error) (fresh bool
 	if s.up != up || s.since.IsZero() {
 		s.since = now
 	}
-	s.tried, s.up, s.silent = now, up, failure != nil && failure.Kind == backend.Timeout
+	s.tried, s.up, s.silent, s.slow = now, up, failure != nil && failure.Kind == backend.Timeout, err != nil && took > slowFailure
 	if err == nil {
 		s.role, s.strikes, s.retry = role, 0, time.Time{}
 		return false

@@ -31,22 +31,52 @@ func TestServersThatFailAreLeftOut(t *testing.T) {
 	}
 	expect("at first", "a", "b", "c")
 	gone := &backend.DialError{Kind: backend.Timeout, Err: errors.New("timed out")}
-	h.tell(a, backend.Role{}, gone)
+	h.tell(a, backend.Role{}, gone, 0)
 	expect("a has failed", "b", "c")
-	h.tell(b, backend.Role{}, &backend.DialError{Err: errors.New("refused")})
-	h.tell(c, backend.Role{}, &backend.DialError{Err: errors.New("refused")})
+	h.tell(b, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
+	h.tell(c, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
 	expect("all have failed", "b", "c", "a")
-	h.tell(c, backend.Role{Known: true, Standby: true}, nil)
+	h.tell(c, backend.Role{Known: true, Standby: true}, nil, 0)
 	expect("c is back", "c")
-	h.tell(b, backend.Role{Known: true}, nil)
+	h.tell(b, backend.Role{Known: true}, nil, 0)
 	expect("b is back", "b", "c")
 	h.known[hostKeyOf(a)].retry = h.known[hostKeyOf(a)].tried
 	expect("a's back-off is over", "b", "c", "a")
-	h.tell(a, backend.Role{Known: true}, nil)
+	h.tell(a, backend.Role{Known: true}, nil, 0)
 	expect("all are back", "a", "b", "c")
 	s := h.Snapshot()
 	if len(s) != 3 || !s[0].Up || s[0].Failures != 1 || s[0].Failure == "" || s[2].Role != "standby" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestAPrimaryThatIsBackIsFoundThoughAStandbyIsThere: at the first round after its return, not when its back-off is over.
+func TestAPrimaryThatIsBackIsFoundThoughAStandbyIsThere(t *testing.T) {
+	primary, standby := backend.Target{Host: "primary", Port: 1}, backend.Target{Host: "standby", Port: 1}
+	refused, timedOut := &backend.DialError{Err: errors.New("refused")}, &backend.DialError{Kind: backend.Timeout, Err: errors.New("timed out")}
+	for _, c := range []struct {
+		what    string
+		attrs   config.TargetSession
+		failure error
+		took    time.Duration
+		want    []string
+	}{
+		{"a primary is wanted", config.TargetPrimary, refused, 0, []string{"standby", "primary"}},
+		{"any will do", config.TargetAny, refused, 0, []string{"standby", "primary"}},
+		{"the primary will do if no standby does, but there is one", config.TargetPreferStandby, refused, 0, []string{"standby"}},
+		{"it did not answer", config.TargetPrimary, timedOut, 0, []string{"standby"}},
+		{"the network took seconds to say that it is gone", config.TargetPrimary, refused, 3 * time.Second, []string{"standby"}},
+	} {
+		h := New()
+		h.tell(standby, backend.Role{Known: true, Standby: true}, nil, 0)
+		h.tell(primary, backend.Role{}, c.failure, c.took)
+		var got []string
+		for _, s := range h.order([]backend.Target{primary, standby}, c.attrs) {
+			got = append(got, s.Host)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
 	}
 }
 
@@ -55,7 +85,7 @@ func TestKnownServersAreBounded(t *testing.T) {
 	h := New()
 	leave := h.Enter(backend.Target{Host: "kept", Port: 1})
 	for port := range 2 * hostsMost {
-		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil)
+		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil, 0)
 	}
 	if n := len(h.known); n > hostsMost {
 		t.Errorf("%d servers are known", n)

@@ -65,7 +65,7 @@ func several(servers []string) string {
 // not wait for a machine that is gone.
 const probeMax = 2 * time.Second
 
-// Reach logs in to the first server that will do. A server that has failed lately is left out, unless all have. The error is a
+// Reach logs in to the first server that will do. A server that has failed lately is left out, unless no other will do. The error is a
 // *backend.DialError, which a *None may hold, or an *Unsuited. On a goroutine of its own.
 func (h *Hosts) Reach(ctx context.Context, d Destination) (*backend.Conn, backend.Target, error) {
 	all := h.candidates(ctx, d)
@@ -80,19 +80,20 @@ func (h *Hosts) Reach(ctx context.Context, d Destination) (*backend.Conn, backen
 
 // tryAll tries the servers that are due, one after the other.
 func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.TargetSession) (*backend.Conn, backend.Target, error) {
-	due := h.due(all)
+	due := h.order(all, attrs)
 	r := round{unsuited: &Unsuited{Attrs: attrs}, rest: h.leftOut(all, due)}
 	for i, t := range due {
 		if len(r.unsuited.Found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
 		}
+		began := time.Now()
 		conn, err := backend.Dial(ctx, t)
 		var role backend.Role
 		if err == nil {
 			role, err = h.roleOf(ctx, conn, t, attrs)
 		}
 		if ctx.Err() == nil {
-			fresh := h.tell(t, role, err)
+			fresh := h.tell(t, role, err, time.Since(began))
 			if fresh && h.Passed != nil && i < len(due)-1 { // of the last one the pool tells
 				h.Passed(t, err)
 			}
@@ -246,6 +247,22 @@ func (h *Hosts) lookup(ctx context.Context, d Destination, s config.Server) []st
 		return nil
 	}
 	return addresses[:min(len(addresses), addressesMax)]
+}
+
+// order is in which order servers are tried. Those whose back-off is not over come after the others: a standby is none for those who wait for a primary,
+// and they are to be served when it is back. Those that would hold up the others are left out all the same, and so are all where a primary will do, too.
+func (h *Hosts) order(all []backend.Target, attrs config.TargetSession) []backend.Target {
+	due := h.due(all)
+	if attrs == config.TargetPreferStandby {
+		return due
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	early := slices.DeleteFunc(slices.Clone(all), func(t backend.Target) bool {
+		s := h.known[hostKeyOf(t)]
+		return s == nil || s.silent || s.slow || slices.ContainsFunc(due, func(d backend.Target) bool { return hostKeyOf(d) == hostKeyOf(t) })
+	})
+	return append(due, early...)
 }
 
 // due leaves out the servers whose back-off is not over, unless it is none's. Those that were silent come last.

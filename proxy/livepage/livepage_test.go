@@ -160,7 +160,7 @@ func sample() status.Snapshot {
 	down := status.Pool{Number: 2, Database: "reports", User: "app", Mode: "session", ServerDown: true, ServerError: "connection refused"}
 	s := at(0, p, down)
 	s.Limits.MaxClients, s.Dropped = 130, 4
-	s.Logins = status.Logins{Now: 2, Max: 1000, Succeeded: 12345, Failed: map[string]uint64{"wrong_password": 6}, Shed: 1}
+	s.Logins = status.Logins{Now: 2, Max: 1000, Succeeded: 12345, Failed: map[string]uint64{"wrong_password": 6, "gone": 7}, Shed: 1}
 	s.Replications = []status.Replication{{Clients: 2}}
 	return s
 }
@@ -179,6 +179,7 @@ func get(t *testing.T, path string, texts bool) *httptest.ResponseRecorder {
 	next := sample()
 	next.At = next.At.Add(time.Second)
 	next.Pools[0].Totals.WaitsFailed = 2
+	next.Logins.Failed = map[string]uint64{"wrong_password": 6, "gone": 9}
 	page.Sampler.Add(next)
 	w := httptest.NewRecorder()
 	page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -196,7 +197,7 @@ func TestPageSaysWhatHurtsFirst(t *testing.T) {
 
 		"Paused", "Clients near the limit", "127 of 130", "Backend kept", "Doubts", "Session state leaked", "Log lines lost",
 		"100 idle", "&lt;b&gt;till&lt;/b&gt;", "10.0.0.7:1 · client 7", "report", "pool_size 20 is reached", "2 min 0 s", "Queries per second",
-		"reports/app", "shop/app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "Last errors", "relation &#34;secret&#34;", "/run/postgresql", "db:5432", "53300", "42P01", "12\u202f345", "wrong password", "advisory lock",
+		"reports/app", "shop/app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "Last errors", "relation &#34;secret&#34;", "/run/postgresql", "db:5432", "53300", "42P01", "12\u202f345", "left before the end", "failed: wrong password", "advisory lock",
 	} {
 		i := strings.Index(page[last:], part)
 		if i < 0 {
@@ -205,7 +206,7 @@ func TestPageSaysWhatHurtsFirst(t *testing.T) {
 		}
 		last += i
 	}
-	for _, never := range []string{"ZgotmplZ", "<b>till", "http://", "https://", "style="} {
+	for _, never := range []string{"ZgotmplZ", "Logins failed", "<b>till", "http://", "https://", "style="} {
 		if strings.Contains(page, never) {
 			t.Errorf("the page has %s", never)
 		}

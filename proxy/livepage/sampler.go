@@ -64,17 +64,10 @@ func (s *Sampler) compare(now *status.Snapshot, took time.Duration) {
 		}
 	}
 	whole.waiting = waiting // of all pools together, where add takes the most
-	whole.loginsFailed = uint32(sum(now.Logins.Failed) - sum(s.latest.Logins.Failed))
+	whole.loginsFailed = uint32(now.Logins.Refused() - s.latest.Logins.Refused())
 	whole.shed = uint32(now.Logins.Shed - s.latest.Logins.Shed)
 	s.whole.add(now.At, &whole)
 	s.forget(now)
-}
-
-func sum(counts map[string]uint64) (n uint64) {
-	for _, c := range counts {
-		n += c
-	}
-	return n
 }
 
 func failures(p *status.Pool) (n uint64) {

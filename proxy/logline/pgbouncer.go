@@ -94,7 +94,18 @@ func pointer(place string, number uint64) string {
 		_, _ = h.Write([]byte(place))
 		number = h.Sum64() >> 24
 	}
-	return fmt.Sprintf("0x%012x", number<<8)
+	return Pointer(number)
+}
+
+// Pointer is ptr, as SHOW and the log have it: what stands for an address in PgBouncer. It is the same as long as the connection of that number
+// lives, and no other's.
+func Pointer(number uint64) string {
+	const digits = "0123456789abcdef"
+	b := []byte("0x000000000000")
+	for n, i := number<<8, len(b)-1; n > 0 && i > 1; n, i = n>>4, i-1 {
+		b[i] = digits[n&15]
+	}
+	return string(b)
 }
 
 // messageMax bounds a text that may hold what a client or a server has said, in bytes.

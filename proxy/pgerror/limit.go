@@ -118,7 +118,7 @@ func (w Wait) detail() string {
 		if w.Leased > 1 {
 			d += ", the longest"
 		}
-		d += fmt.Sprintf(" for %d s", int(w.Longest.Seconds()))
+		d += " for " + w.Longest.Truncate(time.Second).String()
 		if w.Holder != "" {
 			d += fmt.Sprintf(" by %q", w.Holder)
 		}

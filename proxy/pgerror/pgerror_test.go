@@ -14,7 +14,7 @@ func TestNoBackendSaysWhoHoldsAndWhichSettingBounds(t *testing.T) {
 	if want := "no backend became free within 2m0s"; e.Message != want {
 		t.Errorf("message %q, want %q", e.Message, want)
 	}
-	if want := `All 20 backends of pool shop/app are leased, the longest for 47 s by "nightly report".`; e.Detail != want {
+	if want := `All 20 backends of pool shop/app are leased, the longest for 47s by "nightly report".`; e.Detail != want {
 		t.Errorf("detail %q, want %q", e.Detail, want)
 	}
 	if want := "Raise pool_size (20, set in [databases.shop]), or see weir_transaction_seconds and weir_backends_pinned for what holds them."; e.Hint != want {
@@ -29,7 +29,7 @@ func TestWaitDetailFitsTheNumberOfBackends(t *testing.T) {
 	}{
 		{Wait{Pool: "a/b"}, "Pool a/b has no backend."},
 		{Wait{Pool: "a/b", Dialing: 2}, "Pool a/b has no backend; 2 more are being connected to."},
-		{Wait{Pool: "a/b", Leased: 1, Longest: 3 * time.Second}, "The only backend of pool a/b is leased for 3 s."},
+		{Wait{Pool: "a/b", Leased: 1, Longest: 3 * time.Second}, "The only backend of pool a/b is leased for 3s."},
 		{Wait{Pool: "a/b", Leased: 2, Holder: "never shown without a time"}, "All 2 backends of pool a/b are leased."},
 	} {
 		if got := NoBackend(c.w).Detail; got != c.want {

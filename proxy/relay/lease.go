@@ -220,7 +220,8 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	l.dialError = nil
 	l.totals.DialsBy[status.DialOK]++
 	b.opened()
-	if !l.defaults.found.Known && l.askingDue(askForLogin) {
+	// One that the pool will close at once is asked nothing: the server would log that it cannot send its answer.
+	if !l.defaults.found.Known && !l.pool.Unwanted(b.id) && l.askingDue(askForLogin) {
 		b.spare = true
 		b.askDefaults()
 	}

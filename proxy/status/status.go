@@ -66,8 +66,21 @@ type Logins struct {
 	Accepted  uint64 // connections taken from the listeners
 	Succeeded uint64
 	Cancels   uint64            // cancel requests taken
-	Failed    map[string]uint64 // by reason: "wrong password", "timeout", ...
+	Failed    map[string]uint64 // by reason: "wrong_password", "timeout", ...
 	Shed      uint64            // connections that were dropped to make room, or found none
+}
+
+// Gone is the reason of those who left by themselves: port checks, psql that has to ask for a password first, drivers that come anew without TLS.
+const Gone = "gone"
+
+// Refused is how many logins failed that somebody wanted to succeed.
+func (l Logins) Refused() (n uint64) {
+	for reason, count := range l.Failed {
+		if reason != Gone {
+			n += count
+		}
+	}
+	return n
 }
 
 // Peers count the cancel requests among peers; all but Pools are totals.

@@ -43,8 +43,8 @@ func label(name string) string {
 type names struct{ database, user string }
 
 // labelPools returns the pools with labels for names. Those of the same labels are one, and so are those beyond seriesMax, save the
-// oldest: a pool's series do not move while it lives.
-func labelPools(pools []status.Pool) []status.Pool {
+// oldest: a pool's series do not move while it lives. What others of the same names have counted before, among bygone, is added: counters never fall.
+func labelPools(pools, bygone []status.Pool) []status.Pool {
 	last := ^uint64(0) // the number of the last pool that has series of its own
 	if len(pools) > seriesMax {
 		numbers := make([]uint64, len(pools))
@@ -69,6 +69,12 @@ func labelPools(pools []status.Pool) []status.Pool {
 		}
 		found[key] = len(all)
 		all = append(all, p)
+	}
+	for i := range bygone {
+		p := &bygone[i]
+		if at, ok := found[names{label(p.Database), label(p.User)}]; ok && p.Number != 0 { // else it is the sum of a database
+			all[at].Add(p)
+		}
 	}
 	return all
 }

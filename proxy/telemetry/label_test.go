@@ -73,7 +73,7 @@ func TestPoolsBeyondTheBoundAreSummedUp(t *testing.T) {
 	for name, found := range map[string]map[names]uint64{
 		"pools": func() map[names]uint64 {
 			found := map[names]uint64{}
-			for _, p := range labelPools(source.Snapshot().Pools) {
+			for _, p := range labelPools(source.Snapshot().Pools, nil) {
 				found[names{p.Database, p.User}] += p.Totals.ClientsServed
 			}
 			return found
@@ -92,6 +92,22 @@ func TestPoolsBeyondTheBoundAreSummedUp(t *testing.T) {
 	}
 	if n, err := testutil.GatherAndCount(Registry(source), "weir_logins_total"); err != nil || n != seriesMax+1 {
 		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+// What a pool has counted stays in the series of those that have come after it, under the same names.
+func TestSeriesOfAPoolGoOnWithItsSuccessor(t *testing.T) {
+	counted := func(database, user string, number, clients uint64) status.Pool {
+		p := status.Pool{Database: database, User: user, Number: number}
+		p.Totals.ClientsServed = clients
+		return p
+	}
+	all := labelPools(
+		[]status.Pool{counted("a", "u", 3, 30), counted("b", "u", 4, 40)},
+		[]status.Pool{counted("a", "", 0, 1000), counted("a", "u", 1, 10), counted("a", "u", 2, 20), counted("c", "u", 5, 50)},
+	)
+	if len(all) != 2 || all[0].Totals.ClientsServed != 60 || all[1].Totals.ClientsServed != 40 {
+		t.Errorf("%d pools: %d and %d clients", len(all), all[0].Totals.ClientsServed, all[1].Totals.ClientsServed)
 	}
 }
 

@@ -80,7 +80,7 @@ var (
 	doubtsTotal    = metric{"weir_doubts_total", counter, pool("kind"), "Backends that were closed for want of certainty: stream (the server's messages make no sense), account (it is not certain what is due), panic (weir's own code met a state that it takes for impossible)."}
 	servedTotal    = metric{"weir_logins_total", counter, poolLabels, "Clients that logged in."}
 	loginsNow      = metric{"weir_logins_in_progress", gauge, nil, "Connections that are not logged in yet."}
-	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason."}
+	loginsFailed   = metric{"weir_logins_failed_total", counter, []string{"reason"}, "Logins that failed, by reason: malformed, tls, unsupported (a version of the protocol), timeout, shutdown, no_such_user, wrong_password, not_allowed (by a rule, or to use the console), wrong_identity, lookup_failed, unknown_database, bad_setting, full, refused; and gone: the peer left by itself before the end, as port checks do, psql that has to ask for a password first, and drivers that come anew without TLS."}
 	lookupsTotal   = metric{"weir_auth_lookups_total", counter, []string{"outcome"}, "Users looked up with auth_query: kept (answered from memory), found, unknown, failed (the lookup had no answer)."}
 	acceptedTotal  = metric{"weir_connections_accepted_total", counter, nil, "Connections taken from the listeners."}
 	shedTotal      = metric{"weir_connections_shed_total", counter, nil, "Connections that did not go on with their login and were closed to make room for others (max_logins), and those that found no room."}

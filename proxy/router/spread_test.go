@@ -1,4 +1,4 @@
-package proxy
+package router
 
 import (
 	"math/rand/v2"
@@ -26,11 +26,11 @@ func TestLaneForChoosesTheLoopThatServesAClient(t *testing.T) {
 		{2, []int{16, 16, -1}, 3, 2},
 		{2, []int{16, 16, -1}, 2, 0},
 	} {
-		if got := usualSpread.laneFor(c.accepted, c.clients, c.most); got != c.want {
+		if got := UsualSpread.laneFor(c.accepted, c.clients, c.most); got != c.want {
 			t.Errorf("laneFor(%d, %v, %d) = %d, want %d", c.accepted, c.clients, c.most, got, c.want)
 		}
 	}
-	if got := []int{usualSpread.lanes(1, 8), usualSpread.lanes(7, 8), usualSpread.lanes(20, 8), usualSpread.lanes(100, 8), usualSpread.lanes(100, 1)}; !slices.Equal(got, []int{1, 1, 5, 8, 1}) {
+	if got := []int{UsualSpread.lanes(1, 8), UsualSpread.lanes(7, 8), UsualSpread.lanes(20, 8), UsualSpread.lanes(100, 8), UsualSpread.lanes(100, 1)}; !slices.Equal(got, []int{1, 1, 5, 8, 1}) {
 		t.Errorf("lanes of pools of 1, 7, 20 and 100 on 8 loops, and of 100 on one: %v", got)
 	}
 }
@@ -48,7 +48,7 @@ func TestPoolsSpreadEvenly(t *testing.T) {
 			if r.IntN(2) == 0 {
 				accepted = favourite
 			}
-			at := usualSpread.laneFor(accepted, clients, loops)
+			at := UsualSpread.laneFor(accepted, clients, loops)
 			clients[at] = max(clients[at], 0) + 1
 		}
 		lanes := slices.DeleteFunc(clients, func(n int) bool { return n < 0 })

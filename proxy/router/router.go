@@ -1,7 +1,13 @@
-package proxy
+// Package router finds the pool and the lane of each client. It opens pools when the first client comes, has them follow reloads and the
+// orders of operators, and forgets them when they have neither clients nor backends.
+//
+// Its methods may be called on any goroutine. It may import what pools are made of (generation, relay, places); who dials is told to it.
+package router
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"sync"
 
 	"weir/config"
@@ -12,18 +18,18 @@ import (
 	"weir/proxy/relay"
 )
 
-// router finds the pool of a client, makes it when the first client comes, and forgets it when it has neither clients nor backends.
+// Router finds the pool of a client, makes it when the first client comes, and forgets it when it has neither clients nor backends.
 // Its methods may be called on any goroutine.
-type router struct {
+type Router struct {
 	current *generation.Current
 	engines []*relay.Engine
-	places  *places.Places
-	dialer  *dialer
-	spread  spread
+	Places  *places.Places
+	dialer  Dialer
+	Spread  Spread
 	// autoDatabase is told of a database without a section of its own for which a pool is opened; nil: nothing is. It must not block.
-	autoDatabase func(database string)
+	AutoDatabase func(database string)
 	// forgotten is told how many pools have ended. It must not block.
-	forgotten func(pools int)
+	Forgotten func(pools int)
 
 	telling sync.Mutex // of orders; before mu
 
@@ -33,12 +39,20 @@ type router struct {
 	loads  []int                  // lanes on each engine
 	opened uint64
 	turn   int // see spread.inTurn
-	orders orders
+	orders Orders
 
 	buried bygone
 }
 
-// livePool is a pool with the clients that it is to outlive. Guarded by router.mu.
+// Dialer makes backends. Its methods block, and may be called on any goroutine.
+type Dialer interface {
+	// Dial makes a backend for a pool.
+	Dial(ctx context.Context, key generation.PoolKey) (*relay.Dialled, *relay.DialError)
+	// Writable reports whether a new connection would lead to a server that is no standby.
+	Writable(ctx context.Context, key generation.PoolKey) bool
+}
+
+// livePool is a pool with the clients that it is to outlive. Guarded by Router.mu.
 type livePool struct {
 	key      generation.PoolKey
 	number   uint64
@@ -91,25 +105,26 @@ type departure struct {
 // nanoseconds.
 const maxDepartures = 64
 
-func newRouter(current *generation.Current, engines []*relay.Engine, dialer *dialer) *router {
-	return &router{
-		current: current, engines: engines, places: places.New(), dialer: dialer, spread: usualSpread,
-		pools: map[generation.PoolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), forgotten: func(int) {},
-		buried: newBygone(),
+// New opens pools on the engines. Spread, AutoDatabase and Forgotten are set before the first client comes.
+func New(current *generation.Current, engines []*relay.Engine, dialer Dialer) *Router {
+	return &Router{
+		current: current, engines: engines, Places: places.New(), dialer: dialer, Spread: UsualSpread,
+		pools: map[generation.PoolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), Forgotten: func(int) {},
+		buried: newBygone(), orders: Orders{PausedDBs: map[string]bool{}, Disabled: map[string]bool{}},
 	}
 }
 
-// member is a client in its pool.
-type member struct {
-	router *router
+// Member is a client in its pool.
+type Member struct {
+	router *Router
 	pool   *livePool
 	user   *liveUser
 	at     uint32 // the engine of its lane
-	kills  uint32 // of the pool before it came
+	Kills  uint32 // of the pool before it came
 }
 
-// leave counts the client out. It is called once, and does not block.
-func (m member) leave() {
+// Leave counts the client out. It is called once, and does not block.
+func (m Member) Leave() {
 	m.router.mu.Lock()
 	defer m.router.mu.Unlock()
 	m.pool.lanes[m.at].clients--
@@ -118,8 +133,10 @@ func (m member) leave() {
 	}
 }
 
-// departure is leave, or the one that the user has for that origin: thousands of clients then keep one function.
-func (m member) departure(o clientOrigin, leave func()) func() {
+// Departure is what is to be done when the client is gone: leave, or the function that an earlier client of the same user, lane, seat and
+// database came with. So thousands of clients keep one function.
+func (m Member) Departure(seat prelogin.Seat, database string, leave func()) func() {
+	o := clientOrigin{seat, m.at, database}
 	m.router.mu.Lock()
 	defer m.router.mu.Unlock()
 	for i := range m.user.leaving {
@@ -133,9 +150,9 @@ func (m member) departure(o clientOrigin, leave func()) func() {
 	return leave
 }
 
-// join returns the lane for a client that a loop suits, and the limits that hold for that client. The lane stays until the member leaves.
+// Join returns the lane for a client that a loop suits, and the limits that hold for that client. The lane stays until the member leaves.
 // There is no lane if the configuration does not have the database any more.
-func (r *router) join(database, user string, suited *eventloop.Loop) (lane *relay.Lane, limits *relay.LiveLimits, m member) {
+func (r *Router) Join(database, user string, suited *eventloop.Loop) (lane *relay.Lane, limits *relay.LiveLimits, m Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.current.Load() // a generation that comes now finds this pool
@@ -143,7 +160,7 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 	p := r.pools[key]
 	if p == nil {
 		if _, ok := g.Config.Database(key.Database); !ok {
-			return nil, nil, member{}
+			return nil, nil, Member{}
 		}
 		p = r.open(g, key)
 	}
@@ -156,19 +173,19 @@ func (r *router) join(database, user string, suited *eventloop.Loop) (lane *rela
 	at := r.laneFor(p, suited)
 	p.lanes[at].clients++
 	u.clients++
-	return p.lanes[at].lane, &u.limits, member{r, p, u, uint32(at), p.common.Kills()}
+	return p.lanes[at].lane, &u.limits, Member{r, p, u, uint32(at), p.common.Kills()}
 }
 
-// knows reports whether the pool of such a client is open.
-func (r *router) knows(database, user string) bool {
+// Knows reports whether the pool of such a client is open.
+func (r *Router) Knows(database, user string) bool {
 	key := r.current.Load().PoolOf(database, user)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.pools[key] != nil
 }
 
-// pardon has the pool of that user, if there is one, try again with what is known of the user now.
-func (r *router) pardon(key generation.PoolKey) {
+// Pardon has the pool of that user, if there is one, try again with what is known of the user now.
+func (r *Router) Pardon(key generation.PoolKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p := r.pools[key]; p != nil {
@@ -177,7 +194,7 @@ func (r *router) pardon(key generation.PoolKey) {
 }
 
 // laneFor is the engine on which a client of the pool is served, and where there is a lane now. Under the lock.
-func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
+func (r *Router) laneFor(p *livePool, suited *eventloop.Loop) int {
 	if len(r.engines) == 1 {
 		return 0
 	}
@@ -190,11 +207,11 @@ func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
 			from = i
 		}
 	}
-	if r.spread.inTurn {
+	if r.Spread.InTurn {
 		r.turn++
 		from = r.turn % len(r.engines)
 	}
-	at := r.spread.laneFor(from, clients, r.spread.lanes(r.places.AtMost(p.common, p.settings.Pool.Size), len(r.engines)))
+	at := r.Spread.laneFor(from, clients, r.Spread.lanes(r.Places.AtMost(p.common, p.settings.Pool.Size), len(r.engines)))
 	if p.lanes[at].lane == nil {
 		r.openLane(p, at)
 	}
@@ -202,7 +219,7 @@ func (r *router) laneFor(p *livePool, suited *eventloop.Loop) int {
 }
 
 // eachPool calls f with each pool, those that admit no client any more included. Under the lock.
-func (r *router) eachPool(f func(*livePool)) {
+func (r *Router) eachPool(f func(*livePool)) {
 	for _, p := range r.pools {
 		f(p)
 	}
@@ -212,7 +229,7 @@ func (r *router) eachPool(f func(*livePool)) {
 }
 
 // place chooses the loop on which a new pool begins: the one with the fewest.
-func (r *router) place() int {
+func (r *Router) place() int {
 	best := 0
 	for i, n := range r.loads {
 		if n < r.loads[best] {
@@ -223,32 +240,32 @@ func (r *router) place() int {
 }
 
 // open makes a pool. Under the lock.
-func (r *router) open(g *generation.Generation, key generation.PoolKey) *livePool {
+func (r *Router) open(g *generation.Generation, key generation.PoolKey) *livePool {
 	r.opened++
 	p := &livePool{
 		key: key, number: r.opened, home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
 		settings: g.LaneSettings(key), origin: originOf(g, key), route: routeOf(g, key), users: map[string]*liveUser{},
 	}
-	if _, own := g.Config.Databases[key.Database]; !own && r.autoDatabase != nil {
-		r.autoDatabase(key.Database)
+	if _, own := g.Config.Databases[key.Database]; !own && r.AutoDatabase != nil {
+		r.AutoDatabase(key.Database)
 	}
 	r.buried.opened(key.Database)
-	r.places.Enter(p.common, g.Claim(key))
+	r.Places.Enter(p.common, g.Claim(key))
 	r.openLane(p, p.home)
 	r.pools[key] = p
 	return p
 }
 
 // openLane makes a lane of a pool on an engine. Under the lock.
-func (r *router) openLane(p *livePool, engine int) {
+func (r *Router) openLane(p *livePool, engine int) {
 	lane := r.engines[engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     p.key.Database, Number: p.number, Seed: seed(), Paused: r.orders.pauses(p.key.Database),
-		Lanes: p.common, Places: places.ForLanes{Places: r.places},
+		Database:     p.key.Database, Number: p.number, Seed: seed(), Paused: r.orders.Pauses(p.key.Database),
+		Lanes: p.common, Places: places.ForLanes{Places: r.Places},
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
-			return r.dialer.dial(ctx, r.keyOf(p))
+			return r.dialer.Dial(ctx, r.keyOf(p))
 		},
-		Writable: func(ctx context.Context) bool { return r.dialer.writable(ctx, r.keyOf(p)) },
+		Writable: func(ctx context.Context) bool { return r.dialer.Writable(ctx, r.keyOf(p)) },
 		Forget:   func() bool { return r.forget(p, engine) },
 		Bury:     r.bury,
 	})
@@ -258,14 +275,14 @@ func (r *router) openLane(p *livePool, engine int) {
 }
 
 // keyOf is a pool's present key: a reload may change as whom it logs in.
-func (r *router) keyOf(p *livePool) generation.PoolKey {
+func (r *Router) keyOf(p *livePool) generation.PoolKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return p.key
 }
 
 // forget is asked by a lane that has neither clients nor backends. It refuses while a client is on its way, and the first lane while there are others.
-func (r *router) forget(p *livePool, engine int) bool {
+func (r *Router) forget(p *livePool, engine int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lanes := 0
@@ -283,14 +300,14 @@ func (r *router) forget(p *livePool, engine int) bool {
 	}
 	delete(r.closed, p)
 	r.buried.forgotten(p.key.Database)
-	r.places.Leave(p.common)
-	r.forgotten(1)
+	r.Places.Leave(p.common)
+	r.Forgotten(1)
 	return true
 }
 
-// openMinimal opens the pools that are to hold backends before any client comes: those with a min_pool_size whose user the
+// OpenMinimal opens the pools that are to hold backends before any client comes: those with a min_pool_size whose user the
 // configuration names.
-func (r *router) openMinimal() {
+func (r *Router) OpenMinimal() {
 	g := r.current.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -303,4 +320,11 @@ func (r *router) openMinimal() {
 			r.open(g, key)
 		}
 	}
+}
+
+// seed is random, so that weirs that start together do not expire their backends together.
+func seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.NativeEndian.Uint64(b[:])
 }

@@ -1,4 +1,4 @@
-package proxy
+package router
 
 import (
 	"maps"
@@ -54,9 +54,9 @@ func (p *livePool) successor(g *generation.Generation) (generation.PoolKey, *pge
 	return key, nil
 }
 
-// renew has all pools follow a new generation. A pool that cannot be what the generation says is closed, and those who come later get a
+// Renew has all pools follow a new generation. A pool that cannot be what the generation says is closed, and those who come later get a
 // new one. Its clients go on in it as they began, if they can: not where they would be at the wrong database, or there as the wrong user.
-func (r *router) renew(g *generation.Generation) {
+func (r *Router) Renew(g *generation.Generation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range slices.Concat(slices.Collect(maps.Values(r.pools)), slices.Collect(maps.Keys(r.closed))) {
@@ -65,7 +65,7 @@ func (r *router) renew(g *generation.Generation) {
 }
 
 // follow has a pool follow a new generation. Under the lock.
-func (r *router) follow(g *generation.Generation, p *livePool) {
+func (r *Router) follow(g *generation.Generation, p *livePool) {
 	key, trouble := p.successor(g)
 	if other := r.pools[key]; trouble == nil && key != p.key && other != nil {
 		trouble = pgerror.DatabaseChanged(key.Database)
@@ -86,7 +86,7 @@ func (r *router) follow(g *generation.Generation, p *livePool) {
 		p.each((*relay.Lane).Close)
 		settings.Mode, settings.MaxStatements = p.settings.Mode, p.settings.MaxStatements
 	}
-	r.places.Renew(p.common, g.Claim(key))
+	r.Places.Renew(p.common, g.Claim(key))
 	if originOf(g, key) != p.origin || settings.Login != p.settings.Login {
 		p.common.Renew(time.Since(r.engines[p.home].Loop().Epoch()))
 	}
@@ -103,7 +103,7 @@ func (r *router) follow(g *generation.Generation, p *livePool) {
 }
 
 // close has a pool admit no client any more. Under the lock.
-func (r *router) close(p *livePool) {
+func (r *Router) close(p *livePool) {
 	if r.pools[p.key] == p {
 		delete(r.pools, p.key)
 	}

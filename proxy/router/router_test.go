@@ -1,7 +1,8 @@
-package proxy
+package router
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -12,8 +13,10 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/pool"
 	"weir/proxy/cancelkey"
 	"weir/proxy/generation"
+	"weir/proxy/pgerror"
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -21,7 +24,7 @@ import (
 
 // routerOf is a router of a configuration, with one engine, whose loop runs at the end of the test only: what is asked of it stays
 // undone, so that the test alone decides.
-func routerOf(t *testing.T, toml string) *router {
+func routerOf(t *testing.T, toml string) *Router {
 	t.Helper()
 	e := engine(t)
 	t.Cleanup(func() {
@@ -41,18 +44,24 @@ func engine(t *testing.T) *relay.Engine {
 	return relay.NewEngine(&relay.Env{Log: slog.New(slog.DiscardHandler), Settings: new(session.Table), Keys: cancelkey.New(0, 1, rand.Reader)}, 0, loop)
 }
 
-func routerOn(t *testing.T, toml string, e *relay.Engine) *router {
+func routerOn(t *testing.T, toml string, e *relay.Engine) *Router {
 	t.Helper()
 	now := new(generation.Current)
-	now.Store(newGeneration(t, toml))
-	targets := &targets{current: now, credentials: newCredentials()}
-	accounts := newAccounts(now, targets)
-	t.Cleanup(accounts.close)
-	return newRouter(now, []*relay.Engine{e}, &dialer{targets: targets, accounts: accounts})
+	now.Store(generationOf(t, toml))
+	return New(now, []*relay.Engine{e}, noServers{})
 }
 
-// newGeneration is the generation of a configuration.
-func newGeneration(t *testing.T, toml string) *generation.Generation {
+// noServers has no backend to give.
+type noServers struct{}
+
+func (noServers) Dial(context.Context, generation.PoolKey) (*relay.Dialled, *relay.DialError) {
+	return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Unreachable}, Client: pgerror.Unreachable("nowhere", "there is none")}
+}
+
+func (noServers) Writable(context.Context, generation.PoolKey) bool { return false }
+
+// generationOf is the generation of a configuration.
+func generationOf(t *testing.T, toml string) *generation.Generation {
 	t.Helper()
 	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -71,27 +80,27 @@ const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 // nothing in between.
 func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	r := routerOf(t, anywhere)
-	first, _, one := r.join("shop", "app", nil)
+	first, _, one := r.Join("shop", "app", nil)
 	p := r.pools[generation.PoolKey{Database: "shop", User: "app"}]
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of a client is forgotten")
 	}
-	again, _, two := r.join("shop", "app", nil)
+	again, _, two := r.Join("shop", "app", nil)
 	if again != first {
 		t.Error("a pool that is there is made again")
 	}
-	one.leave()
+	one.Leave()
 	if r.forget(p, p.home) {
 		t.Fatal("the pool of the second client is forgotten")
 	}
-	two.leave()
-	if !r.forget(p, p.home) || r.knows("shop", "app") {
+	two.Leave()
+	if !r.forget(p, p.home) || r.Knows("shop", "app") {
 		t.Fatal("a pool without clients is kept")
 	}
-	if r.loads[0] != 0 || r.places.Size() != 0 {
-		t.Errorf("it is counted still: load %v, %d things", r.loads, r.places.Size())
+	if r.loads[0] != 0 || r.Places.Size() != 0 {
+		t.Errorf("it is counted still: load %v, %d things", r.loads, r.Places.Size())
 	}
-	if other, _, _ := r.join("shop", "app", nil); other == first {
+	if other, _, _ := r.Join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
 	}
 }
@@ -105,10 +114,9 @@ func TestKillEndsAClientOnItsWay(t *testing.T) {
 		<-e.Done()
 	})
 	r := routerOn(t, anywhere, e)
-	lane, limits, m := r.join("shop", "app", nil)
-	p := &Proxy{router: r, engines: r.engines, replications: newReplications(1, nil, nil)}
-	p.current.Store(r.current.Load())
-	if err := p.Kill("shop"); err != nil {
+	lane, limits, m := r.Join("shop", "app", nil)
+	which := func(database string) bool { return database == "shop" }
+	if err := r.Kill("shop", which, func() { e.Kill(which, pgerror.DatabaseKilled) }); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,12 +138,12 @@ func TestKillEndsAClientOnItsWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lane.Admit(relay.Admission{FD: fd, Limits: limits, Kills: m.kills, OnGone: m.leave})
+	lane.Admit(relay.Admission{FD: fd, Limits: limits, Kills: m.Kills, OnGone: m.Leave})
 	told, err := io.ReadAll(ours)
 	if err != nil || !bytes.Contains(told, []byte("57P01")) {
 		t.Errorf("it is told %q, %v", told, err)
 	}
-	if _, _, later := r.join("shop", "app", nil); later.kills != lane.Lanes().Kills() {
+	if _, _, later := r.Join("shop", "app", nil); later.Kills != lane.Lanes().Kills() {
 		t.Error("who comes later is ended, too")
 	}
 }
@@ -145,17 +153,17 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 	r := routerOf(t, anywhere+"[limits]\nmax_db_connections = 3\nmax_user_connections = 3\n")
 	for i := range 500 {
 		database, user := fmt.Sprint("db", i), fmt.Sprint("u", i)
-		lane, _, m := r.join(database, user, nil)
-		if !r.places.Take(lane.Lanes()) {
+		lane, _, m := r.Join(database, user, nil)
+		if !r.Places.Take(lane.Lanes()) {
 			t.Fatal("no place")
 		}
-		r.places.Give(lane.Lanes())
-		m.leave()
+		r.Places.Give(lane.Lanes())
+		m.Leave()
 		if !r.forget(r.pools[generation.PoolKey{Database: database, User: user}], 0) {
 			t.Fatal("the pool is kept")
 		}
 	}
-	if n := len(r.pools) + r.places.Size(); n != 0 {
+	if n := len(r.pools) + r.Places.Size(); n != 0 {
 		t.Errorf("%d things are left of pools", n)
 	}
 }
@@ -163,9 +171,9 @@ func TestNothingIsKeptOfNamesThatCameOnce(t *testing.T) {
 // Names that all lead to one database share a pool: else there would be as many pools of it as names.
 func TestNamesThatLeadToOneDatabaseShareAPool(t *testing.T) {
 	r := routerOf(t, strings.Replace(anywhere, "port", "dbname = \"shop\"\nport", 1)+"[databases.own]\nhost = \"127.0.0.1\"\n")
-	one, _, _ := r.join("x", "app", nil)
-	other, _, _ := r.join("y", "app", nil)
-	own, _, _ := r.join("own", "app", nil)
+	one, _, _ := r.Join("x", "app", nil)
+	other, _, _ := r.Join("y", "app", nil)
+	own, _, _ := r.Join("own", "app", nil)
 	if one != other || one == own || one.Name() != "*/app" {
 		t.Errorf("pools %s, %s and %s", one.Name(), other.Name(), own.Name())
 	}
@@ -175,27 +183,27 @@ func TestNamesThatLeadToOneDatabaseShareAPool(t *testing.T) {
 func TestPlacesFollowANewGeneration(t *testing.T) {
 	const toml = "[databases.shop]\nhost = \"127.0.0.1\"\n"
 	r := routerOf(t, "[limits]\nmax_db_connections = 2\n"+toml)
-	lane, _, _ := r.join("shop", "app", nil)
+	lane, _, _ := r.Join("shop", "app", nil)
 	take := func(want bool) {
 		t.Helper()
-		if r.places.Take(lane.Lanes()) != want {
+		if r.Places.Take(lane.Lanes()) != want {
 			t.Fatalf("a place: %t", !want)
 		}
 	}
 	take(true)
 	take(true)
 	take(false)
-	r.renew(newGeneration(t, toml+"max_db_connections = 3\n"))
+	r.Renew(generationOf(t, toml+"max_db_connections = 3\n"))
 	take(true)
 	take(false)
-	if setting, value, section := r.places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
+	if setting, value, section := r.Places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {
 		t.Errorf("bound by %s (%d, set in %s)", setting, value, section)
 	}
 	for range 3 {
-		r.places.Give(lane.Lanes())
+		r.Places.Give(lane.Lanes())
 	}
-	r.places.Decline(lane.Lanes()) // the one that was kept for it
-	if left := r.places.Users(); len(left) != 0 {
+	r.Places.Decline(lane.Lanes()) // the one that was kept for it
+	if left := r.Places.Users(); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -8,46 +8,12 @@ import (
 	"weir/proxy/console"
 	"weir/proxy/generation"
 	"weir/proxy/pgerror"
+	"weir/proxy/router"
 	"weir/proxy/status"
 )
 
-// orders are what operators have asked for on the console, by the names under which weir knows databases. Guarded by router.mu, so
-// that a pool that is opened meanwhile follows them, too.
-type orders struct {
-	paused    bool // all databases
-	pausedDBs map[string]bool
-	disabled  map[string]bool
-}
-
-// pauses reports whether pools of a database get no backends.
-func (o *orders) pauses(database string) bool { return o.paused || o.pausedDBs[database] }
-
-// order changes the orders. Who then tells the engines of it holds router.telling from before until all have been told: of two orders that
-// contradict each other the engines would else hear in different succession.
-func (r *router) order(change func(o *orders) error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.orders.pausedDBs == nil {
-		r.orders.pausedDBs, r.orders.disabled = map[string]bool{}, map[string]bool{}
-	}
-	return change(&r.orders)
-}
-
-// turnsAway says why a client of a database is not admitted by order of an operator; nil: it is.
-func (r *router) turnsAway(database string) *pgerror.Error {
-	key := r.current.Load().DatabaseName(database)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.orders.disabled[key] {
-		return pgerror.DatabaseDisabled(database)
-	}
-	return nil
-}
-
 // The texts are PgBouncer's.
 var (
-	errPaused       = errors.New("already suspended/paused")
-	errNotPaused    = errors.New("pooler is not paused/suspended")
 	errEnding       = errors.New("pooler is shutting down")
 	errClientNotHad = errors.New("client not found")
 )
@@ -83,27 +49,12 @@ func (o operator) Pause(ctx context.Context, name string) error {
 
 // pause has pools pause, and returns when all engines know.
 func (o operator) pause(key string, which func(string) bool) error {
-	o.router.telling.Lock()
-	defer o.router.telling.Unlock()
-	err := o.router.order(func(s *orders) error {
-		if s.paused {
-			return errPaused
+	return o.router.Pause(key, func() {
+		o.accounts.directory.Vacate()
+		for _, e := range o.engines {
+			e.Pause(which)
 		}
-		if key == "" {
-			s.paused = true
-		} else {
-			s.pausedDBs[key] = true
-		}
-		return nil
 	})
-	if err != nil {
-		return err
-	}
-	o.accounts.directory.Vacate()
-	for _, e := range o.engines {
-		e.Pause(which)
-	}
-	return nil
 }
 
 // awaitPaused returns when no backend is left, or with an error when the pause has ended before: who goes on as if it held would promote a
@@ -126,12 +77,9 @@ func (o operator) awaitPaused(ctx context.Context, name string, which func(strin
 	return pgerror.Canceled
 }
 
-func (o operator) isPaused(name string) (paused bool) {
-	_ = o.router.order(func(s *orders) error {
-		paused = s.paused || name != "" && s.pausedDBs[o.current.Load().DatabaseName(name)]
-		return nil
-	})
-	return paused
+func (o operator) isPaused(name string) bool {
+	now := o.router.Standing()
+	return now.Paused || name != "" && now.PausedDBs[o.current.Load().DatabaseName(name)]
 }
 
 func (o operator) remaining(which func(string) bool) (all, stale int) {
@@ -151,33 +99,11 @@ func (o operator) Resume(name string) error {
 	case name == "" && o.leaving.Load():
 		return errEnding
 	}
-	o.router.telling.Lock()
-	defer o.router.telling.Unlock()
-	var rest orders
-	err = o.router.order(func(s *orders) error {
-		switch {
-		case key == "" && !s.paused:
-			return errNotPaused
-		case key != "" && !s.pausedDBs[key]:
-			return errors.New("database " + name + " is not paused")
-		case key == "":
-			s.paused = false
-		default:
-			delete(s.pausedDBs, key)
+	return o.router.Resume(key, name, func(rest *router.Orders) {
+		for _, e := range o.engines {
+			e.Resume(func(database string) bool { return which(database) && !rest.Pauses(database) })
 		}
-		rest = orders{paused: s.paused, pausedDBs: map[string]bool{}}
-		for db := range s.pausedDBs {
-			rest.pausedDBs[db] = true
-		}
-		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, e := range o.engines {
-		e.Resume(func(database string) bool { return which(database) && !rest.pauses(database) })
-	}
-	return nil
 }
 
 // Disable implements console.Operator.
@@ -191,14 +117,8 @@ func (o operator) setDisabled(name string, disabled bool) error {
 	if err != nil {
 		return err
 	}
-	return o.router.order(func(s *orders) error {
-		if disabled {
-			s.disabled[key] = true
-		} else {
-			delete(s.disabled, key)
-		}
-		return nil
-	})
+	o.router.SetDisabled(key, disabled)
+	return nil
 }
 
 // Reconnect implements console.Operator.
@@ -208,7 +128,7 @@ func (o operator) Reconnect(name string) error {
 		return err
 	}
 	o.accounts.directory.Vacate()
-	o.router.dialer.targets.hosts.Forgive()
+	o.targets.hosts.Forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)
 	}
@@ -236,41 +156,14 @@ func (o operator) Kill(name string) error {
 	if err != nil {
 		return err
 	}
-	o.router.telling.Lock()
-	defer o.router.telling.Unlock()
-	err = o.router.order(func(s *orders) error {
-		if s.paused {
-			return errPaused
+	return o.router.Kill(key, which, func() {
+		for _, e := range o.engines {
+			e.Pause(which)
+			e.Kill(which, pgerror.DatabaseKilled)
 		}
-		o.router.eachPool(func(p *livePool) {
-			if which(p.key.Database) {
-				p.common.Kill() // clients that are on their way to a lane are not there to be ended yet
-			}
-		})
-		if key != "" {
-			s.pausedDBs[key] = true
-			return nil
-		}
-		for db := range o.current.Load().Config.Databases {
-			if db != config.AnyDatabase {
-				s.pausedDBs[db] = true
-			}
-		}
-		for pool := range o.router.pools {
-			s.pausedDBs[pool.Database] = true
-		}
-		return nil
+		g := o.current.Load()
+		o.replications.kill(func(r *replication) bool { return which(g.DatabaseName(r.key.Database)) }, pgerror.DatabaseKilled)
 	})
-	if err != nil {
-		return err
-	}
-	for _, e := range o.engines {
-		e.Pause(which)
-		e.Kill(which, pgerror.DatabaseKilled)
-	}
-	g := o.current.Load()
-	o.replications.kill(func(r *replication) bool { return which(g.DatabaseName(r.key.Database)) }, pgerror.DatabaseKilled)
-	return nil
 }
 
 // KillClient implements console.Operator.
@@ -326,10 +219,7 @@ func (p *Proxy) Pause() error { return operator{p}.Pause(p.ctx, "") }
 func (p *Proxy) Resume() error { return operator{p}.Resume("") }
 
 // State is what operators have asked of the whole.
-func (p *Proxy) State() (s status.State) {
-	_ = p.router.order(func(o *orders) error {
-		s = status.State{Paused: o.paused, ShuttingDown: p.leaving.Load()}
-		return nil
-	})
-	return s
+func (p *Proxy) State() status.State {
+	now := p.router.Standing()
+	return status.State{Paused: now.Paused, ShuttingDown: p.leaving.Load()}
 }

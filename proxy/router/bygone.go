@@ -1,0 +1,111 @@
+package router
+
+import (
+	"weir/config"
+	"weir/proxy/generation"
+	"weir/proxy/status"
+)
+
+// bygone is what pools have counted that are forgotten, so that the sums of a database and of all never fall: monitoring takes a counter that
+// falls for a restart, and counts all of it anew. A database has a sum of its own while the configuration names it or it has a pool; what
+// clients have named goes under "" afterwards. While there is another pool of the same database and user, which a reload may have put in its
+// place, what a pool has counted has its names still: metrics show the two as one. Guarded by Router.mu.
+type bygone struct {
+	pools     map[string]int // that each database has
+	counted   map[string]*status.Pool
+	succeeded map[generation.PoolKey]*status.Pool
+	changes   uint64
+}
+
+func newBygone() bygone {
+	return bygone{pools: map[string]int{}, counted: map[string]*status.Pool{}, succeeded: map[generation.PoolKey]*status.Pool{}}
+}
+
+func (b *bygone) opened(database string) { b.pools[database]++ }
+
+func (b *bygone) forgotten(database string) {
+	if b.pools[database]--; b.pools[database] == 0 {
+		delete(b.pools, database)
+	}
+}
+
+func (b *bygone) add(database string, counted *status.Pool) {
+	b.changes++
+	if sum := b.counted[database]; sum != nil {
+		sum.Add(counted)
+		return
+	}
+	sum := *counted
+	sum.Database, sum.User, sum.Number = database, "", 0
+	b.counted[database] = &sum
+}
+
+// keep is add for a pool that another one of the same names has succeeded.
+func (b *bygone) keep(key generation.PoolKey, counted *status.Pool) {
+	b.changes++
+	if sum := b.succeeded[key]; sum != nil {
+		sum.Add(counted)
+		return
+	}
+	sum := *counted
+	b.succeeded[key] = &sum
+}
+
+// fold puts what is known of a database under "" that is no more.
+func (b *bygone) fold(database string, c *config.Config) {
+	_, named := c.Databases[database]
+	if sum := b.counted[database]; sum != nil && !named && b.pools[database] == 0 {
+		delete(b.counted, database)
+		b.add("", sum)
+	}
+}
+
+// bury keeps what a pool has counted that is forgotten.
+func (r *Router) bury(counted status.Pool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.has(key) {
+		r.buried.keep(key, &counted)
+		return
+	}
+	r.buried.add(counted.Database, &counted)
+	r.buried.fold(counted.Database, r.current.Load().Config)
+}
+
+// has reports whether there is a pool of these names, be it one that admits no client any more. Under the lock.
+func (r *Router) has(key generation.PoolKey) bool {
+	if r.pools[key] != nil {
+		return true
+	}
+	for p := range r.closed {
+		if p.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Bygone copies what pools have counted that are forgotten, by database, and by user, too, where there is another pool of both. It is another one
+// whenever changes is another number.
+func (r *Router) Bygone() (counted []status.Pool, changes uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.current.Load().Config
+	for key, sum := range r.buried.succeeded {
+		if !r.has(key) {
+			delete(r.buried.succeeded, key)
+			r.buried.add(key.Database, sum)
+			continue
+		}
+		counted = append(counted, *sum)
+	}
+	for database := range r.buried.counted {
+		if database != "" {
+			r.buried.fold(database, c) // a reload may have taken it out
+		}
+	}
+	for _, p := range r.buried.counted {
+		counted = append(counted, *p)
+	}
+	return counted, r.buried.changes
+}

@@ -309,7 +309,7 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 		v.out = append(v.out, appendRow(nil, values...)...)
 		v.change(settings)
 		tag = "SELECT 1"
-	case strings.HasPrefix(s.text, "SELECT 's', ") || strings.HasPrefix(s.text, "SELECT 'a', ") || strings.HasPrefix(s.text, "SELECT 'l', "): // Ask
+	case strings.HasPrefix(s.text, asksForAll) || strings.HasPrefix(s.text, "SELECT 's', ") || strings.HasPrefix(s.text, "SELECT 'a', ") || strings.HasPrefix(s.text, "SELECT 'l', "): // Ask
 		v.out = append(v.out, v.state(s.text)...)
 		tag = "SELECT 1"
 	case strings.HasPrefix(s.text, "SET SESSION AUTHORIZATION DEFAULT;RESET ALL"): // weir's own, too
@@ -379,9 +379,12 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 	return "", ""
 }
 
+// asksForAll is how a question about all settings begins.
+const asksForAll = "SELECT CASE WHEN context "
+
 // state answers Ask.
 func (v *postgres) state(question string) (rows []byte) {
-	if zone := v.settings["timezone"]; zone != v.login["timezone"] && strings.HasPrefix(question, "SELECT 's', ") {
+	if zone := v.settings["timezone"]; zone != v.login["timezone"] && (strings.HasPrefix(question, asksForAll) || strings.HasPrefix(question, "SELECT 's', ")) {
 		rows = appendRow(rows, rowSetting, "TimeZone", zone)
 	}
 	if v.locks > 0 && strings.Contains(question, "SELECT 'a', ") {

@@ -48,7 +48,7 @@ func startupPacket(version uint32, params ...string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(4+len(body))), body...)
 }
 
-var loginStride = flag.Int("login-stride", 37, "of the bytes at which logins are cut, each so-many-th is tried; 1 is all")
+var loginStride = flag.Int("login-stride", 101, "of the bytes at which logins are cut, each so-many-th is tried; 1 is all")
 
 // momentLogins are what clients send at once, before they have heard anything.
 func momentLogins(t *testing.T, d *pgserver.Database) map[string][]byte {

@@ -15,7 +15,7 @@ import (
 	"weir/proxy"
 )
 
-var momentStride = flag.Int("moment-stride", 5, "of the moments at which clients end, each so-many-th is tried; 1 is all")
+var momentStride = flag.Int("moment-stride", 11, "of the moments at which clients end, each so-many-th is tried; 1 is all")
 
 // momentPrograms are what clients say that end amid it: rounds of messages in the language of scripts, each round with an answer that is waited for.
 var momentPrograms = map[string][][]string{

@@ -76,7 +76,8 @@ var timeoutSettings = []setting{
 		override: func(o *Override) any { return &o.ClientStallTimeout },
 		meaning: "A client that is being sent something and has taken nothing of it for this long is disconnected, and its query cancelled: its backend, and the " +
 			"locks and the old rows that its transaction keeps, are of use to others. A client that reads slowly takes something. Over TCP, tcp_user_timeout in " +
-			"[listen] may end it earlier. It holds for clients that replicate, too: one whose own work stands still for longer, as a subscription's that waits for a " +
+			"[listen] may end it earlier. So is a client that has a backend, has sent a message in part, and nothing more of it for this long; the data of a COPY " +
+			"may come as it likes. It holds for clients that replicate, too: one whose own work stands still for longer, as a subscription's that waits for a " +
 			"lock, comes back and goes on where it was." + metLate,
 		why: "PgBouncer has nothing of the kind: a client that stands still keeps its backend for ever.",
 	},

@@ -158,6 +158,54 @@ func TestClientThatStandsStillWithAResultIsDisconnected(t *testing.T) {
 	expectPool(t, w, "counting one", func(p status.Pool) bool { return p.Totals.Timeouts[status.StalledClientTimeout] == 1 })
 }
 
+// A client that stops amid a message gives its backend back; one that goes on slowly, and one that has no rows for its COPY, keep theirs.
+func TestClientThatStopsAmidAMessageIsDisconnected(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE TABLE rows (t text)")
+	w := start(t, d, "[pool]\npool_size = 3\n[timeouts]\nclient_stall_timeout = \"1s\"")
+	long := encode(t, &pgproto3.Query{String: "SELECT length('" + strings.Repeat("x", 200_000) + "')"})
+	row := encode(t, &pgproto3.CopyData{Data: []byte(strings.Repeat("y", 1000) + "\n")})
+	copies, slow := enter(t, w, d), enter(t, w, d)
+	copies.Send(&pgproto3.Query{String: "COPY rows FROM STDIN"})
+	if _, ok := copies.Receive().(*pgproto3.CopyInResponse); !ok {
+		t.Fatal("no COPY")
+	}
+	copies.SendBytes(row[:500])
+	for name, begun := range map[string][]byte{
+		"a long one":     long[:100_000],
+		"a short one":    append(encode(t, &pgproto3.Query{String: "BEGIN"}), encode(t, &pgproto3.Query{String: "COMMIT"})[:8]...),
+		"a header":       append(encode(t, &pgproto3.Query{String: "BEGIN"}), 'Q'),
+		"behind a Parse": append(encode(t, &pgproto3.Parse{Query: "SELECT 1"}), 'B', 0, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := enter(t, w, d)
+			c.SendBytes(begun)
+			for {
+				if m, ok := c.Receive().(*pgproto3.ErrorResponse); ok {
+					if want := "57P05 terminating connection because the client does not send the rest of its message"; m.Code+" "+m.Message != want {
+						t.Errorf("%s %s", m.Code, m.Message)
+					}
+					return
+				}
+			}
+		})
+	}
+	for rest := long; len(rest) > 0; time.Sleep(50 * time.Millisecond) {
+		n := min(len(rest), 10_000)
+		slow.SendBytes(rest[:n])
+		rest = rest[n:]
+	}
+	if err := slow.Answer().Err(); err != nil {
+		t.Error("a client that sends slowly:", err)
+	}
+	copies.SendBytes(row[500:])
+	copies.Send(&pgproto3.CopyDone{})
+	if err := copies.Answer().Err(); err != nil {
+		t.Error("a COPY that pauses:", err)
+	}
+	expectLine(t, w, "timeout: client disconnected", "setting=client_stall_timeout", "limit=1s")
+}
+
 // The log has a line of what was done each stats_period.
 func TestLogHasALineOfWhatWasDone(t *testing.T) {
 	d := database(t)

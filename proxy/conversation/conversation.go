@@ -142,6 +142,9 @@ func (c *Client) Outlet() *wire.Outlet { return &c.out }
 // Amid reports whether a message of the client's has been forwarded in part.
 func (c *Client) Amid() bool { return c.lacks() > 0 }
 
+// Lacks is how many bytes of that message are still to come.
+func (c *Client) Lacks() uint32 { return c.lacks() }
+
 // NewClient is a client that has logged in with these settings, a reference to which it takes over.
 func NewClient(login *session.Set, table *session.Table) Client {
 	c := Client{Login: login, Set: table.Retain(login)}

@@ -210,6 +210,11 @@ var catalogue = []chapter{
 			"Read results as they come, or fetch them in parts.",
 		},
 		{
+			"ClientStopsAmidMessage", ClientStopsAmidMessage(5 * time.Minute),
+			"The client had a backend, sent a message in part, and nothing more of it for `client_stall_timeout`: its program has stopped, or the network between.",
+			"Find out why the program stopped; a driver sends a message in one go.",
+		},
+		{
 			"PinIdleTimeout", PinIdleTimeout(time.Minute, pin),
 			"The client was idle for `pin_idle_timeout` outside of a transaction while the state of its session kept a backend.",
 			"End such state when it is no longer needed (`DROP TABLE`, `CLOSE`, `DISCARD ALL`); raise the setting.",

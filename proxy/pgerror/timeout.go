@@ -41,6 +41,12 @@ func ClientStallTimeout(after time.Duration) *Error {
 		"terminating connection because the client takes nothing of what it is sent", "client_stall_timeout", after).AsPgBouncer("client_stall_timeout")
 }
 
+// ClientStopsAmidMessage ends a client that sent a message in part and nothing more for client_stall_timeout.
+func ClientStopsAmidMessage(after time.Duration) *Error {
+	return timedOut(SeverityFatal, CodeIdleSessionTimeout,
+		"terminating connection because the client does not send the rest of its message", "client_stall_timeout", after).AsPgBouncer("client_stall_timeout")
+}
+
 func timedOut(severity, code, message, setting string, after time.Duration) *Error {
 	return &Error{
 		Severity: severity, Code: code, Message: message,

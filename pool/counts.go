@@ -52,7 +52,7 @@ func (p *Pool) limit(now Instant) Limit {
 		return LimitPaused
 	case now < p.sizeDue():
 		return LimitSize
-	case p.trouble.holds(now, dialling), now < p.flaps.due():
+	case p.trouble.holds(now, dialling), now < p.flapsDue():
 		return LimitTrouble
 	case p.full.holds(now, dialling):
 		return LimitFull

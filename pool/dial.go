@@ -166,9 +166,18 @@ func (p *Pool) flapped(now Instant, be *backend) {
 	if now > p.flaps.last.plus(flapMemory) {
 		p.flaps = obstacle{}
 	}
+	p.unasked = be.state != Leased && (p.unasked || p.flaps.strikes == 0)
 	if p.flaps.meet(now, be.began) {
 		p.flaps.retry = now.plus(p.backoff(p.flaps.strikes, awayRetryMost))
 	}
+}
+
+// flapsDue returns when flaps allow a dial. Those of idle backends alone, which the server may close for being idle, hold up no client.
+func (p *Pool) flapsDue() Instant {
+	if p.unasked && p.waiting > 0 {
+		return 0
+	}
+	return p.flaps.due()
 }
 
 // prove notes that a backend has served somebody, and reports whether that is news that allows dials.
@@ -279,7 +288,7 @@ func (p *Pool) dialDue(now Instant) Instant {
 		return Never // until one of them ends
 	}
 	// The last of what holds back counts.
-	due := max(needed, p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due(), p.flaps.due())
+	due := max(needed, p.sizeDue(), p.trouble.due(), p.full.due(), p.limited.due(), p.flapsDue())
 	if trouble && p.waiting > 0 && p.board.Live() == 0 {
 		if certain := p.lastHope(); certain > now {
 			due = min(due, certain)

@@ -25,8 +25,9 @@ type model struct {
 	// contested is set while other pools wait for places.
 	contested      bool
 	contestedSince Instant
-	// away, full, shared and flaps are the obstacles.
+	// away, full, shared and flaps are the obstacles. Flaps are unasked if none was a client's.
 	away, full, shared, flaps modelObstacle
+	unasked                   bool
 
 	wait  []modelWaiter  // oldest first
 	dials []modelBackend // in no order
@@ -130,7 +131,7 @@ func (m *model) allowed() bool {
 			return false
 		}
 	}
-	return !m.paused && (m.flaps.n == 0 || m.now >= m.flaps.retry) && m.total() < room && len(m.dials) < m.cfg.MaxDials
+	return !m.paused && (m.flaps.n == 0 || m.now >= m.flaps.retry || m.unasked && len(m.wait) > 0) && m.total() < room && len(m.dials) < m.cfg.MaxDials
 }
 
 func (m *model) dial() {
@@ -254,7 +255,7 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 			list = &m.idle
 		}
 		if e := take(list, o.backend); o.verb == "lost" && !e.proven && !e.stale && now <= e.born+Instant(time.Second) {
-			m.flapped(e.began)
+			m.flapped(e.began, list == &m.idle)
 		}
 	case "expel":
 		if i := slices.IndexFunc(m.lent, func(e modelBackend) bool { return e.b == o.backend }); i >= 0 {
@@ -373,10 +374,11 @@ func (m *model) succeeded(started Instant) {
 	}
 }
 
-func (m *model) flapped(began Instant) {
+func (m *model) flapped(began Instant, idle bool) {
 	if m.now > m.flaps.last+Instant(10*time.Second) {
 		m.flaps = modelObstacle{}
 	}
+	m.unasked = idle && (m.unasked || m.flaps.n == 0)
 	m.strike(&m.flaps, began, time.Second)
 }
 

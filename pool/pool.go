@@ -73,6 +73,7 @@ type Pool struct {
 	full       obstacle // the server has no place left
 	limited    obstacle // a limit over pools has no place left
 	flaps      obstacle // backends that the server has let in are lost before they have served anybody
+	unasked    bool     // none of those had a client
 	contested  Instant  // since when other pools wait for places that this one has; Never if none does
 	turnedAway bool     // a client was failed since the last dial: probe
 

@@ -217,7 +217,11 @@ func TestCancelWhileTheBackendIsAsked(t *testing.T) {
 			d := database(t)
 			w := start(t, d, "[pool]\npool_size = 1\nsession_audit = \"always\"\npool_mode = \""+mode+"\"")
 			c := enter(t, w, d)
+			asked := func() { // what the query before has left
+				expectPool(t, w, "idle", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 })
+			}
 			c.Query("SELECT 1")
+			asked()
 			lock := locked(t, d, "pg_depend") // which tells whether there are temporary tables
 			c.Query("SELECT 2")
 			lock.expectBlocked()
@@ -225,6 +229,7 @@ func TestCancelWhileTheBackendIsAsked(t *testing.T) {
 			lock.release()
 			c.Query("SELECT 3 FROM pg_sleep(0.2)")
 
+			asked()
 			lock = locked(t, d, "pg_depend")
 			c.Query("SELECT 4")
 			lock.expectBlocked()

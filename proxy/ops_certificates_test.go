@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -142,4 +143,28 @@ func TestBoundLoginsArePassedOn(t *testing.T) {
 			t.Errorf("%s: %s, want %s", user, got, c.want)
 		}
 	}
+}
+
+// TestCertificatesSayWhenTheyExpire: those that weir shows, and a new one as soon as its file is there.
+func TestCertificatesSayWhenTheyExpire(t *testing.T) {
+	d := database(t)
+	dir := tlsFolder(t)
+	issue := func(name string, year int) {
+		authority.Issue(testca.Subject{CN: "localhost", NotAfter: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}).Write(dir, name)
+	}
+	issue("weir", 2101)
+	issue("app", 2102)
+	w := start(t, d, clientTLS(dir, "prefer", "")+fmt.Sprintf("[server_tls]\ncert_file = %q\nkey_file = %q\n", dir+"/app.crt", dir+"/app.key"))
+	expire := func(want string) string {
+		var all []string
+		for _, c := range w.Proxy.Snapshot().Certificates {
+			all = append(all, fmt.Sprintf("%s %s %d", c.Section, filepath.Base(c.File), c.Until.Year()))
+		}
+		return differ(strings.Join(all, ", "), want)
+	}
+	if problem := expire("[client_tls] weir.crt 2101, [server_tls] app.crt 2102"); problem != "" {
+		t.Error(problem)
+	}
+	issue("weir", 2103)
+	eventually(t, func() string { return expire("[client_tls] weir.crt 2103, [server_tls] app.crt 2102") })
 }

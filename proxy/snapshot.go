@@ -24,7 +24,11 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
 	p.lookAtPools(&s)
-	c := p.current.Load().Config
+	g := p.current.Load()
+	for _, e := range slices.Concat(g.ClientTLS.Expiries(), g.ServerTLS.Expiries()) {
+		s.Certificates = append(s.Certificates, status.Certificate(e))
+	}
+	c := g.Config
 	for i := range s.Pools {
 		settings := c.PoolSettings(s.Pools[i].Database, s.Pools[i].User)
 		s.Pools[i].Shared = status.SharedLimits{

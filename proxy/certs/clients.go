@@ -74,6 +74,14 @@ func OpenClients(c *config.Config, log *slog.Logger) (*Clients, error) {
 // Offers reports whether TLS is offered.
 func (s *Clients) Offers() bool { return s.offers }
 
+// Expiries are those of the certificates that clients are shown, if TLS is offered.
+func (s *Clients) Expiries() []Expiry {
+	if !s.offers {
+		return nil
+	}
+	return expiries(s.places)
+}
+
 // Config is for the next handshake; nil if TLS is not offered. It is shared and must not be changed.
 func (s *Clients) Config() *tls.Config {
 	if !s.offers {

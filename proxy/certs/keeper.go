@@ -130,6 +130,23 @@ func (k *Keeper) read() (*Material, error) {
 	return m, nil
 }
 
+// Expiry is how long a certificate is valid that weir shows to others.
+type Expiry struct {
+	Section string // of the configuration that names it
+	File    string
+	Until   time.Time
+}
+
+// expiries are those of the certificates that there are at these places.
+func expiries(places []*Keeper) (all []Expiry) {
+	for _, k := range places {
+		if m := k.Current(); m.Identity != nil {
+			all = append(all, Expiry{k.where, string(k.settings.CertFile), m.Identity.Leaf.NotAfter})
+		}
+	}
+	return all
+}
+
 func (m *Material) validUntil() string {
 	if m.Identity == nil {
 		return ""

@@ -32,6 +32,7 @@ type Servers struct {
 	general *Server
 	own     map[string]*Server // of the databases that say something of their own
 	peers   map[config.SSLMode]*Server
+	places  []*Keeper // of the general section and of the databases
 }
 
 // OpenServers reads all files.
@@ -41,11 +42,13 @@ func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
 	if s.general, err = OpenServer("[server_tls]", c.ServerTLS, log); err != nil {
 		return nil, err
 	}
+	s.places = append(s.places, s.general.files)
 	for name, d := range c.Databases {
 		if d.ServerTLS != (config.TLSOverride{}) {
 			if s.own[name], err = OpenServer(fmt.Sprintf("[databases.%q.server_tls]", name), c.ServerTLSOf(name), log); err != nil {
 				return nil, err
 			}
+			s.places = append(s.places, s.own[name].files)
 		}
 	}
 	for name, p := range c.Peers {
@@ -60,6 +63,9 @@ func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
 	}
 	return s, nil
 }
+
+// Expiries are those of the certificates that servers are shown.
+func (s *Servers) Expiries() []Expiry { return expiries(s.places) }
 
 // Peer is for a peer that is reached in that mode.
 func (s *Servers) Peer(mode config.SSLMode) *Server { return s.peers[mode] }

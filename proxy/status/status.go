@@ -29,6 +29,14 @@ type Snapshot struct {
 	Replications []Replication // sorted by database, then user
 	Servers      []Server      // sorted by name, then address
 	Peers        Peers
+	Certificates []Certificate // that clients and servers are shown
+}
+
+// Certificate is one that weir shows to others.
+type Certificate struct {
+	Section string // of the configuration that names it
+	File    string
+	Until   time.Time // it is valid
 }
 
 // Server is one that pools are led to, at one of its addresses: how it was when it was tried last.

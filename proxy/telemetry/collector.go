@@ -50,6 +50,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for i := range s.Servers {
 		e.host(&s.Servers[i])
 	}
+	for _, c := range s.Certificates {
+		e.value(&certificates, float64(c.Until.Unix()), label(c.Section), label(c.File))
+	}
 	e.logins(s.Logins)
 	e.count(&peersPassed, s.Peers.Passed)
 	e.count(&peersReceived, s.Peers.Received)

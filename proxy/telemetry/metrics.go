@@ -100,6 +100,7 @@ var (
 	hostStandby    = metric{"weir_host_standby", gauge, []string{"host", "address"}, "1 if the server was a standby at the last login, 0 if it was not; no value while that is not known."}
 	hostBackends   = metric{"weir_host_backends", gauge, []string{"host", "address"}, "Backends at the server, of all pools."}
 	hostFailures   = metric{"weir_host_failures_total", counter, []string{"host", "address"}, "Attempts to log in to the server that failed."}
+	certificates   = metric{"weir_certificate_expires_timestamp_seconds", gauge, []string{"section", "file"}, "When a certificate that weir shows to clients or servers expires, in Unix time; by the section of the configuration that names it. Its file is looked at for each scrape."}
 	loopPolls      = metric{"weir_loop_polls_total", counter, []string{"loop"}, "How often an event loop asked the kernel for events, sleeping while there are none."}
 	loopCalls      = metric{"weir_loop_socket_calls_total", counter, []string{"loop", "call"}, "System calls on sockets: read, write."}
 	loopBytes      = metric{"weir_loop_socket_bytes_total", counter, []string{"loop", "call"}, "Bytes that these calls moved, clients and servers together."}
@@ -114,7 +115,7 @@ var families = []*metric{
 	&queriesTotal, &txTotal, &txCut, &leasesTotal, &switchesTotal, &transfersTotal, &bytesTotal, &errorsTotal, &refusedTotal, &waitsFailed, &timeoutsTotal,
 	&cancelsTotal, &dialsTotal, &closedTotal, &resetsTotal, &doubtsTotal,
 	&servedTotal, &clientsClosed, &loginsNow, &maxLogins, &loginsFailed, &lookupsTotal, &acceptedTotal, &shedTotal, &cancelRequests, &peersPassed, &peersReceived, &peersFailed, &clientsNow, &maxClients,
-	&hostUp, &hostStandby, &hostBackends, &hostFailures,
+	&hostUp, &hostStandby, &hostBackends, &hostFailures, &certificates,
 	&replicas, &replicasTotal, &replicaBytes, &linesDropped, &tracedTotal,
 	&loopPolls, &loopCalls, &loopBytes, &up,
 }

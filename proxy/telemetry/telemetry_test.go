@@ -51,6 +51,7 @@ func (sample) Snapshot() status.Snapshot {
 			{Name: "db:5432", Address: "10.0.0.5", Role: status.RoleUnknown},
 		},
 		Replications: []status.Replication{{Database: "shop", User: "replica", Clients: 1}},
+		Certificates: []status.Certificate{{Section: "[client_tls]", File: "/etc/weir/server.crt", Until: time.Unix(2_000_000_000, 0)}},
 	}
 }
 

@@ -97,8 +97,8 @@
 //
 // Flapping: a backend was lost within a second of its login and had served nobody yet. A proxy in front of a server that is down does that. No dial has
 // failed, so no waiter is failed either; what the client is told that had the backend is the caller's business. The next dials wait for 100 ms, after
-// each further such loss for twice as long, at most a second; if no such backend had a client, that is for what MinSize wants alone. The count begins anew when a backend has served somebody, and after ten seconds without
-// such a loss.
+// each further such loss for twice as long, at most a second; if no such backend had a client, that is for what MinSize wants alone. The count begins
+// anew when a backend has served somebody, and after ten seconds without such a loss.
 //
 // Limited: a limit over several pools refused the dial. Tried again after Nudge,
 // or after a second, whichever comes first.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"crypto/rand"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"weir/proxy/backend"
@@ -101,11 +100,11 @@ func (p *Proxy) replicationBeyond(r *replication, b tunnel.Breach) []byte {
 	var err *pgerror.Error
 	switch b.Kind {
 	case tunnel.ClientPacket:
-		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length)...)
+		p.lines.Warn("client closed: it has sent what the operator does not let through", append(who, "type", b.Frame.Letter(), "length", length)...)
 		err = pgerror.PacketTooLong(b.Frame.Type, length, most)
 	case tunnel.ServerPacket:
 		p.lines.Warn("client closed: a message of the server's is longer than max_packet_size",
-			append(who, "type", strconv.QuoteRuneToASCII(rune(b.Frame.Type)), "length", length, "limit", most)...)
+			append(who, "type", b.Frame.Letter(), "length", length, "limit", most)...)
 		err = pgerror.ResultTooLong(b.Frame.Type, length, most)
 	case tunnel.ClientStall:
 		p.lines.Warn("timeout: client disconnected",

@@ -25,7 +25,7 @@ const defaultsQuestion = "SELECT (SELECT pg_catalog.hashtext(pg_catalog.concat_w
 	"WHERE s.setdatabase OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, (SELECT d.oid FROM pg_catalog.pg_database d " +
 	"WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())]) " +
 	"AND s.setrole OPERATOR(pg_catalog.=) ANY (ARRAY['0'::pg_catalog.oid, l.usesysid])))) " +
-	"FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) l), " +
+	"FROM " + ownActivity + " l), " +
 	"(SELECT pg_catalog.hashtext(pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.name, p.reset_val), ';' ORDER BY p.name)) " +
 	"FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'client_encoding', 'DateStyle', " +
 	"'default_transaction_read_only', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings', 'scram_iterations', 'search_path'" +
@@ -37,6 +37,9 @@ const defined = "CASE WHEN pg_catalog.current_setting('server_version_num')::pg_
 	"(SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_inserted(c) OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_updated(c) " +
 	"OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_deleted(c)) " +
 	"FROM pg_catalog.unnest(ARRAY[1255, 2617, 2618, 2620, 3256, 3466]::pg_catalog.oid[]) AS t(c)) END"
+
+// ownActivity is the row of the session itself. Its usesysid is the role that logged in, whatever has become of its name, or of SESSION_USER.
+const ownActivity = "pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
 
 // appendAsk appends the question. Settings that could make it wait or fail are put aside by a transaction.
 func appendAsk(s *Server, dst []byte) []byte {

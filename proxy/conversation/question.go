@@ -208,7 +208,7 @@ const (
 
 // Whether the backend's login, which has the number that it had then, may set a setting: servers before 15 let superusers alone.
 const (
-	loginNumber = "(SELECT usesysid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))"
+	loginNumber = "(SELECT usesysid FROM " + ownActivity + ")"
 	mayNotSet   = "NOT pg_catalog.has_parameter_privilege(" + loginNumber + ", name, 'SET')"
 	isNoSuper   = "NOT (SELECT rolsuper FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) " + loginNumber + ")"
 )

@@ -149,7 +149,7 @@ func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
 	if verdict == wire.FrameBeyond || verdict == wire.FrameUnwanted {
 		message = "client closed: it has sent what the operator does not let through"
 	}
-	c.lane.engine.warn(message, "peer", c.peer, "pool", c.lane.Name(), "type", letter(f.Type), "length", f.Len)
+	c.lane.engine.warn(message, "peer", c.peer, "pool", c.lane.Name(), "type", f.Letter(), "length", f.Len)
 	err := c.objection(f, verdict)
 	if c.backend != nil && !c.backend.talk.Said() {
 		c.lastWord = err // what it asked for before comes first, as from PostgreSQL

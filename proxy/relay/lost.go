@@ -21,7 +21,7 @@ const (
 // doubt retires a backend whose stream has ceased to make sense. Its client is told; no other notices.
 func (b *Backend) doubt(kind status.Doubt, what string, f wire.Frame) {
 	b.lane.totals.Doubts[kind]++
-	b.lane.engine.warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", letter(f.Type), "length", f.Len,
+	b.lane.engine.warn("backend closed: "+what, "pool", b.lane.Name(), "backend", b.pid, "type", f.Letter(), "length", f.Len,
 		"recent", b.talk.Recent())
 	b.condemn(outlookConfused, errors.New(what))
 }
@@ -206,7 +206,7 @@ func (b *Backend) tooLong(f wire.Frame) {
 	if c := b.client; c != nil {
 		limit := b.lane.config.PacketMax
 		b.lane.engine.warn("client closed: a message of the server's is longer than max_packet_size", "peer", c.peer, "pool", b.lane.Name(),
-			"type", letter(f.Type), "length", f.Total(), "limit", limit)
+			"type", f.Letter(), "length", f.Total(), "limit", limit)
 		c.failWith(pgerror.ResultTooLong(f.Type, f.Total(), limit))
 	}
 	b.doom(nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"weir/pool"
@@ -66,9 +65,6 @@ func (e *Engine) warn(message string, attributes ...any) {
 
 // debugging reports whether there is a line for each connection.
 func (e *Engine) debugging() bool { return e.env.Log.Enabled(context.Background(), slog.LevelDebug) }
-
-// letter is a message's type as the log has it: 'Q', as in the error that the client gets.
-func letter(kind byte) string { return strconv.QuoteRuneToASCII(rune(kind)) }
 
 // app is what a client calls itself.
 func (c *Client) app() string {

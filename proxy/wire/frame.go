@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strconv"
+)
 
 // Frame is one message's header: where its type byte says what it is and its length where it ends.
 type Frame struct {
@@ -16,6 +19,9 @@ func PeekFrame(p []byte) Frame {
 
 // Total is the size of the whole message in bytes, type byte included.
 func (f Frame) Total() int { return int(f.Len) + 1 }
+
+// Letter is the message's type for the log, as errors have it, too: 'Q'. It allocates.
+func (f Frame) Letter() string { return strconv.QuoteRuneToASCII(rune(f.Type)) }
 
 // Verdict says whether a header may stand where it stands.
 type Verdict uint8

@@ -48,7 +48,8 @@ type replications struct {
 	bySlot map[uint32]*replication
 	next   uint32
 	totals map[generation.PoolKey]*replicationTotals
-	gone   chan struct{} // closed when the last one ends; nil while no caller waits for that
+	others status.Replication // totals that are forgotten of those that metrics show together; these never fall
+	gone   chan struct{}      // closed when the last one ends; nil while no caller waits for that
 }
 
 // replicationTotals are of connections that have ended, by the names that clients gave.
@@ -116,6 +117,10 @@ func (s *replications) key(r *replication, pid uint32) []byte {
 func (s *replications) prune() {
 	for key, t := range s.totals {
 		if t.open == 0 && time.Since(t.left) > totalsKept {
+			if t.Others {
+				s.others.Others = true
+				s.others.Add(&t.Replication)
+			}
 			delete(s.totals, key)
 		}
 	}
@@ -125,7 +130,7 @@ func (s *replications) prune() {
 func (s *replications) total(key generation.PoolKey) *replicationTotals {
 	t := s.totals[key]
 	if t == nil {
-		t = &replicationTotals{Replication: status.Replication{Database: key.Database, User: key.User}}
+		t = &replicationTotals{Replication: status.Replication{Database: key.Database, User: key.User, Others: len(s.totals) >= status.PoolsApart}}
 		s.totals[key] = t
 	}
 	return t
@@ -329,7 +334,11 @@ func (s *replications) snapshot() []status.Replication {
 		}
 		now[r.key] = n
 	}
-	return slices.SortedFunc(maps.Values(now), func(a, b status.Replication) int {
+	all := slices.SortedFunc(maps.Values(now), func(a, b status.Replication) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})
+	if s.others.Others {
+		all = append(all, s.others)
+	}
+	return all
 }

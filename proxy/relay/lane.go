@@ -110,6 +110,7 @@ type LaneConfig struct {
 	Database string
 	Paused   bool   // from the beginning
 	Number   uint64 // pools are numbered as they are opened; that of all lanes of one
+	Others   bool   // see status.Pool
 	Seed     uint64 // for the pool's jitter
 
 	Lanes  *Lanes // of the pool

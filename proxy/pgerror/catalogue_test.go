@@ -103,7 +103,7 @@ var catalogue = []chapter{
 		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
 		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},
 		{
-			"InvalidSetting", InvalidSetting("work_mem", CodeSyntaxError, "is one too many: a session may carry 64"),
+			"InvalidSetting", InvalidSetting("work_mem", CodeProgramLimit, "is one too many: a session may carry 64"),
 			"A startup parameter cannot be carried from backend to backend. The SQLSTATE tells why.", "Correct the connection string.",
 		},
 		{

@@ -88,6 +88,8 @@ func (t *translation) databasePair(l *Line, d *config.Database, p pair) {
 		d.ConnectQuery = &p.value
 	case "client_encoding", "datestyle", "timezone", "application_name":
 		t.sessionDefault(l, d, p)
+	case "sslmode":
+		t.fail(l, "unrecognized connection parameter: sslmode; server_tls_sslmode in [pgbouncer] holds for all databases")
 	default:
 		if !t.poolPair(l, &d.Override, p) {
 			t.fail(l, "unrecognized connection parameter: %s%s", p.key, config.DidYouMean(p.key, databaseKeys))

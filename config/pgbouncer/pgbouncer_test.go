@@ -279,6 +279,7 @@ func TestWhatPgBouncerWouldNotLoadIsRefused(t *testing.T) {
 		head + "auth_dbname=pgbouncer":               `f.ini:4: cannot use the reserved "pgbouncer" database as an auth_dbname`,
 		head + "[databases]\npgbouncer=port=1":       `f.ini:5: database name "pgbouncer" is reserved`,
 		head + "[databases]\na=host=h prot=1":        `f.ini:5: unrecognized connection parameter: prot; did you mean "port"?`,
+		head + "[databases]\na=host=h sslmode=allow": "f.ini:5: unrecognized connection parameter: sslmode; server_tls_sslmode in [pgbouncer] holds for all databases",
 		head + "[databases]\na=host=h port=x":        "f.ini:5: invalid port: x",
 		head + "[databases]\na=host=h user=":         "f.ini:5: syntax error in connection string",
 		head + "[databases]\na=host=h pool_mode=x":   "f.ini:5: invalid pool mode: x",

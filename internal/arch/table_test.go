@@ -274,6 +274,10 @@ var table = map[string]rule{
 	"internal/child": {
 		why: "support for whoever starts programs, so it depends on nothing",
 	},
+	"internal/generationtest": {
+		ours: []string{"config", "proxy/generation"},
+		why:  "support for the tests of what follows a generation, so it depends on that alone",
+	},
 	"internal/faultnet": {
 		why: "support for every test, so it depends on nothing",
 	},

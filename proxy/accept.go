@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"weir/config"
 	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/logins"
@@ -83,7 +84,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	if result.Account.Known { // it has proved to be that user
-		r.accounts.becameFamiliar(familiar{result.User, result.From})
+		r.accounts.BecameFamiliar(result.User, result.From)
 	}
 	if result.Console {
 		r.logins.Succeeded(entry)
@@ -92,6 +93,26 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	r.handOver(c, entry, result)
+}
+
+// loginOptions is how clients log in under a generation.
+func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
+	c, o := g.Config, g.LoginOptions()
+	if c.PgBouncer {
+		o.Refusing, o.Attempting = p.logRefusal, p.logAttempt
+	}
+	o.Lookup = p.accounts.LookUp
+	o.Admit = func(user, database string) *pgerror.Error {
+		if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
+			return pgerror.NoUserOfItsOwn(database)
+		}
+		if err := p.router.TurnsAway(database); err != nil {
+			return err
+		}
+		return p.clients.Admit(user, database)
+	}
+	o.AdmitConsole = func(user string, own bool) *pgerror.Error { return p.consoles.admit(c, user, own) }
+	return o
 }
 
 // optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
@@ -174,7 +195,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		_ = c.Close()
 		return
 	}
-	renewed := p.learn(result)
+	renewed := p.accounts.Learn(result)
 	lane, limits, m := p.router.Join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)

@@ -312,7 +312,7 @@ func (p *Proxy) Stop() {
 			<-e.Done()
 		}
 		if p.accounts != nil {
-			p.accounts.close()
+			p.accounts.Close()
 		}
 		p.tracer.Close()
 		p.closeHTTP()

@@ -50,7 +50,7 @@ func (o operator) Pause(ctx context.Context, name string) error {
 // pause has pools pause, and returns when all engines know.
 func (o operator) pause(key string, which func(string) bool) error {
 	return o.router.Pause(key, func() {
-		o.accounts.directory.Vacate()
+		o.accounts.Vacate()
 		for _, e := range o.engines {
 			e.Pause(which)
 		}
@@ -127,7 +127,7 @@ func (o operator) Reconnect(name string) error {
 	if err != nil {
 		return err
 	}
-	o.accounts.directory.Vacate()
+	o.accounts.Vacate()
 	o.targets.Hosts.Forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)

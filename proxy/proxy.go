@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/accounts"
 	"weir/proxy/cancelkey"
 	"weir/proxy/clients"
 	"weir/proxy/descriptors"
@@ -51,7 +52,7 @@ type Proxy struct {
 	targets  *dial.Targets
 	dialer   *dial.Dialer
 	clients  *clients.Counts
-	accounts *accounts
+	accounts *accounts.Accounts
 	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
@@ -173,12 +174,12 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 func (p *Proxy) assemble(g *generation.Generation) {
 	p.clients = clients.New(g)
 	p.targets = dial.NewTargets(&p.current, p.log)
-	p.accounts = newAccounts(&p.current, p.targets)
-	p.dialer = dial.NewDialer(p.targets, p.accounts.refresh)
+	p.accounts = accounts.New(&p.current, p.targets)
+	p.dialer = dial.NewDialer(p.targets, p.accounts.Refresh)
 	p.router = router.New(&p.current, p.engines, p.dialer)
 	p.router.Forgotten = p.trimmer.leaves
 	p.router.Spread = cmp.Or(p.options.spread, router.UsualSpread)
-	p.accounts.turnsAway = p.router.TurnsAway
+	p.accounts.TurnsAway = p.router.TurnsAway
 	if g.Config.PgBouncer {
 		p.targets.Hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
@@ -209,7 +210,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 
 // vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
 func (p *Proxy) vacate() {
-	p.accounts.directory.Vacate()
+	p.accounts.Vacate()
 	for _, e := range p.engines {
 		e.Vacate()
 	}

@@ -27,7 +27,7 @@ func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []sess
 		secret: p.env.Keys.NewSecret(rand.Reader), longKey: longKey(result, p.current.Load()), peer: peerOf(c),
 		key: generation.PoolKey{Database: result.Database, User: result.User}, kind: result.Replication, number: p.env.Number(), began: time.Now(), place: newOwnPlace(p.router.Places),
 	}
-	if p.learn(result) {
+	if p.accounts.Learn(result) {
 		p.router.Pardon(p.current.Load().PoolOf(result.Database, result.User))
 	}
 	p.replications.begin(r)

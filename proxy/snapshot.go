@@ -14,7 +14,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
 		Logins:       p.logins.Snapshot(),
-		Lookups:      status.Lookups(p.accounts.directory.Totals()),
+		Lookups:      status.Lookups(p.accounts.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),

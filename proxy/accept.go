@@ -14,6 +14,7 @@ import (
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/replication"
 	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -212,6 +213,21 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
 		Kills: m.Kills, OnGone: p.onGone(c.Seat(), m, identity),
 	})
+}
+
+// replicate serves a client that asks for replication, past the pools.
+func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
+	g := p.current.Load()
+	if p.accounts.Learn(result) {
+		p.router.Pardon(g.PoolOf(result.Database, result.User))
+	}
+	trouble := p.replications.Serve(p.admitting, replication.Client{
+		Conn: c, Login: result, Settings: settings, Peer: peerOf(c), LongKey: longKey(result, g), Leave: leave,
+	})
+	if trouble != nil {
+		leave()
+		p.refuse(result, trouble)
+	}
 }
 
 // onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:

@@ -162,7 +162,7 @@ func (o operator) Kill(name string) error {
 			e.Kill(which, pgerror.DatabaseKilled)
 		}
 		g := o.current.Load()
-		o.replications.kill(func(r *replication) bool { return which(g.DatabaseName(r.key.Database)) }, pgerror.DatabaseKilled)
+		o.replications.Kill(func(key generation.PoolKey) bool { return which(g.DatabaseName(key.Database)) }, pgerror.DatabaseKilled)
 	})
 }
 
@@ -173,10 +173,7 @@ func (o operator) KillClient(id uint32) error {
 			return nil
 		}
 	}
-	if o.replications.kill(func(r *replication) bool { return r.number == id }, pgerror.ClientKilled) > 0 {
-		return nil
-	}
-	if o.consoles.kill(id) {
+	if o.replications.KillClient(id, pgerror.ClientKilled) || o.consoles.kill(id) {
 		return nil
 	}
 	return errClientNotHad

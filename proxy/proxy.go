@@ -31,6 +31,7 @@ import (
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/replication"
 	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -61,9 +62,8 @@ type Proxy struct {
 	crowd *prelogin.Crowd   // of what is accepted
 
 	consoles     *consoles
-	replications *replications
+	replications *replication.Connections
 	peers        *peers.Group
-	dials        turns // of connections for replication
 	web          *web
 	trimmer      trimmer
 
@@ -183,7 +183,10 @@ func (p *Proxy) assemble(g *generation.Generation) {
 	if g.Config.PgBouncer {
 		p.targets.Hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
+	p.replications = replication.New(replication.Parts{
+		Current: &p.current, Keys: p.env.Keys, Index: len(p.engines), Number: p.env.Number, Places: p.router.Places, Dialer: p.dialer, Targets: p.targets,
+		Log: p.log, Lines: p.lines,
+	})
 	p.consoles = newConsoles(p, len(p.engines)+1)
 }
 
@@ -197,7 +200,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
 	p.router.Renew(g)
-	p.replications.renew(g)
+	p.replications.Renew(g)
 	p.targets.Hosts.Keep(c)
 	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {

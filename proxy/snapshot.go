@@ -19,7 +19,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
-		Replications: p.replications.snapshot(),
+		Replications: p.replications.Snapshot(),
 		Servers:      p.targets.Hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/accounts", "proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -191,6 +191,13 @@ var table = map[string]rule{
 			"config", "proxy/eventloop", "proxy/generation", "proxy/pgerror", "proxy/places", "proxy/prelogin", "proxy/relay", "proxy/status",
 		},
 		why: "which pool a client gets is decided from the generation and from the clients that there are; dials are others'",
+	},
+	"proxy/replication": {
+		ours: []string{
+			"proxy/backend", "proxy/cancelkey", "proxy/dial", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/places",
+			"proxy/prelogin", "proxy/relay", "proxy/session", "proxy/socket", "proxy/status", "proxy/tunnel", "proxy/wire",
+		},
+		why: "a client that replicates has a backend of its own; relay for the form of a failed dial, places for what pools leave it, and no pool",
 	},
 	"proxy/console": {
 		ours:    []string{"config", "proxy/logline", "proxy/pgerror", "proxy/status", "proxy/wire"},

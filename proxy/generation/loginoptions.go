@@ -82,8 +82,9 @@ func verifiersOf(c *config.Config) *login.Verifiers {
 	if c.LooksUp() {
 		known = nil
 	}
+	var secret []byte
 	if material := c.SaltMaterial(); material.IsSet() {
-		return login.NewVerifiersOf(c.Auth.SCRAMIterations, []byte(material.Reveal()), known...)
+		secret = []byte(material.Reveal())
 	}
-	return login.NewVerifiersOf(c.Auth.SCRAMIterations, nil, known...)
+	return login.NewVerifiers(c.Auth.SCRAMIterations, secret, known...)
 }

@@ -212,9 +212,7 @@ type Lane struct {
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
 
-	waiting   []byte // a notice for clients that wait for a backend, as it was when that was written
-	waitingAt uint32 // in the engine's seconds
-
+	waiting []byte // a notice for clients that wait for a backend, of this sweep; nil: not written yet
 	evicted string // the limit for whose sake a backend was asked for last
 	empty   int    // sweeps that have found neither clients nor backends, in a row
 

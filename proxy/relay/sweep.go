@@ -17,6 +17,7 @@ import (
 func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
+		l.waiting = nil
 		l.sweepBackends()
 	}
 	e.walk((*Client).sweep, e.swept)
@@ -148,13 +149,13 @@ func (c *Client) expectNews() {
 // pgbouncersWaitNotice tells a client why there is no answer yet, in PgBouncer's words.
 var pgbouncersWaitNotice = wire.AppendNoticeResponse(nil, pgerror.Notice("No server connection available in postgres backend, client being queued", ""))
 
-// waitNotice tells clients of the lane why there is no answer yet. It is written once in a second, however many wait.
+// waitNotice tells clients of the lane why there is no answer yet. It is written once in a sweep, however many wait.
 func (l *Lane) waitNotice() []byte {
 	if l.engine.env.PgBouncer {
 		return pgbouncersWaitNotice
 	}
-	if now := l.engine.seconds(); l.waiting == nil || l.waitingAt != now {
-		l.waiting, l.waitingAt = wire.AppendNoticeResponse(nil, pgerror.Waiting(l.waitError(pool.Decision{}))), now
+	if l.waiting == nil {
+		l.waiting = wire.AppendNoticeResponse(nil, pgerror.Waiting(l.waitError(pool.Decision{})))
 	}
 	return l.waiting
 }

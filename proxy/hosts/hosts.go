@@ -31,7 +31,7 @@ type Hosts struct {
 type hostKey struct{ name, ip string }
 
 type host struct {
-	apart    bool // it is tried, and spoken of, for itself; else together with the other addresses of its name
+	apart    bool // the addresses of its name are spoken of for themselves; else together
 	former   bool // its name has led elsewhere since
 	probed   bool // it is being found out whether it answers again
 	up       bool
@@ -191,13 +191,16 @@ func (h *Hosts) Snapshot() []status.Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := make([]status.Server, 0, len(h.known))
-	joint := map[string]int{} // where a name stands in all
+	apart, joint := map[string]bool{}, map[string]int{} // by name; the latter says where it stands in all
+	for key, s := range h.known {
+		apart[key.name] = apart[key.name] || s.apart
+	}
 	for key, s := range h.known {
 		one := s.snapshot()
 		one.Name = key.name
 		at, known := joint[key.name]
 		switch {
-		case s.apart:
+		case apart[key.name]:
 			one.Address = key.ip
 			all = append(all, one)
 		case known:

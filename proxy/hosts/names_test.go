@@ -190,6 +190,10 @@ func TestAddressesThatAreNotSpokenOfForThemselvesAreOneServer(t *testing.T) {
 	if len(s) != 1 || s[0].Name != "localhost:5432" || s[0].Address != "" || !s[0].Up || s[0].Failures != 1 || s[0].Backends != 1 || s[0].Role != "primary" {
 		t.Errorf("%+v", s)
 	}
+	h.tell(h.candidates(t.Context(), destination("localhost", "192.0.2.1"))[1], backend.Role{Known: true}, nil, 0)
+	if s := h.Snapshot(); len(s) != 2 || s[0].Address != "127.0.0.1" || s[1].Address != "::1" || s[1].Up {
+		t.Errorf("another database has several hosts: %+v", s)
+	}
 	if both[1].Place() != "localhost:5432" {
 		t.Errorf("it is spoken of as %q", both[1].Place())
 	}

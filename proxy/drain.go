@@ -197,7 +197,7 @@ func (p *Proxy) giveWay(keepUnix bool) {
 		p.await(handshakes, func() bool { return false })
 	}
 	for _, o := range shared {
-		o.accepting.AcceptWaiting()
+		o.acceptWaiting()
 		o.Close()
 	}
 	p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })

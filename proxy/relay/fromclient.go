@@ -305,14 +305,19 @@ func (c *Client) resumeHeld() {
 	}
 }
 
-// readAgain puts bytes that the client has sent before in front of what is carried.
+// readAgain goes on with bytes that the client has sent before.
 func (c *Client) readAgain(p []byte) {
+	c.carryAgain(p)
+	c.lane.engine.loop.Later(c, c.resumeHeld)
+}
+
+// carryAgain puts bytes that the client has sent before in front of what is carried.
+func (c *Client) carryAgain(p []byte) {
 	e := c.lane.engine
 	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
 	e.io.Return(c.carry)
 	c.carry = carry
 	c.wishAnew()
-	e.loop.Later(c, c.resumeHeld)
 }
 
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails

@@ -79,8 +79,8 @@ func (h *Hosts) silentRank(t backend.Target) int {
 }
 
 // tell notes how an attempt has ended that took so long, and reports whether it is the first one to fail. A server that refuses what was asked for
-// is up.
-func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.Duration) (fresh bool) {
+// is up. replaced: if it has failed another address of its name is tried, which counts unless the two are spoken of apart.
+func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.Duration, replaced bool) (fresh bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +95,9 @@ func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.D
 		s.role, s.strikes, s.retry = role, 0, time.Time{}
 		return false
 	}
-	s.failures++
+	if t.Apart || !replaced {
+		s.failures++
+	}
 	s.failure = err.Error()
 	if failure != nil {
 		s.failure = failure.Cause()
@@ -217,7 +219,11 @@ func (h *Hosts) Snapshot() []status.Server {
 }
 
 func (s *host) snapshot() status.Server {
-	return status.Server{Role: s.role.String(), Up: s.up, Since: s.since, Failures: s.failures, Failure: s.failure, Backends: s.backends}
+	one := status.Server{Role: s.role.String(), Up: s.up, Since: s.since, Failures: s.failures, Backends: s.backends}
+	if s.failures > 0 {
+		one.Failure = s.failure
+	}
+	return one
 }
 
 // both is what two addresses are that are spoken of as one: what the one is that works, or the one that has changed last.

@@ -158,8 +158,8 @@ func TestFormerAddressesOfANameAreForgotten(t *testing.T) {
 	s := &service{says: map[string]func(context.Context) ([]string, error){"db": leadsTo("10.0.0.1", "10.0.0.2")}}
 	h := servedBy(s)
 	two := h.candidates(t.Context(), destination("db", "192.0.2.1"))
-	h.tell(two[0], backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
-	h.tell(two[1], backend.Role{}, nil, 0)
+	h.tell(two[0], backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0, false)
+	h.tell(two[1], backend.Role{}, nil, 0, false)
 	leave := h.Enter(two[1])
 	expect := func(what string, want ...string) {
 		t.Helper()
@@ -183,14 +183,14 @@ func TestFormerAddressesOfANameAreForgotten(t *testing.T) {
 func TestAddressesThatAreNotSpokenOfForThemselvesAreOneServer(t *testing.T) {
 	h := servedBy(&service{says: map[string]func(context.Context) ([]string, error){"localhost": leadsTo("::1", "127.0.0.1")}})
 	both := h.candidates(t.Context(), destination("localhost"))
-	h.tell(both[0], backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
-	h.tell(both[1], backend.Role{Known: true}, nil, 0)
+	h.tell(both[0], backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0, true)
+	h.tell(both[1], backend.Role{Known: true}, nil, 0, false)
 	h.Enter(both[1])
 	s := h.Snapshot()
-	if len(s) != 1 || s[0].Name != "localhost:5432" || s[0].Address != "" || !s[0].Up || s[0].Failures != 1 || s[0].Backends != 1 || s[0].Role != "primary" {
+	if len(s) != 1 || s[0].Name != "localhost:5432" || s[0].Address != "" || !s[0].Up || s[0].Failures != 0 || s[0].Failure != "" || s[0].Backends != 1 || s[0].Role != "primary" {
 		t.Errorf("%+v", s)
 	}
-	h.tell(h.candidates(t.Context(), destination("localhost", "192.0.2.1"))[1], backend.Role{Known: true}, nil, 0)
+	h.tell(h.candidates(t.Context(), destination("localhost", "192.0.2.1"))[1], backend.Role{Known: true}, nil, 0, false)
 	if s := h.Snapshot(); len(s) != 2 || s[0].Address != "127.0.0.1" || s[1].Address != "::1" || s[1].Up {
 		t.Errorf("another database has several hosts: %+v", s)
 	}

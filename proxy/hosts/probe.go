@@ -41,7 +41,7 @@ func (h *Hosts) beginProbe(t backend.Target) bool {
 
 func (h *Hosts) endProbe(t backend.Target, role backend.Role, err error, took time.Duration, told bool) {
 	if told {
-		h.tell(t, role, err, took)
+		h.tell(t, role, err, took, true)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

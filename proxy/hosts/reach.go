@@ -86,7 +86,8 @@ func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 	due := h.order(all, attrs)
 	r := round{unsuited: &Unsuited{Attrs: attrs}, rest: h.leftOut(all, due)}
 	for i, t := range due {
-		if slices.ContainsFunc(due[i+1:], func(next backend.Target) bool { return next.Address() == t.Address() }) {
+		another := slices.ContainsFunc(due[i+1:], func(next backend.Target) bool { return next.Address() == t.Address() })
+		if another {
 			t.ConnectWithin = addressPatience
 		}
 		if len(r.unsuited.Found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
@@ -99,7 +100,7 @@ func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 			role, err = h.roleOf(ctx, conn, t, attrs)
 		}
 		if ctx.Err() == nil {
-			fresh := h.tell(t, role, err, time.Since(began))
+			fresh := h.tell(t, role, err, time.Since(began), another)
 			if fresh && h.Passed != nil && i < len(due)-1 { // of the last one the pool tells
 				h.Passed(t, err)
 			}

@@ -113,7 +113,7 @@ func (p *Proxy) drain(d drain) {
 	}
 	gone := make(chan struct{})
 	go func() {
-		p.replications.drain(d.timeout, p.stopped)
+		p.replications.Drain(d.timeout, p.stopped)
 		empty.Wait()
 		close(gone)
 	}()
@@ -310,14 +310,14 @@ func (p *Proxy) Stop() {
 			p.consoles.close()
 		}
 		if p.replications != nil {
-			p.replications.close()
+			p.replications.Close()
 		}
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
 		}
 		if p.accounts != nil {
-			p.accounts.close()
+			p.accounts.Close()
 		}
 		p.tracer.Close()
 		p.closeHTTP()

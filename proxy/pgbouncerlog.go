@@ -5,13 +5,10 @@ import (
 
 	"weir/proxy/backend"
 	"weir/proxy/dial"
-	"weir/proxy/generation"
 	"weir/proxy/login"
-	"weir/proxy/pgerror"
-	"weir/proxy/relay"
 )
 
-// Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in package relay.
+// Lines that PgBouncer's log has, where a file of PgBouncer's is served. Those of clients and backends are in packages relay and replication.
 
 // sayOfClient writes a line about a connection that logs in. kind is a fixed text, by which lines are bounded.
 func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database string) {
@@ -41,12 +38,6 @@ func (p *Proxy) logPassedHost(t backend.Target, err error) {
 	if e.Closing != "" {
 		p.lines.Say("passed host", "closing because: "+e.Closing+" (age=0s)", "server", t.Address(), "db", t.Database, "user", t.User)
 	}
-}
-
-// logReplicationRefused tells that a server does not let a client for replication in, and gives what that client is told.
-func (p *Proxy) logReplicationRefused(key generation.PoolKey, failure *relay.DialError) *pgerror.Error {
-	p.lines.Say("replication refused", "closing because: login failed (age=0s)", "server", failure.Addr, "db", key.Database, "user", key.User)
-	return failure.Client.AsPgBouncer("login failed")
 }
 
 // logAutoDatabase tells of the first pool of a database that has no section of its own.

@@ -14,12 +14,12 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
 		Logins:       p.logins.Snapshot(),
-		Lookups:      status.Lookups(p.accounts.directory.Totals()),
+		Lookups:      status.Lookups(p.accounts.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
-		Replications: p.replications.snapshot(),
+		Replications: p.replications.Snapshot(),
 		Servers:      p.targets.Hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}

@@ -298,6 +298,14 @@ func (s *Server) Unanswered() bool { return s.Runs() || s.withheld.owed != 0 }
 // Owes reports whether anything is due, or the client has sent something that it has not ended.
 func (s *Server) Owes() bool { return !s.account.Settled() }
 
+// Lingers reports whether the server has answered all of a batch that the client has not ended, so that it waits for the client.
+func (s *Server) Lingers() bool {
+	return s.errand == nil && !s.probing && !s.account.Settled() && !s.account.Comes() && !s.Copying() && !s.Doubtful() && s.withheld.owed == 0
+}
+
+// Asked is how many answers the client has ever asked the server for.
+func (s *Server) Asked() uint64 { return s.account.Asked() }
+
 // Free reports that nothing is due and no transaction is open.
 func (s *Server) Free() bool { return s.account.Free() }
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/config"
+	"weir/internal/generationtest"
 	"weir/pool"
 	"weir/proxy/cancelkey"
 	"weir/proxy/generation"
@@ -46,9 +46,7 @@ func engine(t *testing.T) *relay.Engine {
 
 func routerOn(t *testing.T, toml string, e *relay.Engine) *Router {
 	t.Helper()
-	now := new(generation.Current)
-	now.Store(generationOf(t, toml))
-	return New(now, []*relay.Engine{e}, noServers{})
+	return New(generationtest.Current(t, toml), []*relay.Engine{e}, noServers{})
 }
 
 // noServers has no backend to give.
@@ -59,20 +57,6 @@ func (noServers) Dial(context.Context, generation.PoolKey) (*relay.Dialled, *rel
 }
 
 func (noServers) Writable(context.Context, generation.PoolKey) bool { return false }
-
-// generationOf is the generation of a configuration.
-func generationOf(t *testing.T, toml string) *generation.Generation {
-	t.Helper()
-	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := generation.New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
 
 const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 
@@ -193,7 +177,7 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 	take(true)
 	take(true)
 	take(false)
-	r.Renew(generationOf(t, toml+"max_db_connections = 3\n"))
+	r.Renew(generationtest.Of(t, toml+"max_db_connections = 3\n"))
 	take(true)
 	take(false)
 	if setting, value, section := r.Places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {

@@ -78,11 +78,11 @@ func TestRequestThatMeetsTheEndOfAnIdleSessionGoesElsewhere(t *testing.T) {
 			l := locked(t, d, "book")
 			client.SendBytes(c.request.send)
 			l.expectBlocked()
+			for range c.request.answers - 1 {
+				client.Answer()
+			}
 			g.say(wire.AppendErrorResponse(nil, c.says))
 			if !c.goesOn {
-				for range c.request.answers - 1 {
-					client.Answer()
-				}
 				client.expectLastError(c.says.Code)
 				l.release()
 				return

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -332,7 +331,7 @@ func (p *Proxy) cut() {
 	for _, e := range p.engines {
 		e.Cut()
 	}
-	p.await(cmp.Or(p.options.lastWork, lastWork), func() bool { return p.left() == 0 })
+	p.await(lastWork, func() bool { return p.left() == 0 })
 }
 
 // closed reports whether a client that logs in over a connection is sent away, whatever it wants. A cancel request is no login.

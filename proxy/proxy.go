@@ -96,7 +96,6 @@ type Options struct {
 	sweepEvery time.Duration // see relay.Env
 	begunAfter time.Duration // likewise
 	watchEvery time.Duration // see watch
-	lastWork   time.Duration // for tests whose servers answer nothing; 0: see there
 	spread     router.Spread
 }
 

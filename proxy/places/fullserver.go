@@ -30,10 +30,12 @@ func (t *claim) helps(o *claim) bool {
 func (p *Places) Full(h Holder, where relay.Full) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.holders[h]
-	if t == nil {
-		return
+	if t := p.holders[h]; t != nil {
+		p.refuse(t, where)
 	}
+}
+
+func (p *Places) refuse(t *claim, where relay.Full) {
 	g := p.groups(t)[ofServer]
 	t.lack = where
 	if !slices.Contains(g.refused, t) {
@@ -48,13 +50,31 @@ func (p *Places) Full(h Holder, where relay.Full) {
 
 func (p *Places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
 
-// Owed reports whether what h would take at the server is another's, which is owed it.
-func (p *Places) Owed(h Holder) bool {
+// Owed reports whether what h would take at the server is another's, which is owed it, and of what that had none left. So has h, then: it is to have a
+// place of its own as if the server had refused it, for with so many others there would always be one that is owed something.
+func (p *Places) Owed(h Holder) (where relay.Full, owed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
+	o := p.first(t)
+	if o == nil {
+		return 0, false
+	}
+	p.refuse(t, o.lack)
+	return o.lack, true
+}
+
+// first is one that is owed what t would take at the server; nil: there is none.
+func (p *Places) first(t *claim) *claim {
 	g := p.byServer[t.Server]
-	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+	if g == nil || p.isOwed(t) {
+		return nil
+	}
+	at := slices.IndexFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+	if at < 0 {
+		return nil
+	}
+	return g.refused[at]
 }
 
 // handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first, of those that have none if there

@@ -261,7 +261,7 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	expect := func(when string, held ...*told) {
 		t.Helper()
 		for name, h := range map[string]*told{"busy": busy, "first": first, "second": second, "elsewhere": elsewhere} {
-			if got := p.Owed(h); got != slices.Contains(held, h) {
+			if got := p.first(p.holders[h]) != nil; got != slices.Contains(held, h) {
 				t.Errorf("%s: %s is held back: %t", when, name, got)
 			}
 		}
@@ -316,6 +316,29 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	}
 	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
+	}
+}
+
+// A pool that is held back by what is owed to another waits for a place of its own, as if the server had refused it: it would not be told of one otherwise.
+func TestPoolThatIsHeldBackGetsAPlaceOfItsOwn(t *testing.T) {
+	p := New()
+	enter := func(user string) *told {
+		h := &told{}
+		p.Enter(h, Claim{Database: "shop", User: user, Server: "here", DBName: "shop"})
+		return h
+	}
+	idle, first, second := enter("app"), enter("ann"), enter("bob")
+	p.Take(idle)
+	p.Take(idle)
+	p.Full(first, relay.FullServer)
+	p.Give(idle)
+	where, owed := p.Owed(second)
+	if !owed || where != relay.FullServer {
+		t.Fatalf("the second pool is held back: %t, by %v", owed, where)
+	}
+	p.Give(idle)
+	if _, owed := p.Owed(second); owed || len(idle.asked) != 2 || first.nudges != 1 || second.nudges != 1 {
+		t.Errorf("held back still: %t; asked for a place: %d times; told of one: %d and %d times", owed, len(idle.asked), first.nudges, second.nudges)
 	}
 }
 

@@ -37,11 +37,13 @@ func (p *Places) Full(h Holder, where relay.Full) {
 
 func (p *Places) refuse(t *claim, where relay.Full) {
 	g := p.groups(t)[ofServer]
+	p.beg(t, false)
 	t.lack = where
 	if !slices.Contains(g.refused, t) {
 		g.refused = append(g.refused, t)
 	}
 	if !p.isOwed(t) { // else what was given up for it has not ended yet
+		p.beg(t, t.held == 0)
 		found, mustYield := t.rivals(g, t.helps)
 		askNext(where.String(), found, mustYield)
 	}
@@ -94,6 +96,7 @@ func (p *Places) handOn(t *claim) {
 		return
 	}
 	o.owed, o.offered = p.now().Add(owedFor), true
+	p.beg(o, false)
 	o.holder.Nudge()
 }
 
@@ -107,8 +110,59 @@ func (p *Places) Admitted(h Holder) {
 // admitted notes that the server has a place for a claim, or that it wants none any more.
 func (p *Places) admitted(t *claim) {
 	t.owed, t.offered = time.Time{}, false
+	p.beg(t, false)
 	if g := p.byServer[t.Server]; g != nil {
 		g.refused = slices.DeleteFunc(g.refused, func(o *claim) bool { return o == t })
 		p.tidy(t)
 	}
+}
+
+// lack is what a server has no place left for: all, or those of a role or a database, which has a name.
+type lack struct {
+	where relay.Full
+	name  string
+}
+
+// lackOf is what t lacks, or would lack if there were no place for it there.
+func (t *claim) lackOf(where relay.Full) lack {
+	switch where {
+	case relay.FullDatabase:
+		return lack{where, t.DBName}
+	case relay.FullRole:
+		return lack{where, t.User}
+	case relay.FullServer:
+	}
+	return lack{where: relay.FullServer}
+}
+
+// beg notes whether a claim is one of those that have nothing at a full server, and are owed nothing. As long as there are such, what would help them is
+// contested: one rival was asked for a place when the server refused them, but all of these were busy then, perhaps.
+func (p *Places) beg(t *claim, begs bool) {
+	g := p.byServer[t.Server]
+	if t.begs == begs {
+		return
+	}
+	t.begs = begs
+	what := t.lackOf(t.lack)
+	if begs {
+		g.beggars[what]++
+	} else if g.beggars[what]--; g.beggars[what] == 0 {
+		delete(g.beggars, what)
+	}
+	if g.beggars[what] > 1 || g.beggars[what] == 1 && !begs { // they know
+		return
+	}
+	for _, o := range g.holding {
+		p.tell(o)
+	}
+}
+
+// begged is what others have none of that have nothing of what t holds; empty: none has.
+func (g *group) begged(t *claim) string {
+	for _, where := range [...]relay.Full{relay.FullServer, relay.FullDatabase, relay.FullRole} {
+		if g.beggars[t.lackOf(where)] > 0 {
+			return where.String()
+		}
+	}
+	return ""
 }

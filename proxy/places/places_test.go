@@ -3,6 +3,7 @@ package places
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -342,6 +343,44 @@ func TestPoolThatIsHeldBackGetsAPlaceOfItsOwn(t *testing.T) {
 	}
 }
 
+// As long as a pool has nothing at a full server, those whose places would help it keep no idle backend for long: when it was refused, all were busy, perhaps.
+func TestPlacesAtAFullServerAreContested(t *testing.T) {
+	p := New()
+	enter := func(database, user string) *told {
+		h := &told{}
+		p.Enter(h, Claim{Database: database, User: user, Server: "here", DBName: database})
+		return h
+	}
+	many, one, elsewhere := enter("shop", "app"), enter("shop", "ann"), enter("big", "ann")
+	for _, h := range []*told{many, many, one, elsewhere} {
+		p.Take(h)
+	}
+	expect := func(when string, held ...*told) {
+		t.Helper()
+		for name, h := range map[string]*told{"many": many, "one": one, "elsewhere": elsewhere} {
+			if got := h.contested == relay.FullDatabase.String(); got != slices.Contains(held, h) || !got && h.contested != "" {
+				t.Errorf("%s: what %s has is contested: %q", when, name, h.contested)
+			}
+		}
+	}
+	p.Full(one, relay.FullDatabase)
+	expect("one that has a place wants one more")
+	first, second := enter("shop", "bob"), enter("shop", "eve")
+	p.Full(first, relay.FullDatabase)
+	expect("the first has none", many, one)
+	p.Give(many)
+	expect("the first is owed one")
+	p.Owed(second)
+	expect("the second has none, and none was given up for it", many, one)
+	p.Take(first)
+	p.Admitted(first)
+	expect("the first has one", many, one)
+	p.Give(one)
+	expect("the second is owed one")
+	p.Admitted(second)
+	expect("there is room")
+}
+
 // In whatever order things happen, the counts are those of what is held, everyone who waits is in one queue in its order, no place is free that somebody
 // who waits could have, holders know what is contested, and nothing is left in the end.
 func TestRandomPlacesAddUp(t *testing.T) {
@@ -421,6 +460,18 @@ func checkPlaces(t *testing.T, p *Places, all map[*told]int) {
 	for _, m := range []map[string]*group{p.byDB, p.byUser, p.byServer} {
 		for name, g := range m {
 			held, without := 0, 0
+			beggars := map[lack]int{}
+			for _, c := range g.refused {
+				if c.begs {
+					beggars[c.lackOf(c.lack)]++
+				}
+				if c.begs && c.held > 0 {
+					t.Errorf("%s has a place and begs", c.Database+"/"+c.User)
+				}
+			}
+			if !maps.Equal(beggars, g.beggars) {
+				t.Errorf("%s: begging for %v, want %v", name, g.beggars, beggars)
+			}
 			for _, c := range g.holding {
 				held += c.held
 			}

@@ -287,6 +287,9 @@ func (s *Server) ensureUnnamed(c *Client, f *Flow, m *message) *prepared.Stateme
 	if s.book.UnnamedSynced() {
 		return c.names.Unnamed()
 	}
+	if s.moves(c.names.Unnamed()) {
+		s.shared.Statements.MoveUnnamed(&c.names, s.scopeKey(), s.mode)
+	}
 	f.upTo(m.at)
 	var statement *prepared.Statement
 	f.out, statement = s.book.EnsureUnnamed(f.out, &s.account, &c.names)

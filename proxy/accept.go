@@ -129,6 +129,18 @@ func optionsFor(g *generation.Generation, beyond, closed bool) *login.Options {
 	return &own
 }
 
+// warnOfLogin tells of a login that has failed, and why.
+func (p *Proxy) warnOfLogin(nc net.Conn, failure *login.Failure, why string) {
+	attributes := []any{"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String()}
+	if why != "" {
+		attributes = append(attributes, "error", why)
+	}
+	if failure.Rule != nil {
+		attributes = append(attributes, "rule", failure.Rule.String())
+	}
+	p.lines.Warn("login failed", attributes...)
+}
+
 func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
@@ -138,13 +150,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Fai
 	p.logins.Failed(entry, failure.Reason.String())
 	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
-		attributes := []any{
-			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
-		}
-		if failure.Rule != nil {
-			attributes = append(attributes, "rule", failure.Rule.String())
-		}
-		p.lines.Warn("login failed", attributes...)
+		p.warnOfLogin(nc, failure, failure.Error())
 	}
 	closeKindly(nc)
 }

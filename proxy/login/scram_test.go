@@ -283,7 +283,7 @@ func TestStrangersCannotTellUsersFromNoUsers(t *testing.T) {
 	}
 }
 
-// TestNobodyIsLetInByAFeignedVerifier guards the one place where a mistake would open the door: a proof that fits the feigned
+// TestNobodyIsLetInByAFeignedVerifier guards the one place where a mistake would let anybody in: a proof that fits the feigned
 // keys must still fail. The stored key is set to that of a password that is known here.
 func TestNobodyIsLetInByAFeignedVerifier(t *testing.T) {
 	for form, c := range map[string]credentials{"unknown": {}, "md5": {account: Account{Known: true}, stored: parseStored(md5Hash("x", "app"))}} {

@@ -18,8 +18,8 @@ import (
 // port is one address at which clients are accepted, on all loops: where a pool lives is known only once its client has logged in.
 type port struct {
 	listener  *socket.Listener
-	inherited bool           // it is open in another process, too, which gives it to the next weir
-	accepting *prelogin.Door // nil: it has not begun
+	inherited bool               // it is open in another process, too, which gives it to the next weir
+	accepting *prelogin.Acceptor // nil: it has not begun
 
 	mu     sync.Mutex
 	closed bool
@@ -71,9 +71,9 @@ func (p *Proxy) followTCP() {
 
 // openPorts begins to accept.
 func (p *Proxy) openPorts() (err error) {
-	p.crowd = prelogin.NewCrowd(p.loops)
+	p.acceptLoops = prelogin.NewLoops(p.loops)
 	for _, o := range p.ports {
-		if o.accepting, err = prelogin.Open(p.crowd, o.listener, acceptHandler{p}); err != nil {
+		if o.accepting, err = prelogin.Open(p.acceptLoops, o.listener, acceptHandler{p}); err != nil {
 			return err
 		}
 	}

@@ -57,9 +57,9 @@ type Proxy struct {
 	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
-	ports []*port
-	tcp   socket.TCPOptions // of clients' connections; guarded by reloading from the first reload on
-	crowd *prelogin.Crowd   // of what is accepted
+	ports       []*port
+	tcp         socket.TCPOptions // of clients' connections; guarded by reloading from the first reload on
+	acceptLoops *prelogin.Loops   // with the connections that each has
 
 	consoles     *consoles
 	replications *replication.Connections

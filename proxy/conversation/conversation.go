@@ -222,6 +222,7 @@ type lease struct {
 // farewell is a server's announcement that it ends the connection.
 type farewell struct {
 	fatal     bool
+	unheard   bool // see Unheard
 	lastWords string
 }
 
@@ -240,7 +241,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.lease = lease{}
-	s.retry.begin()
+	s.retry.begin(s.account.Asked())
 	s.ahead.state = aheadNone
 	s.leaseSequences(c)
 	s.suspicion.forget()
@@ -316,6 +317,9 @@ func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNon
 
 // Fatal reports that the server has said that it ends the connection, and that this message is whole.
 func (s *Server) Fatal() bool { return s.fatal && s.skip == 0 }
+
+// Unheard reports that the client has not been told of that: nothing of its request has been done, and Again returns it, for another backend.
+func (s *Server) Unheard() bool { return s.unheard }
 
 // LastWords is what the server has said when it announced that, bounded in length; "" if it has not.
 func (s *Server) LastWords() string { return s.lastWords }

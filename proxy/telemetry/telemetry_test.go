@@ -127,7 +127,7 @@ weir_auth_lookups_total{outcome="kept"} 21
 weir_auth_lookups_total{outcome="found"} 22
 weir_auth_lookups_total{outcome="unknown"} 23
 weir_auth_lookups_total{outcome="failed"} 24
-# HELP weir_host_up 1 while the last attempt to log in to the server has reached it; the address is empty unless each address of a name is tried for itself. At most 256 servers.
+# HELP weir_host_up 1 while the last attempt to log in to the server has reached it; the address is empty unless a name has several and each counts for itself. At most 256 servers.
 # TYPE weir_host_up gauge
 weir_host_up{address="",host="db1:5432"} 1
 weir_host_up{address="10.0.0.5",host="db:5432"} 0

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/accounts", "proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/ports", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -224,6 +224,10 @@ var table = map[string]rule{
 			"go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto",
 		},
 		why: "traces are made from values that loops hand over, and nothing on the data path knows OpenTelemetry; its transports would bring gRPC along",
+	},
+	"proxy/ports": {
+		ours: []string{"config", "proxy/generation", "proxy/prelogin", "proxy/socket"},
+		why:  "where clients are accepted, and how the next weir gets there, is known without them: it has sockets and no login",
 	},
 	"proxy": {
 		ours: engine,

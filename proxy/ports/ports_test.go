@@ -1,4 +1,4 @@
-package proxy
+package ports
 
 import (
 	"net"
@@ -21,7 +21,7 @@ func TestTakenAddressIsToldWithItsSetting(t *testing.T) {
 		t.Fatal("listens where another does")
 	}
 	want := "listen on " + address + " ([http] address): address already in use; another program listens there: end it, or choose another address"
-	if got := cannotListen("[http] address", address, err).Error(); got != want {
+	if got := CannotListen("[http] address", address, err).Error(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }

@@ -149,21 +149,19 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 }
 
 // atWork is how many clients have a backend.
-func (p *Proxy) atWork() int {
-	return p.sum(func(s *status.Pool) int { return s.Clients[status.ClientActive] })
-}
-
-// left is how many backends are not done with what a client has left.
-func (p *Proxy) left() int {
-	return p.sum(func(s *status.Pool) int { return s.Backends[status.BackendCleaning] + s.Backends[status.BackendHeld] })
-}
-
-// sum adds something up over all pools.
-func (p *Proxy) sum(of func(*status.Pool) int) (n int) {
+func (p *Proxy) atWork() (n int) {
 	var s status.Snapshot
 	p.lookAtPools(&s)
 	for i := range s.Pools {
-		n += of(&s.Pools[i])
+		n += s.Pools[i].Clients[status.ClientActive]
+	}
+	return n
+}
+
+// left is how many backends are not done with what a client has left.
+func (p *Proxy) left() (n int) {
+	for _, e := range p.engines {
+		n += e.Left()
 	}
 	return n
 }

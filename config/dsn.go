@@ -81,7 +81,7 @@ func checkParameters(given map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(dsnParameters, name) {
 			return fmt.Errorf("parameter %q of a DSN is not supported%s (known are %s)",
-				name, didYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
+				name, DidYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
 		}
 	}
 	return nil

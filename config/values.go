@@ -187,7 +187,7 @@ func readLevel(place *slog.Level, text string) error {
 func readEnum[T ~uint8 | ~int](place *T, names []string, text string) error {
 	i, ok := indexOf(names, text)
 	if !ok {
-		return fmt.Errorf("must be %s (got %q)%s", oneOf(names), text, didYouMean(text, names))
+		return fmt.Errorf("must be %s (got %q)%s", oneOf(names), text, DidYouMean(text, names))
 	}
 	*place = T(i)
 	return nil

@@ -128,6 +128,18 @@ func (p *Proxy) loginTerms(entry *logins.Login) (context.Context, *login.Options
 	return ctx, &own
 }
 
+// warnOfLogin tells of a login that has failed, and why.
+func (p *Proxy) warnOfLogin(nc net.Conn, failure *login.Failure, why string) {
+	attributes := []any{"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String()}
+	if why != "" {
+		attributes = append(attributes, "error", why)
+	}
+	if failure.Rule != nil {
+		attributes = append(attributes, "rule", failure.Rule.String())
+	}
+	p.lines.Warn("login failed", attributes...)
+}
+
 func (p *Proxy) loginFailed(c *prelogin.Conn, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
@@ -137,13 +149,7 @@ func (p *Proxy) loginFailed(c *prelogin.Conn, failure *login.Failure) {
 	p.logins.Failed(entryOf(c), failure.Reason.String())
 	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
-		attributes := []any{
-			"peer", peerOf(c), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
-		}
-		if failure.Rule != nil {
-			attributes = append(attributes, "rule", failure.Rule.String())
-		}
-		p.lines.Warn("login failed", attributes...)
+		p.warnOfLogin(c, failure, failure.Error())
 	}
 	closeKindly(c)
 }

@@ -15,10 +15,10 @@ func (p *Proxy) sayOfClient(kind, text string, nc net.Conn, user, database strin
 	p.lines.Say("client: "+kind, text, "peer", peerOf(nc), "user", user, "db", database)
 }
 
-// logRefusal tells why a login is refused.
+// logRefusal tells why a login is refused: first what the client is not told, where there is such, and then what it is.
 func (p *Proxy) logRefusal(nc net.Conn, failure *login.Failure) {
-	if failure.Reason == login.LookupFailed {
-		p.lines.Warn("auth_query: "+failure.Cause(), "peer", peerOf(nc), "user", failure.User, "db", failure.Database)
+	if cause := failure.Cause(); cause != "" || failure.Rule != nil {
+		p.warnOfLogin(nc, failure, cause)
 	}
 	p.sayOfClient("closing because", "closing because: "+failure.Err.Message+" (age=0s)", nc, failure.User, failure.Database)
 }

@@ -186,7 +186,7 @@ var table = map[string]rule{
 	"proxy/dial": {
 		ours: []string{
 			"config", "pool", "proxy/backend", "proxy/bounded", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/relay", "proxy/scram",
-			"proxy/session", "proxy/socket",
+			"proxy/session", "proxy/socket", "proxy/sqlscan",
 		},
 		why: "where and as whom weir logs in follows from the generation and from what logins have shown; who gets the backend is not its business",
 	},

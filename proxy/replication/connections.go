@@ -52,7 +52,8 @@ type Connections struct {
 	bySlot map[uint32]*connection
 	slots  cancelkey.Turn
 	totals map[generation.PoolKey]*totals
-	gone   chan struct{} // closed when the last one ends; nil while no caller waits for that
+	others status.Replication // what is forgotten of the totals that metrics show together; these never fall
+	gone   chan struct{}      // closed when the last one ends; nil while no caller waits for that
 }
 
 // Parts are those of weir's that connections need.
@@ -122,6 +123,10 @@ func (s *Connections) enter(r *connection, owed []byte) []byte {
 func (s *Connections) prune() {
 	for key, t := range s.totals {
 		if t.open == 0 && time.Since(t.left) > totalsKept {
+			if t.Others {
+				s.others.Others = true
+				s.others.Add(&t.Replication)
+			}
 			delete(s.totals, key)
 		}
 	}
@@ -131,7 +136,7 @@ func (s *Connections) prune() {
 func (s *Connections) total(key generation.PoolKey) *totals {
 	t := s.totals[key]
 	if t == nil {
-		t = &totals{Replication: status.Replication{Database: key.Database, User: key.User}}
+		t = &totals{Replication: status.Replication{Database: key.Database, User: key.User, Others: len(s.totals) >= status.PoolsApart}}
 		s.totals[key] = t
 	}
 	return t

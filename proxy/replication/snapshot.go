@@ -50,7 +50,11 @@ func (s *Connections) Snapshot() []status.Replication {
 		}
 		now[r.key] = n
 	}
-	return slices.SortedFunc(maps.Values(now), func(a, b status.Replication) int {
+	all := slices.SortedFunc(maps.Values(now), func(a, b status.Replication) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})
+	if s.others.Others {
+		all = append(all, s.others)
+	}
+	return all
 }

@@ -20,6 +20,7 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // routerOf is a router of a configuration, with one engine, whose loop runs at the end of the test only: what is asked of it stays
@@ -86,6 +87,51 @@ func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	}
 	if other, _, _ := r.Join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
+	}
+}
+
+// With which pools metrics show one is settled when it is opened, and what others have counted stays when they are gone: counters never fall.
+func TestOtherPoolsStayOthers(t *testing.T) {
+	r := routerOf(t, anywhere)
+	members := map[string]Member{}
+	join := func(database string) bool {
+		_, _, m := r.Join(database, "app", nil)
+		members[database] = m
+		return m.pool.others
+	}
+	leave := func(database string, clients uint64) {
+		m := members[database]
+		m.Leave()
+		if !r.forget(m.pool, m.pool.home) {
+			t.Fatalf("%s is not forgotten", database)
+		}
+		p := status.Pool{Database: database, User: "app", Number: m.pool.number, Others: m.pool.others}
+		p.Totals.ClientsServed = clients
+		r.keepCounted(p)
+	}
+	for i := range status.PoolsApart {
+		if join(fmt.Sprint("db", i)) {
+			t.Fatalf("pool %d is one of the others", i)
+		}
+	}
+	if !join("late") || !join("later") {
+		t.Error("a pool beyond the bound has series of its own")
+	}
+	leave("db7", 7)
+	if !members["late"].pool.others {
+		t.Error("a pool has changed sides")
+	}
+	if join("db7") {
+		t.Error("a place is not given again")
+	}
+	if !join("last") {
+		t.Error("a place was given twice")
+	}
+	leave("late", 30)
+	leave("later", 40)
+	_, others, _ := r.Bygone()
+	if !others.Others || others.Totals.ClientsServed != 70 {
+		t.Errorf("the others that are gone have had %d clients, want 70", others.Totals.ClientsServed)
 	}
 }
 

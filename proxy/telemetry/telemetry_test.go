@@ -210,8 +210,9 @@ func TestMetricsDocumentIsCurrent(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(m.labels, ", "), m.help)
 	}
 	b.WriteString("\nHistogram bounds double from 32.8 µs to 34 s. `user` is the user as whom the pool's backends log in.\n\n" +
-		"Names are shown as they are, save bytes that are no UTF-8, which are written `\\xff`. Beyond " + strconv.Itoa(seriesMax) + " pools those that were " +
-		"opened last are summed up as database and user `" + others + "`. A pool's series end with it: see `pool_idle_timeout`.\n")
+		"Names are shown as they are, save bytes that are no UTF-8, which are written `\\xff`. A pool that is opened while there " +
+		"are " + strconv.Itoa(status.PoolsApart) + " others is summed up, for as long as it lives, with those like it as database and user `" + others +
+		"`. A pool's series end with it: see `pool_idle_timeout`; what is summed up stays.\n")
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

@@ -337,7 +337,7 @@ func (t *Table) rest(s *Statement) {
 
 // NameMax is how much of a name counts: PostgreSQL's tables of statements and portals have keys of NAMEDATALEN bytes, the last of
 // which is zero (src/backend/commands/prepare.c, dynahash.c).
-const NameMax = 63
+const NameMax = wire.NameMax
 
 // Cut shortens a name in a message as PostgreSQL does.
 func Cut(name []byte) []byte { return name[:min(len(name), NameMax)] }

@@ -34,6 +34,7 @@ type Statement struct {
 	table   *Table
 	print   uint64 // 0: not computed yet
 	columns uint64 // a digest of those that clients were told of; 0: none was
+	literal bool   // see Literal
 	refs    int
 
 	next, prev *Statement // in Table.resting, while there is no reference to it
@@ -220,8 +221,9 @@ func (t *Table) MoveUnnamed(n *Names, scope string, mode sqlscan.Mode) {
 func (s *Statement) Scope() string { return s.scope }
 
 // Literal reports whether the text may have literals, whose meaning settings decide.
-func (s *Statement) Literal() bool {
-	text := s.Text()
+func (s *Statement) Literal() bool { return s.literal }
+
+func hasLiterals(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '\'' || c == '\\' || c >= 0x80:
@@ -275,8 +277,9 @@ func (t *Table) intern(text Text, nth byte) *Statement {
 	owned := string(key)
 	sql, _, _ := bytes.Cut(body, []byte{0})
 	called := t.pool().retain(owned)
+	parse := owned[len(key)-len(body):]
 	return t.enter(&Statement{
-		name: called.name, called: called, parse: owned[len(key)-len(body):], key: owned, table: t,
+		name: called.name, called: called, parse: parse, key: owned, table: t, literal: hasLiterals(parse[:len(sql)]),
 		scope:   owned[len(key)-len(body)-1-len(scope) : len(key)-len(body)-1],
 		effects: t.read(sql, mode), mode: mode, refs: 1,
 	})

@@ -78,6 +78,44 @@ func TestBusyPoolMakesRoomAtAFullServer(t *testing.T) {
 	d.Exec(t, "DROP ROLE reader, writer")
 }
 
+// Of many pools that want a place at a full server each gets its turn, those, too, that do not dial because what has come free is another's.
+func TestManyPoolsTakeTurnsAtAFullServer(t *testing.T) {
+	const roles, clients, visits = 60, 16, 15
+	d := database(t)
+	for i := range roles {
+		d.Exec(t, fmt.Sprintf("DROP ROLE IF EXISTS turn%d", i), fmt.Sprintf("CREATE ROLE turn%d LOGIN", i))
+	}
+	d.Exec(t, `ALTER DATABASE "`+d.Name+`" CONNECTION LIMIT 4`)
+	w := start(t, d, "[timeouts]\nquery_wait_timeout = \"10s\"\n")
+	ended := make(chan error, clients)
+	for i := range clients {
+		go func() {
+			for v := range visits {
+				c, err := tryDial(t, w.Addr, fmt.Sprintf("turn%d", (i+7*v)%roles), d.Name)
+				if err != nil {
+					ended <- err
+					return
+				}
+				if a, err := c.TryRun("SELECT current_user"); err != nil || a.Err() != nil {
+					ended <- fmt.Errorf("client %d: %v, %v", i, err, a.Err())
+					return
+				}
+				c.Terminate()
+			}
+			ended <- nil
+		}()
+	}
+	for range clients {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	w.Stop()
+	for i := range roles {
+		d.Exec(t, fmt.Sprintf("DROP ROLE turn%d", i))
+	}
+}
+
 // As long as others wait for places, idle backends do not wait for server_idle_timeout: those that were idle before, and those that become idle.
 func TestContestedPoolKeepsNoIdleBackend(t *testing.T) {
 	d := database(t)

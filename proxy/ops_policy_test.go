@@ -358,6 +358,30 @@ func TestBackendsBeginAsConfigured(t *testing.T) {
 	eventually(t, func() string { return differ(enter(t, w, d).Query("show work_mem"), "8888kB") })
 }
 
+// What a connect_query sets at its beginning is every client's, on a backend that they share, whatever they reset, in each mode.
+func TestWhatAConnectQuerySetsIsEveryClients(t *testing.T) {
+	d := database(t)
+	for _, mode := range []string{"transaction", "session"} {
+		w := start(t, d, "[pool]\nmode = \""+mode+"\"\npool_size = 1\nconnect_query = \"set app.made = '42'; SET search_path = pg_catalog; select 1\"\n")
+		for range 2 {
+			c := enter(t, w, d)
+			for _, first := range []string{"select 1", "reset all", "set app.made = 'mine'; set search_path = public", "discard all"} {
+				c.Run(first)
+				want := "42|pg_catalog"
+				if strings.HasPrefix(first, "set") {
+					want = "mine|public"
+				}
+				if got := c.Query("select concat_ws('|', current_setting('app.made'), current_setting('search_path'))"); got != want {
+					t.Errorf("%s: after %s: %s, want %s", mode, first, got, want)
+				}
+			}
+			c.Run("set app.made = 'mine'")
+			c.Terminate()
+		}
+		w.Stop()
+	}
+}
+
 func TestFailedConnectQueryIsAFailedDial(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[pool]\nconnect_query = \"select * from nowhere_at_all\"\n")

@@ -40,12 +40,17 @@ func (d *Dialer) Dial(ctx context.Context, key generation.PoolKey) (*relay.Diall
 	if !d.targets.know(key) {
 		return nil, &relay.DialError{Failure: pool.Failure{Kind: pool.Refused}, Client: pgerror.DatabaseRemoved(key.Database), Err: errNoDatabase}
 	}
-	find := func() hosts.Destination { return d.targets.Of(key) }
+	settings, query := splitConnectQuery(d.targets.current.Load().Config.PoolSettings(key.Database, key.User).ConnectQuery)
+	find := func() hosts.Destination {
+		to := d.targets.Of(key)
+		to.Settings = under(to.Settings, settings...)
+		return to
+	}
 	conn, at, failure := d.Connect(ctx, key, find)
 	if failure != nil {
 		return nil, failure
 	}
-	if failure := d.prepare(ctx, key, conn, at); failure != nil {
+	if failure := prepare(ctx, query, conn, at); failure != nil {
 		return nil, failure
 	}
 	fd, err := socket.Detach(conn.Net)
@@ -59,9 +64,8 @@ func (d *Dialer) Dial(ctx context.Context, key generation.PoolKey) (*relay.Diall
 	}, nil
 }
 
-// prepare runs the pool's connect_query, if it has one, on a backend that has just logged in. Where that fails it closes the backend.
-func (d *Dialer) prepare(ctx context.Context, key generation.PoolKey, conn *backend.Conn, target backend.Target) *relay.DialError {
-	query := d.targets.current.Load().Config.PoolSettings(key.Database, key.User).ConnectQuery
+// prepare runs what there is to run of the pool's connect_query on a backend that has just logged in. Where that fails it closes the backend.
+func prepare(ctx context.Context, query string, conn *backend.Conn, target backend.Target) *relay.DialError {
 	if query == "" {
 		return nil
 	}

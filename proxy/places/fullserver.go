@@ -30,16 +30,20 @@ func (t *claim) helps(o *claim) bool {
 func (p *Places) Full(h Holder, where relay.Full) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.holders[h]
-	if t == nil {
-		return
+	if t := p.holders[h]; t != nil {
+		p.refuse(t, where)
 	}
+}
+
+func (p *Places) refuse(t *claim, where relay.Full) {
 	g := p.groups(t)[ofServer]
+	p.beg(t, false)
 	t.lack = where
 	if !slices.Contains(g.refused, t) {
 		g.refused = append(g.refused, t)
 	}
 	if !p.isOwed(t) { // else what was given up for it has not ended yet
+		p.beg(t, t.held == 0)
 		found, mustYield := t.rivals(g, t.helps)
 		askNext(where.String(), found, mustYield)
 	}
@@ -48,13 +52,31 @@ func (p *Places) Full(h Holder, where relay.Full) {
 
 func (p *Places) isOwed(t *claim) bool { return p.now().Before(t.owed) }
 
-// Owed reports whether what h would take at the server is another's, which is owed it.
-func (p *Places) Owed(h Holder) bool {
+// Owed reports whether what h would take at the server is another's, which is owed it, and of what that had none left. So has h, then: it is to have a
+// place of its own as if the server had refused it, for with so many others there would always be one that is owed something.
+func (p *Places) Owed(h Holder) (where relay.Full, owed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.holders[h]
+	o := p.first(t)
+	if o == nil {
+		return 0, false
+	}
+	p.refuse(t, o.lack)
+	return o.lack, true
+}
+
+// first is one that is owed what t would take at the server; nil: there is none.
+func (p *Places) first(t *claim) *claim {
 	g := p.byServer[t.Server]
-	return g != nil && !p.isOwed(t) && slices.ContainsFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+	if g == nil || p.isOwed(t) {
+		return nil
+	}
+	at := slices.IndexFunc(g.refused, func(o *claim) bool { return p.isOwed(o) && o.helps(t) })
+	if at < 0 {
+		return nil
+	}
+	return g.refused[at]
 }
 
 // handOn keeps what t has given up at the server for the one of those that it helps that the server has refused first, of those that have none if there
@@ -74,6 +96,7 @@ func (p *Places) handOn(t *claim) {
 		return
 	}
 	o.owed, o.offered = p.now().Add(owedFor), true
+	p.beg(o, false)
 	o.holder.Nudge()
 }
 
@@ -87,8 +110,59 @@ func (p *Places) Admitted(h Holder) {
 // admitted notes that the server has a place for a claim, or that it wants none any more.
 func (p *Places) admitted(t *claim) {
 	t.owed, t.offered = time.Time{}, false
+	p.beg(t, false)
 	if g := p.byServer[t.Server]; g != nil {
 		g.refused = slices.DeleteFunc(g.refused, func(o *claim) bool { return o == t })
 		p.tidy(t)
 	}
+}
+
+// lack is what a server has no place left for: all, or those of a role or a database, which has a name.
+type lack struct {
+	where relay.Full
+	name  string
+}
+
+// lackOf is what t lacks, or would lack if there were no place for it there.
+func (t *claim) lackOf(where relay.Full) lack {
+	switch where {
+	case relay.FullDatabase:
+		return lack{where, t.DBName}
+	case relay.FullRole:
+		return lack{where, t.User}
+	case relay.FullServer:
+	}
+	return lack{where: relay.FullServer}
+}
+
+// beg notes whether a claim is one of those that have nothing at a full server, and are owed nothing. As long as there are such, what would help them is
+// contested: one rival was asked for a place when the server refused them, but all of these were busy then, perhaps.
+func (p *Places) beg(t *claim, begs bool) {
+	g := p.byServer[t.Server]
+	if t.begs == begs {
+		return
+	}
+	t.begs = begs
+	what := t.lackOf(t.lack)
+	if begs {
+		g.beggars[what]++
+	} else if g.beggars[what]--; g.beggars[what] == 0 {
+		delete(g.beggars, what)
+	}
+	if g.beggars[what] > 1 || g.beggars[what] == 1 && !begs { // they know
+		return
+	}
+	for _, o := range g.holding {
+		p.tell(o)
+	}
+}
+
+// begged is what others have none of that have nothing of what t holds; empty: none has.
+func (g *group) begged(t *claim) string {
+	for _, where := range [...]relay.Full{relay.FullServer, relay.FullDatabase, relay.FullRole} {
+		if g.beggars[t.lackOf(where)] > 0 {
+			return where.String()
+		}
+	}
+	return ""
 }

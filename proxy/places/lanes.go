@@ -23,7 +23,7 @@ func (p ForLanes) Decline(l *relay.Lanes) { p.Places.Decline(l) }
 func (p ForLanes) Full(l *relay.Lanes, where relay.Full) { p.Places.Full(l, where) }
 
 // Owed is Places.Owed.
-func (p ForLanes) Owed(l *relay.Lanes) bool { return p.Places.Owed(l) }
+func (p ForLanes) Owed(l *relay.Lanes) (where relay.Full, owed bool) { return p.Places.Owed(l) }
 
 // Admitted is Places.Admitted.
 func (p ForLanes) Admitted(l *relay.Lanes) { p.Places.Admitted(l) }

@@ -37,6 +37,7 @@ type group struct {
 	waiting []*claim // that it has refused, in the order of byNeed
 	without int      // of those that wait: that hold nothing
 	refused []*claim // to which the server itself had no place to give, in the order in which it refused them, until it lets them in
+	beggars map[lack]int
 }
 
 // Holder may hold places: the lanes of a pool, or one connection for replication. Its methods may be called on any goroutine and do not block.
@@ -76,6 +77,7 @@ type claim struct {
 	contested string // what the holder was last told
 
 	lack    relay.Full // of what the server had none left, where it is among group.refused
+	begs    bool       // it is among group.beggars
 	owed    time.Time  // until when a place that another has given up there is for it
 	offered bool       // it has been told so, and has not taken it
 }
@@ -201,7 +203,7 @@ func (p *Places) groups(t *claim) [groupKinds]*group {
 func groupIn(m map[string]*group, key string) *group {
 	g := m[key]
 	if g == nil {
-		g = &group{}
+		g = &group{beggars: map[lack]int{}}
 		m[key] = g
 	}
 	return g
@@ -221,6 +223,7 @@ func (p *Places) tidyOne(m map[string]*group, key string) {
 }
 
 func (p *Places) hold(t *claim) {
+	p.beg(t, false)
 	t.held++
 	for _, g := range p.groups(t) {
 		if g.held++; t.held == 1 {
@@ -325,12 +328,13 @@ func (p *Places) contested(t *claim) string {
 	groups := p.groups(t)
 	switch {
 	case t.held == 0 || t.ForGood:
+		return ""
 	case groups[ofDB].without > 0:
 		return t.limitOfDB()
 	case groups[ofUser].without > 0:
 		return limitOfUser
 	}
-	return ""
+	return groups[ofServer].begged(t)
 }
 
 // rivals are the other holders of a group's places whose places help, those that hold the most first, and whether the first of them has so many that

@@ -3,6 +3,7 @@ package places
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -261,7 +262,7 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	expect := func(when string, held ...*told) {
 		t.Helper()
 		for name, h := range map[string]*told{"busy": busy, "first": first, "second": second, "elsewhere": elsewhere} {
-			if got := p.Owed(h); got != slices.Contains(held, h) {
+			if got := p.first(p.holders[h]) != nil; got != slices.Contains(held, h) {
 				t.Errorf("%s: %s is held back: %t", when, name, got)
 			}
 		}
@@ -317,6 +318,67 @@ func TestPlaceGivenUpAtAFullServerIsForTheOneRefusedThere(t *testing.T) {
 	if len(p.byDB)+len(p.byUser)+len(p.byServer)+len(p.holders) != 0 {
 		t.Errorf("left: %v, %v, %v, %v", p.byDB, p.byUser, p.byServer, p.holders)
 	}
+}
+
+// A pool that is held back by what is owed to another waits for a place of its own, as if the server had refused it: it would not be told of one otherwise.
+func TestPoolThatIsHeldBackGetsAPlaceOfItsOwn(t *testing.T) {
+	p := New()
+	enter := func(user string) *told {
+		h := &told{}
+		p.Enter(h, Claim{Database: "shop", User: user, Server: "here", DBName: "shop"})
+		return h
+	}
+	idle, first, second := enter("app"), enter("ann"), enter("bob")
+	p.Take(idle)
+	p.Take(idle)
+	p.Full(first, relay.FullServer)
+	p.Give(idle)
+	where, owed := p.Owed(second)
+	if !owed || where != relay.FullServer {
+		t.Fatalf("the second pool is held back: %t, by %v", owed, where)
+	}
+	p.Give(idle)
+	if _, owed := p.Owed(second); owed || len(idle.asked) != 2 || first.nudges != 1 || second.nudges != 1 {
+		t.Errorf("held back still: %t; asked for a place: %d times; told of one: %d and %d times", owed, len(idle.asked), first.nudges, second.nudges)
+	}
+}
+
+// As long as a pool has nothing at a full server, those whose places would help it keep no idle backend for long: when it was refused, all were busy, perhaps.
+func TestPlacesAtAFullServerAreContested(t *testing.T) {
+	p := New()
+	enter := func(database, user string) *told {
+		h := &told{}
+		p.Enter(h, Claim{Database: database, User: user, Server: "here", DBName: database})
+		return h
+	}
+	many, one, elsewhere := enter("shop", "app"), enter("shop", "ann"), enter("big", "ann")
+	for _, h := range []*told{many, many, one, elsewhere} {
+		p.Take(h)
+	}
+	expect := func(when string, held ...*told) {
+		t.Helper()
+		for name, h := range map[string]*told{"many": many, "one": one, "elsewhere": elsewhere} {
+			if got := h.contested == relay.FullDatabase.String(); got != slices.Contains(held, h) || !got && h.contested != "" {
+				t.Errorf("%s: what %s has is contested: %q", when, name, h.contested)
+			}
+		}
+	}
+	p.Full(one, relay.FullDatabase)
+	expect("one that has a place wants one more")
+	first, second := enter("shop", "bob"), enter("shop", "eve")
+	p.Full(first, relay.FullDatabase)
+	expect("the first has none", many, one)
+	p.Give(many)
+	expect("the first is owed one")
+	p.Owed(second)
+	expect("the second has none, and none was given up for it", many, one)
+	p.Take(first)
+	p.Admitted(first)
+	expect("the first has one", many, one)
+	p.Give(one)
+	expect("the second is owed one")
+	p.Admitted(second)
+	expect("there is room")
 }
 
 // In whatever order things happen, the counts are those of what is held, everyone who waits is in one queue in its order, no place is free that somebody
@@ -398,6 +460,18 @@ func checkPlaces(t *testing.T, p *Places, all map[*told]int) {
 	for _, m := range []map[string]*group{p.byDB, p.byUser, p.byServer} {
 		for name, g := range m {
 			held, without := 0, 0
+			beggars := map[lack]int{}
+			for _, c := range g.refused {
+				if c.begs {
+					beggars[c.lackOf(c.lack)]++
+				}
+				if c.begs && c.held > 0 {
+					t.Errorf("%s has a place and begs", c.Database+"/"+c.User)
+				}
+			}
+			if !maps.Equal(beggars, g.beggars) {
+				t.Errorf("%s: begging for %v, want %v", name, g.beggars, beggars)
+			}
 			for _, c := range g.holding {
 				held += c.held
 			}

@@ -37,8 +37,9 @@ type Places interface {
 	// Full says that there is no place left for a backend of the pool's where the server counts them, and asks for one that another pool has there
 	// and can spare.
 	Full(p *Lanes, where Full)
-	// Owed reports whether a place that has come free there is to be another pool's, which Full was said of: this one is to dial later.
-	Owed(p *Lanes) bool
+	// Owed reports whether a place that has come free there is to be another pool's, which Full was said of: this one is to dial later, and waits as if
+	// Full had been said of it, too.
+	Owed(p *Lanes) (where Full, owed bool)
 	// Admitted ends what Full has begun: the server has a place.
 	Admitted(p *Lanes)
 	// Bound names the limit that refused the pool last: the setting, its value, and the section that sets it.
@@ -110,6 +111,7 @@ type LaneConfig struct {
 	Database string
 	Paused   bool   // from the beginning
 	Number   uint64 // pools are numbered as they are opened; that of all lanes of one
+	Others   bool   // see status.Pool
 	Seed     uint64 // for the pool's jitter
 
 	Lanes  *Lanes // of the pool
@@ -194,6 +196,7 @@ type Lane struct {
 	rests   func()       // rested
 
 	dialError *DialError      // of the lane's last dial, nil since one succeeded
+	lack      *Full           // what had no place left at the server when a backend was last wanted; nil: that was not the reason why there is none
 	failed    int64           // when that was
 	limited   bool            // the last dial met a limit over pools
 	troubled  int64           // since when dials have failed; 0: the last one has not
@@ -211,6 +214,7 @@ type Lane struct {
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
 
+	waiting []byte // a notice for clients that wait for a backend, of this sweep; nil: not written yet
 	evicted string // the limit for whose sake a backend was asked for last
 	empty   int    // sweeps that have found neither clients nor backends, in a row
 

@@ -154,12 +154,13 @@ func (l *Lane) dial(id pool.BackendID) {
 	b := &Backend{lane: l, id: id, born: l.engine.loop.Now(), number: l.engine.env.Number()}
 	l.hold(b)
 	l.counts.backends[backendDialling]++
-	owed := l.config.Places.Owed(l.config.Lanes)
+	where, owed := l.config.Places.Owed(l.config.Lanes)
 	l.limited = !owed && !l.config.Places.Take(l.config.Lanes)
 	if owed || l.limited {
 		why := pool.Limited
 		if owed {
 			why = pool.Full
+			l.lack = &where
 		}
 		b.forget()
 		l.pool.DialFailed(l.now(), id, pool.Failure{Kind: why})
@@ -217,7 +218,7 @@ func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
 	b.talk = conversation.NewServer(&l.talk, l.adopt(d.Params))
 	b.freed = l.engine.loop.Now()
 	b.move(backendIdle)
-	l.dialError = nil
+	l.dialError, l.lack = nil, nil
 	l.totals.DialsBy[status.DialOK]++
 	b.opened()
 	// One that the pool will close at once is asked nothing: the server would log that it cannot send its answer.
@@ -243,7 +244,9 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {
 	l.config.Places.Unused(l.config.Lanes)
+	l.lack = nil
 	if failure.Failure.Kind == pool.Full {
+		l.lack = &failure.Full
 		l.config.Places.Full(l.config.Lanes, failure.Full)
 	}
 	b.forget()
@@ -278,10 +281,10 @@ func (l *Lane) waitError(d pool.Decision) *pgerror.Error {
 
 // serverFull is what has no place left at the server and keeps the pool smaller than its size, if that is what does.
 func (l *Lane) serverFull() (full Full, is bool) {
-	if l.dialError == nil || l.dialError.Failure.Kind != pool.Full {
+	if l.lack == nil {
 		return 0, false
 	}
-	return l.dialError.Full, !l.limited && l.pool.Counts().Full && l.config.Lanes.pool.Live() < l.config.Pool.Size
+	return *l.lack, !l.limited && l.pool.Counts().Full && l.config.Lanes.pool.Live() < l.config.Pool.Size
 }
 
 // trouble is the last dial of a pool that has failed, on whichever lane: those that wait on the others wait for the same.

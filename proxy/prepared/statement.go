@@ -196,18 +196,13 @@ func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bo
 	if !old.Renewable(scope) {
 		return false
 	}
-	n.set(string(name), t.Intern(Text{[]byte(old.parse), scope, mode}, n)).release()
+	t.Move(n, name, scope, mode)
 	return true
 }
 
 // Move has a client's name mean its text as that is parsed in scope.
 func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) {
-	old := n.Statement(name)
-	moved := t.Intern(Text{[]byte(old.parse), scope, mode}, n)
-	if moved.columns == 0 {
-		moved.columns = old.columns
-	}
-	n.set(string(name), moved).release()
+	n.set(string(name), t.Intern(Text{[]byte(n.Statement(name).parse), scope, mode}, n)).release()
 }
 
 // MoveUnnamed does so with the unnamed statement.

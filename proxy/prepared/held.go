@@ -11,6 +11,7 @@ type held struct {
 type entry struct {
 	s          *Statement
 	differs    bool // the columns of its result are others here than clients were told of
+	misread    bool // it was used in another scope than its own, where the server may have read its literals anew
 	prev, next int32
 }
 
@@ -75,6 +76,19 @@ func (h *held) differ(s *Statement) {
 	}
 }
 
+// misread reports whether s is one of them, and may mean here what it means in another scope than its own.
+func (h *held) misread(s *Statement) bool {
+	i, ok := h.at[s]
+	return ok && h.entries[i].misread
+}
+
+// misreads notes that s may mean that from now on.
+func (h *held) misreads(s *Statement) {
+	if i, ok := h.at[s]; ok && s.literal {
+		h.entries[i].misread = true
+	}
+}
+
 // remove makes s none of them, if it is one, and releases it.
 func (h *held) remove(s *Statement) {
 	i, ok := h.at[s]
@@ -129,3 +143,10 @@ func (b *Book) HoldsNamed(onBackend []byte) bool {
 	}
 	return false
 }
+
+// UsedElsewhere notes that the client's next message uses s in another scope than its own. A server that reads it anew there, because a table has been
+// analyzed or changed, keeps what its literals mean there.
+func (b *Book) UsedElsewhere(s *Statement) { b.held.misreads(s) }
+
+// Misread reports whether the backend holds s, and what it means there may not be what it means in its own scope.
+func (b *Book) Misread(s *Statement) bool { return b.held.misread(s) }

@@ -160,7 +160,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		p.replicate(c, result, settings, leave)
 		return
 	}
-	set, err := p.env.Settings.Intern(settings)
+	set, err := p.admissible(settings)
 	if err != nil {
 		leave()
 		p.logins.Failed(entry, login.BadSetting.String())
@@ -202,6 +202,14 @@ func (p *Proxy) onGone(seat prelogin.Seat, m router.Member, who *relay.Identity)
 		m.Leave()
 		clients.Leave(user, database)
 	})
+}
+
+// admissible is the set of the settings that a client has asked for at its login.
+func (p *Proxy) admissible(settings []session.Setting) (*session.Set, error) {
+	if err := session.CheckLogin(settings); err != nil {
+		return nil, err
+	}
+	return p.env.Settings.Intern(settings)
 }
 
 func invalidSetting(err error) *pgerror.Error {

@@ -18,7 +18,7 @@ GOFMT = "$$($(GO) env GOROOT)/bin/gofmt"
 PACKAGES = $(shell $(GO) list ./...)
 
 # Packages that run on several goroutines, which are tested once, with the race detector.
-CONCURRENT = weir/proxy weir/pool/board $(addprefix weir/proxy/,login backend authquery console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
+CONCURRENT = weir/proxy weir/pool/board $(addprefix weir/proxy/,login backend authquery replication console relay socket tunnel prelogin certs telemetry eventloop) weir/internal/faultnet
 
 # Packages that prove nothing without PostgreSQL.
 NEEDPOSTGRES = $(addprefix weir/,bookstore/api bookstore/compare bookstore/store bookstore/storefront cmd/bookstore internal/pgserver)

@@ -44,7 +44,7 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(dsnParameters, name) {
 			return Database{}, fmt.Errorf("parameter %q of a DSN is not supported%s (known are %s)",
-				name, didYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
+				name, DidYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
 		}
 	}
 	// What the DSN says is not asked of the environment, so that a stray variable does no harm.

@@ -183,7 +183,7 @@ func (p *parser) unknownSection(name string, v any) {
 		p.problem([]string{name}, "unknown section [%s]%s", quoteKey(name), near)
 		return
 	}
-	where := didYouMean(name, allNames())
+	where := DidYouMean(name, allNames())
 	if sections := elsewhere(name); sections != "" {
 		where = "; it belongs in " + sections
 	}
@@ -297,7 +297,7 @@ func (p *parser) unknownSetting(at []string, section, name string) {
 	for i, part := range at[:len(at)-1] {
 		shown[i] = quoteKey(part)
 	}
-	where := didYouMean(name, settingNames(section))
+	where := DidYouMean(name, settingNames(section))
 	if sections := elsewhere(name); sections != "" && where == "" {
 		where = "; it belongs in " + sections
 	}

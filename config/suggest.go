@@ -27,8 +27,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// didYouMean returns the tail of a message, empty if nothing is near.
-func didYouMean(word string, known []string) string {
+// DidYouMean returns the tail of a message, empty if nothing is near.
+func DidYouMean(word string, known []string) string {
 	if k := nearest(word, known); k != "" {
 		return `; did you mean "` + k + `"?`
 	}

@@ -21,7 +21,7 @@ var otherSettings = []setting{
 	{
 		section: "clients", name: "query_wait_notify",
 		field:   func(c *Config) any { return &c.Clients.QueryWaitNotify },
-		meaning: `How long a client waits for a backend before a NOTICE tells it so, once for each wait, up to a second late. "0s": never.`,
+		meaning: `How long a client waits for a backend before a NOTICE tells it so, and why, once for each wait, up to a second late. "0s": never.`,
 	},
 	{
 		section: "clients", name: "simple_query",

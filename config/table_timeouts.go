@@ -93,7 +93,8 @@ var timeoutSettings = []setting{
 		section: "timeouts", name: "idle_transaction_timeout", in: inUsers,
 		field:    func(c *Config) any { return &c.Timeouts.IdleTransactionTimeout },
 		override: func(o *Override) any { return &o.IdleTransactionTimeout },
-		meaning:  "A client that has sent nothing for this long inside a transaction is disconnected; it holds a backend." + metLate,
+		meaning: "A client that has sent nothing for this long inside a transaction is disconnected; it holds a backend. A batch of the extended " +
+			"protocol that it has not ended with a Sync is a transaction, too; the data of a COPY may come as it likes." + metLate,
 	},
 	{
 		section: "timeouts", name: "transaction_timeout", in: inUsers,

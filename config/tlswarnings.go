@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ExpirySoon is how long before its end a certificate is worth a warning: time enough to notice, and to find out why nothing has
+// expirySoon is how long before its end a certificate is worth a warning: time enough to notice, and to find out why nothing has
 // renewed it.
-const ExpirySoon = 14 * 24 * time.Hour
+const expirySoon = 14 * 24 * time.Hour
 
 // warnOfTLS says what will not work, or not for long.
 func (c *Config) warnOfTLS(warn func(string, ...any)) {
@@ -51,7 +51,7 @@ func ExpiryProblem(end, now time.Time) string {
 	switch {
 	case left <= 0:
 		return "has expired on " + end.UTC().Format(time.DateTime) + " UTC"
-	case left <= ExpirySoon:
+	case left <= expirySoon:
 		return fmt.Sprintf("expires within %d days", int(left/(24*time.Hour))+1)
 	}
 	return ""

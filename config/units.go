@@ -21,9 +21,9 @@ const durationMax = Duration(10 * 365 * 24 * time.Hour)
 // inUnits is a duration as it should be written. One that time.ParseDuration refuses all the same is too long for it: 292 years and more.
 var inUnits = regexp.MustCompile(`^([0-9]+(\.[0-9]*)?(h|m|s|ms|us|µs|ns))+$`)
 
-// ParseDuration reads "1h30m", "15s", "250ms". Signs and bare numbers are refused, since the reader of a file cannot
+// parseDuration reads "1h30m", "15s", "250ms". Signs and bare numbers are refused, since the reader of a file cannot
 // see what unit was meant; "0" alone is fine.
-func ParseDuration(text string) (Duration, error) {
+func parseDuration(text string) (Duration, error) {
 	if text == "" {
 		return 0, errors.New(`want a duration such as "30s"`)
 	}
@@ -46,7 +46,7 @@ func ParseDuration(text string) (Duration, error) {
 	return Duration(d), nil
 }
 
-// String writes it as ParseDuration reads it, without the empty tail that time.Duration prints: 2m, not 2m0s.
+// String writes it as parseDuration reads it, without the empty tail that time.Duration prints: 2m, not 2m0s.
 func (d Duration) String() string {
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -61,9 +61,9 @@ func (d Duration) String() string {
 // MarshalText writes it as String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads it as ParseDuration does.
+// UnmarshalText reads it as parseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := ParseDuration(string(text))
+	v, err := parseDuration(string(text))
 	if err != nil {
 		return err
 	}
@@ -79,9 +79,9 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
 
-// ParseSize reads a whole number with a unit: "512B", "64KiB", "16MiB", "1GiB". Decimal units are refused, since
+// parseSize reads a whole number with a unit: "512B", "64KiB", "16MiB", "1GiB". Decimal units are refused, since
 // half of the world's files mean 1024 with them; "0" alone is fine.
-func ParseSize(text string) (Size, error) {
+func parseSize(text string) (Size, error) {
 	if text == "0" {
 		return 0, nil
 	}
@@ -105,7 +105,7 @@ func ParseSize(text string) (Size, error) {
 	return 0, errors.New(`want one of the units B, KiB, MiB, GiB, such as "64KiB"`)
 }
 
-// String writes it as ParseSize reads it, in the largest unit that leaves a whole number.
+// String writes it as parseSize reads it, in the largest unit that leaves a whole number.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && int64(s)%u.bytes == 0 {
@@ -118,9 +118,9 @@ func (s Size) String() string {
 // MarshalText writes it as String does.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads it as ParseSize does.
+// UnmarshalText reads it as parseSize does.
 func (s *Size) UnmarshalText(text []byte) error {
-	v, err := ParseSize(string(text))
+	v, err := parseSize(string(text))
 	if err != nil {
 		return err
 	}
@@ -131,9 +131,9 @@ func (s *Size) UnmarshalText(text []byte) error {
 // FileMode is a file's permission bits, written as octal digits in quotes: "0770".
 type FileMode uint32
 
-// ParseFileMode reads three octal digits with an optional leading 0. Set-user-ID and the like make no sense on a
+// parseFileMode reads three octal digits with an optional leading 0. Set-user-ID and the like make no sense on a
 // socket and are refused.
-func ParseFileMode(text string) (FileMode, error) {
+func parseFileMode(text string) (FileMode, error) {
 	v, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || v > 0o777 || len(text) < 3 || len(text) > 4 {
 		return 0, errors.New(`want octal permission bits such as "0770"`)

@@ -24,13 +24,13 @@ func TestDurations(t *testing.T) {
 		{"1.5s", 1500 * time.Millisecond, "1.5s"},
 		{"87600h", 87600 * time.Hour, "87600h"},
 	} {
-		got, err := ParseDuration(tt.text)
+		got, err := parseDuration(tt.text)
 		if err != nil || time.Duration(got) != tt.want || got.String() != tt.print {
 			t.Errorf("%q: got %v (%v)", tt.text, got, err)
 		}
 	}
 	for _, text := range []string{"", "5", "-5s", "+5s", "5 s", "1d", "s", "87600h1ns", "999999999h", "1h-5m"} {
-		if got, err := ParseDuration(text); err == nil {
+		if got, err := parseDuration(text); err == nil {
 			t.Errorf("%q was read as %v", text, got)
 		}
 	}
@@ -43,7 +43,7 @@ func TestHintsFitTheDuration(t *testing.T) {
 		"5": unit, "0.5": unit, "-5": units, "inf": units, "nan": units, "0x10": units, "1e3": units, "1d": units, "s": units,
 		"87600h1s": shorter, "9999999h": shorter, "99999999999999999999s": shorter,
 	} {
-		if _, err := ParseDuration(text); err == nil || !strings.Contains(err.Error(), hint) {
+		if _, err := parseDuration(text); err == nil || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%q: %v, want %q", text, err, hint)
 		}
 	}
@@ -63,13 +63,13 @@ func TestSizes(t *testing.T) {
 		{"1000B", 1000, "1000B"},
 		{"8589934591GiB", 8589934591 << 30, "8589934591GiB"},
 	} {
-		got, err := ParseSize(tt.text)
+		got, err := parseSize(tt.text)
 		if err != nil || got != tt.want || got.String() != tt.print {
 			t.Errorf("%q: got %v (%v)", tt.text, got, err)
 		}
 	}
 	for _, text := range []string{"", "64", "64KB", "64kib", "KiB", "-1B", "1.5MiB", "8589934592GiB", "99999999999999999999B", "1 KiB"} {
-		if got, err := ParseSize(text); err == nil {
+		if got, err := parseSize(text); err == nil {
 			t.Errorf("%q was read as %v", text, got)
 		}
 	}
@@ -77,12 +77,12 @@ func TestSizes(t *testing.T) {
 
 func TestFileModes(t *testing.T) {
 	for text, want := range map[string]FileMode{"0777": 0o777, "770": 0o770, "0000": 0} {
-		if got, err := ParseFileMode(text); err != nil || got != want {
+		if got, err := parseFileMode(text); err != nil || got != want {
 			t.Errorf("%q: got %v (%v)", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "7", "77", "1777", "0o777", "888", "-777", "00777", "+777", "0x1F"} {
-		if got, err := ParseFileMode(text); err == nil {
+		if got, err := parseFileMode(text); err == nil {
 			t.Errorf("%q was read as %v", text, got)
 		}
 	}
@@ -94,19 +94,19 @@ func FuzzUnits(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if d, err := ParseDuration(text); err == nil {
-			again, err := ParseDuration(d.String())
+		if d, err := parseDuration(text); err == nil {
+			again, err := parseDuration(d.String())
 			if err != nil || again != d || d < 0 || d > durationMax {
 				t.Errorf("%q is %v, and that is %v (%v)", text, d, again, err)
 			}
 		}
-		if s, err := ParseSize(text); err == nil {
-			if again, err := ParseSize(s.String()); err != nil || again != s || s < 0 {
+		if s, err := parseSize(text); err == nil {
+			if again, err := parseSize(s.String()); err != nil || again != s || s < 0 {
 				t.Errorf("%q is %v, and that is %v (%v)", text, s, again, err)
 			}
 		}
-		if m, err := ParseFileMode(text); err == nil {
-			if again, err := ParseFileMode(m.String()); err != nil || again != m || m > 0o777 {
+		if m, err := parseFileMode(text); err == nil {
+			if again, err := parseFileMode(m.String()); err != nil || again != m || m > 0o777 {
 				t.Errorf("%q is %v, and that is %v (%v)", text, m, again, err)
 			}
 		}

@@ -111,13 +111,13 @@ func readWord(place any, text string) error {
 	case *Curves:
 		return readCurves(p, text)
 	case *Size:
-		n, err := ParseSize(text)
+		n, err := parseSize(text)
 		if err != nil {
 			return fmt.Errorf("= %q: %w", text, err)
 		}
 		*p = n
 	case *FileMode:
-		m, err := ParseFileMode(text)
+		m, err := parseFileMode(text)
 		if err != nil {
 			return fmt.Errorf("= %q: %w", text, err)
 		}
@@ -161,7 +161,7 @@ func readWord(place any, text string) error {
 func readEnum[T ~uint8 | ~int](place *T, names []string, text string) error {
 	i, ok := indexOf(names, text)
 	if !ok {
-		return fmt.Errorf("must be %s (got %q)%s", oneOf(names), text, didYouMean(text, names))
+		return fmt.Errorf("must be %s (got %q)%s", oneOf(names), text, DidYouMean(text, names))
 	}
 	*place = T(i)
 	return nil
@@ -204,7 +204,7 @@ func readRatio(place *Ratio, v any) error {
 func readDuration(place *Duration, v any, s *setting) error {
 	switch t := v.(type) {
 	case string:
-		d, err := ParseDuration(t)
+		d, err := parseDuration(t)
 		if err != nil {
 			return fmt.Errorf("= %q: %w", t, err)
 		}

@@ -15,7 +15,7 @@ var benchConfig = Config{
 // Its clients are c0 to c(Size+waiting-1), the first Size of which are served.
 func busy(tb testing.TB, waiting int) *Pool {
 	tb.Helper()
-	p := New(benchConfig, 1)
+	p := newPool(benchConfig, 1)
 	for c := range benchConfig.Size {
 		p.Want(0, ClientID(c), 0)
 		for p.Counts().Dialling > 0 {

@@ -6,7 +6,7 @@ import "testing"
 
 // The decisions of an event end with the next one: a caller that has not taken them would lose them.
 func TestEventBeforeDecisionsAreTakenPanics(t *testing.T) {
-	p := New(scriptDefaults, 1)
+	p := newPool(scriptDefaults, 1)
 	p.Want(0, 1, 0)
 	defer func() {
 		if recover() == nil {

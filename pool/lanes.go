@@ -30,8 +30,8 @@ type Transfer struct {
 	began, born, expires Instant
 }
 
-// NewLane returns a lane of the pool that has board b. The first one keeps MinSize, and is to end last. A lane's number may be used again once End has
-// been called.
+// NewLane returns an empty lane of the pool that has board b. The first one keeps MinSize, and is to end last. A lane's number may be used again once
+// End has been called. The seed decides the jitter of back-offs and lifetimes: give each lane another.
 func NewLane(cfg Config, seed uint64, b *board.Board, lane int) *Pool {
 	p := &Pool{
 		cfg:       cfg.checked(),

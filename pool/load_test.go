@@ -50,7 +50,7 @@ func (t *timeline) Pop() any {
 
 func newCrowd(clients int, cfg Config, seed uint64) *crowd {
 	c := &crowd{
-		pool: New(cfg, seed), rand: rand.New(rand.NewPCG(seed, 2)),
+		pool: newPool(cfg, seed), rand: rand.New(rand.NewPCG(seed, 2)),
 		lent: map[BackendID]ClientID{}, done: make([]int, clients),
 	}
 	c.login = func() time.Duration { return 20 * time.Millisecond }
@@ -184,7 +184,7 @@ func TestRestartDialsOncePerWaiterAndNoMoreThanMaxDials(t *testing.T) {
 // All backends of a busy pool are lost at once, as when the server restarts.
 func TestLostBackendsAreReplacedByProbesNotByAStorm(t *testing.T) {
 	const size = 20
-	p := New(Config{Size: size, MaxDials: 4, ServerLoginRetry: 15 * time.Second, QueryWaitTimeout: time.Minute}, 1)
+	p := newPool(Config{Size: size, MaxDials: 4, ServerLoginRetry: 15 * time.Second, QueryWaitTimeout: time.Minute}, 1)
 	var now Instant
 	var dialling []BackendID
 	event := func() {

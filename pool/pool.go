@@ -90,10 +90,6 @@ type Pool struct {
 	checker checker
 }
 
-// New returns an empty pool of one lane. The seed decides the jitter of back-offs and
-// lifetimes: give each pool another.
-func New(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, board.New(1), 0) }
-
 // begin opens an event and returns its time.
 func (p *Pool) begin(now Instant) Instant {
 	p.checker.begin(p)

@@ -66,7 +66,7 @@ type run struct {
 func newRun(seed uint64) *run {
 	r := &run{rand: rand.New(rand.NewPCG(seed, 1))}
 	r.cfg = r.config()
-	r.pool = New(r.cfg, seed)
+	r.pool = newPool(r.cfg, seed)
 	r.model = &model{cfg: r.cfg.checked(), pardoned: -1}
 	r.model.random.Seed(seed, 0)
 	return r

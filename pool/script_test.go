@@ -9,7 +9,12 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+
+	"weir/pool/board"
 )
+
+// newPool is an empty pool of one lane.
+func newPool(cfg Config, seed uint64) *Pool { return NewLane(cfg, seed, board.New(1), 0) }
 
 // TestScripts runs testdata. The dialect:
 //
@@ -41,7 +46,7 @@ func TestScripts(t *testing.T) {
 						d.Fatalf(t, "%v", err)
 					}
 				}
-				m = &machine{pool: New(cfg, seed), cfg: cfg}
+				m = &machine{pool: newPool(cfg, seed), cfg: cfg}
 				return ""
 			case "states":
 				return printMoves()

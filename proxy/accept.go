@@ -7,12 +7,14 @@ import (
 	"net/netip"
 	"time"
 
+	"weir/config"
 	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/logins"
 	"weir/proxy/pgerror"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/replication"
 	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/wire"
@@ -83,7 +85,7 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	if result.Account.Known { // it has proved to be that user
-		r.accounts.becameFamiliar(familiar{result.User, result.From})
+		r.accounts.BecameFamiliar(result.User, result.From)
 	}
 	if result.Console {
 		r.logins.Succeeded(entry)
@@ -92,6 +94,26 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		return
 	}
 	r.handOver(c, entry, result)
+}
+
+// loginOptions is how clients log in under a generation.
+func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
+	c, o := g.Config, g.LoginOptions()
+	if c.PgBouncer {
+		o.Refusing, o.Attempting = p.logRefusal, p.logAttempt
+	}
+	o.Lookup = p.accounts.LookUp
+	o.Admit = func(user, database string) *pgerror.Error {
+		if d, ok := c.Database(database); ok && d.User == "" && c.Auth.Type == config.AuthAny {
+			return pgerror.NoUserOfItsOwn(database)
+		}
+		if err := p.router.TurnsAway(database); err != nil {
+			return err
+		}
+		return p.clients.Admit(user, database)
+	}
+	o.AdmitConsole = func(user string, own bool) *pgerror.Error { return p.consoles.admit(c, user, own) }
+	return o
 }
 
 // optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
@@ -107,6 +129,18 @@ func optionsFor(g *generation.Generation, beyond, closed bool) *login.Options {
 	return &own
 }
 
+// warnOfLogin tells of a login that has failed, and why.
+func (p *Proxy) warnOfLogin(nc net.Conn, failure *login.Failure, why string) {
+	attributes := []any{"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String()}
+	if why != "" {
+		attributes = append(attributes, "error", why)
+	}
+	if failure.Rule != nil {
+		attributes = append(attributes, "rule", failure.Rule.String())
+	}
+	p.lines.Warn("login failed", attributes...)
+}
+
 func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
@@ -116,13 +150,7 @@ func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Fai
 	p.logins.Failed(entry, failure.Reason.String())
 	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
-		attributes := []any{
-			"peer", peerOf(nc), "user", failure.User, "db", failure.Database, "reason", failure.Reason.String(), "error", failure,
-		}
-		if failure.Rule != nil {
-			attributes = append(attributes, "rule", failure.Rule.String())
-		}
-		p.lines.Warn("login failed", attributes...)
+		p.warnOfLogin(nc, failure, failure.Error())
 	}
 	closeKindly(nc)
 }
@@ -174,7 +202,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		_ = c.Close()
 		return
 	}
-	renewed := p.learn(result)
+	renewed := p.accounts.Learn(result)
 	lane, limits, m := p.router.Join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
@@ -191,6 +219,21 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 		Renewed: renewed, Settings: set, Peer: peerOf(c), Limits: limits, Login: identity, Secret: p.env.Keys.NewSecret(rand.Reader), LongKey: longKey(result, p.current.Load()),
 		Kills: m.Kills, OnGone: p.onGone(c.Seat(), m, identity),
 	})
+}
+
+// replicate serves a client that asks for replication, past the pools.
+func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
+	g := p.current.Load()
+	if p.accounts.Learn(result) {
+		p.router.Pardon(g.PoolOf(result.Database, result.User))
+	}
+	trouble := p.replications.Serve(p.admitting, replication.Client{
+		Conn: c, Login: result, Settings: settings, Peer: peerOf(c), LongKey: longKey(result, g), Leave: leave,
+	})
+	if trouble != nil {
+		leave()
+		p.refuse(result, trouble)
+	}
 }
 
 // onGone is what is to be done when a client is gone. It is all that is kept for as long as the client is there, of what its login has allocated:

@@ -26,7 +26,7 @@ func (p *Proxy) cancel(nc net.Conn, request *login.Cancel) {
 	case !ok || loop > len(p.engines)+1:
 		return
 	case loop == len(p.engines):
-		p.replications.cancel(p.ctx, slots, request.Secret)
+		p.replications.Cancel(p.ctx, slots, request.Secret)
 		return
 	case loop == len(p.engines)+1:
 		p.consoles.cancel(slots, request.Secret)

@@ -112,17 +112,16 @@ func (p *Proxy) drain(d drain) {
 	}
 	gone := make(chan struct{})
 	go func() {
-		p.replications.drain(d.timeout, p.stopped)
+		p.replications.Drain(d.timeout, p.stopped)
 		empty.Wait()
 		close(gone)
 	}()
 	p.awaitDrained(gone, d.timeout)
-	p.await(lastWork, func() bool { return p.left() == 0 })
 	p.Stop()
 }
 
-// lastWork is how long a drain waits, once the last client is gone, for what clients have left: a query of one that has vanished is cancelled, or it
-// would go on at the server, with its locks.
+// lastWork is how long a weir that stops waits, once the last client is gone, for what clients have left: a query of one that has vanished or was cut
+// is cancelled, or it would go on at the server, with its locks.
 const lastWork = 5 * time.Second
 
 // waitedForEvery is how often a drain logs which clients it waits for.
@@ -197,7 +196,7 @@ func (p *Proxy) giveWay(keepUnix bool) {
 		p.await(handshakes, func() bool { return false })
 	}
 	for _, o := range shared {
-		o.accepting.AcceptWaiting()
+		o.acceptWaiting()
 		o.Close()
 	}
 	p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })
@@ -291,12 +290,17 @@ func takenUp(a place) bool {
 	return taken
 }
 
-// Stop ends everything at once: clients are told 57P01, backends are closed. It returns when that is done.
+// Stop ends everything: clients are told 57P01, what their backends are doing is cancelled, backends are closed. It returns when that is done,
+// which takes no longer than servers take to cancel, and lastWork at most.
 func (p *Proxy) Stop() {
 	p.stopOnce.Do(func() {
 		p.leaving.Store(true)
 		for _, o := range p.ports {
 			o.Close()
+		}
+		p.admitNone()
+		if p.router != nil { // else Start has failed before any client could come
+			p.cut()
 		}
 		p.stop()
 		p.logins.SendAway()
@@ -305,14 +309,14 @@ func (p *Proxy) Stop() {
 			p.consoles.close()
 		}
 		if p.replications != nil {
-			p.replications.close()
+			p.replications.Close()
 		}
 		for _, e := range p.engines {
 			e.Stop()
 			<-e.Done()
 		}
 		if p.accounts != nil {
-			p.accounts.close()
+			p.accounts.Close()
 		}
 		p.tracer.Close()
 		p.closeHTTP()
@@ -320,6 +324,14 @@ func (p *Proxy) Stop() {
 		close(p.stopped)
 	})
 	<-p.stopped
+}
+
+// cut ends all clients, and returns when servers are done with what they have left.
+func (p *Proxy) cut() {
+	for _, e := range p.engines {
+		e.Cut()
+	}
+	p.await(lastWork, func() bool { return p.left() == 0 })
 }
 
 // closed reports whether a client that logs in over a connection is sent away, whatever it wants. A cancel request is no login.

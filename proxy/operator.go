@@ -50,7 +50,7 @@ func (o operator) Pause(ctx context.Context, name string) error {
 // pause has pools pause, and returns when all engines know.
 func (o operator) pause(key string, which func(string) bool) error {
 	return o.router.Pause(key, func() {
-		o.accounts.directory.Vacate()
+		o.accounts.Vacate()
 		for _, e := range o.engines {
 			e.Pause(which)
 		}
@@ -127,7 +127,7 @@ func (o operator) Reconnect(name string) error {
 	if err != nil {
 		return err
 	}
-	o.accounts.directory.Vacate()
+	o.accounts.Vacate()
 	o.targets.Hosts.Forgive()
 	for _, e := range o.engines {
 		e.Reconnect(which)
@@ -162,7 +162,7 @@ func (o operator) Kill(name string) error {
 			e.Kill(which, pgerror.DatabaseKilled)
 		}
 		g := o.current.Load()
-		o.replications.kill(func(r *replication) bool { return which(g.DatabaseName(r.key.Database)) }, pgerror.DatabaseKilled)
+		o.replications.Kill(func(key generation.PoolKey) bool { return which(g.DatabaseName(key.Database)) }, pgerror.DatabaseKilled)
 	})
 }
 
@@ -173,10 +173,7 @@ func (o operator) KillClient(id uint32) error {
 			return nil
 		}
 	}
-	if o.replications.kill(func(r *replication) bool { return r.number == id }, pgerror.ClientKilled) > 0 {
-		return nil
-	}
-	if o.consoles.kill(id) {
+	if o.replications.KillClient(id, pgerror.ClientKilled) || o.consoles.kill(id) {
 		return nil
 	}
 	return errClientNotHad

@@ -150,6 +150,38 @@ func TestCancelOfAWaitingClientTakesItsRequestFromTheQueue(t *testing.T) {
 	}
 }
 
+// TestCancelOfAWaitingClientHitsTheFirstOfItsRequests: as with PostgreSQL, those that are pipelined after it are carried out. They keep their place in
+// the queue.
+func TestCancelOfAWaitingClientHitsTheFirstOfItsRequests(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1")
+	holder, waiter, third := enter(t, w, d), enter(t, w, d), enter(t, w, d)
+	holder.Query("CREATE TABLE book (title text); BEGIN")
+	waiter.Send(
+		&pgproto3.Parse{Query: "INSERT INTO book VALUES ('first')"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{},
+		&pgproto3.Query{String: "INSERT INTO book VALUES ('second')"},
+		&pgproto3.Query{String: "INSERT INTO book VALUES ('third')"},
+	)
+	expectWaiting(t, w, 1)
+	third.inBackground("SELECT string_agg(title, ' ') FROM book")
+	expectWaiting(t, w, 2)
+	for i := range 2 {
+		cancelRequest(t, w.Addr, waiter.pid, waiter.secret)
+		a := waiter.Answer()
+		if e := refused(t, a.Err(), "57014"); e.Severity != "ERROR" || len(a.Errs) != 1 || waiter.status != 'I' {
+			t.Errorf("cancelled %d: %v in status %c, want one ERROR in status I", i, a.Errs, waiter.status)
+		}
+		expectWaiting(t, w, 2)
+	}
+	holder.Query("COMMIT")
+	if err := waiter.Answer().Err(); err != nil {
+		t.Errorf("a request after the cancelled ones: %v", err)
+	}
+	if got := third.Answer().First(); got != "third" {
+		t.Errorf("who waited behind it found %q", got)
+	}
+}
+
 // A request that has not come whole, because it is large or its Sync is missing, is cancelled in the queue, too. What is still to come
 // of it is thrown away, as a server would, and the session goes on.
 func TestCancelOfAWaitingClientWhoseRequestIsNotWhole(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgproto3/v2"
+
 	"weir/internal/pgserver"
 )
 
@@ -303,27 +305,45 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	}
 }
 
-// TestQueryOfTheLastClientOfADrainIsCancelled: weir does not end before that, or the query would go on.
-func TestQueryOfTheLastClientOfADrainIsCancelled(t *testing.T) {
-	d := database(t)
-	w := start(t, d, "[timeouts]\ndrain_timeout = \"0s\"")
-	last, watcher := enter(t, w, d), direct(t, d)
-	running := func(want string) {
-		t.Helper()
-		eventually(t, func() string {
-			n := ask(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
-			if n != want {
-				return n + " backends sleep, want " + want
+// TestNoQueryOutlivesWeir: what its clients have left running is cancelled before weir ends, however it ends. Servers notice only at the end of a
+// query that its client is gone.
+func TestNoQueryOutlivesWeir(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, w *weirUnderTest, c *wireClient){
+		"the last client of a drain has vanished": func(_ *testing.T, w *weirUnderTest, c *wireClient) {
+			w.Proxy.Drain()
+			c.reset()
+		},
+		"weir is stopped": func(_ *testing.T, w *weirUnderTest, _ *wireClient) { w.Stop() },
+		"weir is stopped while it drains": func(_ *testing.T, w *weirUnderTest, _ *wireClient) {
+			w.Proxy.Drain()
+			w.Stop()
+		},
+		"SHUTDOWN": func(t *testing.T, w *weirUnderTest, _ *wireClient) {
+			_, _ = tryAsk(w.console(t, "boss"), "SHUTDOWN")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			w, _ := consoleWeir(t, d, "[timeouts]\ndrain_timeout = \"0s\"")
+			last, watcher := enter(t, w, d), direct(t, d)
+			asleep := func() string {
+				return ask(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
 			}
-			return ""
+			last.inBackground("BEGIN; SELECT pg_sleep(600)")
+			last.Send(&pgproto3.Query{String: "SELECT pg_sleep(600)"})
+			eventually(t, func() string {
+				if n := asleep(); n != "1" {
+					return n + " backends sleep, want 1"
+				}
+				return ""
+			})
+			end(t, w, last)
+			<-w.Proxy.Stopped()
+			if n := asleep(); n != "0" {
+				t.Errorf("weir has stopped, and %s backends sleep", n)
+			}
 		})
 	}
-	last.inBackground("SELECT pg_sleep(600)")
-	running("1")
-	w.Proxy.Drain()
-	last.reset()
-	<-w.Proxy.Stopped()
-	running("0")
 }
 
 // TestClientsThatHaveBeenToldToGoAreInNoTransaction: they have two seconds to read that, and the log does not take them for others.

@@ -42,3 +42,59 @@ func TestServerThatSaysFatalAndStaysIsLeft(t *testing.T) {
 func flushed(sql string) []pgproto3.FrontendMessage {
 	return []pgproto3.FrontendMessage{&pgproto3.Parse{Query: sql}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Flush{}}
 }
+
+// TestRequestThatMeetsTheEndOfAnIdleSessionGoesElsewhere: the server has done nothing of it, and weir has it still where it begins with a statement that
+// clients share. What may have been done, and what is in a session of the client's own, ends with its backend.
+func TestRequestThatMeetsTheEndOfAnIdleSessionGoesElsewhere(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE TABLE book (title text)", "INSERT INTO book VALUES ('Emma')")
+	const text = "SELECT title FROM book"
+	prepared, idle := runs(t, "s"), pgerror.ClientIdleTimeout(0)
+	for name, c := range map[string]struct {
+		before  string
+		request step
+		says    *pgerror.Error
+		goesOn  bool
+	}{
+		"a statement that is prepared":      {"SELECT 1", prepared, idle, true},
+		"the server is told to stop":        {"SELECT 1", prepared, pgerror.AdminShutdown, false},
+		"in a transaction":                  {"BEGIN", prepared, idle, false},
+		"with a backend of its own":         {"CREATE TEMP TABLE own (v int)", prepared, idle, false},
+		"a batch after another":             {"SELECT 1", inOneWrite(runs(t, "one"), prepared), idle, false},
+		"a simple query, which is not kept": {"SELECT 1", queries(text), idle, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t, d.Server.Addr(), nil)
+			w := start(t, d, inPlainText+"[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
+			client := enter(t, w, d)
+			for _, s := range []step{parsesAndRuns(t, "s", text), parsesAndRuns(t, "one", "SELECT 1"), queries(c.before)} {
+				for range s.answers {
+					client.SendBytes(s.send)
+					if err := client.Answer().Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			l := locked(t, d, "book")
+			client.SendBytes(c.request.send)
+			l.expectBlocked()
+			for range c.request.answers - 1 {
+				client.Answer()
+			}
+			g.say(wire.AppendErrorResponse(nil, c.says))
+			if !c.goesOn {
+				client.expectLastError(c.says.Code)
+				l.release()
+				return
+			}
+			eventually(t, func() string { return differ(l.blocked(), "2") }) // the gate's other end has not noticed
+			l.release()
+			if got := client.Answer(); got.First() != "Emma" {
+				t.Errorf("%v %v", got.Rows, got.Err())
+			}
+			if w.Log.Contains("level=WARN") {
+				t.Error("the log warns of a client that was hurt")
+			}
+		})
+	}
+}

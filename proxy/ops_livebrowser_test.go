@@ -161,7 +161,7 @@ func TestBrowserSeesWhatWeirDoes(t *testing.T) {
 	}
 	inks := map[string]string{}
 	for _, scheme := range []string{"light", "dark"} {
-		for device, width := range map[string]int64{"desk": 1280, "phone": 390, "small": 320} {
+		for device, width := range map[string]int64{"desk": 1280, "wide": 841, "tablet": 740, "phone": 390, "small": 320} {
 			v.as(scheme, width)
 			v.look(scheme + "-" + device)
 		}

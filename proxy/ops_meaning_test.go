@@ -128,3 +128,40 @@ func meanings(clients map[string]*wireClient, script []string, keeps bool) (hear
 	}
 	return heard
 }
+
+// TestSharedStatementsMeanWhatTheirTextsMean: where a client has changed its settings since it has prepared a statement, a backend that has not had that
+// reads the text under the new ones. Others that share the text find what it means under theirs.
+func TestSharedStatementsMeanWhatTheirTextsMean(t *testing.T) {
+	const sight = "SELECT v FROM t"
+	for name, c := range map[string]struct{ text, change, ends string }{
+		"DateStyle":                   {"SELECT '01/02/2020'::date - '2020-01-01'::date", "SET datestyle = 'SQL, DMY'", ""},
+		"for the transaction":         {"SELECT '01/02/2020'::date - '2020-01-01'::date", "BEGIN; SET LOCAL datestyle = 'SQL, DMY'", "COMMIT"},
+		"in a way that no text tells": {"SELECT '01/02/2020'::date - '2020-01-01'::date", "BEGIN; SELECT set_config(name, 'SQL, DMY', true) FROM pg_settings WHERE name = 'DateStyle'", "COMMIT"},
+		"TimeZone":                    {"SELECT extract(epoch FROM '2020-01-01 00:00'::timestamptz)", "SET timezone = 'Asia/Tokyo'", ""},
+		"client_encoding":             {"SELECT length('é')", "SET client_encoding = 'LATIN1'", ""},
+		"standard_conforming_strings": {`SELECT length('a\\b')`, "SET standard_conforming_strings = off", ""},
+		"transform_null_equals":       {"SELECT 1 = NULL IS NULL", "SET transform_null_equals = on", ""},
+		"search_path":                 {sight, "SET search_path = early", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			d.Exec(t, "CREATE TABLE t AS SELECT 'late' AS v", "CREATE SCHEMA early", "CREATE TABLE early.t AS SELECT 1 AS v")
+			want := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name).first(parsesAndRuns(t, "s", c.text))
+			w, client, _ := pair(t, d)
+			other, third := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			client.first(parsesAndRuns(t, "s", c.text))
+			other.Query("BEGIN") // takes the backend that has it
+			client.Query(c.change)
+			client.first(runs(t, "s"))
+			if c.ends != "" {
+				client.Query(c.ends)
+			}
+			third.Query("BEGIN")
+			for i, who := range []*wireClient{other, third} {
+				if got := who.first(parsesAndRuns(t, "s", c.text)); got != want {
+					t.Errorf("on backend %d another client has %q, want %q", i+1, got, want)
+				}
+			}
+		})
+	}
+}

@@ -111,9 +111,10 @@ func TestMessagesLongerThanLetThroughEndTheirClient(t *testing.T) {
 		t.Errorf("%d bytes came back", len(got))
 	}
 	sends.SendBytes(queryBytes("SELECT '" + strings.Repeat("x", 70_000) + "'"))
-	if e := sends.expectLastError("54000"); !strings.Contains(e.Hint, "max_packet_size (65536 bytes, set in [limits])") {
+	if e := sends.expectLastError("54000"); !strings.Contains(e.Hint, "max_packet_size (65536 bytes, set in [limits])") || !strings.Contains(e.Detail, "'Q' and 70015 bytes") {
 		t.Errorf("told %v", e)
 	}
+	expectLine(t, w, "it has sent what the operator does not let through", "length=70015")
 	gets.inBackground("SELECT 'short' UNION ALL SELECT repeat('x', 1000000)")
 	if e := gets.expectLastError("54000"); !strings.Contains(e.Detail, "server") {
 		t.Errorf("told %v", e)

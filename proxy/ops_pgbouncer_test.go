@@ -226,33 +226,55 @@ func TestApplicationNameHasTheClientsAddress(t *testing.T) {
 	}
 }
 
-func TestClientsAreToldOfTheirWaitAndAtLogin(t *testing.T) {
-	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1\n[clients]\nlogin_notify_message = \"be kind\"\nquery_wait_notify = \"100ms\"")
-	notice := func(c *wireClient) string {
-		for {
-			if n, ok := c.Receive().(*pgproto3.NoticeResponse); ok {
-				return n.Message
-			}
+// notice is the next that a client gets, be it between an answer's messages.
+func (c *wireClient) notice() *pgproto3.NoticeResponse {
+	for {
+		if n, ok := c.Receive().(*pgproto3.NoticeResponse); ok {
+			return n
 		}
 	}
+}
+
+func TestClientsAreToldOfTheirWaitAndAtLogin(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 1\n[clients]\nlogin_notify_message = \"be kind\"\nquery_wait_notify = \"100ms\"\n[admin]\nadmin_users = [\"boss\"]")
 	holder := enter(t, w, d)
 	holder.Query("BEGIN")
 	c := newClient(t, dialRaw(t, w.Addr))
 	c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{
 		"user": d.Server.Superuser(), "database": d.Name,
 	}})
-	if got := notice(c); got != "be kind" {
+	if got := c.notice().Message; got != "be kind" {
 		t.Errorf("at login: %q", got)
 	}
 	c.Answer()
 	c.inBackground("SELECT 1")
-	if got := notice(c); !strings.Contains(got, "being queued") {
-		t.Errorf("in the wait: %q", got)
+	if got := c.notice(); got.Message != "waiting for a backend" || !strings.HasPrefix(got.Detail, "The only backend of pool "+d.Name+"/") {
+		t.Errorf("in the wait: %q, %q", got.Message, got.Detail)
 	}
 	holder.Query("COMMIT")
 	if got := c.Answer().First(); got != "1" {
 		t.Errorf("after it: %q", got)
+	}
+	admin := w.console(t, "boss")
+	orders(t, admin, "PAUSE")
+	c.inBackground("SELECT 1")
+	if got := c.notice(); !strings.HasPrefix(got.Detail, "An operator has said PAUSE") {
+		t.Errorf("in the pause: %q, %q", got.Message, got.Detail)
+	}
+	orders(t, admin, "RESUME")
+	c.Answer()
+}
+
+// With PgBouncer's file the notice has PgBouncer's words.
+func TestClientsOfAServedFileAreToldOfTheirWaitInItsWords(t *testing.T) {
+	d := database(t)
+	w := startFile(t, d, servedFile(d, "auth_type = any\ndefault_pool_size = 1\nquery_wait_notify = 1\n"), "")
+	holder, waiter := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+	holder.Query("BEGIN")
+	waiter.inBackground("SELECT 1")
+	if got := waiter.notice(); got.Message != "No server connection available in postgres backend, client being queued" || got.Detail != "" {
+		t.Errorf("in the wait: %q, %q", got.Message, got.Detail)
 	}
 }
 

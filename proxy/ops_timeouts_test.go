@@ -90,6 +90,50 @@ func TestIdleTransactionTimeout(t *testing.T) {
 	}
 }
 
+// A batch without a Sync is a transaction, too: a client that has had all answers to it and sends no more is idle in that. One whose
+// query runs is not, nor is one that goes on, nor one that is amid a COPY.
+func TestIdleTransactionTimeoutAmidABatch(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[pool]\npool_size = 6\n[timeouts]\nidle_transaction_timeout = \"1s\"")
+	copies, goesOn := enter(t, w, d), enter(t, w, d)
+	copies.Query("CREATE TABLE lines (line text)")
+	copies.Send(flushed("COPY lines FROM STDIN")...)
+
+	idle := map[string]*wireClient{}
+	for name, batch := range map[string][]pgproto3.FrontendMessage{
+		"answered":         flushed("SELECT 1"),
+		"not asked for":    flushed("SELECT 1")[:3],
+		"refused":          flushed("SELECT 1/0"),
+		"a portal in part": {&pgproto3.Parse{Query: "SELECT generate_series(1, 3)"}, &pgproto3.Bind{}, &pgproto3.Execute{MaxRows: 1}, &pgproto3.Flush{}},
+	} {
+		idle[name] = enter(t, w, d)
+		idle[name].Send(batch...)
+	}
+	for _, sql := range []string{"SELECT pg_sleep(1.5)", "SELECT pg_sleep(0.7)", "SELECT pg_sleep(0.7)"} {
+		goesOn.Send(flushed(sql)...)
+		for done := false; !done; _, done = goesOn.Receive().(*pgproto3.CommandComplete) {
+		}
+	}
+	goesOn.Send(&pgproto3.Sync{})
+	if err := goesOn.Answer().Err(); err != nil {
+		t.Error(err)
+	}
+	copies.Send(&pgproto3.CopyData{Data: []byte("a line\n")}, &pgproto3.CopyDone{}, &pgproto3.Sync{})
+	if err := copies.Answer().Err(); err != nil {
+		t.Error(err)
+	}
+	for name, c := range idle {
+		if name == "refused" {
+			c.Receive() // ParseComplete; the planner meets the division in Bind
+			if m, is := c.Receive().(*pgproto3.ErrorResponse); !is || m.Code != "22012" {
+				t.Errorf("told %v", m)
+			}
+		}
+		c.expectLastError("25P03")
+	}
+	expectTimeouts(t, w, status.IdleTransactionTimeout, uint64(len(idle)))
+}
+
 // Work counts against transaction_timeout, too; what is outside of a transaction does not.
 func TestTransactionTimeout(t *testing.T) {
 	d := database(t)

@@ -14,9 +14,10 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 		sets = "set log_min_duration_statement = 77"
 		long = "set app.long = '%'"
 	)
-	type shown struct{ sql, is, otherwise string }
-	limit := shown{"show log_min_duration_statement", "77ms", "-1"}
-	value := shown{"select coalesce(left(current_setting('app.long', true), 4), '')", "xxxx", ""}
+	type shown struct{ sql, is, otherwise, ends string }
+	limit := shown{"show log_min_duration_statement", "77ms", "-1", "reset all"}
+	value := shown{"select coalesce(left(current_setting('app.long', true), 4), '')", "xxxx", "", "reset all"}
+	path := shown{"select sees()", "/own", "$libdir", "discard all"} // the server does not show it to its client
 	for name, c := range map[string]struct {
 		makes string
 		shown
@@ -29,7 +30,10 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 		"role that stays":       {"set role uncarried_all; " + sets, limit},
 		"role of a transaction": {"begin; set local role uncarried_all; " + sets + "; commit", limit},
 		"set_config in a role":  {"set role uncarried_all; select set_config('log_min_duration_statement', '77', false); reset role", limit},
-		"setting of a library":  {"set role uncarried_all; set auto_explain.log_min_duration = 77", shown{"show auto_explain.log_min_duration", "77ms", "-1"}},
+		"setting of a library":  {"set role uncarried_all; set auto_explain.log_min_duration = 77", shown{"show auto_explain.log_min_duration", "77ms", "-1", "reset all"}},
+		"unshown":               {"select leaves_path()", path},
+		"unshown, by a role":    {"set role uncarried_all; set dynamic_library_path = '/own'; reset role", path},
+		"unshown, in DO":        {"do 'begin perform leaves_path(); end'", path},
 		"long value":            {long, value},
 		"long value beside":     {"set work_mem = '7MB'; " + long, value},
 		"long value in DO":      {"do $$begin " + long + "; end$$", value},
@@ -39,6 +43,8 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 			d := database(t)
 			d.Exec(t, "create role uncarried login", "alter role uncarried set session_preload_libraries = 'auto_explain'", "create role uncarried_all superuser", "grant uncarried_all to uncarried",
 				"create function leaves() returns void language plpgsql security definer as $$begin "+sets+"; end$$",
+				"create function leaves_path() returns void language plpgsql security definer as $$begin set dynamic_library_path = '/own'; end$$",
+				"create function sees() returns text language sql security definer as $$select current_setting('dynamic_library_path')$$",
 				"create procedure leaves_it() language plpgsql security definer as $$begin "+sets+"; end$$",
 				"create function fires() returns trigger language plpgsql security definer as $$begin "+sets+"; return new; end$$",
 				"create table rows (n int)", "grant all on rows to public", "create trigger fires before insert on rows for each row execute function fires()")
@@ -62,9 +68,9 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 				}
 				other.Query("commit")
 			}
-			its.Query("reset all")
+			its.Query(c.ends)
 			if got := its.Query(c.sql); got != c.otherwise {
-				t.Errorf("after RESET ALL: %q", got)
+				t.Errorf("after %s: %q", c.ends, got)
 			}
 			expectPool(t, w, "pinned no more", func(p status.Pool) bool { return p.Pinned == 0 })
 			its.Query(makes)

@@ -161,11 +161,16 @@ func TestSeedIsItsClients(t *testing.T) {
 		"set_config": "select set_config('seed', '0.25', false)", "set_config, local": "select set_config('seed', '0.25', true)",
 		"DO": "do $$begin perform setseed(0.25); end$$", "SET in DO": "do $$begin set local seed = 0.25; end$$", "function": "select seeds()",
 		"function of functions": "select calls_it()", "clause of a function": "select has_it()",
+		// before it is known what the functions do:
+		"function in DO": "do $$begin perform seeds(); end$$", "function in CALL": "call calls_it_too()", "text for a function": "select runs('select seeds()')",
+		"function far behind": "select length('" + strings.Repeat("x", 1000) + "'), seeds()", "function in a long text": "select length('" + strings.Repeat("x", 100_000) + "'), seeds()",
+		"function in a long DO": "do $$/*" + strings.Repeat("x", 100_000) + "*/begin perform seeds(); end$$", "function in a very long text": "select length('" + strings.Repeat("x", 2_000_000) + "'), seeds()",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := database(t)
 			d.Exec(t, "create function seeds() returns void language sql as 'select setseed(0.25)'",
-				"create function calls_it() returns void language plpgsql as 'begin perform public.Seeds(); end'",
+				"create function calls_it() returns void language plpgsql as 'begin perform public.Seeds(); end'", "create procedure calls_it_too() language plpgsql as 'begin perform seeds(); end'",
+				"create function runs(sql text) returns void language plpgsql as 'begin execute sql; end'",
 				"create function has_it() returns void language sql set seed = 0.25 as 'select'")
 			const draw = "select string_agg(random()::text, ' ') from generate_series(1, 5)"
 			self := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name)

@@ -42,6 +42,15 @@ func (o *port) Close() {
 	_ = o.listener.Close()
 }
 
+// acceptWaiting accepts the connections that wait, unless the port is closed: its descriptor may be another's by then. Any goroutine but the loops'.
+func (o *port) acceptWaiting() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.accepting.AcceptWaiting()
+	}
+}
+
 // Descriptor implements place.
 func (o *port) Descriptor(f func(fd int) error) error {
 	o.mu.Lock()

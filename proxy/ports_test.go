@@ -4,6 +4,7 @@ import (
 	"net"
 	"testing"
 
+	"weir/proxy/prelogin"
 	"weir/proxy/socket"
 )
 
@@ -23,4 +24,10 @@ func TestTakenAddressIsToldWithItsSetting(t *testing.T) {
 	if got := cannotListen("[http] address", address, err).Error(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
+}
+
+// TestNothingIsAcceptedAtAClosedPort: a second SIGTERM may close it amid a drain, and its descriptor may be a client's by then.
+func TestNothingIsAcceptedAtAClosedPort(*testing.T) {
+	o := &port{closed: true, accepting: new(prelogin.Door)} // which has no listener to accept at
+	o.acceptWaiting()
 }

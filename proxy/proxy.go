@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"weir/config"
+	"weir/proxy/accounts"
 	"weir/proxy/cancelkey"
 	"weir/proxy/clients"
 	"weir/proxy/descriptors"
@@ -30,6 +31,7 @@ import (
 	"weir/proxy/peers"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/replication"
 	"weir/proxy/router"
 	"weir/proxy/session"
 	"weir/proxy/socket"
@@ -51,7 +53,7 @@ type Proxy struct {
 	targets  *dial.Targets
 	dialer   *dial.Dialer
 	clients  *clients.Counts
-	accounts *accounts
+	accounts *accounts.Accounts
 	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
@@ -60,9 +62,8 @@ type Proxy struct {
 	crowd *prelogin.Crowd   // of what is accepted
 
 	consoles     *consoles
-	replications *replications
+	replications *replication.Connections
 	peers        *peers.Group
-	dials        turns // of connections for replication
 	web          *web
 	trimmer      trimmer
 
@@ -173,16 +174,19 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 func (p *Proxy) assemble(g *generation.Generation) {
 	p.clients = clients.New(g)
 	p.targets = dial.NewTargets(&p.current, p.log)
-	p.accounts = newAccounts(&p.current, p.targets)
-	p.dialer = dial.NewDialer(p.targets, p.accounts.refresh)
+	p.accounts = accounts.New(&p.current, p.targets)
+	p.dialer = dial.NewDialer(p.targets, p.accounts.Refresh)
 	p.router = router.New(&p.current, p.engines, p.dialer)
 	p.router.Forgotten = p.trimmer.leaves
 	p.router.Spread = cmp.Or(p.options.spread, router.UsualSpread)
-	p.accounts.turnsAway = p.router.TurnsAway
+	p.accounts.TurnsAway = p.router.TurnsAway
 	if g.Config.PgBouncer {
 		p.targets.Hosts.Passed, p.router.AutoDatabase = p.logPassedHost, p.logAutoDatabase
 	}
-	p.replications = newReplications(len(p.engines), p.env.Keys, p.farewell)
+	p.replications = replication.New(replication.Parts{
+		Current: &p.current, Keys: p.env.Keys, Index: len(p.engines), Number: p.env.Number, Places: p.router.Places, Dialer: p.dialer, Targets: p.targets,
+		Log: p.log, Lines: p.lines,
+	})
 	p.consoles = newConsoles(p, len(p.engines)+1)
 }
 
@@ -196,7 +200,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 	p.tracer.Follow(c.Tracing)
 	p.followTCP()
 	p.router.Renew(g)
-	p.replications.renew(g)
+	p.replications.Renew(g)
 	p.targets.Hosts.Keep(c)
 	p.peers.Configure(peerSettings(g))
 	for _, e := range p.engines {
@@ -209,7 +213,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 
 // vacate closes the idle backends of all pools that have no client, and the idle connections of auth_query.
 func (p *Proxy) vacate() {
-	p.accounts.directory.Vacate()
+	p.accounts.Vacate()
 	for _, e := range p.engines {
 		e.Vacate()
 	}

@@ -43,7 +43,7 @@ func (p *Proxy) reload() error {
 	}
 	p.follow(g)
 	p.router.OpenMinimal()
-	p.replications.dismiss(func(key generation.PoolKey) *pgerror.Error {
+	p.replications.Dismiss(func(key generation.PoolKey) *pgerror.Error {
 		if _, ok := g.Config.Database(key.Database); ok {
 			return nil
 		}
@@ -87,16 +87,5 @@ func (p *Proxy) tellNotReloaded(err error) {
 	}
 	for _, problem := range problems[:min(len(problems), changesTold)] {
 		p.log.Error(message, "error", problem.String())
-	}
-}
-
-// dismiss sends away those for which why has a reason.
-func (s *replications) dismiss(why func(key generation.PoolKey) *pgerror.Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.bySlot {
-		if err := why(r.key); err != nil && r.tunnel != nil {
-			r.tunnel.Dismiss(s.farewell(err))
-		}
 	}
 }

@@ -14,12 +14,12 @@ func (p *Proxy) Snapshot() status.Snapshot {
 	s := status.Snapshot{
 		At: time.Now(), Started: p.started,
 		Logins:       p.logins.Snapshot(),
-		Lookups:      status.Lookups(p.accounts.directory.Totals()),
+		Lookups:      status.Lookups(p.accounts.Totals()),
 		Dropped:      logline.Dropped(p.log),
 		UnixPort:     p.unixPort(),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
-		Replications: p.replications.snapshot(),
+		Replications: p.replications.Snapshot(),
 		Servers:      p.targets.Hosts.Snapshot(),
 		Limits:       status.Limits{MaxClients: p.current.Load().Config.Limits.MaxClientConn, Clients: p.clients.Count()},
 	}
@@ -47,7 +47,7 @@ const looks = 3
 
 func (p *Proxy) lookAtPools(s *status.Snapshot) {
 	for range looks {
-		_, before := p.router.Bygone()
+		_, _, before := p.router.Bygone()
 		var past []status.Pool
 		all := lanesJoined{at: map[uint64]int{}}
 		s.Loops = nil
@@ -60,8 +60,8 @@ func (p *Proxy) lookAtPools(s *status.Snapshot) {
 		}
 		s.Bygone = all.addPast(past)
 		s.Pools = all.pools
-		counted, after := p.router.Bygone()
-		s.Bygone = append(s.Bygone, counted...)
+		counted, others, after := p.router.Bygone()
+		s.Bygone, s.Others = append(s.Bygone, counted...), others
 		if before == after {
 			return
 		}

@@ -26,7 +26,7 @@ func gather[T any](engines []*relay.Engine, rows func(*relay.Engine) []T) (all [
 
 // Clients implements console.Source.
 func (s source) Clients() []status.Client {
-	return slices.Concat(gather(s.engines, (*relay.Engine).Clients), s.replications.clients(), s.consoles.clients())
+	return slices.Concat(gather(s.engines, (*relay.Engine).Clients), s.replications.Clients(), s.consoles.clients())
 }
 
 // Backends implements console.Source.

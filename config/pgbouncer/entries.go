@@ -6,6 +6,19 @@ import (
 	"weir/config"
 )
 
+// What lines of [databases] and [users] may say.
+var (
+	databaseKeys = []string{
+		"dbname", "host", "port", "user", "password", "load_balance_hosts", "auth_user", "auth_query", "auth_dbname", "pool_size", "min_pool_size",
+		"reserve_pool_size", "reserve_pool", "pool_mode", "query_wait_timeout", "max_db_connections", "max_db_client_connections", "server_lifetime",
+		"connect_query", "client_encoding", "datestyle", "timezone", "application_name",
+	}
+	userKeys = []string{
+		"pool_size", "reserve_pool_size", "pool_mode", "query_wait_timeout", "max_user_connections", "max_user_client_connections", "query_timeout",
+		"transaction_timeout", "idle_transaction_timeout", "client_idle_timeout",
+	}
+)
+
 // database reads a line of [databases].
 func (t *translation) database(l Line) {
 	if l.Key == reserved {
@@ -75,9 +88,11 @@ func (t *translation) databasePair(l *Line, d *config.Database, p pair) {
 		d.ConnectQuery = &p.value
 	case "client_encoding", "datestyle", "timezone", "application_name":
 		t.sessionDefault(l, d, p)
+	case "sslmode":
+		t.fail(l, "unrecognized connection parameter: sslmode; server_tls_sslmode in [pgbouncer] holds for all databases")
 	default:
 		if !t.poolPair(l, &d.Override, p) {
-			t.fail(l, "unrecognized connection parameter: %s", p.key)
+			t.fail(l, "unrecognized connection parameter: %s%s", p.key, config.DidYouMean(p.key, databaseKeys))
 		}
 	}
 }
@@ -190,6 +205,6 @@ func (t *translation) userPair(l *Line, u *config.User, p pair) {
 	case p.key == "max_user_client_connections":
 		u.MaxUserClientConnections = override(p.value, config.ClientsMax)
 	case p.key == "reserve_pool" || !t.poolPair(l, &u.Override, p):
-		t.fail(l, "unrecognized user parameter: %s", p.key)
+		t.fail(l, "unrecognized user parameter: %s%s", p.key, config.DidYouMean(p.key, userKeys))
 	}
 }

@@ -268,26 +268,43 @@ func TestWhatPgBouncerWouldNotLoadIsRefused(t *testing.T) {
 		"[databases]\n": "f.ini: there is no section [pgbouncer]",
 		"[databases.shop]\nhost = \"h\"\n[listen]\n": `f.ini:1: this is a weir.toml: "weir serve -c FILE" serves it`,
 		head + "[pools]\n":                           `f.ini:4: invalid section "pools" in configuration`,
-		head + "pool_sise=3":                         "f.ini:4: unknown parameter: pgbouncer/pool_sise",
+		head + "routing_rules_py_module_file=x":      "f.ini:4: unknown parameter: pgbouncer/routing_rules_py_module_file\n",
+		head + "pool_size=3":                         `f.ini:4: unknown parameter: pgbouncer/pool_size; did you mean "default_pool_size"?`,
+		head + "server_idle_timeot=3":                `f.ini:4: unknown parameter: pgbouncer/server_idle_timeot; did you mean "server_idle_timeout"?`,
+		head + "max_client_conn=100 ; as before":     `f.ini:4: invalid value "100 ; as before" for parameter max_client_conn in configuration; a comment stands on a line of its own`,
 		head + "default_pool_size=many":              `f.ini:4: invalid value "many" for parameter default_pool_size in configuration`,
 		head + "pool_mode=tx":                        `f.ini:4: invalid value "tx" for parameter pool_mode in configuration`,
 		head + "auth_type=ldap":                      `f.ini:4: auth_type "ldap" is not supported`,
 		head + "auth_type=PAM":                       `f.ini:4: auth_type "pam" is not supported`,
 		head + "auth_dbname=pgbouncer":               `f.ini:4: cannot use the reserved "pgbouncer" database as an auth_dbname`,
 		head + "[databases]\npgbouncer=port=1":       `f.ini:5: database name "pgbouncer" is reserved`,
-		head + "[databases]\na=host=h prot=1":        "f.ini:5: unrecognized connection parameter: prot",
+		head + "[databases]\na=host=h prot=1":        `f.ini:5: unrecognized connection parameter: prot; did you mean "port"?`,
+		head + "[databases]\na=host=h sslmode=allow": "f.ini:5: unrecognized connection parameter: sslmode; server_tls_sslmode in [pgbouncer] holds for all databases",
 		head + "[databases]\na=host=h port=x":        "f.ini:5: invalid port: x",
 		head + "[databases]\na=host=h user=":         "f.ini:5: syntax error in connection string",
 		head + "[databases]\na=host=h pool_mode=x":   "f.ini:5: invalid pool mode: x",
-		head + "[users]\na=port=1":                   "f.ini:5: unrecognized user parameter: port",
+		head + "[users]\na=port=1":                   "f.ini:5: unrecognized user parameter: port\n",
+		head + "[users]\na=max_user_conections=1":    `f.ini:5: unrecognized user parameter: max_user_conections; did you mean "max_user_connections"?`,
 		head + "[peers]\n0=host=h":                   "f.ini:5: ids of peers must be a number",
 		head + "[peers]\n65536=host=h":               "f.ini:5: ids of peers must be a number",
 		head + "peer_id=16384":                       "f.ini:4: peer_id must be at most 16383",
 		head + "[peers]\n1=host=h port=70000":        "f.ini:5: invalid port: 70000",
 		head + "[peers]\n1=port=1":                   "f.ini:5: host was not provided for peer 1",
 	} {
-		if _, err := translateText(t, text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := translateText(t, text); err == nil || !strings.Contains(err.Error()+"\n", want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// Names are proposed for others only if they mean something themselves.
+func TestProposedKeysAreKnown(t *testing.T) {
+	for section, keys := range map[string][]string{"databases": databaseKeys, "users": userKeys} {
+		for _, k := range keys {
+			_, err := translateText(t, "[pgbouncer]\nlisten_addr=*\n["+section+"]\na="+map[string]string{"databases": "host=h "}[section]+k+"=1")
+			if err != nil && strings.Contains(err.Error(), "unrecognized") {
+				t.Errorf("%s: %v", k, err)
+			}
 		}
 	}
 }

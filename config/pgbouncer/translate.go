@@ -169,12 +169,12 @@ func (t *translation) general() {
 		}
 		s := find(l.Key)
 		if s == nil {
-			t.fail(&l, "unknown parameter: pgbouncer/%s", l.Key)
+			t.fail(&l, "unknown parameter: pgbouncer/%s%s", l.Key, didYouMean(l.Key))
 			continue
 		}
 		v, ok := parse(s.kind, s.words, l.Value)
 		if !ok {
-			t.fail(&l, "invalid value %q for parameter %s in configuration", l.Value, l.Key)
+			t.fail(&l, "invalid value %q for parameter %s in configuration%s", l.Value, l.Key, commentIn(l.Value))
 			continue
 		}
 		v.line = &l
@@ -183,6 +183,26 @@ func (t *translation) general() {
 	for i := range settings {
 		t.setting(&settings[i], given)
 	}
+}
+
+// commentIn is the tail of a message about a value that ends in what looks like a comment, and is none.
+func commentIn(text string) string {
+	if strings.Contains(text, " ;") || strings.Contains(text, " #") || strings.Contains(text, "\t;") || strings.Contains(text, "\t#") {
+		return "; a comment stands on a line of its own"
+	}
+	return ""
+}
+
+// didYouMean is the tail of a message about an unknown setting.
+func didYouMean(name string) string {
+	if name == "pool_size" { // as databases and users call it
+		name = "default_pool_size"
+	}
+	names := make([]string, len(settings))
+	for i := range settings {
+		names[i] = settings[i].name
+	}
+	return config.DidYouMean(name, names)
 }
 
 func (t *translation) setting(s *setting, given map[string]value) {

@@ -18,9 +18,9 @@ var impure = []string{"net", "os", "sync", "log/slog"}
 // engine is all that the proxy is put together from.
 var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
-	"proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
+	"proxy/accounts", "proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -165,9 +165,15 @@ var table = map[string]rule{
 	"proxy/generation": {
 		ours: []string{
 			"config", "pool", "proxy/backend", "proxy/certs", "proxy/conversation", "proxy/descriptors", "proxy/hosts", "proxy/login", "proxy/pgerror",
-			"proxy/places", "proxy/relay", "proxy/socket", "proxy/sqlscan",
+			"proxy/places", "proxy/relay", "proxy/socket", "proxy/sqlscan", "proxy/wire",
 		},
 		why: "one configuration is put into the terms of each part that follows it; it knows their settings and drives none of them",
+	},
+	"proxy/accounts": {
+		ours: []string{
+			"config", "proxy/authquery", "proxy/backend", "proxy/dial", "proxy/generation", "proxy/hosts", "proxy/login", "proxy/pgerror", "proxy/scram", "proxy/session",
+		},
+		why: "what is stored for a user follows from the generation and from what auth_query finds; who logs in with it is not its business",
 	},
 	"proxy/clients": {
 		ours: []string{"config", "proxy/generation", "proxy/pgerror", "proxy/relay"},
@@ -185,6 +191,13 @@ var table = map[string]rule{
 			"config", "proxy/eventloop", "proxy/generation", "proxy/pgerror", "proxy/places", "proxy/prelogin", "proxy/relay", "proxy/status",
 		},
 		why: "which pool a client gets is decided from the generation and from the clients that there are; dials are others'",
+	},
+	"proxy/replication": {
+		ours: []string{
+			"proxy/backend", "proxy/cancelkey", "proxy/dial", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/places",
+			"proxy/prelogin", "proxy/relay", "proxy/session", "proxy/socket", "proxy/status", "proxy/tunnel", "proxy/wire",
+		},
+		why: "a client that replicates has a backend of its own; relay for the form of a failed dial, places for what pools leave it, and no pool",
 	},
 	"proxy/console": {
 		ours:    []string{"config", "proxy/logline", "proxy/pgerror", "proxy/status", "proxy/wire"},
@@ -273,6 +286,10 @@ var table = map[string]rule{
 	},
 	"internal/child": {
 		why: "support for whoever starts programs, so it depends on nothing",
+	},
+	"internal/generationtest": {
+		ours: []string{"config", "proxy/generation"},
+		why:  "support for the tests of what follows a generation, so it depends on that alone",
 	},
 	"internal/faultnet": {
 		why: "support for every test, so it depends on nothing",

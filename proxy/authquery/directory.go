@@ -30,8 +30,8 @@ const (
 	troublesMax = 1000
 )
 
-// ErrClosed is a lookup after Close.
-var ErrClosed = errors.New("auth_query: weir stops")
+// errClosed is a lookup after Close.
+var errClosed = errors.New("auth_query: weir stops")
 
 // ErrNoDatabase is for a Connect whose server does not have the database. In it there are no users; whether there is such a
 // database is not for strangers to know.
@@ -193,7 +193,7 @@ func (d *Directory) join(q question) (*flight, error) {
 		return f, nil
 	}
 	if d.closed {
-		return nil, ErrClosed
+		return nil, errClosed
 	}
 	if t, ok := d.troubles[q.Source]; ok && time.Now().Before(t.until) {
 		d.totals.Failed++

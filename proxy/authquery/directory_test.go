@@ -461,7 +461,7 @@ func TestCloseEndsLookups(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("the lookup ended with %v", err)
 		}
-		if _, err := d.Lookup(context.Background(), shop, "other", ForLogin); !errors.Is(err, ErrClosed) {
+		if _, err := d.Lookup(context.Background(), shop, "other", ForLogin); !errors.Is(err, errClosed) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})

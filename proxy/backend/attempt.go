@@ -70,8 +70,22 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	if t.network() == "tcp" {
 		t.prepare(&dialer)
 	}
-	return dialer.DialContext(ctx, t.network(), t.dialAddress())
+	connecting, cancel := Within(ctx, t.ConnectWithin)
+	defer cancel()
+	nc, err := dialer.DialContext(connecting, t.network(), t.dialAddress())
+	if err != nil && connecting.Err() != nil && ctx.Err() == nil {
+		return nil, silenceError(t.ConnectWithin)
+	}
+	return nc, err
 }
+
+// silenceError is that an address has not accepted a connection within that time.
+type silenceError time.Duration
+
+func (e silenceError) Error() string { return "no answer within " + time.Duration(e).String() }
+
+// Is makes it a timeout.
+func (e silenceError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 // talk does all that comes after the connection.
 func (a *attempt) talk() error {

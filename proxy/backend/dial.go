@@ -28,6 +28,7 @@ type Target struct {
 	Host            string // a name, an address, or the folder of a unix socket
 	Port            int
 	IP              string // one of the addresses that Host stands for; empty: the dial looks it up
+	Apart           bool   // it is spoken of for itself, not as Host
 	Database, User  string
 	Password        string              // in clear; "" where the server asks for none, or where there are
 	Substitutes     Substitutes         // in place of it
@@ -38,6 +39,7 @@ type Target struct {
 	Settings        []session.Setting   // further startup parameters
 	Replication     string              // the startup parameter of that name; "" for an ordinary connection
 	ConnectTimeout  time.Duration       // for connecting and logging in together; 0 = none
+	ConnectWithin   time.Duration       // for connecting alone, if that is less; 0 = none of its own
 	TCP             socket.TCPOptions   // for connections over TCP
 	Notify          func(ServerMessage) // is told the notices of a login, on the login's goroutine; nil: they are dropped
 }
@@ -63,8 +65,16 @@ func (t Target) Address() string {
 	return net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
 }
 
-// Place is Address with the address that was meant, where the name has several.
+// Place is Address with the address that was meant, where those of a name are spoken of for themselves.
 func (t Target) Place() string {
+	if t.Apart {
+		return t.Exactly()
+	}
+	return t.Address()
+}
+
+// Exactly is Address with the address that was meant, if Host is a name.
+func (t Target) Exactly() string {
 	if t.IP != "" && t.IP != t.Host {
 		return t.Address() + " (" + t.IP + ")"
 	}

@@ -86,6 +86,9 @@ func (e *DialError) Cause() string {
 	if own, ok := errors.AsType[*loginError](e.Err); ok {
 		return own.Error()
 	}
+	if brief, ok := errors.AsType[silenceError](e.Err); ok {
+		return brief.Error()
+	}
 	if e.Kind == Timeout {
 		return "timed out (server_connect_timeout)"
 	}

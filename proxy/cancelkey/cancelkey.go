@@ -91,7 +91,7 @@ func (k *Keys) Unpack(pid uint32) (loop int, slots Slots, ok bool) {
 	if k.peer != 0 {
 		where := whereOf(pid)
 		loop = int(where>>k.pidBits) - int(k.first)
-		return loop, Slots{where & k.mask(), k.mask() + 1}, PeerOf(pid) == k.peer && loop >= 0 && loop < k.loops
+		return loop, Slots{where & k.mask(), k.mask() + 1}, peerOf(pid) == k.peer && loop >= 0 && loop < k.loops
 	}
 	slot := pid & (1<<slotBits - 1)
 	loop = int(pid>>slotBits) - int(k.first)

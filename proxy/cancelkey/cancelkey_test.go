@@ -47,7 +47,7 @@ func TestUnpackAmongPeersFindsFewSlots(t *testing.T) {
 		for _, loop := range []int{0, loops / 2, loops - 1} {
 			for _, slot := range []uint32{0, 1, 77, uint32(clients) - 1} {
 				pid, ok := k.Pack(loop, slot)
-				if !ok || mayBeAProcess(pid) || pid>>31 != 0 || PeerOf(pid) != 0x1200 {
+				if !ok || mayBeAProcess(pid) || pid>>31 != 0 || peerOf(pid) != 0x1200 {
 					t.Fatalf("Pack(%d, %d) of %d = %#x, %v", loop, slot, loops, pid, ok)
 				}
 				l, s, ok := k.Unpack(pid)

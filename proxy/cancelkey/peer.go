@@ -41,8 +41,8 @@ func withPeer(peer uint16, where uint32) uint32 {
 
 func whereOf(pid uint32) uint32 { return pid>>24<<8 | pid&0xff }
 
-// PeerOf is the id in a key; only among peers does it mean something.
-func PeerOf(pid uint32) uint16 { return uint16(pid>>16&0xff | pid&0xff00) }
+// peerOf is the id in a key; only among peers does it mean something.
+func peerOf(pid uint32) uint16 { return uint16(pid>>16&0xff | pid&0xff00) }
 
 // whole is a secret that has made no hops.
 func (k *Keys) whole(secret uint32) uint32 {
@@ -54,7 +54,7 @@ func (k *Keys) whole(secret uint32) uint32 {
 
 // Foreign reports whether a key is another peer's, and whose.
 func (k *Keys) Foreign(pid uint32) (peer uint16, foreign bool) {
-	peer = PeerOf(pid)
+	peer = peerOf(pid)
 	return peer, k.peer != 0 && peer != k.peer
 }
 

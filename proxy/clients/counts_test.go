@@ -2,30 +2,14 @@ package clients
 
 import (
 	"fmt"
-	"log/slog"
 	"testing"
 
-	"weir/config"
-	"weir/proxy/generation"
+	"weir/internal/generationtest"
 	"weir/proxy/pgerror"
 )
 
-// generationOf is the generation of a configuration.
-func generationOf(t *testing.T, toml string) *generation.Generation {
-	t.Helper()
-	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := generation.New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
 func TestClientsAreCountedOverAllPools(t *testing.T) {
-	s := New(generationOf(t, `
+	s := New(generationtest.Of(t, `
 [limits]
 max_client_conn = 4
 max_db_client_connections = 2
@@ -83,17 +67,17 @@ func message(err *pgerror.Error) string {
 // Clients that are there stay when limits change, and count under the new ones.
 func TestClientCountsFollowANewGeneration(t *testing.T) {
 	const toml = "[databases.shop]\nhost = \"h\"\n[databases.alias]\nhost = \"h\"\ndbname = \"shop\"\n"
-	s := New(generationOf(t, toml))
+	s := New(generationtest.Of(t, toml))
 	for _, database := range []string{"shop", "alias"} {
 		if err := s.Admit("app", database); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.Renew(generationOf(t, "[limits]\nmax_db_client_connections = 2\n"+toml))
+	s.Renew(generationtest.Of(t, "[limits]\nmax_db_client_connections = 2\n"+toml))
 	if err := s.Admit("app", "alias"); err == nil {
 		t.Error("a third client of one database")
 	}
-	s.Renew(generationOf(t, toml+"max_db_client_connections = 2\n"))
+	s.Renew(generationtest.Of(t, toml+"max_db_client_connections = 2\n"))
 	if err := s.Admit("app", "alias"); err != nil {
 		t.Error(err)
 	}
@@ -107,7 +91,7 @@ func TestClientCountsFollowANewGeneration(t *testing.T) {
 
 // Whatever clients name, what is kept of it ends with them.
 func TestNothingIsKeptOfClientsThatHaveLeft(t *testing.T) {
-	s := New(generationOf(t, "[databases.\"*\"]\nhost = \"h\"\n[limits]\nmax_db_client_connections = 3\n"))
+	s := New(generationtest.Of(t, "[databases.\"*\"]\nhost = \"h\"\n[limits]\nmax_db_client_connections = 3\n"))
 	for i := range 500 {
 		database, user := fmt.Sprint("db", i), fmt.Sprint("u", i)
 		if err := s.Admit(user, database); err != nil {

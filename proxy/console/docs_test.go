@@ -48,7 +48,7 @@ All but SHOW need ` + "`admin_users`" + `. NAME may also be a database that only
 | ` + "`KILL_CLIENT ID`" + ` | ends one client, by its id in SHOW CLIENTS, and cancels its query | at once |
 | ` + "`SET key = value`" + ` | changes a setting of SHOW CONFIG until the next RELOAD. A value of other characters than letters, digits and underscores stands in single quotes | at once |
 | ` + "`RELOAD`" + ` | reads the configuration anew: all of it, or nothing where there is a mistake | at once |
-| ` + "`SHUTDOWN`" + ` | ends weir | the connection ends |
+| ` + "`SHUTDOWN`" + ` | ends weir: clients are sent away at once, and what they have running is cancelled | the connection ends |
 | ` + "`SHUTDOWN WAIT_FOR_SERVERS`" + ` | admits no client, sends clients away as soon as they are in no transaction, ends with the last | at once |
 | ` + "`SHUTDOWN WAIT_FOR_CLIENTS`" + ` | admits no client and ends when the last client has left | at once |
 

@@ -147,6 +147,7 @@ func (c Command) show(words []token) (Command, *pgerror.Error) {
 
 // set reads "key = value" and "key TO value".
 func (c Command) set(words []token) (Command, *pgerror.Error) {
+	words = joinKey(words)
 	for len(words) > 0 && isOneOf(words[0].text, "SESSION", "LOCAL") && words[0].kind == tokenWord && !follows(words, "=", "TO") {
 		words = words[1:]
 	}
@@ -170,6 +171,14 @@ func (c Command) set(words []token) (Command, *pgerror.Error) {
 		return c, errBadArguments
 	}
 	return c, nil
+}
+
+// joinKey makes one word of a key with a section before it, as SHOW CONFIG names weir's own settings: log.level.
+func joinKey(words []token) []token {
+	if len(words) < 3 || words[0].kind != tokenWord || words[1] != (token{tokenSign, "."}) || words[2].kind != tokenWord {
+		return words
+	}
+	return append([]token{{tokenWord, words[0].text + "." + words[2].text}}, words[3:]...)
 }
 
 // follows reports whether the second word is one of these.

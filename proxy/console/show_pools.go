@@ -92,7 +92,7 @@ var poolTables = []Table{
 			{"free", Int, func(m status.Memory) any { return clamp(int64(m.Free)) }},
 			{"memtotal", Int, func(m status.Memory) any { return clamp(int64(m.Total)) }},
 		}),
-	newTable("DNS_HOSTS", "Names that were resolved. weir leaves that to the system for each dial, and keeps none.", none[int], []column[int]{
+	newTable("DNS_HOSTS", "Names that were resolved. weir has the system do that for each dial, and lists none.", none[int], []column[int]{
 		{"hostname", Text, zero[int]}, {"ttl", Big, zero[int]}, {"addrs", Text, zero[int]},
 	}),
 	newTable("DNS_ZONES", "Zones whose serial is watched: none.", none[int], []column[int]{

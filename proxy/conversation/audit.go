@@ -160,7 +160,8 @@ func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
 		return nil
 	}
 	b := recordOf(s.shared, sqlscan.Identify(text, s.mode), text, s.mode)
-	s.keepsRun(text, b)
+	s.unlooked(unreadText{text: text})
+	s.keepsRun(text, &b.kept)
 	s.runs(b)
 	return b
 }

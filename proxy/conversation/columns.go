@@ -16,7 +16,10 @@ import (
 func (s *Server) compares(c *Client, f *Flow, m *message, name []byte) (hold Hold, refused bool) {
 	statement := c.names.Statement(name)
 	switch {
-	case statement == nil || !s.book.Lacks(name, statement) || !statement.Outdated():
+	case statement == nil || !s.book.Lacks(name, statement):
+		return HoldNone, false
+	case !statement.Outdated():
+		s.move(c, name, statement)
 		return HoldNone, false
 	case describesAnew(f.p[m.at:]):
 		s.renew(c, name)
@@ -39,8 +42,12 @@ func (s *Server) compares(c *Client, f *Flow, m *message, name []byte) (hold Hol
 // anyway: its client is told the columns.
 func (s *Server) renew(c *Client, name []byte) {
 	statement := c.names.Statement(name)
-	if statement != nil && s.book.Lacks(name, statement) && statement.Outdated() {
+	switch {
+	case statement == nil || !s.book.Lacks(name, statement):
+	case statement.Outdated():
 		s.shared.Statements.Renew(&c.names, name, s.scopeKey(), s.mode)
+	default:
+		s.move(c, name, statement)
 	}
 }
 

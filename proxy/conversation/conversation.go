@@ -222,6 +222,7 @@ type lease struct {
 // farewell is a server's announcement that it ends the connection.
 type farewell struct {
 	fatal     bool
+	unheard   bool // see Unheard
 	lastWords string
 }
 
@@ -240,7 +241,7 @@ func (s *Server) Lease(c *Client) {
 	s.client = c
 	c.shown(s.shared.Settings)
 	s.lease = lease{}
-	s.retry.begin()
+	s.retry.begin(s.account.Asked())
 	s.ahead.state = aheadNone
 	s.leaseSequences(c)
 	s.suspicion.forget()
@@ -297,6 +298,14 @@ func (s *Server) Unanswered() bool { return s.Runs() || s.withheld.owed != 0 }
 // Owes reports whether anything is due, or the client has sent something that it has not ended.
 func (s *Server) Owes() bool { return !s.account.Settled() }
 
+// Lingers reports whether the server has answered all of a batch that the client has not ended, so that it waits for the client.
+func (s *Server) Lingers() bool {
+	return s.errand == nil && !s.probing && !s.account.Settled() && !s.account.Comes() && !s.Copying() && !s.Doubtful() && s.withheld.owed == 0
+}
+
+// Asked is how many answers the client has ever asked the server for.
+func (s *Server) Asked() uint64 { return s.account.Asked() }
+
 // Free reports that nothing is due and no transaction is open.
 func (s *Server) Free() bool { return s.account.Free() }
 
@@ -308,6 +317,9 @@ func (s *Server) Copying() bool { return s.account.Copying() != exchange.CopyNon
 
 // Fatal reports that the server has said that it ends the connection, and that this message is whole.
 func (s *Server) Fatal() bool { return s.fatal && s.skip == 0 }
+
+// Unheard reports that the client has not been told of that: nothing of its request has been done, and Again returns it, for another backend.
+func (s *Server) Unheard() bool { return s.unheard }
 
 // LastWords is what the server has said when it announced that, bounded in length; "" if it has not.
 func (s *Server) LastWords() string { return s.lastWords }

@@ -143,6 +143,7 @@ func (s *Server) settle(lasting []sqlscan.SettingUse, sure bool, named []string)
 	asks := s.question.kept || s.doubtful()&(session.SettingChanged|session.Opaque) != 0 || slices.ContainsFunc(lasting, beyond)
 	if c == nil || !sure || asks || !s.adopt(c, lasting) {
 		s.question.name(named)
+		s.question.blind = s.question.blind || slices.ContainsFunc(lasting, func(u sqlscan.SettingUse) bool { return s.unshown(u.Name) })
 		s.doubtSettings(nil)
 	}
 }

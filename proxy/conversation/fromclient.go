@@ -116,7 +116,7 @@ func (c *Client) skipped(s *Server, p []byte, f *Flow) int {
 	}
 	n := c.remainder.take(p)
 	if c.long != nil && s != nil {
-		c.long.feed(p[:n])
+		c.long.feed(&s.shared.keepers, p[:n])
 		if c.skip == 0 {
 			if c.long.end(s) {
 				p[n-1] = spoiler
@@ -293,9 +293,7 @@ func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
 	if e&anything != 0 {
-		s.suspectsDefining(text, e)
-		s.keepsByName(text)
-		found.makesUp = s.shared.keepers.makesUp(text)
+		found.makesUp = s.mayDoAnything(text, e)
 	}
 	switch {
 	case e == sqlscan.Discard:
@@ -318,6 +316,14 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 		found.named, found.makesUp = names, found.makesUp || !sure
 	}
 	return found
+}
+
+// mayDoAnything notes what may come of a text of which anything may. It reports whether it may set a setting whose name it makes up.
+func (s *Server) mayDoAnything(text []byte, e sqlscan.Effects) (makesUp bool) {
+	s.suspectsDefining(text, e)
+	s.unlooked(unreadText{text: text, anything: true})
+	s.keepsByName(text)
+	return s.shared.keepers.makesUp(text)
 }
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.
@@ -354,7 +360,7 @@ func (s *Server) admitQuery(c *Client, f *Flow, m *message) Hold {
 		s.book.Query(&s.account, &c.names)
 		s.does(sqlscan.Opaque)
 		s.suspects(text, sqlscan.Opaque)
-		c.long = newLong(s.mode, text)
+		c.long = s.newLong(text)
 		c.long.at = s.account.Asked()
 	case s.runsFamiliar(text):
 		s.book.Query(&s.account, &c.names)

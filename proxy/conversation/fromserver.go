@@ -145,6 +145,8 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		s.misses(message[wire.HeaderLen:])
 		swallow = true
 	}
+	unheard := isError && !swallow && fr.Total() == len(message) && s.endsIdle(message[wire.HeaderLen:])
+	swallow = swallow || unheard
 	if !swallow && s.withholds(fr, message) {
 		swallow = true
 	} else if len(s.retry.described) > 0 {
@@ -158,6 +160,9 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 	under, missed := s.ahead.state == aheadSent, s.retry.state == retryFailed && isError
 	if s.note(step, fr, message[wire.HeaderLen:], message) {
 		swallow = true
+	}
+	if unheard {
+		s.unheard, step.Failed = true, nil
 	}
 	if missed && client != nil && step.Event == EventNone && s.account.Skipping() {
 		step.Event = EventSync // the client has sent a Flush, and waits: it will send no Sync before it is answered
@@ -344,7 +349,7 @@ func (s *Server) noteError(body []byte) {
 	s.role.denied = s.role.denied || string(code) == refusesWrites
 	if wire.Fatal(body) {
 		words := wire.PeekErrorField(body, wire.FieldMessage)
-		s.farewell = farewell{true, string(words[:min(len(words), lastWordsMax)])}
+		s.farewell = farewell{fatal: true, lastWords: string(words[:min(len(words), lastWordsMax)])}
 	}
 	if s.errand != nil {
 		s.refused = append([]byte(nil), body...)

@@ -113,15 +113,18 @@ func newKeepers(all []keeper) keepers {
 		b := k.leave[f.name]
 		b.pins |= pinsLeft[f.leaves]
 		b.blind = b.blind || f.leaves == leavesBlind
+		word := kept{pins: pinsLeft[f.leaves], blind: f.leaves == leavesBlind}
 		if name, is := strings.CutPrefix(f.leaves, settingLeft); is {
 			b.settings = append(b.settings, name)
+			if session.Unshown(name) {
+				word.settings = []string{name}
+			}
 		}
 		k.leave[f.name] = b
-		if f.name != onDefinitions && (f.leaves == leavesProcess || f.leaves == leavesBlind) {
+		if f.name != onDefinitions && (f.leaves == leavesProcess || word.blind || word.settings != nil) {
 			name := strings.TrimRight(f.name, "(=")
 			name = name[strings.LastIndexFunc(name, func(r rune) bool { return !inWord(byte(min(r, 0xff))) })+1:]
-			word := k.deep[name]
-			word.add(kept{pins: pinsLeft[f.leaves], blind: f.leaves == leavesBlind})
+			word.add(k.deep[name])
 			k.deep[name] = word
 		}
 	}
@@ -129,26 +132,52 @@ func newKeepers(all []keeper) keepers {
 }
 
 // mentioned is what nobody can be asked about of what a text leaves by the keepers whose names stand anywhere in it.
-func (k *keepers) mentioned(text []byte) (all kept) {
+func (k *keepers) mentioned(text []byte) kept {
+	var m mention
+	m.feed(k, text)
+	return m.end(k)
+}
+
+// mention is mentioned, for a text that comes in pieces.
+type mention struct {
+	word    [64]byte // a name is no longer
+	n       int
+	escaped bool // the next byte, behind a backslash, is no part of a name: a line break in a string, as \n
+	left    kept
+}
+
+// feed takes the next bytes.
+func (m *mention) feed(k *keepers, p []byte) {
 	if len(k.deep) == 0 {
-		return kept{}
+		return
 	}
-	var space [64]byte // a name is no longer
-	word := space[:0]
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) && inWord(text[i]) {
-			if len(word) < cap(word) {
-				word = append(word, ascii.Lower(text[i]))
+	for _, c := range p {
+		switch {
+		case m.escaped:
+			m.escaped = false
+		case inWord(c):
+			if m.n < len(m.word) {
+				m.word[m.n] = ascii.Lower(c)
+				m.n++
 			}
-			continue
-		}
-		all.add(k.deep[string(word)])
-		word = word[:0]
-		if i < len(text) && text[i] == '\\' {
-			i++ // a line break in a string, as \n, is no part of a name
+		default:
+			m.ends(k)
+			m.escaped = c == '\\'
 		}
 	}
-	return all
+}
+
+func (m *mention) ends(k *keepers) {
+	if m.n > 0 {
+		m.left.add(k.deep[string(m.word[:m.n])])
+		m.n = 0
+	}
+}
+
+// end takes the end of the text.
+func (m *mention) end(k *keepers) kept {
+	m.ends(k)
+	return m.left
 }
 
 // inWord reports whether a byte may be part of a name that needs no quotes.
@@ -228,37 +257,5 @@ func (s *Server) keeps(k *kept) {
 	}
 	if k.pins&session.Opaque != 0 || k.blind || len(k.settings) > 0 {
 		s.alterScope()
-	}
-}
-
-// keepsUnfollowed notes what a statement may leave in the server's process of which nobody will know when it is run.
-func (s *Server) keepsUnfollowed(text []byte, e sqlscan.Effects) {
-	k := s.shared.leftBy(text, s.mode)
-	s.doubt(k.pins & session.Process)
-	if e&anything != 0 {
-		s.keepsByName(text)
-	}
-}
-
-// hasKept is for statements that were run before it was known what the database has.
-func (s *Server) hasKept() {
-	for _, b := range s.audit.suspects {
-		k := s.shared.leftBy([]byte(b.text), s.mode)
-		s.keeps(&k)
-	}
-}
-
-// keepsByName notes what a text of which anything may come leaves in the server's process, if it has the name of a keeper.
-func (s *Server) keepsByName(text []byte) {
-	if left := s.shared.keepers.mentioned(text); left.pins != 0 {
-		s.doubt(left.pins)
-	}
-}
-
-// keepsRun notes what a text leaves that a keeper is given to run, in the text of its statement or in the parameters of a Bind, and that nobody can
-// be asked about.
-func (s *Server) keepsRun(given []byte, b *record) {
-	if b.kept.runsTexts() && mentionsLasting(given) {
-		s.doubt(session.Process)
 	}
 }

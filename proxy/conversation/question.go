@@ -18,10 +18,12 @@ type question struct {
 	named    []string     // custom ones among those, and others that a text names which may have changed any: see name
 	any      bool         // any setting may have been changed
 	guard    bool         // the question was cancelled: the session has a short time limit
-	blind    bool         // set_config was given a name that the text does not say
+	blind    bool         // a setting may have been changed that nobody can ask for: no text says its name, or the server does not show it
 	unnamed  bool         // a custom setting may have been changed whose name nothing shows: these are in no list
 	kept     bool         // the session has settings that its set does not have, which keeps the backend: what is asked next is all of them
 	beyond   bool         // the question's answer has one that the backend's login may not set
+
+	unread unread // what was sent before it was known what the database's functions do
 
 	executed bool // a statement of SQL's PREPARE may have been run: what it does is asked once these are gone, for until then they keep the backend
 
@@ -81,6 +83,7 @@ func (s *Server) doubtSettings(names []string) {
 	s.pins |= session.SettingChanged
 	q.sure &^= session.SettingChanged
 	q.name(names)
+	q.blind = q.blind || slices.ContainsFunc(names, s.unshown)
 	if len(names) == 0 || q.kept || slices.Contains(names, session.Authorization) || slices.ContainsFunc(names, s.mayBeBeyond) ||
 		len(q.settings)+len(names) > askedNamesMax {
 		q.all()
@@ -101,6 +104,12 @@ func (s *Server) mayBeBeyond(name string) bool {
 	}
 	now, _ := valueOf(s.params, "is_superuser")
 	return session.Privileged(name) || custom(name) && now == "on"
+}
+
+// unshown reports whether the server may not tell the backend's login what a setting is.
+func (s *Server) unshown(name string) bool {
+	login, _ := valueOf(s.login, "is_superuser")
+	return login != "on" && session.Unshown(name)
 }
 
 // name notes custom settings that a text names. They are in no list, so a question about any setting has to ask for them.
@@ -136,6 +145,7 @@ func (s *Server) AskedAnew() bool { return s.question.asked.defined }
 // unquestioned is for a backend that is as after its login.
 func (s *Server) unquestioned() {
 	s.pins = 0
+	s.worn = s.worn || s.question.unread.doubtful() // it may have left what only the end of the process undoes
 	s.question = question{}
 	s.audit.forget()
 }

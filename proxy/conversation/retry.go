@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"weir/proxy/pgerror"
 	"weir/proxy/prepared"
 	"weir/proxy/wire"
 )
@@ -17,11 +18,12 @@ type retry struct {
 	shared *prepared.Statement // what the client's last Parse was answered with, without asking the server. It is not a reference
 	parsed *prepared.Statement // what the client has named last since its last Sync. It is not a reference
 	uses   uint64              // the number of the first answer that is due to a message that uses a shared statement, or of an answer that has come
+	leased uint64              // the number of the last answer before the lease
 	named  uint64              // the number of the last answer, if the batch has only named statements up to there: such Parses, and Closes
 }
 
-// begin forgets the last client's batches. The buffers stay.
-func (r *retry) begin() { *r = retry{batch: r.anew()} }
+// begin forgets the last client's batches. The buffers stay. asked is the number of the last answer so far.
+func (r *retry) begin(asked uint64) { *r = retry{batch: r.anew(), leased: asked} }
 
 // batch is the last batch that may be, or might have been, sent once more.
 type batch struct {
@@ -90,17 +92,28 @@ func (s *Server) misses(body []byte) {
 	}
 }
 
+// endsIdle reports whether an error says that the server has ended the session because nothing was asked of it, while a request was on its way there that
+// is kept. The server looks for that between two commands only: after it has read the next one, and before it does any of it. It is the first request of
+// its lease, so that nothing of the client's is in the session.
+func (s *Server) endsIdle(body []byte) bool {
+	r := &s.retry
+	return r.state == retryPossible && r.after == r.leased && len(r.described) == 0 && s.soleUnanswered() && wire.Fatal(body) &&
+		string(wire.PeekErrorField(body, wire.FieldCode)) == pgerror.CodeIdleSessionTimeout && s.Pins() == 0
+}
+
+// soleUnanswered reports whether nothing of the batch that is kept has been answered, and all of what is not answered is kept.
+func (s *Server) soleUnanswered() bool {
+	if s.account.Answered() != s.retry.after || s.client.skip > 0 {
+		return false
+	}
+	return s.account.Due() == 0 || s.account.Due() == 1 && !s.account.Unended()
+}
+
 // retries reports whether an error is the first answer to a batch that can be sent again, and says that the server does not have the statement
 // that it begins with, or not as it is. A function may say the same, as often as it is called: the batch is sent again once.
 func (s *Server) retries(body []byte) bool {
 	r := &s.retry
-	if r.state != retryPossible || r.again || s.account.Answered() != r.after {
-		return false
-	}
-	if s.account.Due() > 1 || s.account.Due() == 1 && s.account.Unended() { // another batch has been sent after it
-		return false
-	}
-	if s.client.skip > 0 { // no Sync of weir's may end the batch amid a message
+	if r.state != retryPossible || r.again || !s.soleUnanswered() { // no Sync of weir's may end the batch amid a message
 		return false
 	}
 	name := s.retriedName()

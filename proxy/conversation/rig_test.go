@@ -23,6 +23,7 @@ type rig struct {
 	asks     bool // a question goes to the server like any other message, which confirms everything otherwise
 	ahead    bool // switches go ahead where they may
 	deny     bool // a client that needs a backend is refused
+	denyOne  bool // the next one is refused its first request only
 	later    []func()
 	toServer Flow
 	toClient Flow
@@ -231,8 +232,13 @@ func (c *rigClient) checkAmid() {
 // getBackend leases a backend. False: the client waits, or is refused, or its settings are applied first.
 func (c *rigClient) getBackend() bool {
 	c.waiting = true
-	if c.rig.deny {
-		c.rig.later = append(c.rig.later, func() { c.refuse(pgerror.BackendLost) })
+	switch {
+	case c.rig.deny:
+		c.rig.later = append(c.rig.later, func() { c.refuse((*Client).Refuse, pgerror.BackendLost) })
+		return false
+	case c.rig.denyOne:
+		c.rig.denyOne = false
+		c.rig.later = append(c.rig.later, func() { c.refuse((*Client).RefuseFirst, pgerror.Canceled) })
 		return false
 	}
 	s := c.want
@@ -259,14 +265,14 @@ func (c *rigClient) getBackend() bool {
 }
 
 // refuse tells a client that it gets no backend.
-func (c *rigClient) refuse(cause *pgerror.Error) {
+func (c *rigClient) refuse(how func(c *Client, dst, p []byte, cause *pgerror.Error) ClientStep, cause *pgerror.Error) {
 	if c.gone {
 		return
 	}
 	c.waiting = false
 	p := c.carry
 	c.carry = nil
-	step := c.talk.Refuse(nil, p, cause)
+	step := how(&c.talk, nil, p, cause)
 	c.write(step.Answer)
 	if rest := p[step.Took:]; len(rest) > 0 {
 		c.consume(rest)

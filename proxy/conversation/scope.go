@@ -2,8 +2,10 @@ package conversation
 
 import (
 	"strconv"
+	"strings"
 	"unsafe"
 
+	"weir/proxy/prepared"
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -51,13 +53,36 @@ func (s *Server) settleScope() {
 	}
 }
 
+// private begins the keys of scopes that nobody shares. No key of settings begins so.
+const private = "\xff"
+
+// moves reports whether a statement that has to be prepared on the backend may mean something else there than where its client has prepared it:
+// prepared as it is, others that share it would find that. Where the settings in force are not known, only a text with literals is taken to, of those that
+// others share.
+func (s *Server) moves(statement *prepared.Statement) bool {
+	switch {
+	case statement == nil || statement.Own() || statement.Scope() == s.scopeKey():
+		return false
+	case s.scope.altered == unaltered:
+		return true
+	}
+	return !strings.HasPrefix(statement.Scope(), private) && statement.Literal()
+}
+
+// move has a name mean its text as that is read now, where its statement moves.
+func (s *Server) move(c *Client, name []byte, statement *prepared.Statement) {
+	if s.moves(statement) {
+		s.shared.Statements.Move(&c.names, name, s.scopeKey(), s.mode)
+	}
+}
+
 // scopeKey is the scope of a text that is parsed now. Where the settings in force are not known it is one that was never given
 // before and that only the present lease has.
 func (s *Server) scopeKey() string {
 	x := &s.scope
 	if x.altered != unaltered {
 		if x.private == "" {
-			x.private = "\xff" + strconv.FormatUint(s.shared.pool().texts.Number(), 36)
+			x.private = private + strconv.FormatUint(s.shared.pool().texts.Number(), 36)
 		}
 		return x.private
 	}

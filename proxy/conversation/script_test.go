@@ -26,6 +26,7 @@ import (
 //	rest c1, rest s1      what first=N, an argument of the two before, has held back but for N bytes
 //	leave c1, lose s1     its connection ends
 //	deny, allow           clients that need a backend are refused; are served again
+//	deny-one              the next client that needs a backend is refused the first of its requests, and served those after it
 //	notify a "x"          the listener connection is sent a notification; lose-listener: it is lost, and made again
 //	tell c1               weir says something of its own to the client; with "last" it closes the client
 //
@@ -197,6 +198,8 @@ func (x *stage) play(s step, c cut) string {
 		x.server(s.who).lose()
 	case "deny", "allow":
 		x.deny = s.cmd == "deny"
+	case "deny-one":
+		x.denyOne = true
 	case "tell":
 		x.client(s.who).tell(wire.AppendErrorResponse(nil, pgerror.BackendLost), s.last)
 	}
@@ -294,7 +297,7 @@ func parseStep(d *datadriven.TestData) (s step, err error) {
 		w, _ := words(d.Input)
 		s.bytes = wire.AppendNotification(nil, 7, w[0], w[1])
 		return s, nil
-	case "rest", "lose-listener", "leave", "lose", "deny", "allow", "tell":
+	case "rest", "lose-listener", "leave", "lose", "deny", "allow", "deny-one", "tell":
 		return s, err
 	default:
 		return s, fmt.Errorf("unknown command %s", s.cmd)

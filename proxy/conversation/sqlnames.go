@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"slices"
 	"strconv"
 
 	"weir/proxy/pgerror"
@@ -34,6 +35,7 @@ type renaming struct {
 	ending  []string            // names that its DEALLOCATEs end, "" for those that are not weir's, in order
 	missing *prepared.Statement // must be prepared on the backend first
 	waits   bool                // what a name means depends on an answer that has not come yet
+	none    bool                // a DEALLOCATE ALL stands before: no name is one of weir's any more
 }
 
 // rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
@@ -51,6 +53,7 @@ func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming
 	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
 		switch {
 		case u.All:
+			r.none = true
 		case u.Kind == sqlscan.NameExecute:
 			r.execute(u)
 		default:
@@ -96,9 +99,17 @@ func (r *renaming) runs(u sqlscan.NameUse) {
 	r.made.runs = append(r.made.runs, o)
 }
 
+// statement is what a name stands for where the text uses it; nil: what the server knows by that name, which may be a PREPARE of the same text.
+func (r *renaming) statement(name string) *prepared.Statement {
+	if r.none || slices.Contains(r.ending, name) {
+		return nil
+	}
+	return r.c.names.Statement([]byte(name))
+}
+
 func (r *renaming) execute(u sqlscan.NameUse) {
 	defer func() { r.runs(u) }()
-	statement := r.c.names.Statement([]byte(u.Name))
+	statement := r.statement(u.Name)
 	switch {
 	case statement != nil && r.s.book.Holds(statement):
 		r.effects |= statement.Effects(r.s.mode)
@@ -114,7 +125,7 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 func (r *renaming) deallocate(u sqlscan.NameUse) {
 	var name string
 	switch {
-	case r.c.names.Statement([]byte(u.Name)) != nil:
+	case r.statement(u.Name) != nil:
 		var decoy string
 		r.f.out, decoy = r.s.book.Decoy(r.f.out, &r.s.account, r.decoys)
 		r.decoys++

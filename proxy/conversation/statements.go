@@ -94,7 +94,7 @@ func (s *Server) parseUnnamed(c *Client, body []byte, whole bool) {
 	}
 	own := s.book.ParseUnnamedOwn(&s.account, &c.names, &s.shared.Statements)
 	own.Learn(sqlscan.Opaque)
-	c.long = newLong(s.mode, body)
+	c.long = s.newLong(body)
 	c.long.statement = own
 }
 
@@ -123,7 +123,7 @@ func (s *Server) parseNamed(c *Client, f *Flow, m *message, name []byte, rest in
 		f.out, as, own = s.book.ParseOwn(f.out, &s.account, &c.names, &s.shared.Statements, name)
 		if own != nil {
 			own.Learn(sqlscan.Opaque)
-			c.long = newLong(s.mode, m.body[rest:])
+			c.long = s.newLong(m.body[rest:])
 			c.long.statement = own
 		}
 	}
@@ -204,10 +204,7 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 	}
 	if s.learns(b.effects) {
 		known := s.shared.recordOf(statement, s.mode)
-		if s.shared.keepers.some() {
-			s.keepsRun([]byte(statement.Text()), known)
-			s.keepsRun(m.body, known)
-		}
+		s.runsWith(statement, m.body, known)
 		s.binds(known)
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
@@ -289,6 +286,9 @@ func (s *Server) describe(c *Client, f *Flow, m *message, name []byte) {
 func (s *Server) ensureUnnamed(c *Client, f *Flow, m *message) *prepared.Statement {
 	if s.book.UnnamedSynced() {
 		return c.names.Unnamed()
+	}
+	if s.moves(c.names.Unnamed()) {
+		s.shared.Statements.MoveUnnamed(&c.names, s.scopeKey(), s.mode)
 	}
 	f.upTo(m.at)
 	var statement *prepared.Statement

@@ -66,7 +66,8 @@ func ShareOut(limit int, c *config.Config, loops int) Shares {
 	return d
 }
 
-// backendsOf is how many backends the configuration's pools may have: one pool for each database.
+// backendsOf is how many backends the configuration's pools may have: one pool for each database, and none with more than there can be clients for,
+// whatever its size: that of PgBouncer's pools without a limit is the most that a server could have.
 func backendsOf(c *config.Config) int {
 	n := 0
 	for name, d := range c.Databases {
@@ -75,7 +76,7 @@ func backendsOf(c *config.Config) int {
 		if s.MaxDBConnections > 0 {
 			size = min(size, s.MaxDBConnections)
 		}
-		n += size
+		n += min(size, max(c.Limits.MaxClientConn, s.MinPoolSize))
 	}
 	return n
 }

@@ -48,6 +48,14 @@ func TestLimitThatIsTooLowIsSaidWithWhatIsNeeded(t *testing.T) {
 	if text.Len() > 0 {
 		t.Errorf("enough, and %s", &text)
 	}
+	unlimited := pools(t, 1000, 262_143)
+	if d := ShareOut(65536, unlimited, 1); backendsOf(unlimited) > 2*1000 || d.clients(unlimited) < 1000 {
+		t.Errorf("pools without a limit have %d backends, and leave room for %d clients", backendsOf(unlimited), d.clients(unlimited))
+	}
+	ShareOut(65536, unlimited, 1).Warn(log, unlimited)
+	if text.Len() > 0 {
+		t.Errorf("pools have no limit, and %s", &text)
+	}
 	ShareOut(256, c, 1).Warn(log, c)
 	for _, want := range []string{"descriptors are short", "limit=256", "need=10", "max_client_conn=1000", "backends=42"} {
 		if !strings.Contains(text.String(), want) {

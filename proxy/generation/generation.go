@@ -41,7 +41,7 @@ type Generation struct {
 // Current is the present generation.
 type Current = atomic.Pointer[Generation]
 
-// New reads all files that a configuration names. Login and Descriptors are the caller's to set.
+// New reads all files that a configuration names. Login and Descriptors are the caller's to set (see LoginOptions).
 func New(c *config.Config, log *slog.Logger) (g *Generation, err error) {
 	g = &Generation{Config: c, limits: map[relay.Limits]*relay.Limits{}, scopes: map[scopeKey]string{}}
 	g.functions = sqlscan.NewFunctions(c.Session.OpaqueFunctions, c.Session.CleanFunctions)

@@ -22,14 +22,18 @@ import (
 type Hosts struct {
 	Passed func(t backend.Target, err error) // is told of a server that fails where another is tried in its place; nil: nothing is
 
+	names *names
 	mu    sync.Mutex
 	known map[hostKey]*host
 }
 
-// hostKey is a server: as the configuration names it, and the address that was tried, if the name has several.
+// hostKey is a server: as the configuration names it, and the address that was tried of a name.
 type hostKey struct{ name, ip string }
 
 type host struct {
+	apart    bool // the addresses of its name are spoken of for themselves; else together
+	former   bool // its name has led elsewhere since
+	probed   bool // it is being found out whether it answers again
 	up       bool
 	silent   bool // it did not answer in time
 	slow     bool // it took its time to fail
@@ -55,7 +59,7 @@ const (
 )
 
 // New knows nothing yet.
-func New() *Hosts { return &Hosts{known: map[hostKey]*host{}} }
+func New() *Hosts { return &Hosts{names: newNames(), known: map[hostKey]*host{}} }
 
 func hostKeyOf(t backend.Target) hostKey { return hostKey{t.Address(), t.IP} }
 
@@ -75,12 +79,12 @@ func (h *Hosts) silentRank(t backend.Target) int {
 }
 
 // tell notes how an attempt has ended that took so long, and reports whether it is the first one to fail. A server that refuses what was asked for
-// is up.
-func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.Duration) (fresh bool) {
+// is up. replaced: if it has failed another address of its name is tried, which counts unless the two are spoken of apart.
+func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.Duration, replaced bool) (fresh bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.of(hostKeyOf(t), now)
+	s := h.of(t, now)
 	failure, _ := errors.AsType[*backend.DialError](err)
 	up := err == nil || failure != nil && failure.Server != nil && failure.Kind != backend.Unreachable
 	if s.up != up || s.since.IsZero() {
@@ -91,7 +95,9 @@ func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.D
 		s.role, s.strikes, s.retry = role, 0, time.Time{}
 		return false
 	}
-	s.failures++
+	if t.Apart || !replaced {
+		s.failures++
+	}
 	s.failure = err.Error()
 	if failure != nil {
 		s.failure = failure.Cause()
@@ -102,7 +108,8 @@ func (h *Hosts) tell(t backend.Target, role backend.Role, err error, took time.D
 }
 
 // of finds what is known of a server. Under the lock.
-func (h *Hosts) of(key hostKey, now time.Time) *host {
+func (h *Hosts) of(t backend.Target, now time.Time) *host {
+	key := hostKeyOf(t)
 	s := h.known[key]
 	if s == nil {
 		if len(h.known) >= hostsMost {
@@ -111,7 +118,22 @@ func (h *Hosts) of(key hostKey, now time.Time) *host {
 		s = &host{tried: now}
 		h.known[key] = s
 	}
+	s.apart = s.apart || t.Apart
 	return s
+}
+
+// led notes to which addresses a name leads now. What is known of others goes, with the last backend there: a server that has got another address is
+// another server, and none is watched for ever at an address that it had once.
+func (h *Hosts) led(name string, addresses []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool {
+		if key.name != name {
+			return false
+		}
+		s.former = !slices.Contains(addresses, key.ip)
+		return s.former && s.backends == 0
+	})
 }
 
 // forgetOldest makes room: of those without backends the one that was tried longest ago goes. Under the lock.
@@ -132,23 +154,26 @@ func (h *Hosts) Enter(t backend.Target) (leave func()) {
 	key := hostKeyOf(t)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.of(key, time.Now())
+	s := h.of(t, time.Now())
 	s.backends++
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		s.backends--
+		if s.backends--; s.backends == 0 && s.former && h.known[key] == s {
+			delete(h.known, key)
+		}
 	}
 }
 
 // Keep forgets the servers that a configuration does not name any more.
 func (h *Hosts) Keep(c *config.Config) {
-	named := map[string]bool{}
+	named, looked := map[string]bool{}, map[string]bool{}
 	for _, d := range c.Databases {
 		for _, s := range d.Servers() {
-			named[backend.Target{Host: s.Host, Port: s.Port}.Address()] = true
+			named[backend.Target{Host: s.Host, Port: s.Port}.Address()], looked[s.Host] = true, true
 		}
 	}
+	h.names.keep(looked)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	maps.DeleteFunc(h.known, func(key hostKey, s *host) bool { return s.backends == 0 && !named[key.name] })
@@ -168,14 +193,46 @@ func (h *Hosts) Snapshot() []status.Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := make([]status.Server, 0, len(h.known))
+	apart, joint := map[string]bool{}, map[string]int{} // by name; the latter says where it stands in all
 	for key, s := range h.known {
-		all = append(all, status.Server{
-			Name: key.name, Address: key.ip, Role: s.role.String(), Up: s.up, Since: s.since, Failures: s.failures, Failure: s.failure,
-			Backends: s.backends,
-		})
+		apart[key.name] = apart[key.name] || s.apart
+	}
+	for key, s := range h.known {
+		one := s.snapshot()
+		one.Name = key.name
+		at, known := joint[key.name]
+		switch {
+		case apart[key.name]:
+			one.Address = key.ip
+			all = append(all, one)
+		case known:
+			all[at] = both(all[at], one)
+		default:
+			joint[key.name] = len(all)
+			all = append(all, one)
+		}
 	}
 	slices.SortFunc(all, func(a, b status.Server) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	return all
+}
+
+func (s *host) snapshot() status.Server {
+	one := status.Server{Role: s.role.String(), Up: s.up, Since: s.since, Failures: s.failures, Backends: s.backends}
+	if s.failures > 0 {
+		one.Failure = s.failure
+	}
+	return one
+}
+
+// both is what two addresses are that are spoken of as one: what the one is that works, or the one that has changed last.
+func both(a, b status.Server) status.Server {
+	if b.Up && !a.Up || b.Up == a.Up && b.Since.After(a.Since) {
+		a, b = b, a
+	}
+	a.Failures += b.Failures
+	a.Backends += b.Backends
+	a.Failure = cmp.Or(a.Failure, b.Failure)
+	return a
 }

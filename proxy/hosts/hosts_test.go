@@ -31,18 +31,18 @@ func TestServersThatFailAreLeftOut(t *testing.T) {
 	}
 	expect("at first", "a", "b", "c")
 	gone := &backend.DialError{Kind: backend.Timeout, Err: errors.New("timed out")}
-	h.tell(a, backend.Role{}, gone, 0)
+	h.tell(a, backend.Role{}, gone, 0, false)
 	expect("a has failed", "b", "c")
-	h.tell(b, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
-	h.tell(c, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0)
+	h.tell(b, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0, false)
+	h.tell(c, backend.Role{}, &backend.DialError{Err: errors.New("refused")}, 0, false)
 	expect("all have failed", "b", "c", "a")
-	h.tell(c, backend.Role{Known: true, Standby: true}, nil, 0)
+	h.tell(c, backend.Role{Known: true, Standby: true}, nil, 0, false)
 	expect("c is back", "c")
-	h.tell(b, backend.Role{Known: true}, nil, 0)
+	h.tell(b, backend.Role{Known: true}, nil, 0, false)
 	expect("b is back", "b", "c")
 	h.known[hostKeyOf(a)].retry = h.known[hostKeyOf(a)].tried
 	expect("a's back-off is over", "b", "c", "a")
-	h.tell(a, backend.Role{Known: true}, nil, 0)
+	h.tell(a, backend.Role{Known: true}, nil, 0, false)
 	expect("all are back", "a", "b", "c")
 	s := h.Snapshot()
 	if len(s) != 3 || !s[0].Up || s[0].Failures != 1 || s[0].Failure == "" || s[2].Role != "standby" {
@@ -68,8 +68,8 @@ func TestAPrimaryThatIsBackIsFoundThoughAStandbyIsThere(t *testing.T) {
 		{"the network took seconds to say that it is gone", config.TargetPrimary, refused, 3 * time.Second, []string{"standby"}},
 	} {
 		h := New()
-		h.tell(standby, backend.Role{Known: true, Standby: true}, nil, 0)
-		h.tell(primary, backend.Role{}, c.failure, c.took)
+		h.tell(standby, backend.Role{Known: true, Standby: true}, nil, 0, false)
+		h.tell(primary, backend.Role{}, c.failure, c.took, false)
 		var got []string
 		for _, s := range h.order([]backend.Target{primary, standby}, c.attrs) {
 			got = append(got, s.Host)
@@ -85,7 +85,7 @@ func TestKnownServersAreBounded(t *testing.T) {
 	h := New()
 	leave := h.Enter(backend.Target{Host: "kept", Port: 1})
 	for port := range 2 * hostsMost {
-		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil, 0)
+		h.tell(backend.Target{Host: "h", Port: port + 1}, backend.Role{}, nil, 0, false)
 	}
 	if n := len(h.known); n > hostsMost {
 		t.Errorf("%d servers are known", n)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +64,10 @@ func several(servers []string) string {
 // not wait for a machine that is gone.
 const probeMax = 2 * time.Second
 
+// addressPatience is how long an address may take to accept a connection where its name has another: the way there may be broken, as it often is for
+// one of IPv4 and IPv6.
+const addressPatience = time.Second
+
 // Reach logs in to the first server that will do. A server that has failed lately is left out, unless no other will do. The error is a
 // *backend.DialError, which a *None may hold, or an *Unsuited. On a goroutine of its own.
 func (h *Hosts) Reach(ctx context.Context, d Destination) (*backend.Conn, backend.Target, error) {
@@ -83,6 +86,10 @@ func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 	due := h.order(all, attrs)
 	r := round{unsuited: &Unsuited{Attrs: attrs}, rest: h.leftOut(all, due)}
 	for i, t := range due {
+		another := slices.ContainsFunc(due[i+1:], func(next backend.Target) bool { return next.Address() == t.Address() })
+		if another {
+			t.ConnectWithin = addressPatience
+		}
 		if len(r.unsuited.Found) > 0 && h.silent(t) && (t.ConnectTimeout == 0 || t.ConnectTimeout > probeMax) {
 			t.ConnectTimeout = probeMax
 		}
@@ -93,13 +100,14 @@ func (h *Hosts) tryAll(ctx context.Context, all []backend.Target, attrs config.T
 			role, err = h.roleOf(ctx, conn, t, attrs)
 		}
 		if ctx.Err() == nil {
-			fresh := h.tell(t, role, err, time.Since(began))
+			fresh := h.tell(t, role, err, time.Since(began), another)
 			if fresh && h.Passed != nil && i < len(due)-1 { // of the last one the pool tells
 				h.Passed(t, err)
 			}
 		}
 		switch {
 		case err == nil && Suits(attrs, role):
+			h.probe(ctx, due[i+1:])
 			return conn, t, nil
 		case err == nil:
 			_ = conn.Net.Close()
@@ -151,7 +159,7 @@ func failure(t backend.Target, err error) string {
 	if failed, ok := errors.AsType[*backend.DialError](err); ok {
 		cause = failed.Cause()
 	}
-	return t.Place() + ": " + cause
+	return t.Exactly() + ": " + cause
 }
 
 // leftOut says of the servers that are not due why that is.
@@ -160,7 +168,7 @@ func (h *Hosts) leftOut(all, due []backend.Target) (texts []string) {
 	defer h.mu.Unlock()
 	for _, t := range all {
 		if s := h.known[hostKeyOf(t)]; s != nil && !slices.ContainsFunc(due, func(d backend.Target) bool { return hostKeyOf(d) == hostKeyOf(t) }) {
-			texts = append(texts, t.Place()+": "+s.failure+" (not tried again yet)")
+			texts = append(texts, t.Exactly()+": "+s.failure+" (not tried again yet)")
 		}
 	}
 	return texts
@@ -210,16 +218,31 @@ func Suits(attrs config.TargetSession, r backend.Role) bool {
 	return r.Standby
 }
 
-// candidates are the servers in the order in which they are to be tried: each address of a name for itself.
+// candidates are the servers in the order in which they are to be tried: each address of a name for itself. Names whose addresses are not known come
+// last: their dial says what is wrong with them.
 func (h *Hosts) candidates(ctx context.Context, d Destination) []backend.Target {
-	var all []backend.Target
-	for _, s := range d.Servers {
+	lookups := make([]*lookup, len(d.Servers))
+	for i, s := range d.Servers {
+		if s.Named() {
+			lookups[i] = h.names.ask(ctx, s.Host)
+		}
+	}
+	apart := len(d.Servers) > 1 || d.Attrs != config.TargetAny || d.Balance != config.BalanceDisable
+	var all, unknown []backend.Target
+	for i, s := range d.Servers {
 		t := d.Target
 		t.Host, t.Port = s.Host, s.Port
-		addresses := h.lookup(ctx, d, s)
-		if len(addresses) == 0 {
-			all = append(all, t) // the dial says what is wrong with the name
+		if lookups[i] == nil {
+			all = append(all, t)
+			continue
 		}
+		addresses := h.names.answer(ctx, lookups[i])
+		if len(addresses) == 0 {
+			unknown = append(unknown, t)
+			continue
+		}
+		h.led(t.Address(), addresses)
+		t.Apart = apart && len(addresses) > 1
 		for _, ip := range addresses {
 			t.IP = ip
 			all = append(all, t)
@@ -228,25 +251,7 @@ func (h *Hosts) candidates(ctx context.Context, d Destination) []backend.Target 
 	if d.Balance == config.BalanceRandom {
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // spreads load, keeps no secret
 	}
-	return all
-}
-
-// addressesMax bounds the addresses of one name that are tried.
-const addressesMax = 32
-
-// lookup finds the addresses of a name. Where there is one server and any will do, that is left to the dial, which is good at it.
-func (h *Hosts) lookup(ctx context.Context, d Destination, s config.Server) []string {
-	simple := len(d.Servers) == 1 && d.Attrs == config.TargetAny && d.Balance == config.BalanceDisable
-	if simple || !s.Named() {
-		return nil
-	}
-	ctx, cancel := backend.Within(ctx, d.ConnectTimeout)
-	defer cancel()
-	addresses, err := net.DefaultResolver.LookupHost(ctx, s.Host)
-	if err != nil {
-		return nil
-	}
-	return addresses[:min(len(addresses), addressesMax)]
+	return append(all, unknown...)
 }
 
 // order is in which order servers are tried. Those whose back-off is not over come after the others: a standby is none for those who wait for a primary,

@@ -189,6 +189,13 @@ func get(t *testing.T, path string, texts bool) *httptest.ResponseRecorder {
 	return w
 }
 
+// A pool's name is a stranger's choice.
+func TestNamesOfPoolsAreEscaped(t *testing.T) {
+	if got := breakable(`<b>"x"</b>/a&b`); got != "&lt;b&gt;&#34;x&#34;&lt;/<wbr>b&gt;/<wbr>a&amp;b" {
+		t.Error(got)
+	}
+}
+
 func TestPageSaysWhatHurtsFirst(t *testing.T) {
 	page := get(t, "/live", true).Body.String()
 	last := 0
@@ -197,7 +204,7 @@ func TestPageSaysWhatHurtsFirst(t *testing.T) {
 
 		"Paused", "Clients near the limit", "127 of 130", "Backend kept", "Doubts", "Session state leaked", "Log lines lost",
 		"100 idle", "&lt;b&gt;till&lt;/b&gt;", "10.0.0.7:1 · client 7", "report", "pool_size 20 is reached", "2 min 0 s", "Queries per second",
-		"reports/app", "shop/app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "Last errors", "relation &#34;secret&#34;", "/run/postgresql", "db:5432", "53300", "42P01", "12\u202f345", "left before the end", "failed: wrong password", "advisory lock",
+		"reports/<wbr>app", "shop/<wbr>app", "temporary object, LISTEN", "1 min 1 s", "CREATE TEMP TABLE secret?", "Last errors", "relation &#34;secret&#34;", "/run/postgresql", "db:5432", "53300", "42P01", "12\u202f345", "left before the end", "failed: wrong password", "advisory lock",
 	} {
 		i := strings.Index(page[last:], part)
 		if i < 0 {

@@ -19,7 +19,13 @@ var files embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds": seconds, "perhaps": perhaps, "rate": rate, "long": long, "count": grouped[int], "count64": grouped[uint64], "count32": grouped[uint32],
+	"pool": breakable,
 }).ParseFS(files, "page.html"))
+
+// breakable is the name of a pool, which breaks after its database where there is no room for all of it.
+func breakable(name string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(name), "/", "/<wbr>")) //nolint:gosec // it is escaped
+}
 
 // Page serves what a Sampler has.
 type Page struct {

@@ -47,7 +47,7 @@ func TestChannelBindingByHand(t *testing.T) {
 	if err := server.Exec(context.Background(), "postgres", "CREATE ROLE bound LOGIN PASSWORD '"+rightPassword+"'", "CREATE DATABASE shop"); err != nil {
 		t.Fatal(err)
 	}
-	h := listenTLS(t, Options{Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"bound": rightPassword})},
+	h := listenTLS(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"bound": rightPassword})},
 		plusTLS(t, testca.Subject{CN: "weir"}, ca))
 	secret := func(addr string) *tls.Conn {
 		return (&tlsHouse{house: &house{addr: addr}}).dialTLS(t, &tls.Config{})
@@ -107,7 +107,7 @@ func TestDriversBindTheirLogins(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.subject.CN, tt.subject.DNS = "localhost", []string{"localhost"}
 			text := plusTLS(t, tt.subject, tt.ca)
-			opt := Options{Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": pencilSCRAM})}
+			opt := Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": pencilSCRAM})}
 			any := listenTLS(t, opt, text)
 			opt.Method = MethodSCRAMPlus
 			plus := listenTLS(t, opt, text)
@@ -177,7 +177,7 @@ func TestBindingIsNotAskedOfUnixSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	h := listenAt(t, l, Options{Method: MethodSCRAMPlus, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
+	h := listenAt(t, l, Options{Method: MethodSCRAMPlus, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
 	c, err := pgconn.Connect(context.Background(), "user=app password="+rightPassword+" dbname=shop host="+strings.TrimSuffix(l.Addr().String(), "/.s.PGSQL.5432"))
 	if err != nil {
 		t.Fatal(err)

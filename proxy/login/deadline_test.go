@@ -32,7 +32,7 @@ func TestSilentPeersAreGivenUpAtTheDeadline(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
-				said, err := servePipe(context.Background(), c.sent, Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: users(nil)})
+				said, err := servePipe(context.Background(), c.sent, Options{Timeout: time.Minute, Verifiers: usualVerifiers(nil), Lookup: users(nil)})
 				f := failureOf(t, err)
 				if f == nil || f.Reason != TimedOut {
 					t.Errorf("Serve: %v, want a timeout", err)
@@ -75,7 +75,7 @@ func TestPeerThatDoesNotReadIsGivenUpAtTheDeadline(t *testing.T) {
 		ours, theirs := net.Pipe()
 		go func() { _, _ = io.WriteString(theirs, startup) }()
 		begin := time.Now()
-		_, err := Serve(context.Background(), ours, time.Now(), &Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: users(nil)})
+		_, err := Serve(context.Background(), ours, time.Now(), &Options{Timeout: time.Minute, Verifiers: usualVerifiers(nil), Lookup: users(nil)})
 		if f := failureOf(t, err); f == nil || f.Reason != TimedOut {
 			t.Errorf("Serve: %v, want a timeout", err)
 		}
@@ -94,7 +94,7 @@ func TestShutdownEndsLogins(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			time.AfterFunc(time.Second, cancel)
-			said, err := servePipe(ctx, sent, Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: users(nil)})
+			said, err := servePipe(ctx, sent, Options{Timeout: time.Minute, Verifiers: usualVerifiers(nil), Lookup: users(nil)})
 			if f := failureOf(t, err); f == nil || f.Reason != ShutDown {
 				t.Errorf("Serve: %v, want a shutdown", err)
 			}
@@ -134,7 +134,7 @@ func TestFailuresAreAnsweredAtOneTime(t *testing.T) {
 				begin := time.Now()
 				sent := first(v30, "user\x00"+user+"\x00\x00") + message('p', "wrong\x00")
 				_, err := servePipe(context.Background(), sent, Options{
-					Method: method, Verifiers: NewVerifiers(nil, config.NewSecret(rightPassword)),
+					Method: method, Verifiers: usualVerifiers(nil, config.NewSecret(rightPassword)),
 					Lookup: users(map[string]string{"clear": rightPassword, "hashed": md5Hash(rightPassword, "hashed")}),
 				})
 				if f := failureOf(t, err); f == nil || f.Err == nil || f.Err.Code != pgerror.CodeInvalidPassword {
@@ -179,7 +179,7 @@ func TestLookupEndsWithTheLogin(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			said, err := servePipe(context.Background(), sent, Options{Timeout: time.Minute, Method: MethodPassword, Verifiers: NewVerifiers(nil), Lookup: lookup, LookupWaits: true})
+			said, err := servePipe(context.Background(), sent, Options{Timeout: time.Minute, Method: MethodPassword, Verifiers: usualVerifiers(nil), Lookup: lookup, LookupWaits: true})
 			if took := time.Since(begin); took != time.Minute {
 				t.Errorf("ended after %v, want one minute", took)
 			}
@@ -191,7 +191,7 @@ func TestLookupEndsWithTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(time.Second, cancel)
-		_, err := servePipe(ctx, startup, Options{Timeout: time.Minute, Verifiers: NewVerifiers(nil), Lookup: forever, LookupWaits: true})
+		_, err := servePipe(ctx, startup, Options{Timeout: time.Minute, Verifiers: usualVerifiers(nil), Lookup: forever, LookupWaits: true})
 		if f := failureOf(t, err); f == nil || f.Reason != ShutDown {
 			t.Errorf("%v, want a shutdown", err)
 		}

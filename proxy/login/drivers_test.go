@@ -106,7 +106,7 @@ func TestDriversLogIn(t *testing.T) {
 		for formName, text := range storedForms("app") {
 			cannot := method == MethodSCRAM && formName == "md5"
 			t.Run(method.String()+" from "+formName, func(t *testing.T) {
-				h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": text})})
+				h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
 				for _, d := range drivers {
 					if got := d.connect(t, h, "app", rightPassword); (got == "") == cannot {
 						t.Errorf("%s, right password: %q", d.name, got)
@@ -150,7 +150,7 @@ func TestTrustedDriversNeedNoPassword(t *testing.T) {
 
 func TestUserWithoutPasswordIsNeverLetIn(t *testing.T) {
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
-		h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": ""})})
+		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": ""})})
 		for _, password := range []string{"", "x"} {
 			if got := connectPgconn(t, h, "app", password); got != "28P01" {
 				t.Errorf("%v, password %q: %q", method, password, got)
@@ -202,7 +202,7 @@ func TestSASLprepIsLibpqs(t *testing.T) {
 		{"ASCII controls", "a\x07", "a\x07", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
+			h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
 			if got := connectPsql(t, h, "app", c.sent); (got == "") != c.want {
 				t.Errorf("%q for %q: %q", c.sent, c.stored, got)
 			}

@@ -75,7 +75,7 @@ type Options struct {
 	// Rules are those of MethodHBA, Maps what they may name. nil is none: then every client is refused.
 	Rules *hba.Rules
 	Maps  *hba.Maps
-	// Verifiers is made once a process. It and Lookup are needed where a method asks for passwords.
+	// Verifiers and Lookup are needed where a method asks for passwords.
 	Verifiers *Verifiers
 	Lookup    Lookup
 	// LookupWaits says that Lookup may block.

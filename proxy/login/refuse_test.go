@@ -136,7 +136,7 @@ var badLogins = []struct {
 }
 
 func TestBadLoginsAreRefused(t *testing.T) {
-	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
+	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
 	for _, c := range badLogins {
 		t.Run(c.name, func(t *testing.T) {
 			if got := converse(t, h.addr, c.send); got != c.want {
@@ -263,7 +263,7 @@ func transcript(b []byte) string {
 // TestBadPasswordMessages is the table for the two methods that ask for a password.
 func TestBadPasswordMessages(t *testing.T) {
 	for method, asked := range map[Method]string{MethodPassword: "R cleartext", MethodMD5: "R md5"} {
-		h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
+		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
 		for _, c := range []struct {
 			name, send, want string
 			reason           Reason

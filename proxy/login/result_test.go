@@ -92,7 +92,7 @@ func TestReplicationTakesPostgresBooleans(t *testing.T) {
 }
 
 func TestCancelRequestIsHandedOn(t *testing.T) {
-	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: users(nil)})
+	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(nil)})
 	request := string(wire.AppendCancelRequest(nil, 7, []byte("abcd")))
 	for name, send := range map[string][]string{"at once": {request}, "behind SSLRequest": {first(sslCode, ""), request}} {
 		if got := strings.TrimPrefix(converse(t, h.addr, send), "N"); got != "" {
@@ -128,7 +128,7 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 					stored = rightPassword
 				}
 				res, err := Serve(context.Background(), ours, time.Now(), &Options{
-					Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": stored}),
+					Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": stored}),
 				})
 				_, _ = ours.Write(res.Owed)
 				done <- err
@@ -164,7 +164,7 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 	asked := make(chan string, 8)
 	h := listen(t, Options{
-		Method: MethodPassword, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword}),
+		Method: MethodPassword, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword}),
 		KnownDatabase: func(db string) bool { asked <- "database " + db; return db == "shop" },
 		Admit: func(user, db string) *pgerror.Error {
 			asked <- "admit " + user + " to " + db
@@ -225,7 +225,7 @@ func TestOtherRefusalsAreNotCountedAsFull(t *testing.T) {
 func TestFailuresTellNoSecret(t *testing.T) {
 	for _, method := range []Method{MethodPassword, MethodMD5} {
 		for _, text := range storedForms("app") {
-			h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": text})})
+			h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
 			converse(t, h.addr, []string{first(v30, "user\x00app\x00\x00") + message('p', "hunter2\x00")})
 			o := h.outcome()
 			if o.f == nil {

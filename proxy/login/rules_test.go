@@ -43,7 +43,7 @@ func withRules(t *testing.T, rules, ident string, lookup Lookup) Options {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	return Options{Method: MethodHBA, Rules: read, Maps: maps, Verifiers: NewVerifiers(nil), Lookup: lookup}
+	return Options{Method: MethodHBA, Rules: read, Maps: maps, Verifiers: usualVerifiers(nil), Lookup: lookup}
 }
 
 // TestRulesDecideByWhichMethodClientsComeIn goes through the methods with each driver: the right password is let in where one is
@@ -274,7 +274,7 @@ func TestProofGivesKeysAway(t *testing.T) {
 		{MethodPassword, md5Hash(rightPassword, "app"), false},
 		{MethodTrust, pencilSCRAM, false},
 	} {
-		h := listen(t, Options{Method: c.method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
+		h := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
 		if got := connectPgconn(t, h, "app", rightPassword); got != "" {
 			t.Errorf("%v from %.10s: %s", c.method, c.stored, got)
 		}
@@ -340,7 +340,7 @@ func TestChangedPasswordIsLookedUpAgain(t *testing.T) {
 				return map[string]string{"app": text}
 			}
 			s := &stale{before: table(c.before), now: table(c.now)}
-			h := listen(t, Options{Method: c.method, Verifiers: NewVerifiers(nil), Lookup: s.lookup})
+			h := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
 			for i, want := range []string{c.first, c.next} {
 				if got := connectPgconn(t, h, "app", c.password); got != want {
 					t.Errorf("attempt %d: %q, want %q", i+1, got, want)
@@ -361,7 +361,7 @@ func TestVerifierIsNoPassword(t *testing.T) {
 			// Before, the user had another form, so the method asks in whatever way it likes.
 			for _, before := range []string{"", "old", md5Hash("old", "app"), stored} {
 				s := &stale{before: map[string]string{"app": before}, now: map[string]string{"app": stored}}
-				h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: s.lookup})
+				h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
 				if got := connectPgconn(t, h, "app", stored); got != "28P01" {
 					t.Errorf("%v, before %.6s, with the %s form as the password: %q", method, before, name, got)
 				}
@@ -377,7 +377,7 @@ func TestFailureIsLookedUpOnceMoreForAll(t *testing.T) {
 		for _, user := range []string{"app", "blank", "nobody"} {
 			s := &stale{now: map[string]string{"app": rightPassword, "blank": ""}}
 			s.before = s.now
-			h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: s.lookup})
+			h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
 			if got := connectPgconn(t, h, user, "wrong"); got != "28P01" {
 				t.Errorf("%v as %s: %q", method, user, got)
 			}
@@ -393,7 +393,7 @@ var errNoAnswer = errors.New("the directory does not answer")
 
 func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
-		h := listen(t, Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
+		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
 			return Account{}, errNoAnswer
 		}})
 		if got := connectPgconn(t, h, "app", rightPassword); got != "57P03" {
@@ -408,7 +408,7 @@ func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 // A lookup that fails behind a wrong proof changes nothing: the answer is the one to a wrong password.
 func TestSecondLookupMayFail(t *testing.T) {
 	table := users(map[string]string{"app": rightPassword})
-	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: func(ctx context.Context, c Claim) (Account, error) {
+	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: func(ctx context.Context, c Claim) (Account, error) {
 		if c.Again {
 			return Account{}, errNoAnswer
 		}

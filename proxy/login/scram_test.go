@@ -193,7 +193,7 @@ func dial(t *testing.T, h *house) net.Conn {
 
 func TestSCRAMExchangesByHand(t *testing.T) {
 	const malformed = "E FATAL 08P01 malformed SCRAM message"
-	h := listen(t, Options{Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
+	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
 	for _, c := range []struct {
 		name string
 		peer scramPeer
@@ -252,7 +252,7 @@ func TestSCRAMExchangesByHand(t *testing.T) {
 func TestStrangersCannotTellUsersFromNoUsers(t *testing.T) {
 	known := storedForms("known")
 	for name, text := range known {
-		verifiers := NewVerifiers(nil)
+		verifiers := usualVerifiers(nil)
 		h := listen(t, Options{Verifiers: verifiers, Lookup: users(map[string]string{"known": text, "blank": ""})})
 		look := func(user string) (end string, lens []int, salt string) {
 			p := scramPeer{seen: func(_ string, s []byte) { salt = string(s) }}
@@ -287,7 +287,7 @@ func TestStrangersCannotTellUsersFromNoUsers(t *testing.T) {
 // keys must still fail. The stored key is set to that of a password that is known here.
 func TestNobodyIsLetInByAFeignedVerifier(t *testing.T) {
 	for form, c := range map[string]credentials{"unknown": {}, "md5": {account: Account{Known: true}, stored: parseStored(md5Hash("x", "app"))}} {
-		a := &attempt{user: "app", opt: &Options{Verifiers: NewVerifiers(nil)}}
+		a := &attempt{user: "app", opt: &Options{Verifiers: usualVerifiers(nil)}}
 		if _, usable, _ := a.verifier(c); usable {
 			t.Errorf("%s: the verifier counts", form)
 		}
@@ -295,7 +295,7 @@ func TestNobodyIsLetInByAFeignedVerifier(t *testing.T) {
 }
 
 func TestVerifierIsDerivedOnceAUserAndPassword(t *testing.T) {
-	v := NewVerifiers([]byte("secret"))
+	v := usualVerifiers([]byte("secret"))
 	a := v.ofClear(atOnce, "app", "one")
 	d := v.derived["app"]
 	if v.ofClear(atOnce, "app", "one"); v.derived["app"] != d {
@@ -308,13 +308,13 @@ func TestVerifierIsDerivedOnceAUserAndPassword(t *testing.T) {
 	if c := v.ofClear(atOnce, "other", "two"); c.StoredKey == b.StoredKey {
 		t.Error("two users with one password share a verifier")
 	}
-	if w := NewVerifiers([]byte("secret")).ofClear(atOnce, "app", "two"); w.StoredKey != b.StoredKey {
+	if w := usualVerifiers([]byte("secret")).ofClear(atOnce, "app", "two"); w.StoredKey != b.StoredKey {
 		t.Error("two weirs with one secret differ")
 	}
 }
 
 func TestDerivedVerifiersAreBounded(t *testing.T) {
-	v := NewVerifiers(nil)
+	v := usualVerifiers(nil)
 	for i := range derivedMax {
 		v.derived[strconv.Itoa(i)] = &derivation{}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"weir/config"
+	"weir/proxy/scram"
 	"weir/proxy/wire"
 )
 
@@ -25,6 +26,11 @@ type outcome struct {
 type house struct {
 	addr     string
 	outcomes chan outcome
+}
+
+// usualVerifiers have PostgreSQL's iterations.
+func usualVerifiers(secret []byte, known ...config.Secret) *Verifiers {
+	return NewVerifiers(scram.DefaultIterations, secret, known...)
 }
 
 func listen(t *testing.T, opt Options) *house {

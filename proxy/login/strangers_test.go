@@ -203,7 +203,7 @@ func lengths(question string) string {
 func TestNameThatNobodyHasIsAskedAsOneThatExists(t *testing.T) {
 	long := "SCRAM-SHA-256$20000:" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("salt", 20))) + pencilSCRAM[strings.LastIndex(pencilSCRAM, "$"):]
 	for name, stored := range map[string]string{"clear": rightPassword, "md5": md5Hash(rightPassword, "real"), "verifier": pencilSCRAM, "another verifier": long} {
-		weirs := []*Verifiers{NewVerifiers([]byte("secret"), config.NewSecret(stored)), NewVerifiers([]byte("secret"), config.NewSecret(stored))}
+		weirs := []*Verifiers{usualVerifiers([]byte("secret"), config.NewSecret(stored)), usualVerifiers([]byte("secret"), config.NewSecret(stored))}
 		for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
 			seen := map[string]string{}
 			for _, v := range weirs {
@@ -268,7 +268,7 @@ func TestNamesThatNobodyHasAreAsMixedAsThoseThatExist(t *testing.T) {
 // the client.
 func TestVerifierOfManyIterationsTakesNoTime(t *testing.T) {
 	endless := strings.Replace(pencilSCRAM, "4096", "2000000000", 1)
-	v := NewVerifiers(nil, config.NewSecret(endless))
+	v := usualVerifiers(nil, config.NewSecret(endless))
 	h := listen(t, Options{Method: MethodPassword, Verifiers: v, Lookup: users(map[string]string{"app": endless}), Timeout: 30 * time.Second})
 	for _, user := range []string{"app", "nobody"} {
 		if got := converse(t, h.addr, []string{first(v30, "user\x00"+user+"\x00\x00") + message('p', rightPassword+"\x00")}); !strings.Contains(got, "E FATAL 28P01") {
@@ -308,7 +308,7 @@ func TestSecondStartupPacketIsRefusedAtEveryPointOfALogin(t *testing.T) {
 		}},
 	}
 	for point, p := range points {
-		h := listen(t, Options{Method: p.method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword, "boss": rightPassword})})
+		h := listen(t, Options{Method: p.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword, "boss": rightPassword})})
 		for name, packet := range again {
 			nc := dial(t, h)
 			send(t, nc, first(v30, "user\x00app\x00database\x00shop\x00\x00"))

@@ -434,7 +434,7 @@ func TestPasswordsTravelThroughTLS(t *testing.T) {
 		MethodSCRAM: {"clear": rightPassword, "scram": pencilSCRAM}, MethodMD5: storedForms("app"), MethodPassword: storedForms("app"),
 	} {
 		for name, stored := range forms {
-			opt := Options{Method: method, Verifiers: NewVerifiers(nil), Lookup: users(map[string]string{"app": stored})}
+			opt := Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": stored})}
 			h := listenTLS(t, opt, clientTLS("require", ""))
 			if got := h.connect("sslmode=require&channel_binding=disable&password=" + rightPassword); got != "secret" {
 				t.Errorf("%s, stored as %s: %s", method, name, got)

@@ -68,7 +68,7 @@ const derivedMax = 10_000
 const iterationsMax = 1_000_000
 
 // Verifiers makes SCRAM verifiers: from passwords stored in clear text, once each, and from nothing for users that do not
-// exist. It is made once a process and is safe for concurrent use.
+// exist. It is safe for concurrent use.
 type Verifiers struct {
 	*feigner
 	key     []byte        // of this process, for comparisons
@@ -85,15 +85,10 @@ type derivation struct {
 	verifier scram.Verifier
 }
 
-// NewVerifiers takes a secret that strangers must not know, and what is stored for the users that are known. Weirs with the same of
-// both show strangers the same of users that do not exist. With nil it draws a secret; then that changes when weir starts again, and
-// users with a stored verifier do not.
-func NewVerifiers(secret []byte, known ...config.Secret) *Verifiers {
-	return NewVerifiersOf(scram.DefaultIterations, secret, known...)
-}
-
-// NewVerifiersOf is NewVerifiers with other iterations than PostgreSQL's for passwords that are stored in clear text.
-func NewVerifiersOf(iterations int, secret []byte, known ...config.Secret) *Verifiers {
+// NewVerifiers takes the iterations for passwords that are stored in clear text, a secret that strangers must not know, and what is stored for
+// the users that are known. Weirs with the same of these show strangers the same of users that do not exist. With a nil secret it draws one;
+// then that changes when weir starts again, and users with a stored verifier do not.
+func NewVerifiers(iterations int, secret []byte, known ...config.Secret) *Verifiers {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails: crypto/rand, from Go 1.24
 	return &Verifiers{

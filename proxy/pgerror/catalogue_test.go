@@ -103,7 +103,7 @@ var catalogue = []chapter{
 		{"InvalidOptions", InvalidOptions(`"-F" is not a setting`), "The startup parameter `options` (`PGOPTIONS`) holds another switch than `-c` or `--name`.", "See the hint."},
 		{"UnknownSetting", UnknownSetting("no name"), "A startup parameter has a name that no setting can have.", "Correct the connection string."},
 		{
-			"InvalidSetting", InvalidSetting("work_mem", CodeSyntaxError, "is one too many: a session may carry 64"),
+			"InvalidSetting", InvalidSetting("work_mem", CodeProgramLimit, "is one too many: a session may carry 64"),
 			"A startup parameter cannot be carried from backend to backend. The SQLSTATE tells why.", "Correct the connection string.",
 		},
 		{
@@ -186,7 +186,12 @@ var catalogue = []chapter{
 			"The first `currval` or `lastval` of a pool's clients came amid a transaction that had drawn no value itself, or in one batch with other statements. [session-state.md](session-state.md#sequences) has more.",
 			"Run the transaction again.",
 		},
-		{"Notice", Notice("maintenance begins at 22:00", ""), "A notice: the text of `login_notify_message`, or that a client has waited for `query_wait_notify`.", "Nothing: the wait goes on."},
+		{"Notice", Notice("maintenance begins at 22:00", ""), "A notice: the text of `login_notify_message`.", "What the text says."},
+		{
+			"Waiting", Waiting(NoBackend(Wait{Pool: "shop/app", Leased: 20, Longest: 47 * time.Second, Holder: "nightly report"})),
+			"A notice: the client has waited for a backend for `query_wait_notify`. The detail is what the error would say if the wait failed now.",
+			"Nothing: the wait goes on. What keeps others waiting is found as when a wait has failed.",
+		},
 		{"NotificationsMissed", NotificationsMissed, "A notice. The connection on which weir listens for the clients of a pool was lost; by now there is another one.", "Look for what has changed meanwhile, as after a LISTEN."},
 		{"AdminShutdown", AdminShutdown, "weir stops, or an operator ended this client.", "Connect again."},
 		{"DatabaseRemoved", DatabaseRemoved("shop"), "A reload of the configuration has taken the database away. Clients are told when they are in no transaction.", "Ask the operator."},

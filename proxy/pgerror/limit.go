@@ -2,6 +2,7 @@ package pgerror
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -71,12 +72,23 @@ type Wait struct {
 	Oldest  Pin           // of these, the one that is kept for longest
 }
 
+// noBackendWithin begins the message of a wait that was too long; its detail says why.
+const noBackendWithin = "no backend became free within "
+
+// Waiting is a notice for a client that still waits for a backend. why is what the client would be told if the wait failed now.
+func Waiting(why *Error) *Error {
+	if strings.HasPrefix(why.Message, noBackendWithin) {
+		return Notice("waiting for a backend", why.Detail)
+	}
+	return Notice("waiting for a backend", strings.TrimSpace(sentence(why.Message)+" "+why.Detail))
+}
+
 // NoBackend ends a wait for a backend that lasted for query_wait_timeout.
 func NoBackend(w Wait) *Error {
 	return &Error{
 		Severity: SeverityError, Code: CodeTooManyConnections,
 		pgbouncer: "query_wait_timeout",
-		Message:   "no backend became free within " + w.After.String(),
+		Message:   noBackendWithin + w.After.String(),
 		Detail:    w.detail(),
 		Hint:      fmt.Sprintf("Raise %s (%d, set in [%s]), or "+howToFindHolders, w.Setting, w.Value, w.Section),
 	}
@@ -98,7 +110,7 @@ func Paused(after time.Duration, poolName string) *Error {
 	return &Error{
 		Severity: SeverityError, Code: CodeTooManyConnections,
 		pgbouncer: "query_wait_timeout",
-		Message:   "no backend became free within " + after.String(),
+		Message:   noBackendWithin + after.String(),
 		Detail:    "An operator has said PAUSE on the admin console, which holds for pool " + poolName + ".",
 		Hint:      "RESUME ends it.",
 	}

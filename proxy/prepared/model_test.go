@@ -465,3 +465,17 @@ func TestLossIsKnownOnTheNextLane(t *testing.T) {
 		t.Errorf("it is held %t, and for sure %t", book.held.has(s), book.Holds(s))
 	}
 }
+
+// What settings decide of a text's meaning are its literals, and what stands beside =.
+func TestTextsWithLiterals(t *testing.T) {
+	var table Table
+	for text, want := range map[string]bool{
+		"select a, $1 from t where b = $2": false, "select a from t where b is null and c = 1": false, "": false,
+		"select '1'": true, "select $$1$$": true, "select $a$1$a$": true, "select a from größe": true, `select U&"\0061"`: true,
+		"select a from t where b=NULL": true, "select a from t where Null = b": true, "select null": false, "select a = nullif(1, 2)": true,
+	} {
+		if got := table.Intern(Text{Body: []byte(text + "\x00\x00\x00")}, new(Names)).Literal(); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}

@@ -199,6 +199,49 @@ func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bo
 	return true
 }
 
+// Move has a client's name mean its text as that is parsed in scope.
+func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) {
+	old := n.Statement(name)
+	moved := t.Intern(Text{[]byte(old.parse), scope, mode}, n)
+	if moved.columns == 0 {
+		moved.columns = old.columns
+	}
+	n.set(string(name), moved).release()
+}
+
+// MoveUnnamed does so with the unnamed statement.
+func (t *Table) MoveUnnamed(n *Names, scope string, mode sqlscan.Mode) {
+	old := n.unnamed
+	n.unnamed = t.intern(Text{[]byte(old.parse), scope, mode}, 0)
+	old.release()
+}
+
+// Scope is the one in which the text was parsed; empty for a client's own.
+func (s *Statement) Scope() string { return s.scope }
+
+// Literal reports whether the text may have literals, whose meaning settings decide.
+func (s *Statement) Literal() bool {
+	text := s.Text()
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '\'' || c == '\\' || c >= 0x80:
+			return true
+		case c == '$' && (i+1 == len(text) || text[i+1] < '0' || text[i+1] > '9'):
+			return true
+		case c == '=' && besideNull(text[:i], text[i+1:]): // see transform_null_equals
+			return true
+		}
+	}
+	return false
+}
+
+// besideNull reports whether NULL ends one text or begins another.
+func besideNull(before, behind string) bool {
+	const null = "null"
+	before, behind = strings.TrimRight(before, " \t\r\n"), strings.TrimLeft(behind, " \t\r\n")
+	return len(before) >= len(null) && strings.EqualFold(before[len(before)-len(null):], null) || len(behind) >= len(null) && strings.EqualFold(behind[:len(null)], null)
+}
+
 // Renewable reports whether Renew can do so: nil has no text, and what was prepared in another scope means something else in this one.
 func (s *Statement) Renewable(scope string) bool {
 	return s != nil && !s.Own() && s.scope == scope

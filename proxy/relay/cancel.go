@@ -165,15 +165,13 @@ func (e *Engine) byKey(slots cancelkey.Slots, secret []byte) *Client {
 	return nil
 }
 
-// cancelWait cancels a request that still waits for a backend: it never reaches one.
+// cancelWait cancels a request that still waits for a backend: it never reaches one. What its client has pipelined after it goes on waiting.
 func (c *Client) cancelWait() {
 	if !c.lane.pool.Waiting(c.id) {
 		return // it is about to be told that there is none
 	}
 	c.lane.totals.Cancels++
-	c.lane.pool.Forget(c.lane.now(), c.id)
-	c.lane.decided()
-	c.refuse(pgerror.Canceled)
+	c.refuseFirst(pgerror.Canceled)
 }
 
 // cancelsMax bounds the cancel requests under way for one backend. More would not cancel more.

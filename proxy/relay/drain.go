@@ -39,11 +39,23 @@ func (e *Engine) Drain(grace time.Duration, empty func()) {
 	}
 }
 
+// Cut ends all clients at once, as Kill does, and those that come after it. What they have asked for is cancelled; what clients have asked for that have
+// left before is not, beyond what is under way for that. Any goroutine but the loop's.
+func (e *Engine) Cut() {
+	e.loop.Call(e.sendAway)
+	e.visitClients(killsPerVisit, func(c *Client) { c.kill(pgerror.AdminShutdown) })
+}
+
+// sendAway has clients sent away from now on.
+func (e *Engine) sendAway() {
+	e.drain.phase = sendingAway
+	e.eachLane(func(l *Lane) { l.farewell = pgerror.AdminShutdown }) // from then on the sweeps send them away
+}
+
 // sweep begins to send away the clients that are in no transaction, once it is time.
 func (d *drain) sweep(e *Engine) {
 	if d.phase == draining && e.loop.Now() >= d.deadline {
-		d.phase = sendingAway
-		e.eachLane(func(l *Lane) { l.farewell = pgerror.AdminShutdown }) // from then on the sweeps send them away
+		e.sendAway()
 		e.walk((*Client).dismiss, func() {})
 	}
 	d.oneLess(e)

@@ -145,11 +145,11 @@ func (c *Client) sentLast() {
 // violation is for bytes that PostgreSQL would not take either.
 func (c *Client) violation(f wire.Frame, verdict wire.Verdict) {
 	c.because(status.ClientViolation)
-	message := "client closed: protocol violation"
+	message, length := "client closed: protocol violation", int(f.Len) // as the client's error has it
 	if verdict == wire.FrameBeyond || verdict == wire.FrameUnwanted {
-		message = "client closed: it has sent what the operator does not let through"
+		message, length = "client closed: it has sent what the operator does not let through", f.Total()
 	}
-	c.lane.engine.warn(message, "peer", c.peer, "pool", c.lane.Name(), "type", f.Letter(), "length", f.Len)
+	c.lane.engine.warn(message, "peer", c.peer, "pool", c.lane.Name(), "type", f.Letter(), "length", length)
 	err := c.objection(f, verdict)
 	if c.backend != nil && !c.backend.talk.Said() {
 		c.lastWord = err // what it asked for before comes first, as from PostgreSQL

@@ -164,11 +164,20 @@ func (b *Backend) react(step *conversation.ServerStep) (released bool) {
 	return false
 }
 
+// unsend takes back from the backend, which is about to be closed, all that its client has sent it.
+func (b *Backend) unsend(c *Client) {
+	b.reached, b.began = false, 0
+	c.carryAgain(b.talk.Again())
+}
+
 // consumed does what had to wait until the whole read was judged.
 func (b *Backend) consumed(released bool) {
 	c := b.client
 	switch {
 	case b.talk.Fatal(): // nothing comes after that, and a server that does not close the connection would keep the client
+		if b.talk.Unheard() && c != nil {
+			b.unsend(c)
+		}
 		b.doom(errServerQuits)
 	case released && b.state != backendIdle:
 		b.clean()

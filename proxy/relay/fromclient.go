@@ -305,14 +305,19 @@ func (c *Client) resumeHeld() {
 	}
 }
 
-// readAgain puts bytes that the client has sent before in front of what is carried.
+// readAgain goes on with bytes that the client has sent before.
 func (c *Client) readAgain(p []byte) {
+	c.carryAgain(p)
+	c.lane.engine.loop.Later(c, c.resumeHeld)
+}
+
+// carryAgain puts bytes that the client has sent before in front of what is carried.
+func (c *Client) carryAgain(p []byte) {
 	e := c.lane.engine
 	carry := append(append(e.io.Borrow(len(p)+len(c.carry)), p...), c.carry...)
 	e.io.Return(c.carry)
 	c.carry = carry
 	c.wishAnew()
-	e.loop.Later(c, c.resumeHeld)
 }
 
 // waitFailed tells a client why it got no backend. One that is logged in stays so: the request that could not be served fails
@@ -330,10 +335,7 @@ func (c *Client) waitFailed(err *pgerror.Error) {
 // refuse answers the request that waits with an error in the server's stead, and makes the client idle again.
 func (c *Client) refuse(cause *pgerror.Error) {
 	e := c.lane.engine
-	c.lane.totals.WeirErrors++
-	c.failed(cause.Code, cause.Message, true)
-	c.lane.own.Count(cause.Code)
-	c.unwish()
+	c.refuses(cause)
 	c.move(clientIdle)
 	p := c.carry
 	c.carry = nil
@@ -345,6 +347,40 @@ func (c *Client) refuse(cause *pgerror.Error) {
 	}
 	e.io.Return(p)
 	c.readOn()
+}
+
+// refuseFirst answers the first of the requests that wait, as refuse does. With those that come after it the client keeps its place.
+func (c *Client) refuseFirst(cause *pgerror.Error) {
+	e := c.lane.engine
+	c.refuses(cause)
+	p := c.carry
+	step := c.talk.RefuseFirst(e.io.Borrow(512), p, cause)
+	rest := p[step.Took:]
+	waits := !c.talk.Refusing() && c.talk.Wants(rest)
+	if !waits {
+		c.lane.pool.Forget(c.lane.now(), c.id)
+		c.lane.decided()
+		c.move(clientIdle)
+	}
+	c.carry = nil
+	c.say(step.Answer)
+	e.io.Return(step.Answer)
+	switch {
+	case waits:
+		c.keep(rest)
+	case len(rest) > 0:
+		c.consume(rest)
+	}
+	e.io.Return(p)
+	c.readOn()
+}
+
+// refuses counts a request that weir answers in the server's stead, and ends the wish that it be cancelled.
+func (c *Client) refuses(cause *pgerror.Error) {
+	c.lane.totals.WeirErrors++
+	c.failed(cause.Code, cause.Message, true)
+	c.lane.own.Count(cause.Code)
+	c.unwish()
 }
 
 // refuseOn goes on with a request that is being refused, and returns what comes after it.

@@ -111,6 +111,7 @@ type LaneConfig struct {
 	Database string
 	Paused   bool   // from the beginning
 	Number   uint64 // pools are numbered as they are opened; that of all lanes of one
+	Others   bool   // see status.Pool
 	Seed     uint64 // for the pool's jitter
 
 	Lanes  *Lanes // of the pool
@@ -213,6 +214,7 @@ type Lane struct {
 	closed   bool           // no client is admitted any more, save those that were announced before
 	farewell *pgerror.Error // what each client is told as soon as it is in no transaction; nil while they may stay
 
+	waiting []byte // a notice for clients that wait for a backend, of this sweep; nil: not written yet
 	evicted string // the limit for whose sake a backend was asked for last
 	empty   int    // sweeps that have found neither clients nor backends, in a row
 

@@ -16,7 +16,7 @@ import (
 func (l *Lane) snapshot() status.Pool {
 	s := status.Pool{
 		Database: l.config.Database, User: l.config.User, Mode: l.config.Mode.String(), Number: l.config.Number,
-		Size: l.config.Pool.Size, MinSize: l.config.Pool.MinSize, ReserveSize: l.config.Pool.ReserveSize,
+		Others: l.config.Others, Size: l.config.Pool.Size, MinSize: l.config.Pool.MinSize, ReserveSize: l.config.Pool.ReserveSize,
 		Totals: l.totals, Wait: l.wait, Query: l.query, Transact: l.transact, Dial: l.dialling,
 	}
 	for state, n := range l.counts.clients {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"weir/pool"
 	"weir/proxy/conversation"
 	"weir/proxy/pgerror"
 	"weir/proxy/status"
@@ -16,6 +17,7 @@ import (
 func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
+		l.waiting = nil
 		l.sweepBackends()
 	}
 	e.walk((*Client).sweep, e.swept)
@@ -126,7 +128,7 @@ func (c *Client) sweep() {
 		c.failWith(pgerror.QueryTimeoutInQueue(c.limits.Load().Query))
 	case c.state == clientWaiting && c.greeted && !c.noticed && e.over(c.active, c.limits.Load().WaitNotice):
 		c.noticed = true
-		c.say(waitNotice)
+		c.say(c.lane.waitNotice())
 	case c.state == clientIdle && e.over(c.active, c.limits.Load().Idle):
 		c.timedOut(status.IdleClientTimeout, c.limits.Load().Idle, e.since(c.active))
 		c.failWith(pgerror.ClientIdleTimeout(c.limits.Load().Idle))
@@ -144,8 +146,19 @@ func (c *Client) expectNews() {
 	}
 }
 
-// waitNotice tells a client why there is no answer yet. The text is PgBouncer's for query_wait_notify.
-var waitNotice = wire.AppendNoticeResponse(nil, pgerror.Notice("No server connection available in postgres backend, client being queued", ""))
+// pgbouncersWaitNotice tells a client why there is no answer yet, in PgBouncer's words.
+var pgbouncersWaitNotice = wire.AppendNoticeResponse(nil, pgerror.Notice("No server connection available in postgres backend, client being queued", ""))
+
+// waitNotice tells clients of the lane why there is no answer yet. It is written once in a sweep, however many wait.
+func (l *Lane) waitNotice() []byte {
+	if l.engine.env.PgBouncer {
+		return pgbouncersWaitNotice
+	}
+	if l.waiting == nil {
+		l.waiting = wire.AppendNoticeResponse(nil, pgerror.Waiting(l.waitError(pool.Decision{})))
+	}
+	return l.waiting
+}
 
 // sweepClosing ends the clients that do not take their last bytes.
 func (e *Engine) sweepClosing() {

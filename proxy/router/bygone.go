@@ -9,11 +9,13 @@ import (
 // bygone is what pools have counted that are forgotten, so that the sums of a database and of all never fall: monitoring takes a counter that
 // falls for a restart, and counts all of it anew. A database has a sum of its own while the configuration names it or it has a pool; what
 // clients have named goes under "" afterwards. While there is another pool of the same database and user, which a reload may have put in its
-// place, what a pool has counted has its names still: metrics show the two as one. Guarded by Router.mu.
+// place, what a pool has counted has its names still: metrics show the two as one. What those have counted that metrics show as others is summed
+// up once more. Guarded by Router.mu.
 type bygone struct {
 	pools     map[string]int // that each database has
 	counted   map[string]*status.Pool
 	succeeded map[generation.PoolKey]*status.Pool
+	others    status.Pool
 	changes   uint64
 }
 
@@ -64,7 +66,10 @@ func (b *bygone) fold(database string, c *config.Config) {
 func (r *Router) bury(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.has(key) {
+	if counted.Others {
+		r.buried.others.Others = true
+		r.buried.others.Add(&counted)
+	} else if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.find(key) != nil {
 		r.buried.keep(key, &counted)
 		return
 	}
@@ -72,27 +77,27 @@ func (r *Router) bury(counted status.Pool) {
 	r.buried.fold(counted.Database, r.current.Load().Config)
 }
 
-// has reports whether there is a pool of these names, be it one that admits no client any more. Under the lock.
-func (r *Router) has(key generation.PoolKey) bool {
-	if r.pools[key] != nil {
-		return true
+// find is a pool of these names, be it one that admits no client any more; nil: there is none. Under the lock.
+func (r *Router) find(key generation.PoolKey) *livePool {
+	if p := r.pools[key]; p != nil {
+		return p
 	}
 	for p := range r.closed {
 		if p.key == key {
-			return true
+			return p
 		}
 	}
-	return false
+	return nil
 }
 
 // Bygone copies what pools have counted that are forgotten, by database, and by user, too, where there is another pool of both. It is another one
-// whenever changes is another number.
-func (r *Router) Bygone() (counted []status.Pool, changes uint64) {
+// whenever changes is another number. What pools have counted that were others is among that, and once more in a sum.
+func (r *Router) Bygone() (counted []status.Pool, others status.Pool, changes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.current.Load().Config
 	for key, sum := range r.buried.succeeded {
-		if !r.has(key) {
+		if r.find(key) == nil {
 			delete(r.buried.succeeded, key)
 			r.buried.add(key.Database, sum)
 			continue
@@ -107,5 +112,5 @@ func (r *Router) Bygone() (counted []status.Pool, changes uint64) {
 	for _, p := range r.buried.counted {
 		counted = append(counted, *p)
 	}
-	return counted, r.buried.changes
+	return counted, r.buried.others, r.buried.changes
 }

@@ -16,6 +16,7 @@ import (
 	"weir/proxy/places"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
+	"weir/proxy/status"
 )
 
 // Router finds the pool of a client, makes it when the first client comes, and forgets it when it has neither clients nor backends.
@@ -38,6 +39,7 @@ type Router struct {
 	closed map[*livePool]struct{} // those that admit no client any more
 	loads  []int                  // lanes on each engine
 	opened uint64
+	apart  int // pools that are not others
 	turn   int // see spread.inTurn
 	orders Orders
 
@@ -56,6 +58,7 @@ type Dialer interface {
 type livePool struct {
 	key      generation.PoolKey
 	number   uint64
+	others   bool         // see status.Pool
 	home     int          // the engine of its first lane, which ends last
 	lanes    []liveLane   // by engine
 	common   *relay.Lanes // what they have in common
@@ -243,11 +246,14 @@ func (r *Router) place() int {
 func (r *Router) open(g *generation.Generation, key generation.PoolKey) *livePool {
 	r.opened++
 	p := &livePool{
-		key: key, number: r.opened, home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
+		key: key, number: r.opened, others: r.amongOthers(key), home: r.place(), lanes: make([]liveLane, len(r.engines)), common: relay.NewLanes(len(r.engines)),
 		settings: g.LaneSettings(key), origin: originOf(g, key), route: routeOf(g, key), users: map[string]*liveUser{},
 	}
 	if _, own := g.Config.Databases[key.Database]; !own && r.AutoDatabase != nil {
 		r.AutoDatabase(key.Database)
+	}
+	if !p.others {
+		r.apart++
 	}
 	r.buried.opened(key.Database)
 	r.Places.Enter(p.common, g.Claim(key))
@@ -256,11 +262,19 @@ func (r *Router) open(g *generation.Generation, key generation.PoolKey) *livePoo
 	return p
 }
 
+// amongOthers says whether metrics show a new pool of these names among others. One that succeeds another one is where that is. Under the lock.
+func (r *Router) amongOthers(key generation.PoolKey) bool {
+	if p := r.find(key); p != nil {
+		return p.others
+	}
+	return r.apart >= status.PoolsApart
+}
+
 // openLane makes a lane of a pool on an engine. Under the lock.
 func (r *Router) openLane(p *livePool, engine int) {
 	lane := r.engines[engine].NewLane(relay.LaneConfig{
 		LaneSettings: p.settings,
-		Database:     p.key.Database, Number: p.number, Seed: seed(), Paused: r.orders.Pauses(p.key.Database),
+		Database:     p.key.Database, Number: p.number, Others: p.others, Seed: seed(), Paused: r.orders.Pauses(p.key.Database),
 		Lanes: p.common, Places: places.ForLanes{Places: r.Places},
 		Dial: func(ctx context.Context) (*relay.Dialled, *relay.DialError) {
 			return r.dialer.Dial(ctx, r.keyOf(p))
@@ -299,6 +313,9 @@ func (r *Router) forget(p *livePool, engine int) bool {
 		delete(r.pools, p.key)
 	}
 	delete(r.closed, p)
+	if !p.others {
+		r.apart--
+	}
 	r.buried.forgotten(p.key.Database)
 	r.Places.Leave(p.common)
 	r.Forgotten(1)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/config"
+	"weir/internal/generationtest"
 	"weir/pool"
 	"weir/proxy/cancelkey"
 	"weir/proxy/generation"
@@ -20,6 +20,7 @@ import (
 	"weir/proxy/relay"
 	"weir/proxy/session"
 	"weir/proxy/socket"
+	"weir/proxy/status"
 )
 
 // routerOf is a router of a configuration, with one engine, whose loop runs at the end of the test only: what is asked of it stays
@@ -46,9 +47,7 @@ func engine(t *testing.T) *relay.Engine {
 
 func routerOn(t *testing.T, toml string, e *relay.Engine) *Router {
 	t.Helper()
-	now := new(generation.Current)
-	now.Store(generationOf(t, toml))
-	return New(now, []*relay.Engine{e}, noServers{})
+	return New(generationtest.Current(t, toml), []*relay.Engine{e}, noServers{})
 }
 
 // noServers has no backend to give.
@@ -59,20 +58,6 @@ func (noServers) Dial(context.Context, generation.PoolKey) (*relay.Dialled, *rel
 }
 
 func (noServers) Writable(context.Context, generation.PoolKey) bool { return false }
-
-// generationOf is the generation of a configuration.
-func generationOf(t *testing.T, toml string) *generation.Generation {
-	t.Helper()
-	c, err := config.Parse("test.toml", []byte(toml), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := generation.New(c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
 
 const anywhere = "[databases.\"*\"]\nhost = \"127.0.0.1\"\nport = 1\n"
 
@@ -102,6 +87,51 @@ func TestPoolIsKeptForAClientOnItsWay(t *testing.T) {
 	}
 	if other, _, _ := r.Join("shop", "app", nil); other == first {
 		t.Error("a client was given a pool that has ended")
+	}
+}
+
+// With which pools metrics show one is settled when it is opened, and what others have counted stays when they are gone: counters never fall.
+func TestOtherPoolsStayOthers(t *testing.T) {
+	r := routerOf(t, anywhere)
+	members := map[string]Member{}
+	join := func(database string) bool {
+		_, _, m := r.Join(database, "app", nil)
+		members[database] = m
+		return m.pool.others
+	}
+	leave := func(database string, clients uint64) {
+		m := members[database]
+		m.Leave()
+		if !r.forget(m.pool, m.pool.home) {
+			t.Fatalf("%s is not forgotten", database)
+		}
+		p := status.Pool{Database: database, User: "app", Number: m.pool.number, Others: m.pool.others}
+		p.Totals.ClientsServed = clients
+		r.bury(p)
+	}
+	for i := range status.PoolsApart {
+		if join(fmt.Sprint("db", i)) {
+			t.Fatalf("pool %d is one of the others", i)
+		}
+	}
+	if !join("late") || !join("later") {
+		t.Error("a pool beyond the bound has series of its own")
+	}
+	leave("db7", 7)
+	if !members["late"].pool.others {
+		t.Error("a pool has changed sides")
+	}
+	if join("db7") {
+		t.Error("a place is not given again")
+	}
+	if !join("last") {
+		t.Error("a place was given twice")
+	}
+	leave("late", 30)
+	leave("later", 40)
+	_, others, _ := r.Bygone()
+	if !others.Others || others.Totals.ClientsServed != 70 {
+		t.Errorf("the others that are gone have had %d clients, want 70", others.Totals.ClientsServed)
 	}
 }
 
@@ -193,7 +223,7 @@ func TestPlacesFollowANewGeneration(t *testing.T) {
 	take(true)
 	take(true)
 	take(false)
-	r.Renew(generationOf(t, toml+"max_db_connections = 3\n"))
+	r.Renew(generationtest.Of(t, toml+"max_db_connections = 3\n"))
 	take(true)
 	take(false)
 	if setting, value, section := r.Places.Bound(lane.Lanes()); setting != "max_db_connections" || value != 3 || section != "databases.shop" {

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// SASLprep brings a password into the form that SCRAM hashes, as pg_saslprep in PostgreSQL's src/common/saslprep.c and with
+// saslprep brings a password into the form that SCRAM hashes, as pg_saslprep in PostgreSQL's src/common/saslprep.c and with
 // it libpq do: SASLprep where it applies, otherwise the bytes as they are. It is not PRECIS (RFC 8265), which succeeds
 // SASLprep on paper and keeps apart what libpq takes as the same.
-func SASLprep(password string) string {
+func saslprep(password string) string {
 	if isASCII(password) || !utf8.ValidString(password) {
 		return password
 	}

@@ -77,7 +77,7 @@ func decodeKey(key []byte, text string) bool {
 // Derive computes a password's verifier, and the keys with which its owner logs in. It costs about a millisecond of CPU time
 // at 4096 iterations, by design.
 func Derive(password string, salt []byte, iterations int) (Verifier, Keys) {
-	salted, err := pbkdf2.Key(sha256.New, SASLprep(password), salt, iterations, KeyLen)
+	salted, err := pbkdf2.Key(sha256.New, saslprep(password), salt, iterations, KeyLen)
 	if err != nil {
 		panic("scram: pbkdf2: " + err.Error()) // fails for a key length or, in FIPS mode, a salt that we never ask for
 	}

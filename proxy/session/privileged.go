@@ -21,3 +21,12 @@ func Privileged(name string) bool {
 	_, found := slices.BinarySearch(privileged[:], canonical(name))
 	return found
 }
+
+// unshown are those of the privileged settings that the server shows to superusers and members of pg_read_all_settings only (GUC_SUPERUSER_ONLY).
+var unshown = [...]string{"dynamic_library_path", "extension_control_path", "session_preload_libraries"}
+
+// Unshown reports whether it takes a privilege to see what a setting is, whatever the case of its name.
+func Unshown(name string) bool {
+	_, found := slices.BinarySearch(unshown[:], canonical(name))
+	return found
+}

@@ -98,9 +98,16 @@ func family(address string) string {
 	return "tcp6"
 }
 
+// errNoListener is for what would fail at each accept for ever.
+var errNoListener = errors.New("it is no socket that listens for streams (a systemd.socket unit needs ListenStream, and Accept=no)")
+
 // Inherit takes over a socket that another process has made, which listens already and stays open there. f is closed.
 func Inherit(f *os.File, options TCPOptions) (*Listener, error) {
 	defer func() { _ = f.Close() }()
+	listens, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil || listens == 0 {
+		return nil, errNoListener
+	}
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, err

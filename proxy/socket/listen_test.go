@@ -163,3 +163,34 @@ func TestListenTCPRefuses(t *testing.T) {
 		t.Error("it listens on an address without a port")
 	}
 }
+
+// TestInheritTakesListenersOnly: a connection, as systemd hands it over with Accept=yes, would have its accept fail for ever.
+func TestInheritTakesListenersOnly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	connection, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = datagrams.Close() }()
+	for what, from := range map[string]interface{ File() (*os.File, error) }{
+		"a connection": connection.(*net.TCPConn), "a socket for datagrams": datagrams.(*net.UDPConn),
+	} {
+		f, err := from.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err := Inherit(f, TCPOptions{}); err == nil {
+			_ = l.Close()
+			t.Errorf("%s is taken for a listener", what)
+		}
+	}
+}

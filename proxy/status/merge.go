@@ -66,7 +66,7 @@ func (p *Pool) AddLane(o *Pool) {
 // Counted is what p has counted since it began, without what it is now.
 func (p *Pool) Counted() Pool {
 	c := Pool{
-		Database: p.Database, User: p.User, Number: p.Number,
+		Database: p.Database, User: p.User, Number: p.Number, Others: p.Others,
 		Prepared: p.Prepared, Questions: p.Questions, Totals: p.Totals, Wait: p.Wait, Query: p.Query, Transact: p.Transact, Dial: p.Dial,
 		Errors: p.Errors, Own: p.Own,
 	}

@@ -17,6 +17,7 @@ type Snapshot struct {
 	Started time.Time
 	Pools   []Pool // sorted by database, then user
 	Bygone  []Pool // what pools have counted that are forgotten, by database; "" are those that there are not any more
+	Others  Pool   // of that, what those have counted that were Others
 	Loops   []Loop
 	Logins  Logins
 	Lookups Lookups
@@ -65,6 +66,7 @@ type Replication struct {
 	Clients           int
 	Served            uint64
 	BytesIn, BytesOut uint64 // from clients, and to clients
+	Others            bool   // as a pool's
 }
 
 // Logins counts connections before they become clients; all but the first two are totals.
@@ -174,6 +176,7 @@ func (s BackendState) String() string {
 type Pool struct {
 	Database, User, Mode       string
 	Number                     uint64 // pools are numbered as they are opened
+	Others                     bool   // metrics show it together with others, because PoolsApart were there before it
 	Size, MinSize, ReserveSize int
 	Shared                     SharedLimits // that hold for the pool together with others
 
@@ -206,6 +209,10 @@ type Pool struct {
 	Errors    []ErrorCode // that servers have sent
 	Own       []ErrorCode // that weir has sent to clients that were logged in
 }
+
+// PoolsApart is how many pools metrics show each for itself, with about 150 series. Which these are is settled when a pool is opened: did a pool
+// change sides, the counters of the others would fall.
+const PoolsApart = 1000
 
 // SharedLimits are the limits on all pools of a database, or of a user, together. 0: none.
 type SharedLimits struct {

@@ -34,7 +34,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	s := c.source.Snapshot()
 	e := emitter{families: c.families, pairs: pairs{}, out: out}
-	pools := labelPools(s.Pools, s.Bygone)
+	pools := labelPools(&s)
 	for i := range pools {
 		e.pool(&pools[i])
 	}

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,8 +13,6 @@ import (
 const (
 	// labelMax bounds a label's value, in bytes. Names that clients give are cut to 63 before.
 	labelMax = 255
-	// seriesMax bounds the pools that have series of their own, about 150 each.
-	seriesMax = 1000
 	// others is the database and the user of the pools beyond.
 	others = "(others)"
 )
@@ -42,50 +39,65 @@ func label(name string) string {
 // names are what two pools may have in common once they are labels.
 type names struct{ database, user string }
 
-// labelPools returns the pools with labels for names. Those of the same labels are one, and so are those beyond seriesMax, save the
-// oldest: a pool's series do not move while it lives. What others of the same names have counted before, among bygone, is added: counters never fall.
-func labelPools(pools, bygone []status.Pool) []status.Pool {
-	last := ^uint64(0) // the number of the last pool that has series of its own
-	if len(pools) > seriesMax {
-		numbers := make([]uint64, len(pools))
-		for i := range pools {
-			numbers[i] = pools[i].Number
-		}
-		slices.Sort(numbers)
-		last = numbers[seriesMax-1]
+// labelPools returns the pools of a snapshot with labels for names. Those of the same labels are one, and so are the others. What pools of the
+// same names, or others, have counted that are forgotten is added: counters never fall.
+func labelPools(s *status.Snapshot) []status.Pool {
+	l := labelled{at: map[names]int{}}
+	for i := range s.Pools {
+		l.add(&s.Pools[i])
 	}
-	found := map[names]int{}
-	var all []status.Pool
-	for i := range pools {
-		p := pools[i]
-		p.Database, p.User = label(p.Database), label(p.User)
-		if p.Number > last {
-			p.Database, p.User, p.Shared = others, others, status.SharedLimits{}
-		}
-		key := names{p.Database, p.User}
-		if at, ok := found[key]; ok {
-			all[at].Add(&p)
+	if s.Others.Others {
+		l.add(&s.Others)
+	}
+	for i := range s.Bygone {
+		p := &s.Bygone[i]
+		if p.Number == 0 { // it is the sum of a database
 			continue
 		}
-		found[key] = len(all)
-		all = append(all, p)
-	}
-	for i := range bygone {
-		p := &bygone[i]
-		if at, ok := found[names{label(p.Database), label(p.User)}]; ok && p.Number != 0 { // else it is the sum of a database
-			all[at].Add(p)
+		if at, ok := l.at[labels(p)]; ok {
+			l.pools[at].Add(p)
 		}
 	}
-	return all
+	return l.pools
 }
 
-// labelReplications does the same for connections for replication; beyond seriesMax the order of their names decides.
+// labelled are pools with labels for names, and where each is.
+type labelled struct {
+	pools []status.Pool
+	at    map[names]int
+}
+
+func (l *labelled) add(p *status.Pool) {
+	key := labels(p)
+	if p.Others {
+		one := *p
+		one.Shared = status.SharedLimits{}
+		p = &one
+	}
+	if at, ok := l.at[key]; ok {
+		l.pools[at].Add(p)
+		return
+	}
+	l.at[key] = len(l.pools)
+	l.pools = append(l.pools, *p)
+	own := &l.pools[len(l.pools)-1]
+	own.Database, own.User = key.database, key.user
+}
+
+func labels(p *status.Pool) names {
+	if p.Others {
+		return names{others, others}
+	}
+	return names{label(p.Database), label(p.User)}
+}
+
+// labelReplications does the same for connections for replication.
 func labelReplications(replications []status.Replication) []status.Replication {
 	found := map[names]int{}
 	var all []status.Replication
-	for i, r := range replications {
+	for _, r := range replications {
 		r.Database, r.User = label(r.Database), label(r.User)
-		if i >= seriesMax {
+		if r.Others {
 			r.Database, r.User = others, others
 		}
 		key := names{r.Database, r.User}

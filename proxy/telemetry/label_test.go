@@ -20,7 +20,7 @@ func (p pools) Snapshot() status.Snapshot {
 		p[i].Number = uint64(i + 1)
 		p[i].Totals.ClientsServed = 1
 		s.Pools = append(s.Pools, p[i])
-		s.Replications = append(s.Replications, status.Replication{Database: p[i].Database, User: p[i].User, Served: 1})
+		s.Replications = append(s.Replications, status.Replication{Database: p[i].Database, User: p[i].User, Served: 1, Others: p[i].Others})
 	}
 	return s
 }
@@ -64,50 +64,80 @@ func TestPoolsOfTheSameLabelsAreShownTogether(t *testing.T) {
 	}
 }
 
-// The pools that were opened first keep their series; the others are one.
-func TestPoolsBeyondTheBoundAreSummedUp(t *testing.T) {
-	source := make(pools, 3*seriesMax)
+// The pools that were opened while there were many are one.
+func TestOtherPoolsAreSummedUp(t *testing.T) {
+	source := make(pools, 30)
 	for i := range source {
-		source[i] = status.Pool{Database: fmt.Sprint("db", i), User: "u"}
+		source[i] = status.Pool{Database: fmt.Sprint("db", i), User: "u", Others: i >= 10}
 	}
+	now := source.Snapshot()
 	for name, found := range map[string]map[names]uint64{
 		"pools": func() map[names]uint64 {
 			found := map[names]uint64{}
-			for _, p := range labelPools(source.Snapshot().Pools, nil) {
+			for _, p := range labelPools(&now) {
 				found[names{p.Database, p.User}] += p.Totals.ClientsServed
 			}
 			return found
 		}(),
 		"replications": func() map[names]uint64 {
 			found := map[names]uint64{}
-			for _, r := range labelReplications(source.Snapshot().Replications) {
+			for _, r := range labelReplications(now.Replications) {
 				found[names{r.Database, r.User}] += r.Served
 			}
 			return found
 		}(),
 	} {
-		if len(found) != seriesMax+1 || found[names{others, others}] != 2*seriesMax || found[names{"db0", "u"}] != 1 {
+		if len(found) != 10+1 || found[names{others, others}] != 20 || found[names{"db0", "u"}] != 1 {
 			t.Errorf("%s: %d have series, of the others %d clients are counted", name, len(found), found[names{others, others}])
 		}
 	}
-	if n, err := testutil.GatherAndCount(Registry(source), "weir_logins_total"); err != nil || n != seriesMax+1 {
+	if n, err := testutil.GatherAndCount(Registry(source), "weir_logins_total"); err != nil || n != 10+1 {
 		t.Errorf("%d series, %v", n, err)
 	}
 }
 
+func counted(database, user string, number, clients uint64) status.Pool {
+	p := status.Pool{Database: database, User: user, Number: number}
+	p.Totals.ClientsServed = clients
+	return p
+}
+
+func other(p status.Pool) status.Pool {
+	p.Others = true
+	return p
+}
+
 // What a pool has counted stays in the series of those that have come after it, under the same names.
 func TestSeriesOfAPoolGoOnWithItsSuccessor(t *testing.T) {
-	counted := func(database, user string, number, clients uint64) status.Pool {
-		p := status.Pool{Database: database, User: user, Number: number}
-		p.Totals.ClientsServed = clients
-		return p
-	}
-	all := labelPools(
-		[]status.Pool{counted("a", "u", 3, 30), counted("b", "u", 4, 40)},
-		[]status.Pool{counted("a", "", 0, 1000), counted("a", "u", 1, 10), counted("a", "u", 2, 20), counted("c", "u", 5, 50)},
-	)
+	all := labelPools(&status.Snapshot{
+		Pools: []status.Pool{counted("a", "u", 3, 30), counted("b", "u", 4, 40)},
+		Bygone: []status.Pool{
+			counted("a", "", 0, 1000), counted("a", "u", 1, 10), counted("a", "u", 2, 20), counted("c", "u", 5, 50),
+		},
+	})
 	if len(all) != 2 || all[0].Totals.ClientsServed != 60 || all[1].Totals.ClientsServed != 40 {
 		t.Errorf("%d pools: %d and %d clients", len(all), all[0].Totals.ClientsServed, all[1].Totals.ClientsServed)
+	}
+}
+
+// The sum of the others keeps what those have counted that are gone, also while that is on its way from its loop.
+func TestSumOfOtherPoolsKeepsWhatIsForgotten(t *testing.T) {
+	for _, there := range [][]status.Pool{nil, {counted("a", "u", 1, 10)}, {other(counted("b", "u", 2, 2)), other(counted("c", "u", 3, 3))}} {
+		all := labelPools(&status.Snapshot{
+			Pools:  there,
+			Others: other(counted("", "", 0, 500)),
+			Bygone: []status.Pool{counted("x", "", 0, 500), other(counted("y", "u", 9, 70))},
+		})
+		var want uint64 = 500 + 70
+		for i := range there {
+			if there[i].Others {
+				want += there[i].Totals.ClientsServed
+			}
+		}
+		last := all[len(all)-1]
+		if last.Database != others || last.User != others || last.Totals.ClientsServed != want {
+			t.Errorf("%s/%s has %d clients, want %d", last.Database, last.User, last.Totals.ClientsServed, want)
+		}
 	}
 }
 

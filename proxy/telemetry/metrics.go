@@ -96,7 +96,7 @@ var (
 	replicas       = metric{"weir_replication_connections", gauge, poolLabels, "Connections for replication that are open, each with a backend of its own beside the pools."}
 	replicasTotal  = metric{"weir_replication_connections_total", counter, poolLabels, "Connections for replication that were opened."}
 	replicaBytes   = metric{"weir_replication_bytes_total", counter, pool("direction"), "Bytes from clients that replicate (in) and to them (out)."}
-	hostUp         = metric{"weir_host_up", gauge, []string{"host", "address"}, "1 while the last attempt to log in to the server has reached it; the address is empty unless each address of a name is tried for itself. At most 256 servers."}
+	hostUp         = metric{"weir_host_up", gauge, []string{"host", "address"}, "1 while the last attempt to log in to the server has reached it; the address is empty unless a name has several and each counts for itself. At most 256 servers."}
 	hostStandby    = metric{"weir_host_standby", gauge, []string{"host", "address"}, "1 if the server was a standby at the last login, 0 if it was not; no value while that is not known."}
 	hostBackends   = metric{"weir_host_backends", gauge, []string{"host", "address"}, "Backends at the server, of all pools."}
 	hostFailures   = metric{"weir_host_failures_total", counter, []string{"host", "address"}, "Attempts to log in to the server that failed."}

@@ -127,7 +127,7 @@ weir_auth_lookups_total{outcome="kept"} 21
 weir_auth_lookups_total{outcome="found"} 22
 weir_auth_lookups_total{outcome="unknown"} 23
 weir_auth_lookups_total{outcome="failed"} 24
-# HELP weir_host_up 1 while the last attempt to log in to the server has reached it; the address is empty unless each address of a name is tried for itself. At most 256 servers.
+# HELP weir_host_up 1 while the last attempt to log in to the server has reached it; the address is empty unless a name has several and each counts for itself. At most 256 servers.
 # TYPE weir_host_up gauge
 weir_host_up{address="",host="db1:5432"} 1
 weir_host_up{address="10.0.0.5",host="db:5432"} 0
@@ -210,8 +210,9 @@ func TestMetricsDocumentIsCurrent(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(m.labels, ", "), m.help)
 	}
 	b.WriteString("\nHistogram bounds double from 32.8 µs to 34 s. `user` is the user as whom the pool's backends log in.\n\n" +
-		"Names are shown as they are, save bytes that are no UTF-8, which are written `\\xff`. Beyond " + strconv.Itoa(seriesMax) + " pools those that were " +
-		"opened last are summed up as database and user `" + others + "`. A pool's series end with it: see `pool_idle_timeout`.\n")
+		"Names are shown as they are, save bytes that are no UTF-8, which are written `\\xff`. A pool that is opened while there " +
+		"are " + strconv.Itoa(status.PoolsApart) + " others is summed up, for as long as it lives, with those like it as database and user `" + others +
+		"`. A pool's series end with it: see `pool_idle_timeout`; what is summed up stays.\n")
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package proxy
+package replication
 
 import (
 	"sync"
@@ -7,7 +7,7 @@ import (
 	"weir/proxy/pgerror"
 )
 
-// turns bound the dials that no pool counts: those for clients that replicate. max_dials of them are under way at a time for each section
+// turns bound the dials that no pool counts: those of this package. max_dials of them are under way at a time for each section
 // of [databases], whatever users and databases these clients name.
 type turns struct {
 	mu   sync.Mutex

@@ -1,4 +1,4 @@
-package proxy
+package accounts
 
 import "time"
 
@@ -12,18 +12,19 @@ const (
 )
 
 // isFamiliar reports whether the user has logged in from there.
-func (a *accounts) isFamiliar(f familiar) bool {
+func (a *Accounts) isFamiliar(f familiar) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at, ok := a.familiar[f]
 	return ok && time.Since(at) < familiarFor
 }
 
-// becameFamiliar notes a login that has proved who it is.
-func (a *accounts) becameFamiliar(f familiar) {
+// BecameFamiliar notes a login from an address, which has proved to be of that user.
+func (a *Accounts) BecameFamiliar(user, from string) {
 	if !a.current.Load().Config.LooksUp() {
 		return
 	}
+	f := familiar{user, from}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.familiar[f]; !ok && len(a.familiar) >= familiarMax {

@@ -1,4 +1,4 @@
-package proxy
+package replication
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"weir/proxy/pgerror"
 )
 
-// patience is how long a client that replicates waits, in all, for what it needs before its backend is dialled.
+// patience is how long a client waits, in all, for what it needs before its backend is dialled.
 type patience struct {
 	ctx    context.Context
 	after  time.Duration

@@ -180,7 +180,7 @@ func (p *Proxy) handOver(c *prelogin.Conn, result login.Result) {
 		p.replicate(c, result)
 		return
 	}
-	set, err := p.env.Settings.Intern(startupSettings(result))
+	set, err := p.admissible(startupSettings(result))
 	if err != nil {
 		p.turnAway(c, result, login.BadSetting, invalidSetting(err))
 		return
@@ -254,6 +254,14 @@ func (p *Proxy) onGone(seat prelogin.Seat, m router.Member, who *relay.Identity)
 		m.Leave()
 		clients.Leave(user, database)
 	})
+}
+
+// admissible is the set of the settings that a client has asked for at its login.
+func (p *Proxy) admissible(settings []session.Setting) (*session.Set, error) {
+	if err := session.CheckLogin(settings); err != nil {
+		return nil, err
+	}
+	return p.env.Settings.Intern(settings)
 }
 
 func invalidSetting(err error) *pgerror.Error {

@@ -6,6 +6,7 @@ type held struct {
 	at      map[*Statement]int32
 	entries []entry // entries[0] is the ring's head: its next was used last, its prev longest ago
 	free    []int32
+	doubts  int // entries that are misread; mostly none, so that a use need not look
 }
 
 type entry struct {
@@ -78,14 +79,18 @@ func (h *held) differ(s *Statement) {
 
 // misread reports whether s is one of them, and may mean here what it means in another scope than its own.
 func (h *held) misread(s *Statement) bool {
+	if h.doubts == 0 {
+		return false
+	}
 	i, ok := h.at[s]
 	return ok && h.entries[i].misread
 }
 
 // misreads notes that s may mean that from now on.
 func (h *held) misreads(s *Statement) {
-	if i, ok := h.at[s]; ok && s.literal {
+	if i, ok := h.at[s]; ok && s.literal && !h.entries[i].misread {
 		h.entries[i].misread = true
+		h.doubts++
 	}
 }
 
@@ -96,6 +101,9 @@ func (h *held) remove(s *Statement) {
 		return
 	}
 	h.unlink(i)
+	if h.entries[i].misread {
+		h.doubts--
+	}
 	h.entries[i].s = nil
 	h.free = append(h.free, i)
 	delete(h.at, s)

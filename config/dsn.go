@@ -40,24 +40,12 @@ func parseDSN(dsn string, env func(string) (string, bool)) (Database, error) {
 	return dsnDatabase(given, env)
 }
 
+// dsnDatabase is the server that a DSN's parameters name.
 func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Database, error) {
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !slices.Contains(dsnParameters, name) {
-			return Database{}, fmt.Errorf("parameter %q of a DSN is not supported%s (known are %s)",
-				name, DidYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
-		}
+	if err := checkParameters(given); err != nil {
+		return Database{}, err
 	}
-	// What the DSN says is not asked of the environment, so that a stray variable does no harm.
-	d, err := environmentDatabase(func(name string) (string, bool) {
-		switch {
-		case (name == "PGHOST" || name == "PGHOSTADDR") && given["host"]+given["hostaddr"] != "",
-			name == "PGPORT" && given["port"] != "",
-			slices.ContainsFunc(plainParameters, func(p plainParameter) bool { return name == p.variable && given[p.name] != "" }),
-			name == "PGPASSWORD" && given["password"] != "":
-			return "", false
-		}
-		return env(name)
-	})
+	d, err := environmentDatabase(notSaid(given, env))
 	if err != nil {
 		return Database{}, err
 	}
@@ -86,6 +74,34 @@ func dsnDatabase(given map[string]string, env func(string) (string, bool)) (Data
 		}
 	}
 	return d, checkRootCert(d.ServerTLS)
+}
+
+// checkParameters refuses a DSN with others than weir knows.
+func checkParameters(given map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(dsnParameters, name) {
+			return fmt.Errorf("parameter %q of a DSN is not supported%s (known are %s)",
+				name, DidYouMean(name, dsnParameters), strings.Join(dsnParameters, ", "))
+		}
+	}
+	return nil
+}
+
+// notSaid is the environment without what a DSN says, so that a stray variable does no harm.
+func notSaid(given map[string]string, env func(string) (string, bool)) func(string) (string, bool) {
+	said := map[string]bool{
+		"PGHOST": given["host"]+given["hostaddr"] != "", "PGHOSTADDR": given["host"]+given["hostaddr"] != "",
+		"PGPORT": given["port"] != "", "PGPASSWORD": given["password"] != "",
+	}
+	for _, p := range plainParameters {
+		said[p.variable] = given[p.name] != ""
+	}
+	return func(name string) (string, bool) {
+		if said[name] {
+			return "", false
+		}
+		return env(name)
+	}
 }
 
 var errNotURL = errors.New("this is not a URL such as postgres://user:password@host:5432/dbname; " +

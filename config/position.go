@@ -175,40 +175,45 @@ func (s *scanner) value(path []string) {
 	case '"', '\'':
 		s.quoted()
 	case '[':
-		s.at++
-		for i := 0; ; i++ {
-			if s.blank(); s.at >= len(s.text) || s.text[s.at] == ']' {
-				break
-			}
-			start := s.at
-			element := path
-			if len(path) < depthMax {
-				element = elementPath(path, i)
-				s.note(element, spot{key: start, value: start})
-			}
-			s.value(element)
-			s.blank()
-			if !s.skip(",") && s.at == start {
-				break
-			}
-		}
-		s.skip("]")
+		s.array(path)
 	case '{':
-		s.at++
-		for s.blank(); s.at < len(s.text) && s.text[s.at] != '}'; s.blank() {
-			start := s.at
-			s.pair(path)
-			s.blank()
-			if !s.skip(",") && s.at == start {
-				break
-			}
-		}
-		s.skip("}")
+		s.inlineTable(path)
 	default: // a number, a word or a date, which may hold a space
 		for s.at < len(s.text) && !strings.ContainsRune(",]}#\n", rune(s.text[s.at])) {
 			s.at++
 		}
 	}
+}
+
+func (s *scanner) array(path []string) {
+	n := 0
+	s.list("[", "]", func() {
+		element := path
+		if len(path) < depthMax {
+			element = elementPath(path, n)
+			s.note(element, spot{key: s.at, value: s.at})
+		}
+		s.value(element)
+		n++
+	})
+}
+
+func (s *scanner) inlineTable(path []string) {
+	s.list("{", "}", func() { s.pair(path) })
+}
+
+// list is what stands between two brackets, with commas between its elements.
+func (s *scanner) list(begin, end string, element func()) {
+	s.skip(begin)
+	for s.blank(); s.at < len(s.text) && !strings.HasPrefix(s.text[s.at:], end); s.blank() {
+		start := s.at
+		element()
+		s.blank()
+		if !s.skip(",") && s.at == start { // not TOML
+			break
+		}
+	}
+	s.skip(end)
 }
 
 // quoted skips a string of any of the four kinds.

@@ -301,7 +301,7 @@ var poolSettings = []setting{
 		meaning: "A query that weir runs on each new backend after the login, before any client gets it. If it fails, the backend is closed, and " +
 			"the attempt counts as failed. It may be several statements. The SETs that it begins with are not run: weir asks for these settings at " +
 			"the login, after those of [databases.NAME.settings], so that they are every client's, and RESET and DISCARD ALL go back to them. The " +
-			"rest should leave nothing in the session: what it sets, as with SET ROLE or set_config, is taken for the doing of the first client " +
+			"rest should leave nothing in the session: what it sets, as with set_config, is taken for the doing of the first client " +
 			"whose session weir looks at, and the others have it no more; a temporary table or a lock of its making keeps the backend with that client.",
 	},
 	{

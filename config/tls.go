@@ -195,35 +195,50 @@ func readPEM(name Path) ([]byte, error) {
 	return readBounded(string(name), pemMax)
 }
 
-// checkTLS checks a place where TLS is configured: a section, or that of a database. o is what it says itself, t what holds. pgbouncer
-// says that a file of PgBouncer's is served.
-func checkTLS(pgbouncer bool, path []string, o TLSOverride, t TLS, client bool, report func([]string, string, ...any)) {
-	at := func(setting string) []string { return append(path[:len(path):len(path)], setting) }
-	if pgbouncer { // its console sets one after the other, and says what comes of it when TLS is set up
-		if client {
-			checkClientTLS(at, t, report)
-		}
-		return
+// tlsCheck looks at the places where TLS is configured: sections, and those of databases.
+type tlsCheck struct {
+	pgbouncer bool // a file of PgBouncer's is served
+	report    func(path []string, format string, args ...any)
+}
+
+// client checks a place of TLS with clients. o is what it says itself, t what holds.
+func (k tlsCheck) client(path []string, o TLSOverride, t TLS) {
+	// PgBouncer's console sets one file after the other, and says what comes of it when TLS is set up.
+	if k.pgbouncer || k.files(path, o, t) {
+		checkClientTLS(inSection(path), t, k.report)
 	}
+}
+
+// server is the same for TLS with servers.
+func (k tlsCheck) server(path []string, o TLSOverride, t TLS) {
+	if !k.pgbouncer && k.files(path, o, t) {
+		checkServerTLS(inSection(path), t, k.report)
+	}
+}
+
+// files checks those that a place names. False: it has half an identity, and there is no more to say.
+func (k tlsCheck) files(path []string, o TLSOverride, t TLS) bool {
 	if (o.CertFile == nil) != (o.KeyFile == nil) || (t.CertFile == "") != (t.KeyFile == "") {
-		report(path, "%v", errHalfIdentity)
-		return
+		k.report(path, "%v", errHalfIdentity)
+		return false
 	}
+	at := inSection(path)
 	if o.CertFile != nil {
 		if _, err := t.Identity(); err != nil {
-			report(at("cert_file"), "cert_file: %v", err)
+			k.report(at("cert_file"), "cert_file: %v", err)
 		}
 	}
 	if o.CAFile != nil {
 		if _, _, err := t.Authorities(); err != nil {
-			report(at("ca_file"), "ca_file: %v", err)
+			k.report(at("ca_file"), "ca_file: %v", err)
 		}
 	}
-	if client {
-		checkClientTLS(at, t, report)
-	} else {
-		checkServerTLS(at, t, report)
-	}
+	return true
+}
+
+// inSection makes paths of the names of settings.
+func inSection(path []string) func(setting string) []string {
+	return func(setting string) []string { return append(path[:len(path):len(path)], setting) }
 }
 
 func checkClientTLS(at func(string) []string, t TLS, report func([]string, string, ...any)) {
@@ -249,18 +264,19 @@ func checkServerTLS(at func(string) []string, t TLS, report func([]string, strin
 
 // checkAllTLS checks every place where TLS is configured.
 func checkAllTLS(c *Config, report func([]string, string, ...any)) {
-	checkTLS(c.PgBouncer, []string{"client_tls"}, c.ClientTLS.all(), c.ClientTLS, true, report)
-	checkTLS(c.PgBouncer, []string{"server_tls"}, c.ServerTLS.all(), c.ServerTLS, false, report)
+	check := tlsCheck{c.PgBouncer, report}
+	check.client([]string{"client_tls"}, c.ClientTLS.all(), c.ClientTLS)
+	check.server([]string{"server_tls"}, c.ServerTLS.all(), c.ServerTLS)
 	for name, d := range c.Databases {
-		path := []string{"databases", name}
+		at := inSection([]string{"databases", name})
 		if d.ClientTLS != (TLSOverride{}) {
 			if d.ClientTLS.Ciphers != nil || d.ClientTLS.Curves != nil {
-				report(append(path[:2:2], "client_tls"), "ciphers and curves belong into [client_tls]: they are settled before a client has said its database")
+				report(at("client_tls"), "ciphers and curves belong into [client_tls]: they are settled before a client has said its database")
 			}
-			checkTLS(c.PgBouncer, append(path[:2:2], "client_tls"), d.ClientTLS, d.ClientTLS.over(c.ClientTLS), true, report)
+			check.client(at("client_tls"), d.ClientTLS, d.ClientTLS.over(c.ClientTLS))
 		}
 		if d.ServerTLS != (TLSOverride{}) {
-			checkTLS(c.PgBouncer, append(path[:2:2], "server_tls"), d.ServerTLS, d.ServerTLS.over(c.ServerTLS), false, report)
+			check.server(at("server_tls"), d.ServerTLS, d.ServerTLS.over(c.ServerTLS))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/config/hba"
 )
 
 // nameMax bounds the names of databases in [databases], in bytes. PostgreSQL's own end after 63 (NAMEDATALEN), but a startup packet may
@@ -56,15 +58,12 @@ func checkName(name string) error {
 	return nil
 }
 
-// userNameMax is where PostgreSQL cuts the name of a user, and weir that of a client: NAMEDATALEN - 1.
-const userNameMax = 63
-
 func checkUserName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if len(name) > userNameMax {
-		return fmt.Errorf("must be at most %d bytes, where PostgreSQL cuts it", userNameMax)
+	if len(name) > hba.UserNameMax {
+		return fmt.Errorf("must be at most %d bytes, where PostgreSQL cuts it", hba.UserNameMax)
 	}
 	return nil
 }

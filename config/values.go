@@ -39,55 +39,66 @@ func (r *reader) read(s *setting, place, v any) (element int, err error) {
 	switch p := place.(type) {
 	case *[]string:
 		return readStrings(p, v)
-	case *Secret:
-		if v == "" && s.field != nil { // not of a user or database: none is its default
-			return -1, nil
-		}
-		err := readSecret(p, v)
-		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
-		return -1, err
 	case hostsOf:
 		return readHosts(p.Database, v)
 	case portsOf:
 		return readPorts(p.Database, v, s)
-	case fromFile:
-		return -1, r.readFile(p.to, v)
-	case fromEnv:
-		return -1, r.readEnv(p.to, v)
-	case *bool:
-		b, ok := v.(bool)
-		if !ok {
-			return -1, wrongType("true or false", v)
-		}
-		*p = b
-		return -1, nil
-	case *int:
-		return -1, readInt(p, v, s)
-	case *PeerID:
-		return -1, readPeerID(p, v, s)
-	case *Duration:
-		return -1, readDuration(p, v, s)
-	case *Ratio:
-		return -1, readRatio(p, v)
 	}
-	if rv := reflect.ValueOf(place).Elem(); rv.Kind() == reflect.Pointer { // a place in an override
-		fresh := reflect.New(rv.Type().Elem())
+	if p := reflect.ValueOf(place); p.Kind() == reflect.Pointer && p.Elem().Kind() == reflect.Pointer { // a place in an override
+		fresh := reflect.New(p.Elem().Type().Elem())
 		if element, err = r.read(s, fresh.Interface(), v); err == nil {
-			rv.Set(fresh)
+			p.Elem().Set(fresh)
 		}
 		return element, err
 	}
+	return -1, r.readOne(s, place, v)
+}
+
+// readOne is read for a place of a single value.
+func (r *reader) readOne(s *setting, place, v any) error {
+	switch p := place.(type) {
+	case *Secret:
+		if v == "" && s.field != nil { // not of a user or database: none is its default
+			return nil
+		}
+		err := readSecret(p, v)
+		r.inline = r.inline || p.IsSet() && !isVerifier(p.Reveal())
+		return err
+	case fromFile:
+		return r.readFile(p.to, v)
+	case fromEnv:
+		return r.readEnv(p.to, v)
+	case *bool:
+		return readBool(p, v)
+	case *int:
+		return readInt(p, v, s)
+	case *PeerID:
+		return readPeerID(p, v, s)
+	case *Duration:
+		return readDuration(p, v, s)
+	case *Ratio:
+		return readRatio(p, v)
+	}
 	text, ok := v.(string)
 	if !ok {
-		return -1, wrongType("text in quotes", v)
+		return wrongType("text in quotes", v)
 	}
 	if err := readWord(place, text); err != nil {
-		return -1, err
+		return err
 	}
 	if p, ok := place.(*Path); ok {
 		*p = r.path(text)
 	}
-	return -1, nil
+	return nil
+}
+
+func readBool(place *bool, v any) error {
+	b, ok := v.(bool)
+	if !ok {
+		return wrongType("true or false", v)
+	}
+	*place = b
+	return nil
 }
 
 // readWord stores what is written as text.
@@ -98,30 +109,26 @@ func readWord(place any, text string) error {
 	switch p := place.(type) {
 	case *string:
 		*p = text
+		return nil
 	case *Path:
 		*p = Path(text)
-	case *SSLMode:
-		return readEnum(p, sslModeNames, text)
-	case *TLSVersion:
-		if readEnum(p, tlsVersionNames, canonicalTLSVersion(text)) != nil {
-			return readEnum(p, tlsVersionNames, text) // the error is about what was written
-		}
+		return nil
+	case *Size:
+		return readParsed(p, parseSize, text)
+	case *FileMode:
+		return readParsed(p, parseFileMode, text)
 	case *Ciphers:
 		return readCiphers(p, text)
 	case *Curves:
 		return readCurves(p, text)
-	case *Size:
-		n, err := parseSize(text)
-		if err != nil {
-			return fmt.Errorf("= %q: %w", text, err)
-		}
-		*p = n
-	case *FileMode:
-		m, err := parseFileMode(text)
-		if err != nil {
-			return fmt.Errorf("= %q: %w", text, err)
-		}
-		*p = m
+	case *TLSVersion:
+		return readTLSVersion(p, text)
+	case *AuthType:
+		return readAuthType(p, text)
+	case *slog.Level:
+		return readLevel(p, text)
+	case *SSLMode:
+		return readEnum(p, sslModeNames, text)
 	case *PoolMode:
 		return readEnum(p, poolModeNames, text)
 	case *SessionState:
@@ -134,27 +141,46 @@ func readWord(place any, text string) error {
 		return readEnum(p, targetSessionNames, text)
 	case *LoadBalance:
 		return readEnum(p, loadBalanceNames, text)
-	case *AuthType:
-		if text == pgbouncerPlain {
-			text = AuthPassword.String()
-		}
-		if text == "ldap" || text == "pam" {
-			return fmt.Errorf("%q is not supported: weir knows no %s; want %s", text, strings.ToUpper(text), oneOf(authTypeNames))
-		}
-		return readEnum(p, authTypeNames, text)
 	case *CertName:
 		return readEnum(p, certNames, text)
 	case *LogFormat:
 		return readEnum(p, logFormatNames, text)
-	case *slog.Level:
-		var i int
-		if err := readEnum(&i, logLevelNames, text); err != nil {
-			return err
-		}
-		*p = slog.Level(4*i) + slog.LevelDebug
-	default:
-		panic(fmt.Sprintf("config: a row of the table points to a %T", place))
 	}
+	panic(fmt.Sprintf("config: a row of the table points to a %T", place))
+}
+
+func readParsed[T any](place *T, parse func(string) (T, error), text string) error {
+	v, err := parse(text)
+	if err != nil {
+		return fmt.Errorf("= %q: %w", text, err)
+	}
+	*place = v
+	return nil
+}
+
+func readTLSVersion(place *TLSVersion, text string) error {
+	if readEnum(place, tlsVersionNames, canonicalTLSVersion(text)) == nil {
+		return nil
+	}
+	return readEnum(place, tlsVersionNames, text) // the error is about what was written
+}
+
+func readAuthType(place *AuthType, text string) error {
+	switch text {
+	case pgbouncerPlain:
+		text = AuthPassword.String()
+	case "ldap", "pam":
+		return fmt.Errorf("%q is not supported: weir knows no %s; want %s", text, strings.ToUpper(text), oneOf(authTypeNames))
+	}
+	return readEnum(place, authTypeNames, text)
+}
+
+func readLevel(place *slog.Level, text string) error {
+	var i int
+	if err := readEnum(&i, logLevelNames, text); err != nil {
+		return err
+	}
+	*place = slog.Level(4*i) + slog.LevelDebug
 	return nil
 }
 

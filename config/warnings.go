@@ -80,7 +80,7 @@ func isLoopback(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// warnOfUsers looks for those whose password is not stored as the method needs it. With rules that depends on the connection.
+// warnOfUsers looks for users that cannot log in with a password. With rules that depends on the connection.
 func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	if c.Auth.Type == AuthTrust || c.Auth.Type == AuthAny || c.Auth.Type == AuthHBA || c.Auth.Type == AuthCert {
 		return
@@ -88,27 +88,40 @@ func (c *Config) warnOfUsers(warn func(string, ...any)) {
 	if len(c.Users)+len(c.Accounts) == 0 && !c.LooksUp() {
 		warn("[auth] type %q asks for passwords, but neither [users] nor auth_file has any and there is no auth_user, so no user can log in", c.Auth.Type)
 	}
-	unfit := func(form PasswordForm) bool {
-		return form == FormNone || form == FormMD5 && (c.Auth.Type == AuthSCRAM || c.Auth.Type == AuthSCRAMPlus)
-	}
+	c.warnOfUnfitUsers(warn)
+	c.warnOfUnfitHashes(warn)
+}
+
+// warnOfUnfitUsers looks for users of the configuration whose password is not stored as the method needs it.
+func (c *Config) warnOfUnfitUsers(warn func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		secret, known := c.Account(name)
-		if form := secret.Form(); unfit(form) && (known || !c.LooksUp()) {
+		if form := secret.Form(); !c.Auth.Type.takes(form) && (known || !c.LooksUp()) {
 			warn("user %q cannot log in: [auth] type %q, and [users.%s] has %s", name, c.Auth.Type, quoteKey(name), form)
 		}
 	}
-	var first string
-	n := 0
+}
+
+// warnOfUnfitHashes looks for the same in auth_file. It can have many users, so they get one warning.
+func (c *Config) warnOfUnfitHashes(warn func(string, ...any)) {
+	if c.Auth.Type.takes(FormMD5) {
+		return
+	}
+	var unfit []string
 	for name, secret := range c.Accounts {
-		if _, told := c.Users[name]; !told && secret.Form() == FormMD5 && unfit(FormMD5) {
-			if n++; n == 1 || name < first {
-				first = name
-			}
+		if _, told := c.Users[name]; !told && secret.Form() == FormMD5 {
+			unfit = append(unfit, name)
 		}
 	}
-	if n > 0 {
-		warn("auth_file has md5 hashes, which cannot serve [auth] type %q: users who cannot log in: %d, the first is %q", c.Auth.Type, n, first)
+	if len(unfit) > 0 {
+		warn("auth_file has md5 hashes, which cannot serve [auth] type %q: users who cannot log in: %d, the first is %q",
+			c.Auth.Type, len(unfit), slices.Min(unfit))
 	}
+}
+
+// takes reports whether a method that asks for passwords can serve a user whose password is stored in that form.
+func (t AuthType) takes(form PasswordForm) bool {
+	return form != FormNone && (form != FormMD5 || t != AuthSCRAM && t != AuthSCRAMPlus)
 }
 
 // LooksUp tells whether users are looked up in some database.

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"weir/config"
@@ -49,7 +51,7 @@ func (r acceptHandler) Arrive(c *prelogin.Conn) bool {
 }
 
 // Answered is told of each step of a login.
-func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.Progressed(c.Entry.(*logins.Login)) }
+func (r acceptHandler) Answered(c *prelogin.Conn) { r.logins.Progressed(entryOf(c)) }
 
 // AcceptFailed tells the log.
 func (r acceptHandler) AcceptFailed(err error) {
@@ -58,24 +60,14 @@ func (r acceptHandler) AcceptFailed(err error) {
 
 // Serve logs a connection in and hands it over.
 func (r acceptHandler) Serve(c *prelogin.Conn) {
-	counted := true
-	done := func() {
-		if counted {
-			counted = false
-			r.tasks.Done()
-		}
-	}
+	done := sync.OnceFunc(r.tasks.Done)
 	defer done()
-	entry := c.Entry.(*logins.Login)
+	entry := entryOf(c)
 	r.logins.Spoke(entry)
-	g := r.current.Load()
-	ctx, closed := r.admitting, r.closed()
-	if closed {
-		ctx = r.ctx
-	}
-	result, err := login.Serve(ctx, c, entry.Arrived, optionsFor(g, entry.Beyond, closed))
+	ctx, options := r.loginTerms(entry)
+	result, err := login.Serve(ctx, c, entry.Arrived, options)
 	if failure, ok := errors.AsType[*login.Failure](err); ok {
-		r.loginFailed(c, entry, failure)
+		r.loginFailed(c, failure)
 		return
 	}
 	if result.Cancel != nil {
@@ -93,8 +85,11 @@ func (r acceptHandler) Serve(c *prelogin.Conn) {
 		r.consoles.serve(c, result)
 		return
 	}
-	r.handOver(c, entry, result)
+	r.handOver(c, result)
 }
+
+// entryOf is a connection among the logins under way.
+func entryOf(c *prelogin.Conn) *logins.Login { return c.Entry.(*logins.Login) }
 
 // loginOptions is how clients log in under a generation.
 func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
@@ -116,17 +111,21 @@ func (p *Proxy) loginOptions(g *generation.Generation) login.Options {
 	return o
 }
 
-// optionsFor are the options of one login: the generation's own, unless it is beyond the descriptors that clients may have, or weir stops.
-func optionsFor(g *generation.Generation, beyond, closed bool) *login.Options {
-	if !beyond && !closed {
-		return &g.Login
+// loginTerms are the context and the options of one login: the generation's own, unless weir stops, or the login is beyond the descriptors
+// that clients may have.
+func (p *Proxy) loginTerms(entry *logins.Login) (context.Context, *login.Options) {
+	g, closed := p.current.Load(), p.closed()
+	if !closed && !entry.Beyond {
+		return p.admitting, &g.Login
 	}
-	own := g.Login
-	own.Closed = closed
-	if beyond {
+	ctx, own := p.admitting, g.Login
+	if closed {
+		ctx, own.Closed = p.ctx, true
+	}
+	if entry.Beyond {
 		own.Admit = func(string, string) *pgerror.Error { return pgerror.TooFewDescriptors(g.Descriptors.Limit) }
 	}
-	return &own
+	return ctx, &own
 }
 
 // warnOfLogin tells of a login that has failed, and why.
@@ -141,18 +140,18 @@ func (p *Proxy) warnOfLogin(nc net.Conn, failure *login.Failure, why string) {
 	p.lines.Warn("login failed", attributes...)
 }
 
-func (p *Proxy) loginFailed(nc net.Conn, entry *logins.Login, failure *login.Failure) {
+func (p *Proxy) loginFailed(c *prelogin.Conn, failure *login.Failure) {
 	if failure.Admitted && failure.Console {
 		p.consoles.release(failure.User, failure.Own)
 	} else if failure.Admitted {
 		p.clients.Leave(failure.User, failure.Database)
 	}
-	p.logins.Failed(entry, failure.Reason.String())
+	p.logins.Failed(entryOf(c), failure.Reason.String())
 	told := p.current.Load().Config.PgBouncer && failure.Err != nil // see logRefusal
 	if !told && failure.Reason != login.Gone && failure.Reason != login.ShutDown {
-		p.warnOfLogin(nc, failure, failure.Error())
+		p.warnOfLogin(c, failure, failure.Error())
 	}
-	closeKindly(nc)
+	closeKindly(c)
 }
 
 // closeKindly closes a connection that was just told something. Bytes of the peer's that are still unread would make the system
@@ -175,44 +174,32 @@ const (
 	lingerReads = 64
 )
 
-// handOver hands a logged-in client to its pool's loop.
-func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Result) {
-	identity := p.clients.Identity(result.User, result.Database)
-	leave := func() { p.clients.Leave(identity.User, identity.Database) }
-	settings := make([]session.Setting, len(result.Settings))
-	for i, s := range result.Settings {
-		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
-	}
+// handOver hands a logged-in client to its pool's loop, or turns it away.
+func (p *Proxy) handOver(c *prelogin.Conn, result login.Result) {
 	if result.Replication != login.NoReplication {
-		p.logins.Succeeded(entry)
-		p.replicate(c, result, settings, leave)
+		p.replicate(c, result)
 		return
 	}
-	set, err := p.env.Settings.Intern(settings)
+	set, err := p.admissible(startupSettings(result))
 	if err != nil {
-		leave()
-		p.logins.Failed(entry, login.BadSetting.String())
-		p.refuse(result, invalidSetting(err))
+		p.turnAway(c, result, login.BadSetting, invalidSetting(err))
 		return
 	}
 	if !p.stays(c, &result) {
 		p.env.Settings.Release(set)
-		leave()
-		p.logins.Failed(entry, login.Gone.String())
-		_ = c.Close()
+		p.turnAway(c, result, login.Gone, nil)
 		return
 	}
 	renewed := p.accounts.Learn(result)
 	lane, limits, m := p.router.Join(result.Database, result.User, c.Suited())
 	if lane == nil { // a reload has taken the database away since the login
 		p.env.Settings.Release(set)
-		leave()
-		p.logins.Failed(entry, login.UnknownDatabase.String())
-		p.refuse(result, pgerror.UnknownDatabase(identity.Database))
+		p.turnAway(c, result, login.UnknownDatabase, pgerror.UnknownDatabase(result.Database))
 		return
 	}
-	p.logins.Succeeded(entry)
+	p.logins.Succeeded(entryOf(c))
 	p.trimmer.leaves(1)
+	identity := p.clients.Identity(result.User, result.Database)
 	fd, token, ahead := c.Leave(lane.Loop())
 	lane.Admit(relay.Admission{
 		FD: fd, TLS: result.TLS, Here: lane.Loop() == c.Loop(), Token: token, Owed: result.Owed, Ahead: ahead,
@@ -221,14 +208,36 @@ func (p *Proxy) handOver(c *prelogin.Conn, entry *logins.Login, result login.Res
 	})
 }
 
+// startupSettings are those that a client has asked for in its startup packet.
+func startupSettings(result login.Result) []session.Setting {
+	settings := make([]session.Setting, len(result.Settings))
+	for i, s := range result.Settings {
+		settings[i] = session.Setting{Name: s.Name, Value: s.Value}
+	}
+	return settings
+}
+
+// turnAway ends a client whose login has succeeded and which cannot be served. It is told err; nil: it has gone by itself.
+func (p *Proxy) turnAway(c *prelogin.Conn, result login.Result, why login.Reason, err *pgerror.Error) {
+	p.clients.Leave(result.User, result.Database)
+	p.logins.Failed(entryOf(c), why.String())
+	if err == nil {
+		_ = c.Close()
+		return
+	}
+	p.refuse(result, err)
+}
+
 // replicate serves a client that asks for replication, past the pools.
-func (p *Proxy) replicate(c *prelogin.Conn, result login.Result, settings []session.Setting, leave func()) {
+func (p *Proxy) replicate(c *prelogin.Conn, result login.Result) {
+	p.logins.Succeeded(entryOf(c))
 	g := p.current.Load()
 	if p.accounts.Learn(result) {
 		p.router.Pardon(g.PoolOf(result.Database, result.User))
 	}
+	leave := func() { p.clients.Leave(result.User, result.Database) }
 	trouble := p.replications.Serve(p.admitting, replication.Client{
-		Conn: c, Login: result, Settings: settings, Peer: peerOf(c), LongKey: longKey(result, g), Leave: leave,
+		Conn: c, Login: result, Settings: startupSettings(result), Peer: peerOf(c), LongKey: longKey(result, g), Leave: leave,
 	})
 	if trouble != nil {
 		leave()
@@ -245,6 +254,14 @@ func (p *Proxy) onGone(seat prelogin.Seat, m router.Member, who *relay.Identity)
 		m.Leave()
 		clients.Leave(user, database)
 	})
+}
+
+// admissible is the set of the settings that a client has asked for at its login.
+func (p *Proxy) admissible(settings []session.Setting) (*session.Set, error) {
+	if err := session.CheckLogin(settings); err != nil {
+		return nil, err
+	}
+	return p.env.Settings.Intern(settings)
 }
 
 func invalidSetting(err error) *pgerror.Error {

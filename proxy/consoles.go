@@ -41,7 +41,7 @@ type consoles struct {
 	mu     sync.Mutex
 	taken  [2]int // places: of others, of weir's own account
 	bySlot map[uint32]*consoleClient
-	next   uint32
+	slots  cancelkey.Turn
 	closed bool
 }
 
@@ -177,11 +177,7 @@ func (s *consoles) enter(c *consoleClient) (slot uint32, ok bool) {
 	if s.closed {
 		return 0, false
 	}
-	for s.bySlot[s.next] != nil {
-		s.next = (s.next + 1) % cancelkey.SlotsMax
-	}
-	slot = s.next
-	s.next = (s.next + 1) % cancelkey.SlotsMax
+	slot = s.slots.Next(func(slot uint32) bool { return s.bySlot[slot] != nil })
 	s.bySlot[slot] = c
 	s.served.Add(1)
 	return slot, true

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
-	"weir/proxy/socket"
+	"weir/proxy/ports"
 	"weir/proxy/status"
 )
 
@@ -102,9 +101,11 @@ func (p *Proxy) leave(grace time.Duration, d drain) {
 // drain returns when the last client is gone, or weir has stopped.
 func (p *Proxy) drain(d drain) {
 	p.log.Info("draining", "clients", p.clients.Count(), "drain_timeout", d.limit())
-	p.giveWay(d.keepUnix)
+	if p.ports.GiveWay(p.ctx, d.keepUnix) {
+		p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })
+	}
 	p.admitNone()
-	go p.cedePorts(d.keepUnix || p.besidePeers())
+	go p.cedePorts(d.keepUnix)
 	var empty sync.WaitGroup
 	for _, e := range p.engines {
 		empty.Add(1)
@@ -148,59 +149,25 @@ func (p *Proxy) awaitDrained(gone <-chan struct{}, grace time.Duration) {
 }
 
 // atWork is how many clients have a backend.
-func (p *Proxy) atWork() int {
-	return p.sum(func(s *status.Pool) int { return s.Clients[status.ClientActive] })
-}
-
-// left is how many backends are not done with what a client has left.
-func (p *Proxy) left() int {
-	return p.sum(func(s *status.Pool) int { return s.Backends[status.BackendCleaning] + s.Backends[status.BackendHeld] })
-}
-
-// sum adds something up over all pools.
-func (p *Proxy) sum(of func(*status.Pool) int) (n int) {
+func (p *Proxy) atWork() (n int) {
 	var s status.Snapshot
 	p.lookAtPools(&s)
 	for i := range s.Pools {
-		n += of(&s.Pools[i])
+		n += s.Pools[i].Clients[status.ClientActive]
 	}
 	return n
 }
 
-const (
-	// handshakes is for how long connections still come that were begun before others were led to the next weir: some round trips.
-	handshakes = 250 * time.Millisecond
-	// begunLogins is how long a weir that gives way to the next one waits for the logins that have begun at it.
-	begunLogins = 2 * time.Second
-)
-
-// giveWay leaves the addresses at which the next weir listens already, or will find those that come meanwhile, before it refuses logins: a
-// client finds the one or the other, and is served.
-func (p *Proxy) giveWay(keepUnix bool) {
-	var shared []*port
-	diverted, left := false, false
-	for _, o := range p.ports {
-		switch {
-		case o.inherited && (o.tcp() || !keepUnix):
-			left = true
-			o.Close()
-		case o.tcp() && !o.inherited && sharedBy(o):
-			shared = append(shared, o)
-			diverted = o.Descriptor(socket.Divert) == nil || diverted
-		}
+// left is how many backends are not done with what a client has left.
+func (p *Proxy) left() (n int) {
+	for _, e := range p.engines {
+		n += e.Left()
 	}
-	if len(shared) == 0 && !left {
-		return
-	}
-	if diverted {
-		p.await(handshakes, func() bool { return false })
-	}
-	for _, o := range shared {
-		o.acceptWaiting()
-		o.Close()
-	}
-	p.await(begunLogins, func() bool { return p.logins.Snapshot().Now == 0 })
+	return n
 }
+
+// begunLogins is how long a weir that gives way to the next one waits for the logins that have begun at it.
+const begunLogins = 2 * time.Second
 
 // await returns when something has come true, or after a time, or when the proxy stops.
 func (p *Proxy) await(most time.Duration, done func() bool) {
@@ -226,28 +193,16 @@ func poll(ctx context.Context, done func() bool) bool {
 	return true
 }
 
-// cedePorts leaves the addresses to the next weir. Until it is there, this one takes cancel requests at them. Where it could not see the
-// next one, and where another process gives it the sockets, they are closed at once: clients would wait for an answer, or get a refusal,
-// that the next one has for them.
+// cedePorts leaves the addresses to the next weir, that of HTTP included.
 func (p *Proxy) cedePorts(keepUnix bool) {
-	var shared []place
-	atOnce := p.current.Load().Config.PgBouncer // as PgBouncer does: who connects now is to go elsewhere
-	for _, o := range p.ports {
-		switch {
-		case !o.tcp() && keepUnix:
-		case !o.tcp() || o.inherited || atOnce || !ceded(o):
-			o.Close()
-		default:
-			shared = append(shared, o)
-		}
+	how := ports.Ceding{
+		KeepUnix: keepUnix || p.besidePeers(),
+		AtOnce:   p.current.Load().Config.PgBouncer, // as PgBouncer does: who connects now is to go elsewhere
 	}
-	if p.web != nil && ceded(p.web) {
-		shared = append(shared, p.web)
+	if p.web != nil {
+		how.Beside = p.web
 	}
-	p.await(forever, func() bool {
-		shared = slices.DeleteFunc(shared, takenUp)
-		return len(shared) == 0
-	})
+	p.ports.Cede(p.ctx, how)
 }
 
 // besidePeers reports whether other weirs listen at the same addresses: these pass cancel requests on over the unix socket, which is this
@@ -257,47 +212,12 @@ func (p *Proxy) besidePeers() bool {
 	return c.Listen.ReusePort && c.Listen.PeerID.Number != 0
 }
 
-// place is where the next weir wants to listen.
-type place interface {
-	// Descriptor calls f with the socket's, unless it is closed.
-	Descriptor(f func(fd int) error) error
-	Close()
-}
-
-// ceded lets another process listen where a socket does, and reports whether it will be seen.
-func ceded(a place) bool {
-	return a.Descriptor(func(fd int) error {
-		_, err := socket.Shared(fd)
-		return errors.Join(err, socket.Share(fd))
-	}) == nil
-}
-
-// sharedBy reports whether another process listens at an address.
-func sharedBy(a place) (shared bool) {
-	_ = a.Descriptor(func(fd int) (err error) {
-		shared, err = socket.Shared(fd)
-		return err
-	})
-	return shared
-}
-
-// takenUp closes an address at which another process listens, and reports that.
-func takenUp(a place) bool {
-	taken := sharedBy(a)
-	if taken {
-		a.Close()
-	}
-	return taken
-}
-
 // Stop ends everything: clients are told 57P01, what their backends are doing is cancelled, backends are closed. It returns when that is done,
 // which takes no longer than servers take to cancel, and lastWork at most.
 func (p *Proxy) Stop() {
 	p.stopOnce.Do(func() {
 		p.leaving.Store(true)
-		for _, o := range p.ports {
-			o.Close()
-		}
+		p.ports.Close()
 		p.admitNone()
 		if p.router != nil { // else Start has failed before any client could come
 			p.cut()

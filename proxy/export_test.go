@@ -37,7 +37,7 @@ func (p *Proxy) Set(section, name, value string) error {
 }
 
 // Seats is how many connections count for a loop.
-func (p *Proxy) Seats() int64 { return p.crowd.Taken() }
+func (p *Proxy) Seats() int64 { return p.acceptLoops.Taken() }
 
 // ClientsByLoop is how many clients each loop serves.
 func (p *Proxy) ClientsByLoop() []int {

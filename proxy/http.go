@@ -9,6 +9,7 @@ import (
 	"weir/config"
 	"weir/proxy/certs"
 	"weir/proxy/livepage"
+	"weir/proxy/ports"
 	"weir/proxy/socket"
 	"weir/proxy/telemetry"
 )
@@ -31,7 +32,7 @@ func (p *Proxy) openHTTP() error {
 	}
 	l, err := socket.Listen(p.ctx, c.Address, p.current.Load().Config.Listen.ReusePort)
 	if err != nil {
-		return cannotListen("[http] address", c.Address, err)
+		return ports.CannotListen("[http] address", c.Address, err)
 	}
 	token := func() string { return p.current.Load().Config.HTTPToken.Reveal() }
 	page := &livepage.Page{

@@ -55,17 +55,19 @@ func TestRequestThatMeetsTheEndOfAnIdleSessionGoesElsewhere(t *testing.T) {
 		request step
 		says    *pgerror.Error
 		goesOn  bool
+		pool    string
 	}{
-		"a statement that is prepared":      {"SELECT 1", prepared, idle, true},
-		"the server is told to stop":        {"SELECT 1", prepared, pgerror.AdminShutdown, false},
-		"in a transaction":                  {"BEGIN", prepared, idle, false},
-		"with a backend of its own":         {"CREATE TEMP TABLE own (v int)", prepared, idle, false},
-		"a batch after another":             {"SELECT 1", inOneWrite(runs(t, "one"), prepared), idle, false},
-		"a simple query, which is not kept": {"SELECT 1", queries(text), idle, false},
+		"a statement that is prepared":      {before: "SELECT 1", request: prepared, says: idle, goesOn: true},
+		"the server is told to stop":        {before: "SELECT 1", request: prepared, says: pgerror.AdminShutdown},
+		"in a transaction":                  {before: "BEGIN", request: prepared, says: idle},
+		"with a backend of its own":         {before: "CREATE TEMP TABLE own (v int)", request: prepared, says: idle},
+		"in a session of its own":           {before: "SELECT 1", request: prepared, says: idle, pool: "pool_mode = \"session\"\n"},
+		"a batch after another":             {before: "SELECT 1", request: inOneWrite(runs(t, "one"), prepared), says: idle},
+		"a simple query, which is not kept": {before: "SELECT 1", request: queries(text), says: idle},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate(t, d.Server.Addr(), nil)
-			w := start(t, d, inPlainText+"[pool]\npool_size = 1\n"+serverAt(g.listener.Addr().String()))
+			w := start(t, d, inPlainText+"[pool]\npool_size = 1\n"+c.pool+serverAt(g.listener.Addr().String()))
 			client := enter(t, w, d)
 			for _, s := range []step{parsesAndRuns(t, "s", text), parsesAndRuns(t, "one", "SELECT 1"), queries(c.before)} {
 				for range s.answers {

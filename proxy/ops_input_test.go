@@ -87,6 +87,21 @@ func TestStartupPacketsThatAreRefused(t *testing.T) {
 	}
 }
 
+// Libraries that a session is to begin with would not be loaded, for the server's process has begun: whoever asks for them is told.
+func TestLibrariesForTheBeginningAreRefused(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "")
+	for _, params := range [][]string{{"Session_Preload_Libraries", "auto_explain"}, {"options", "-c local_preload_libraries=x"}} {
+		_, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name, params...)
+		if e := refused(t, err, "55P02"); !strings.Contains(strings.ToLower(e.Message), "preload_libraries") {
+			t.Errorf("%q: told %q", params, e.Message)
+		}
+	}
+	if c := enter(t, w, d); c.Run("SET session_preload_libraries = 'auto_explain'").Err() != nil {
+		t.Error("SET is refused, which does nothing directly, either")
+	}
+}
+
 // What a logged-in client must not send ends that client alone, also in the middle of others' work.
 func TestBytesThatAreNoMessagesEndTheirClientOnly(t *testing.T) {
 	d := database(t)

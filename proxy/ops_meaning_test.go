@@ -165,3 +165,40 @@ func TestSharedStatementsMeanWhatTheirTextsMean(t *testing.T) {
 		})
 	}
 }
+
+// TestStatementsThatAServerReadsAnew: once a table has been analyzed, a server reads the text of a statement anew when that is used next, and keeps what
+// its literals mean under the settings of that client. Others find what they mean under theirs.
+func TestStatementsThatAServerReadsAnew(t *testing.T) {
+	const text, want = "SELECT '01/02/2020'::date - '2020-01-01'::date FROM t", "1"
+	for name, use := range map[string]func(*testing.T, *wireClient){
+		"bound":            func(t *testing.T, c *wireClient) { c.first(runs(t, "s")) },
+		"executed":         func(_ *testing.T, c *wireClient) { c.Query("EXECUTE s") },
+		"in the same text": func(_ *testing.T, c *wireClient) { c.Query("SET datestyle = 'SQL, DMY'; EXECUTE s") },
+		"for a transaction": func(_ *testing.T, c *wireClient) {
+			c.Query("BEGIN; SET LOCAL datestyle = 'SQL, DMY'; EXECUTE s; COMMIT")
+		},
+		"described":          func(t *testing.T, c *wireClient) { c.take(synced(t, &pgproto3.Describe{ObjectType: 'S', Name: "s"})) },
+		"prepared once more": func(t *testing.T, c *wireClient) { c.first(parsesAndRuns(t, "again", text)); c.first(runs(t, "s")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := database(t)
+			d.Exec(t, "CREATE TABLE t AS SELECT 1 AS a")
+			w := start(t, d, "[pool]\npool_size = 1\n")
+			client, other := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			for _, c := range []*wireClient{client, other} {
+				c.first(parsesAndRuns(t, "s", text))
+			}
+			if !strings.Contains(name, "text") && !strings.Contains(name, "transaction") {
+				client.Query("SET datestyle = 'SQL, DMY'")
+			}
+			d.Exec(t, "ANALYZE t")
+			use(t, client)
+			third := dial(t, w.Addr, d.Server.Superuser(), d.Name)
+			for _, got := range []string{third.first(parsesAndRuns(t, "s", text)), other.first(runs(t, "s")), other.Query("EXECUTE s")} {
+				if got != want {
+					t.Errorf("others have %q, want %q", got, want)
+				}
+			}
+		})
+	}
+}

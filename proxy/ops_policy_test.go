@@ -382,6 +382,27 @@ func TestWhatAConnectQuerySetsIsEveryClients(t *testing.T) {
 	}
 }
 
+// A role that the connect_query takes on is every client's: to be the user of the login would be more than the operator wanted.
+func TestRoleOfAConnectQueryIsEveryClients(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "DROP ROLE IF EXISTS humble", "CREATE ROLE humble")
+	for _, mode := range []string{"transaction", "session"} {
+		w := start(t, d, "[pool]\nmode = \""+mode+"\"\npool_size = 1\nconnect_query = \"SET ROLE humble\"\n")
+		for range 2 {
+			c := enter(t, w, d)
+			for _, first := range []string{"select 1", "reset role", "discard all", "set role humble"} {
+				c.Run(first)
+				if got := c.Query("select current_user"); got != "humble" || c.params["is_superuser"] != "off" {
+					t.Errorf("%s: after %s the client is %s, and told is_superuser %s", mode, first, got, c.params["is_superuser"])
+				}
+			}
+			c.Terminate()
+		}
+		w.Stop()
+	}
+	d.Exec(t, "DROP ROLE humble")
+}
+
 func TestFailedConnectQueryIsAFailedDial(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[pool]\nconnect_query = \"select * from nowhere_at_all\"\n")

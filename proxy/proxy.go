@@ -29,6 +29,7 @@ import (
 	"weir/proxy/logins"
 	"weir/proxy/logline"
 	"weir/proxy/peers"
+	"weir/proxy/ports"
 	"weir/proxy/prelogin"
 	"weir/proxy/relay"
 	"weir/proxy/replication"
@@ -57,9 +58,8 @@ type Proxy struct {
 	logins   *logins.Pending
 	tracer   *tracing.Tracer // nil: nothing is traced
 
-	ports []*port
-	tcp   socket.TCPOptions // of clients' connections; guarded by reloading from the first reload on
-	crowd *prelogin.Crowd   // of what is accepted
+	ports       *ports.Ports    // told of reloads under reloading
+	acceptLoops *prelogin.Loops // with the connections that each has
 
 	consoles     *consoles
 	replications *replication.Connections
@@ -141,7 +141,7 @@ func newProxy(ctx context.Context, g *generation.Generation, loops int, log *slo
 			Log: log, Settings: new(session.Table), Keys: cancelkey.New(id, loops+loopsBeside, rand.Reader), SweepEvery: o.sweepEvery, BegunAfter: o.begunAfter,
 			PgBouncer: c.PgBouncer,
 		},
-		tracer: tracer, logins: logins.New(c.Limits.MaxLogins), peers: peers.New(), stopped: make(chan struct{}),
+		tracer: tracer, logins: logins.New(c.Limits.MaxLogins), ports: ports.New(log), peers: peers.New(), stopped: make(chan struct{}),
 	}
 	p.env.Vacate = p.vacate
 	if tracer != nil {
@@ -160,14 +160,15 @@ func (p *Proxy) serve(ctx context.Context, g *generation.Generation, loops int) 
 	}
 	p.assemble(g)
 	p.follow(g)
-	if err := p.listen(ctx); err != nil {
+	if err := p.ports.Listen(ctx, g.Config, p.options.Sockets); err != nil {
 		return err
 	}
 	if err := p.openHTTP(); err != nil {
 		return err
 	}
 	p.router.OpenMinimal()
-	return p.openPorts()
+	p.acceptLoops = prelogin.NewLoops(p.loops)
+	return p.ports.Open(p.acceptLoops, acceptHandler{p})
 }
 
 // assemble makes the parts that know the engines, and acquaints them with each other.
@@ -198,7 +199,7 @@ func (p *Proxy) follow(g *generation.Generation) {
 	p.logins.Limit(g.Descriptors.Logins(c))
 	p.clients.Renew(g)
 	p.tracer.Follow(c.Tracing)
-	p.followTCP()
+	p.ports.Follow(c)
 	p.router.Renew(g)
 	p.replications.Renew(g)
 	p.targets.Hosts.Keep(c)
@@ -218,6 +219,9 @@ func (p *Proxy) vacate() {
 		e.Vacate()
 	}
 }
+
+// Addresses are where weir listens, with the ports that the system chose.
+func (p *Proxy) Addresses() []string { return p.ports.Addresses() }
 
 // Stopped is closed when the proxy has ended.
 func (p *Proxy) Stopped() <-chan struct{} { return p.stopped }

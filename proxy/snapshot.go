@@ -16,7 +16,7 @@ func (p *Proxy) Snapshot() status.Snapshot {
 		Logins:       p.logins.Snapshot(),
 		Lookups:      status.Lookups(p.accounts.Totals()),
 		Dropped:      logline.Dropped(p.log),
-		UnixPort:     p.unixPort(),
+		UnixPort:     p.ports.UnixPort(p.current.Load().Config.Listen),
 		Tracing:      p.tracer.Totals(),
 		Peers:        p.peers.Snapshot(),
 		Replications: p.replications.Snapshot(),

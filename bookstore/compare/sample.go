@@ -65,7 +65,7 @@ func (s *sampler) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		// A query that has begun is finished: cutting it off would close the observer's connection.
-		if s.look(context.WithoutCancel(ctx), false) != nil {
+		if s.look(context.WithoutCancel(ctx)) != nil {
 			s.abort()
 			return
 		}
@@ -79,7 +79,7 @@ func (s *sampler) run(ctx context.Context) {
 
 // measure says that the warm-up is over.
 func (s *sampler) measure() error {
-	if err := s.look(context.Background(), true); err != nil {
+	if err := s.lookAtAll(context.Background()); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -100,13 +100,25 @@ func (s *sampler) sessionsNow() int {
 func (s *sampler) stop() error {
 	s.quit()
 	<-s.done
-	return s.look(context.Background(), true)
+	return s.lookAtAll(context.Background())
 }
 
-// look takes a sample, with the programs when it is their time or all is true. After an error it takes no more.
-func (s *sampler) look(ctx context.Context, all bool) error {
+// look takes a sample, with the programs when it is their time. After an error it takes no more.
+func (s *sampler) look(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.sample(ctx, time.Since(s.programs) > s.rest)
+}
+
+// lookAtAll takes a sample with the programs.
+func (s *sampler) lookAtAll(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sample(ctx, true)
+}
+
+// sample is look under the lock.
+func (s *sampler) sample(ctx context.Context, programs bool) error {
 	if s.err != nil {
 		return s.err
 	}
@@ -127,17 +139,10 @@ func (s *sampler) look(ctx context.Context, all bool) error {
 		sample.Queue = &metrics.queue
 		s.last.waits = &metrics.waits
 	}
-	if all || time.Since(s.programs) > s.rest {
-		began := time.Now()
-		if s.err = s.lookAtPrograms(metrics); s.err != nil {
+	if programs {
+		if sample.Programs, s.err = s.samplePrograms(metrics); s.err != nil {
 			return s.err
 		}
-		if s.measuring && (s.busy.at.IsZero() || began.Sub(s.began) < s.turn.opts.Duration+samplePeriod) {
-			s.busy = s.last
-		}
-		programs := s.last.programs
-		sample.Programs = &programs
-		s.programs, s.rest = time.Now(), min(programsRest*time.Since(began), programsRestMax)-samplePeriod
 	}
 	sample.At = time.Since(s.turn.comparison.started).Seconds()
 	sample.WarmUp = !s.measuring
@@ -148,6 +153,20 @@ func (s *sampler) look(ctx context.Context, all bool) error {
 	s.samples = append(s.samples, sample)
 	s.show(&sample)
 	return nil
+}
+
+// samplePrograms looks at the programs, and says when it is their time again.
+func (s *sampler) samplePrograms(metrics *scraped) (*report.Programs, error) {
+	began := time.Now()
+	if err := s.lookAtPrograms(metrics); err != nil {
+		return nil, err
+	}
+	if s.measuring && (s.busy.at.IsZero() || began.Sub(s.began) < s.turn.opts.Duration+samplePeriod) {
+		s.busy = s.last
+	}
+	s.programs, s.rest = time.Now(), min(programsRest*time.Since(began), programsRestMax)-samplePeriod
+	programs := s.last.programs
+	return &programs, nil
 }
 
 func (s *sampler) lookAtPrograms(metrics *scraped) error {

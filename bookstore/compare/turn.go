@@ -157,7 +157,7 @@ func (t *turn) warmUp(ctx context.Context, watch *sampler) error {
 			return ctx.Err()
 		case <-time.After(t.opts.WarmUp):
 		}
-		if err := watch.look(ctx, false); err != nil {
+		if err := watch.look(ctx); err != nil {
 			return err
 		}
 		n := watch.sessionsNow()

@@ -35,7 +35,7 @@ type Options struct {
 }
 
 const (
-	// restartPause keeps a worker that cannot live from being started in a storm.
+	// restartPause keeps a worker that cannot live from being started all the time.
 	restartPause = time.Second
 	// killMargin is how long beyond its grace a worker may take to end.
 	killMargin = 3 * time.Second

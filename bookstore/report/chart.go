@@ -78,17 +78,14 @@ func style(c ink) draw.TextStyle {
 	}
 }
 
-// svg draws the chart.
-func (c *chart) svg(standAlone bool) string {
+// svg draws the chart for the page.
+func (c *chart) svg() string {
 	if c.width == 0 {
 		c.width, c.height = chartWidth, chartHeight
 	}
 	canvas := vgsvg.New(c.width, c.height)
 	c.hits = &hits{height: c.height}
 	full := draw.New(canvas)
-	if standAlone {
-		full.FillPolygon(inkPaper, rectangle(full.Min, full.Max))
-	}
 	body := full
 	body.Max.Y -= c.headroom
 	if len(c.legend) > 0 {
@@ -97,7 +94,7 @@ func (c *chart) svg(standAlone bool) string {
 	c.plot().Draw(body)
 	var b bytes.Buffer
 	_, _ = canvas.WriteTo(&b) // a buffer takes all
-	return finish(b.String(), c, standAlone)
+	return c.forPage(b.String())
 }
 
 // drawPart draws the chart into a part of a larger drawing, below a heading.
@@ -231,40 +228,47 @@ func (h *hits) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// finish turns gonum's SVG into one for the page: without a size of its own, with names for screen readers, with the
+// forPage turns gonum's SVG into one for the page: without a size of its own, with names for screen readers, with the
 // page's colours and fonts, and with tooltips.
-func finish(svg string, c *chart, standAlone bool) string {
+func (c *chart) forPage(svg string) string {
+	var b strings.Builder
+	c.begin(&b, "")
+	b.WriteString(colour(body(svg), ink.variable))
+	for i, at := range c.hits.at {
+		if c.hits.points[i].tip == "" {
+			continue
+		}
+		fmt.Fprintf(&b, `<circle class="hit" cx="%.1f" cy="%.1f" r="%g"><title>%s</title></circle>`+"\n",
+			at.X.Points(), (c.hits.height - at.Y).Points(), hitRadius.Points(), html.EscapeString(c.hits.points[i].tip))
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+// standAlone turns gonum's SVG into one that needs no page: it has a size, and brings its colours along.
+func (c *chart) standAlone(svg string) string {
+	var b strings.Builder
+	c.begin(&b, fmt.Sprintf(` width="%g" height="%g"`, c.width.Points(), c.height.Points()))
+	b.WriteString(darkStyle())
+	b.WriteString(colour(body(svg), ink.light))
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+func (c *chart) begin(b *strings.Builder, size string) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg"%s viewBox="0 0 %g %g" role="img"><title>%s</title><desc>%s</desc>`,
+		size, c.width.Points(), c.height.Points(), html.EscapeString(c.name), html.EscapeString(c.desc))
+	b.WriteString("\n")
+}
+
+// body is what gonum has drawn, with our fonts, and without what says nothing.
+func body(svg string) string {
 	_, body, _ := strings.Cut(svg, "<svg")
 	_, body, _ = strings.Cut(body, ">\n")
 	body = strings.TrimSuffix(strings.TrimSpace(body), "</svg>")
 	body = fontFamily.ReplaceAllString(body, "font-family:"+fonts+";")
-	body = strings.NewReplacer("font-variant:normal;", "", "font-style:normal;", "", "font-weight:normal;", "",
+	return strings.NewReplacer("font-variant:normal;", "", "font-style:normal;", "", "font-weight:normal;", "",
 		";font-style:normal", "", "\n\t style", " style", "\n\tstyle", " style").Replace(body)
-	body = colour(body, standAlone)
-
-	var b strings.Builder
-	size := ""
-	if standAlone {
-		size = fmt.Sprintf(` width="%g" height="%g"`, c.width.Points(), c.height.Points())
-	}
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg"%s viewBox="0 0 %g %g" role="img"><title>%s</title><desc>%s</desc>`,
-		size, c.width.Points(), c.height.Points(), html.EscapeString(c.name), html.EscapeString(c.desc))
-	b.WriteString("\n")
-	if standAlone {
-		b.WriteString(darkStyle())
-	}
-	b.WriteString(body)
-	if !standAlone && c.hits != nil {
-		for i, at := range c.hits.at {
-			if c.hits.points[i].tip == "" {
-				continue
-			}
-			fmt.Fprintf(&b, `<circle class="hit" cx="%.1f" cy="%.1f" r="%g"><title>%s</title></circle>`+"\n",
-				at.X.Points(), (c.hits.height - at.Y).Points(), hitRadius.Points(), html.EscapeString(c.hits.points[i].tip))
-		}
-	}
-	b.WriteString("</svg>\n")
-	return b.String()
 }
 
 // fonts have the widths that gonum laid the texts out with, where there are any such.

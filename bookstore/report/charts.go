@@ -212,17 +212,7 @@ func (r *Report) costChart() *chart {
 	}
 	scatter := func(rows []Row, m mark, key func(*Row) string) {
 		m.dash = scattered
-		var points []point
-		for _, row := range rows {
-			if row.Postgres() == 0 {
-				continue
-			}
-			points = append(points, point{
-				x: float64(row.Backends()), y: float64(row.Postgres()) / mib,
-				tip: fmt.Sprintf("%s: %s, %s", key(&row), plural(row.Backends(), "backend"), size(row.Postgres())),
-			})
-		}
-		add(m, points)
+		add(m, costPoints(rows, key))
 	}
 	theirs := slices.Clone(original)
 	for i, p := range theirs {
@@ -244,6 +234,20 @@ func (r *Report) costChart() *chart {
 	c.scaleY(plain, all...)
 	c.desc = describe(c.hits.points)
 	return c
+}
+
+// costPoints are the backends and the memory of turns in which that was measured; key says which turn it was.
+func costPoints(rows []Row, key func(*Row) string) (points []point) {
+	for _, row := range rows {
+		if row.Postgres() == 0 {
+			continue
+		}
+		points = append(points, point{
+			x: float64(row.Backends()), y: float64(row.Postgres()) / mib,
+			tip: fmt.Sprintf("%s: %s, %s", key(&row), plural(row.Backends(), "backend"), size(row.Postgres())),
+		})
+	}
+	return points
 }
 
 // waitChart shows the proxy's queue.

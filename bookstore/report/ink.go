@@ -57,15 +57,17 @@ func (i ink) standIn() string {
 	return fmt.Sprintf("#%02X%02X%02X", int(float64(r)*scale), int(float64(g)*scale), int(float64(b)*scale))
 }
 
+// variable is the ink on a page.
+func (i ink) variable() string { return "var(" + inkTable[i].variable + ")" }
+
+// light is the ink where no page gives it.
+func (i ink) light() string { return inkTable[i].light }
+
 // colour replaces the stand-ins of a drawing.
-func colour(svg string, standAlone bool) string {
+func colour(svg string, value func(ink) string) string {
 	var pairs []string
 	for i := range inks {
-		value := "var(" + inkTable[i].variable + ")"
-		if standAlone {
-			value = inkTable[i].light
-		}
-		pairs = append(pairs, i.standIn(), value)
+		pairs = append(pairs, i.standIn(), value(i))
 	}
 	return strings.NewReplacer(pairs...).Replace(svg)
 }

@@ -23,7 +23,7 @@ func WriteLoad(w io.Writer, head string, s load.Summary) error {
 		cells = append(cells, loadRow("whole visits", *s.Visits, s, fmt.Sprintf("%.1f", float64(s.Visits.Count)/max(s.Seconds, 0.001))))
 		cells[len(cells)-1][2] = ""
 	}
-	p.table(cells, false)
+	p.table(cells)
 	if s.Failed > 0 {
 		p.text("\nFailures by kind:\n")
 		var kinds [][]string

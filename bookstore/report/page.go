@@ -75,24 +75,23 @@ func (r *Report) page() page {
 	p.Lead = fmt.Sprintf("A book shop of %s under growing load, its pools as large as those of the shop that it rebuilds: "+
 		"connected to the server directly, and through %s with nothing changed but the address.",
 		plural(r.Setup.Processes, "process"), r.Setup.Proxy)
-	for _, t := range []struct {
-		title string
-		rows  []Row
-		walk  bool
-	}{{"Every turn", r.Rows, false}, {"The original's tuning, directly", r.Walk, true}} {
-		if len(t.rows) == 0 {
-			continue
-		}
-		cells := r.table(t.rows, t.walk)
-		table := pageTable{Title: t.title, Head: cells[0]}
-		for _, row := range cells[1:] {
-			if row != nil {
-				table.Rows = append(table.Rows, row)
-			}
-		}
-		p.Tables = append(p.Tables, table)
-	}
+	p.addTable("Every turn", r.ladderTable())
+	p.addTable("The original's tuning, directly", r.walkTable())
 	return p
+}
+
+// addTable adds a table, without the empty rows between its groups, unless it has no rows.
+func (p *page) addTable(title string, cells [][]string) {
+	if len(cells) == 1 {
+		return
+	}
+	table := pageTable{Title: title, Head: cells[0]}
+	for _, row := range cells[1:] {
+		if row != nil {
+			table.Rows = append(table.Rows, row)
+		}
+	}
+	p.Tables = append(p.Tables, table)
 }
 
 // tiles compare the top of the ladder.
@@ -155,7 +154,7 @@ func newFigure(title, caption string, c *chart) figure {
 	if c == nil || len(c.hits.points) == 0 {
 		return figure{}
 	}
-	svg := template.HTML(c.svg(false)) //nolint:gosec // drawn here, its texts escaped
+	svg := template.HTML(c.svg()) //nolint:gosec // drawn here, its texts escaped
 	return figure{Title: title, Caption: caption, SVG: svg, Wide: c.width > chartWidth}
 }
 
@@ -216,6 +215,6 @@ func (r *Report) WriteChart(w io.Writer) error {
 		r.Setup.Asked, server, r.Setup.MaxConnections, plural(r.Setup.Cores, "core"), r.Setup.Started.UTC().Format(time.DateOnly)))
 	var b bytes.Buffer
 	_, _ = canvas.WriteTo(&b) // a buffer takes all
-	_, err := io.WriteString(w, finish(b.String(), sheet, true))
+	_, err := io.WriteString(w, sheet.standAlone(b.String()))
 	return err
 }

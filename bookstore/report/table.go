@@ -12,12 +12,12 @@ import (
 func (r *Report) WriteText(w io.Writer) error {
 	p := &printer{w: w}
 	if len(r.Rows) > 0 {
-		p.table(r.table(r.Rows, false), true)
+		p.table(r.ladderTable())
 		p.text("\n%s\n", wrap(r.note(), lineMax))
 	}
 	if len(r.Walk) > 0 {
 		p.text("\nThe original's tuning, directly, with %s:\n\n", plural(r.Walk[0].Clients, "client"))
-		p.table(r.table(r.Walk, true), false)
+		p.table(r.walkTable())
 	}
 	if r.Unfinished != "" {
 		p.text("\n%s\n", wrap("The comparison did not finish: "+r.Unfinished, lineMax))
@@ -28,32 +28,42 @@ func (r *Report) WriteText(w io.Writer) error {
 	return p.err
 }
 
-// table is a head and rows of text; an empty row separates groups.
-func (r *Report) table(rows []Row, walk bool) [][]string {
-	first := "clients"
-	if walk {
-		first = "max_connections"
-	}
-	cells := [][]string{{first, "way", "requests", "errors", "ok/s", "p50", "p95", "p99", "backends", "PostgreSQL", "API", r.Setup.Proxy}}
-	for i, row := range rows {
-		if i > 0 && !walk && row.Clients != rows[i-1].Clients {
+// ladderTable is that of the numbers of clients, each a group.
+func (r *Report) ladderTable() [][]string {
+	cells := [][]string{r.head("clients")}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if i > 0 && row.Clients != r.Rows[i-1].Clients {
 			cells = append(cells, nil)
 		}
-		key := row.Clients
-		if walk {
-			key = row.MaxConnections
-		}
-		ok := row.Load.Latency
-		cells = append(cells, []string{
-			count(key), r.name(row.Way), count(row.Load.Requests), errorsCell(row), rate(row.Load.PerSecond),
-			latency(ok.P50), latency(ok.P95), latency(ok.P99), strconv.Itoa(row.Backends()),
-			sizeCell(row.Postgres()), sizeCell(row.API()), sizeCell(row.Proxy()),
-		})
+		cells = append(cells, r.cells(row.Clients, row))
 	}
 	return cells
 }
 
-func errorsCell(row Row) string {
+// walkTable is that of the original's tuning.
+func (r *Report) walkTable() [][]string {
+	cells := [][]string{r.head("max_connections")}
+	for i := range r.Walk {
+		cells = append(cells, r.cells(r.Walk[i].MaxConnections, &r.Walk[i]))
+	}
+	return cells
+}
+
+func (r *Report) head(first string) []string {
+	return []string{first, "way", "requests", "errors", "ok/s", "p50", "p95", "p99", "backends", "PostgreSQL", "API", r.Setup.Proxy}
+}
+
+func (r *Report) cells(first int, row *Row) []string {
+	ok := row.Load.Latency
+	return []string{
+		count(first), r.name(row.Way), count(row.Load.Requests), errorsCell(row), rate(row.Load.PerSecond),
+		latency(ok.P50), latency(ok.P95), latency(ok.P99), strconv.Itoa(row.Backends()),
+		sizeCell(row.Postgres()), sizeCell(row.API()), sizeCell(row.Proxy()),
+	}
+}
+
+func errorsCell(row *Row) string {
 	if row.Load.Failed == 0 {
 		return "0"
 	}
@@ -94,17 +104,15 @@ func (p *printer) text(format string, args ...any) {
 	}
 }
 
-// table aligns cells to the right.
-func (p *printer) table(cells [][]string, blanks bool) {
+// table aligns cells to the right; an empty row separates groups.
+func (p *printer) table(cells [][]string) {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, row := range cells {
-		switch {
-		case row != nil:
-			fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
-		case blanks:
-			fmt.Fprintln(tw, strings.Repeat("\t", len(cells[0])))
+		if row == nil {
+			row = make([]string, len(cells[0]))
 		}
+		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
 	}
 	if err := tw.Flush(); err != nil && p.err == nil {
 		p.err = err

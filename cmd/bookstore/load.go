@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/bookstore/compare"
@@ -29,6 +30,28 @@ type loadCmd struct {
 const durationDefault = 10 * time.Second
 
 func (c *loadCmd) Run(ctx context.Context, s streams) error {
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	result, err := runShown(ctx, opts, s)
+	if err != nil {
+		return err
+	}
+	summary := result.Summary()
+	if err := c.print(s, summary); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err // an interrupted load has printed what there is
+	}
+	if summary.Succeeded == 0 {
+		return fmt.Errorf("none of %d requests succeeded", summary.Requests)
+	}
+	return nil
+}
+
+func (c *loadCmd) options() (load.Options, error) {
 	opts := load.Options{
 		Visit: c.Profile == "visit", Concurrency: c.Concurrency, Requests: c.Requests, Duration: c.Duration, Rate: c.RPS,
 		KeepAlive: c.KeepAlive, Timeout: c.Timeout, Counts: &load.Counts{},
@@ -39,43 +62,32 @@ func (c *loadCmd) Run(ctx context.Context, s streams) error {
 	for _, arg := range c.URLs {
 		target, err := parseTarget(arg)
 		if err != nil {
-			return err
+			return opts, err
 		}
 		opts.Targets = append(opts.Targets, target)
 	}
+	return opts, nil
+}
 
+// runShown runs a load and shows how it goes meanwhile.
+func runShown(ctx context.Context, opts load.Options, s streams) (*load.Result, error) {
 	progress := compare.NewProgress(s.err, isTerminal(s.err))
-	shown := make(chan struct{})
+	defer progress.Done()
 	showing, stopShowing := context.WithCancel(context.Background())
-	go func() {
-		defer close(shown)
-		showLoad(showing, progress, opts)
-	}()
-	result, err := load.Run(ctx, opts)
-	stopShowing()
-	<-shown
-	progress.Done()
-	if err != nil {
-		return err
+	var shown sync.WaitGroup
+	shown.Go(func() { showLoad(showing, progress, opts) })
+	defer shown.Wait()
+	defer stopShowing()
+	return load.Run(ctx, opts)
+}
+
+func (c *loadCmd) print(s streams, summary load.Summary) error {
+	if !c.JSON {
+		return report.WriteLoad(s.out, c.head(), summary)
 	}
-	summary := result.Summary()
-	if c.JSON {
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(summary)
-	} else {
-		err = report.WriteLoad(s.out, c.head(), summary)
-	}
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err // an interrupted load has printed what there is
-	}
-	if summary.Succeeded == 0 {
-		return fmt.Errorf("none of %d requests succeeded", summary.Requests)
-	}
-	return nil
+	enc := json.NewEncoder(s.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(summary)
 }
 
 // parseTarget reads URL or WEIGHT@URL.

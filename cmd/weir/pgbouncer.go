@@ -96,11 +96,12 @@ func printPgBouncerVersion(w io.Writer) error {
 }
 
 // serve serves the file until told to stop.
-func (c *pgbouncerCmd) serve(s streams) error {
+func (c *pgbouncerCmd) serve(s streams) (err error) {
 	conf, err := c.load()
 	if err != nil {
 		return err
 	}
+	var here *background
 	if c.Daemon {
 		switch {
 		case conf.Process.PIDFile == "":
@@ -108,15 +109,17 @@ func (c *pgbouncerCmd) serve(s streams) error {
 		case conf.Log.File == "" && !conf.Log.Syslog:
 			return errors.New("daemon needs logfile or syslog configured")
 		}
-		if parent, err := toBackground(); parent || err != nil {
+		var parent bool
+		if here, parent, err = toBackground(); parent || err != nil {
 			return err
 		}
+		defer func() { here.failed(err) }()
 	}
 	signal.Ignore(syscall.SIGPIPE)
 	if err := descriptors.Enough(); err != nil {
 		return err
 	}
-	return serveConfig(conf, c.load, s)
+	return serveConfig(conf, c.load, s, here.started)
 }
 
 // load reads the file. Options win.

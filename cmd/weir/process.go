@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -84,21 +85,65 @@ func removeStalePIDFile(name string) error {
 // daemonEnv marks the process in the background, lest it starts another.
 const daemonEnv = "WEIR_DAEMON"
 
-// toBackground starts this program again, apart from the terminal, with no standard streams. True: this is the process that was asked
-// for it, and has nothing left to do. A Go program cannot fork: its threads would be missing.
-func toBackground() (bool, error) {
+// background is the end of a pipe on which a process in the background tells the one that was asked for it how its start went. nil: this is no
+// such process.
+type background struct{ out *os.File }
+
+// backgroundFile is the descriptor of that end.
+const backgroundFile = 3
+
+// serves is what is told of a start that went well; else it is the error.
+const serves = "\x00"
+
+// toBackground starts this program again, apart from the terminal, with no standard streams, and returns when that serves: so there is a
+// pidfile then, and a script finds out about a start that has failed. True: this is the process that was asked for it, and has nothing left
+// to do. A Go program cannot fork: its threads would be missing.
+func toBackground() (b *background, parent bool, err error) {
 	if os.Getenv(daemonEnv) != "" {
-		return false, nil
+		syscall.CloseOnExec(backgroundFile)
+		return &background{os.NewFile(backgroundFile, "start")}, false, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, false, fmt.Errorf("go to the background: %w", err)
+	}
+	defer func() { _ = in.Close() }()
 	c := exec.Command(self, os.Args[1:]...) //nolint:gosec // G204: itself
 	c.Env = append(os.Environ(), daemonEnv+"=1")
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		return false, fmt.Errorf("go to the background: %w", err)
+	c.ExtraFiles = []*os.File{out}
+	err = c.Start()
+	_ = out.Close()
+	if err != nil {
+		return nil, false, fmt.Errorf("go to the background: %w", err)
 	}
-	return true, c.Process.Release()
+	word, _ := io.ReadAll(in) // to the end, which comes with the process at the latest
+	switch string(word) {
+	case serves:
+		return nil, true, c.Process.Release()
+	case "":
+		return nil, true, errors.New("the process in the background has ended before it served")
+	}
+	return nil, true, errors.New(string(word))
+}
+
+// started tells the other process, once, that this one serves.
+func (b *background) started() { b.tell(serves) }
+
+// failed tells it why not, if that has not been told.
+func (b *background) failed(err error) {
+	if err != nil {
+		b.tell(err.Error())
+	}
+}
+
+func (b *background) tell(word string) {
+	if b != nil {
+		_, _ = b.out.WriteString(word) // if nobody waits any more, nobody misses it
+		_ = b.out.Close()
+	}
 }

@@ -34,11 +34,11 @@ func (c *serveCmd) Run(s streams) error {
 		}
 		return err
 	}
-	return serveConfig(conf, func() (*config.Config, error) { return c.load(s) }, s)
+	return serveConfig(conf, func() (*config.Config, error) { return c.load(s) }, s, func() {})
 }
 
-// serveConfig is Run with what was read. load reads it anew.
-func serveConfig(conf *config.Config, load func() (*config.Config, error), s streams) error {
+// serveConfig is Run with what was read. load reads it anew. started is called when weir serves.
+func serveConfig(conf *config.Config, load func() (*config.Config, error), s streams, started func()) error {
 	keepToMemory()
 	if err := becomeUser(conf.Process.User); err != nil {
 		return err
@@ -61,10 +61,13 @@ func serveConfig(conf *config.Config, load func() (*config.Config, error), s str
 		logger.Warn("configuration", "warning", w)
 	}
 	if err = descriptors.Enough(); err == nil {
-		err = serve(conf, logger, outputs, caught, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
+		err = serve(conf, logger, outputs, caught, started, proxy.Options{Level: level, Load: load, Version: version(debug.ReadBuildInfo())})
 	}
-	if err != nil && conf.Log.Format == config.FormatJSON {
-		logger.Error("weir cannot serve", "error", err)
+	if err == nil || conf.Log.Stderr && conf.Log.Format != config.FormatJSON {
+		return err
+	}
+	logger.Error("weir cannot serve", "error", err)
+	if conf.Log.Format == config.FormatJSON {
 		return errLogged
 	}
 	return err
@@ -81,12 +84,13 @@ func refuseAsJSON(s streams, err error) error {
 }
 
 // serve is Run from the first line of the log to the last.
-func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, caught *caughtSignals, options proxy.Options) error {
+func serve(conf *config.Config, logger *slog.Logger, outputs *logOutputs, caught *caughtSignals, started func(), options proxy.Options) error {
 	supervisor := supervise(&options)
 	p, err := proxy.Start(context.Background(), conf, logger, options)
 	if err != nil {
 		return err
 	}
+	started()
 	drain := func(os.Signal) { p.Drain() }
 	if conf.PgBouncer {
 		caught.followPgBouncers(p, logger)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"weir/internal/bench"
@@ -91,14 +92,10 @@ type slowFlags struct {
 
 // choose is the value given, or the default of a quick or of a full run.
 func choose[T comparable](given T, quick bool, short, full T) T {
-	var zero T
-	switch {
-	case given != zero:
-		return given
-	case quick:
-		return short
+	if quick {
+		return cmp.Or(given, short)
 	}
-	return full
+	return cmp.Or(given, full)
 }
 
 func (f loadFlags) options(c *commandLine, clients []int, modes ...string) bench.CPUOptions {
@@ -161,8 +158,8 @@ func (c *commandLine) idle() bench.IdleOptions {
 
 func (c *commandLine) crowd() bench.CrowdOptions {
 	return bench.CrowdOptions{
-		Clients: choose(c.Crowd.Clients, c.Quick, 2000, 100_000), Rate: choose(c.Crowd.Rate, false, 0, 2000), Loops: choose(c.Crowd.Loops, false, 0, 4),
-		Backends: choose(c.Crowd.Backends, false, 0, 16), Rounds: choose(c.Rounds, c.Quick, 1, 1), Beside: 4,
+		Clients: choose(c.Crowd.Clients, c.Quick, 2000, 100_000), Rate: cmp.Or(c.Crowd.Rate, 2000), Loops: cmp.Or(c.Crowd.Loops, 4),
+		Backends: cmp.Or(c.Crowd.Backends, 16), Rounds: cmp.Or(c.Rounds, 1), Beside: 4,
 		Phase: choose(c.Crowd.Duration, c.Quick, 2*time.Second, 10*time.Second),
 	}
 }
@@ -170,7 +167,7 @@ func (c *commandLine) crowd() bench.CrowdOptions {
 func (c *commandLine) fair() bench.FairOptions {
 	return bench.FairOptions{
 		Loops:    c.Fair.Loops,
-		Clients:  choose(c.Fair.Clients, false, 0, 1000),
+		Clients:  cmp.Or(c.Fair.Clients, 1000),
 		Rounds:   choose(c.Rounds, c.Quick, 1, 3),
 		Duration: choose(c.Fair.Duration, c.Quick, 3*time.Second, 8*time.Second),
 		Backends: c.Fair.Backends, Query: c.Fair.Query,

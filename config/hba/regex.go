@@ -35,34 +35,55 @@ func common(text string) error {
 	if strings.HasPrefix(text, "***") {
 		return fmt.Errorf("*** at its beginning is not supported")
 	}
-	bracket := -1 // where one was opened, or -1
-	for i := 0; i < len(text); i++ {
-		rest := text[i:]
+	for at := 0; at < len(text); {
+		rest, n := text[at:], 1
+		var err error
 		switch {
 		case rest[0] == '\\':
-			if len(rest) == 1 {
-				return fmt.Errorf("it ends with a backslash")
-			}
-			if c := rest[1]; isAlphanumeric(c) && strings.IndexByte(sameEscapes, c) < 0 {
-				return fmt.Errorf(`\%c is not supported`, c)
-			}
-			i++
-		case bracket >= 0:
-			if strings.HasPrefix(rest, "[.") || strings.HasPrefix(rest, "[=") {
-				return fmt.Errorf("%q is not supported", rest[:2])
-			}
-			if class := strings.Index(rest, ":]"); strings.HasPrefix(rest, "[:") && class > 0 {
-				i += class + 1
-			} else if rest[0] == ']' && strings.Trim(text[bracket+1:i], "^") != "" {
-				bracket = -1
-			}
+			n, err = escape(rest)
 		case rest[0] == '[':
-			bracket = i
-		case strings.HasPrefix(rest, "(?") && !strings.HasPrefix(rest, "(?:") && (i > 0 || !strings.HasPrefix(rest, "(?i)")):
-			return fmt.Errorf("%q is not supported", rest[:min(3, len(rest))])
+			n, err = bracket(rest)
+		case strings.HasPrefix(rest, "(?") && !strings.HasPrefix(rest, "(?:") && (at > 0 || !strings.HasPrefix(rest, "(?i)")):
+			err = fmt.Errorf("%q is not supported", rest[:min(3, len(rest))])
 		}
+		if err != nil {
+			return err
+		}
+		at += n
 	}
 	return nil
+}
+
+// escape returns the length of the escape that text begins with, if it is a common one.
+func escape(text string) (n int, err error) {
+	if len(text) == 1 {
+		return 0, fmt.Errorf("it ends with a backslash")
+	}
+	if c := text[1]; isAlphanumeric(c) && strings.IndexByte(sameEscapes, c) < 0 {
+		return 0, fmt.Errorf(`\%c is not supported`, c)
+	}
+	return 2, nil
+}
+
+// bracket returns the length of the bracket expression that text begins with, if it is a common one.
+func bracket(text string) (n int, err error) {
+	for n = 1; n < len(text); {
+		rest, step := text[n:], 1
+		switch class := strings.Index(rest, ":]"); {
+		case rest[0] == '\\':
+			if step, err = escape(rest); err != nil {
+				return 0, err
+			}
+		case strings.HasPrefix(rest, "[.") || strings.HasPrefix(rest, "[="):
+			return 0, fmt.Errorf("%q is not supported", rest[:2])
+		case strings.HasPrefix(rest, "[:") && class > 0:
+			step = class + len(":]")
+		case rest[0] == ']' && strings.Trim(text[1:n], "^") != "": // as the first, it is one of the characters
+			return n + 1, nil
+		}
+		n += step
+	}
+	return n, nil
 }
 
 func isAlphanumeric(c byte) bool {

@@ -272,8 +272,8 @@ func (p *lineParser) option(r *Rule, t token) string {
 	return ""
 }
 
-// userNameMax is how many bytes a client's name can have: NAMEDATALEN - 1 in PostgreSQL's src/include/pg_config_manual.h.
-const userNameMax = 63
+// UserNameMax is how many bytes a client's name can have: NAMEDATALEN - 1 in PostgreSQL's src/include/pg_config_manual.h.
+const UserNameMax = 63
 
 // pattern is one of the names that a rule is for.
 type pattern struct {
@@ -311,8 +311,8 @@ func (p *lineParser) patterns(f field, what string, keywords []string) ([]patter
 				continue
 			}
 			list = append(list, pattern{re: re})
-		case what == "user" && len(t.text) > userNameMax:
-			wrong(t, "user %q never fits: PostgreSQL cuts names after %d bytes", t.text, userNameMax)
+		case what == "user" && len(t.text) > UserNameMax:
+			wrong(t, "user %q never fits: PostgreSQL cuts names after %d bytes", t.text, UserNameMax)
 		default:
 			list = append(list, pattern{name: t.text})
 		}

@@ -20,7 +20,7 @@ var engine = []string{
 	"config", "config/hba", "pool", "pool/board",
 	"proxy/accounts", "proxy/console", "proxy/authquery", "proxy/backend", "proxy/cancelkey", "proxy/certs", "proxy/clients", "proxy/conversation", "proxy/descriptors", "proxy/dial", "proxy/eventloop", "proxy/exchange",
 	"proxy/generation", "proxy/hosts",
-	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
+	"proxy/livepage", "proxy/prelogin", "proxy/login", "proxy/logins", "proxy/logline", "proxy/notify", "proxy/peers", "proxy/pgerror", "proxy/places", "proxy/ports", "proxy/prepared", "proxy/relay", "proxy/replication", "proxy/router", "proxy/scram", "proxy/session", "proxy/socket", "proxy/sqlscan",
 	"proxy/status", "proxy/telemetry", "proxy/tracing", "proxy/tunnel", "proxy/wire",
 }
 
@@ -63,6 +63,10 @@ var table = map[string]rule{
 		std: impure, pure: true,
 		why: "how PostgreSQL folds names is needed in several places, and is the same in all",
 	},
+	"proxy/bounded": {
+		std: impure, pure: true,
+		why: "each table that strangers can fill has an owner and a lock of its own; how it keeps its limit is the same in all",
+	},
 	"proxy/pgerror": {
 		why: "what users read is listed in one place, which everything may import",
 	},
@@ -100,7 +104,7 @@ var table = map[string]rule{
 		why: "login is the server's side of SCRAM and backend a client's; what both compute is a function of secrets; SASLprep comes from x/text",
 	},
 	"proxy/login": {
-		ours:    []string{"config", "config/hba", "proxy/ascii", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/socket", "proxy/wire"},
+		ours:    []string{"config", "config/hba", "proxy/ascii", "proxy/bounded", "proxy/cancelkey", "proxy/certs", "proxy/pgerror", "proxy/scram", "proxy/socket", "proxy/wire"},
 		outside: []string{"github.com/jackc/pgproto3/v2"},
 		why:     "login ends with a value and knows neither loop nor pool",
 	},
@@ -171,7 +175,7 @@ var table = map[string]rule{
 	},
 	"proxy/accounts": {
 		ours: []string{
-			"config", "proxy/authquery", "proxy/backend", "proxy/dial", "proxy/generation", "proxy/hosts", "proxy/login", "proxy/pgerror", "proxy/scram", "proxy/session",
+			"config", "proxy/authquery", "proxy/backend", "proxy/bounded", "proxy/dial", "proxy/generation", "proxy/hosts", "proxy/login", "proxy/pgerror", "proxy/scram", "proxy/session",
 		},
 		why: "what is stored for a user follows from the generation and from what auth_query finds; who logs in with it is not its business",
 	},
@@ -181,7 +185,7 @@ var table = map[string]rule{
 	},
 	"proxy/dial": {
 		ours: []string{
-			"config", "pool", "proxy/backend", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/relay", "proxy/scram",
+			"config", "pool", "proxy/backend", "proxy/bounded", "proxy/generation", "proxy/hosts", "proxy/logline", "proxy/login", "proxy/pgerror", "proxy/relay", "proxy/scram",
 			"proxy/session", "proxy/socket", "proxy/sqlscan",
 		},
 		why: "where and as whom weir logs in follows from the generation and from what logins have shown; who gets the backend is not its business",
@@ -220,6 +224,10 @@ var table = map[string]rule{
 			"go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto",
 		},
 		why: "traces are made from values that loops hand over, and nothing on the data path knows OpenTelemetry; its transports would bring gRPC along",
+	},
+	"proxy/ports": {
+		ours: []string{"config", "proxy/generation", "proxy/prelogin", "proxy/socket"},
+		why:  "where clients are accepted, and how the next weir gets there, is known without them: it has sockets and no login",
 	},
 	"proxy": {
 		ours: engine,

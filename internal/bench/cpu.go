@@ -17,6 +17,8 @@ type CPUOptions struct {
 	Duration time.Duration // of one target's turn
 	Backends int
 	Calls    bool // count system calls, too
+
+	connect bool // each transaction comes with a connection of its own
 }
 
 // CPUSample is one target's turn.
@@ -37,7 +39,7 @@ type CPUCell struct {
 
 // CPU measures the proxy's CPU time per transaction under pgbench's SELECT-only load.
 func (l *Lab) CPU(ctx context.Context, opts CPUOptions) (Result, error) {
-	cells, err := l.cpuCells(ctx, opts, false)
+	cells, err := l.cpuCells(ctx, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -53,7 +55,7 @@ func (l *Lab) CPU(ctx context.Context, opts CPUOptions) (Result, error) {
 
 // Prepared measures the same for prepared statements, one by one and in pipelines.
 func (l *Lab) Prepared(ctx context.Context, opts CPUOptions) (Result, error) {
-	cells, err := l.cpuCells(ctx, opts, false)
+	cells, err := l.cpuCells(ctx, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -70,7 +72,8 @@ func (l *Lab) Prepared(ctx context.Context, opts CPUOptions) (Result, error) {
 
 // Connect measures what a connection costs that carries one transaction.
 func (l *Lab) Connect(ctx context.Context, opts CPUOptions) (Result, error) {
-	cells, err := l.cpuCells(ctx, opts, true)
+	opts.connect = true
+	cells, err := l.cpuCells(ctx, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -118,9 +121,9 @@ func (l *Lab) cpuGoal(mode string, clients int) *goal {
 	return nil
 }
 
-func (l *Lab) cpuCells(ctx context.Context, opts CPUOptions, connect bool) ([]CPUCell, error) {
+func (l *Lab) cpuCells(ctx context.Context, opts CPUOptions) ([]CPUCell, error) {
 	target := targetOptions{
-		backends: opts.Backends, scram: connect, clients: slices.Max(opts.Clients), prepared: slices.ContainsFunc(opts.Modes, keepsStatements),
+		backends: opts.Backends, scram: opts.connect, clients: slices.Max(opts.Clients), prepared: slices.ContainsFunc(opts.Modes, keepsStatements),
 	}
 	if target.prepared {
 		for _, p := range l.Programs {
@@ -137,7 +140,7 @@ func (l *Lab) cpuCells(ctx context.Context, opts CPUOptions, connect bool) ([]CP
 	var cells []CPUCell
 	for _, mode := range opts.Modes {
 		for _, clients := range opts.Clients {
-			load := pgbenchArgs{mode: mode, clients: clients, jobs: opts.Jobs, duration: opts.Duration, connect: connect}
+			load := pgbenchArgs{mode: mode, clients: clients, jobs: opts.Jobs, duration: opts.Duration, connect: opts.connect}
 			cell, err := l.cpuCell(ctx, targets, load, opts)
 			if err != nil {
 				return nil, err

@@ -119,13 +119,17 @@ func (s *scaleRun) add(row ScaleRow, figures, perSecond [][]float64) {
 }
 
 func (s *scaleRun) transactions(ctx context.Context) error {
-	return s.cells(ctx, s.opts.Load, false)
+	return s.cells(ctx, s.opts.Load)
 }
 
-func (s *scaleRun) connects(ctx context.Context) error { return s.cells(ctx, s.opts.Connect, true) }
+func (s *scaleRun) connects(ctx context.Context) error {
+	opts := s.opts.Connect
+	opts.connect = true
+	return s.cells(ctx, opts)
+}
 
-func (s *scaleRun) cells(ctx context.Context, opts CPUOptions, connect bool) error {
-	cells, err := s.cpuCells(ctx, opts, connect)
+func (s *scaleRun) cells(ctx context.Context, opts CPUOptions) error {
+	cells, err := s.cpuCells(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -136,7 +140,7 @@ func (s *scaleRun) cells(ctx context.Context, opts CPUOptions, connect bool) err
 			perSecond = append(perSecond, pick(cell.Rounds[p.Name], func(c CPUSample) float64 { return c.TPS }))
 		}
 		load := cell.Mode
-		if connect {
+		if opts.connect {
 			load = "connect, " + cell.Mode
 		}
 		s.add(ScaleRow{Load: load, Clients: cell.Clients, format: "%.1f µs", rate: "%.0f"}, figures, perSecond)

@@ -105,11 +105,11 @@ func (p *Proxy) SetMode(m Mode) error {
 	}
 	if m == Refuse {
 		p.mode = m
-		p.door.shut()
-		return p.door.hold()
+		p.listening.stop()
+		return p.listening.hold()
 	}
 	if p.mode == Refuse {
-		l, err := p.door.open()
+		l, err := p.listening.resume()
 		if err != nil {
 			return err
 		}

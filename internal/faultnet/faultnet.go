@@ -89,14 +89,14 @@ type Proxy struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the accept loop and every link's goroutines
 
-	mu      sync.Mutex
-	changed *sync.Cond // on mu: any field below, or of a link, has changed
-	closed  bool
-	mode    Mode
-	door    door
-	links   map[*link]struct{}
-	lanes   [directions]lane
-	stats   Stats
+	mu        sync.Mutex
+	changed   *sync.Cond // on mu: any field below, or of a link, has changed
+	closed    bool
+	mode      Mode
+	listening listening
+	links     map[*link]struct{}
+	lanes     [directions]lane
+	stats     Stats
 }
 
 // lane is what the controls have set for one direction.
@@ -128,14 +128,14 @@ func New(t testing.TB, network, address string) *Proxy {
 // The proxy owns l, which must be a TCP or a unix listener; the caller owns
 // the proxy and closes it.
 func Start(l net.Listener, network, address string) (*Proxy, error) {
-	d, err := newDoor(l)
+	o, err := newListening(l)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	p := &Proxy{
 		network: network, address: address,
 		listenAddr: l.Addr(),
-		door:       d,
+		listening:  o,
 		links:      make(map[*link]struct{}),
 	}
 	p.changed = sync.NewCond(&p.mu)
@@ -154,8 +154,8 @@ func (p *Proxy) Close() {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
-		p.door.shut()
-		p.door.leave()
+		p.listening.stop()
+		p.listening.leave()
 		p.cutAll()
 	}
 	p.mu.Unlock()

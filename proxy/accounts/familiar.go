@@ -1,6 +1,10 @@
 package accounts
 
-import "time"
+import (
+	"time"
+
+	"weir/proxy/bounded"
+)
 
 // familiar is a user and an address that it has logged in from. A login from there is answered at once, although the time then tells that
 // the user exists: a stranger at that address can see it log in anyway.
@@ -24,14 +28,7 @@ func (a *Accounts) BecameFamiliar(user, from string) {
 	if !a.current.Load().Config.LooksUp() {
 		return
 	}
-	f := familiar{user, from}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.familiar[f]; !ok && len(a.familiar) >= familiarMax {
-		for other := range a.familiar {
-			delete(a.familiar, other)
-			break
-		}
-	}
-	a.familiar[f] = time.Now()
+	bounded.Put(a.familiar, familiarMax, familiar{user, from}, time.Now())
 }

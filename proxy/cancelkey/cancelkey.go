@@ -98,6 +98,19 @@ func (k *Keys) Unpack(pid uint32) (loop int, slots Slots, ok bool) {
 	return loop, Slots{slot - 1, 1 << slotBits}, slot != 0 && loop >= 0
 }
 
+// Turn gives out slots in turn: one that was given up comes again last, for a late cancel request may still name it.
+type Turn struct{ next uint32 }
+
+// Next is a slot that is not taken. One at least must be free.
+func (t *Turn) Next(taken func(slot uint32) bool) uint32 {
+	for taken(t.next) {
+		t.next = (t.next + 1) % SlotsMax
+	}
+	slot := t.next
+	t.next = (t.next + 1) % SlotsMax
+	return slot
+}
+
 // Slots are those to which a process ID may belong: one, or among peers, where the process ID has no room for all of a slot's number, one
 // in 64 or fewer of a loop's, the more clients fit into all loops the more. The secret tells which of their clients it is.
 type Slots struct{ first, step uint32 }

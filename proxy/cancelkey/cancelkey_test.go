@@ -226,3 +226,24 @@ func TestLongSecretIsTheClientsAndTheProcessesOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestSlotThatWasGivenUpComesAgainLast(t *testing.T) {
+	var turn Turn
+	taken := map[uint32]bool{}
+	next := func() uint32 {
+		slot := turn.Next(func(slot uint32) bool { return taken[slot] })
+		taken[slot] = true
+		return slot
+	}
+	for want := range uint32(SlotsMax) {
+		if got := next(); got != want {
+			t.Fatalf("slot %d, want %d", got, want)
+		}
+		if want > 2 {
+			delete(taken, want)
+		}
+	}
+	if got := next(); got != 3 {
+		t.Errorf("after the last slot comes %d, want the first that is free", got)
+	}
+}

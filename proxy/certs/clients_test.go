@@ -14,13 +14,8 @@ import (
 	"weir/internal/testca"
 )
 
-// house is a configuration of [client_tls] with files in a folder.
-type house struct {
-	*Clients
-	dir string
-}
-
-func open(t *testing.T, dir, text string) *house {
+// open takes a configuration of [client_tls], whose files are in dir.
+func open(t *testing.T, dir, text string) *Clients {
 	t.Helper()
 	c, err := config.Parse(filepath.Join(dir, "weir.toml"), []byte(text), func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -30,12 +25,12 @@ func open(t *testing.T, dir, text string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{clients, dir}
+	return clients
 }
 
-// greet makes one handshake and returns both sides' states, the certificate that the server's side has noted, and the error of
+// handshake makes one and returns both sides' states, the certificate that the server's side has noted, and the error of
 // either side.
-func (h *house) greet(t *testing.T, client *tls.Config) (server, peer tls.ConnectionState, shown *x509.Certificate, err error) {
+func handshake(t *testing.T, clients *Clients, client *tls.Config) (server, peer tls.ConnectionState, shown *x509.Certificate, err error) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer func() { _ = a.Close() }()
@@ -50,7 +45,7 @@ func (h *house) greet(t *testing.T, client *tls.Config) (server, peer tls.Connec
 		}
 		done <- err
 	}()
-	s := tls.Server(a, h.Config())
+	s := tls.Server(a, clients.Config())
 	ctx, choice := WithChoice()
 	if err = s.HandshakeContext(ctx); err == nil {
 		_ = s.CloseWrite()
@@ -100,13 +95,13 @@ func TestHalfAPairIsNotOffered(t *testing.T) {
 
 func TestCertificateIsTheOneForTheHostThatIsAskedFor(t *testing.T) {
 	dir, ca := t.TempDir(), testca.New("ca")
-	h := open(t, dir, "[client_tls]\n"+write(dir, ca, "general", testca.Subject{CN: "general", DNS: []string{"db.example.org"}})+
+	clients := open(t, dir, "[client_tls]\n"+write(dir, ca, "general", testca.Subject{CN: "general", DNS: []string{"db.example.org"}})+
 		"[databases.shop]\nhost=\"h\"\n[databases.shop.client_tls]\n"+write(dir, ca, "shop", testca.Subject{CN: "shop", DNS: []string{"*.shop.example.org"}}))
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for asked, want := range map[string]string{
 			"": "general", "db.example.org": "general", "x.shop.example.org": "shop", "elsewhere.example.org": "general",
 		} {
-			_, peer, shown, err := h.greet(t, &tls.Config{ServerName: asked, MaxVersion: version, MinVersion: version})
+			_, peer, shown, err := handshake(t, clients, &tls.Config{ServerName: asked, MaxVersion: version, MinVersion: version})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +116,7 @@ func TestClientsCertificateIsVerifiedIfThereIsOne(t *testing.T) {
 	dir, ca, other, stranger := t.TempDir(), testca.New("ca"), testca.New("other"), testca.New("stranger")
 	ca.Write(dir, "ca")
 	other.Write(dir, "other")
-	h := open(t, dir, "[client_tls]\nsslmode = \"verify-ca\"\nca_file = \"ca.crt\"\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"})+
+	clients := open(t, dir, "[client_tls]\nsslmode = \"verify-ca\"\nca_file = \"ca.crt\"\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"})+
 		"[databases.shop]\nhost=\"h\"\n[databases.shop.client_tls]\nsslmode=\"verify-full\"\nca_file=\"other.crt\"\nmin_version=\"1.3\"\n"+
 		"[databases.plain]\nhost=\"h\"\n[databases.loose]\nhost=\"h\"\n[databases.loose.client_tls]\nsslmode=\"prefer\"\nca_file=\"\"")
 	demands := map[string]Demands{
@@ -129,7 +124,7 @@ func TestClientsCertificateIsVerifiedIfThereIsOne(t *testing.T) {
 		"shop": {Mode: config.SSLVerifyFull, MinVersion: tls.VersionTLS13}, "loose": {Mode: config.SSLPrefer, MinVersion: tls.VersionTLS12},
 	}
 	for database, want := range demands {
-		if got := h.Demands(database); got.Mode != want.Mode || got.MinVersion != want.MinVersion {
+		if got := clients.Demands(database); got.Mode != want.Mode || got.MinVersion != want.MinVersion {
 			t.Errorf("%s demands %+v", database, got)
 		}
 	}
@@ -149,12 +144,12 @@ func TestClientsCertificateIsVerifiedIfThereIsOne(t *testing.T) {
 				pair := tt.from.Issue(testca.Subject{CN: "app"}).TLS()
 				client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 			}
-			server, _, _, err := h.greet(t, client)
+			server, _, _, err := handshake(t, clients, client)
 			if (err != nil) != tt.fails {
 				t.Errorf("%x %s: %v", version, name, err)
 			}
 			for database := range demands {
-				if got := h.Demands(database).Verified(&server); got != tt.verified[database] {
+				if got := clients.Demands(database).Verified(&server); got != tt.verified[database] {
 					t.Errorf("%x certificate of %s: verified for %s: %t", version, name, database, got)
 				}
 			}
@@ -164,8 +159,8 @@ func TestClientsCertificateIsVerifiedIfThereIsOne(t *testing.T) {
 
 func TestWithoutAuthoritiesNoCertificateIsAskedFor(t *testing.T) {
 	dir, ca := t.TempDir(), testca.New("ca")
-	h := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"}))
-	_, _, _, err := h.greet(t, &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	clients := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"}))
+	_, _, _, err := handshake(t, clients, &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		t.Error("it was asked for")
 		return new(tls.Certificate), nil
 	}})
@@ -176,25 +171,25 @@ func TestWithoutAuthoritiesNoCertificateIsAskedFor(t *testing.T) {
 
 func TestConfigIsMadeAnewOnlyForOtherFiles(t *testing.T) {
 	dir, ca := t.TempDir(), testca.New("ca")
-	h := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "first"}))
+	clients := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "first"}))
 	var now clock
-	now.now.Store(h.general.files.looked.Load())
-	h.general.files.now = now.time
-	first := h.Config()
+	now.now.Store(clients.general.files.looked.Load())
+	clients.general.files.now = now.time
+	first := clients.Config()
 	now.pass()
-	if h.Config() != first {
+	if clients.Config() != first {
 		t.Error("it was made anew for nothing")
 	}
 	ca.Issue(testca.Subject{CN: "second"}).Write(dir, "weir")
 	now.pass()
-	if _, peer, _, err := h.greet(t, &tls.Config{}); err != nil || peer.PeerCertificates[0].Subject.CommonName != "second" {
+	if _, peer, _, err := handshake(t, clients, &tls.Config{}); err != nil || peer.PeerCertificates[0].Subject.CommonName != "second" {
 		t.Errorf("%v, %v", peer.PeerCertificates, err)
 	}
 }
 
 func TestOnlyPostgreSQLIsSpoken(t *testing.T) {
 	dir, ca := t.TempDir(), testca.New("ca")
-	h := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"}))
+	clients := open(t, dir, "[client_tls]\n"+write(dir, ca, "weir", testca.Subject{CN: "weir"}))
 	for _, tt := range []struct {
 		offered []string
 		agreed  string
@@ -205,7 +200,7 @@ func TestOnlyPostgreSQLIsSpoken(t *testing.T) {
 		{[]string{"h2", "postgresql"}, "postgresql", false},
 		{[]string{"h2", "http/1.1"}, "", true},
 	} {
-		server, _, _, err := h.greet(t, &tls.Config{NextProtos: tt.offered})
+		server, _, _, err := handshake(t, clients, &tls.Config{NextProtos: tt.offered})
 		if (err != nil) != tt.fails || !tt.fails && server.NegotiatedProtocol != tt.agreed {
 			t.Errorf("%v: agreed on %q, %v", tt.offered, server.NegotiatedProtocol, err)
 		}

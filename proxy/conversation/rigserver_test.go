@@ -62,6 +62,9 @@ func (s *rigServer) consume(p []byte) {
 		}
 		break
 	}
+	if s.talk.Unheard() && !s.gone {
+		s.giveUp()
+	}
 	if len(p) > 0 && !s.gone {
 		s.carry = append([]byte(nil), p...)
 	}
@@ -255,6 +258,17 @@ func (c *rigClient) retry() {
 	if c.waiting && !c.gone && c.getBackend() {
 		c.resume()
 	}
+}
+
+// giveUp closes a backend whose client asks another for the same.
+func (s *rigServer) giveUp() {
+	s.rig.say(s.name, "is left, and the batch goes to another")
+	c := s.client
+	p := append(append([]byte(nil), s.talk.Again()...), c.carry...)
+	c.carry, c.server, s.client, s.gone = nil, nil, nil, true
+	s.talk.Lose()
+	c.talk.Rewind()
+	s.rig.later = append(s.rig.later, func() { c.consume(p) })
 }
 
 // lose ends a backend. Its client is told, unless a message is under way that nothing can make whole.

@@ -34,9 +34,14 @@ const alters = sqlscan.Set | sqlscan.SetLocal | sqlscan.Reset | sqlscan.SetConfi
 
 // noteAlteration takes note of a text that is about to be sent.
 func (s *Server) noteAlteration(e sqlscan.Effects) {
-	if e&alters != 0 && e&benign == 0 || e&sqlscan.Temp != 0 { // after the latter another object may be in front
+	if altering(e) {
 		s.alterScope()
 	}
+}
+
+// altering reports whether a text may change what texts mean.
+func altering(e sqlscan.Effects) bool {
+	return e&alters != 0 && e&benign == 0 || e&sqlscan.Temp != 0 // after the latter another object may be in front
 }
 
 // alterScope is for what may change the meaning of the texts that are parsed from now on. Those parsed before, under an earlier change in the same
@@ -67,6 +72,11 @@ func (s *Server) moves(statement *prepared.Statement) bool {
 		return true
 	}
 	return !strings.HasPrefix(statement.Scope(), private) && statement.Literal()
+}
+
+// elsewhere reports whether a statement that others share is used in another scope than its own, where its literals may mean something else.
+func (s *Server) elsewhere(statement *prepared.Statement) bool {
+	return statement.Literal() && statement.Scope() != s.scopeKey() && !strings.HasPrefix(statement.Scope(), private)
 }
 
 // move has a name mean its text as that is read now, where its statement moves.

@@ -36,12 +36,13 @@ type renaming struct {
 	missing *prepared.Statement // must be prepared on the backend first
 	waits   bool                // what a name means depends on an answer that has not come yet
 	none    bool                // a DEALLOCATE ALL stands before: no name is one of weir's any more
+	alters  bool                // the text itself may change what its literals mean
 }
 
 // rename returns the text as the backend is to get it; what has to precede it has been added to f. False: the text may go as it is, or,
-// with a statement in missing, not before that has been prepared.
-func (s *Server) rename(c *Client, f *Flow, m *message, text []byte) (r renaming, changed bool) {
-	r = renaming{s: s, c: c, f: f, text: text, before: counter{s: s}}
+// with a statement in missing, not before that has been prepared. effects are the text's.
+func (s *Server) rename(c *Client, f *Flow, m *message, text []byte, effects sqlscan.Effects) (r renaming, changed bool) {
+	r = renaming{s: s, c: c, f: f, text: text, before: counter{s: s}, alters: altering(effects)}
 	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
 		r.waits = !u.All && s.book.Undecided([]byte(u.Name), false)
 		return !r.waits
@@ -110,8 +111,15 @@ func (r *renaming) statement(name string) *prepared.Statement {
 func (r *renaming) execute(u sqlscan.NameUse) {
 	defer func() { r.runs(u) }()
 	statement := r.statement(u.Name)
+	elsewhere := statement != nil && (r.alters || r.s.elsewhere(statement))
+	if statement != nil && !elsewhere && r.s.book.Misread(statement) {
+		r.f.out = r.s.book.GiveUp(r.f.out, &r.s.account, statement)
+	}
 	switch {
 	case statement != nil && r.s.book.Holds(statement):
+		if elsewhere {
+			r.s.book.UsedElsewhere(statement)
+		}
 		r.effects |= statement.Effects(r.s.mode)
 		r.put(u, statement.Name())
 	case statement != nil && !r.c.unprepared:
@@ -160,7 +168,7 @@ func (s *Server) cancelsText(body []byte) bool {
 
 // queryNames sends a Query that names prepared statements.
 func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects sqlscan.Effects) Hold {
-	r, changed := s.rename(c, f, m, text)
+	r, changed := s.rename(c, f, m, text, effects)
 	switch {
 	case r.waits:
 		return HoldName
@@ -205,7 +213,7 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		s.parseUnnamed(c, m.body[1:], m.whole)
 		return HoldNone
 	}
-	r, changed := s.rename(c, f, m, text)
+	r, changed := s.rename(c, f, m, text, effects)
 	switch {
 	case r.waits:
 		return HoldName

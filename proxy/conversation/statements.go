@@ -302,11 +302,18 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	statement = c.names.Statement(name)
 	switch {
 	case statement != nil:
+		elsewhere := s.elsewhere(statement)
+		f.upTo(m.at)
+		if !elsewhere && s.book.Misread(statement) {
+			f.out = s.book.GiveUp(f.out, &s.account, statement)
+		}
 		if m.whole && s.beginsBatch() && s.book.Holds(statement) {
 			s.mayRetry(m)
 		}
-		f.upTo(m.at)
 		f.out = s.book.Ensure(f.out, &s.account, name, statement)
+		if elsewhere {
+			s.book.UsedElsewhere(statement)
+		}
 		if !statement.Own() && statement != s.retry.parsed && s.retry.uses <= s.account.Answered() {
 			s.retry.uses = s.account.Asked() + 1
 		}

@@ -33,10 +33,10 @@ func splitConnectQuery(query string) (settings []session.Setting, rest string) {
 	return settings, strings.TrimLeft(query[read:], "; \t\r\n")
 }
 
-// mayBeDefault reports whether a login may ask for a setting: the same as in the configuration, where who the session is follows from the user.
+// mayBeDefault reports whether a login may ask for a setting. It may for a role: to be the login's user is more than the operator wanted.
 func mayBeDefault(name string) bool {
 	switch name {
-	case "role", "session_authorization", "seed", "transaction_isolation", "transaction_read_only", "transaction_deferrable":
+	case "session_authorization", "seed", "transaction_isolation", "transaction_read_only", "transaction_deferrable":
 		return false
 	}
 	return true

@@ -29,8 +29,9 @@ func TestConnectQueryBeginsWithSettings(t *testing.T) {
 			settings: set("work_mem=1MB", "app.tenant=it's"), rest: "select f(); set work_mem = '2MB'",
 		},
 		"set work_mem = 1; set work_mem = 2; set time zone 'UTC'": {settings: set("work_mem=2", "timezone=UTC")},
+		"set role app": {settings: set("role=app")},
 		// What a login cannot ask for, or is not known to the letter, ends the beginning.
-		"set work_mem = 1; set role app; set jit = off":        {settings: set("work_mem=1"), rest: "set role app; set jit = off"},
+		"set work_mem = 1; set session authorization app; set jit = off": {settings: set("work_mem=1"), rest: "set session authorization app; set jit = off"},
 		"set local work_mem = 1":                               {rest: "set local work_mem = 1"},
 		"set work_mem = default; set jit = off":                {rest: "set work_mem = default; set jit = off"},
 		"set session characteristics as transaction read only": {rest: "set session characteristics as transaction read only"},

@@ -6,6 +6,7 @@ import (
 
 	"weir/config"
 	"weir/proxy/backend"
+	"weir/proxy/bounded"
 	"weir/proxy/generation"
 	"weir/proxy/login"
 	"weir/proxy/scram"
@@ -51,13 +52,7 @@ func (a *Credentials) Learn(g *generation.Generation, key generation.PoolKey, ac
 		known.keys = append([]scram.Keys{keys}, known.keys[:min(len(known.keys), keysMax-1)]...)
 		same = false
 	}
-	if _, ok := a.shown[key]; !ok && len(a.shown) >= shownMax {
-		for other := range a.shown {
-			delete(a.shown, other)
-			break
-		}
-	}
-	a.shown[key] = known
+	bounded.Put(a.shown, shownMax, key, known)
 	return !same
 }
 

@@ -51,9 +51,12 @@ type credentials struct {
 	account Account
 }
 
+// claim is who the client says it is.
+func (a *attempt) claim() Claim { return Claim{User: a.user, Database: a.database, From: a.from()} }
+
 // lookUp asks for the user that the client claims to be.
-func (a *attempt) lookUp(again bool) (credentials, *Failure) {
-	account, err := a.findAccount(again)
+func (a *attempt) lookUp(claim Claim) (credentials, *Failure) {
+	account, err := a.findAccount(claim)
 	switch {
 	case err == nil:
 		c := credentials{account: account}
@@ -73,8 +76,7 @@ func (a *attempt) lookUp(again bool) (credentials, *Failure) {
 	return credentials{}, f
 }
 
-func (a *attempt) findAccount(again bool) (account Account, err error) {
-	claim := Claim{User: a.user, Database: a.database, From: a.from(), Again: again}
+func (a *attempt) findAccount(claim Claim) (account Account, err error) {
 	if !a.opt.LookupWaits {
 		return a.opt.Lookup(a.ctx, claim)
 	}
@@ -126,7 +128,7 @@ func (a *attempt) trusted() *Failure {
 	if !a.opt.KnownOnly {
 		return nil
 	}
-	c, f := a.lookUp(false)
+	c, f := a.lookUp(a.claim())
 	if f == nil && !c.account.Known {
 		told := `"trust" authentication failed`
 		if c.account.Asked {
@@ -146,7 +148,7 @@ func (a *attempt) byPassword(method Method) *Failure {
 	if f := a.checkBinding(method); f != nil {
 		return f
 	}
-	c, f := a.lookUp(false)
+	c, f := a.lookUp(a.claim())
 	if f != nil {
 		return f
 	}
@@ -159,7 +161,9 @@ func (a *attempt) byPassword(method Method) *Failure {
 	}
 	ok, why := check(c)
 	if !ok {
-		switch now, f := a.lookUp(true); {
+		again := a.claim()
+		again.Again = true
+		switch now, f := a.lookUp(again); {
 		case a.over():
 			return a.interrupted()
 		case f == nil && !now.account.same(c.account):

@@ -20,7 +20,7 @@ import (
 	"weir/proxy/scram"
 )
 
-// plusTLS is a house's certificate whose signature is made with that algorithm.
+// plusTLS is a server certificate whose signature is made with that algorithm.
 func plusTLS(t *testing.T, subject testca.Subject, ca *testca.Authority) string {
 	t.Helper()
 	cert, key := ca.Issue(subject).Write(t.TempDir(), "bound")
@@ -47,10 +47,10 @@ func TestChannelBindingByHand(t *testing.T) {
 	if err := server.Exec(context.Background(), "postgres", "CREATE ROLE bound LOGIN PASSWORD '"+rightPassword+"'", "CREATE DATABASE shop"); err != nil {
 		t.Fatal(err)
 	}
-	h := listenTLS(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"bound": rightPassword})},
+	l := listenTLS(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"bound": rightPassword})},
 		plusTLS(t, testca.Subject{CN: "weir"}, ca))
 	secret := func(addr string) *tls.Conn {
-		return (&tlsHouse{house: &house{addr: addr}}).dialTLS(t, &tls.Config{})
+		return (&tlsListener{listener: &listener{addr: addr}}).dialTLS(t, &tls.Config{})
 	}
 	for _, c := range []struct {
 		name  string
@@ -73,7 +73,7 @@ func TestChannelBindingByHand(t *testing.T) {
 			return "c=biws," + rest + ",p=" + p
 		}}, 0, "E FATAL 28000 SCRAM channel binding check failed"},
 	} {
-		for name, addr := range map[string]string{"weir": h.addr, "PostgreSQL": server.Addr()} {
+		for name, addr := range map[string]string{"weir": l.addr, "PostgreSQL": server.Addr()} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				nc, peer := secret(addr), c.peer
 				if strings.HasPrefix(peer.gs2, "p=") {
@@ -112,7 +112,7 @@ func TestDriversBindTheirLogins(t *testing.T) {
 			opt.Method = MethodSCRAMPlus
 			plus := listenTLS(t, opt, text)
 			for _, c := range []struct {
-				h          *tlsHouse
+				listener   *tlsListener
 				parameters string
 				want       string // where there is a binding
 				without    string
@@ -135,8 +135,8 @@ func TestDriversBindTheirLogins(t *testing.T) {
 				if !strings.Contains(parameters, "password") {
 					parameters += "&password=" + rightPassword
 				}
-				if got := c.h.connect(parameters); !strings.Contains(got, want) {
-					t.Errorf("%s, and a client with %s: %s, want %s", map[*tlsHouse]string{any: "any", plus: "plus"}[c.h], c.parameters, got, want)
+				if got := c.listener.connect(parameters); !strings.Contains(got, want) {
+					t.Errorf("%s, and a client with %s: %s, want %s", map[*tlsListener]string{any: "any", plus: "plus"}[c.listener], c.parameters, got, want)
 				}
 			}
 			psql(t, any, plus, tt.bound)
@@ -145,23 +145,23 @@ func TestDriversBindTheirLogins(t *testing.T) {
 }
 
 // psql is the same for libpq.
-func psql(t *testing.T, any, plus *tlsHouse, bound bool) {
+func psql(t *testing.T, any, plus *tlsListener, bound bool) {
 	program, err := exec.LookPath("psql")
 	if err != nil {
 		t.Log("no psql")
 		return
 	}
 	for _, c := range []struct {
-		h       *tlsHouse
-		binding string
-		in      bool
+		listener *tlsListener
+		binding  string
+		in       bool
 	}{
 		{any, "prefer", true}, {any, "disable", true}, {any, "require", bound}, {plus, "prefer", bound}, {plus, "require", bound}, {plus, "disable", false},
 	} {
 		if !bound && c.binding != "disable" {
 			continue // libpq does not even begin with such a certificate
 		}
-		cmd := exec.Command(program, "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop sslmode=require port="+c.h.portOf()+" channel_binding="+c.binding)
+		cmd := exec.Command(program, "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop sslmode=require port="+c.listener.port()+" channel_binding="+c.binding)
 		cmd.Env = append(os.Environ(), "PGPASSWORD="+rightPassword, "HOME=/nowhere")
 		out, err := cmd.CombinedOutput()
 		if (err == nil) != c.in {
@@ -172,22 +172,22 @@ func psql(t *testing.T, any, plus *tlsHouse, bound bool) {
 
 // TestBindingIsNotAskedOfUnixSockets: nobody is in between there.
 func TestBindingIsNotAskedOfUnixSockets(t *testing.T) {
-	l, err := net.Listen("unix", t.TempDir()+"/.s.PGSQL.5432")
+	ln, err := net.Listen("unix", t.TempDir()+"/.s.PGSQL.5432")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	h := listenAt(t, l, Options{Method: MethodSCRAMPlus, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
-	c, err := pgconn.Connect(context.Background(), "user=app password="+rightPassword+" dbname=shop host="+strings.TrimSuffix(l.Addr().String(), "/.s.PGSQL.5432"))
+	defer func() { _ = ln.Close() }()
+	l := listenAt(t, ln, Options{Method: MethodSCRAMPlus, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
+	c, err := pgconn.Connect(context.Background(), "user=app password="+rightPassword+" dbname=shop host="+strings.TrimSuffix(ln.Addr().String(), "/.s.PGSQL.5432"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Close(context.Background())
-	if out := h.outcome(); out.f != nil {
+	if out := l.outcome(); out.f != nil {
 		t.Error(out.f)
 	}
 	var refused *pgconn.PgError
-	if _, err := pgconn.Connect(context.Background(), "user=app password=wrong dbname=shop host="+strings.TrimSuffix(l.Addr().String(), "/.s.PGSQL.5432")); !errors.As(err, &refused) || refused.Code != "28P01" {
+	if _, err := pgconn.Connect(context.Background(), "user=app password=wrong dbname=shop host="+strings.TrimSuffix(ln.Addr().String(), "/.s.PGSQL.5432")); !errors.As(err, &refused) || refused.Code != "28P01" {
 		t.Error(err)
 	}
 }

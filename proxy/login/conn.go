@@ -102,7 +102,7 @@ func (a *attempt) readStartup(first bool) ([]byte, *Failure) {
 	return a.readBody(int(n - 4))
 }
 
-// notStartup guesses what knocked, for the log.
+// notStartup guesses from its first bytes who has connected, for the log.
 func notStartup(word [4]byte, n uint32) string {
 	switch {
 	case string(word[:]) == "PROX", string(word[:]) == "\r\n\r\n": // versions 1 and 2

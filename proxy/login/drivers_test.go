@@ -28,14 +28,14 @@ func storedForms(user string) map[string]string {
 // driver connects, runs one query, and returns "" or the SQLSTATE (or text) of the refusal.
 type driver struct {
 	name    string
-	connect func(t *testing.T, h *house, user, password string) string
+	connect func(t *testing.T, l *listener, user, password string) string
 }
 
 var drivers = []driver{{"pgconn", connectPgconn}, {"lib/pq", connectPQ}, {"psql", connectPsql}}
 
-func connectPgconn(t *testing.T, h *house, user, password string) string {
+func connectPgconn(t *testing.T, l *listener, user, password string) string {
 	t.Helper()
-	cfg, err := pgconn.ParseConfig("postgres://" + h.addr + "/shop?sslmode=disable")
+	cfg, err := pgconn.ParseConfig("postgres://" + l.addr + "/shop?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +55,9 @@ func connectPgconn(t *testing.T, h *house, user, password string) string {
 	return ""
 }
 
-func connectPQ(t *testing.T, h *house, user, password string) string {
+func connectPQ(t *testing.T, l *listener, user, password string) string {
 	t.Helper()
-	db, err := sql.Open("postgres", fmt.Sprintf("host=127.0.0.1 port=%s dbname=shop user=%s password='%s' sslmode=disable", h.port(t), user, password))
+	db, err := sql.Open("postgres", fmt.Sprintf("host=127.0.0.1 port=%s dbname=shop user=%s password='%s' sslmode=disable", l.port(), user, password))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,9 @@ func connectPQ(t *testing.T, h *house, user, password string) string {
 	return ""
 }
 
-func connectPsql(t *testing.T, h *house, user, password string) string {
+func connectPsql(t *testing.T, l *listener, user, password string) string {
 	t.Helper()
-	cmd := exec.Command("psql", "-X", "-w", "-h", "127.0.0.1", "-p", h.port(t), "-d", "shop", "-U", user, "-c", "select")
+	cmd := exec.Command("psql", "-X", "-w", "-h", "127.0.0.1", "-p", l.port(), "-d", "shop", "-U", user, "-c", "select")
 	cmd.Env = append(os.Environ(), "PGPASSWORD="+password, "PGCLIENTENCODING=UTF8", "LC_ALL=C.UTF-8")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -106,20 +106,20 @@ func TestDriversLogIn(t *testing.T) {
 		for formName, text := range storedForms("app") {
 			cannot := method == MethodSCRAM && formName == "md5"
 			t.Run(method.String()+" from "+formName, func(t *testing.T) {
-				h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
+				l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
 				for _, d := range drivers {
-					if got := d.connect(t, h, "app", rightPassword); (got == "") == cannot {
+					if got := d.connect(t, l, "app", rightPassword); (got == "") == cannot {
 						t.Errorf("%s, right password: %q", d.name, got)
 					}
-					checkOutcome(t, d.name, h.outcome(), cannot, WrongPassword)
-					if got := d.connect(t, h, "app", "wrong"); got != "28P01" {
+					checkOutcome(t, d.name, l.outcome(), cannot, WrongPassword)
+					if got := d.connect(t, l, "app", "wrong"); got != "28P01" {
 						t.Errorf("%s, wrong password: %q", d.name, got)
 					}
-					checkOutcome(t, d.name, h.outcome(), true, WrongPassword)
-					if got := d.connect(t, h, "nobody", rightPassword); got != "28P01" {
+					checkOutcome(t, d.name, l.outcome(), true, WrongPassword)
+					if got := d.connect(t, l, "nobody", rightPassword); got != "28P01" {
 						t.Errorf("%s, unknown user: %q", d.name, got)
 					}
-					checkOutcome(t, d.name, h.outcome(), true, NoSuchUser)
+					checkOutcome(t, d.name, l.outcome(), true, NoSuchUser)
 				}
 			})
 		}
@@ -139,31 +139,31 @@ func checkOutcome(t *testing.T, driver string, o outcome, fails bool, reason Rea
 }
 
 func TestTrustedDriversNeedNoPassword(t *testing.T) {
-	h := listen(t, Options{Method: MethodTrust})
+	l := listen(t, Options{Method: MethodTrust})
 	for _, d := range drivers {
-		if got := d.connect(t, h, "app", ""); got != "" {
+		if got := d.connect(t, l, "app", ""); got != "" {
 			t.Errorf("%s: %s", d.name, got)
 		}
-		checkOutcome(t, d.name, h.outcome(), false, 0)
+		checkOutcome(t, d.name, l.outcome(), false, 0)
 	}
 }
 
 func TestUserWithoutPasswordIsNeverLetIn(t *testing.T) {
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
-		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": ""})})
+		l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": ""})})
 		for _, password := range []string{"", "x"} {
-			if got := connectPgconn(t, h, "app", password); got != "28P01" {
+			if got := connectPgconn(t, l, "app", password); got != "28P01" {
 				t.Errorf("%v, password %q: %q", method, password, got)
 			}
-			h.outcome()
+			l.outcome()
 		}
 	}
 }
 
 // TestDriverGetsProtocol32 lets pgx ask for it.
 func TestDriverGetsProtocol32(t *testing.T) {
-	h := listen(t, Options{Method: MethodTrust})
-	cfg, err := pgconn.ParseConfig("postgres://app@" + h.addr + "/shop?sslmode=disable&max_protocol_version=3.2")
+	l := listen(t, Options{Method: MethodTrust})
+	cfg, err := pgconn.ParseConfig("postgres://app@" + l.addr + "/shop?sslmode=disable&max_protocol_version=3.2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestDriverGetsProtocol32(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	if o := h.outcome(); o.f != nil || o.res.Minor != 2 {
+	if o := l.outcome(); o.f != nil || o.res.Minor != 2 {
 		t.Errorf("%+v, %v", o.res, o.f)
 	}
 }
@@ -202,11 +202,11 @@ func TestSASLprepIsLibpqs(t *testing.T) {
 		{"ASCII controls", "a\x07", "a\x07", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
-			if got := connectPsql(t, h, "app", c.sent); (got == "") != c.want {
+			l := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
+			if got := connectPsql(t, l, "app", c.sent); (got == "") != c.want {
 				t.Errorf("%q for %q: %q", c.sent, c.stored, got)
 			}
-			h.outcome()
+			l.outcome()
 		})
 	}
 }
@@ -214,14 +214,14 @@ func TestSASLprepIsLibpqs(t *testing.T) {
 // TestDriverThatPrefersTLSGoesOnWithout needs 'N' to be understood; psql, above, goes on on the same connection, pgx on a new
 // one.
 func TestDriverThatPrefersTLSGoesOnWithout(t *testing.T) {
-	h := listen(t, Options{Method: MethodTrust})
-	c, err := pgconn.Connect(context.Background(), "postgres://app@"+h.addr+"/shop?sslmode=prefer")
+	l := listen(t, Options{Method: MethodTrust})
+	c, err := pgconn.Connect(context.Background(), "postgres://app@"+l.addr+"/shop?sslmode=prefer")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
 	// The two logins run side by side, so either may end first.
-	asked, plain := h.outcome(), h.outcome()
+	asked, plain := l.outcome(), l.outcome()
 	if asked.f == nil {
 		asked, plain = plain, asked
 	}

@@ -136,13 +136,13 @@ var badLogins = []struct {
 }
 
 func TestBadLoginsAreRefused(t *testing.T) {
-	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
+	l := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
 	for _, c := range badLogins {
 		t.Run(c.name, func(t *testing.T) {
-			if got := converse(t, h.addr, c.send); got != c.want {
+			if got := converse(t, l.addr, c.send); got != c.want {
 				t.Errorf("answered\n%s\nwant\n%s", got, c.want)
 			}
-			if o := h.outcome(); o.f == nil || o.f.Reason != c.reason {
+			if o := l.outcome(); o.f == nil || o.f.Reason != c.reason {
 				t.Errorf("Serve: %v, want %v", o.f, c.reason)
 			} else if e := o.f.Err; e != nil && c.reason == Malformed && !strings.Contains(o.f.Error(), e.Detail) {
 				t.Errorf("the log does not say %q: %s", e.Detail, o.f)
@@ -153,7 +153,7 @@ func TestBadLoginsAreRefused(t *testing.T) {
 
 // The operator of a load balancer that sends it must see that in the log.
 func TestWhatIsNoStartupPacketIsGuessed(t *testing.T) {
-	h := listen(t, Options{})
+	l := listen(t, Options{})
 	for send, want := range map[string]string{
 		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": "PROXY protocol",
 		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c": "PROXY protocol",
@@ -161,10 +161,10 @@ func TestWhatIsNoStartupPacketIsGuessed(t *testing.T) {
 		"\x16\x03\x01\x00\x05":                   "TLS",
 		"\x00\x00\x00\x07xyz":                    "7 bytes",
 	} {
-		if got := converse(t, h.addr, []string{send}); got != "" {
+		if got := converse(t, l.addr, []string{send}); got != "" {
 			t.Errorf("%q is answered %q", send, got)
 		}
-		if o := h.outcome(); o.f == nil || !strings.Contains(o.f.Error(), want) {
+		if o := l.outcome(); o.f == nil || !strings.Contains(o.f.Error(), want) {
 			t.Errorf("%q: %v, want %q in it", send, o.f, want)
 		}
 	}
@@ -263,7 +263,7 @@ func transcript(b []byte) string {
 // TestBadPasswordMessages is the table for the two methods that ask for a password.
 func TestBadPasswordMessages(t *testing.T) {
 	for method, asked := range map[Method]string{MethodPassword: "R cleartext", MethodMD5: "R md5"} {
-		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
+		l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"postgres": rightPassword})})
 		for _, c := range []struct {
 			name, send, want string
 			reason           Reason
@@ -277,10 +277,10 @@ func TestBadPasswordMessages(t *testing.T) {
 			{"too long", "p\x00\x01\x00\x04", "E FATAL 08P01 invalid message length", Malformed},
 			{"another message", message('Q', "x\x00"), "E FATAL 08P01 expected password response, got message type 81", Malformed},
 		} {
-			if got, want := converse(t, h.addr, []string{startup + c.send}), asked+"; "+c.want; got != want {
+			if got, want := converse(t, l.addr, []string{startup + c.send}), asked+"; "+c.want; got != want {
 				t.Errorf("%v, %s: answered\n%s\nwant\n%s", method, c.name, got, want)
 			}
-			if o := h.outcome(); o.f == nil || o.f.Reason != c.reason {
+			if o := l.outcome(); o.f == nil || o.f.Reason != c.reason {
 				t.Errorf("%v, %s: Serve: %v, want %v", method, c.name, o.f, c.reason)
 			}
 		}

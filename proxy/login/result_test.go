@@ -57,9 +57,9 @@ func TestStartupParametersBecomeSettings(t *testing.T) {
 		{"options that are none", "options\x00-F\x00", nil, `E FATAL 42601 invalid startup parameter "options": "-F" is not a setting`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := listen(t, Options{Method: MethodTrust})
-			got := converse(t, h.addr, []string{first(v30, "user\x00app\x00"+c.params+"\x00")})
-			o := h.outcome()
+			l := listen(t, Options{Method: MethodTrust})
+			got := converse(t, l.addr, []string{first(v30, "user\x00app\x00"+c.params+"\x00")})
+			o := l.outcome()
 			if c.refused != "" {
 				if got != c.refused || o.f == nil || o.f.Reason != BadSetting {
 					t.Errorf("answered %q, %v; want %q", got, o.f, c.refused)
@@ -92,13 +92,13 @@ func TestReplicationTakesPostgresBooleans(t *testing.T) {
 }
 
 func TestCancelRequestIsHandedOn(t *testing.T) {
-	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(nil)})
+	l := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(nil)})
 	request := string(wire.AppendCancelRequest(nil, 7, []byte("abcd")))
 	for name, send := range map[string][]string{"at once": {request}, "behind SSLRequest": {first(sslCode, ""), request}} {
-		if got := strings.TrimPrefix(converse(t, h.addr, send), "N"); got != "" {
+		if got := strings.TrimPrefix(converse(t, l.addr, send), "N"); got != "" {
 			t.Errorf("%s: answered %q", name, got)
 		}
-		o := h.outcome()
+		o := l.outcome()
 		if want := (Result{Cancel: &Cancel{PID: 7, Secret: []byte("abcd")}, Conn: o.res.Conn}); o.f != nil || !reflect.DeepEqual(o.res, want) {
 			t.Errorf("%s: %+v, %v", name, o.res, o.f)
 		}
@@ -115,7 +115,7 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer ln.Close()
-			theirs := dial(t, &house{addr: ln.Addr().String()})
+			theirs := dial(t, &listener{addr: ln.Addr().String()})
 			ours, err := ln.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -163,7 +163,7 @@ func TestNoByteBehindTheLoginIsRead(t *testing.T) {
 // TestStrangersLearnNothingOfDatabasesAndLimits asks for an unknown database with a wrong password, and with the right one.
 func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 	asked := make(chan string, 8)
-	h := listen(t, Options{
+	l := listen(t, Options{
 		Method: MethodPassword, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword}),
 		KnownDatabase: func(db string) bool { asked <- "database " + db; return db == "shop" },
 		Admit: func(user, db string) *pgerror.Error {
@@ -172,24 +172,24 @@ func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 		},
 	})
 	login := func(db, password string) string {
-		return converse(t, h.addr, []string{first(v30, "user\x00app\x00database\x00"+db+"\x00\x00") + message('p', password+"\x00")})
+		return converse(t, l.addr, []string{first(v30, "user\x00app\x00database\x00"+db+"\x00\x00") + message('p', password+"\x00")})
 	}
 	if got := login("secret", "wrong"); got != `R cleartext; E FATAL 28P01 password authentication failed for user "app"` {
 		t.Errorf("a stranger was told %q", got)
 	}
-	if o := h.outcome(); o.f.Reason != WrongPassword || len(asked) != 0 {
+	if o := l.outcome(); o.f.Reason != WrongPassword || len(asked) != 0 {
 		t.Errorf("%v; asked %d questions", o.f, len(asked))
 	}
 	if got := login("secret", "pencil"); got != `R cleartext; E FATAL 3D000 database "secret" does not exist` {
 		t.Errorf("a user was told %q", got)
 	}
-	if o := h.outcome(); o.f.Reason != UnknownDatabase || <-asked != "database secret" || len(asked) != 0 {
+	if o := l.outcome(); o.f.Reason != UnknownDatabase || <-asked != "database secret" || len(asked) != 0 {
 		t.Errorf("%v; asked %d questions more", o.f, len(asked))
 	}
 	if got := login("shop", "pencil"); got != `R cleartext; E FATAL 53300 too many clients` {
 		t.Errorf("a user too many was told %q", got)
 	}
-	if o := h.outcome(); o.f.Reason != Full || o.f.Admitted || <-asked != "database shop" || <-asked != "admit app to shop" {
+	if o := l.outcome(); o.f.Reason != Full || o.f.Admitted || <-asked != "database shop" || <-asked != "admit app to shop" {
 		t.Errorf("%v", o.f)
 	}
 }
@@ -212,11 +212,11 @@ func TestAdmittedClientThatComesTooLateIsGivenBack(t *testing.T) {
 }
 
 func TestOtherRefusalsAreNotCountedAsFull(t *testing.T) {
-	h := listen(t, Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error { return pgerror.ShuttingDown }})
-	if got := converse(t, h.addr, []string{startup}); got != "E FATAL 57P03 the pooler is shutting down" {
+	l := listen(t, Options{Method: MethodTrust, Admit: func(string, string) *pgerror.Error { return pgerror.ShuttingDown }})
+	if got := converse(t, l.addr, []string{startup}); got != "E FATAL 57P03 the pooler is shutting down" {
 		t.Errorf("answered %q", got)
 	}
-	if o := h.outcome(); o.f.Reason != Refused {
+	if o := l.outcome(); o.f.Reason != Refused {
 		t.Error(o.f)
 	}
 }
@@ -225,9 +225,9 @@ func TestOtherRefusalsAreNotCountedAsFull(t *testing.T) {
 func TestFailuresTellNoSecret(t *testing.T) {
 	for _, method := range []Method{MethodPassword, MethodMD5} {
 		for _, text := range storedForms("app") {
-			h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
-			converse(t, h.addr, []string{first(v30, "user\x00app\x00\x00") + message('p', "hunter2\x00")})
-			o := h.outcome()
+			l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": text})})
+			converse(t, l.addr, []string{first(v30, "user\x00app\x00\x00") + message('p', "hunter2\x00")})
+			o := l.outcome()
 			if o.f == nil {
 				t.Fatal("let in")
 			}

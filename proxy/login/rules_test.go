@@ -64,7 +64,7 @@ local all   all                   trust
 		"trusted": rightPassword, "rejected": rightPassword, "clear": pencilSCRAM, "hashed": md5Hash(rightPassword, "hashed"), "scram": pencilSCRAM,
 		"secure": rightPassword, "elsewhere": rightPassword,
 	})
-	h := listen(t, withRules(t, rules, "", lookup))
+	l := listen(t, withRules(t, rules, "", lookup))
 	for _, c := range []struct {
 		user   string
 		right  bool // the right password lets it in
@@ -82,8 +82,8 @@ local all   all                   trust
 	} {
 		for _, d := range drivers {
 			for password, want := range map[string]bool{rightPassword: c.right, "wrong": c.wrong} {
-				got := d.connect(t, h, c.user, password)
-				o := h.outcome()
+				got := d.connect(t, l, c.user, password)
+				o := l.outcome()
 				if (got == "") != want {
 					t.Errorf("%s, %s with password %q: %q", d.name, c.user, password, got)
 				}
@@ -123,20 +123,20 @@ func TestRefusalsReadAsPostgres(t *testing.T) {
 		kind, body := readMessage(t, nc)
 		return transcript([]byte(message(kind, string(body))))
 	}
-	h := listen(t, withRules(t, "host all all 127.0.0.1/32 trust\nhost all postgres 127.0.0.3/32 reject", "", nil))
-	weir, postgres := say(h.addr), say(pgserver.ForTest(t).Server.Addr())
+	l := listen(t, withRules(t, "host all all 127.0.0.1/32 trust\nhost all postgres 127.0.0.3/32 reject", "", nil))
+	weir, postgres := say(l.addr), say(pgserver.ForTest(t).Server.Addr())
 	const want = `E FATAL 28000 no pg_hba.conf entry for host "127.0.0.2", user "postgres", database "postgres", no encryption`
 	if weir != postgres || weir != want {
 		t.Errorf("weir says\n%s, PostgreSQL\n%s, want\n%s", weir, postgres, want)
 	}
 	from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 3)}
-	if got, want := say(h.addr), `E FATAL 28000 pg_hba.conf rejects connection for host "127.0.0.3", user "postgres", database "postgres", no encryption`; got != want {
+	if got, want := say(l.addr), `E FATAL 28000 pg_hba.conf rejects connection for host "127.0.0.3", user "postgres", database "postgres", no encryption`; got != want {
 		t.Errorf("a rejected client is told\n%s, want\n%s", got, want)
 	}
 }
 
-// unixHouse listens as PostgreSQL would in dir.
-func unixHouse(t *testing.T, opt Options) (h *house, dir string) {
+// listenUnix listens as PostgreSQL would in dir.
+func listenUnix(t *testing.T, opt Options) (l *listener, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	ln, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.6432"))
@@ -167,11 +167,11 @@ func TestPeerIsWhoTheKernelSays(t *testing.T) {
 		{"host all all all trust", "app", false},
 	} {
 		t.Run(c.rule+" as "+c.user, func(t *testing.T) {
-			h, dir := unixHouse(t, withRules(t, c.rule, ident, users(nil)))
+			l, dir := listenUnix(t, withRules(t, c.rule, ident, users(nil)))
 			cmd := exec.Command("psql", "-X", "-w", "-h", dir, "-p", "6432", "-d", "shop", "-U", c.user, "-c", "select")
 			cmd.Env = append(os.Environ(), "PGCLIENTENCODING=UTF8", "LC_ALL=C.UTF-8")
 			out, err := cmd.CombinedOutput()
-			o := h.outcome()
+			o := l.outcome()
 			if (err == nil) != c.in {
 				t.Errorf("%s", out)
 			}
@@ -192,11 +192,11 @@ func TestPeerIsWhoTheKernelSays(t *testing.T) {
 }
 
 func TestPeerWorksOnUnixSocketsOnly(t *testing.T) {
-	h := listen(t, Options{Method: MethodPeer})
-	if got := connectPgconn(t, h, "root", ""); got != "28000" {
+	l := listen(t, Options{Method: MethodPeer})
+	if got := connectPgconn(t, l, "root", ""); got != "28000" {
 		t.Errorf("over TCP: %q", got)
 	}
-	if o := h.outcome(); o.f == nil || o.f.Reason != WrongIdentity {
+	if o := l.outcome(); o.f == nil || o.f.Reason != WrongIdentity {
 		t.Errorf("%v", o.f)
 	}
 }
@@ -232,8 +232,8 @@ func TestRulesDemandCertificates(t *testing.T) {
 		{"hostnossl all all all trust", showing + "app", "28000 no pg_hba.conf entry"},
 	} {
 		opt := withRules(t, c.rule, ident, users(map[string]string{"app": pencilSCRAM, "boss": pencilSCRAM}))
-		h := listenTLS(t, opt, clientTLS("allow", "ca_file = \"ca.crt\""))
-		if got := h.connect(strings.ReplaceAll(c.client, "DIR", h.dir)); !strings.HasPrefix(got, c.want) {
+		l := listenTLS(t, opt, clientTLS("allow", "ca_file = \"ca.crt\""))
+		if got := l.connect(strings.ReplaceAll(c.client, "DIR", l.dir)); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s, %s: %q, want %q", c.rule, c.client, got, c.want)
 		}
 	}
@@ -241,14 +241,14 @@ func TestRulesDemandCertificates(t *testing.T) {
 
 // TestMethodCertIsTheRuleCert: [auth] type = "cert".
 func TestMethodCertIsTheRuleCert(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodCert}, clientTLS("allow", "ca_file = \"ca.crt\""))
+	l := listenTLS(t, Options{Method: MethodCert}, clientTLS("allow", "ca_file = \"ca.crt\""))
 	for client, want := range map[string]string{
 		"sslmode=require&sslcert=DIR/app.crt&sslkey=DIR/app.key":           "secret",
 		"sslmode=require&sslcert=DIR/app.crt&sslkey=DIR/app.key&user=boss": "28000 certificate authentication failed",
 		"sslmode=require": "28000 connection requires a valid client certificate",
 		"sslmode=disable": "28000 connection requires a valid client certificate",
 	} {
-		if got := h.connect(strings.ReplaceAll(client, "DIR", h.dir)); !strings.HasPrefix(got, want) {
+		if got := l.connect(strings.ReplaceAll(client, "DIR", l.dir)); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q, want %q", client, got, want)
 		}
 	}
@@ -274,21 +274,21 @@ func TestProofGivesKeysAway(t *testing.T) {
 		{MethodPassword, md5Hash(rightPassword, "app"), false},
 		{MethodTrust, pencilSCRAM, false},
 	} {
-		h := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
-		if got := connectPgconn(t, h, "app", rightPassword); got != "" {
+		l := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": c.stored})})
+		if got := connectPgconn(t, l, "app", rightPassword); got != "" {
 			t.Errorf("%v from %.10s: %s", c.method, c.stored, got)
 		}
-		res := h.outcome().res
+		res := l.outcome().res
 		if res.Keys.IsSet() != c.keys || c.keys && !res.Keys.Equal(want) {
 			t.Errorf("%v from %.10s: keys %v", c.method, c.stored, res.Keys.IsSet())
 		}
 		if proved := c.method != MethodTrust; res.Account.Known != proved || proved && res.Account.Stored.Reveal() != c.stored {
 			t.Errorf("%v from %.10s: account %v", c.method, c.stored, res.Account.Known)
 		}
-		if got := connectPgconn(t, h, "app", "wrong"); c.method != MethodTrust && got != "28P01" {
+		if got := connectPgconn(t, l, "app", "wrong"); c.method != MethodTrust && got != "28P01" {
 			t.Errorf("%v from %.10s, wrong password: %s", c.method, c.stored, got)
 		}
-		if res := h.outcome().res; res.Keys.IsSet() || c.method != MethodTrust && res.Account.Known {
+		if res := l.outcome().res; res.Keys.IsSet() || c.method != MethodTrust && res.Account.Known {
 			t.Errorf("%v from %.10s: a wrong password gives something away", c.method, c.stored)
 		}
 	}
@@ -340,12 +340,12 @@ func TestChangedPasswordIsLookedUpAgain(t *testing.T) {
 				return map[string]string{"app": text}
 			}
 			s := &stale{before: table(c.before), now: table(c.now)}
-			h := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
+			l := listen(t, Options{Method: c.method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
 			for i, want := range []string{c.first, c.next} {
-				if got := connectPgconn(t, h, "app", c.password); got != want {
+				if got := connectPgconn(t, l, "app", c.password); got != want {
 					t.Errorf("attempt %d: %q, want %q", i+1, got, want)
 				}
-				h.outcome()
+				l.outcome()
 			}
 		})
 	}
@@ -361,11 +361,11 @@ func TestVerifierIsNoPassword(t *testing.T) {
 			// Before, the user had another form, so the method asks in whatever way it likes.
 			for _, before := range []string{"", "old", md5Hash("old", "app"), stored} {
 				s := &stale{before: map[string]string{"app": before}, now: map[string]string{"app": stored}}
-				h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
-				if got := connectPgconn(t, h, "app", stored); got != "28P01" {
+				l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
+				if got := connectPgconn(t, l, "app", stored); got != "28P01" {
 					t.Errorf("%v, before %.6s, with the %s form as the password: %q", method, before, name, got)
 				}
-				h.outcome()
+				l.outcome()
 			}
 		}
 	}
@@ -377,11 +377,11 @@ func TestFailureIsLookedUpOnceMoreForAll(t *testing.T) {
 		for _, user := range []string{"app", "blank", "nobody"} {
 			s := &stale{now: map[string]string{"app": rightPassword, "blank": ""}}
 			s.before = s.now
-			h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
-			if got := connectPgconn(t, h, user, "wrong"); got != "28P01" {
+			l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: s.lookup})
+			if got := connectPgconn(t, l, user, "wrong"); got != "28P01" {
 				t.Errorf("%v as %s: %q", method, user, got)
 			}
-			h.outcome()
+			l.outcome()
 			if fmt.Sprint(s.again) != "[false true]" {
 				t.Errorf("%v as %s: looked up %v", method, user, s.again)
 			}
@@ -393,13 +393,13 @@ var errNoAnswer = errors.New("the directory does not answer")
 
 func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 	for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
-		h := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
+		l := listen(t, Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
 			return Account{}, errNoAnswer
 		}})
-		if got := connectPgconn(t, h, "app", rightPassword); got != "57P03" {
+		if got := connectPgconn(t, l, "app", rightPassword); got != "57P03" {
 			t.Errorf("%v: %q", method, got)
 		}
-		if f := h.outcome().f; f.Reason != LookupFailed || !errors.Is(f, errNoAnswer) {
+		if f := l.outcome().f; f.Reason != LookupFailed || !errors.Is(f, errNoAnswer) {
 			t.Errorf("%v: %v", method, f)
 		}
 	}
@@ -408,16 +408,16 @@ func TestFailedLookupIsNoWrongPassword(t *testing.T) {
 // A lookup that fails behind a wrong proof changes nothing: the answer is the one to a wrong password.
 func TestSecondLookupMayFail(t *testing.T) {
 	table := users(map[string]string{"app": rightPassword})
-	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: func(ctx context.Context, c Claim) (Account, error) {
+	l := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: func(ctx context.Context, c Claim) (Account, error) {
 		if c.Again {
 			return Account{}, errNoAnswer
 		}
 		return table(ctx, c)
 	}})
 	for _, user := range []string{"app", "nobody"} {
-		if got := connectPgconn(t, h, user, "wrong"); got != "28P01" {
+		if got := connectPgconn(t, l, user, "wrong"); got != "28P01" {
 			t.Errorf("%s: %q", user, got)
 		}
-		h.outcome()
+		l.outcome()
 	}
 }

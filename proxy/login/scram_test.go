@@ -178,9 +178,9 @@ func readMessage(t *testing.T, nc net.Conn) (kind byte, body []byte) {
 	return header[0], body
 }
 
-func dial(t *testing.T, h *house) net.Conn {
+func dial(t *testing.T, l *listener) net.Conn {
 	t.Helper()
-	nc, err := net.Dial("tcp", h.addr)
+	nc, err := net.Dial("tcp", l.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func dial(t *testing.T, h *house) net.Conn {
 
 func TestSCRAMExchangesByHand(t *testing.T) {
 	const malformed = "E FATAL 08P01 malformed SCRAM message"
-	h := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
+	l := listen(t, Options{Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword})})
 	for _, c := range []struct {
 		name string
 		peer scramPeer
@@ -239,10 +239,10 @@ func TestSCRAMExchangesByHand(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got, _ := c.peer.run(t, dial(t, h), "app", rightPassword); got != c.want {
+			if got, _ := c.peer.run(t, dial(t, l), "app", rightPassword); got != c.want {
 				t.Errorf("answered %q, want %q", got, c.want)
 			}
-			h.outcome()
+			l.outcome()
 		})
 	}
 }
@@ -253,11 +253,11 @@ func TestStrangersCannotTellUsersFromNoUsers(t *testing.T) {
 	known := storedForms("known")
 	for name, text := range known {
 		verifiers := usualVerifiers(nil)
-		h := listen(t, Options{Verifiers: verifiers, Lookup: users(map[string]string{"known": text, "blank": ""})})
+		l := listen(t, Options{Verifiers: verifiers, Lookup: users(map[string]string{"known": text, "blank": ""})})
 		look := func(user string) (end string, lens []int, salt string) {
 			p := scramPeer{seen: func(_ string, s []byte) { salt = string(s) }}
-			end, lens = p.run(t, dial(t, h), user, "wrong")
-			h.outcome()
+			end, lens = p.run(t, dial(t, l), user, "wrong")
+			l.outcome()
 			return strings.ReplaceAll(end, user, "USER"), lens, salt
 		}
 		end, lens, salt := look("known")
@@ -283,7 +283,7 @@ func TestStrangersCannotTellUsersFromNoUsers(t *testing.T) {
 	}
 }
 
-// TestNobodyIsLetInByAFeignedVerifier guards the one place where a mistake would open the door: a proof that fits the feigned
+// TestNobodyIsLetInByAFeignedVerifier guards the one place where a mistake would let anybody in: a proof that fits the feigned
 // keys must still fail. The stored key is set to that of a password that is known here.
 func TestNobodyIsLetInByAFeignedVerifier(t *testing.T) {
 	for form, c := range map[string]credentials{"unknown": {}, "md5": {account: Account{Known: true}, stored: parseStored(md5Hash("x", "app"))}} {

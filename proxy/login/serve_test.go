@@ -21,9 +21,9 @@ type outcome struct {
 	f   *Failure
 }
 
-// house is a listener whose connections are logged in by Serve and then greeted as the relay would: the whole of what a
-// driver needs to believe that it is connected. Queries get an empty answer.
-type house struct {
+// listener is an address at which Serve logs connections in, and relay answers them then: the whole of what a driver needs to believe that it
+// is connected. Queries get an empty answer.
+type listener struct {
 	addr     string
 	outcomes chan outcome
 }
@@ -33,7 +33,7 @@ func usualVerifiers(secret []byte, known ...config.Secret) *Verifiers {
 	return NewVerifiers(scram.DefaultIterations, secret, known...)
 }
 
-func listen(t *testing.T, opt Options) *house {
+func listen(t *testing.T, opt Options) *listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,9 +42,9 @@ func listen(t *testing.T, opt Options) *house {
 	return listenAt(t, ln, opt)
 }
 
-func listenAt(t *testing.T, ln net.Listener, opt Options) *house {
+func listenAt(t *testing.T, ln net.Listener, opt Options) *listener {
 	t.Helper()
-	h := &house{addr: ln.Addr().String(), outcomes: make(chan outcome, 16)}
+	l := &listener{addr: ln.Addr().String(), outcomes: make(chan outcome, 16)}
 	if opt.Timeout == 0 {
 		opt.Timeout = time.Minute // a hang shows as a failure rather than as the test binary's own time limit
 	}
@@ -58,7 +58,7 @@ func listenAt(t *testing.T, ln net.Listener, opt Options) *house {
 			wg.Go(func() {
 				defer nc.Close()
 				res, err := Serve(context.Background(), nc, time.Now(), &opt)
-				h.outcomes <- outcome{res, failureOf(t, err)}
+				l.outcomes <- outcome{res, failureOf(t, err)}
 				if err == nil && res.Cancel == nil {
 					relay(res.Conn, res.Owed)
 				}
@@ -69,17 +69,13 @@ func listenAt(t *testing.T, ln net.Listener, opt Options) *house {
 		ln.Close()
 		wg.Wait()
 	})
-	return h
+	return l
 }
 
-func (h *house) outcome() outcome { return <-h.outcomes }
+func (l *listener) outcome() outcome { return <-l.outcomes }
 
-func (h *house) port(t *testing.T) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(h.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (l *listener) port() string {
+	_, port, _ := net.SplitHostPort(l.addr)
 	return port
 }
 

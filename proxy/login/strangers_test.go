@@ -27,13 +27,13 @@ func TestAuthorityReplacedDuringALoginCountsFromTheNextOneOn(t *testing.T) {
 	clients, _ := tlsClients(t, dir, clientTLS("allow", "ca_file = \"ca.crt\""))
 	opt := withRules(t, "hostssl all all all scram-sha-256 clientcert=verify-full", "", users(map[string]string{"app": rightPassword}))
 	opt.TLS = clients
-	h := &tlsHouse{house: listen(t, opt), dir: dir}
-	pair, err := tls.LoadX509KeyPair(h.file("app.crt"), h.file("app.key"))
+	l := &tlsListener{listener: listen(t, opt), dir: dir}
+	pair, err := tls.LoadX509KeyPair(l.file("app.crt"), l.file("app.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	logIn := func(seen func(string, []byte)) string {
-		end, _ := scramPeer{seen: seen}.run(t, h.dialTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}), "app", rightPassword)
+		end, _ := scramPeer{seen: seen}.run(t, l.dialTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}), "app", rightPassword)
 		return end
 	}
 	replace := func(string, []byte) {
@@ -48,16 +48,16 @@ func TestAuthorityReplacedDuringALoginCountsFromTheNextOneOn(t *testing.T) {
 	if got := logIn(replace); got != "R 12; R ok" {
 		t.Errorf("the login that was under way: %s", got)
 	}
-	if o := h.outcome(); o.f != nil {
+	if o := l.outcome(); o.f != nil {
 		t.Errorf("%v", o.f)
 	}
 	// The next one's certificate is of no authority any more, so the client does not show it.
-	nc := h.dialTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}})
+	nc := l.dialTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}})
 	send(t, nc, startup)
 	if kind, body := readMessage(t, nc); transcript([]byte(message(kind, string(body)))) != "E FATAL 28000 connection requires a valid client certificate" {
 		t.Errorf("the next login: %c %q", kind, body)
 	}
-	if o := h.outcome(); o.f == nil || o.f.Reason != WrongIdentity {
+	if o := l.outcome(); o.f == nil || o.f.Reason != WrongIdentity {
 		t.Errorf("%v", o.f)
 	}
 }
@@ -78,9 +78,9 @@ func TestClientNameOfARuleWinsOverCertName(t *testing.T) {
 		{"dn", "clientname=CN", "app"},
 	} {
 		opt := withRules(t, "hostssl all all all cert "+c.option, "", nil)
-		h := listenTLS(t, opt, "[auth]\ncert_name = \""+c.certName+"\"\n"+clientTLS("allow", "ca_file = \"ca.crt\""))
+		l := listenTLS(t, opt, "[auth]\ncert_name = \""+c.certName+"\"\n"+clientTLS("allow", "ca_file = \"ca.crt\""))
 		for _, user := range []string{"app", "CN=app", "app.example.org"} {
-			got := h.connect("sslmode=require&sslcert=" + h.file("app.crt") + "&sslkey=" + h.file("app.key") + "&user=" + strings.ReplaceAll(user, "=", "%3D"))
+			got := l.connect("sslmode=require&sslcert=" + l.file("app.crt") + "&sslkey=" + l.file("app.key") + "&user=" + strings.ReplaceAll(user, "=", "%3D"))
 			if (got == "secret") != (user == c.in) {
 				t.Errorf("cert_name %s, %s: %s: %s", c.certName, c.option, user, got)
 			}
@@ -144,7 +144,7 @@ func TestNamesAreCutBeforeRulesSeeThem(t *testing.T) {
 	var admitted [2]string
 	opt.Admit = nil
 	opt.NamesDatabase = func(database string) bool { return database == alias }
-	h := listen(t, opt)
+	l := listen(t, opt)
 	for _, c := range []struct{ user, database, want string }{
 		{u[:62], d[:62], u[:62] + " " + d[:62]},
 		{u, "shop", ""},
@@ -157,9 +157,9 @@ func TestNamesAreCutBeforeRulesSeeThem(t *testing.T) {
 		{"app", alias, "app " + alias},
 		{"app", alias + "x", "app " + alias[:63]},
 	} {
-		send(t, dial(t, h), first(v30, "user\x00"+c.user+"\x00database\x00"+c.database+"\x00\x00"))
+		send(t, dial(t, l), first(v30, "user\x00"+c.user+"\x00database\x00"+c.database+"\x00\x00"))
 		got := ""
-		if o := h.outcome(); o.f == nil {
+		if o := l.outcome(); o.f == nil {
 			admitted = [2]string{o.res.User, o.res.Database}
 			got = strings.Join(admitted[:], " ")
 		}
@@ -170,20 +170,20 @@ func TestNamesAreCutBeforeRulesSeeThem(t *testing.T) {
 }
 
 // firstQuestions are what a stranger sees of a name before any proof.
-func firstQuestions(t *testing.T, h *house, user string) string {
+func firstQuestions(t *testing.T, l *listener, user string) string {
 	t.Helper()
-	nc := dial(t, h)
+	nc := dial(t, l)
 	send(t, nc, first(v30, "user\x00"+user+"\x00database\x00shop\x00\x00"))
 	kind, body := readMessage(t, nc)
 	if kind != 'R' || body[3] != 10 {
 		_ = nc.Close()
-		h.outcome()
+		l.outcome()
 		return fmt.Sprintf("%c %d", kind, body[3])
 	}
 	send(t, nc, initial(scram.Mechanism, "n,,n=,r=abc"))
 	_, body = readMessage(t, nc)
 	_ = nc.Close()
-	h.outcome()
+	l.outcome()
 	_, rest, _ := strings.Cut(string(body[4:]), ",")
 	return "SCRAM " + rest
 }
@@ -207,12 +207,12 @@ func TestNameThatNobodyHasIsAskedAsOneThatExists(t *testing.T) {
 		for _, method := range []Method{MethodSCRAM, MethodMD5, MethodPassword} {
 			seen := map[string]string{}
 			for _, v := range weirs {
-				h := listen(t, Options{Method: method, Verifiers: v, Lookup: users(map[string]string{"real": stored})})
-				real, nobody := firstQuestions(t, h, "real"), firstQuestions(t, h, "nobody")
+				l := listen(t, Options{Method: method, Verifiers: v, Lookup: users(map[string]string{"real": stored})})
+				real, nobody := firstQuestions(t, l, "real"), firstQuestions(t, l, "nobody")
 				if lengths(real) != lengths(nobody) {
 					t.Errorf("%v, %s: %s, and for a name that nobody has %s", method, name, real, nobody)
 				}
-				if strings.HasPrefix(nobody, "SCRAM") && (nobody == real || nobody == firstQuestions(t, h, "nobody else")) {
+				if strings.HasPrefix(nobody, "SCRAM") && (nobody == real || nobody == firstQuestions(t, l, "nobody else")) {
 					t.Errorf("%v, %s: one salt for two names: %s", method, name, nobody)
 				}
 				for user, question := range map[string]string{"real": real, "nobody": nobody} {
@@ -269,17 +269,17 @@ func TestNamesThatNobodyHasAreAsMixedAsThoseThatExist(t *testing.T) {
 func TestVerifierOfManyIterationsTakesNoTime(t *testing.T) {
 	endless := strings.Replace(pencilSCRAM, "4096", "2000000000", 1)
 	v := usualVerifiers(nil, config.NewSecret(endless))
-	h := listen(t, Options{Method: MethodPassword, Verifiers: v, Lookup: users(map[string]string{"app": endless}), Timeout: 30 * time.Second})
+	l := listen(t, Options{Method: MethodPassword, Verifiers: v, Lookup: users(map[string]string{"app": endless}), Timeout: 30 * time.Second})
 	for _, user := range []string{"app", "nobody"} {
-		if got := converse(t, h.addr, []string{first(v30, "user\x00"+user+"\x00\x00") + message('p', rightPassword+"\x00")}); !strings.Contains(got, "E FATAL 28P01") {
+		if got := converse(t, l.addr, []string{first(v30, "user\x00"+user+"\x00\x00") + message('p', rightPassword+"\x00")}); !strings.Contains(got, "E FATAL 28P01") {
 			t.Errorf("%s: %s", user, got)
 		}
-		if o := h.outcome(); user == "app" && !strings.Contains(o.f.Error(), "2000000000 iterations") {
+		if o := l.outcome(); user == "app" && !strings.Contains(o.f.Error(), "2000000000 iterations") {
 			t.Errorf("the log does not say why: %v", o.f)
 		}
 	}
-	h = listen(t, Options{Verifiers: v, Lookup: users(map[string]string{"app": endless})})
-	if got := firstQuestions(t, h, "app"); !strings.HasSuffix(got, ",i=2000000000") {
+	l = listen(t, Options{Verifiers: v, Lookup: users(map[string]string{"app": endless})})
+	if got := firstQuestions(t, l, "app"); !strings.HasSuffix(got, ",i=2000000000") {
 		t.Error(got)
 	}
 }
@@ -308,9 +308,9 @@ func TestSecondStartupPacketIsRefusedAtEveryPointOfALogin(t *testing.T) {
 		}},
 	}
 	for point, p := range points {
-		h := listen(t, Options{Method: p.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword, "boss": rightPassword})})
+		l := listen(t, Options{Method: p.method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": rightPassword, "boss": rightPassword})})
 		for name, packet := range again {
-			nc := dial(t, h)
+			nc := dial(t, l)
 			send(t, nc, first(v30, "user\x00app\x00database\x00shop\x00\x00"))
 			readMessage(t, nc)
 			p.until(nc)
@@ -319,21 +319,21 @@ func TestSecondStartupPacketIsRefusedAtEveryPointOfALogin(t *testing.T) {
 			if got := transcript([]byte(message(kind, string(body)))); !strings.HasPrefix(got, "E FATAL 08P01 expected") {
 				t.Errorf("%s in place of %s: %s", name, point, got)
 			}
-			if o := h.outcome(); o.f == nil || o.f.Reason != Malformed || o.f.User != "app" {
+			if o := l.outcome(); o.f == nil || o.f.Reason != Malformed || o.f.User != "app" {
 				t.Errorf("%s in place of %s: %v", name, point, o.f)
 			}
 		}
 	}
 	// Behind a request that was declined there is one startup packet, and what follows it is an answer.
-	h := listen(t, Options{Method: MethodTrust})
+	l := listen(t, Options{Method: MethodTrust})
 	for _, request := range []uint32{sslCode, gssencCode} {
-		nc := dial(t, h)
+		nc := dial(t, l)
 		send(t, nc, first(request, ""))
 		if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
 		send(t, nc, first(v30, "user\x00app\x00\x00")+again["startup"])
-		if o := h.outcome(); o.f != nil || o.res.User != "app" {
+		if o := l.outcome(); o.f != nil || o.res.User != "app" {
 			t.Errorf("%+v, %v", o.res, o.f)
 		}
 	}

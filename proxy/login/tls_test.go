@@ -25,14 +25,14 @@ import (
 	"weir/proxy/certs"
 )
 
-// tlsHouse is a house with TLS, and what its guests need.
-type tlsHouse struct {
-	*house
+// tlsListener is a listener with TLS, and what its clients need.
+type tlsListener struct {
+	*listener
 	dir string
 	ca  *testca.Authority
 }
 
-// Certificates in dir: ca and stranger are authorities, weir is the house's, app is a user's by ca, other is one by stranger.
+// Certificates in dir: ca and stranger are authorities, weir is the listener's, app is a user's by ca, other is one by stranger.
 func tlsFolder(t *testing.T) (string, *testca.Authority) {
 	t.Helper()
 	dir, ca, stranger := t.TempDir(), testca.New("ca"), testca.New("stranger")
@@ -44,13 +44,13 @@ func tlsFolder(t *testing.T) (string, *testca.Authority) {
 	return dir, ca
 }
 
-// listenTLS opens a house; text is more of its configuration.
-func listenTLS(t *testing.T, opt Options, text string) *tlsHouse {
+// listenTLS opens a listener; text is more of its configuration.
+func listenTLS(t *testing.T, opt Options, text string) *tlsListener {
 	t.Helper()
 	dir, ca := tlsFolder(t)
 	clients, c := tlsClients(t, dir, text)
 	opt.TLS, opt.CertName = clients, c.Auth.CertName
-	return &tlsHouse{house: listen(t, opt), dir: dir, ca: ca}
+	return &tlsListener{listener: listen(t, opt), dir: dir, ca: ca}
 }
 
 func tlsClients(t *testing.T, dir, text string) (*certs.Clients, *config.Config) {
@@ -73,11 +73,11 @@ func clientTLS(mode, more string) string {
 	return fmt.Sprintf("[client_tls]\nsslmode = %q\n%s%s\n", mode, weirPair, more)
 }
 
-func (h *tlsHouse) file(name string) string { return filepath.Join(h.dir, name) }
+func (l *tlsListener) file(name string) string { return filepath.Join(l.dir, name) }
 
 // connect logs in with pgconn; parameters are a DSN's. It returns "" or why it failed.
-func (h *tlsHouse) connect(parameters string) string {
-	c, err := pgconn.Connect(context.Background(), "postgres://app@localhost:"+h.portOf()+"/shop?"+parameters)
+func (l *tlsListener) connect(parameters string) string {
+	c, err := pgconn.Connect(context.Background(), "postgres://app@localhost:"+l.port()+"/shop?"+parameters)
 	if err != nil {
 		var pgErr *pgconn.PgError
 		if errors.As(err, &pgErr) {
@@ -91,11 +91,6 @@ func (h *tlsHouse) connect(parameters string) string {
 		return err.Error()
 	}
 	return map[bool]string{false: "plain", true: "secret"}[secret]
-}
-
-func (h *tlsHouse) portOf() string {
-	_, port, _ := net.SplitHostPort(h.addr)
-	return port
 }
 
 // TestEveryModeMeetsEveryMode: what clients get that want TLS, or do not, by libpq's modes, from each of weir's.
@@ -148,8 +143,8 @@ func TestEveryModeMeetsEveryMode(t *testing.T) {
 		{clientTLS("require", ca) + "[databases.shop]\nhost=\"h\"\n[databases.shop.client_tls]\nsslmode=\"verify-ca\"\nca_file=\"stranger.crt\"", "sslmode=require" + with("other"), "secret"},
 		{clientTLS("require", ca) + "[databases.shop]\nhost=\"h\"\n[databases.shop.client_tls]\nsslmode=\"verify-ca\"\nca_file=\"stranger.crt\"", "sslmode=require" + with("app"), "28000 connection requires a valid client certificate"},
 	} {
-		h := listenTLS(t, Options{Method: MethodTrust}, tt.weir)
-		got := h.connect(strings.ReplaceAll(tt.client, "DIR", h.dir))
+		l := listenTLS(t, Options{Method: MethodTrust}, tt.weir)
+		got := l.connect(strings.ReplaceAll(tt.client, "DIR", l.dir))
 		if got != tt.want && !(len(tt.want) > 6 && strings.Contains(got, tt.want)) {
 			t.Errorf("%s\nand a client with %s: %s, want %s", tt.weir, tt.client, got, tt.want)
 		}
@@ -169,8 +164,8 @@ func TestTLSVersionsAreAgreedOn(t *testing.T) {
 		{clientTLS("require", ""), tls.VersionTLS10, tls.VersionTLS11, "protocol version not supported"},
 		{clientTLS("require", "") + "[databases.shop]\nhost=\"h\"\n[databases.shop.client_tls]\nmin_version=\"1.3\"", tls.VersionTLS12, tls.VersionTLS12, "28000 connection requires TLS 1.3 or newer"},
 	} {
-		h := listenTLS(t, Options{Method: MethodTrust}, tt.weir)
-		c, err := pgconn.ParseConfig("postgres://app@" + h.addr + "/shop?sslmode=require")
+		l := listenTLS(t, Options{Method: MethodTrust}, tt.weir)
+		c, err := pgconn.ParseConfig("postgres://app@" + l.addr + "/shop?sslmode=require")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,9 +188,9 @@ func TestTLSVersionsAreAgreedOn(t *testing.T) {
 }
 
 // dialTLS asks for TLS and does the handshake.
-func (h *tlsHouse) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
+func (l *tlsListener) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
 	t.Helper()
-	nc := h.dial(t)
+	nc := l.dial(t)
 	if _, err := nc.Write([]byte(first(sslCode, ""))); err != nil {
 		t.Fatal(err)
 	}
@@ -211,9 +206,9 @@ func (h *tlsHouse) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
 	return top
 }
 
-func (h *tlsHouse) dial(t *testing.T) net.Conn {
+func (l *tlsListener) dial(t *testing.T) net.Conn {
 	t.Helper()
-	nc, err := net.Dial("tcp", h.addr)
+	nc, err := net.Dial("tcp", l.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +218,12 @@ func (h *tlsHouse) dial(t *testing.T) net.Conn {
 }
 
 func TestResultCarriesTLS(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
-	top := h.dialTLS(t, &tls.Config{})
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
+	top := l.dialTLS(t, &tls.Config{})
 	if _, err := top.Write([]byte(startup)); err != nil {
 		t.Fatal(err)
 	}
-	out := h.outcome()
+	out := l.outcome()
 	if out.f != nil || out.res.TLS == nil || out.res.Conn != net.Conn(out.res.TLS.TLS()) {
 		t.Errorf("%+v, %v", out.res, out.f)
 	}
@@ -242,19 +237,19 @@ func TestResultCarriesTLS(t *testing.T) {
 }
 
 func TestCancelRequestOverTLS(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
-	top := h.dialTLS(t, &tls.Config{})
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
+	top := l.dialTLS(t, &tls.Config{})
 	if _, err := top.Write([]byte(first(cancelCode, "\x00\x00\x00\x07\x01\x02\x03\x04"))); err != nil {
 		t.Fatal(err)
 	}
-	if out := h.outcome(); out.f != nil || out.res.Cancel == nil || out.res.Cancel.PID != 7 || out.res.TLS == nil {
+	if out := l.outcome(); out.f != nil || out.res.Cancel == nil || out.res.Cancel.PID != 7 || out.res.TLS == nil {
 		t.Errorf("%+v, %v", out.res, out.f)
 	}
 	// Old clients send it in clear text although their sessions are encrypted; nobody can do more with it than they could.
-	if _, err := h.dial(t).Write([]byte(first(cancelCode, "\x00\x00\x00\x07\x01\x02\x03\x04"))); err != nil {
+	if _, err := l.dial(t).Write([]byte(first(cancelCode, "\x00\x00\x00\x07\x01\x02\x03\x04"))); err != nil {
 		t.Fatal(err)
 	}
-	if out := h.outcome(); out.f != nil || out.res.Cancel == nil {
+	if out := l.outcome(); out.f != nil || out.res.Cancel == nil {
 		t.Errorf("%+v, %v", out.res, out.f)
 	}
 }
@@ -262,9 +257,9 @@ func TestCancelRequestOverTLS(t *testing.T) {
 // TestBytesBeforeTheHandshakeAreRefused: what somebody in between puts in front of the handshake must not be taken for the
 // client's (CVE-2021-23214).
 func TestBytesBeforeTheHandshakeAreRefused(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
 	for _, injected := range []string{startup, message('Q', "drop table t\x00"), "\x00"} {
-		nc := h.dial(t)
+		nc := l.dial(t)
 		if _, err := nc.Write([]byte(first(sslCode, "") + injected)); err != nil {
 			t.Fatal(err)
 		}
@@ -272,51 +267,51 @@ func TestBytesBeforeTheHandshakeAreRefused(t *testing.T) {
 		if !bytes.HasPrefix(all, []byte("E")) || !bytes.Contains(all, []byte("received unencrypted data after SSL request")) {
 			t.Errorf("%q behind the request: %q", injected, all)
 		}
-		if out := h.outcome(); out.f == nil || out.f.Reason != Malformed {
+		if out := l.outcome(); out.f == nil || out.f.Reason != Malformed {
 			t.Errorf("%q behind the request: %+v %v", injected, out.res, out.f)
 		}
 	}
 	// Behind the answer they break the handshake.
-	nc := h.dial(t)
+	nc := l.dial(t)
 	_, _ = nc.Write([]byte(first(sslCode, "")))
 	_, _ = io.ReadFull(nc, make([]byte, 1))
 	_, _ = nc.Write([]byte(startup))
-	if out := h.outcome(); out.f == nil || out.f.Reason != BadTLS || out.f.Err != nil {
+	if out := l.outcome(); out.f == nil || out.f.Reason != BadTLS || out.f.Err != nil {
 		t.Errorf("%+v %v", out.res, out.f)
 	}
 }
 
 func TestRequestsInsideTLS(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
 	// GSSAPI encryption is declined in there, too.
-	top := h.dialTLS(t, &tls.Config{})
+	top := l.dialTLS(t, &tls.Config{})
 	_, _ = top.Write([]byte(first(gssencCode, "")))
 	var answer [1]byte
 	if _, err := io.ReadFull(top, answer[:]); err != nil || answer[0] != 'N' {
 		t.Errorf("GSSAPI inside TLS: %q %v", answer, err)
 	}
 	_, _ = top.Write([]byte(startup))
-	if out := h.outcome(); out.f != nil {
+	if out := l.outcome(); out.f != nil {
 		t.Error(out.f)
 	}
 	// A second request for TLS is none, as in PostgreSQL.
-	top = h.dialTLS(t, &tls.Config{})
+	top = l.dialTLS(t, &tls.Config{})
 	_, _ = top.Write([]byte(first(sslCode, "")))
 	if all, err := io.ReadAll(top); err != nil || !bytes.Contains(all, []byte("unsupported frontend protocol 1234.5679")) {
 		t.Errorf("TLS inside TLS: %q %v", all, err) // and the end is a proper one
 	}
-	if out := h.outcome(); out.f == nil || out.f.Reason != Malformed {
+	if out := l.outcome(); out.f == nil || out.f.Reason != Malformed {
 		t.Error(out.f)
 	}
 }
 
 func TestDirectTLS(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		config := func(protocols ...string) *tls.Config {
 			return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols, MinVersion: version, MaxVersion: version}
 		}
-		top := tls.Client(h.dial(t), config("postgresql"))
+		top := tls.Client(l.dial(t), config("postgresql"))
 		if err := top.Handshake(); err != nil {
 			t.Fatal(err)
 		}
@@ -326,23 +321,23 @@ func TestDirectTLS(t *testing.T) {
 			t.Errorf("TLS inside TLS: %q %v", answer, err)
 		}
 		_, _ = top.Write([]byte(startup))
-		if out := h.outcome(); out.f != nil || out.res.TLS == nil {
+		if out := l.outcome(); out.f != nil || out.res.TLS == nil {
 			t.Error(out.f)
 		}
 
 		// Without the protocol's name, or with another's, nobody gets in.
-		top = tls.Client(h.dial(t), config())
+		top = tls.Client(l.dial(t), config())
 		_, _ = top.Write([]byte(startup))
 		if n, err := top.Read(make([]byte, 100)); n != 0 || err == nil {
 			t.Errorf("without ALPN: %d bytes, %v", n, err)
 		}
-		if out := h.outcome(); out.f == nil || out.f.Reason != BadTLS || !strings.Contains(out.f.Error(), "ALPN") {
+		if out := l.outcome(); out.f == nil || out.f.Reason != BadTLS || !strings.Contains(out.f.Error(), "ALPN") {
 			t.Error(out.f)
 		}
-		if err := tls.Client(h.dial(t), config("http/1.1", "h2")).Handshake(); version == tls.VersionTLS12 && err == nil {
+		if err := tls.Client(l.dial(t), config("http/1.1", "h2")).Handshake(); version == tls.VersionTLS12 && err == nil {
 			t.Error("HTTP was accepted")
 		}
-		if out := h.outcome(); out.f == nil || out.f.Reason != BadTLS {
+		if out := l.outcome(); out.f == nil || out.f.Reason != BadTLS {
 			t.Error(out.f)
 		}
 	}
@@ -355,30 +350,30 @@ func TestDirectTLS(t *testing.T) {
 		t.Error(out.f)
 	}
 	// Behind a request it is too late.
-	late := h.dial(t)
+	late := l.dial(t)
 	_, _ = late.Write([]byte(first(gssencCode, "")))
 	_, _ = io.ReadFull(late, make([]byte, 1))
 	if err := tls.Client(late, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}}).Handshake(); err == nil {
 		t.Error("direct TLS was accepted behind a request")
 	}
-	h.outcome()
+	l.outcome()
 }
 
 // TestUnixSocketsAreNeverEncrypted: nor need they be, whatever sslmode says.
 func TestUnixSocketsAreNeverEncrypted(t *testing.T) {
 	dir, _ := tlsFolder(t)
 	clients, _ := tlsClients(t, dir, clientTLS("verify-full", "ca_file = \"ca.crt\""))
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	nc, err := net.Dial("unix", l.Addr().String())
+	defer func() { _ = ln.Close() }()
+	nc, err := net.Dial("unix", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = nc.Close() }()
-	ours, err := l.Accept()
+	ours, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,30 +396,30 @@ func TestUnixSocketsAreNeverEncrypted(t *testing.T) {
 
 // TestHandshakeIsWithinTheTimeout: a client that begins one and goes no further, and one that is gone.
 func TestHandshakeIsWithinTheTimeout(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust, Timeout: 50 * time.Millisecond}, clientTLS("require", ""))
+	l := listenTLS(t, Options{Method: MethodTrust, Timeout: 50 * time.Millisecond}, clientTLS("require", ""))
 	for name, begin := range map[string]string{"asked": first(sslCode, ""), "direct": "\x16\x03\x01\x02\x00\x01\x00"} {
-		if _, err := h.dial(t).Write([]byte(begin)); err != nil {
+		if _, err := l.dial(t).Write([]byte(begin)); err != nil {
 			t.Fatal(err)
 		}
-		if out := h.outcome(); out.f == nil || out.f.Reason != TimedOut {
+		if out := l.outcome(); out.f == nil || out.f.Reason != TimedOut {
 			t.Errorf("%s: %v", name, out.f)
 		}
 	}
-	h = listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
-	nc := h.dial(t)
+	l = listenTLS(t, Options{Method: MethodTrust}, clientTLS("require", ""))
+	nc := l.dial(t)
 	_, _ = nc.Write([]byte(first(sslCode, "")))
 	_, _ = io.ReadFull(nc, make([]byte, 1))
 	_ = nc.Close()
-	if out := h.outcome(); out.f == nil || out.f.Reason != Gone {
+	if out := l.outcome(); out.f == nil || out.f.Reason != Gone {
 		t.Errorf("gone: %v", out.f)
 	}
 }
 
 // TestClientThatDistrustsIsLogged: it closes with an alert, and weir's log says which.
 func TestClientThatDistrustsIsLogged(t *testing.T) {
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
-	h.connect("sslmode=verify-full&sslrootcert=" + h.file("stranger.crt"))
-	if out := h.outcome(); out.f == nil || out.f.Reason != BadTLS || !strings.Contains(out.f.Error(), "bad certificate") {
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("prefer", ""))
+	l.connect("sslmode=verify-full&sslrootcert=" + l.file("stranger.crt"))
+	if out := l.outcome(); out.f == nil || out.f.Reason != BadTLS || !strings.Contains(out.f.Error(), "bad certificate") {
 		t.Errorf("%v", out.f)
 	}
 }
@@ -435,11 +430,11 @@ func TestPasswordsTravelThroughTLS(t *testing.T) {
 	} {
 		for name, stored := range forms {
 			opt := Options{Method: method, Verifiers: usualVerifiers(nil), Lookup: users(map[string]string{"app": stored})}
-			h := listenTLS(t, opt, clientTLS("require", ""))
-			if got := h.connect("sslmode=require&channel_binding=disable&password=" + rightPassword); got != "secret" {
+			l := listenTLS(t, opt, clientTLS("require", ""))
+			if got := l.connect("sslmode=require&channel_binding=disable&password=" + rightPassword); got != "secret" {
 				t.Errorf("%s, stored as %s: %s", method, name, got)
 			}
-			if got := h.connect("sslmode=require&channel_binding=disable&password=wrong"); !strings.HasPrefix(got, "28P01 ") {
+			if got := l.connect("sslmode=require&channel_binding=disable&password=wrong"); !strings.HasPrefix(got, "28P01 ") {
 				t.Errorf("%s, stored as %s, wrong password: %s", method, name, got)
 			}
 		}
@@ -448,21 +443,21 @@ func TestPasswordsTravelThroughTLS(t *testing.T) {
 
 func TestPsqlOverTLS(t *testing.T) {
 	needPsql(t)
-	h := listenTLS(t, Options{Method: MethodTrust}, clientTLS("verify-full", "ca_file = \"ca.crt\""))
+	l := listenTLS(t, Options{Method: MethodTrust}, clientTLS("verify-full", "ca_file = \"ca.crt\""))
 	run := func(more string) string {
-		cmd := exec.Command("psql", "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop port="+h.portOf()+" "+more)
+		cmd := exec.Command("psql", "-Xc", "select", "host=localhost hostaddr=127.0.0.1 user=app dbname=shop port="+l.port()+" "+more)
 		cmd.Env = append(os.Environ(), "PGPASSWORD=", "HOME=/nowhere")
 		out, err := cmd.CombinedOutput()
 		return fmt.Sprint(strings.TrimSpace(string(out)), " ", err)
 	}
-	own := "sslcert=" + h.file("app.crt") + " sslkey=" + h.file("app.key")
+	own := "sslcert=" + l.file("app.crt") + " sslkey=" + l.file("app.key")
 	for more, want := range map[string]string{
 		"sslmode=disable": "connection is not encrypted",
 		"sslmode=require": "connection requires a valid client certificate",
-		"sslmode=verify-full sslrootcert=" + h.file("ca.crt") + " " + own:                                      "<nil>",
-		"sslmode=verify-full sslrootcert=" + h.file("stranger.crt") + " " + own:                                "certificate verify failed",
+		"sslmode=verify-full sslrootcert=" + l.file("ca.crt") + " " + own:                                      "<nil>",
+		"sslmode=verify-full sslrootcert=" + l.file("stranger.crt") + " " + own:                                "certificate verify failed",
 		"sslmode=require ssl_max_protocol_version=TLSv1.2 " + own:                                              "<nil>",
-		"sslmode=require sslcert=" + h.file("other.crt") + " sslkey=" + h.file("other.key"):                    "unknown ca",
+		"sslmode=require sslcert=" + l.file("other.crt") + " sslkey=" + l.file("other.key"):                    "unknown ca",
 		"sslmode=require ssl_max_protocol_version=TLSv1.1 ssl_min_protocol_version=TLSv1.1 gssencmode=disable": "SSL error",
 	} {
 		if got := run(more); !strings.Contains(got, want) {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"weir/config"
+	"weir/proxy/bounded"
 	"weir/proxy/scram"
 )
 
@@ -106,14 +107,8 @@ func (v *Verifiers) ofClear(apart func(func()), user, password string) scram.Ver
 	v.mu.Lock()
 	d := v.derived[user]
 	if d == nil || subtle.ConstantTimeCompare(d.password, digest) == 0 {
-		if d == nil && len(v.derived) >= derivedMax {
-			for other := range v.derived {
-				delete(v.derived, other)
-				break
-			}
-		}
 		d = &derivation{password: digest}
-		v.derived[user] = d
+		bounded.Put(v.derived, derivedMax, user, d)
 	}
 	v.mu.Unlock()
 	if !d.done.Load() {

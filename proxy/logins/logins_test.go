@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// stranger is a connection for logins.
-type stranger struct {
+// connection is one as logins sees it.
+type connection struct {
 	busy    bool // it is not weir that waits
 	cancels bool
 	away    bool
 }
 
-func (s *stranger) Abort()        { s.away = true }
-func (s *stranger) Stalled() bool { return !s.busy }
-func (s *stranger) Cancels() bool { return s.cancels }
+func (s *connection) Abort()        { s.away = true }
+func (s *connection) Stalled() bool { return !s.busy }
+func (s *connection) Cancels() bool { return s.cancels }
 
-// knock brings a connection in.
-func knock(s *Pending) (*Login, *stranger, bool) {
-	c := new(stranger)
+// arrive brings a connection in.
+func arrive(s *Pending) (*Login, *connection, bool) {
+	c := new(connection)
 	e, ok := s.Enter(c, false)
 	return e, c, ok
 }
@@ -30,13 +30,13 @@ func (e *Login) ago(d time.Duration) {
 
 func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
 	s := New(3)
-	e, first, _ := knock(s)
-	half, second, _ := knock(s)
-	_, third, _ := knock(s)
+	e, first, _ := arrive(s)
+	half, second, _ := arrive(s)
+	_, third, _ := arrive(s)
 	s.Spoke(e)
 	s.Progressed(e)
 	s.Spoke(half) // with half a packet: that is no progress
-	if _, _, ok := knock(s); !ok {
+	if _, _, ok := arrive(s); !ok {
 		t.Fatal("turned away")
 	}
 	if first.away || !second.away || third.away {
@@ -46,15 +46,15 @@ func TestOldestOfThoseThatWereNotAnsweredMakesRoom(t *testing.T) {
 
 func TestLoginThatDoesNotGoOnMakesRoomAfterAWhile(t *testing.T) {
 	s := New(2)
-	stopped, slow, _ := knock(s)
-	going, quick, _ := knock(s)
+	stopped, slow, _ := arrive(s)
+	going, quick, _ := arrive(s)
 	s.Progressed(stopped)
 	s.Progressed(going)
-	if _, _, ok := knock(s); ok {
+	if _, _, ok := arrive(s); ok {
 		t.Fatal("both have just been answered")
 	}
 	stopped.ago(stallGrace)
-	if _, _, ok := knock(s); !ok || !slow.away || quick.away {
+	if _, _, ok := arrive(s); !ok || !slow.away || quick.away {
 		t.Errorf("let in %t; sent away: slow %t, quick %t", ok, slow.away, quick.away)
 	}
 }
@@ -62,11 +62,11 @@ func TestLoginThatDoesNotGoOnMakesRoomAfterAWhile(t *testing.T) {
 func TestLoginThatWaitsForWeirKeepsItsPlace(t *testing.T) {
 	s := New(2)
 	for range 2 {
-		e, c, _ := knock(s)
+		e, c, _ := arrive(s)
 		c.busy = true // with a lookup, or with what has come and is not read yet
 		e.ago(time.Hour)
 	}
-	if _, _, ok := knock(s); ok {
+	if _, _, ok := arrive(s); ok {
 		t.Error("one too many")
 	}
 	if got := s.Snapshot(); got.Now != 2 || got.Shed != 1 || got.Accepted != 3 {
@@ -79,14 +79,14 @@ func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
 	const waiting = 3 * looksMax
 	s := New(waiting + 1)
 	for range waiting {
-		e, c, _ := knock(s)
+		e, c, _ := arrive(s)
 		c.busy = true
 		e.ago(time.Hour)
 	}
-	e, stopped, _ := knock(s)
+	e, stopped, _ := arrive(s)
 	e.ago(time.Minute)
 	for range waiting/looksMax + 1 {
-		knock(s)
+		arrive(s)
 	}
 	if !stopped.away {
 		t.Error("the one that has stopped keeps its place")
@@ -96,13 +96,13 @@ func TestLoginsThatWaitForWeirStandInNoWay(t *testing.T) {
 // A TLS connection answers as often as its peer likes.
 func TestAnswersWithoutEndAreNoProgress(t *testing.T) {
 	s := New(1)
-	e, c, _ := knock(s)
+	e, c, _ := arrive(s)
 	for range answersMax {
 		s.Progressed(e)
 	}
 	e.ago(stallGrace)
 	s.Progressed(e)
-	if _, _, ok := knock(s); !ok || !c.away {
+	if _, _, ok := arrive(s); !ok || !c.away {
 		t.Error("it keeps its place for ever")
 	}
 }
@@ -112,20 +112,20 @@ func TestFewLoginsAreServedBeyondTheDescriptorsOfClients(t *testing.T) {
 	s := New(100)
 	var last *Login
 	for i := range beyondMax {
-		e, ok := s.Enter(&stranger{busy: true}, true)
+		e, ok := s.Enter(&connection{busy: true}, true)
 		if !ok {
 			t.Fatalf("only %d", i)
 		}
 		last = e
 	}
-	if _, ok := s.Enter(&stranger{}, true); ok {
+	if _, ok := s.Enter(&connection{}, true); ok {
 		t.Error("more than the spare descriptors allow")
 	}
-	if _, ok := s.Enter(&stranger{}, false); !ok {
+	if _, ok := s.Enter(&connection{}, false); !ok {
 		t.Error("one that has a client's descriptor is turned away")
 	}
 	s.Failed(last, "full")
-	if _, ok := s.Enter(&stranger{}, true); !ok {
+	if _, ok := s.Enter(&connection{}, true); !ok {
 		t.Error("what has ended keeps its place")
 	}
 }
@@ -134,14 +134,14 @@ func TestFewLoginsAreServedBeyondTheDescriptorsOfClients(t *testing.T) {
 func TestCancelRequestsHaveRoomBeyondTheLogins(t *testing.T) {
 	s := New(1)
 	for range 1 + cancelRoom {
-		if _, ok := s.Enter(&stranger{busy: true, cancels: true}, false); !ok {
+		if _, ok := s.Enter(&connection{busy: true, cancels: true}, false); !ok {
 			t.Fatal("a cancel request is turned away")
 		}
-		if _, ok := s.Enter(&stranger{}, false); ok {
+		if _, ok := s.Enter(&connection{}, false); ok {
 			t.Fatal("and a login is let in with it")
 		}
 	}
-	if _, ok := s.Enter(&stranger{cancels: true}, false); ok {
+	if _, ok := s.Enter(&connection{cancels: true}, false); ok {
 		t.Error("there is room without end")
 	}
 }
@@ -149,19 +149,19 @@ func TestCancelRequestsHaveRoomBeyondTheLogins(t *testing.T) {
 // Where clients have all their descriptors, connections that do nothing give theirs back.
 func TestIdleConnectionsGiveDescriptorsBack(t *testing.T) {
 	s := New(100)
-	old, idle, _ := knock(s)
-	_, late, _ := knock(s)
+	old, idle, _ := arrive(s)
+	_, late, _ := arrive(s)
 	old.ago(stallGrace)
-	if _, ok := s.Enter(&stranger{}, true); !ok || !idle.away || late.away {
+	if _, ok := s.Enter(&connection{}, true); !ok || !idle.away || late.away {
 		t.Errorf("let in %t; sent away: the old one %t, the late one %t", ok, idle.away, late.away)
 	}
 }
 
 func TestStopSendsTheSilentAway(t *testing.T) {
 	s := New(3)
-	e, speaks, _ := knock(s)
-	_, second, _ := knock(s)
-	_, third, _ := knock(s)
+	e, speaks, _ := arrive(s)
+	_, second, _ := arrive(s)
+	_, third, _ := arrive(s)
 	s.Spoke(e)
 	s.SendAway()
 	if speaks.away || !second.away || !third.away {
@@ -172,9 +172,9 @@ func TestStopSendsTheSilentAway(t *testing.T) {
 // Now goes up and down with each connection once, however it ends: shed ones end in a failed login later.
 func TestLoginsAreCountedOnce(t *testing.T) {
 	s := New(2)
-	shed, _, _ := knock(s)
-	kept, _, _ := knock(s)
-	late, _, ok := knock(s) // in the place of the first
+	shed, _, _ := arrive(s)
+	kept, _, _ := arrive(s)
+	late, _, ok := arrive(s) // in the place of the first
 	if !ok {
 		t.Fatal("turned away")
 	}
@@ -193,9 +193,9 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 func TestStormOfSilentConnectionsKeepsTheBound(t *testing.T) {
 	const limit = 5
 	s := New(limit)
-	var all []*stranger
+	var all []*connection
 	for range 100 {
-		_, c, ok := knock(s)
+		_, c, ok := arrive(s)
 		if !ok {
 			t.Fatal("turned away although all are silent")
 		}

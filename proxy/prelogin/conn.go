@@ -53,7 +53,7 @@ const readAhead = 512
 type Conn struct {
 	Entry any // the host's
 
-	listener *acceptor
+	acceptor *loopAcceptor
 	loop     *eventloop.Loop
 	fd       int
 	remote   net.Addr
@@ -116,7 +116,7 @@ func (c *Conn) wake() {
 
 func (c *Conn) begin() {
 	c.waits.Store(false)
-	c.code = c.listener.takeCoroutine(c)
+	c.code = c.acceptor.takeCoroutine(c)
 	c.resume()
 }
 
@@ -130,7 +130,7 @@ func (c *Conn) resume() {
 		if c.state != left {
 			c.close()
 		}
-		c.listener.putCoroutine(c.code)
+		c.acceptor.putCoroutine(c.code)
 		c.code, c.ahead = nil, nil
 	case work != nil:
 		go func() {
@@ -259,7 +259,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 			if watched {
 				c.watchWrite(false)
 			}
-			c.listener.host.Answered(c)
+			c.acceptor.host.Answered(c)
 			return sent, nil
 		}
 		if !watched {
@@ -326,7 +326,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.SetDeadline(t) }
 
 // LocalAddr implements net.Conn. It is the listener's.
-func (c *Conn) LocalAddr() net.Addr { return c.listener.listener.Addr() }
+func (c *Conn) LocalAddr() net.Addr { return c.acceptor.listener.Addr() }
 
 // RemoteAddr implements net.Conn. Any goroutine.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
@@ -368,15 +368,15 @@ func (c *Conn) Seat() Seat { return c.seat }
 
 // Suited is the loop on which the connection is served best, as far as numbers go: its own, unless another has clearly fewer. In Serve only.
 func (c *Conn) Suited() *eventloop.Loop {
-	crowd := c.listener.door.crowd
-	return crowd.loops[crowd.suited(c.listener.index)].loop
+	loops := c.acceptor.loops
+	return loops.all[loops.suited(c.acceptor.index)].loop
 }
 
 // sit takes a seat at loop to instead of the one it has.
 func (c *Conn) sit(to *eventloop.Loop) {
-	crowd := c.listener.door.crowd
+	loops := c.acceptor.loops
 	c.seat.Leave()
-	c.seat = crowd.take(crowd.index(to))
+	c.seat = loops.take(loops.index(to))
 }
 
 // Leave gives the descriptor away, to an owner on loop to, where it has a seat then, and what was read ahead; that is valid until the code returns. Where

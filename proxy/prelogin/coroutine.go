@@ -39,7 +39,7 @@ func (g *coroutine) run() (work func(), ended bool) {
 func (g *coroutine) giveWay(work func()) { g.yield(work) }
 
 // takeCoroutine finds a coroutine for a connection.
-func (d *acceptor) takeCoroutine(c *Conn) *coroutine {
+func (d *loopAcceptor) takeCoroutine(c *Conn) *coroutine {
 	n := len(d.idle)
 	if n == 0 {
 		g := newCoroutine(d.host)
@@ -53,7 +53,7 @@ func (d *acceptor) takeCoroutine(c *Conn) *coroutine {
 }
 
 // putCoroutine takes a coroutine back that has served its connection.
-func (d *acceptor) putCoroutine(g *coroutine) {
+func (d *loopAcceptor) putCoroutine(g *coroutine) {
 	g.conn = nil
 	if d.closed || len(d.idle) >= idleMax {
 		g.stop()

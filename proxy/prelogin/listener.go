@@ -33,42 +33,39 @@ const (
 	acceptPause = 20 * time.Millisecond
 )
 
-// Door accepts the connections of one listener, on all loops of a Crowd.
-type Door struct {
-	crowd     *Crowd
-	acceptors []*acceptor // by loop
-}
+// Acceptor accepts the connections of one listener, on all Loops.
+type Acceptor struct{ byLoop []*loopAcceptor }
 
-// Open begins to accept on all loops of a crowd, which must be running. Any goroutine but the loops' own.
-func Open(crowd *Crowd, l *socket.Listener, host Host) (*Door, error) {
-	door := &Door{crowd: crowd}
-	for i := range crowd.loops {
-		d := &acceptor{door: door, index: i, loop: crowd.loops[i].loop, listener: l, host: host}
+// Open begins to accept on all of the loops, which must be running. Any goroutine but the loops' own.
+func Open(loops *Loops, l *socket.Listener, host Host) (*Acceptor, error) {
+	a := new(Acceptor)
+	for i := range loops.all {
+		d := &loopAcceptor{loops: loops, index: i, loop: loops.all[i].loop, listener: l, host: host}
 		d.pause.Func = func() { d.loop.Again(d.token) }
-		door.acceptors = append(door.acceptors, d)
+		a.byLoop = append(a.byLoop, d)
 	}
-	for _, d := range door.acceptors { // all are there before the first accepts
+	for _, d := range a.byLoop { // all are there before the first accepts
 		err := errors.New("the loop has ended")
 		d.loop.Call(func() { d.token, err = d.loop.RegisterShared(l.FD(), d, eventloop.Third) })
 		if err != nil {
-			door.Close()
+			a.Close()
 			return nil, fmt.Errorf("listen on %s: %w", l.Addr(), err)
 		}
 	}
-	return door, nil
+	return a, nil
 }
 
 // Close ends accepting. The listener stays open. What was accepted has arrived when Close returns. Any goroutine but the loops' own.
-func (door *Door) Close() {
-	for _, d := range door.acceptors {
+func (a *Acceptor) Close() {
+	for _, d := range a.byLoop {
 		d.loop.Call(d.stop)
 	}
 }
 
 // AcceptWaiting accepts the connections that wait, up to a backlog's worth: when the socket is closed, those that still wait are reset.
 // Any goroutine but the loops' own.
-func (door *Door) AcceptWaiting() {
-	d := door.acceptors[0]
+func (a *Acceptor) AcceptWaiting() {
+	d := a.byLoop[0]
 	d.loop.Call(func() {
 		for range unix.SOMAXCONN {
 			if !d.accept() {
@@ -78,10 +75,10 @@ func (door *Door) AcceptWaiting() {
 	})
 }
 
-// acceptor is a Door's part on one loop.
-type acceptor struct {
-	door     *Door
-	index    int // of the loop, in the crowd
+// loopAcceptor is an Acceptor's part on one loop.
+type loopAcceptor struct {
+	loops    *Loops
+	index    int // of the loop, among them
 	loop     *eventloop.Loop
 	listener *socket.Listener
 	host     Host
@@ -91,7 +88,7 @@ type acceptor struct {
 	closed   bool
 }
 
-func (d *acceptor) stop() {
+func (d *loopAcceptor) stop() {
 	_ = d.loop.Forget(d.token)
 	d.loop.Unset(&d.pause)
 	d.closed = true
@@ -102,7 +99,7 @@ func (d *acceptor) stop() {
 }
 
 // OnReady is called by the loop when connections wait.
-func (d *acceptor) OnReady(eventloop.Event) {
+func (d *loopAcceptor) OnReady(eventloop.Event) {
 	for range acceptsPerTurn {
 		if !d.accept() {
 			return
@@ -112,7 +109,7 @@ func (d *acceptor) OnReady(eventloop.Event) {
 }
 
 // accept takes one connection. False: none waits, or none can be taken for now.
-func (d *acceptor) accept() bool {
+func (d *loopAcceptor) accept() bool {
 	fd, remote, err := d.listener.Accept()
 	switch {
 	case err == nil:
@@ -126,9 +123,9 @@ func (d *acceptor) accept() bool {
 	return false
 }
 
-func (d *acceptor) enter(fd int, remote net.Addr) {
-	seat := d.door.crowd.take(d.index)
-	c := &Conn{listener: d, loop: d.loop, fd: fd, remote: remote, seat: seat}
+func (d *loopAcceptor) enter(fd int, remote net.Addr) {
+	seat := d.loops.take(d.index)
+	c := &Conn{acceptor: d, loop: d.loop, fd: fd, remote: remote, seat: seat}
 	c.timer.Func = c.expire
 	c.waits.Store(true)
 	if !d.host.Arrive(c) {

@@ -65,11 +65,11 @@ func runLoop(t *testing.T) *eventloop.Loop {
 // open has h receive at a new listener on loops, and returns a function that connects to it.
 func open(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn) {
 	t.Helper()
-	connect, _ = openCrowd(t, h, loops...)
+	connect, _ = openOn(t, h, loops...)
 	return connect
 }
 
-func openCrowd(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() net.Conn, crowd *Crowd) {
+func openOn(t *testing.T, h *host, on ...*eventloop.Loop) (connect func() net.Conn, loops *Loops) {
 	t.Helper()
 	h.t = t
 	l, err := socket.ListenTCP(context.Background(), "127.0.0.1:0", 0, socket.TCPOptions{}, false)
@@ -78,12 +78,12 @@ func openCrowd(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() 
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	t.Cleanup(h.within.Wait)
-	crowd = NewCrowd(loops)
-	door, err := Open(crowd, l, h)
+	loops = NewLoops(on)
+	acceptor, err := Open(loops, l, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(door.Close)
+	t.Cleanup(acceptor.Close)
 	return func() net.Conn {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
@@ -91,7 +91,7 @@ func openCrowd(t *testing.T, h *host, loops ...*eventloop.Loop) (connect func() 
 		}
 		t.Cleanup(func() { _ = c.Close() })
 		return c
-	}, crowd
+	}, loops
 }
 
 func say(t *testing.T, c net.Conn, s string) {

@@ -103,7 +103,7 @@ func (b *Book) Parse(out []byte, a Account, n *Names, t *Table, name []byte, tex
 	out = b.closeLost(out, a)
 	s := t.Intern(text, n)
 	last := b.last(s)
-	sure := last == nil || last.batch == b.batch
+	sure := (last == nil || last.batch == b.batch) && !b.held.misread(s)
 	if sure && b.held.use(s) {
 		t.Totals.Saved++
 		return b.share(out, a, n, string(name), s), ""

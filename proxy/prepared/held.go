@@ -6,11 +6,13 @@ type held struct {
 	at      map[*Statement]int32
 	entries []entry // entries[0] is the ring's head: its next was used last, its prev longest ago
 	free    []int32
+	doubts  int // entries that are misread; mostly none, so that a use need not look
 }
 
 type entry struct {
 	s          *Statement
 	differs    bool // the columns of its result are others here than clients were told of
+	misread    bool // it was used in another scope than its own, where the server may have read its literals anew
 	prev, next int32
 }
 
@@ -75,6 +77,23 @@ func (h *held) differ(s *Statement) {
 	}
 }
 
+// misread reports whether s is one of them, and may mean here what it means in another scope than its own.
+func (h *held) misread(s *Statement) bool {
+	if h.doubts == 0 {
+		return false
+	}
+	i, ok := h.at[s]
+	return ok && h.entries[i].misread
+}
+
+// misreads notes that s may mean that from now on.
+func (h *held) misreads(s *Statement) {
+	if i, ok := h.at[s]; ok && s.literal && !h.entries[i].misread {
+		h.entries[i].misread = true
+		h.doubts++
+	}
+}
+
 // remove makes s none of them, if it is one, and releases it.
 func (h *held) remove(s *Statement) {
 	i, ok := h.at[s]
@@ -82,6 +101,9 @@ func (h *held) remove(s *Statement) {
 		return
 	}
 	h.unlink(i)
+	if h.entries[i].misread {
+		h.doubts--
+	}
 	h.entries[i].s = nil
 	h.free = append(h.free, i)
 	delete(h.at, s)
@@ -129,3 +151,10 @@ func (b *Book) HoldsNamed(onBackend []byte) bool {
 	}
 	return false
 }
+
+// UsedElsewhere notes that the client's next message uses s in another scope than its own. A server that reads it anew there, because a table has been
+// analyzed or changed, keeps what its literals mean there.
+func (b *Book) UsedElsewhere(s *Statement) { b.held.misreads(s) }
+
+// Misread reports whether the backend holds s, and what it means there may not be what it means in its own scope.
+func (b *Book) Misread(s *Statement) bool { return b.held.misread(s) }

@@ -34,6 +34,7 @@ type Statement struct {
 	table   *Table
 	print   uint64 // 0: not computed yet
 	columns uint64 // a digest of those that clients were told of; 0: none was
+	literal bool   // see Literal
 	refs    int
 
 	next, prev *Statement // in Table.resting, while there is no reference to it
@@ -195,18 +196,13 @@ func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bo
 	if !old.Renewable(scope) {
 		return false
 	}
-	n.set(string(name), t.Intern(Text{[]byte(old.parse), scope, mode}, n)).release()
+	t.Move(n, name, scope, mode)
 	return true
 }
 
 // Move has a client's name mean its text as that is parsed in scope.
 func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) {
-	old := n.Statement(name)
-	moved := t.Intern(Text{[]byte(old.parse), scope, mode}, n)
-	if moved.columns == 0 {
-		moved.columns = old.columns
-	}
-	n.set(string(name), moved).release()
+	n.set(string(name), t.Intern(Text{[]byte(n.Statement(name).parse), scope, mode}, n)).release()
 }
 
 // MoveUnnamed does so with the unnamed statement.
@@ -220,8 +216,9 @@ func (t *Table) MoveUnnamed(n *Names, scope string, mode sqlscan.Mode) {
 func (s *Statement) Scope() string { return s.scope }
 
 // Literal reports whether the text may have literals, whose meaning settings decide.
-func (s *Statement) Literal() bool {
-	text := s.Text()
+func (s *Statement) Literal() bool { return s.literal }
+
+func hasLiterals(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '\'' || c == '\\' || c >= 0x80:
@@ -275,8 +272,9 @@ func (t *Table) intern(text Text, nth byte) *Statement {
 	owned := string(key)
 	sql, _, _ := bytes.Cut(body, []byte{0})
 	called := t.pool().retain(owned)
+	parse := owned[len(key)-len(body):]
 	return t.enter(&Statement{
-		name: called.name, called: called, parse: owned[len(key)-len(body):], key: owned, table: t,
+		name: called.name, called: called, parse: parse, key: owned, table: t, literal: hasLiterals(parse[:len(sql)]),
 		scope:   owned[len(key)-len(body)-1-len(scope) : len(key)-len(body)-1],
 		effects: t.read(sql, mode), mode: mode, refs: 1,
 	})
@@ -337,7 +335,7 @@ func (t *Table) rest(s *Statement) {
 
 // NameMax is how much of a name counts: PostgreSQL's tables of statements and portals have keys of NAMEDATALEN bytes, the last of
 // which is zero (src/backend/commands/prepare.c, dynahash.c).
-const NameMax = 63
+const NameMax = wire.NameMax
 
 // Cut shortens a name in a message as PostgreSQL does.
 func Cut(name []byte) []byte { return name[:min(len(name), NameMax)] }

@@ -98,6 +98,7 @@ func (b *Book) Depart(t *Table) Luggage {
 				l.texts.keep(s.key, s.called)
 			}
 			l.carried = append(l.carried, carried{*s})
+			l.lost = l.lost || b.held.entries[i].misread
 		}
 	}
 	b.Discard()

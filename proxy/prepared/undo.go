@@ -73,6 +73,7 @@ func (b *Book) undoHeld(m *mark, later []mark) {
 	}
 	if m.had {
 		b.held.add(m.s)
+		b.held.misreads(m.s) // what was known of that went with it
 	} else {
 		b.held.remove(m.s)
 	}

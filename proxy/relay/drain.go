@@ -46,6 +46,14 @@ func (e *Engine) Cut() {
 	e.visitClients(killsPerVisit, func(c *Client) { c.kill(pgerror.AdminShutdown) })
 }
 
+// Left is how many backends are at work on what a client has asked for that is gone. Any goroutine but the loop's.
+func (e *Engine) Left() (n int) {
+	e.loop.Call(func() {
+		e.eachLane(func(l *Lane) { n += l.counts.backends[backendSettling] })
+	})
+	return n
+}
+
 // sendAway has clients sent away from now on.
 func (e *Engine) sendAway() {
 	e.drain.phase = sendingAway

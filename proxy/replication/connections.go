@@ -50,7 +50,7 @@ type Connections struct {
 	mu     sync.Mutex
 	coming map[*connection]struct{} // that are being dialled
 	bySlot map[uint32]*connection
-	next   uint32
+	slots  cancelkey.Turn
 	totals map[generation.PoolKey]*totals
 	others status.Replication // what is forgotten of the totals that metrics show together; these never fall
 	gone   chan struct{}      // closed when the last one ends; nil while no caller waits for that
@@ -101,11 +101,7 @@ func (s *Connections) giveUp(r *connection) {
 // said at weir's login, with weir's key in place of the server's.
 func (s *Connections) enter(r *connection, owed []byte) []byte {
 	s.mu.Lock()
-	for s.bySlot[s.next] != nil {
-		s.next = (s.next + 1) % cancelkey.SlotsMax
-	}
-	r.slot = s.next
-	s.next = (s.next + 1) % cancelkey.SlotsMax
+	r.slot = s.slots.Next(func(slot uint32) bool { return s.bySlot[slot] != nil })
 	s.bySlot[r.slot] = r
 	delete(s.coming, r)
 	s.prune()

@@ -62,19 +62,19 @@ func (b *bygone) fold(database string, c *config.Config) {
 	}
 }
 
-// bury keeps what a pool has counted that is forgotten.
-func (r *Router) bury(counted status.Pool) {
+// keepCounted keeps what a pool has counted that is forgotten.
+func (r *Router) keepCounted(counted status.Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if counted.Others {
-		r.buried.others.Others = true
-		r.buried.others.Add(&counted)
+		r.bygone.others.Others = true
+		r.bygone.others.Add(&counted)
 	} else if key := (generation.PoolKey{Database: counted.Database, User: counted.User}); r.find(key) != nil {
-		r.buried.keep(key, &counted)
+		r.bygone.keep(key, &counted)
 		return
 	}
-	r.buried.add(counted.Database, &counted)
-	r.buried.fold(counted.Database, r.current.Load().Config)
+	r.bygone.add(counted.Database, &counted)
+	r.bygone.fold(counted.Database, r.current.Load().Config)
 }
 
 // find is a pool of these names, be it one that admits no client any more; nil: there is none. Under the lock.
@@ -96,21 +96,21 @@ func (r *Router) Bygone() (counted []status.Pool, others status.Pool, changes ui
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.current.Load().Config
-	for key, sum := range r.buried.succeeded {
+	for key, sum := range r.bygone.succeeded {
 		if r.find(key) == nil {
-			delete(r.buried.succeeded, key)
-			r.buried.add(key.Database, sum)
+			delete(r.bygone.succeeded, key)
+			r.bygone.add(key.Database, sum)
 			continue
 		}
 		counted = append(counted, *sum)
 	}
-	for database := range r.buried.counted {
+	for database := range r.bygone.counted {
 		if database != "" {
-			r.buried.fold(database, c) // a reload may have taken it out
+			r.bygone.fold(database, c) // a reload may have taken it out
 		}
 	}
-	for _, p := range r.buried.counted {
+	for _, p := range r.bygone.counted {
 		counted = append(counted, *p)
 	}
-	return counted, r.buried.others, r.buried.changes
+	return counted, r.bygone.others, r.bygone.changes
 }

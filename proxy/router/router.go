@@ -43,7 +43,7 @@ type Router struct {
 	turn   int // see spread.inTurn
 	orders Orders
 
-	buried bygone
+	bygone bygone
 }
 
 // Dialer makes backends. Its methods block, and may be called on any goroutine.
@@ -113,7 +113,7 @@ func New(current *generation.Current, engines []*relay.Engine, dialer Dialer) *R
 	return &Router{
 		current: current, engines: engines, Places: places.New(), dialer: dialer, Spread: UsualSpread,
 		pools: map[generation.PoolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), Forgotten: func(int) {},
-		buried: newBygone(), orders: Orders{PausedDBs: map[string]bool{}, Disabled: map[string]bool{}},
+		bygone: newBygone(), orders: Orders{PausedDBs: map[string]bool{}, Disabled: map[string]bool{}},
 	}
 }
 
@@ -255,7 +255,7 @@ func (r *Router) open(g *generation.Generation, key generation.PoolKey) *livePoo
 	if !p.others {
 		r.apart++
 	}
-	r.buried.opened(key.Database)
+	r.bygone.opened(key.Database)
 	r.Places.Enter(p.common, g.Claim(key))
 	r.openLane(p, p.home)
 	r.pools[key] = p
@@ -281,7 +281,7 @@ func (r *Router) openLane(p *livePool, engine int) {
 		},
 		Writable: func(ctx context.Context) bool { return r.dialer.Writable(ctx, r.keyOf(p)) },
 		Forget:   func() bool { return r.forget(p, engine) },
-		Bury:     r.bury,
+		Bury:     r.keepCounted,
 	})
 	r.loads[engine]++
 	p.lanes[engine].lane = lane
@@ -316,7 +316,7 @@ func (r *Router) forget(p *livePool, engine int) bool {
 	if !p.others {
 		r.apart--
 	}
-	r.buried.forgotten(p.key.Database)
+	r.bygone.forgotten(p.key.Database)
 	r.Places.Leave(p.common)
 	r.Forgotten(1)
 	return true

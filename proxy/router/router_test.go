@@ -107,7 +107,7 @@ func TestOtherPoolsStayOthers(t *testing.T) {
 		}
 		p := status.Pool{Database: database, User: "app", Number: m.pool.number, Others: m.pool.others}
 		p.Totals.ClientsServed = clients
-		r.bury(p)
+		r.keepCounted(p)
 	}
 	for i := range status.PoolsApart {
 		if join(fmt.Sprint("db", i)) {

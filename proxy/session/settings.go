@@ -75,6 +75,18 @@ func check(s Setting) *SettingError {
 	return nil
 }
 
+// CheckLogin refuses settings of a startup packet that count when the server's process begins, and that SET takes without effect: a client that
+// asks for them would do without unawares. The error is a *SettingError.
+func CheckLogin(settings []Setting) error {
+	for _, s := range settings {
+		switch canonical(s.Name) {
+		case "session_preload_libraries", "local_preload_libraries":
+			return &SettingError{s.Name, "55P02", "counts only at the beginning of a connection to the server"}
+		}
+	}
+	return nil
+}
+
 // normalize returns the settings checked, with canonical names, sorted by name,
 // each once; of several values the last counts, as at PostgreSQL's startup.
 func normalize(settings []Setting) ([]Setting, error) {

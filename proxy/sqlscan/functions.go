@@ -42,45 +42,51 @@ func (f *Functions) Effects(text []byte, mode Mode, e Effects) Effects {
 		return e
 	}
 	l := newLexer(text, mode)
-	var name []byte // the name that may be called, so far
 	var space [128]byte
-	calls, dotted, called := false, false, false
-	unclean := len(f.clean) == 0
+	calls, clean := false, len(f.clean) > 0
 	for {
-		t := l.next()
-		switch t.kind {
-		case tokenEnd:
-			if calls && !unclean {
-				e = e&^Call | CleanCall
+		name, procedure, kind := nextCall(&l, space[:0])
+		switch {
+		case kind == tokenUnread:
+			return e | Opaque
+		case kind == tokenEnd:
+			if calls && clean {
+				return e&^Call | CleanCall
 			}
 			return e
-		case tokenUnread:
+		case f.opaque[string(name[bytes.LastIndexByte(name, '.')+1:])]:
 			return e | Opaque
-		case tokenWord, tokenName:
-			if !dotted {
-				called = string(name) == "call"
-				name = space[:0]
-			}
-			name = appendUnquoted(name, text[t.from:t.to])
-			dotted = false
-			continue
-		case tokenByte:
-			if t.c == '.' && len(name) > 0 {
-				name = append(name, '.')
-				dotted = true
-				continue
-			}
-			if t.c == '(' && len(name) > 0 {
-				if f.opaque[string(name[bytes.LastIndexByte(name, '.')+1:])] {
-					return e | Opaque
-				}
-				if called {
-					calls, unclean = true, unclean || !f.clean[string(name)]
-				}
-			}
-		default:
+		case procedure:
+			calls, clean = true, clean && f.clean[string(name)]
 		}
-		name, dotted, called = space[:0], false, false
+	}
+}
+
+// nextCall goes on to the next name that an opening bracket follows. It appends the name to dst, in lower case, and reports whether CALL stands
+// before it. Where the text ends it returns the kind of the last token.
+func nextCall(l *lexer, dst []byte) (name []byte, procedure bool, kind tokenKind) {
+	name = dst
+	dotted := false
+	for {
+		t := l.next()
+		switch {
+		case t.kind == tokenEnd, t.kind == tokenUnread:
+			return nil, false, t.kind
+		case t.kind == tokenWord, t.kind == tokenName:
+			if !dotted {
+				procedure = string(name) == "call"
+				name = dst
+			}
+			name = appendUnquoted(name, l.text[t.from:t.to])
+			dotted = false
+		case t.kind == tokenByte && t.c == '.' && len(name) > 0:
+			name = append(name, '.')
+			dotted = true
+		case t.kind == tokenByte && t.c == '(' && len(name) > 0:
+			return name, procedure, t.kind
+		default:
+			name, dotted, procedure = dst, false, false
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type parser struct {
 	then  token // the one after it
 	began int   // where the present statement begins
 	ended int   // where the token before the present one ends
+	named token // the name of the savepoint that transaction has read
 }
 
 func newParser(text []byte, mode Mode) parser {

@@ -224,10 +224,10 @@ func (s *Scanner) wordEnds(w []byte, next byte) (used bool) {
 		case next == '\'':
 			switch w[0] | 0x20 {
 			case 'e':
-				s.stringBegins(true, prevEscape)
+				s.stringBegins(inEscape, prevEscape)
 				return true
 			case 'b', 'x':
-				s.stringBegins(false, prevBits)
+				s.stringBegins(inString, prevBits)
 				return true
 			}
 		case next == '&' && w[0]|0x20 == 'u':

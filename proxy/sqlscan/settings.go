@@ -75,8 +75,8 @@ func (p *parser) settings(yield func(u SettingUse) bool) bool {
 		u.Kind = DiscardAll
 		return yield(u)
 	}
-	known, ok := p.transaction(&u, true)
-	return !known || ok && ends(p.tok) && yield(u)
+	known, ok := p.transaction(&u)
+	return !known || ok && p.nameSavepoint(&u) && ends(p.tok) && yield(u)
 }
 
 // set reads after SET. A word that a value, or a point, follows is a setting's

@@ -6,23 +6,22 @@ package sqlscan
 func (s *Scanner) quote() {
 	switch s.prev {
 	case prevEscapeLine:
-		s.stringBegins(true, prevEscape)
+		s.stringBegins(inEscape, prevEscape)
 	case prevBitsLine:
-		s.stringBegins(false, prevBits)
+		s.stringBegins(inString, prevBits)
 	default: // a new string, or a plain one that goes on
-		s.stringBegins(s.mode&BackslashStrings != 0, prevAny)
+		if s.mode&BackslashStrings != 0 {
+			s.stringBegins(inEscape, prevAny)
+		} else {
+			s.stringBegins(inString, prevAny)
+		}
 	}
 }
 
 // stringBegins enters a string, as the token that it is.
-func (s *Scanner) stringBegins(escapes bool, kind prev) {
+func (s *Scanner) stringBegins(lex lexState, kind prev) {
 	s.token('\'')
-	s.prev = kind
-	if escapes {
-		s.lex = inEscape
-	} else {
-		s.lex = inString
-	}
+	s.lex, s.prev = lex, kind
 }
 
 // line takes the end of a line between tokens.
@@ -60,7 +59,7 @@ func (s *Scanner) unicode(c byte, i int) int {
 		s.doubt()
 		return i + 1
 	case '\'':
-		s.stringBegins(false, prevBits) // its backslashes spell characters, never a quote
+		s.stringBegins(inString, prevBits) // its backslashes spell characters, never a quote
 		return i + 1
 	}
 	s.token('u')

@@ -11,7 +11,7 @@ func ExitsTransaction(text []byte, mode Mode) bool {
 		return p.tok.kind == tokenEnd
 	}
 	var u SettingUse
-	if known, ok := p.transaction(&u, false); !known || !ok || p.begin() {
+	if known, ok := p.transaction(&u); !known || !ok || p.begin() {
 		return false
 	}
 	switch u.Kind {
@@ -30,92 +30,109 @@ func BeginsTransaction(text []byte, mode Mode) bool {
 		return false
 	}
 	var u SettingUse
-	known, ok := p.transaction(&u, false)
+	known, ok := p.transaction(&u)
 	return known && ok && !p.begin() && p.tok.kind == tokenEnd
 }
 
 // transaction reads a statement that begins, ends or divides a transaction. It
 // returns known false if it is another, and ok false if it cannot be read to its
-// end. names asks for the savepoint's name.
-func (p *parser) transaction(u *SettingUse, names bool) (known, ok bool) {
+// end. Of a savepoint it leaves the name to nameSavepoint.
+func (p *parser) transaction(u *SettingUse) (known, ok bool) {
 	switch {
-	case p.is("begin"), p.is("start"):
+	case p.accept("begin"):
 		u.Kind = Begin
-		if p.accept("start") {
-			if !p.accept("transaction") {
-				return true, false
-			}
-		} else {
-			p.advance()
-			p.acceptAny("work", "transaction")
-		}
+		p.acceptAny("work", "transaction")
 		return true, p.transactionModes(func(string, string) {})
-	case p.is("commit"), p.is("end"):
+	case p.accept("start"):
+		u.Kind = Begin
+		return true, p.accept("transaction") && p.transactionModes(func(string, string) {})
+	case p.accept("end"):
 		u.Kind = Commit
-		ends := p.is("end")
-		p.advance()
-		if !ends && p.accept("prepared") {
-			u.Kind = FinishPrepared
-			return true, p.acceptLast(tokenString, tokenBits)
+		return true, p.chain(u)
+	case p.accept("commit"):
+		u.Kind = Commit
+		if p.accept("prepared") {
+			return true, p.finishPrepared(u)
 		}
 		return true, p.chain(u)
-	case p.is("abort"), p.is("rollback"):
+	case p.accept("abort"):
 		u.Kind = Rollback
-		aborts := p.is("abort")
-		p.advance()
-		if !aborts && p.accept("prepared") {
-			u.Kind = FinishPrepared
-			return true, p.acceptLast(tokenString, tokenBits)
+		return true, p.chain(u)
+	case p.accept("rollback"):
+		u.Kind = Rollback
+		if p.accept("prepared") {
+			return true, p.finishPrepared(u)
 		}
-		return p.rollback(u, aborts, names)
-	case p.is("savepoint"):
-		p.advance()
-		return true, p.savepoint(u, Savepoint, names)
-	case p.is("release"):
-		p.advance()
-		if p.is("savepoint") && !ends(p.then) {
-			p.advance()
-		}
-		return true, p.savepoint(u, Release, names)
+		return true, p.rollback(u)
+	case p.accept("savepoint"):
+		return true, p.savepoint(u, Savepoint)
+	case p.accept("release"):
+		p.acceptSavepoint()
+		return true, p.savepoint(u, Release)
 	case p.is("prepare") && p.isWord(p.then, "transaction"):
-		p.advance()
-		p.advance()
-		if p.tok.kind != tokenString && p.tok.kind != tokenBits {
-			return false, true // PREPARE transaction AS ...: a statement of that name
-		}
-		u.Kind = PrepareTransaction
-		return true, p.acceptLast(tokenString, tokenBits)
+		return p.prepareTransaction(u)
 	}
 	return false, true
 }
 
-// rollback reads after ROLLBACK or ABORT.
-func (p *parser) rollback(u *SettingUse, aborts, names bool) (known, ok bool) {
-	if !p.isWord(p.then, "to") && !p.is("to") || aborts {
-		return true, p.chain(u)
+// finishPrepared reads after COMMIT PREPARED and ROLLBACK PREPARED.
+func (p *parser) finishPrepared(u *SettingUse) bool {
+	u.Kind = FinishPrepared
+	return p.acceptLast(tokenString, tokenBits)
+}
+
+// prepareTransaction reads PREPARE TRANSACTION.
+func (p *parser) prepareTransaction(u *SettingUse) (known, ok bool) {
+	p.advance()
+	p.advance()
+	if p.tok.kind != tokenString && p.tok.kind != tokenBits {
+		return false, true // PREPARE transaction AS ...: a statement of that name
+	}
+	u.Kind = PrepareTransaction
+	return true, p.acceptLast(tokenString, tokenBits)
+}
+
+// rollback reads after ROLLBACK.
+func (p *parser) rollback(u *SettingUse) bool {
+	if !p.isWord(p.then, "to") && !p.is("to") {
+		return p.chain(u)
 	}
 	p.acceptAny("work", "transaction")
 	if !p.accept("to") {
-		return true, false
+		return false
 	}
+	p.acceptSavepoint()
+	return p.savepoint(u, RollbackTo)
+}
+
+// acceptSavepoint passes over the word SAVEPOINT, unless it is the name of one.
+func (p *parser) acceptSavepoint() {
 	if p.is("savepoint") && !ends(p.then) {
 		p.advance()
 	}
-	return true, p.savepoint(u, RollbackTo, names)
 }
 
 // savepoint reads a savepoint's name, which ends the statement.
-func (p *parser) savepoint(u *SettingUse, kind SettingKind, names bool) bool {
+func (p *parser) savepoint(u *SettingUse, kind SettingKind) bool {
 	u.Kind = kind
 	if !p.isIdentifier() || !ends(p.then) {
 		return false
 	}
-	certain := true
-	if names {
-		u.Name, certain = p.identifier(p.tok)
-	}
+	p.named = p.tok
 	p.advance()
-	return certain
+	return true
+}
+
+// nameSavepoint notes the savepoint that a statement names, if it is about one.
+// It allocates. False: the database may know it by another name.
+func (p *parser) nameSavepoint(u *SettingUse) (certain bool) {
+	switch u.Kind {
+	case Savepoint, RollbackTo, Release:
+		u.Name, certain = p.identifier(p.named)
+		return certain
+	default:
+		return true
+	}
 }
 
 // chain reads the rest of COMMIT and ROLLBACK.

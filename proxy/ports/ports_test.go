@@ -1,4 +1,4 @@
-package proxy
+package ports
 
 import (
 	"net"
@@ -21,13 +21,13 @@ func TestTakenAddressIsToldWithItsSetting(t *testing.T) {
 		t.Fatal("listens where another does")
 	}
 	want := "listen on " + address + " ([http] address): address already in use; another program listens there: end it, or choose another address"
-	if got := cannotListen("[http] address", address, err).Error(); got != want {
+	if got := CannotListen("[http] address", address, err).Error(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 
 // TestNothingIsAcceptedAtAClosedPort: a second SIGTERM may close it amid a drain, and its descriptor may be a client's by then.
 func TestNothingIsAcceptedAtAClosedPort(*testing.T) {
-	o := &port{closed: true, accepting: new(prelogin.Door)} // which has no listener to accept at
+	o := &port{closed: true, accepting: new(prelogin.Acceptor)} // which has no listener to accept at
 	o.acceptWaiting()
 }

@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// door is the address that the proxy listens at, open or refusing. While it
+// listening is the address that the proxy listens at, open or refusing. While it
 // refuses, a TCP port is held by a socket that is bound but does not listen:
 // the kernel answers a connect with a reset, and no other process can take
 // the port. For a unix socket the file stays there without a listener, as after
 // a crash of its server. Under the proxy's lock.
-type door struct {
+type listening struct {
 	addr     net.Addr
 	listener net.Listener // nil while it refuses
 	held     int          // the bound descriptor, or noHold
@@ -20,28 +20,28 @@ type door struct {
 
 const noHold = -1
 
-func newDoor(l net.Listener) (door, error) {
+func newListening(l net.Listener) (listening, error) {
 	switch l := l.(type) {
 	case *net.TCPListener:
 	case *net.UnixListener:
 		l.SetUnlinkOnClose(false)
 	default:
-		return door{}, fmt.Errorf("faultnet: listener of type %T: need TCP or unix", l)
+		return listening{}, fmt.Errorf("faultnet: listener of type %T: need TCP or unix", l)
 	}
-	return door{addr: l.Addr(), listener: l, held: noHold}, nil
+	return listening{addr: l.Addr(), listener: l, held: noHold}, nil
 }
 
-// shut closes the listener, if there is one.
-func (d *door) shut() {
-	if d.listener != nil {
-		_ = d.listener.Close() // its accept loop ends either way
-		d.listener = nil
+// stop closes the listener, if there is one.
+func (o *listening) stop() {
+	if o.listener != nil {
+		_ = o.listener.Close() // its accept loop ends either way
+		o.listener = nil
 	}
 }
 
-// hold keeps the port of a door that was shut.
-func (d *door) hold() error {
-	tcp, ok := d.addr.(*net.TCPAddr)
+// hold keeps the port of an address where the proxy has stopped.
+func (o *listening) hold() error {
+	tcp, ok := o.addr.(*net.TCPAddr)
 	if !ok {
 		return nil
 	}
@@ -58,34 +58,34 @@ func (d *door) hold() error {
 	}
 	if err != nil {
 		_ = syscall.Close(fd)
-		return fmt.Errorf("faultnet: hold %s: %w", d.addr, err)
+		return fmt.Errorf("faultnet: hold %s: %w", o.addr, err)
 	}
-	d.held = fd
+	o.held = fd
 	return nil
 }
 
-// open listens again.
-func (d *door) open() (net.Listener, error) {
-	d.leave()
-	l, err := net.Listen(d.addr.Network(), d.addr.String())
+// resume listens again.
+func (o *listening) resume() (net.Listener, error) {
+	o.leave()
+	l, err := net.Listen(o.addr.Network(), o.addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("faultnet: listen again: %w", err)
 	}
 	if unix, ok := l.(*net.UnixListener); ok {
 		unix.SetUnlinkOnClose(false)
 	}
-	d.listener = l
+	o.listener = l
 	return l, nil
 }
 
 // leave gives up what hold kept, or a unix socket's file.
-func (d *door) leave() {
-	if d.held != noHold {
-		_ = syscall.Close(d.held)
-		d.held = noHold
+func (o *listening) leave() {
+	if o.held != noHold {
+		_ = syscall.Close(o.held)
+		o.held = noHold
 	}
-	if d.addr.Network() == "unix" {
-		_ = os.Remove(d.addr.String()) // the test may have removed its folder
+	if o.addr.Network() == "unix" {
+		_ = os.Remove(o.addr.String()) // the test may have removed its folder
 	}
 }
 

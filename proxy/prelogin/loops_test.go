@@ -61,15 +61,15 @@ func TestSpreadIsEvenWhoeverAccepts(t *testing.T) {
 // TestConnectionsSuitAllLoops although they come one by one: each stays on the loop that has accepted it until its code asks, and gives its seat
 // up in the end.
 func TestConnectionsSuitAllLoops(t *testing.T) {
-	const loops, clients = 4, 32
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loops + 2)) // a loop holds one while it sleeps
+	const count, clients = 4, 32
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(count + 2)) // a loop holds one while it sleeps
 	var running []*eventloop.Loop
-	for range loops {
+	for range count {
 		running = append(running, runLoop(t))
 	}
 	chosen := make(chan *eventloop.Loop, clients)
 	h := &host{serve: func(c *Conn) {
-		if c.listener.loop != c.Loop() || c.Seat() != (Seat{&c.listener.door.crowd.loops[c.listener.index]}) {
+		if c.acceptor.loop != c.Loop() || c.Seat() != (Seat{&c.acceptor.loops.all[c.acceptor.index]}) {
 			t.Error("a connection has left its loop before it is a client")
 		}
 		to := c.Suited()
@@ -77,7 +77,7 @@ func TestConnectionsSuitAllLoops(t *testing.T) {
 		chosen <- to
 		echo(c)
 	}}
-	connect, crowd := openCrowd(t, h, running...)
+	connect, loops := openOn(t, h, running...)
 	on := map[*eventloop.Loop]int{}
 	var conns []net.Conn
 	for range clients {
@@ -88,7 +88,7 @@ func TestConnectionsSuitAllLoops(t *testing.T) {
 		on[<-chosen]++
 	}
 	for _, loop := range running {
-		if n := on[loop]; n != clients/loops {
+		if n := on[loop]; n != clients/count {
 			t.Errorf("a loop suits %d of %d connections", n, clients)
 		}
 	}
@@ -99,17 +99,17 @@ func TestConnectionsSuitAllLoops(t *testing.T) {
 	for _, loop := range running {
 		loop.Call(func() {}) // the last code has returned
 	}
-	for i := range crowd.loops {
-		if n := crowd.loops[i].taken.Load(); n != 0 {
+	for i := range loops.all {
+		if n := loops.all[i].taken.Load(); n != 0 {
 			t.Errorf("loop %d: %d seats are taken and no connection is there", i, n)
 		}
 	}
 }
 
 func TestRefusedConnectionTakesNoSeat(t *testing.T) {
-	connect, crowd := openCrowd(t, &host{arrive: func(*Conn) bool { return false }}, runLoop(t))
+	connect, loops := openOn(t, &host{arrive: func(*Conn) bool { return false }}, runLoop(t))
 	hearEnd(t, connect())
-	if n := crowd.loops[0].taken.Load(); n != 0 {
+	if n := loops.all[0].taken.Load(); n != 0 {
 		t.Errorf("%d seats", n)
 	}
 }

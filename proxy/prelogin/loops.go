@@ -6,13 +6,13 @@ import (
 	"weir/proxy/eventloop"
 )
 
-// Crowd counts the connections that each loop has, and says which loop suits one more. The kernel does not spread them: it wakes the
+// Loops are those on which connections are accepted. It counts the connections that each has, and says which suits one more. The kernel does not spread them: it wakes the
 // loop that began to wait last, so that few loops, often one, get all clients that come one after the other. A hash of the addresses
 // (SO_REUSEPORT) spreads many, not few: of 64 connections on 8 loops one loop gets 14 where another gets 3, and the unix socket has none.
 //
 // A connection stays on the loop that has accepted it until it is a client. The loop that has it then is chosen once, by what is known
 // by then, so it changes loops once at most.
-type Crowd struct{ loops []seats }
+type Loops struct{ all []seats }
 
 // seats are those that connections have taken on a loop. Each has cache lines of its own, for loops write to them all the time.
 type seats struct {
@@ -24,19 +24,19 @@ type seats struct {
 // Seat is what a connection holds as long as it counts for its loop. Any goroutine.
 type Seat struct{ of *seats }
 
-// NewCrowd makes one without connections, for all listeners of these loops.
-func NewCrowd(loops []*eventloop.Loop) *Crowd {
-	c := &Crowd{loops: make([]seats, len(loops))}
+// NewLoops takes loops that have no connection yet, for all listeners.
+func NewLoops(loops []*eventloop.Loop) *Loops {
+	l := &Loops{all: make([]seats, len(loops))}
 	for i, loop := range loops {
-		c.loops[i].loop = loop
+		l.all[i].loop = loop
 	}
-	return c
+	return l
 }
 
 // suited is the loop for a connection that has a seat at loop own.
-func (c *Crowd) suited(own int) int {
-	return choose(len(c.loops), own, func(i int) int64 {
-		n := c.loops[i].taken.Load()
+func (l *Loops) suited(own int) int {
+	return choose(len(l.all), own, func(i int) int64 {
+		n := l.all[i].taken.Load()
 		if i == own {
 			n-- // itself
 		}
@@ -44,19 +44,19 @@ func (c *Crowd) suited(own int) int {
 	})
 }
 
-// index is the number of a loop of the crowd.
-func (c *Crowd) index(loop *eventloop.Loop) int {
-	for i := range c.loops {
-		if c.loops[i].loop == loop {
+// index is the number of one of the loops.
+func (l *Loops) index(loop *eventloop.Loop) int {
+	for i := range l.all {
+		if l.all[i].loop == loop {
 			return i
 		}
 	}
-	panic("prelogin: a loop that is not of the crowd")
+	panic("prelogin: a loop that does not accept")
 }
 
-func (c *Crowd) take(at int) Seat {
-	c.loops[at].taken.Add(1)
-	return Seat{&c.loops[at]}
+func (l *Loops) take(at int) Seat {
+	l.all[at].taken.Add(1)
+	return Seat{&l.all[at]}
 }
 
 // Leave gives the seat up. It is called once.
@@ -67,9 +67,9 @@ func (s Seat) Leave() { s.of.taken.Add(-1) }
 const slack = 8
 
 // Taken is how many seats are taken on all loops.
-func (c *Crowd) Taken() (n int64) {
-	for i := range c.loops {
-		n += c.loops[i].taken.Load()
+func (l *Loops) Taken() (n int64) {
+	for i := range l.all {
+		n += l.all[i].taken.Load()
 	}
 	return n
 }

@@ -348,3 +348,25 @@ func TestPartOfTheSessionDiscardedInAPipeline(t *testing.T) {
 		}
 	}
 }
+
+// TestPoolThatComesAgainKeepsValuesApart: that its clients ask for values is not to be found out anew, which a transaction that names its sequence by a
+// parameter pays for with an error.
+func TestPoolThatComesAgainKeepsValuesApart(t *testing.T) {
+	d := database(t)
+	makeSequences(t, d)
+	w := start(t, d, "[pool]\npool_size = 1\n"+forgetful)
+	first := enter(t, w, d)
+	first.Query(draws)
+	first.Query(recalls)
+	first.Terminate()
+	expectPools(t, w)
+
+	enter(t, w, d).Query(draws)
+	c := enter(t, w, d)
+	c.Query("BEGIN")
+	c.Query(draws)
+	c.Send(parse("", "SELECT currval($1)"), &pgproto3.Bind{Parameters: [][]byte{[]byte("book_id_seq")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	if got := c.Answer(); got.Err() != nil || got.First() != "3" {
+		t.Errorf("%v, %v", got.Rows, got.Err())
+	}
+}

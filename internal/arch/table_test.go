@@ -192,7 +192,7 @@ var table = map[string]rule{
 	},
 	"proxy/router": {
 		ours: []string{
-			"config", "proxy/eventloop", "proxy/generation", "proxy/pgerror", "proxy/places", "proxy/prelogin", "proxy/relay", "proxy/status",
+			"config", "proxy/bounded", "proxy/eventloop", "proxy/generation", "proxy/pgerror", "proxy/places", "proxy/prelogin", "proxy/relay", "proxy/status",
 		},
 		why: "which pool a client gets is decided from the generation and from the clients that there are; dials are others'",
 	},

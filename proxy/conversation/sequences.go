@@ -38,6 +38,12 @@ const (
 	claimNever              // nobody can say whose values they are → claimNone at the end of the transaction
 )
 
+// Recalls reports whether clients of the pool are known to ask for what sequences gave.
+func (h *Shared) Recalls() bool { return h.recalls }
+
+// Recall says that they do, as far as is known elsewhere.
+func (h *Shared) Recall() { h.recalls = true }
+
 func (h *Shared) nextNumber() uint64 {
 	return h.pool().texts.Number()
 }

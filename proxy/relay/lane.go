@@ -240,6 +240,7 @@ func (e *Engine) NewLane(config LaneConfig) *Lane {
 	l.timer.Func, l.rests = l.tick, l.rested
 	l.talk.Pid = l.clientPID
 	l.talk.Join(&config.Lanes.talk)
+	l.shareRecalls()
 	l.boundPins()
 	l.listener.begin(l)
 	return l

@@ -28,6 +28,7 @@ type Lanes struct {
 	trouble atomic.Pointer[trouble]
 	kills   atomic.Uint32          // see Kill
 	over    atomic.Bool            // all lanes have ended
+	recalls atomic.Bool            // see Recalls
 	taken   []atomic.Bool          // by number: there is such a lane, or it is being made
 	lanes   []atomic.Pointer[Lane] // by number; nil: there is none, or none that is whole
 }
@@ -47,6 +48,23 @@ func (p *Lanes) Kill() { p.kills.Add(1) }
 
 // Kills is how often the pool's clients have been killed. Any goroutine.
 func (p *Lanes) Kills() uint32 { return p.kills.Load() }
+
+// Recalls reports whether clients of the pool are known to ask for what sequences gave. Any goroutine.
+func (p *Lanes) Recalls() bool { return p.recalls.Load() }
+
+// Recall says that they do: it is known of a pool of the same name that was there before. Before the first lane.
+func (p *Lanes) Recall() { p.recalls.Store(true) }
+
+// shareRecalls has the lanes know of each other that their clients ask for that.
+func (l *Lane) shareRecalls() {
+	switch all := &l.config.Lanes.recalls; {
+	case l.talk.Recalls() == all.Load():
+	case l.talk.Recalls():
+		all.Store(true)
+	default:
+		l.talk.Recall()
+	}
+}
 
 // Nudge tells the pool that a limit over pools, which had refused it a backend, has room again. Listener connections go first, on whichever lane: what waits
 // for one keeps a backend. Any goroutine.

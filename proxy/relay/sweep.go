@@ -18,6 +18,7 @@ func (e *Engine) sweep() {
 	e.lines.swept()
 	for _, l := range e.lanes {
 		l.waiting = nil
+		l.shareRecalls()
 		l.sweepBackends()
 	}
 	e.walk((*Client).sweep, e.swept)

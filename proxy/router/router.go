@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"weir/config"
+	"weir/proxy/bounded"
 	"weir/proxy/eventloop"
 	"weir/proxy/generation"
 	"weir/proxy/places"
@@ -43,8 +44,12 @@ type Router struct {
 	turn   int // see spread.inTurn
 	orders Orders
 
-	bygone bygone
+	recalling map[generation.PoolKey]bool // pools that are forgotten, whose clients ask for what sequences gave: their first one is not to find that out anew
+	bygone    bygone
 }
+
+// recallingMost bounds the names in Router.recalling, which strangers may choose.
+const recallingMost = 4096
 
 // Dialer makes backends. Its methods block, and may be called on any goroutine.
 type Dialer interface {
@@ -113,7 +118,7 @@ func New(current *generation.Current, engines []*relay.Engine, dialer Dialer) *R
 	return &Router{
 		current: current, engines: engines, Places: places.New(), dialer: dialer, Spread: UsualSpread,
 		pools: map[generation.PoolKey]*livePool{}, closed: map[*livePool]struct{}{}, loads: make([]int, len(engines)), Forgotten: func(int) {},
-		bygone: newBygone(), orders: Orders{PausedDBs: map[string]bool{}, Disabled: map[string]bool{}},
+		bygone: newBygone(), recalling: map[generation.PoolKey]bool{}, orders: Orders{PausedDBs: map[string]bool{}, Disabled: map[string]bool{}},
 	}
 }
 
@@ -255,6 +260,9 @@ func (r *Router) open(g *generation.Generation, key generation.PoolKey) *livePoo
 	if !p.others {
 		r.apart++
 	}
+	if r.recalling[key] {
+		p.common.Recall()
+	}
 	r.bygone.opened(key.Database)
 	r.Places.Enter(p.common, g.Claim(key))
 	r.openLane(p, p.home)
@@ -315,6 +323,9 @@ func (r *Router) forget(p *livePool, engine int) bool {
 	delete(r.closed, p)
 	if !p.others {
 		r.apart--
+	}
+	if p.common.Recalls() {
+		bounded.Put(r.recalling, recallingMost, p.key, true)
 	}
 	r.bygone.forgotten(p.key.Database)
 	r.Places.Leave(p.common)

@@ -165,6 +165,72 @@ func TestTransactionIsToldWhatItHasDrawn(t *testing.T) {
 	}
 }
 
+// TestTransactionIsToldWhatItHasDrawnByAParameter: so PDO's lastInsertId asks. What the parameter names otherwise is another's, for all that is known.
+func TestTransactionIsToldWhatItHasDrawnByAParameter(t *testing.T) {
+	d := database(t)
+	makeSequences(t, d)
+	d.Exec(t, "CREATE SCHEMA shelf", "CREATE SEQUENCE shelf.book_id_seq", `CREATE SEQUENCE shelf."Row"`)
+	const asks = "SELECT CURRVAL($1)"
+	atOnce := func(t *testing.T, sql, name string) []step {
+		return []step{synced(t, parse("", sql), &pgproto3.Bind{Parameters: [][]byte{[]byte(name)}}, &pgproto3.Execute{})}
+	}
+	apart := func(t *testing.T, sql, name string) []step {
+		return []step{synced(t, parse("s", sql), &pgproto3.Describe{ObjectType: 'S', Name: "s"}), runs(t, "s", name)}
+	}
+	behindSet := func(t *testing.T, sql, name string) []step { // which has the name mean another one
+		both := apart(t, sql, name)
+		return []step{both[0], queries("SET LOCAL search_path = shelf"), both[1]}
+	}
+	for name, c := range map[string]struct {
+		draw      []string
+		sql, name string
+		own       bool
+	}{
+		"by its name":                {[]string{"SELECT nextval('book_id_seq')"}, asks, "book_id_seq", true},
+		"with the schema":            {[]string{"SELECT nextval('book_id_seq')"}, asks, "public.book_id_seq", true},
+		"quoted":                     {[]string{`SELECT nextval('shelf."Row"')`}, "SELECT currval ( $1 :: text::regclass )", `shelf."Row"`, true},
+		"one of two":                 {[]string{"SELECT nextval('ticket')", "SELECT nextval('book_id_seq')"}, asks, "book_id_seq", true},
+		"of another schema":          {[]string{"SELECT nextval('shelf.book_id_seq')"}, asks, "book_id_seq", false},
+		"another one":                {[]string{"SELECT nextval('book_id_seq')"}, asks, "ticket", false},
+		"another one beside it":      {[]string{"SELECT nextval('book_id_seq')"}, "SELECT currval($1), currval('ticket')", "book_id_seq", false},
+		"not where it stands":        {[]string{"SELECT nextval('book_id_seq')"}, "SELECT currval('tick' || $1)", "et", false},
+		"none has been drawn":        {nil, asks, "book_id_seq", false},
+		"another schema is in front": {[]string{"SELECT nextval('book_id_seq')", "SET LOCAL search_path = shelf"}, asks, "book_id_seq", false},
+	} {
+		for how, steps := range map[string]func(t *testing.T, sql, name string) []step{"at once": atOnce, "apart": apart, "behind SET": behindSet} {
+			if how == "behind SET" && name != "by its name" {
+				continue
+			}
+			own := c.own && how != "behind SET"
+			t.Run(name+", "+how, func(t *testing.T) {
+				w := mixed(t, d, "")
+				other := enter(t, w, d)
+				other.Query("SELECT nextval('ticket'), nextval('book_id_seq'), nextval('shelf.book_id_seq')")
+				other.Terminate()
+				client := enter(t, w, d)
+				client.Query("BEGIN")
+				var drawn string
+				for _, sql := range c.draw {
+					if got := client.Query(sql); got != "" {
+						drawn = got
+					}
+				}
+				var got answer
+				for _, s := range steps(t, c.sql, c.name) {
+					client.SendBytes(s.send)
+					got = client.Answer()
+				}
+				if own && got.First() != drawn || !own && got.code() != undrawn {
+					t.Errorf("%v, %v; the transaction has drawn %s", got.Rows, got.Err(), drawn)
+				}
+				client.Query("ROLLBACK")
+				client.Terminate()
+				w.Stop()
+			})
+		}
+	}
+}
+
 // A function, a view or a default that recalls values is found by looking through the database.
 func TestHiddenUseOfSequencesIsFound(t *testing.T) {
 	for name, object := range map[string]struct{ make, ask string }{
@@ -349,8 +415,8 @@ func TestPartOfTheSessionDiscardedInAPipeline(t *testing.T) {
 	}
 }
 
-// TestPoolThatComesAgainKeepsValuesApart: that its clients ask for values is not to be found out anew, which a transaction that names its sequence by a
-// parameter pays for with an error.
+// TestPoolThatComesAgainKeepsValuesApart: that its clients ask for values is not to be found out anew, which a transaction that makes up the name
+// of its sequence pays for with an error.
 func TestPoolThatComesAgainKeepsValuesApart(t *testing.T) {
 	d := database(t)
 	makeSequences(t, d)
@@ -365,7 +431,7 @@ func TestPoolThatComesAgainKeepsValuesApart(t *testing.T) {
 	c := enter(t, w, d)
 	c.Query("BEGIN")
 	c.Query(draws)
-	c.Send(parse("", "SELECT currval($1)"), &pgproto3.Bind{Parameters: [][]byte{[]byte("book_id_seq")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	c.Send(parse("", "SELECT currval(lower($1)::regclass)"), &pgproto3.Bind{Parameters: [][]byte{[]byte("book_id_seq")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
 	if got := c.Answer(); got.Err() != nil || got.First() != "3" {
 		t.Errorf("%v, %v", got.Rows, got.Err())
 	}

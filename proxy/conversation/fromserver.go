@@ -453,9 +453,7 @@ func (s *Server) conclude(status wire.TxStatus) {
 	if s.reported {
 		s.explain(status)
 	}
-	if status == wire.TxIdle {
-		s.recall.endClaim()
-	}
+	s.recall.endClaim(status)
 	if status == wire.TxIdle && s.account.Settled() {
 		s.cleared()
 	}

@@ -3,9 +3,12 @@ package conversation
 import (
 	"bytes"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"weir/proxy/pgerror"
+	"weir/proxy/prepared"
 	"weir/proxy/sqlscan"
 	"weir/proxy/wire"
 )
@@ -20,7 +23,8 @@ type recall struct {
 	discarding bool   // the errand under way discards them
 	tries      uint8  // errands that have been refused
 	claim      claim
-	about      string // the sequences that the claim is about, as SQL: see currvals
+	about      string      // the sequences that the claim is about, as SQL: see currvals; empty: any that the transaction has drawn from
+	drawn      [][2]string // their names, short and with the schema, if it is about any
 }
 
 // Owners that are no client.
@@ -34,7 +38,7 @@ type claim uint8
 
 const (
 	claimNone  claim = iota // nothing has been asked → claimOwn, claimNever
-	claimOwn                // they are such as the transaction has drawn itself → claimNone with the next lease
+	claimOwn                // they are such as the transaction has drawn itself → claimNone at the end of the request, which may change what names mean
 	claimNever              // nobody can say whose values they are → claimNone at the end of the transaction
 )
 
@@ -165,21 +169,24 @@ var Recall = &Errand{Name: "recall", text: appendRecall, onRow: (*Server).recall
 
 // drawn are the sequences from which the transaction has drawn: nextval takes a lock on its sequence that lasts as long as the transaction
 // (lock_and_open_sequence in src/backend/commands/sequence.c).
-const drawn = "SELECT c.oid FROM pg_catalog.pg_lock_status() AS l, pg_catalog.pg_class AS c WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()" +
+const drawn = "SELECT c.oid, c.relname, c.relnamespace FROM pg_catalog.pg_lock_status() AS l, pg_catalog.pg_class AS c WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()" +
 	" AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock'" +
 	" AND c.oid OPERATOR(pg_catalog.=) l.relation AND c.relkind OPERATOR(pg_catalog.=) 'S'"
+
+// drawnNames are what a text may call them. More than these are none that a parameter names.
+const drawnNames = "SELECT d.oid::pg_catalog.regclass, pg_catalog.format('%I.%I', n.nspname, d.relname) FROM (" + drawn + ") AS d, pg_catalog.pg_namespace AS n" +
+	" WHERE n.oid OPERATOR(pg_catalog.=) d.relnamespace LIMIT 64"
 
 func appendRecall(s *Server, dst []byte) []byte {
 	if s.recall.discarding = s.account.Free(); s.recall.discarding {
 		return wire.AppendQuery(dst, discardSequences)
 	}
-	s.recall.claim = claimNever
-	sql := "SELECT 1 WHERE EXISTS (" + drawn + ")"
-	if s.recall.about != "" {
-		sql += " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[" + s.recall.about + "]) AS t(seq)" +
-			" WHERE t.seq IS NULL OR t.seq OPERATOR(pg_catalog.<>) ALL (ARRAY(" + drawn + ")))"
+	s.recall.claim, s.recall.drawn = claimNever, nil
+	if s.recall.about == "" {
+		return wire.AppendQuery(dst, drawnNames)
 	}
-	return wire.AppendQuery(dst, sql)
+	return wire.AppendQuery(dst, "SELECT WHERE NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY["+s.recall.about+"]) AS t(seq)"+
+		" WHERE t.seq IS NULL OR t.seq OPERATOR(pg_catalog.<>) ALL (ARRAY(SELECT d.oid FROM ("+drawn+") AS d)))")
 }
 
 // currvals are the sequences that a text names to currval, as a list of SQL expressions. known: all of them are named plainly.
@@ -202,8 +209,52 @@ func currvals(text []byte) (list string, known bool) {
 // or a string can only make it find more.
 var currvalCalls = regexp.MustCompile(`(?i)currval(?:"?\s*\(\s*(?:'([\w."]+)'|pg_get_serial_sequence\s*\(\s*'([\w."]+)'\s*,\s*'(\w+)'\s*\))\s*(?:::\s*regclass\s*)?\))?`)
 
-// recalled takes the row that tells of a sequence.
-func (s *Server) recalled([]byte) { s.recall.claim = claimOwn }
+// currvalOfParameter finds each mention of currval whose argument is a parameter.
+var currvalOfParameter = regexp.MustCompile(`(?i)currval"?\s*\(\s*\$(\d+)\s*(?:::\s*(?:text|regclass)\s*)*\)`)
+
+// recalled takes a row that tells of a sequence.
+func (s *Server) recalled(row []byte) {
+	s.recall.claim = claimOwn
+	if names, err := wire.PeekRow(row); err == nil && len(names) == 2 {
+		s.recall.drawn = append(s.recall.drawn, [2]string{string(names[0]), string(names[1])})
+	}
+}
+
+// recallsBound is recalls for a Bind. Where its parameters name to currval what the transaction has drawn from, it is known now that the statement finds
+// its own values: the mark is taken from its effects.
+func (s *Server) recallsBound(f *Flow, m *message, statement *prepared.Statement) (own bool, hold Hold) {
+	if statement == nil || s.recall.owner != mixedValues || statement.Own() || statement.Effects(s.mode)&sqlscan.Sequences == 0 {
+		return false, HoldNone
+	}
+	text := []byte(statement.Text())
+	if hold, _ = s.recalls(f, m, text, true); hold != HoldNone {
+		return false, hold
+	}
+	return s.drawnByParameters(m, text), HoldNone
+}
+
+// drawnByParameters reports whether the transaction has drawn from all sequences that the parameters of a Bind name to currval, and from one at least.
+func (s *Server) drawnByParameters(m *message, text []byte) bool {
+	r := &s.recall
+	calls := currvalOfParameter.FindAllSubmatch(text, -1)
+	if r.claim != claimOwn || r.about != "" || !m.whole || len(calls) != len(currvalCalls.FindAll(text, -1)) {
+		return false
+	}
+	given, err := wire.PeekTexts(m.body)
+	if err != nil {
+		return false
+	}
+	for _, call := range calls {
+		n, err := strconv.Atoi(string(call[1]))
+		if err != nil || n < 1 || n > len(given) {
+			return false
+		}
+		if name := string(given[n-1]); !slices.ContainsFunc(r.drawn, func(d [2]string) bool { return name == d[0] || name == d[1] }) {
+			return false
+		}
+	}
+	return true
+}
 
 // recallTries is how often the errand may be refused: a cancel request that came late may have hit it.
 const recallTries = 3
@@ -227,10 +278,10 @@ func hasRecalled(s *Server, status wire.TxStatus, refused bool) Outcome {
 	return s.askedOutcome()
 }
 
-// endClaim is for the end of a transaction.
-func (r *recall) endClaim() {
-	if r.claim == claimNever {
-		r.claim = claimNone
+// endClaim is for the end of a request.
+func (r *recall) endClaim(status wire.TxStatus) {
+	if r.claim == claimOwn || status == wire.TxIdle {
+		r.claim, r.drawn = claimNone, nil
 	}
 }
 

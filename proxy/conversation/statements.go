@@ -154,8 +154,12 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 	case err != nil, s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
+		own, hold := s.recallsBound(f, m, c.names.Unnamed())
+		if hold != HoldNone {
+			return hold
+		}
 		if statement := s.ensureUnnamed(c, f, m); statement != nil {
-			s.bindPortal(m, portal, statement)
+			s.bindPortal(m, portal, statement, own)
 		}
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
@@ -171,13 +175,17 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 	if hold, refused := s.compares(c, f, m, prepared.Cut(name)); hold != HoldNone || refused {
 		return hold
 	}
+	own, hold := s.recallsBound(f, m, c.names.Statement(prepared.Cut(name)))
+	if hold != HoldNone {
+		return hold
+	}
 	statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
 	if strayed {
 		return HoldNone
 	}
 	s.shared.Binds++
 	if statement != nil {
-		s.bindPortal(m, portal, statement)
+		s.bindPortal(m, portal, statement, own)
 		f.renamed(m.f, m.body, len(portal)+1+len(name)+1, string(portal), "\x00", statement.Name(), "\x00")
 		f.replaced(m.end())
 	} else {
@@ -188,9 +196,12 @@ func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) 
 	return HoldNone
 }
 
-// bindPortal notes what the portal of a statement would do.
-func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.Statement) {
+// bindPortal notes what the portal of a statement would do. own: what it asks of sequences are values that the transaction has drawn itself.
+func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.Statement, own bool) {
 	b := bound{effects: statement.Effects(s.mode), statement: statement}
+	if own {
+		b.effects &^= sqlscan.Sequences
+	}
 	if session.FromEffects(b.effects) != 0 {
 		s.suspects([]byte(statement.Text()), b.effects)
 	}

@@ -171,7 +171,7 @@ func PeekExecute(body []byte) (portal []byte, err error) {
 
 // PeekResultFormats returns how many format codes a Bind has for the columns of its result: none, one for all of them, or one for each.
 func PeekResultFormats(body []byte) (n int, err error) {
-	rest, err := parametersOf(body)
+	_, rest, err := parametersOf(body)
 	if err != nil {
 		return 0, err
 	}
@@ -210,27 +210,37 @@ func EachColumn(body []byte, f func(piece []byte)) error {
 
 // PeekParameters returns the values of a Bind's parameters, nil for NULL. They are parts of body.
 func PeekParameters(body []byte) (values [][]byte, err error) {
-	if body, err = parametersOf(body); err != nil {
+	if _, body, err = parametersOf(body); err != nil {
 		return nil, err
 	}
 	values, _, err = peekValues(body)
 	return values, err
 }
 
-// parametersOf is the part of a Bind that begins with the number of its parameters.
-func parametersOf(body []byte) ([]byte, error) {
+// PeekTexts is PeekParameters for a Bind whose parameters all are in the text format. Of any other there are none.
+func PeekTexts(body []byte) (values [][]byte, err error) {
+	formats, body, err := parametersOf(body)
+	if err != nil || len(bytes.Trim(formats, "\x00")) > 0 {
+		return nil, err
+	}
+	values, _, err = peekValues(body)
+	return values, err
+}
+
+// parametersOf are the formats of a Bind's parameters, two bytes each, and the part that begins with the parameters' number.
+func parametersOf(body []byte) (formats, rest []byte, err error) {
 	for range 2 {
 		var ok bool
 		if _, body, ok = cstring(body); !ok {
-			return nil, ErrTruncated
+			return nil, nil, ErrTruncated
 		}
 	}
 	if len(body) < 2 {
-		return nil, ErrTruncated
+		return nil, nil, ErrTruncated
 	}
-	formats := 2 * int(binary.BigEndian.Uint16(body))
-	if len(body) < 2+formats {
-		return nil, ErrTruncated
+	n := 2 * int(binary.BigEndian.Uint16(body))
+	if body = body[2:]; len(body) < n {
+		return nil, nil, ErrTruncated
 	}
-	return body[2+formats:], nil
+	return body[:n], body[n:], nil
 }

@@ -68,6 +68,9 @@ func TestSettingsThatGoAheadShowInNothing(t *testing.T) {
 // A statement whose settings go ahead finds its transaction begun: that is how the test knows that they do.
 func TestSettingsGoAheadOfReadingAndWriting(t *testing.T) {
 	d := database(t)
+	if ask(t, direct(t, d), "SELECT current_setting('server_version_num')::int >= 170000") == "t" {
+		t.Skip("before a Query, which is what can tell, PostgreSQL 17 is sent them alone: it takes none behind an Execute")
+	}
 	d.Exec(t, "CREATE TABLE t (v bool)")
 	w := start(t, d, "[pool]\npool_size = 1")
 	a, b := enter(t, w, d, "search_path", "a, public"), enter(t, w, d, "search_path", "b, public")

@@ -147,7 +147,8 @@ func TestSharedStatementsMeanWhatTheirTextsMean(t *testing.T) {
 			d := database(t)
 			d.Exec(t, "CREATE TABLE t AS SELECT 'late' AS v", "CREATE SCHEMA early", "CREATE TABLE early.t AS SELECT 1 AS v")
 			want := dial(t, d.Server.Addr(), d.Server.Superuser(), d.Name).first(parsesAndRuns(t, "s", c.text))
-			w, client, _ := pair(t, d)
+			w := start(t, d, "[loops]\ncount = 1\n[pool]\npool_size = 2\n")
+			client := dial(t, w.Addr, d.Server.Superuser(), d.Name)
 			other, third := dial(t, w.Addr, d.Server.Superuser(), d.Name), dial(t, w.Addr, d.Server.Superuser(), d.Name)
 			client.first(parsesAndRuns(t, "s", c.text))
 			other.Query("BEGIN") // takes the backend that has it

@@ -293,7 +293,7 @@ var concealing = []way{
 	{"trigger", func(sql string) []string { return append(extended("insert into triggering values ($1)", sql), "Sync") }},
 	{"domain", around("select %s::checked is null")},
 	{"COPY", around("copy (select run(%s)) to stdout")},
-	{"EXPLAIN ANALYZE", around("explain (analyze, costs off, timing off, summary off) select run(%s)")},
+	{"EXPLAIN ANALYZE", around("explain (analyze, buffers off, costs off, timing off, summary off) select run(%s)")},
 	{"query_to_xml", around("select query_to_xml('select run('||quote_literal(%s)||')', true, true, '') is null")},
 	{"cursor", around("declare fetched cursor for select run(%s); fetch fetched; close fetched")},
 	{"EXECUTE", around("prepare hidden as select run(%s); execute hidden; deallocate hidden")},

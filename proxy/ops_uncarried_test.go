@@ -17,7 +17,7 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 	type shown struct{ sql, is, otherwise, ends string }
 	limit := shown{"show log_min_duration_statement", "77ms", "-1", "reset all"}
 	value := shown{"select coalesce(left(current_setting('app.long', true), 4), '')", "xxxx", "", "reset all"}
-	path := shown{"select sees()", "/own", "$libdir", "discard all"} // the server does not show it to its client
+	path := shown{"select sees()", "/own:$libdir", "$libdir", "discard all"} // the server does not show it to its client
 	for name, c := range map[string]struct {
 		makes string
 		shown
@@ -32,7 +32,7 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 		"set_config in a role":  {"set role uncarried_all; select set_config('log_min_duration_statement', '77', false); reset role", limit},
 		"setting of a library":  {"set role uncarried_all; set auto_explain.log_min_duration = 77", shown{"show auto_explain.log_min_duration", "77ms", "-1", "reset all"}},
 		"unshown":               {"select leaves_path()", path},
-		"unshown, by a role":    {"set role uncarried_all; set dynamic_library_path = '/own'; reset role", path},
+		"unshown, by a role":    {"set role uncarried_all; set dynamic_library_path = '/own:$libdir'; reset role", path},
 		"unshown, in DO":        {"do 'begin perform leaves_path(); end'", path},
 		"long value":            {long, value},
 		"long value beside":     {"set work_mem = '7MB'; " + long, value},
@@ -43,7 +43,7 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 			d := database(t)
 			d.Exec(t, "create role uncarried login", "alter role uncarried set session_preload_libraries = 'auto_explain'", "create role uncarried_all superuser", "grant uncarried_all to uncarried",
 				"create function leaves() returns void language plpgsql security definer as $$begin "+sets+"; end$$",
-				"create function leaves_path() returns void language plpgsql security definer as $$begin set dynamic_library_path = '/own'; end$$",
+				"create function leaves_path() returns void language plpgsql security definer as $$begin set dynamic_library_path = '/own:$libdir'; end$$",
 				"create function sees() returns text language sql security definer as $$select current_setting('dynamic_library_path')$$",
 				"create procedure leaves_it() language plpgsql security definer as $$begin "+sets+"; end$$",
 				"create function fires() returns trigger language plpgsql security definer as $$begin "+sets+"; return new; end$$",

@@ -22,7 +22,7 @@ func pair(t *testing.T, d *pgserver.Database) (w *weirUnderTest, c *wireClient, 
 	}
 }
 
-// hasSeed makes a function that has the seed set for it. PostgreSQL 17 refuses that: there it sets it itself.
+// hasSeed makes a function that has the seed set for it. PostgreSQL refuses that from 16 on: there it sets it itself.
 const hasSeed = `do $do$begin
 	create function has_it() returns void language sql set seed = 0.25 as 'select';
 exception when feature_not_supported then

@@ -479,3 +479,22 @@ func TestTextsWithLiterals(t *testing.T) {
 		}
 	}
 }
+
+// An answer that is under way when a name's statement moves speaks of the one that it has meant before.
+func TestWhatIsSaidOfAStatementThatHasMoved(t *testing.T) {
+	var table Table
+	n := new(Names)
+	n.set("s", table.Intern(Text{Body: []byte("select '1'\x00\x00\x00"), Scope: "here"}, n))
+	before := n.Statement([]byte("s")).Name()
+	table.Move(n, []byte("s"), "elsewhere", 0)
+	after := n.Statement([]byte("s")).Name()
+	for _, onBackend := range []string{before, after} {
+		if got := n.Name([]byte(onBackend), false, 1); before == after || got != "s" {
+			t.Errorf("the client is told of %q for %s, one of %s and %s", got, onBackend, before, after)
+		}
+	}
+	n.Settled()
+	if got := n.Name([]byte(before), false, 1); got != "" {
+		t.Errorf("when nothing is under way any more, %s is %q", before, got)
+	}
+}

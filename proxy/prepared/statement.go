@@ -200,9 +200,11 @@ func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bo
 	return true
 }
 
-// Move has a client's name mean its text as that is parsed in scope.
+// Move has a client's name mean its text as that is parsed in scope. What is still said of the statement that it has meant is said of the name.
 func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) {
-	n.set(string(name), t.Intern(Text{[]byte(n.Statement(name).parse), scope, mode}, n)).release()
+	old := n.Statement(name)
+	n.goes(spoken{name: string(name), onBackend: old.name})
+	n.set(string(name), t.Intern(Text{[]byte(old.parse), scope, mode}, n)).release()
 }
 
 // MoveUnnamed does so with the unnamed statement.

@@ -79,6 +79,14 @@ func (s *Server) elsewhere(statement *prepared.Statement) bool {
 	return statement.Literal() && statement.Scope() != s.scopeKey() && !strings.HasPrefix(statement.Scope(), private)
 }
 
+// rereads prepares for a statement to be used: one that the server may have read anew in another scope is given up, and prepared once more, unless it is
+// used elsewhere again.
+func (s *Server) rereads(f *Flow, statement *prepared.Statement, elsewhere bool) {
+	if !elsewhere && s.book.Misread(statement) {
+		f.out = s.book.GiveUp(f.out, &s.account, statement)
+	}
+}
+
 // move has a name mean its text as that is read now, where its statement moves.
 func (s *Server) move(c *Client, name []byte, statement *prepared.Statement) {
 	if s.moves(statement) {

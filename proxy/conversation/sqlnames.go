@@ -112,8 +112,8 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 	defer func() { r.runs(u) }()
 	statement := r.statement(u.Name)
 	elsewhere := statement != nil && (r.alters || r.s.elsewhere(statement))
-	if statement != nil && !elsewhere && r.s.book.Misread(statement) {
-		r.f.out = r.s.book.GiveUp(r.f.out, &r.s.account, statement)
+	if statement != nil {
+		r.s.rereads(r.f, statement, elsewhere)
 	}
 	switch {
 	case statement != nil && r.s.book.Holds(statement):

@@ -315,9 +315,7 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 	case statement != nil:
 		elsewhere := s.elsewhere(statement)
 		f.upTo(m.at)
-		if !elsewhere && s.book.Misread(statement) {
-			f.out = s.book.GiveUp(f.out, &s.account, statement)
-		}
+		s.rereads(f, statement, elsewhere)
 		if m.whole && s.beginsBatch() && s.book.Holds(statement) {
 			s.mayRetry(m)
 		}

@@ -43,10 +43,13 @@ func (u *unread) add(x unreadText) {
 
 // unlooked notes a text that is sent, unless it is known what the database's functions do.
 func (s *Server) unlooked(x unreadText) {
-	if !s.shared.customs.known && s.shared.Mode != Session {
+	if s.looksLater() {
 		s.question.unread.add(x)
 	}
 }
+
+// looksLater reports whether it is not known yet what the database's functions do, so that what is sent now has to be looked at once more.
+func (s *Server) looksLater() bool { return !s.shared.customs.known && s.shared.Mode != Session }
 
 // hasKept is for what was run before it was known what the database has.
 func (s *Server) hasKept() {
@@ -120,6 +123,6 @@ func (s *Server) runsWith(statement *prepared.Statement, given []byte, known *re
 
 // hasMentioned is for a text that was too long to be kept, with what it has mentioned of what nobody can be asked about.
 func (s *Server) hasMentioned(left kept) {
-	s.question.unread.lost = s.question.unread.lost || !s.shared.customs.known && s.shared.Mode != Session
+	s.question.unread.lost = s.question.unread.lost || s.looksLater()
 	s.keepsUnasked(left)
 }

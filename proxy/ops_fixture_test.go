@@ -99,6 +99,9 @@ func expectPool(t *testing.T, w *weirUnderTest, what string, cond func(status.Po
 	})
 }
 
+// unpinned reports whether no client keeps a backend. One that is being asked is not pinned for that moment, but leased.
+func unpinned(p status.Pool) bool { return p.Pinned == 0 && p.Backends[status.BackendActive] == 0 }
+
 // hurry has clients wait for a backend for a moment only, from now on. It is called when nothing is waited for but what is to fail: a dial takes
 // what it takes on a busy machine.
 func (w *weirUnderTest) hurry(t *testing.T) { w.queryWait(t, "100ms") }

@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
-
-	"weir/proxy/status"
 )
 
 // What frameworks and drivers send when they connect, as docs/recipes.md lists it, pins no backend, and holds on every backend.
@@ -53,7 +51,7 @@ func TestWhatFrameworksSendAtConnectPinsNothing(t *testing.T) {
 					t.Fatalf("%s: %v", sql, err)
 				}
 			}
-			expectPool(t, w, "without a pin", func(p status.Pool) bool { return p.Pinned == 0 && p.Backends[status.BackendActive] == 0 })
+			expectPool(t, w, "without a pin", unpinned)
 			first := client.Query(pidQuery)
 			other.Query("BEGIN") // takes the backend that the client had
 			if pid := other.Query(pidQuery); pid != first {

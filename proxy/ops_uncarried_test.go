@@ -3,8 +3,6 @@ package proxy_test
 import (
 	"strings"
 	"testing"
-
-	"weir/proxy/status"
 )
 
 // TestSettingsThatCannotBeCarriedKeepTheirBackend: those that the pool's role may not set by itself, because another role or a function with the rights of
@@ -22,21 +20,24 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 		makes string
 		shown
 	}{
-		"function":              {"select leaves()", limit},
-		"function in DO":        {"do 'begin perform leaves(); end'", limit},
-		"procedure":             {"call leaves_it()", limit},
-		"trigger":               {"insert into rows values (1)", limit},
-		"role":                  {"set role uncarried_all; " + sets + "; reset role", limit},
-		"role that stays":       {"set role uncarried_all; " + sets, limit},
-		"role of a transaction": {"begin; set local role uncarried_all; " + sets + "; commit", limit},
-		"set_config in a role":  {"set role uncarried_all; select set_config('log_min_duration_statement', '77', false); reset role", limit},
-		"setting of a library":  {"set role uncarried_all; set auto_explain.log_min_duration = 77", shown{"show auto_explain.log_min_duration", "77ms", "-1", "reset all"}},
-		"unshown":               {"select leaves_path()", path},
-		"unshown, by a role":    {"set role uncarried_all; set dynamic_library_path = '/own:$libdir'; reset role", path},
-		"unshown, in DO":        {"do 'begin perform leaves_path(); end'", path},
-		"long value":            {long, value},
-		"long value beside":     {"set work_mem = '7MB'; " + long, value},
-		"long value in DO":      {"do $$begin " + long + "; end$$", value},
+		"function":                     {"select leaves()", limit},
+		"function in DO":               {"do 'begin perform leaves(); end'", limit},
+		"procedure":                    {"call leaves_it()", limit},
+		"trigger":                      {"insert into rows values (1)", limit},
+		"role":                         {"set role uncarried_all; " + sets + "; reset role", limit},
+		"role that stays":              {"set role uncarried_all; " + sets, limit},
+		"role of a transaction":        {"begin; set local role uncarried_all; " + sets + "; commit", limit},
+		"set_config in a role":         {"set role uncarried_all; select set_config('log_min_duration_statement', '77', false); reset role", limit},
+		"unshown, by set_config":       {"set role uncarried_all; select set_config('dynamic_library_path', '/own:$libdir', false); reset role", path},
+		"unshown, by a role in DO":     {"set role uncarried_all; do $$begin set dynamic_library_path = '/own:$libdir'; end$$; reset role", path},
+		"unshown, by set_config in DO": {"set role uncarried_all; do $$begin perform set_config('dynamic_library_path', '/own:$libdir', false); end$$; reset role", path},
+		"setting of a library":         {"set role uncarried_all; set auto_explain.log_min_duration = 77", shown{"show auto_explain.log_min_duration", "77ms", "-1", "reset all"}},
+		"unshown":                      {"select leaves_path()", path},
+		"unshown, by a role":           {"set role uncarried_all; set dynamic_library_path = '/own:$libdir'; reset role", path},
+		"unshown, in DO":               {"do 'begin perform leaves_path(); end'", path},
+		"long value":                   {long, value},
+		"long value beside":            {"set work_mem = '7MB'; " + long, value},
+		"long value in DO":             {"do $$begin " + long + "; end$$", value},
 	} {
 		makes := strings.ReplaceAll(c.makes, "%", strings.Repeat("x", 9000))
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestSettingsThatCannotBeCarriedKeepTheirBackend(t *testing.T) {
 			if got := its.Query(c.sql); got != c.otherwise {
 				t.Errorf("after %s: %q", c.ends, got)
 			}
-			expectPool(t, w, "pinned no more", func(p status.Pool) bool { return p.Pinned == 0 })
+			expectPool(t, w, "pinned no more", unpinned)
 			its.Query(makes)
 			its.Terminate()
 			third := dial(t, w.Addr, "uncarried", d.Name)
@@ -103,5 +104,5 @@ func TestWhatALibraryDefinesIsNotTheSessions(t *testing.T) {
 			t.Errorf("its client has work_mem = %s", got)
 		}
 	}
-	expectPool(t, w, "pinned", func(p status.Pool) bool { return p.Pinned == 0 })
+	expectPool(t, w, "pinned", unpinned)
 }

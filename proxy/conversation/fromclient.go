@@ -292,6 +292,11 @@ func (s *Server) does(e sqlscan.Effects) { s.enter(entry{effects: e}) }
 // entails reads which settings a text sets, and notes what else may come of one of which anything may come.
 func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	const sets = sqlscan.Set | sqlscan.Reset
+	var given configs
+	if e&sqlscan.SetConfig != 0 {
+		given = s.shared.configs(text)
+		found.said = given.literally() != nil
+	}
 	if e&anything != 0 {
 		found.makesUp = s.mayDoAnything(text, e)
 	}
@@ -301,7 +306,6 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	case e&(sets|sqlscan.SetConfig) == 0 && (e&sqlscan.SetLocal == 0 || !mentions(text, "default")):
 	case s.ledger.illegible() && !unmistakable(text):
 	case e&sets == 0 && e&sqlscan.SetConfig != 0:
-		given := s.shared.configs(text)
 		found.asks = given.literally()
 	case e&sqlscan.Execute != 0 && !s.shared.Shares: // what it executes may set something, too
 	case e&^followable == 0 && s.shared.Mode != Session || s.client != nil && len(s.client.Login.Settings()) > 0:
@@ -318,12 +322,12 @@ func (s *Server) entails(text []byte, e sqlscan.Effects) (found settings) {
 	return found
 }
 
-// mayDoAnything notes what may come of a text of which anything may. It reports whether it may set a setting whose name it makes up.
+// mayDoAnything notes what may come of a text of which anything may. It reports whether it may set a setting whose name it makes up, or that is not shown.
 func (s *Server) mayDoAnything(text []byte, e sqlscan.Effects) (makesUp bool) {
 	s.suspectsDefining(text, e)
 	s.unlooked(unreadText{text: text, anything: true})
 	s.keepsByName(text)
-	return s.shared.keepers.makesUp(text)
+	return s.shared.keepers.makesUp(text) || s.mentionsUnshown(text)
 }
 
 // unmistakable reports whether a text is read in the same way whatever the settings say.

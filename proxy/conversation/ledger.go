@@ -24,7 +24,8 @@ type settings struct {
 	followed bool     // they can be followed
 	asks     []string // the settings that it gives values that the text does not say; nil: any
 	named    []string // custom ones that it names beside others
-	makesUp  bool     // it may set one whose name it makes up
+	said     bool     // it says all names that it gives to set_config
+	makesUp  bool     // it may set one whose name it makes up, or that the server does not show
 	partly   bool     // it is DISCARD PLANS, SEQUENCES or TEMP, which leaves settings and names alone
 }
 

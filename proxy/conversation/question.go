@@ -99,7 +99,7 @@ func (s *Server) doubtSettings(names []string) {
 // mayBeBeyond reports whether the backend's login may lack the right to set a setting, which a role of the client's or a function with the rights of
 // its owner has set: it cannot be carried to another backend. Of a custom one, which may be a library's, only a superuser is taken to have more rights.
 func (s *Server) mayBeBeyond(name string) bool {
-	if login, _ := valueOf(s.login, "is_superuser"); login == "on" {
+	if s.superuser() {
 		return false
 	}
 	now, _ := valueOf(s.params, "is_superuser")
@@ -107,9 +107,17 @@ func (s *Server) mayBeBeyond(name string) bool {
 }
 
 // unshown reports whether the server may not tell the backend's login what a setting is.
-func (s *Server) unshown(name string) bool {
+func (s *Server) unshown(name string) bool { return session.Unshown(name) && !s.superuser() }
+
+// mentionsUnshown reports whether a text has the name of one of those, wherever in it.
+func (s *Server) mentionsUnshown(text []byte) bool {
+	return session.AnyUnshown(func(name string) bool { return mentions(text, name) }) && !s.superuser()
+}
+
+// superuser reports whether the backend's login is one.
+func (s *Server) superuser() bool {
 	login, _ := valueOf(s.login, "is_superuser")
-	return login != "on" && session.Unshown(name)
+	return login == "on"
 }
 
 // name notes custom settings that a text names. They are in no list, so a question about any setting has to ask for them.

@@ -210,6 +210,7 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 		if b.effects&sqlscan.SetConfig != 0 && b.asks == nil {
 			given := s.shared.configs([]byte(statement.Text()))
 			b.asks = given.bound(givenBy(m))
+			b.said = b.asks != nil
 			s.shared.addCustom(b.asks)
 		}
 	}

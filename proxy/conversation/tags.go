@@ -1,6 +1,8 @@
 package conversation
 
 import (
+	"slices"
+
 	"weir/proxy/session"
 	"weir/proxy/sqlscan"
 )
@@ -63,19 +65,21 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		s.sets(s.ledger.busyWith(busy, s.Doubtful()))
 	}
 	if add&session.SettingChanged != 0 {
-		asks := s.asks(busy)
-		s.doubtSettings(asks)
-		s.question.blind = s.question.blind || asks == nil && effects&sqlscan.SetConfig != 0
+		s.doubtSettings(s.asks(busy))
 		add &^= session.SettingChanged
 	}
 	s.doubt(add)
 }
 
-// sets has the custom settings be asked for that statements name which have set some that their texts do not say.
+// sets has the settings be asked for that are in no list, and that statements which have set some may have set by name; or notes that nobody can.
 func (s *Server) sets(statements []entry) {
+	q := &s.question
 	for _, e := range statements {
-		s.question.name(e.named)
-		s.question.blind = s.question.blind || e.makesUp
+		for _, names := range [][]string{e.named, e.asks} {
+			q.name(names)
+			q.blind = q.blind || slices.ContainsFunc(names, s.unshown)
+		}
+		q.blind = q.blind || e.makesUp || e.effects&sqlscan.SetConfig != 0 && !e.said
 	}
 }
 

@@ -23,10 +23,13 @@ func Privileged(name string) bool {
 }
 
 // unshown are those of the privileged settings that the server shows to superusers and members of pg_read_all_settings only (GUC_SUPERUSER_ONLY).
-var unshown = [...]string{"dynamic_library_path", "extension_control_path", "session_preload_libraries"}
+var unshown = []string{"dynamic_library_path", "extension_control_path", "session_preload_libraries"}
 
 // Unshown reports whether it takes a privilege to see what a setting is, whatever the case of its name.
 func Unshown(name string) bool {
-	_, found := slices.BinarySearch(unshown[:], canonical(name))
+	_, found := slices.BinarySearch(unshown, canonical(name))
 	return found
 }
+
+// AnyUnshown reports whether any of the names of what it takes a privilege to see, in lower case, is one for which the function holds.
+func AnyUnshown(f func(name string) bool) bool { return slices.ContainsFunc(unshown, f) }

@@ -514,12 +514,7 @@ func TestConsoleKills(t *testing.T) {
 				t.Errorf("a client is told %v", e)
 			}
 		}
-		eventually(t, func() string {
-			if n := len(backendsOf(d)); n > 0 {
-				return fmt.Sprintf("%d backends are left", n)
-			}
-			return ""
-		})
+		expectBackends(t, d, 0)
 		paused(t, boss, d.Name, "1")
 		ask(t, boss, "RESUME "+d.Name)
 		if got := enter(t, w, d).Query("SELECT 2"); got != "2" {

@@ -192,7 +192,7 @@ func (p *weirProcess) expectRefusing() {
 // firstSignalDrains: SIGTERM means drain (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
 func firstSignalDrains(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1s\"", "")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"4s\"", "") // in which it is seen what a drain lets go on
 	if code, body := p.ready(); code != http.StatusOK {
 		t.Fatalf("/readyz says %d %s", code, body)
 	}
@@ -280,12 +280,7 @@ func secondSignalStops(t *testing.T, path string) {
 	idle.expectLastError("57P01")
 	busy.expectLastError("57P01")
 	p.expectExit()
-	eventually(t, func() string {
-		if n := len(backendsOf(d)); n > 0 {
-			return fmt.Sprintf("%d backends are left", n)
-		}
-		return ""
-	})
+	expectBackends(t, d, 0)
 }
 
 // Whoever waits for a backend when weir stops is told, too, and a login under way.

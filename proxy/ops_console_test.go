@@ -624,20 +624,14 @@ func TestConsoleShutsDown(t *testing.T) {
 		if _, err := tryAsk(w.console(t, "boss"), "SHUTDOWN"); err == nil {
 			t.Error("SHUTDOWN is answered")
 		}
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 		c.expectLastError("57P01")
 	})
 	t.Run("waiting for clients", func(t *testing.T) {
 		w, dir := consoleWeir(t, d, "")
 		c := enter(t, w, d)
 		ask(t, w.console(t, "boss"), "SHUTDOWN WAIT_FOR_CLIENTS")
-		eventually(t, func() string {
-			if late, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name); err == nil {
-				late.Vanish()
-				return "a client is admitted over TCP"
-			}
-			return ""
-		})
+		expectRefusing(t, w.Addr, d.Name)
 		if _, err := tryDial(t, w.Addr, "boss", "pgbouncer"); err == nil {
 			t.Error("the console is reached over TCP")
 		}
@@ -653,7 +647,7 @@ func TestConsoleShutsDown(t *testing.T) {
 			t.Error("weir still says that it is ready")
 		}
 		c.Terminate()
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 	})
 	t.Run("waiting for servers", func(t *testing.T) {
 		w, _ := consoleWeir(t, d, "")
@@ -665,7 +659,7 @@ func TestConsoleShutsDown(t *testing.T) {
 		busy.Query("COMMIT")
 		busy.expectLastError("57P01")
 		busy.Vanish()
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 	})
 	t.Run("and then at once", func(t *testing.T) {
 		w, _ := consoleWeir(t, d, "")

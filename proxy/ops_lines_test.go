@@ -41,7 +41,7 @@ func TestLogTellsWhereUsersAreHurt(t *testing.T) {
 func TestLogTellsThatTheServerIsBack(t *testing.T) {
 	d := database(t)
 	n := faultnet.New(t, "tcp", d.Server.Addr())
-	w := start(t, d, behind(n)+"[timeouts]\nserver_login_retry = \"300ms\"")
+	w := startAsUsual(t, d, behind(n)+"[timeouts]\nserver_login_retry = \"300ms\"") // each sweep lets ten lines more be written
 	c := enter(t, w, d)
 	if err := n.SetMode(faultnet.Refuse); err != nil {
 		t.Fatal(err)

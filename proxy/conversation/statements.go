@@ -169,6 +169,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
 	case !s.shared.Shares:
+		s.portals.bind(prepared.Cut(portal), bound{}) // no statement of that name is known
 		s.pass(m.f.Type)
 	default:
 		return s.bindNamed(c, f, m, portal, name)

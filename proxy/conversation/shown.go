@@ -81,6 +81,7 @@ func (s *Server) explain(status wire.TxStatus) {
 		return
 	}
 	s.reported = false
+	unexplained := false
 	for _, p := range s.params {
 		if slices.Contains(reportedAlways, p.Name) {
 			continue
@@ -94,8 +95,13 @@ func (s *Server) explain(status wire.TxStatus) {
 		} else if login, has := valueOf(s.login, p.Name); !set && has && login == p.Value {
 			continue
 		}
+		unexplained = true
+		if session.Meaningful(p.Name) {
+			s.book.ReadElsewhere() // what the client has had prepared before it was heard of
+		}
+	}
+	if unexplained {
 		s.doubtSettings(nil)
-		return
 	}
 }
 

@@ -156,5 +156,12 @@ func (b *Book) HoldsNamed(onBackend []byte) bool {
 // analyzed or changed, keeps what its literals mean there.
 func (b *Book) UsedElsewhere(s *Statement) { b.held.misreads(s) }
 
+// ReadElsewhere notes that the server may have read any of what it holds in another scope than its own.
+func (b *Book) ReadElsewhere() {
+	for s := range b.held.at {
+		b.held.misreads(s)
+	}
+}
+
 // Misread reports whether the backend holds s, and what it means there may not be what it means in its own scope.
 func (b *Book) Misread(s *Statement) bool { return b.held.misread(s) }

@@ -355,8 +355,21 @@ var probeRequest = func() []byte {
 var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
 
 // probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
-// p is too short to tell.
+// p is too short to tell. A server may tell how long the Parse took before it goes on (log_duration and client_min_messages).
 func (s *Server) probed(p []byte) bool {
+	for len(p) > 0 && asynchronous(p[0]) {
+		if len(p) < wire.HeaderLen {
+			return false
+		}
+		f := wire.PeekFrame(p)
+		if f.CheckServer() != wire.FrameOK || f.Total() > InspectLen {
+			return true
+		}
+		if f.Total() > len(p) {
+			return false
+		}
+		p = p[f.Total():]
+	}
 	n := min(len(p), len(probeAnswer))
 	if s.errand != nil || !bytes.Equal(p[:n], probeAnswer[:n]) {
 		return true
@@ -366,6 +379,11 @@ func (s *Server) probed(p []byte) bool {
 	}
 	s.task.begin(Probe, 1)
 	return true
+}
+
+// asynchronous reports whether a server may send a message of that type at any time.
+func asynchronous(t byte) bool {
+	return t == wire.ServerNoticeResponse || t == wire.ServerParameterStatus || t == wire.ServerNotification
 }
 
 // answered goes on with an account that is exact again. What was under way in doubt may have been done.

@@ -353,6 +353,11 @@ func (s *Server) refuse(f *Flow, m *message, err *pgerror.Error) {
 	f.replaced(m.end())
 	s.client.drop = !m.whole
 	s.pass(wire.ClientBind)
+	s.enterRefusal(err)
+}
+
+// enterRefusal has the client get weir's own error for the message that has just been entered.
+func (s *Server) enterRefusal(err *pgerror.Error) {
 	if !s.account.Skipping() {
 		s.ledger.enter(entry{at: s.account.Asked(), refusal: err})
 	}
@@ -366,6 +371,9 @@ var strayMessages = map[byte][]byte{
 
 // strayName is the name of no statement.
 const strayName = "a statement of another client"
+
+// strayQuery is the text of a Query that fails.
+const strayQuery = `EXECUTE "` + strayName + `"`
 
 func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)

@@ -207,6 +207,20 @@ func TestStartupParametersThatAreIgnoredHaveNoEffect(t *testing.T) {
 	}
 }
 
+func TestOptionsThatAreIgnoredHaveNoEffectSaveWhatPgBouncerFollows(t *testing.T) {
+	d := database(t)
+	w := start(t, d, "[clients]\nignore_startup_parameters = [\"options\"]")
+	c := dial(t, w.Addr, d.Server.Superuser(), d.Name, "work_mem", "77kB", "options", "-c lock_timeout=5s --DateStyle=German -c no_such_setting=1")
+	const asked = "SELECT concat_ws(' ', current_setting('work_mem'), current_setting('lock_timeout'), current_setting('DateStyle'))"
+	if got := c.Query(asked); got != "77kB 0 German, DMY" {
+		t.Errorf("got %s", got)
+	}
+	r := dial(t, w.Addr, d.Server.Superuser(), d.Name, "replication", "database", "options", "-c lock_timeout=5s")
+	if got := r.Query("SHOW lock_timeout"); got != "5s" {
+		t.Errorf("a client for replication got %s", got)
+	}
+}
+
 func TestApplicationNameHasTheClientsAddress(t *testing.T) {
 	d := database(t)
 	w := start(t, d, "[clients]\napplication_name_add_host = true")

@@ -217,10 +217,15 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			s.shared.addCustom(b.asks)
 		}
 	}
-	if s.learns(b.effects) {
+	if s.learns(b.effects &^ givenTexts) {
 		known := s.shared.recordOf(statement, s.mode)
 		s.runsWith(statement, m.body, known)
-		s.binds(known)
+		if s.learns(b.effects) {
+			s.binds(known)
+		}
+		if b.effects&sqlscan.Execute != 0 {
+			s.executes([]byte(statement.Text()), s.binds)
+		}
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed

@@ -354,6 +354,18 @@ var probeRequest = func() []byte {
 // probeAnswer is what follows the ParseComplete.
 var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
 
+// meetsProbe looks whether the message at the beginning of p begins the answer to the probe that has been sent. False: p is too short to tell.
+func (s *Server) meetsProbe(fr wire.Frame, p []byte) (told bool) {
+	n := min(fr.Total(), len(p))
+	switch {
+	case fr.Type == wire.ServerParseComplete:
+		return s.probed(p[n:])
+	case s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(p[wire.HeaderLen:n]):
+		s.task.begin(Probe, 1) // of the Syncs before it none can fail: nothing is left to commit
+	}
+	return true
+}
+
 // probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
 // p is too short to tell. A server may tell how long the Parse took before it goes on (log_duration and client_min_messages).
 func (s *Server) probed(p []byte) bool {

@@ -123,8 +123,7 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 		r.effects |= statement.Effects(r.s.mode)
 		r.put(u, statement.Name())
 	case statement != nil && !r.c.unprepared:
-		r.s.renew(r.c, []byte(u.Name))
-		r.missing = r.c.names.Statement([]byte(u.Name))
+		r.missing = r.s.renew(r.c, []byte(u.Name))
 	case statement != nil || prepared.Ours([]byte(u.Name)):
 		r.put(u, strayName)
 	}
@@ -205,7 +204,7 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		effects = s.read(text)
 	}
 	if effects&sqlscan.Sequences != 0 {
-		if hold, refused := s.recalls(f, m, text, true); hold != HoldNone || refused {
+		if hold := s.recallsLater(text); hold != HoldNone {
 			return hold
 		}
 	}

@@ -135,3 +135,21 @@ func TestWhatIsGivenToRunIsItsClients(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsRolledBackPinsNothing: nor do settings of which nobody can be asked.
+func TestWhatIsRolledBackPinsNothing(t *testing.T) {
+	d := database(t)
+	w, c, _ := pair(t, d)
+	for _, set := range []string{
+		"select set_config('app.' || 'given', 'it', false)", "do $$begin perform set_config('app.' || 'given', 'it', false); end$$", "set app.größe = 'it'", "set work_mem = '5MB'; select set_config('app.' || 'given', 'it', false)",
+	} {
+		for _, fails := range []string{"select 1", "select 1/0"} {
+			c.Query("begin")
+			c.Query(set)
+			_, _ = c.TryRun(fails)
+			c.Query("rollback")
+			c.Query("select 1")
+			expectPool(t, w, "no pin after "+set, unpinned)
+		}
+	}
+}

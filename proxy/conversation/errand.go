@@ -236,6 +236,7 @@ func (s *Server) ended() {
 	if len(s.follow.done) > 0 || s.follow.unsure {
 		s.pins |= session.SettingChanged
 	}
+	s.question.blind = s.question.blind || s.block.blind
 	s.follow, s.block = follow{}, block{}
 }
 
@@ -405,7 +406,7 @@ func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	}
 	s.probing, s.own = false, syncNone
 	s.doubt(session.FromError(s.ledger.all()))
-	s.sets(s.ledger.busyWith(0, true))
+	s.question.blind = s.sets(s.ledger.busyWith(0, true)) || s.question.blind
 	s.ledger.clear()
 	s.book.Abandon(s.names()) // what was still expected was thrown away
 	s.account.Certain(status)

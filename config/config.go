@@ -11,6 +11,7 @@ package config
 import (
 	"log/slog"
 	"strconv"
+	"strings"
 
 	"weir/config/hba"
 )
@@ -221,6 +222,19 @@ type Clients struct {
 	LoginNotice             string   // empty: none
 	QueryWaitNotify         Duration // 0: never
 	SimpleQuery             bool
+}
+
+// OptionsParameter is the name in IgnoreStartupParameters that stands for what a client sets in options, save what FollowedAlways names.
+const OptionsParameter = "options"
+
+// FollowedAlways reports whether name, in any letter case, is a startup parameter that PgBouncer knows, and so follows where it stands in
+// ignore_startup_parameters, too.
+func FollowedAlways(name string) bool {
+	switch strings.ToLower(name) {
+	case "application_name", "client_encoding", "datestyle", "intervalstyle", "standard_conforming_strings", "timezone":
+		return true
+	}
+	return false
 }
 
 // Process says what weir does to its own process when it starts.

@@ -5,7 +5,9 @@ var otherSettings = []setting{
 		section: "clients", name: "ignore_startup_parameters",
 		field: func(c *Config) any { return &c.Clients.IgnoreStartupParameters },
 		meaning: "Startup parameters that are accepted and have no effect, also those in options, in any letter case. weir sets all others " +
-			"on the server: these are for parameters that the server does not know, or that clients are not to choose.",
+			"on the server: these are for parameters that the server does not know, or that clients are not to choose. \"options\" stands for all that " +
+			"clients set in options, save for replication and for application_name, client_encoding, DateStyle, IntervalStyle, " +
+			"standard_conforming_strings and TimeZone.",
 	},
 	{
 		section: "clients", name: "application_name_add_host",

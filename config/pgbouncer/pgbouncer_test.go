@@ -245,6 +245,24 @@ func TestWhatIsNotHeededIsAWarning(t *testing.T) {
 	}
 }
 
+// PgBouncer looks for what it follows before it looks at the list, so an application_name in the list reaches the server.
+func TestWhatPgBouncerFollowsIsNotIgnored(t *testing.T) {
+	for text, want := range map[string]string{
+		"ignore_startup_parameters = extra_float_digits, options, Application_Name, TimeZone, search_path":   "extra_float_digits,options,search_path",
+		"ignore_startup_parameters = search_path, geqo\ntrack_extra_parameters = IntervalStyle, Search_Path": "geqo",
+	} {
+		r, err := translateText(t, "[databases]\nd = host=h\n[pgbouncer]\nauth_type = trust\n"+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*config.Config{r.Config, r.Served()} {
+			if got := strings.Join(c.Clients.IgnoreStartupParameters, ","); got != want {
+				t.Errorf("%s: ignores %s, want %s", text, got, want)
+			}
+		}
+	}
+}
+
 func TestEveryDefaultIsOfItsKind(t *testing.T) {
 	for i, s := range settings {
 		if _, ok := parse(s.kind, s.words, s.standard); !ok && !s.unset {

@@ -432,7 +432,23 @@ func (t *translation) settle() {
 		standard := config.Default().Log
 		c.Log.SyslogFacility, c.Log.SyslogIdent = standard.SyslogFacility, standard.SyslogIdent
 	}
+	// Here what is named has no effect, whatever it is. PgBouncer looks first for what it follows.
+	c.Clients.IgnoreStartupParameters = slices.DeleteFunc(c.Clients.IgnoreStartupParameters, t.follows)
 	if c.Auth.Type != config.AuthHBA {
 		c.Auth.HBAFile, c.Auth.IdentFile = "", ""
 	}
+}
+
+// follows reports whether PgBouncer follows a startup parameter with this file. track_extra_parameters needs a restart, so SET does not count.
+func (t *translation) follows(name string) bool {
+	if config.FollowedAlways(name) {
+		return true
+	}
+	var tracked []string
+	for _, l := range t.document.Lines {
+		if l.Section == "pgbouncer" && l.Key == "track_extra_parameters" {
+			tracked = list(l.Value)
+		}
+	}
+	return slices.ContainsFunc(tracked, func(s string) bool { return strings.EqualFold(s, name) })
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"weir/config"
 	"weir/proxy/ascii"
 	"weir/proxy/pgerror"
 	"weir/proxy/wire"
@@ -47,6 +48,9 @@ func (a *attempt) settings(s wire.Startup) ([]wire.Param, *Failure) {
 	all, err := wire.SplitOptions(options)
 	if err != nil {
 		return nil, a.failWith(BadSetting, err)
+	}
+	if a.opt.Ignored[config.OptionsParameter] && a.replication == NoReplication { // what replicates asks in options for what it needs
+		all = slices.DeleteFunc(all, func(p wire.Param) bool { return !config.FollowedAlways(p.Name) })
 	}
 	for _, p := range s.Params {
 		switch p.Name {

@@ -234,6 +234,11 @@ func written(place any, value string) (any, error) {
 			return value + "s", nil
 		}
 		return value, nil
+	case *Size:
+		if _, err := strconv.ParseUint(value, 10, 63); err == nil {
+			return value + "B", nil
+		}
+		return value, nil
 	case *[]string:
 		list := []any{}
 		for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' }) {

@@ -77,6 +77,29 @@ func TestASettingCanBeChangedInACopy(t *testing.T) {
 	}
 }
 
+// What SHOW CONFIG shows, SET takes: what an operator has noted can be put back.
+func TestSettingsAreTakenAsTheyAreShown(t *testing.T) {
+	c := accepted(t, "[limits]\nmax_packet_size = \"64KiB\"\n[pool]\nmax_prepared_bytes = \"3MiB\"\n"+
+		"[timeouts]\nserver_lifetime = \"1ms\"\n[databases.\"*\"]\nhost = \"h\"\n")
+	for _, s := range c.Shown() {
+		if s.Secret || s.Restart {
+			continue
+		}
+		for _, value := range []string{s.Default, s.Value} {
+			changed, err := c.WithSetting(s.Section, s.Name, value)
+			if err != nil {
+				t.Errorf("[%s] %s: shown as %q: %v", s.Section, s.Name, value, err)
+				continue
+			}
+			for _, now := range changed.Shown() {
+				if now.Section == s.Section && now.Name == s.Name && now.Value != value {
+					t.Errorf("[%s] %s: set to %q, and shown as %q", s.Section, s.Name, value, now.Value)
+				}
+			}
+		}
+	}
+}
+
 // A setting that names a file counts with what the file says.
 func TestASettingThatNamesAFileIsReadWithIt(t *testing.T) {
 	dir := t.TempDir()

@@ -153,6 +153,16 @@ func complete(d *pgserver.Database, toml string) string {
 // Stop ends weir at once; it may be called more than once.
 func (w *weirUnderTest) Stop() { w.Proxy.Stop() }
 
+// expectStopped waits until weir has ended by itself.
+func (w *weirUnderTest) expectStopped() {
+	w.t.Helper()
+	select {
+	case <-w.Proxy.Stopped():
+	case <-time.After(patience):
+		w.t.Fatal("weir goes on")
+	}
+}
+
 // DSN is a URL for d through weir. params are names and values of startup parameters.
 func (w *weirUnderTest) DSN(d *pgserver.Database, params ...string) string {
 	q := url.Values{"sslmode": {"disable"}}

@@ -95,7 +95,7 @@ func TestIdleBackendThatTalksDisturbsNobody(t *testing.T) {
 // A server that ends idle sessions by itself ends weir's as well, and no client hears of it.
 func TestServersIdleSessionTimeoutIsNobodysTrouble(t *testing.T) {
 	d := database(t)
-	d.Exec(t, fmt.Sprintf("ALTER DATABASE %s SET idle_session_timeout = '300ms'", d.Name)) // more than it takes to use a backend that has just logged in
+	d.Exec(t, fmt.Sprintf("ALTER DATABASE %s SET idle_session_timeout = '700ms'", d.Name)) // more than it takes to use a backend that has just logged in
 	w := start(t, d, "[pool]\npool_size = 2")
 	c := enter(t, w, d)
 	for n := range 3 {

@@ -45,11 +45,11 @@ func TestClientDiesInQuery(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			c, next := enter(t, w, d), enter(t, w, d)
 			pid := c.Query(pidQuery)
-			c.inBackground("SELECT 'not yours', pg_sleep(0.3)")
-			expectActive(t, w, 1)
+			draw := runBolted(t, d, c)
 			next.inBackground(pidQuery)
 			expectWaiting(t, w, 1)
 			die(c)
+			draw()
 			if got := next.Answer().First(); got != pid {
 				t.Errorf("the next client got %q, want backend %s", got, pid)
 			}

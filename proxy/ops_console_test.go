@@ -514,12 +514,7 @@ func TestConsoleKills(t *testing.T) {
 				t.Errorf("a client is told %v", e)
 			}
 		}
-		eventually(t, func() string {
-			if n := len(backendsOf(d)); n > 0 {
-				return fmt.Sprintf("%d backends are left", n)
-			}
-			return ""
-		})
+		expectBackends(t, d, 0)
 		paused(t, boss, d.Name, "1")
 		ask(t, boss, "RESUME "+d.Name)
 		if got := enter(t, w, d).Query("SELECT 2"); got != "2" {
@@ -629,20 +624,14 @@ func TestConsoleShutsDown(t *testing.T) {
 		if _, err := tryAsk(w.console(t, "boss"), "SHUTDOWN"); err == nil {
 			t.Error("SHUTDOWN is answered")
 		}
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 		c.expectLastError("57P01")
 	})
 	t.Run("waiting for clients", func(t *testing.T) {
 		w, dir := consoleWeir(t, d, "")
 		c := enter(t, w, d)
 		ask(t, w.console(t, "boss"), "SHUTDOWN WAIT_FOR_CLIENTS")
-		eventually(t, func() string {
-			if late, err := tryDial(t, w.Addr, d.Server.Superuser(), d.Name); err == nil {
-				late.Vanish()
-				return "a client is admitted over TCP"
-			}
-			return ""
-		})
+		expectRefusing(t, w.Addr, d.Name)
 		if _, err := tryDial(t, w.Addr, "boss", "pgbouncer"); err == nil {
 			t.Error("the console is reached over TCP")
 		}
@@ -658,7 +647,7 @@ func TestConsoleShutsDown(t *testing.T) {
 			t.Error("weir still says that it is ready")
 		}
 		c.Terminate()
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 	})
 	t.Run("waiting for servers", func(t *testing.T) {
 		w, _ := consoleWeir(t, d, "")
@@ -670,7 +659,7 @@ func TestConsoleShutsDown(t *testing.T) {
 		busy.Query("COMMIT")
 		busy.expectLastError("57P01")
 		busy.Vanish()
-		<-w.Proxy.Stopped()
+		w.expectStopped()
 	})
 	t.Run("and then at once", func(t *testing.T) {
 		w, _ := consoleWeir(t, d, "")

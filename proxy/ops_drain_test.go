@@ -181,8 +181,18 @@ func (p *weirProcess) ready() (int, string) {
 
 func (p *weirProcess) expectRefusing() {
 	p.t.Helper()
-	eventually(p.t, func() string {
-		if _, err := tryDial(p.t, p.Addr, "postgres", "postgres"); !isCode(err, "57P03") {
+	expectRefusing(p.t, p.Addr, "postgres")
+}
+
+// expectRefusing waits until a weir that has been told to stop lets nobody in.
+func expectRefusing(t *testing.T, addr, database string) {
+	t.Helper()
+	eventually(t, func() string {
+		late, err := tryDial(t, addr, "postgres", database)
+		if err == nil {
+			late.Vanish() // a drain would wait for it
+		}
+		if !isCode(err, "57P03") {
 			return fmt.Sprintf("a login: %v", err)
 		}
 		return ""
@@ -192,7 +202,7 @@ func (p *weirProcess) expectRefusing() {
 // firstSignalDrains: SIGTERM means drain (trap 23): not ready, nobody new; idle clients go on until drain_timeout, transactions until their end.
 func firstSignalDrains(t *testing.T, path string) {
 	d := database(t)
-	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"1s\"", "")
+	p := launch(t, path, d, "[timeouts]\ndrain_timeout = \"4s\"", "") // in which it is seen what a drain lets go on
 	if code, body := p.ready(); code != http.StatusOK {
 		t.Fatalf("/readyz says %d %s", code, body)
 	}
@@ -280,12 +290,7 @@ func secondSignalStops(t *testing.T, path string) {
 	idle.expectLastError("57P01")
 	busy.expectLastError("57P01")
 	p.expectExit()
-	eventually(t, func() string {
-		if n := len(backendsOf(d)); n > 0 {
-			return fmt.Sprintf("%d backends are left", n)
-		}
-		return ""
-	})
+	expectBackends(t, d, 0)
 }
 
 // Whoever waits for a backend when weir stops is told, too, and a login under way.
@@ -338,7 +343,7 @@ func TestNoQueryOutlivesWeir(t *testing.T) {
 				return ""
 			})
 			end(t, w, last)
-			<-w.Proxy.Stopped()
+			w.expectStopped()
 			if n := asleep(); n != "0" {
 				t.Errorf("weir has stopped, and %s backends sleep", n)
 			}
@@ -353,7 +358,7 @@ func TestClientsThatHaveBeenToldToGoAreInNoTransaction(t *testing.T) {
 	idle := enter(t, w, d)
 	idle.Query("SELECT 1")
 	w.Proxy.Drain()
-	<-w.Proxy.Stopped() // it has not read on, nor closed its connection
+	w.expectStopped() // it has not read on, nor closed its connection
 	if w.Log.Contains("drain: clients in a transaction are waited for") {
 		t.Error("the log speaks of a transaction")
 	}

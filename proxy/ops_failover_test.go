@@ -49,14 +49,19 @@ func as(t *testing.T, w *weirUnderTest, d *pgserver.Database, name string) *wire
 	return enter(t, w, &pgserver.Database{Server: d.Server, Name: name})
 }
 
-// expectPoolOf waits until a database's pool satisfies cond.
+// expectPoolOf waits until a database's pools, of which there is one at least, satisfy cond.
 func expectPoolOf(t *testing.T, w *weirUnderTest, name, what string, cond func(status.Pool) bool) {
 	t.Helper()
 	eventually(t, func() string {
+		found := false
 		for _, p := range w.Proxy.Snapshot().Pools {
 			if p.Database == name && !cond(p) {
 				return fmt.Sprintf("not %s: clients %v, backends %v", what, p.Clients, p.Backends)
 			}
+			found = found || p.Database == name
+		}
+		if !found {
+			return "no pool of " + name
 		}
 		return ""
 	})

@@ -196,6 +196,17 @@ func killBackend(t *testing.T, d *pgserver.Database, pid string) {
 	})
 }
 
+// expectBackends waits until the server has so many backends for d at most: each ends in its own time after weir has closed its connection.
+func expectBackends(t *testing.T, d *pgserver.Database, most int) {
+	t.Helper()
+	eventually(t, func() string {
+		if n := len(backendsOf(d)); n > most {
+			return fmt.Sprintf("%d backends, want %d at most", n, most)
+		}
+		return ""
+	})
+}
+
 // netConn is the connection without TLS.
 func (c *wireClient) netConn() *net.TCPConn {
 	if top, ok := c.conn.(*tls.Conn); ok {

@@ -96,9 +96,7 @@ func TestClientsThatListenNeedNoBackends(t *testing.T) {
 		all = append(all, l)
 	}
 	w.listening(t, clients)
-	if n := len(backendsOf(d)); n > 3 {
-		t.Errorf("%d clients that listen have %d backends", clients, n)
-	}
+	expectBackends(t, d, 3)
 	other := connectListener(t, w, d)
 	other.do(`NOTIFY "All of them", 'one'`)
 	for i := range clients {
@@ -248,9 +246,7 @@ func TestClientsAreToldOfNotificationsThatTheyMayHaveMissed(t *testing.T) {
 	if len(plain.notices) > 0 || len(plain.heard) > 0 {
 		t.Error("a client that does not listen was told")
 	}
-	if !w.Log.Contains("listener connection lost") {
-		t.Error("the log does not tell")
-	}
+	eventuallyLogged(t, w, "listener connection lost")
 }
 
 // Clients of one pool on three loops listen by way of one connection. It outlives those for whom it was made, and when it is lost each client
@@ -497,9 +493,7 @@ func TestTheConnectionThatListensCountsUnderTheLimits(t *testing.T) {
 	w.listening(t, 1)
 	holder.do("NOTIFY a, 'by the other'")
 	l.hears("a:by the other")
-	if n := len(backendsOf(d)); n > 2 {
-		t.Errorf("%d connections where two may be", n)
-	}
+	expectBackends(t, d, 2)
 }
 
 func TestListenInStatementMode(t *testing.T) {

@@ -31,7 +31,7 @@ type = "scram-sha-256"
 [users.reader]
 password = "secret"
 [timeouts]
-client_login_timeout = "200ms"
+client_login_timeout = "600ms"
 `)
 	c := newClient(t, dialRaw(t, w.Addr))
 	c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "reader"}})
@@ -202,7 +202,7 @@ func eventuallyLogged(t *testing.T, w *weirUnderTest, parts ...string) {
 	t.Helper()
 	eventually(t, func() string {
 		if !w.Log.Contains(parts...) {
-			return "no line of the log has all of these"
+			return fmt.Sprintf("no line of the log has %q", parts)
 		}
 		return ""
 	})

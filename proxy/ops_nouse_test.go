@@ -172,7 +172,7 @@ func TestServerThatAnswersWeirWithNonsenseIsNotStormed(t *testing.T) {
 			}
 		}
 	})
-	w := startAsUsual(t, d, to(port, `query_wait_timeout = "1s"`))
+	w := startAsUsual(t, d, to(port, `query_wait_timeout = "2s"`))
 	_, err := tryDial(t, w.Addr, "app", "odd", "application_name", "patient")
 	refused(t, err, "57P03")
 	if n := strings.Count(w.Log.String(), "backend closed: a message that no server sends"); n < 1 || n > 10 {

@@ -139,7 +139,7 @@ func TestSimpleQueriesMayBeRefused(t *testing.T) {
 func TestClientThatStandsStillWithAResultIsDisconnected(t *testing.T) {
 	d := database(t)
 	d.Exec(t, "CREATE TABLE kept (i int)")
-	w := start(t, d, "[pool]\npool_size = 3\n[timeouts]\nclient_stall_timeout = \"400ms\"")
+	w := start(t, d, "[pool]\npool_size = 3\n[timeouts]\nclient_stall_timeout = \"1s\"")
 	still, slow, other := enter(t, w, d), enter(t, w, d), enter(t, w, d)
 	const much = "SELECT repeat('x', 1000) FROM generate_series(1, 30000)"
 	slow.inBackground(much)
@@ -149,13 +149,13 @@ func TestClientThatStandsStillWithAResultIsDisconnected(t *testing.T) {
 	still.Query("LOCK TABLE kept")
 	still.inBackground(much)
 	piece := make([]byte, 64<<10)
-	for began := time.Now(); time.Since(began) < time.Second; <-pace.C {
+	for began := time.Now(); time.Since(began) < 2*time.Second; <-pace.C {
 		if _, err := io.ReadFull(slow.conn, piece); err != nil {
 			t.Fatal("a client that reads was ended:", err)
 		}
 	}
 	other.Query("BEGIN; LOCK TABLE kept; COMMIT")
-	expectLine(t, w, "timeout: client disconnected", "setting=client_stall_timeout", "limit=400ms")
+	expectLine(t, w, "timeout: client disconnected", "setting=client_stall_timeout", "limit=1s")
 	expectPool(t, w, "counting one", func(p status.Pool) bool { return p.Totals.Timeouts[status.StalledClientTimeout] == 1 })
 }
 

@@ -241,9 +241,7 @@ port = %d
 		t.Errorf("%+v, want %v failed", p, want)
 	}
 	for _, words := range [][]string{{"peer_id=2", "unreachable", ".s.PGSQL.6432"}, {"peer_id=3", "unanswered"}, {"peer_id=5", "unknown peer"}, {"peer_id=2", "hops"}} {
-		if !w.Log.Contains(append([]string{"level=WARN", "cancel request not passed on"}, words...)...) {
-			t.Errorf("the log does not say %q", words)
-		}
+		eventuallyLogged(t, w, append([]string{"level=WARN", "cancel request not passed on"}, words...)...)
 	}
 	if got := enter(t, w, d).Query("SELECT 'served'"); got != "served" {
 		t.Error(got)
@@ -280,6 +278,7 @@ func TestRandomKeysMakeNoLoadOnPeers(t *testing.T) {
 	d := database(t)
 	c := startCluster(t, d, "", 1)
 	defer c.stop()
+	began := time.Now()
 	for range 50 {
 		var b [8]byte
 		_, _ = rand.Read(b[:])
@@ -291,8 +290,9 @@ func TestRandomKeysMakeNoLoadOnPeers(t *testing.T) {
 	if p := c.weirs[1].peers(); p.Passed != 0 || len(p.Pools) != 0 || p.Failed["unknown peer"]+p.Failed["hops"] != 50 {
 		t.Errorf("%+v", p)
 	}
-	if n := strings.Count(c.weirs[1].Log.String(), "cancel request not passed on"); n > 30 {
-		t.Errorf("the log has %d lines of it", n)
+	seconds := int(time.Since(began)/time.Second) + 2
+	if n := strings.Count(c.weirs[1].Log.String(), "cancel request not passed on"); n > 10*seconds {
+		t.Errorf("the log has %d lines of it in less than %d seconds", n, seconds)
 	}
 }
 

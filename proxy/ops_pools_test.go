@@ -73,9 +73,7 @@ func TestPoolWithoutClientsIsForgotten(t *testing.T) {
 	expectPools(t, w, d.Name+"/postgres", other.Name+"/postgres")
 	c.Terminate()
 	expectPools(t, w, other.Name+"/postgres")
-	if n := len(backendsOf(d)); n != 0 {
-		t.Errorf("%d backends are left", n)
-	}
+	expectBackends(t, d, 0)
 	if text := scraped(t, w); strings.Contains(text, `database="`+d.Name) || !strings.Contains(text, `database="`+other.Name) {
 		t.Error("the series are not those of the pools")
 	}

@@ -196,7 +196,7 @@ func psqlCommand(t *testing.T, d *pgserver.Database, addr string, env []string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*patience) // what it does at a terminal is waited for step by step
 	t.Cleanup(cancel)
 	args = append([]string{"-X", "-P", "pager=off", "-v", "owner=" + d.Server.Superuser()}, args...)
 	cmd := exec.CommandContext(ctx, clientProgram(t, d, "psql"), args...)

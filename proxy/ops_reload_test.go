@@ -159,12 +159,7 @@ func TestReloadOfDatabases(t *testing.T) {
 	if _, err := tryDial(t, w.Addr, "postgres", "goes"); !isCode(err, "3D000") {
 		t.Errorf("a client that comes later: %v", err)
 	}
-	eventually(t, func() string {
-		if n := len(backendsOf(d)); n > 0 {
-			return fmt.Sprintf("%d backends of the database that nothing leads to", n)
-		}
-		return ""
-	})
+	expectBackends(t, d, 0)
 }
 
 // A server that could not be reached is forgotten with its address: nobody waits for its back-off.

@@ -222,12 +222,7 @@ func TestDrainsOfTheConsole(t *testing.T) {
 			idle, busy := enter(t, w, d), enter(t, w, d)
 			busy.Query("BEGIN")
 			c.drain(w)
-			eventually(t, func() string {
-				if _, err := tryDial(t, w.Addr, "postgres", d.Name); !isCode(err, "57P03") {
-					return fmt.Sprintf("a login: %v", err)
-				}
-				return ""
-			})
+			expectRefusing(t, w.Addr, d.Name)
 			if w.Proxy.Ready() == nil || w.Proxy.Reload() == nil {
 				t.Error("it is ready, or reloads")
 			}
@@ -245,7 +240,7 @@ func TestDrainsOfTheConsole(t *testing.T) {
 					c.Terminate()
 				}
 			}
-			<-w.Proxy.Stopped()
+			w.expectStopped()
 		})
 	}
 }
@@ -278,5 +273,5 @@ func TestLoginsThatHaveBegunAreServedByAWeirThatLeavesItsSockets(t *testing.T) {
 	if a, err := begun.TryAnswer(); err != nil {
 		t.Errorf("a login that had begun: %v %v", a.Errs, err)
 	}
-	<-w.Proxy.Stopped()
+	w.expectStopped()
 }

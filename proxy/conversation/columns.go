@@ -11,44 +11,43 @@ import (
 // would have the columns of today, and the client would take them for those that it was told of: an int4 for a float4. So weir compares the
 // two first, and where they differ refuses the statement as a server does that has had it since before the change.
 
-// compares sees to it that the statement that a Bind names has the columns that its client knows. HoldName: the server has been asked for those
-// that it has. refused: they are others, and a message that will be refused has been sent instead.
-func (s *Server) compares(c *Client, f *Flow, m *message, name []byte) (hold Hold, refused bool) {
-	statement := c.names.Statement(name)
+// compares sees to it that the statement that a Bind names has the columns that its client knows, and returns what the name means then. The Bind does not
+// pass with HoldName, after the server has been asked for the columns that it has, and where they are others: a message that will be refused has been
+// sent instead.
+func (s *Server) compares(c *Client, f *Flow, m *message, name []byte) (statement *prepared.Statement, hold Hold, passes bool) {
+	statement = c.names.Statement(name)
 	switch {
 	case statement == nil || !s.book.Lacks(name, statement):
-		return HoldNone, false
+		return statement, HoldNone, true
 	case !statement.Outdated():
-		s.move(c, name, statement)
-		return HoldNone, false
+		return s.move(c, name, statement), HoldNone, true
 	case describesAnew(f.p[m.at:]):
-		s.renew(c, name)
-		return HoldNone, false
+		return s.shared.Statements.Renew(&c.names, name, s.scopeKey(), s.mode), HoldNone, true
 	case !statement.Told():
-		return HoldNone, false
+		return statement, HoldNone, true
 	case s.book.Differs(statement):
 		f.upTo(m.at)
 		f.out = s.book.GiveUp(f.out, &s.account, statement)
 		s.stray(c, f, m)
 		s.ledger.enter(entry{at: s.account.Asked(), outdated: true})
-		return HoldNone, true
+		return nil, HoldNone, false
 	}
 	f.upTo(m.at)
 	f.out = s.book.Compare(f.out, &s.account, statement)
-	return HoldName, false
+	return nil, HoldName, false
 }
 
-// renew has a name mean its text as that is read now, if its statement is from before a change of the schema and the backend has to prepare it
-// anyway: its client is told the columns.
-func (s *Server) renew(c *Client, name []byte) {
+// renew returns what a name means, which is its text as that is read now if its statement is from before a change of the schema and the backend has to
+// prepare it anyway: its client is told the columns.
+func (s *Server) renew(c *Client, name []byte) *prepared.Statement {
 	statement := c.names.Statement(name)
 	switch {
 	case statement == nil || !s.book.Lacks(name, statement):
+		return statement
 	case statement.Outdated():
-		s.shared.Statements.Renew(&c.names, name, s.scopeKey(), s.mode)
-	default:
-		s.move(c, name, statement)
+		return s.shared.Statements.Renew(&c.names, name, s.scopeKey(), s.mode)
 	}
+	return s.move(c, name, statement)
 }
 
 // passDescribe enters a Describe of a statement, or of its portal. Nil: weir does not know which.

@@ -354,9 +354,34 @@ var probeRequest = func() []byte {
 // probeAnswer is what follows the ParseComplete.
 var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
 
+// meetsProbe looks whether the message at the beginning of p begins the answer to the probe that has been sent. False: p is too short to tell.
+func (s *Server) meetsProbe(fr wire.Frame, p []byte) (told bool) {
+	n := min(fr.Total(), len(p))
+	switch {
+	case fr.Type == wire.ServerParseComplete:
+		return s.probed(p[n:])
+	case s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(p[wire.HeaderLen:n]):
+		s.task.begin(Probe, 1) // of the Syncs before it none can fail: nothing is left to commit
+	}
+	return true
+}
+
 // probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
-// p is too short to tell.
+// p is too short to tell. A server may tell how long the Parse took before it goes on (log_duration and client_min_messages).
 func (s *Server) probed(p []byte) bool {
+	for len(p) > 0 && asynchronous(p[0]) {
+		if len(p) < wire.HeaderLen {
+			return false
+		}
+		f := wire.PeekFrame(p)
+		if f.CheckServer() != wire.FrameOK || f.Total() > InspectLen {
+			return true
+		}
+		if f.Total() > len(p) {
+			return false
+		}
+		p = p[f.Total():]
+	}
 	n := min(len(p), len(probeAnswer))
 	if s.errand != nil || !bytes.Equal(p[:n], probeAnswer[:n]) {
 		return true
@@ -366,6 +391,11 @@ func (s *Server) probed(p []byte) bool {
 	}
 	s.task.begin(Probe, 1)
 	return true
+}
+
+// asynchronous reports whether a server may send a message of that type at any time.
+func asynchronous(t byte) bool {
+	return t == wire.ServerNoticeResponse || t == wire.ServerParameterStatus || t == wire.ServerNotification
 }
 
 // answered goes on with an account that is exact again. What was under way in doubt may have been done.

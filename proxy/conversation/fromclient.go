@@ -264,21 +264,27 @@ func (s *Server) admit(c *Client, f *Flow, m *message) Hold {
 	case wire.ClientExecute:
 		return s.admitExecute(f, m)
 	case wire.ClientFunctionCall:
-		if wire.CallsSequence(m.body) {
-			if hold, refused := s.recalls(f, m, nil, false); hold != HoldNone || refused {
-				return hold
-			}
-		}
-		s.pass(m.f.Type)
-		if !wire.CallsLargeObject(m.body) {
-			s.does(sqlscan.Call | sqlscan.Process) // nobody knows which function it is
-		}
+		return s.admitFunctionCall(f, m)
 	case wire.ClientSync:
 		s.pass(m.f.Type)
 		s.book.Synced()
 		s.retry.parsed = nil
 	default:
 		s.pass(m.f.Type)
+	}
+	return HoldNone
+}
+
+// admitFunctionCall sends a FunctionCall, unless it has to wait.
+func (s *Server) admitFunctionCall(f *Flow, m *message) Hold {
+	if wire.CallsSequence(m.body) {
+		if hold, passes := s.recalls(f, m, nil); !passes {
+			return hold
+		}
+	}
+	s.pass(m.f.Type)
+	if !wire.CallsLargeObject(m.body) {
+		s.does(sqlscan.Call | sqlscan.Process) // only the server knows which function it is
 	}
 	return HoldNone
 }
@@ -380,7 +386,7 @@ func (s *Server) admitText(c *Client, f *Flow, m *message, text []byte) Hold {
 	effects := s.read(text)
 	harmless := effects == 0
 	if effects&sqlscan.Sequences != 0 {
-		if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
+		if hold, passes := s.recalls(f, m, text); !passes {
 			return hold
 		}
 		effects &^= sqlscan.Sequences
@@ -439,7 +445,7 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 		return HoldNone
 	}
 	if b.effects&sqlscan.Sequences != 0 && !s.account.Skipping() && !s.recallsOwn() {
-		if hold, refused := s.recalls(f, m, b.text(), false); hold != HoldNone || refused {
+		if hold, passes := s.recalls(f, m, b.text()); !passes {
 			return hold
 		}
 	}
@@ -459,8 +465,12 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 // ran takes note of the statement of a portal that is run.
 func (s *Server) ran(b *bound) {
 	s.hearsExecute(b.statement)
-	if b.statement != nil {
-		s.runsStatement(b.statement, b.effects)
+	if b.statement == nil {
+		return
+	}
+	s.runsStatement(b.statement, b.effects)
+	if b.effects&sqlscan.Execute != 0 && s.learns(b.effects&^givenTexts) {
+		s.executes(b.text(), s.runs)
 	}
 }
 

@@ -82,10 +82,13 @@ func (l *ledger) busyWith(busy uint64, doubtful bool) []entry {
 // learn enters the effects of a statement whose text has come whole only now.
 func (l *ledger) learn(at uint64, effects sqlscan.Effects, found settings) {
 	if e := l.at(at); e != nil {
-		if e.ends() && effects&endings == 0 {
+		if e.ends() {
 			l.ending--
 		}
 		e.effects, e.settings = effects, found
+		if e.ends() {
+			l.ending++
+		}
 	}
 }
 

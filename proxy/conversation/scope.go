@@ -87,11 +87,12 @@ func (s *Server) rereads(f *Flow, statement *prepared.Statement, elsewhere bool)
 	}
 }
 
-// move has a name mean its text as that is read now, where its statement moves.
-func (s *Server) move(c *Client, name []byte, statement *prepared.Statement) {
+// move has a name mean its text as that is read now, where its statement moves, and returns what it means.
+func (s *Server) move(c *Client, name []byte, statement *prepared.Statement) *prepared.Statement {
 	if s.moves(statement) {
-		s.shared.Statements.Move(&c.names, name, s.scopeKey(), s.mode)
+		return s.shared.Statements.Move(&c.names, name, s.scopeKey(), s.mode)
 	}
+	return statement
 }
 
 // scopeKey is the scope of a text that is parsed now. Where the settings in force are not known it is one that was never given

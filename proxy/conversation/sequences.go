@@ -114,44 +114,57 @@ func (s *Server) recallsLong(at uint64) bool {
 	return true
 }
 
-// recalls decides on a message that asks for values of sequences: it passes, waits, or is refused. text is nil where it is not known. later:
-// what it prepares is decided on again when it is run.
-//
-// Amid a transaction the values cannot be discarded, but those that it has drawn itself are right.
-func (s *Server) recalls(f *Flow, m *message, text []byte, later bool) (hold Hold, refused bool) {
-	r := &s.recall
-	if s.recallsOwn() {
-		return HoldNone, false
-	}
-	idle := !s.account.Unended()
-	about, known := currvals(text)
+// recalls decides on a message that runs what asks for values of sequences. It does not pass where it has to wait, and where it is refused. text is nil
+// where it is not known.
+func (s *Server) recalls(f *Flow, m *message, text []byte) (hold Hold, passes bool) {
+	hold, passes = s.mayRecall(text)
 	switch {
-	case idle && s.account.Due() == 0 && s.account.Status() == wire.TxFailed:
-		return HoldNone, false
-	case r.claim == claimOwn && known && about == r.about:
-		return HoldNone, false
-	case idle && (r.claim == claimNone || r.claim == claimOwn && known):
-		r.claim, r.about = claimNone, about
-		return HoldRecall, false
-	case later:
-		return HoldNone, false
+	case passes || hold != HoldNone:
 	case m.f.Type == wire.ClientQuery || m.f.Type == wire.ClientFunctionCall:
 		s.refuseQuery(f, m, pgerror.SequencesMixed)
 	default:
 		s.refuse(f, m, pgerror.SequencesMixed)
 	}
-	return HoldNone, true
+	return hold, passes
 }
 
-// recallsNamed is recalls for a Parse of a statement that clients share.
-func (s *Server) recallsNamed(f *Flow, m *message, text []byte, rest int) (hold Hold, refused bool) {
+// recallsLater decides on a message that prepares or binds such a text, which is decided on again when it is run: it is never refused.
+func (s *Server) recallsLater(text []byte) Hold {
+	hold, _ := s.mayRecall(text)
+	return hold
+}
+
+// mayRecall reports whether a text that asks for values of sequences can only find its client's, or fails. HoldRecall: the backend has to be asked first.
+//
+// Amid a transaction the values cannot be discarded, but those that it has drawn itself are right.
+func (s *Server) mayRecall(text []byte) (hold Hold, may bool) {
+	r := &s.recall
+	if s.recallsOwn() {
+		return HoldNone, true
+	}
+	idle := !s.account.Unended()
+	about, known := currvals(text)
+	switch {
+	case idle && s.account.Due() == 0 && s.account.Status() == wire.TxFailed:
+		return HoldNone, true
+	case r.claim == claimOwn && known && about == r.about:
+		return HoldNone, true
+	case idle && (r.claim == claimNone || r.claim == claimOwn && known):
+		r.claim, r.about = claimNone, about
+		return HoldRecall, false
+	}
+	return HoldNone, false
+}
+
+// recallsNamed is recallsLater for a Parse of a statement that clients share; rest is where its text begins in the body.
+func (s *Server) recallsNamed(m *message, text []byte, rest int) Hold {
 	if s.recall.owner != mixedValues || !m.whole || s.shared.Statements.Has(s.scopeKey(), m.body[rest:]) {
-		return HoldNone, false // whoever has prepared it before has told that the pool recalls values
+		return HoldNone // the client that has prepared it before has told that the pool recalls values
 	}
 	if s.read(text)&sqlscan.Sequences == 0 {
-		return HoldNone, false
+		return HoldNone
 	}
-	return s.recalls(f, m, text, true)
+	return s.recallsLater(text)
 }
 
 // recallDue reports whether the backend, which owes nothing, must find out whose values it has.
@@ -220,14 +233,14 @@ func (s *Server) recalled(row []byte) {
 	}
 }
 
-// recallsBound is recalls for a Bind. Where its parameters name to currval what the transaction has drawn from, it is known now that the statement finds
+// recallsBound is recallsLater for a Bind. Where its parameters name to currval what the transaction has drawn from, it is known now that the statement finds
 // its own values: the mark is taken from its effects.
-func (s *Server) recallsBound(f *Flow, m *message, statement *prepared.Statement) (own bool, hold Hold) {
+func (s *Server) recallsBound(m *message, statement *prepared.Statement) (own bool, hold Hold) {
 	if statement == nil || s.recall.owner != mixedValues || statement.Own() || statement.Effects(s.mode)&sqlscan.Sequences == 0 {
 		return false, HoldNone
 	}
 	text := []byte(statement.Text())
-	if hold, _ = s.recalls(f, m, text, true); hold != HoldNone {
+	if hold = s.recallsLater(text); hold != HoldNone {
 		return false, hold
 	}
 	return s.drawnByParameters(m, text), HoldNone

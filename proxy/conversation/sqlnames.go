@@ -123,8 +123,7 @@ func (r *renaming) execute(u sqlscan.NameUse) {
 		r.effects |= statement.Effects(r.s.mode)
 		r.put(u, statement.Name())
 	case statement != nil && !r.c.unprepared:
-		r.s.renew(r.c, []byte(u.Name))
-		r.missing = r.c.names.Statement([]byte(u.Name))
+		r.missing = r.s.renew(r.c, []byte(u.Name))
 	case statement != nil || prepared.Ours([]byte(u.Name)):
 		r.put(u, strayName)
 	}
@@ -193,7 +192,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	s.ends(r.ending)
 	s.enter(entry{effects: effects | r.effects, settings: found, made: r.made})
 	s.suspects(text, effects|r.effects)
-	s.runsText(text, effects|r.effects)
+	s.runsText(renamed, effects|r.effects)
 	s.hears(text)
 	return HoldNone
 }
@@ -205,7 +204,7 @@ func (s *Server) parseNames(c *Client, f *Flow, m *message, text []byte) Hold {
 		effects = s.read(text)
 	}
 	if effects&sqlscan.Sequences != 0 {
-		if hold, refused := s.recalls(f, m, text, true); hold != HoldNone || refused {
+		if hold := s.recallsLater(text); hold != HoldNone {
 			return hold
 		}
 	}

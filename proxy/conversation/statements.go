@@ -45,6 +45,7 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 	if err != nil && !m.whole {
 		name = m.body
 	}
+	hold := HoldNone
 	switch {
 	case err != nil && m.whole: // the server will refuse it
 		s.pass(m.f.Type)
@@ -55,33 +56,37 @@ func (s *Server) admitParse(c *Client, f *Flow, m *message) Hold {
 		s.pass(m.f.Type)
 		s.doubt(session.PreparedStatement | session.Opaque)
 	case len(name) == 0:
-		if hold := s.parseNames(c, f, m, text); hold != HoldNone {
-			return hold
-		}
-	case s.shared.Shares:
-		hold, refused := s.recallsNamed(f, m, text, len(name)+1)
-		if hold != HoldNone || refused {
-			return hold
-		}
-		s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
+		hold = s.parseNames(c, f, m, text)
+	case !s.shared.Shares:
+		hold = s.parseUnshared(f, m, text)
 	default:
-		if m.whole && s.read(text)&sqlscan.Sequences != 0 {
-			if hold, refused := s.recalls(f, m, text, false); hold != HoldNone || refused {
-				return hold
-			}
-		}
-		s.pass(m.f.Type)
-		s.doubt(session.PreparedStatement)
-		if m.whole {
-			s.suspects(text, sqlscan.Prepare)
-			e := s.shared.readText(text, s.mode)
-			s.doubt(session.FromEffects(e)) // whenever it is run, which is not followed
-			s.keepsUnfollowed(text, e)
-		} else {
-			s.doubt(session.Opaque)
+		if hold = s.recallsNamed(m, text, len(name)+1); hold == HoldNone {
+			s.parseNamed(c, f, m, prepared.Cut(name), len(name)+1)
 		}
 	}
-	s.hearsParse(text)
+	if hold == HoldNone {
+		s.hearsParse(text)
+	}
+	return hold
+}
+
+// parseUnshared sends a Parse of a named statement where clients share none: its client keeps the backend.
+func (s *Server) parseUnshared(f *Flow, m *message, text []byte) Hold {
+	if m.whole && s.read(text)&sqlscan.Sequences != 0 {
+		if hold, passes := s.recalls(f, m, text); !passes {
+			return hold
+		}
+	}
+	s.pass(m.f.Type)
+	s.doubt(session.PreparedStatement)
+	if !m.whole {
+		s.doubt(session.Opaque)
+		return HoldNone
+	}
+	s.suspects(text, sqlscan.Prepare)
+	e := s.shared.readText(text, s.mode)
+	s.doubt(session.FromEffects(e)) // whenever it is run, which is not followed
+	s.keepsUnfollowed(text, e)
 	return HoldNone
 }
 
@@ -154,7 +159,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 	case err != nil, s.account.Skipping():
 		s.pass(m.f.Type)
 	case len(name) == 0:
-		own, hold := s.recallsBound(f, m, c.names.Unnamed())
+		own, hold := s.recallsBound(m, c.names.Unnamed())
 		if hold != HoldNone {
 			return hold
 		}
@@ -164,6 +169,7 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 		c.names.UseUnnamed()
 		s.pass(m.f.Type)
 	case !s.shared.Shares:
+		s.portals.bind(prepared.Cut(portal), bound{}) // no statement of that name is known
 		s.pass(m.f.Type)
 	default:
 		return s.bindNamed(c, f, m, portal, name)
@@ -172,16 +178,13 @@ func (s *Server) admitBind(c *Client, f *Flow, m *message) Hold {
 }
 
 func (s *Server) bindNamed(c *Client, f *Flow, m *message, portal, name []byte) Hold {
-	if hold, refused := s.compares(c, f, m, prepared.Cut(name)); hold != HoldNone || refused {
+	statement, hold, passes := s.compares(c, f, m, prepared.Cut(name))
+	if !passes {
 		return hold
 	}
-	own, hold := s.recallsBound(f, m, c.names.Statement(prepared.Cut(name)))
-	if hold != HoldNone {
+	own, hold := s.recallsBound(m, statement)
+	if hold != HoldNone || !s.ensure(c, f, m, prepared.Cut(name), statement) {
 		return hold
-	}
-	statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
-	if strayed {
-		return HoldNone
 	}
 	s.shared.Binds++
 	if statement != nil {
@@ -214,10 +217,15 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			s.shared.addCustom(b.asks)
 		}
 	}
-	if s.learns(b.effects) {
+	if s.learns(b.effects &^ givenTexts) {
 		known := s.shared.recordOf(statement, s.mode)
 		s.runsWith(statement, m.body, known)
-		s.binds(known)
+		if s.learns(b.effects) {
+			s.binds(known)
+		}
+		if b.effects&sqlscan.Execute != 0 {
+			s.executes([]byte(statement.Text()), s.binds)
+		}
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed
@@ -279,9 +287,8 @@ func (s *Server) describe(c *Client, f *Flow, m *message, name []byte) {
 	case len(name) == 0:
 		s.ensureUnnamed(c, f, m)
 	case s.shared.Shares:
-		s.renew(c, prepared.Cut(name))
-		statement, strayed := s.ensure(c, f, m, prepared.Cut(name))
-		if strayed {
+		statement := s.renew(c, prepared.Cut(name))
+		if !s.ensure(c, f, m, prepared.Cut(name), statement) {
 			return
 		}
 		if statement != nil {
@@ -308,10 +315,9 @@ func (s *Server) ensureUnnamed(c *Client, f *Flow, m *message) *prepared.Stateme
 	return statement
 }
 
-// ensure looks up a name and sees to it that the backend holds its statement. Nil: the name means nothing, and the server will say so.
-// strayed: a message that will be refused has been sent instead.
-func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement *prepared.Statement, strayed bool) {
-	statement = c.names.Statement(name)
+// ensure sees to it that the backend holds the statement that a name means; nil: it means nothing, and the server will say so. False: a client has no
+// such names, and a message that will be refused has been sent instead.
+func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte, statement *prepared.Statement) bool {
 	switch {
 	case statement != nil:
 		elsewhere := s.elsewhere(statement)
@@ -329,9 +335,9 @@ func (s *Server) ensure(c *Client, f *Flow, m *message, name []byte) (statement 
 		}
 	case prepared.Ours(name):
 		s.stray(c, f, m)
-		return nil, true
+		return false
 	}
-	return statement, false
+	return true
 }
 
 // stray sends a message about a statement that does not exist in place of one about another client's: the server answers with the
@@ -352,6 +358,11 @@ func (s *Server) refuse(f *Flow, m *message, err *pgerror.Error) {
 	f.replaced(m.end())
 	s.client.drop = !m.whole
 	s.pass(wire.ClientBind)
+	s.enterRefusal(err)
+}
+
+// enterRefusal has the client get weir's own error for the message that has just been entered.
+func (s *Server) enterRefusal(err *pgerror.Error) {
 	if !s.account.Skipping() {
 		s.ledger.enter(entry{at: s.account.Asked(), refusal: err})
 	}
@@ -365,6 +376,9 @@ var strayMessages = map[byte][]byte{
 
 // strayName is the name of no statement.
 const strayName = "a statement of another client"
+
+// strayQuery is the text of a Query that fails.
+const strayQuery = `EXECUTE "` + strayName + `"`
 
 func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)

@@ -49,6 +49,11 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	if add != 0 {
 		s.caught(busy)
 	}
+	s.notePins(busy, tag, effects, add)
+}
+
+// notePins enters which pins a statement has added, and which it has ended or may have.
+func (s *Server) notePins(busy uint64, tag []byte, effects sqlscan.Effects, add session.Pins) {
 	s.block.command(tag, add&^s.pins)
 	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
 		s.pins &^= ended

@@ -18,9 +18,20 @@ func (x *Exchange) Client(t byte) {
 	case wire.ClientParse, wire.ClientBind, wire.ClientDescribe, wire.ClientClose:
 		x.extended()
 	case wire.ClientFlush:
-		x.flushed = x.asked
+		x.flush()
 	case wire.ClientCopyDone, wire.ClientCopyFail:
 		x.copyEnd()
+	}
+}
+
+// flush notes that the server sends what it has answered so far, unless it takes the Flush for part of its COPY data.
+func (x *Exchange) flush() {
+	if x.inData() {
+		return
+	}
+	x.flushed = x.asked
+	if x.count > 0 && x.open == 0 {
+		x.at(x.count - 1).flushed = true
 	}
 }
 

@@ -30,6 +30,7 @@ type segment struct {
 	due      uint32 // completions that the server still owes before the end
 	end      end
 	executed bool // an Execute stands in its run
+	flushed  bool // of an endCopy: a Flush follows it, and nothing else before that
 }
 
 // Copy is the phase of a COPY that the server has announced.

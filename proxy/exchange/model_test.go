@@ -44,6 +44,7 @@ type model struct {
 	in  []request
 	out []string // answers on their way, as scripts write them
 
+	held    int      // the last of them are in its buffer, and no Flush has come
 	asks    uint64   // of the message that is being carried out
 	answers []uint64 // as out: the number of the message that each answers
 
@@ -60,8 +61,12 @@ type model struct {
 
 func (m *model) say(answers ...string) {
 	m.out = append(m.out, answers...)
+	m.held += len(answers)
 	for range answers {
 		m.answers = append(m.answers, m.asks)
+	}
+	if strings.ContainsAny(answers[len(answers)-1][:1], "ZEG") {
+		m.held = 0
 	}
 }
 
@@ -70,6 +75,7 @@ func (m *model) say(answers ...string) {
 func (m *model) deliver() (answer string, completes uint64) {
 	answer, completes = m.out[0], m.answers[0]
 	m.out, m.answers = m.out[1:], m.answers[1:]
+	m.held = min(m.held, len(m.out))
 	simple := completes&simpleAnswer != 0
 	if simple != strings.HasPrefix(answer, "Z") || !simple && !strings.Contains("123nTCIs", answer) {
 		return answer, 0
@@ -104,7 +110,9 @@ func (m *model) step() {
 			m.say("E") // the commit failed
 		}
 		m.ready()
-	case m.skip, r.kind == wire.ClientCopyData, r.kind == wire.ClientCopyDone, r.kind == wire.ClientCopyFail, r.kind == wire.ClientFlush:
+	case m.skip, r.kind == wire.ClientCopyData, r.kind == wire.ClientCopyDone, r.kind == wire.ClientCopyFail:
+	case r.kind == wire.ClientFlush:
+		m.held = 0
 	case r.kind == wire.ClientQuery, r.kind == wire.ClientFunctionCall:
 		m.poisoned = m.poisoned || m.executed
 		m.statement(r, false)
@@ -243,6 +251,8 @@ func (m *model) judge(x *Exchange) error {
 		return errors.New("the account doubts without a reason")
 	case idle && !x.Settled() && x.Taint()&Doubt == 0:
 		return fmt.Errorf("the server is idle, the account is not settled: %s", describe(x))
+	case x.Taint()&Doubt == 0 && len(m.in) == 0 && len(m.out) == m.held && x.Comes() != (m.due() > 0):
+		return fmt.Errorf("the server is to send more: %t, the account says %t: %s", m.due() > 0, x.Comes(), m)
 	case x.Taint()&Doubt != 0 || len(m.in) > 0 || len(m.out) > 0:
 		// What follows compares what both know exactly.
 	case x.Due() != m.due():

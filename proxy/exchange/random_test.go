@@ -99,7 +99,7 @@ func (a *asker) next() request {
 	if len(a.queue) == 0 {
 		habits := []string{
 			"pbeQ", "pbePBDES", "pbeBES", "PBDES", "PBES", "PBES", "BES", "PDS", "PBE", "PBEH", "PBEQ", "PBQ", "Q", "Q", "Q", "QQQ", "F", "S", "SS", "CS",
-			"Qddc", "Qddc", "Qdf", "Qdcdc", "QdSdc", "PBESdcS", "PBEdcS", "PBEddcS", "PBEdfS", "PBEcPBEcS", "PBESdcQ", "PBEScQ", "PBEdcQ", "ESddf", "EdcS", "dc", "c", "f", "d", "H",
+			"Qddc", "Qddc", "Qdf", "Qdcdc", "QdSdc", "PBESdcS", "PBEdcS", "PBEddcS", "PBEdfS", "PBEHdcS", "PBEHc", "PBEdHcS", "PBEdcHPBES", "PBESHdcH", "PBEcPBEcS", "PBESdcQ", "PBEScQ", "PBEdcQ", "ESddf", "EdcS", "dc", "c", "f", "d", "H",
 		}
 		a.queue = []byte(habits[a.r.IntN(len(habits))])
 		if a.r.IntN(6) == 0 { // the habit is broken somewhere
@@ -108,7 +108,7 @@ func (a *asker) next() request {
 	}
 	kind := a.queue[0]
 	a.queue = a.queue[1:]
-	copies := len(a.queue) > 0 && strings.ContainsRune("dcfS", rune(a.queue[0]))
+	copies := len(a.queue) > 0 && strings.ContainsRune("dcfSH", rune(a.queue[0]))
 	if strings.ContainsRune("pbe", rune(kind)) { // weir's own, ahead of the client's
 		kind -= 'a' - 'A'
 		return request{kind: kind, fate: []fate{fateOK, fateOK, fateOK, fateOK, fateOK, fateOK, fateOK, fateError}[a.r.IntN(8)], ahead: true}
@@ -127,7 +127,7 @@ func (a *asker) fate(kind byte, copies bool) fate {
 		return fateError
 	}
 	switch {
-	case copies && (kind == 'Q' || kind == 'E' && a.queue[0] != 'S' || kind == 'E' && len(a.queue) > 1):
+	case copies && (kind == 'Q' || kind == 'E' && a.queue[0] != 'S' && a.queue[0] != 'H' || kind == 'E' && len(a.queue) > 1):
 		if kind == 'Q' && strings.Count(string(a.queue), "c") == 2 {
 			return fateTwoIn
 		}

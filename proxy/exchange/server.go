@@ -54,8 +54,8 @@ func (x *Exchange) trim() {
 }
 
 // copyIn takes note that the server now reads COPY data. Syncs that the client had sent ahead of its CopyDone are part of
-// that stream: the server swallows them, so they make nothing due, and what they had ended goes on after them. The walk
-// ends where something else was sent, which is fatal amid COPY data unless the COPY has failed before.
+// that stream: the server swallows them, so they make nothing due, and what they had ended goes on after them. So it does with
+// a Flush. The walk ends where something else was sent, which is fatal amid COPY data unless the COPY has failed before.
 func (x *Exchange) copyIn() {
 	x.copying = CopyIn
 	first, due := uint32(0), uint32(1) // an Execute runs the COPY; its completion is the last one due in front of a Sync
@@ -63,6 +63,7 @@ func (x *Exchange) copyIn() {
 		first, due = 1, 0 // a Query does
 	}
 	var run segment // what a swallowed Sync, or the end of the data, had ended
+	var flushed bool
 	i := first
 	for i < x.count && x.copying == CopyIn {
 		s := *x.at(i)
@@ -72,12 +73,15 @@ func (x *Exchange) copyIn() {
 		if s.end == endSync {
 			x.inCopy++
 		} else {
-			x.copying = CopyInDone
+			x.copying, flushed = CopyInDone, s.flushed
 		}
 		run.due += s.due
 		run.executed = run.executed || s.executed
 		due = 0
 		i++
+	}
+	if busy := x.Answered() + 1; x.flushed == busy && !flushed {
+		x.flushed-- // the Flush was part of the data, and the command's completion waits for another one or a Sync
 	}
 	if run.due > 0 {
 		x.prepend(run, i)

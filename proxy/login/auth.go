@@ -218,6 +218,8 @@ func (a *attempt) rejected(c credentials, why string) *Failure {
 		reason, why = NoSuchUser, c.account.Why
 	case !c.account.Known:
 		reason, why = NoSuchUser, "no such user"
+	case c.form == formNone && c.account.Asked:
+		why = "auth_query finds no password for this user: there is none, or it has expired (VALID UNTIL)"
 	case c.form == formNone:
 		why = "no password is stored for this user"
 	}

@@ -52,10 +52,6 @@ func newFeigner(secret []byte, iterations int, known []config.Secret) *feigner {
 	return &feigner{secret: sync.OnceValue(func() []byte { return stretch(secret) }), shapes: shapes, iterations: iterations}
 }
 
-// stretching is the number of PBKDF2's iterations between the secret and what strangers see, about 0.15 s: they can try secrets at
-// leisure, and the secret may come from a weak password. Only tests change it, before they begin.
-var stretching = 1 << 19
-
 // prepare has the secret at hand afterwards. It is called for users that exist and for others: else the first ones would be told apart.
 func (f *feigner) prepare(apart func(func())) {
 	if !f.ready.Load() {

@@ -155,7 +155,7 @@ func (f *Failure) Error() string {
 	if f.cause != nil {
 		s += ": " + f.cause.Error()
 	}
-	if f.Reason == Malformed && f.Err != nil && f.Err.Detail != "" { // which says what of it
+	if f.Err != nil && f.Err.Detail != "" { // which says what was malformed, or which limit was met
 		s += ": " + f.Err.Detail
 	}
 	return s

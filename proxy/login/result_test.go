@@ -189,8 +189,12 @@ func TestStrangersLearnNothingOfDatabasesAndLimits(t *testing.T) {
 	if got := login("shop", "pencil"); got != `R cleartext; E FATAL 53300 too many clients` {
 		t.Errorf("a user too many was told %q", got)
 	}
-	if o := l.outcome(); o.f.Reason != Full || o.f.Admitted || <-asked != "database shop" || <-asked != "admit app to shop" {
+	o := l.outcome()
+	if o.f.Reason != Full || o.f.Admitted || <-asked != "database shop" || <-asked != "admit app to shop" {
 		t.Errorf("%v", o.f)
+	}
+	if got := o.f.Error(); got != "login: too many clients (53300): All 3 client connections that weir allows are in use." {
+		t.Errorf("the log does not say which limit was met: %q", got)
 	}
 }
 
@@ -234,6 +238,22 @@ func TestFailuresTellNoSecret(t *testing.T) {
 			if s := o.f.Error(); strings.Contains(s, "hunter2") || strings.Contains(s, text) {
 				t.Errorf("%v: %s", method, s)
 			}
+		}
+	}
+}
+
+// TestLogSaysWhyThereIsNoPassword: of a user that auth_query has found, it may be that the password has expired.
+func TestLogSaysWhyThereIsNoPassword(t *testing.T) {
+	for asked, want := range map[bool]string{
+		false: "no password is stored for this user",
+		true:  "auth_query finds no password for this user: there is none, or it has expired (VALID UNTIL)",
+	} {
+		l := listen(t, Options{Method: MethodPassword, Verifiers: usualVerifiers(nil), Lookup: func(context.Context, Claim) (Account, error) {
+			return Account{Known: true, Asked: asked}, nil
+		}})
+		converse(t, l.addr, []string{first(v30, "user\x00app\x00\x00") + message('p', "pencil\x00")})
+		if o := l.outcome(); o.f.Reason != WrongPassword || o.f.Why != want {
+			t.Errorf("asked: %t: %v", asked, o.f)
 		}
 	}
 }

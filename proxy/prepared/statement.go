@@ -168,6 +168,9 @@ type Totals struct {
 	Forgotten uint64 // statements that are no longer shared, because the schema has changed
 }
 
+// Named returns the statement that backends know by a name; nil: none.
+func (t *Table) Named(name string) *Statement { return t.named[name] }
+
 // Len is the number of statements that clients have and that a new Parse may share.
 func (t *Table) Len() int { return len(t.statements) - t.resting.count }
 
@@ -190,21 +193,24 @@ func (t *Table) Intern(text Text, n *Names) *Statement {
 }
 
 // Renew has a client's name mean its text as that is parsed from now on, in the place of a statement that a server does not run any more
-// because its result has changed. False: nothing is known of the name, or its text meant something else than it would mean in scope.
-func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) bool {
+// because its result has changed. It returns what the name means then: the same as before, if that is nothing, or if its text meant something else than it
+// would mean in scope.
+func (t *Table) Renew(n *Names, name []byte, scope string, mode sqlscan.Mode) *Statement {
 	old := n.Statement(name)
 	if !old.Renewable(scope) {
-		return false
+		return old
 	}
-	t.Move(n, name, scope, mode)
-	return true
+	return t.Move(n, name, scope, mode)
 }
 
-// Move has a client's name mean its text as that is parsed in scope. What is still said of the statement that it has meant is said of the name.
-func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) {
+// Move has a client's name, which means something, mean its text as that is parsed in scope, and returns the statement. What is still said of the one
+// that it has meant is said of the name.
+func (t *Table) Move(n *Names, name []byte, scope string, mode sqlscan.Mode) *Statement {
 	old := n.Statement(name)
 	n.goes(spoken{name: string(name), onBackend: old.name})
-	n.set(string(name), t.Intern(Text{[]byte(old.parse), scope, mode}, n)).release()
+	s := t.Intern(Text{[]byte(old.parse), scope, mode}, n)
+	n.set(string(name), s).release()
+	return s
 }
 
 // MoveUnnamed does so with the unnamed statement.

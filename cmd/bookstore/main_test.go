@@ -61,7 +61,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve"}, 2, "--dsn"},
 		{[]string{"serve", "--help"}, 0, "$BOOKSTORE_SYNC_POOL"},
 		{[]string{"serve", "--dsn", "postgres://x@127.0.0.1:1/x", "--processes", "0"}, 2, "at least 1"},
-		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "100ms"}, 1, "08001"},
+		{[]string{"seed", "--dsn", "postgres://x@127.0.0.1:1/x", "--wait", "100ms"}, 1, "wait 100ms for the database: migrate the schema: database unavailable"},
 		{[]string{"serve", "--dsn", "nonsense"}, 1, "read the DSN"},
 		{[]string{"demo", "--weir", "/nowhere/weir", "--bookstore", "/bin/true"}, 1, "make build makes it"},
 		{[]string{"compare", "--ladder", "ten"}, 2, "Try: bookstore --help"},

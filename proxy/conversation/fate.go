@@ -94,9 +94,10 @@ func (s *Server) mayLeave(c *Client) bool {
 	return s.Pins() == 0 && s.withheld.owed == 0 && s.listenLets(c) && s.shared.Mode != Session && c.hold == HoldNone && !c.toSync
 }
 
-// Said reports whether a client that sends no more has had all that it can get, as far as that is known.
+// Said reports whether a client that sends no more has had all that it can get, as far as that is known. Where the account is in doubt more may be due
+// than is known, up to the end of a probe, or less.
 func (s *Server) Said() bool {
-	return !s.account.Comes() || s.account.Copying() == exchange.CopyIn || s.Doubtful()
+	return !s.account.Comes() && !s.probing || s.account.Copying() == exchange.CopyIn
 }
 
 // Cleaning is what a backend without a client needs before another may have it.

@@ -377,7 +377,7 @@ func (s *Server) noteError(body []byte) {
 	s.audit.failed = true
 	if left := session.FromError(s.effects(busy)); left != 0 {
 		s.doubt(left)
-		s.sets(s.ledger.busyWith(busy, s.Doubtful())) // in a transaction of its own that it has committed, say
+		s.block.blind = s.sets(s.ledger.busyWith(busy, s.Doubtful())) || s.block.blind // in a transaction of its own that it has committed, say
 	}
 	s.account.Server(wire.ServerErrorResponse)
 	s.lost = s.lost || s.missed(body)
@@ -463,7 +463,9 @@ func (s *Server) conclude(status wire.TxStatus) {
 		s.book.Failed(&s.account, busy, s.names())
 	}
 	s.ledger.settle(s.account.Answered())
-	s.pins &^= s.block.ready(status)
+	undone, blind := s.block.ready(status)
+	s.pins &^= undone
+	s.question.blind = s.question.blind || blind
 	if s.follow.any() {
 		s.settle(s.follow.ready(status == wire.TxIdle))
 	}

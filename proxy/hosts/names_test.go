@@ -103,6 +103,9 @@ func TestNameThatIsNotAnsweredKeepsNoOtherServerWaiting(t *testing.T) {
 	s := &service{says: map[string]func(context.Context) ([]string, error){"a": hangs(t), "b": leadsTo("10.0.0.2")}}
 	h := servedBy(s)
 	h.names.patience, h.names.slow = time.Millisecond, time.Millisecond
+	h.expectCandidates(t, "a hangs", destination("a"), "a:5432")
+	h.names.patience = time.Hour // for b, which may take a moment to answer
+	h.names.known["a"].asking.began = time.Now().Add(-h.names.patience)
 	for range 3 {
 		h.expectCandidates(t, "a hangs", destination("a", "b"), "b:5432 (10.0.0.2)", "a:5432")
 	}

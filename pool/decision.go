@@ -20,6 +20,9 @@ const (
 	Close
 	// Fail turns Client away, which waited for Waited.
 	Fail
+	// Abandon says that the Dial of Backend is of no use any more. It is
+	// answered all the same, and the sooner, the sooner others may be dialled.
+	Abandon
 	// Give sends Backend, which is idle, or just freed, dialled or arrived, to Lane.
 	// Answered by Departed, whose Transfer goes along and is reported there by
 	// Arrived, or by Lost or Discard.
@@ -45,6 +48,8 @@ func (k DecisionKind) String() string {
 		return "close"
 	case Fail:
 		return "fail"
+	case Abandon:
+		return "abandon"
 	case Give:
 		return "give"
 	case Ask:
@@ -134,8 +139,8 @@ func (d Decision) String() string {
 	switch d.Kind {
 	case Lease:
 		return fmt.Sprintf("lease b%d c%d", d.Backend, d.Client)
-	case Dial:
-		return fmt.Sprintf("dial b%d", d.Backend)
+	case Dial, Abandon:
+		return fmt.Sprintf("%s b%d", d.Kind, d.Backend)
 	case Close:
 		return fmt.Sprintf("close b%d %s", d.Backend, d.Why)
 	case Fail:

@@ -61,10 +61,10 @@
 //
 // # When it is paused
 //
-// A paused pool closes each backend as it comes free and dials none. Clients
-// that want one wait, and QueryWaitTimeout counts for them. Resume ends it.
-// Reconnect closes those that are there as they come free, too, but others are
-// dialled in their place at once.
+// A paused pool closes each backend as it comes free and dials none; dials under
+// way are abandoned. Clients that want one wait, and QueryWaitTimeout counts for
+// them. Resume ends it. Renew closes those that are there as they come free, and
+// abandons dials, too, but others are dialled in their place at once.
 //
 // # When a dial fails
 //

@@ -217,6 +217,17 @@ func (m *model) use(e modelBackend) {
 	}
 }
 
+// abandon gives up the dials that were not given up before.
+func (m *model) abandon() {
+	slices.SortFunc(m.dials, func(a, b modelBackend) int { return int(a.b) - int(b.b) })
+	for i := range m.dials {
+		if !m.dials[i].stale {
+			m.dials[i].stale = true
+			m.out = append(m.out, Decision{Kind: Abandon, Backend: m.dials[i].b})
+		}
+	}
+}
+
 // apply plays one event. ids are the numbers of the backends that the pool
 // dialled in answer to it.
 func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
@@ -307,16 +318,16 @@ func (m *model) apply(o op, now Instant, ids []BackendID) []Decision {
 		}
 	case "pause":
 		m.paused = true
+		m.abandon()
 		m.closeIdle(CausePaused)
 	case "resume":
 		m.paused = false
 	case "configure":
 		m.configure(o.cfg)
 	case "renew":
-		for _, list := range [][]modelBackend{m.dials, m.lent} {
-			for i := range list {
-				list[i].stale = true
-			}
+		m.abandon()
+		for i := range m.lent {
+			m.lent[i].stale = true
 		}
 		for len(m.idle) > 0 {
 			m.close(take(&m.idle, m.idle[0].b).b, CauseRenewed)

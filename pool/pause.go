@@ -1,11 +1,12 @@
 package pool
 
-// Pause closes the idle backends now, leased ones when they are freed, and those
-// being dialled when they arrive, and dials no more until Resume. Clients that
-// want a backend wait; QueryWaitTimeout counts.
+// Pause closes the idle backends now, leased ones when they are freed, abandons
+// those being dialled, and dials no more until Resume. Clients that want a
+// backend wait; QueryWaitTimeout counts.
 func (p *Pool) Pause(now Instant) {
 	now = p.begin(now)
 	p.paused = true
+	p.abandonDials()
 	p.closeAllIdle(CausePaused)
 	p.settle(now)
 }
@@ -15,6 +16,18 @@ func (p *Pool) Resume(now Instant) {
 	now = p.begin(now)
 	p.paused = false
 	p.settle(now)
+}
+
+// abandonDials says of the dials under way that they are of no use: a server that
+// does not answer would hold up others for as long as a dial may take. One that
+// succeeds all the same is closed, and one that fails proves nothing.
+func (p *Pool) abandonDials() {
+	for b := range p.backends {
+		if be := &p.backends[b]; be.state == Dialling && !be.stale {
+			be.stale = true
+			p.decide(Decision{Kind: Abandon, Backend: BackendID(b)})
+		}
+	}
 }
 
 // closeAllIdle closes the idle backends, those that MinSize keeps included.

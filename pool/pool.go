@@ -318,13 +318,14 @@ func (p *Pool) Configure(now Instant, cfg Config) {
 
 // Renew says that backends are made otherwise from now on: with another server,
 // or another way to it. Those that are idle are closed, leased ones when they
-// are freed, and those being dialled when they arrive. What the old server has
+// are freed, and those being dialled are abandoned. What the old server has
 // said or not said means nothing any more.
 func (p *Pool) Renew(now Instant) {
 	now = p.begin(now)
 	p.board.Renew(int64(now))
+	p.abandonDials()
 	for b := range p.backends {
-		if be := &p.backends[b]; be.state == Dialling || be.state == Leased || be.state == Moving {
+		if be := &p.backends[b]; be.state == Leased || be.state == Moving {
 			be.stale = true
 		}
 	}

@@ -55,3 +55,31 @@ func TestTailOfACopyIsSentFromTheLaneThatTheBackendGoesTo(t *testing.T) {
 	n.Resume(faultnet.ToTarget)
 	receiveUntil[*pgproto3.ReadyForQuery](next)
 }
+
+// How many of the Syncs amid the data of a COPY that fails the server answers is not known until it has been asked. A client that has ended by then gets all
+// the same what it has asked for behind that.
+func TestClientThatEndsBehindAFailedCopyGetsItsAnswers(t *testing.T) {
+	d := database(t)
+	d.Exec(t, "CREATE TABLE sink (v int)")
+	w := start(t, d, "[pool]\npool_size = 1\n")
+	for name, end := range map[string]func(*wireClient){
+		"Terminate": func(c *wireClient) { c.Send(&pgproto3.Terminate{}) },
+		"FIN":       func(c *wireClient) { _ = c.conn.CloseWrite() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := enter(t, w, d)
+			c.Send(&pgproto3.Parse{Query: "COPY sink FROM STDIN"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			receiveUntil[*pgproto3.CopyInResponse](c)
+			c.Send(&pgproto3.CopyData{Data: []byte("no\n")})
+			receiveUntil[*pgproto3.ErrorResponse](c)
+			c.Send(&pgproto3.CopyFail{Message: "no"}, &pgproto3.Sync{}, &pgproto3.Query{String: "SELECT pg_sleep(0.1)"}, &pgproto3.Query{String: "SELECT 'the last'"})
+			end(c)
+			for range 3 {
+				receiveUntil[*pgproto3.ReadyForQuery](c)
+			}
+			if m, err := c.TryReceive(); err == nil {
+				t.Errorf("the connection does not end: %s", printMessage(m))
+			}
+		})
+	}
+}

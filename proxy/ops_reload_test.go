@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -180,6 +181,42 @@ func TestReloadCorrectsAnAddress(t *testing.T) {
 		t.Error(err)
 	}
 	waiter.Query("SELECT 1")
+}
+
+// A server that takes connections and does not answer holds up a dial for as long as that may take: not a PAUSE, and not the dials to the
+// server that comes in its place.
+func TestDialsThatHangAreGivenUp(t *testing.T) {
+	d := database(t)
+	hung, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hung.Close() }()
+	w := startReloadable(t, d, serverAt(hung.Addr().String())+
+		"[pool]\nmax_dials = 1\n[timeouts]\nserver_connect_timeout = \"10m\"\nquery_wait_timeout = \"10m\"\n")
+	waiter := newClient(t, dialRaw(t, w.Addr))
+	waiter.Send(startupOf(d.Name))
+	dialling := func(p status.Pool) bool {
+		return p.Clients[status.ClientWaiting] == 1 && p.Backends[status.BackendDialling] == 1 && p.Totals.DialsBy[status.DialFailed] == 0
+	}
+	expectPool(t, w.weirUnderTest, "dialling", dialling)
+	done := make(chan error, 1)
+	go func() { done <- w.Proxy.Pause() }()
+	if err := awaits(t, "PAUSE", done); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Proxy.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	expectPool(t, w.weirUnderTest, "dialling again", dialling)
+	w.reload("")
+	if _, err := waiter.TryAnswer(); err != nil {
+		t.Error(err)
+	}
+	waiter.Query("SELECT 1")
+	if w.Log.Contains("no backend: dial failed") {
+		t.Error("the log says that the server cannot be reached; weir has given it up")
+	}
 }
 
 func startupOf(database string) *pgproto3.StartupMessage {

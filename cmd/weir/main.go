@@ -81,6 +81,9 @@ func run(args []string, s streams) int {
 		if len(args) > 0 && (strings.HasPrefix(args[0], "-c") || strings.HasPrefix(args[0], "--config")) {
 			err = errors.New("what is to be done with the file? \"weir serve -c FILE\" serves it, \"weir check -c FILE\" says what is wrong with it")
 		}
+		if len(args) > 1 && (args[0] == "serve" || args[0] == "check") && err.Error() == "unexpected argument "+args[1] {
+			err = fmt.Errorf("%w; a file is named with -c: weir %s -c %s", err, args[0], args[1])
+		}
 		return fail(s.err, usageError{err}, ctx)
 	}
 	return fail(s.err, ctx.Run(s), ctx)
@@ -90,7 +93,8 @@ func run(args []string, s streams) int {
 func newParser(s streams, exit func(int)) *kong.Kong {
 	parser, err := kong.New(&cli{},
 		kong.Name("weir"),
-		kong.Description("A connection-pooling proxy in front of PostgreSQL."),
+		kong.Description("A connection-pooling proxy in front of PostgreSQL.\n\n"+
+			"With a configuration file of PgBouncer's for a command it takes PgBouncer's place: weir [-d] [-q] [-v] [-u NAME] pgbouncer.ini."),
 		kong.Writers(s.out, s.err),
 		kong.Exit(exit),
 		kong.Vars{"version": versionLine(debug.ReadBuildInfo())},

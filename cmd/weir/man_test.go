@@ -13,6 +13,14 @@ var update = flag.Bool("update", false, "write the manual page instead of compar
 func TestManualPageIsThatOfTheCommandLine(t *testing.T) {
 	p := manpage.New("weir", 1, "weir", "connection-pooling proxy in front of PostgreSQL")
 	p.Commands(newParser(streams{out: io.Discard, err: io.Discard}, func(int) {}).Model)
+	p.Section("IN PGBOUNCER'S PLACE")
+	p.Text("weir [-d] [-q] [-v] [-u NAME] FILE serves a configuration file of PgBouncer's as it is, with PgBouncer's options, defaults and signals. So does " +
+		"weir under the name pgbouncer, as by a link.")
+	for _, flag := range newPgBouncerParser("weir", new(pgbouncerCmd), streams{out: io.Discard, err: io.Discard}, func(int) {}).Model.Flags {
+		if flag.Short != 'h' {
+			p.Flag(flag)
+		}
+	}
 	p.Section("EXIT STATUS")
 	p.Item("0", "It went well.")
 	p.Item("1", "It did not; standard error or the log says why.")

@@ -57,24 +57,30 @@ func isPgBouncerOption(a string) bool {
 	return len(a) > 1 && (a[1] == 'u' || strings.Trim(a[1:], "dqvRV") == "")
 }
 
-// runPgBouncer is run for such a command line, of a program called name.
-func runPgBouncer(name string, args []string, s streams) int {
-	var c pgbouncerCmd
-	helped := false
-	parser, err := kong.New(&c,
+// newPgBouncerParser describes that command line.
+func newPgBouncerParser(name string, c *pgbouncerCmd, s streams, exit func(int)) *kong.Kong {
+	parser, err := kong.New(c,
 		kong.Name(name),
 		kong.Description("Serves a configuration file of PgBouncer's as it is. weir's own commands: weir --help."),
 		kong.Writers(s.out, s.err),
-		kong.Exit(func(int) { helped = true }),
+		kong.Exit(exit),
 	)
 	if err != nil {
 		panic(err) // a wrong tag
 	}
+	return parser
+}
+
+// runPgBouncer is run for such a command line, of a program called name.
+func runPgBouncer(name string, args []string, s streams) int {
+	var c pgbouncerCmd
+	helped := false
+	parser := newPgBouncerParser(name, &c, s, func(int) { helped = true })
 	if slices.ContainsFunc(args, func(a string) bool { return a == "--reboot" || a == "-R" }) {
 		fmt.Fprintln(s.err, "weir: -R is gone, as in PgBouncer 1.26: a second weir may listen beside the first (so_reuseport)")
 		return exitFailed
 	}
-	_, err = parser.Parse(args)
+	_, err := parser.Parse(args)
 	switch {
 	case helped:
 		return exitOK

@@ -18,16 +18,17 @@ func (p *Page) Commands(app *kong.Application) {
 			p.Item(arg.Summary(), arg.Help)
 		}
 		for _, flag := range command.Flags {
-			p.flag(flag)
+			p.Flag(flag)
 		}
 	}
 	p.Section("FLAGS OF THE PROGRAM ITSELF")
 	for _, flag := range app.Flags {
-		p.flag(flag)
+		p.Flag(flag)
 	}
 }
 
-func (p *Page) flag(flag *kong.Flag) {
+// Flag adds a flag, unless it is hidden.
+func (p *Page) Flag(flag *kong.Flag) {
 	if flag.Hidden {
 		return
 	}
@@ -35,7 +36,7 @@ func (p *Page) flag(flag *kong.Flag) {
 	if flag.Short != 0 {
 		term = "-" + string(flag.Short) + ", " + term
 	}
-	if !flag.IsBool() {
+	if !flag.IsBool() && !flag.IsCounter() {
 		term += "=" + flag.FormatPlaceHolder()
 	}
 	paragraphs := []string{flag.Help}

@@ -62,7 +62,7 @@ func (c *connections) ask(ctx context.Context, q question) (Answer, error) {
 	case c.places <- struct{}{}:
 		defer func() { <-c.places }()
 	case <-ctx.Done():
-		return Answer{}, fmt.Errorf("auth_query: no connection became free: %w", ctx.Err())
+		return Answer{}, fmt.Errorf("auth_query: all %d connections for lookups stay in use: %w", connectionsMax, ctx.Err())
 	}
 	for {
 		s := c.reuse(q.Source)

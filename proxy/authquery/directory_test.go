@@ -448,6 +448,13 @@ func TestLookupIsBounded(t *testing.T) {
 	}
 }
 
+// The log says what has been waited for, and for how long.
+func TestServerThatDoesNotAnswerIsSaidToBeSilent(t *testing.T) {
+	if _, err := (asking{}).failed(context.DeadlineExceeded); err.Error() != "auth_query: the server has not answered within 10s" {
+		t.Error(err)
+	}
+}
+
 func TestCloseEndsLookups(t *testing.T) {
 	s := &server{takes: time.Hour}
 	underClock(t, s, 0, func(t *testing.T, d *Directory) {

@@ -47,7 +47,10 @@ func (s asking) Ask(ctx context.Context, query, user string) (Answer, error) {
 // failed says what became of a query.
 func (s asking) failed(err error) (Answer, error) {
 	server, ok := errors.AsType[*backend.ServerMessage](err)
-	if !ok {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return Answer{}, fmt.Errorf("auth_query: the server has not answered within %s", lookupTimeout)
+	case !ok:
 		return Answer{}, fmt.Errorf("auth_query: %w", err)
 	}
 	switch server.Code {

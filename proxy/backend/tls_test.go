@@ -51,11 +51,11 @@ func identity(t *testing.T, a *testca.Authority) config.TLS {
 
 func serverTLS(t *testing.T, settings config.TLS) *certs.Server {
 	t.Helper()
-	s, err := certs.OpenServer("test", settings, slog.New(slog.DiscardHandler))
+	s, err := certs.OpenServers(&config.Config{ServerTLS: settings}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s.Of("any")
 }
 
 // TestSSLModesAreLibpqs dials with every mode a server that likes both, one that insists on TLS, one that refuses it, and one
@@ -329,7 +329,7 @@ func TestCancelPrefersTLS(t *testing.T) {
 
 func TestMissingFileIsNamed(t *testing.T) {
 	missing := config.Path(filepath.Join(t.TempDir(), "none.crt"))
-	_, err := certs.OpenServer("[server_tls]", config.TLS{CAFile: missing}, slog.New(slog.DiscardHandler))
+	_, err := certs.OpenServers(&config.Config{ServerTLS: config.TLS{CAFile: missing}}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "[server_tls]: open "+string(missing)) {
 		t.Error(err)
 	}

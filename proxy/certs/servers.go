@@ -17,8 +17,8 @@ type Server struct {
 	files    *Keeper
 }
 
-// OpenServer reads the files. where names the section of the configuration, for the log.
-func OpenServer(where string, settings config.TLS, log *slog.Logger) (*Server, error) {
+// openServer reads the files. where names the section of the configuration, for the log.
+func openServer(where string, settings config.TLS, log *slog.Logger) (*Server, error) {
 	files, err := Open(where, settings, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
@@ -39,13 +39,13 @@ type Servers struct {
 func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
 	s := &Servers{conf: c, own: map[string]*Server{}, peers: map[config.SSLMode]*Server{}}
 	var err error
-	if s.general, err = OpenServer("[server_tls]", c.ServerTLS, log); err != nil {
+	if s.general, err = openServer("[server_tls]", c.ServerTLS, log); err != nil {
 		return nil, err
 	}
 	s.places = append(s.places, s.general.files)
 	for name, d := range c.Databases {
 		if d.ServerTLS != (config.TLSOverride{}) {
-			if s.own[name], err = OpenServer(fmt.Sprintf("[databases.%q.server_tls]", name), c.ServerTLSOf(name), log); err != nil {
+			if s.own[name], err = openServer(fmt.Sprintf("[databases.%q.server_tls]", name), c.ServerTLSOf(name), log); err != nil {
 				return nil, err
 			}
 			s.places = append(s.places, s.own[name].files)
@@ -57,7 +57,7 @@ func OpenServers(c *config.Config, log *slog.Logger) (*Servers, error) {
 		if s.peers[p.SSLMode] != nil {
 			continue
 		}
-		if s.peers[p.SSLMode], err = OpenServer(fmt.Sprintf("[peers.%q]", name), settings, log); err != nil {
+		if s.peers[p.SSLMode], err = openServer(fmt.Sprintf("[peers.%q]", name), settings, log); err != nil {
 			return nil, err
 		}
 	}

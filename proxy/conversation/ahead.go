@@ -256,25 +256,29 @@ func (s *Server) plainBatch(c *Client, p []byte) (messages int) {
 				return 0
 			}
 			return messages
-		case wire.ClientParse:
-			if name, text, err := wire.PeekParse(body); err != nil || len(name) > 0 || !s.plainText(text) {
-				return 0 // a statement that is prepared may have to be prepared again alone: see retry
-			}
-		case wire.ClientBind:
-			if !s.plainBind(c, body) {
-				return 0
-			}
-			bound = bound || body[0] == 0
-		case wire.ClientDescribe, wire.ClientExecute:
-			if !bound && usesUnnamedPortal(f.Type, body) {
-				return 0 // the server has to say that there is none
-			}
-		case wire.ClientClose:
-		default:
+		}
+		if !s.plainMessage(c, f.Type, body, bound) {
 			return 0
 		}
+		bound = bound || f.Type == wire.ClientBind && body[0] == 0
 	}
 	return 0
+}
+
+// plainMessage reports whether a message of the extended protocol may be part of such a batch. bound: the unnamed portal is the client's by now.
+func (s *Server) plainMessage(c *Client, t byte, body []byte, bound bool) bool {
+	switch t {
+	case wire.ClientParse:
+		name, text, err := wire.PeekParse(body)
+		return err == nil && len(name) == 0 && s.plainText(text) // a statement that is prepared may have to be prepared again alone: see retry
+	case wire.ClientBind:
+		return s.plainBind(c, body)
+	case wire.ClientDescribe, wire.ClientExecute:
+		return bound || !usesUnnamedPortal(t, body) // else the server has to say that there is none
+	case wire.ClientClose:
+		return true
+	}
+	return false
 }
 
 // usesUnnamedPortal reports whether a Describe or an Execute is about the unnamed portal, or cannot be read.

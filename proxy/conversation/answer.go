@@ -48,7 +48,11 @@ func (s *Server) answer(row []byte) {
 	case rowCustomName:
 		q.names = append(q.names, name)
 	case rowKeeper:
-		q.keepers = append(q.keepers, keeper{name, string(values[2])})
+		leaves := string(values[2])
+		q.keepers = append(q.keepers, keeper{name, leaves})
+		if setting, sets := strings.CutPrefix(leaves, settingLeft); sets {
+			q.names = append(q.names, setting) // a body that was parsed has no text in which rowCustomName would find it, nor have defaults and views
+		}
 	case rowBeyond:
 		q.beyond = true
 	case rowSequences:

@@ -156,12 +156,17 @@ func (a *audit) forget() {
 // runsText notes that the client sends a text that reads as if it did no more than e, and returns what is known of its statement; nil:
 // nothing is learnt of it.
 func (s *Server) runsText(text []byte, e sqlscan.Effects) *record {
+	if e&sqlscan.Execute != 0 && s.learns(e&^anything) {
+		s.executes(text, s.runs)
+	}
 	if !s.learns(e) {
 		return nil
 	}
 	b := recordOf(s.shared, sqlscan.Identify(text, s.mode), text, s.mode)
 	s.unlooked(unreadText{text: text})
-	s.keepsRun(text, &b.kept)
+	if b.kept.runsTexts() {
+		s.keepsRun(text)
+	}
 	s.runs(b)
 	return b
 }
@@ -241,6 +246,9 @@ func (s *Server) meets(b *record) {
 
 // anything are the effects of texts after which a backend is asked about everything anyway.
 const anything = sqlscan.Do | sqlscan.Call | sqlscan.Opaque
+
+// givenTexts are those of them whose texts may run the parameters of a Bind.
+const givenTexts = sqlscan.Call | sqlscan.Opaque
 
 // audits reports whether the statements that were run are a reason to ask, now that their transaction is over.
 func (s *Server) audits() bool {

@@ -14,6 +14,7 @@ type block struct {
 	added      session.Pins // since it began
 	committed  bool         // part of that may have been made to last
 	rolledBack bool         // the last of its commands was a ROLLBACK
+	blind      bool         // a setting may have been changed that nobody can ask for: see question
 }
 
 // undoable are the pins that end with the transaction that made them, if that is rolled back: settings, LISTEN, temporary objects and
@@ -34,15 +35,17 @@ func (b *block) command(tag []byte, pinned session.Pins) {
 	b.added |= pinned
 }
 
-// ready takes note of a ReadyForQuery and returns the pins that are undone.
-func (b *block) ready(status wire.TxStatus) (undone session.Pins) {
+// ready takes note of a ReadyForQuery and returns the pins that are undone, and whether settings last that nobody can ask for.
+func (b *block) ready(status wire.TxStatus) (undone session.Pins, blind bool) {
 	if status != wire.TxIdle {
 		b.opened = true
-		return 0
+		return 0, false
 	}
 	if b.opened && b.rolledBack && !b.committed {
 		undone = b.added & undoable
+	} else {
+		blind = b.blind
 	}
 	*b = block{}
-	return undone
+	return undone, blind
 }

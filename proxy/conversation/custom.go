@@ -98,6 +98,9 @@ var spokenSetting = regexp.MustCompile(`(?i)(?:set_config\s*\(\s*'+|\bset\s+(?:s
 
 // spoken are the custom settings that a text seems to set. The pool remembers those of texts of which anything may come: functions may set them, too.
 func (h *Shared) spoken(text []byte, e sqlscan.Effects) (names []string) {
+	if !mentions(text, "set") {
+		return nil
+	}
 	for _, m := range spokenSetting.FindAllSubmatch(text, customNamesMax) {
 		names = append(names, ascii.ToLower(strings.ReplaceAll(string(m[1]), `"`, "")))
 	}

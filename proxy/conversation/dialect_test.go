@@ -149,7 +149,11 @@ func serverMessage(line string) ([]byte, error) {
 	case kind == "bytes":
 		return []byte(w[1]), nil
 	case kind == "ProbeAnswer": // without its ReadyForQuery
-		p := append(frame(wire.ServerParseComplete, ""), probeAnswer...)
+		p := frame(wire.ServerParseComplete, "")
+		if w[1] == "notice" {
+			p = append(p, frame(wire.ServerNoticeResponse, errorBody("00000", "duration: 0.1 ms", "LOG", ""))...)
+		}
+		p = append(p, probeAnswer...)
 		return append(append(p, frame(wire.ServerNoData, "")...), frame(wire.ServerCloseComplete, "")...), nil
 	case !ok:
 		return nil, fmt.Errorf("no server sends %q", line)

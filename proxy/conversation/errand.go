@@ -236,6 +236,7 @@ func (s *Server) ended() {
 	if len(s.follow.done) > 0 || s.follow.unsure {
 		s.pins |= session.SettingChanged
 	}
+	s.question.blind = s.question.blind || s.block.blind
 	s.follow, s.block = follow{}, block{}
 }
 
@@ -354,9 +355,34 @@ var probeRequest = func() []byte {
 // probeAnswer is what follows the ParseComplete.
 var probeAnswer = wire.AppendParameterDescription(nil, probeTypes[:])
 
+// meetsProbe looks whether the message at the beginning of p begins the answer to the probe that has been sent. False: p is too short to tell.
+func (s *Server) meetsProbe(fr wire.Frame, p []byte) (told bool) {
+	n := min(fr.Total(), len(p))
+	switch {
+	case fr.Type == wire.ServerParseComplete:
+		return s.probed(p[n:])
+	case s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(p[wire.HeaderLen:n]):
+		s.task.begin(Probe, 1) // of the Syncs before it none can fail: nothing is left to commit
+	}
+	return true
+}
+
 // probed looks whether p, which follows a ParseComplete, makes that the beginning of the probe's answer, which is swallowed then. False:
-// p is too short to tell.
+// p is too short to tell. A server may tell how long the Parse took before it goes on (log_duration and client_min_messages).
 func (s *Server) probed(p []byte) bool {
+	for len(p) > 0 && asynchronous(p[0]) {
+		if len(p) < wire.HeaderLen {
+			return false
+		}
+		f := wire.PeekFrame(p)
+		if f.CheckServer() != wire.FrameOK || f.Total() > InspectLen {
+			return true
+		}
+		if f.Total() > len(p) {
+			return false
+		}
+		p = p[f.Total():]
+	}
 	n := min(len(p), len(probeAnswer))
 	if s.errand != nil || !bytes.Equal(p[:n], probeAnswer[:n]) {
 		return true
@@ -368,6 +394,11 @@ func (s *Server) probed(p []byte) bool {
 	return true
 }
 
+// asynchronous reports whether a server may send a message of that type at any time.
+func asynchronous(t byte) bool {
+	return t == wire.ServerNoticeResponse || t == wire.ServerParameterStatus || t == wire.ServerNotification
+}
+
 // answered goes on with an account that is exact again. What was under way in doubt may have been done.
 func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	if refused {
@@ -375,7 +406,7 @@ func answered(s *Server, status wire.TxStatus, refused bool) Outcome {
 	}
 	s.probing, s.own = false, syncNone
 	s.doubt(session.FromError(s.ledger.all()))
-	s.sets(s.ledger.busyWith(0, true))
+	s.question.blind = s.sets(s.ledger.busyWith(0, true)) || s.question.blind
 	s.ledger.clear()
 	s.book.Abandon(s.names()) // what was still expected was thrown away
 	s.account.Certain(status)

@@ -36,10 +36,9 @@ func (f Fate) String() string {
 // Fate says what becomes of the backend, which has a client.
 func (s *Server) Fate() Fate {
 	c := s.client
-	if s.plain(c) && !s.audits() && s.pins == 0 {
-		return Leaves
-	}
 	switch {
+	case s.plain(c) && !s.audits() && s.pins == 0:
+		return Leaves
 	case s.errand != nil || !s.account.Settled():
 		return Stays
 	case s.Doubtful():
@@ -47,26 +46,37 @@ func (s *Server) Fate() Fate {
 			return Stays // a PostgreSQL 18 with a Query after an Execute would fail at a question, whatever it is
 		}
 		return Probed
-	case s.account.Free() && c.skip == 0 && s.leak == nil && s.questioned():
-		if s.ahead.unfit() { // the answer would be taken for what the client has set
-			return Refitted
-		}
-		return Questioned
-	case s.set != c.Set && !s.ahead.unfit() && s.account.Free() && c.skip == 0:
-		return Restored
 	}
-	if s.account.Free() {
-		if fate := s.listenFate(c); fate != Stays {
+	if s.account.Free() && c.skip == 0 {
+		if fate := s.freeFate(c); fate != Stays {
 			return fate
 		}
 	}
 	switch {
-	case s.account.Free() && s.mayLeave(c):
-		return Leaves
 	case s.recallDue():
 		return Recalled
 	case s.shared.Mode == Statement && s.account.Status() != wire.TxIdle:
 		return Forbidden
+	}
+	return Stays
+}
+
+// freeFate is Fate for a backend that is free, between two messages of its client.
+func (s *Server) freeFate(c *Client) Fate {
+	switch {
+	case s.leak == nil && s.questioned():
+		if s.ahead.unfit() { // the answer would be taken for what the client has set
+			return Refitted
+		}
+		return Questioned
+	case s.set != c.Set && !s.ahead.unfit():
+		return Restored
+	}
+	if fate := s.listenFate(c); fate != Stays {
+		return fate
+	}
+	if s.mayLeave(c) {
+		return Leaves
 	}
 	return Stays
 }
@@ -79,14 +89,15 @@ func (s *Server) plain(c *Client) bool {
 		s.withheld.owed == 0 && s.shared.Mode != Session && s.shared.State != StateIgnored
 }
 
-// mayLeave reports whether a backend that owes nothing may leave its client.
+// mayLeave reports whether a backend that is free may leave its client, which is between two messages.
 func (s *Server) mayLeave(c *Client) bool {
-	return s.Pins() == 0 && s.withheld.owed == 0 && s.listenLets(c) && s.shared.Mode != Session && c.skip == 0 && c.hold == HoldNone && !c.toSync
+	return s.Pins() == 0 && s.withheld.owed == 0 && s.listenLets(c) && s.shared.Mode != Session && c.hold == HoldNone && !c.toSync
 }
 
-// Said reports whether a client that sends no more has had all that it can get, as far as that is known.
+// Said reports whether a client that sends no more has had all that it can get, as far as that is known. Where the account is in doubt more may be due
+// than is known, up to the end of a probe, or less.
 func (s *Server) Said() bool {
-	return !s.account.Comes() || s.account.Copying() == exchange.CopyIn || s.Doubtful()
+	return !s.account.Comes() && !s.probing || s.account.Copying() == exchange.CopyIn
 }
 
 // Cleaning is what a backend without a client needs before another may have it.

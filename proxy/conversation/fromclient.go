@@ -465,8 +465,12 @@ func (s *Server) admitExecute(f *Flow, m *message) Hold {
 // ran takes note of the statement of a portal that is run.
 func (s *Server) ran(b *bound) {
 	s.hearsExecute(b.statement)
-	if b.statement != nil {
-		s.runsStatement(b.statement, b.effects)
+	if b.statement == nil {
+		return
+	}
+	s.runsStatement(b.statement, b.effects)
+	if b.effects&sqlscan.Execute != 0 && s.learns(b.effects&^givenTexts) {
+		s.executes(b.text(), s.runs)
 	}
 }
 

@@ -81,28 +81,24 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 		}
 		fr := wire.PeekFrame(rest)
 		if fr.CheckServer() != wire.FrameOK {
-			step.Event, step.Doubt, step.Frame = EventNonsense, "a message that no server sends", fr
+			step.nonsense("a message that no server sends", fr)
 			break
 		}
-		if most := s.shared.PacketMax; most > 0 && fr.Total() > most && s.client != nil && s.errand == nil {
+		if s.beyond(fr) {
 			step.Event, step.Frame = EventBeyond, fr
 			break
 		}
-		look := looks[fr.Type]
 		n := min(fr.Total(), len(rest))
-		if look == looksAtNothing && s.client != nil && s.errand == nil && !s.switching() { // rows, mostly: nothing to do but to pass them on
+		if looks[fr.Type] == looksAtNothing && s.client != nil && s.errand == nil && !s.switching() { // rows, mostly: nothing to do but to pass them on
 			s.skip = uint32(fr.Total() - n)
 			pos += n
 			continue
 		}
-		if (look == looksAtBody || s.errand.reads(fr.Type) || fr.Type == wire.ServerRowDescription && s.book.Describing()) && len(rest) < min(fr.Total(), InspectLen) {
+		if s.collects(fr.Type) && len(rest) < min(fr.Total(), InspectLen) {
 			break
 		}
-		if s.probing && fr.Type == wire.ServerParseComplete && !s.probed(rest[n:]) {
+		if s.probing && !s.meetsProbe(fr, rest) {
 			break
-		}
-		if s.probing && s.errand == nil && fr.Type == wire.ServerErrorResponse && !wire.Fatal(rest[wire.HeaderLen:n]) {
-			s.task.begin(Probe, 1) // of the Syncs before it none can fail: nothing is left to commit
 		}
 		s.take(f, &step, fr, rest[:n], pos)
 		s.skip = uint32(fr.Total() - n)
@@ -115,6 +111,17 @@ func (s *Server) FromServer(p []byte, f *Flow) (step ServerStep) {
 	return step
 }
 
+// beyond reports whether a message to the client is longer than the operator lets through.
+func (s *Server) beyond(fr wire.Frame) bool {
+	most := s.shared.PacketMax
+	return most > 0 && fr.Total() > most && s.client != nil && s.errand == nil
+}
+
+// collects reports whether the contents of a message of that type matter, so that it is not judged before they have come.
+func (s *Server) collects(t byte) bool {
+	return looks[t] == looksAtBody || s.errand.reads(t) || t == wire.ServerRowDescription && s.book.Describing()
+}
+
 // take judges one message that stands at pos in the read.
 func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) {
 	if fr.Type == wire.ServerNotification {
@@ -122,62 +129,72 @@ func (s *Server) take(f *Flow, step *ServerStep, fr wire.Frame, message []byte, 
 		return
 	}
 	s.recent.note(fr.Type | fromServer)
-	if s.giving > 0 && s.takeGiving(fr.Type, message[wire.HeaderLen:]) {
-		s.swallow(f, fr, message, pos)
-		return
-	}
-	if s.ahead.state >= aheadSent && s.takeAhead(step, fr, message[wire.HeaderLen:]) {
-		s.swallow(f, fr, message, pos)
-		return
-	}
-	if s.passes(fr.Type) {
-		if s.note(step, fr, message[wire.HeaderLen:], message) {
-			s.swallow(f, fr, message, pos)
-		}
+	var swallow bool
+	switch body := message[wire.HeaderLen:]; {
+	case s.giving > 0 && s.takeGiving(fr.Type, body), s.ahead.state >= aheadSent && s.takeAhead(step, fr, body):
+		swallow = true
+	case s.passes(fr.Type):
+		swallow = s.note(step, fr, body, message)
 		if fr.Type == wire.ServerNoticeResponse && fr.Total() == len(message) {
 			s.relocateNotice(f, message, pos)
 		}
-		return
-	}
-	isError, client := fr.Type == wire.ServerErrorResponse, s.client
-	swallow := client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
-	if isError && !swallow && fr.Total() == len(message) && s.retries(message[wire.HeaderLen:]) {
-		s.misses(message[wire.HeaderLen:])
-		swallow = true
-	}
-	unheard := isError && !swallow && fr.Total() == len(message) && s.endsIdle(message[wire.HeaderLen:])
-	swallow = swallow || unheard
-	if !swallow && s.withholds(fr, message) {
-		swallow = true
-	} else if len(s.retry.described) > 0 {
-		f.upTo(pos)
-		f.out = append(f.out, s.retry.described...)
-		s.retry.described = s.retry.described[:0]
-	}
-	if isError && !swallow {
-		swallow = s.takeError(f, fr, message, pos)
-	}
-	under, missed := s.ahead.state == aheadSent, s.retry.state == retryFailed && isError
-	if s.note(step, fr, message[wire.HeaderLen:], message) {
-		swallow = true
-	}
-	if unheard {
-		s.unheard, step.Failed = true, nil
-	}
-	if missed && client != nil && step.Event == EventNone && s.account.Skipping() {
-		step.Event = EventSync // the client has sent a Flush, and waits: it will send no Sync before it is answered
-	}
-	if under && fr.Type == wire.ServerReadyForQuery && !swallow {
-		s.tellAhead(f, pos)
+	case fr.Type == wire.ServerErrorResponse:
+		swallow = s.takeError(f, step, fr, message, pos)
+	default:
+		swallow = s.takeAnswer(f, step, fr, message, pos)
 	}
 	if swallow {
 		s.swallow(f, fr, message, pos)
 	}
 }
 
-// takeError judges an error that is an answer to the client: it goes on as it is, or in weir's own words. True: the client does not get it,
-// because it belongs to a Parse of weir's own, and the text that the client has sent will fail alike.
-func (s *Server) takeError(f *Flow, fr wire.Frame, message []byte, pos int) (swallow bool) {
+// takeAnswer judges a message that does not simply pass. True: the client does not get it.
+func (s *Server) takeAnswer(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) (swallow bool) {
+	swallow = s.client == nil || s.errand != nil && !(s.errand.Tells && fr.Type == wire.ServerParameterStatus)
+	if !swallow && s.withholds(fr, message) {
+		swallow = true
+	} else {
+		s.tellDescribed(f, pos)
+	}
+	under := s.ahead.state == aheadSent
+	swallow = s.note(step, fr, message[wire.HeaderLen:], message) || swallow
+	if under && fr.Type == wire.ServerReadyForQuery && !swallow {
+		s.tellAhead(f, pos)
+	}
+	return swallow
+}
+
+// takeError judges an error. True: the client does not get it.
+func (s *Server) takeError(f *Flow, step *ServerStep, fr wire.Frame, message []byte, pos int) (swallow bool) {
+	body, whole := message[wire.HeaderLen:], fr.Total() == len(message)
+	unheard := false
+	switch {
+	case s.client == nil || s.errand != nil:
+		swallow = true
+	case whole && s.retries(body):
+		s.misses(body)
+		swallow = true
+	case whole && s.endsIdle(body):
+		swallow, unheard = true, true
+	}
+	s.tellDescribed(f, pos)
+	if !swallow {
+		swallow = s.answerError(f, fr, message, pos)
+	}
+	missed := s.retry.state == retryFailed
+	s.note(step, fr, body, message)
+	if unheard {
+		s.unheard, step.Failed = true, nil
+	}
+	if missed && s.client != nil && step.Event == EventNone && s.account.Skipping() {
+		step.Event = EventSync // the client has sent a Flush, and waits: it will send no Sync before it is answered
+	}
+	return swallow
+}
+
+// answerError sends the client an error: as it is, or in weir's own words. True: the client does not get it, because it belongs to a Parse of weir's own,
+// and the text that the client has sent will fail alike.
+func (s *Server) answerError(f *Flow, fr wire.Frame, message []byte, pos int) (swallow bool) {
 	if s.own == syncPrepare && s.account.Due() == 1 && !s.cancelsText(message[wire.HeaderLen:]) {
 		return true
 	}
@@ -360,7 +377,7 @@ func (s *Server) noteError(body []byte) {
 	s.audit.failed = true
 	if left := session.FromError(s.effects(busy)); left != 0 {
 		s.doubt(left)
-		s.sets(s.ledger.busyWith(busy, s.Doubtful())) // in a transaction of its own that it has committed, say
+		s.block.blind = s.sets(s.ledger.busyWith(busy, s.Doubtful())) || s.block.blind // in a transaction of its own that it has committed, say
 	}
 	s.account.Server(wire.ServerErrorResponse)
 	s.lost = s.lost || s.missed(body)
@@ -446,7 +463,9 @@ func (s *Server) conclude(status wire.TxStatus) {
 		s.book.Failed(&s.account, busy, s.names())
 	}
 	s.ledger.settle(s.account.Answered())
-	s.pins &^= s.block.ready(status)
+	undone, blind := s.block.ready(status)
+	s.pins &^= undone
+	s.question.blind = s.question.blind || blind
 	if s.follow.any() {
 		s.settle(s.follow.ready(status == wire.TxIdle))
 	}

@@ -94,13 +94,13 @@ func (s *Server) textStirs(text []byte) bool {
 // moment is now, as listening counts.
 func (s *Server) moment() uint64 { return s.account.Asked() + 1 }
 
-// listenFate is the part of Fate that is about listening, for a backend that owes nothing, outside of a transaction. Stays: there is
+// listenFate is the part of Fate that is about listening, for a backend that is free, between two messages of its client. Stays: there is
 // nothing to be done.
 func (s *Server) listenFate(c *Client) Fate {
 	if s.pins&session.Listen == 0 && c.Sub == nil {
 		return Stays
 	}
-	if s.shared.Marker == "" || s.shared.Mode == Session || c.skip > 0 || c.toSync || s.listen.failed == s.moment() || !c.Sub.Settled() && !s.listen.over {
+	if s.shared.Marker == "" || s.shared.Mode == Session || c.toSync || s.listen.failed == s.moment() || !c.Sub.Settled() && !s.listen.over {
 		return Stays
 	}
 	pins := s.Pins()

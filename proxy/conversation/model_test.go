@@ -32,8 +32,16 @@ type postgres struct {
 	out    []byte
 }
 
-// statement is a text and the time zone in which it was parsed, which some texts keep.
+// statement is a text and the time zone in which it was parsed, which its literals keep.
 type statement struct{ text, zone string }
+
+// kept is what the text has kept of that.
+func (s statement) kept() string {
+	if !strings.Contains(s.text, "'") {
+		return "any"
+	}
+	return s.zone
+}
 
 func newPostgres(zone string) *postgres {
 	v := &postgres{login: map[string]string{"timezone": zone}, statements: map[string]statement{}, portals: map[string]statement{}}
@@ -336,7 +344,7 @@ func (v *postgres) run(s statement, extended bool) (code, message string) {
 	case word == "select" && !extended:
 		tag = v.row(fmt.Sprintf("%s %s %d %d", rest, v.settings["timezone"], v.locks, v.listens))
 	case word == "select":
-		tag = v.row(fmt.Sprintf("%s %s %s %d %d", rest, s.zone, v.settings["timezone"], v.locks, v.listens))
+		tag = v.row(fmt.Sprintf("%s %s %s %d %d", rest, s.kept(), v.settings["timezone"], v.locks, v.listens))
 	case word == "begin":
 		v.block = true
 	case word == "commit", strings.EqualFold(word, "rollback"):

@@ -100,12 +100,15 @@ func (s *Server) objects(f *Flow, m *message, name, text []byte) bool {
 // choosy reports whether objection may have any.
 func (s *Server) choosy() bool { return s.shared.State == StateRefused || s.shared.Full != nil }
 
-// refuseQuery is refuse for a Query or a FunctionCall.
+// refuseQuery is refuse for a Query or a FunctionCall. In its place goes a Query: where messages before it fail, the server throws it away like what it
+// stands for.
 func (s *Server) refuseQuery(f *Flow, m *message, err *pgerror.Error) {
-	s.refuse(f, m, err)
-	f.out = wire.AppendSync(f.out)
-	s.pass(wire.ClientSync)
-	s.book.Synced()
+	f.upTo(m.at)
+	f.out = wire.AppendQuery(f.out, strayQuery)
+	f.replaced(m.end())
+	s.client.drop = !m.whole
+	s.book.Query(&s.account, &s.client.names)
+	s.enterRefusal(err)
 }
 
 // ignored reports whether no state keeps a backend.

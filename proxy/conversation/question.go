@@ -155,6 +155,7 @@ func (s *Server) unquestioned() {
 	s.pins = 0
 	s.worn = s.worn || s.question.unread.doubtful() // it may have left what only the end of the process undoes
 	s.question = question{}
+	s.block.blind = false
 	s.audit.forget()
 }
 

@@ -136,7 +136,7 @@ func (w *world) ask(c *rigClient) {
 		script = strings.Replace(script, "DRAWN", fmt.Sprint(w.sent), 1)
 	}
 	for strings.Contains(script, "TEXT") {
-		script = strings.Replace(script, "TEXT", []string{"1", "2", "3", "4", "fails"}[w.rnd.IntN(5)], 1)
+		script = strings.Replace(script, "TEXT", []string{"1", "2", "'3'", "'4'", "fails"}[w.rnd.IntN(5)], 1)
 	}
 	w.send(c, script)
 }

@@ -202,6 +202,15 @@ func (s *Server) withholds(fr wire.Frame, message []byte) bool {
 	return true
 }
 
+// tellDescribed puts the description of parameters that was withheld in front of the message at pos.
+func (s *Server) tellDescribed(f *Flow, pos int) {
+	if r := &s.retry; len(r.described) > 0 {
+		f.upTo(pos)
+		f.out = append(f.out, r.described...)
+		r.described = r.described[:0]
+	}
+}
+
 // Again returns what the client has to be read once more, before anything else: valid until the next call.
 func (s *Server) Again() []byte {
 	s.retry.state = retryNever

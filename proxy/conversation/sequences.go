@@ -218,12 +218,11 @@ func currvals(text []byte) (list string, known bool) {
 	return strings.Join(all, ","), text != nil
 }
 
-// currvalCalls finds each mention of currval, and its argument where that is plain. It looks at the bare bytes: what stands in a comment
-// or a string can only make it find more.
-var currvalCalls = regexp.MustCompile(`(?i)currval(?:"?\s*\(\s*(?:'([\w."]+)'|pg_get_serial_sequence\s*\(\s*'([\w."]+)'\s*,\s*'(\w+)'\s*\))\s*(?:::\s*regclass\s*)?\))?`)
-
-// currvalOfParameter finds each mention of currval whose argument is a parameter.
-var currvalOfParameter = regexp.MustCompile(`(?i)currval"?\s*\(\s*\$(\d+)\s*(?:::\s*(?:text|regclass)\s*)*\)`)
+// currvalCalls finds each mention of currval, and its argument where that is plain or, in its last group, the number of a parameter. It looks at the bare
+// bytes: what stands in a comment or a string can only make it find more.
+var currvalCalls = regexp.MustCompile(`(?i)currval(?:"?\s*\(\s*(?:` +
+	`(?:'([\w."]+)'|pg_get_serial_sequence\s*\(\s*'([\w."]+)'\s*,\s*'(\w+)'\s*\))\s*(?:::\s*regclass\s*)?` +
+	`|\$(\d+)\s*(?:::\s*(?:text|regclass)\s*)*)\))?`)
 
 // recalled takes a row that tells of a sequence.
 func (s *Server) recalled(row []byte) {
@@ -249,16 +248,15 @@ func (s *Server) recallsBound(m *message, statement *prepared.Statement) (own bo
 // drawnByParameters reports whether the transaction has drawn from all sequences that the parameters of a Bind name to currval, and from one at least.
 func (s *Server) drawnByParameters(m *message, text []byte) bool {
 	r := &s.recall
-	calls := currvalOfParameter.FindAllSubmatch(text, -1)
-	if r.claim != claimOwn || r.about != "" || !m.whole || len(calls) != len(currvalCalls.FindAll(text, -1)) {
+	if r.claim != claimOwn || r.about != "" || !m.whole {
 		return false
 	}
 	given, err := wire.PeekTexts(m.body)
 	if err != nil {
 		return false
 	}
-	for _, call := range calls {
-		n, err := strconv.Atoi(string(call[1]))
+	for _, call := range currvalCalls.FindAllSubmatch(text, -1) {
+		n, err := strconv.Atoi(string(call[4])) // of any other argument it is empty
 		if err != nil || n < 1 || n > len(given) {
 			return false
 		}

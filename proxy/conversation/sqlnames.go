@@ -192,7 +192,7 @@ func (s *Server) queryNames(c *Client, f *Flow, m *message, text []byte, effects
 	s.ends(r.ending)
 	s.enter(entry{effects: effects | r.effects, settings: found, made: r.made})
 	s.suspects(text, effects|r.effects)
-	s.runsText(text, effects|r.effects)
+	s.runsText(renamed, effects|r.effects)
 	s.hears(text)
 	return HoldNone
 }

@@ -217,10 +217,15 @@ func (s *Server) bindPortal(m *message, portal []byte, statement *prepared.State
 			s.shared.addCustom(b.asks)
 		}
 	}
-	if s.learns(b.effects) {
+	if s.learns(b.effects &^ givenTexts) {
 		known := s.shared.recordOf(statement, s.mode)
 		s.runsWith(statement, m.body, known)
-		s.binds(known)
+		if s.learns(b.effects) {
+			s.binds(known)
+		}
+		if b.effects&sqlscan.Execute != 0 {
+			s.executes([]byte(statement.Text()), s.binds)
+		}
 	}
 	if b.effects&(sqlscan.SetConfig|sqlscan.SetConfigLocal) != 0 && s.bindsSeed(m, statement) {
 		b.effects |= sqlscan.Setseed
@@ -353,6 +358,11 @@ func (s *Server) refuse(f *Flow, m *message, err *pgerror.Error) {
 	f.replaced(m.end())
 	s.client.drop = !m.whole
 	s.pass(wire.ClientBind)
+	s.enterRefusal(err)
+}
+
+// enterRefusal has the client get weir's own error for the message that has just been entered.
+func (s *Server) enterRefusal(err *pgerror.Error) {
 	if !s.account.Skipping() {
 		s.ledger.enter(entry{at: s.account.Asked(), refusal: err})
 	}
@@ -366,6 +376,9 @@ var strayMessages = map[byte][]byte{
 
 // strayName is the name of no statement.
 const strayName = "a statement of another client"
+
+// strayQuery is the text of a Query that fails.
+const strayQuery = `EXECUTE "` + strayName + `"`
 
 func strayMessage(t byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{t}, uint32(4+len(body))), body...)

@@ -49,6 +49,11 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	if add != 0 {
 		s.caught(busy)
 	}
+	s.notePins(busy, tag, effects, add)
+}
+
+// notePins enters which pins a statement has added, and which it has ended or may have.
+func (s *Server) notePins(busy uint64, tag []byte, effects sqlscan.Effects, add session.Pins) {
 	s.block.command(tag, add&^s.pins)
 	if ended := session.EndedBy(tag) & s.pins; ended != 0 {
 		s.pins &^= ended
@@ -62,7 +67,7 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 		add |= session.Opaque
 	}
 	if add&(session.SettingChanged|session.Opaque) != 0 {
-		s.sets(s.ledger.busyWith(busy, s.Doubtful()))
+		s.block.blind = s.sets(s.ledger.busyWith(busy, s.Doubtful())) || s.block.blind
 	}
 	if add&session.SettingChanged != 0 {
 		s.doubtSettings(s.asks(busy))
@@ -71,16 +76,17 @@ func (s *Server) noteTag(busy uint64, tag []byte) {
 	s.doubt(add)
 }
 
-// sets has the settings be asked for that are in no list, and that statements which have set some may have set by name; or notes that nobody can.
-func (s *Server) sets(statements []entry) {
-	q := &s.question
+// sets has the settings be asked for that are in no list, and that statements which have set some may have set by name. blind: there may be some for
+// which nobody can ask.
+func (s *Server) sets(statements []entry) (blind bool) {
 	for _, e := range statements {
 		for _, names := range [][]string{e.named, e.asks} {
-			q.name(names)
-			q.blind = q.blind || slices.ContainsFunc(names, s.unshown)
+			s.question.name(names)
+			blind = blind || slices.ContainsFunc(names, s.unshown)
 		}
-		q.blind = q.blind || e.makesUp || e.effects&sqlscan.SetConfig != 0 && !e.said
+		blind = blind || e.makesUp || e.effects&sqlscan.SetConfig != 0 && !e.said
 	}
+	return blind
 }
 
 // discarded is for a client's DISCARD ALL: the session is as it was after the backend's login.

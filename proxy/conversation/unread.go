@@ -44,7 +44,10 @@ func (u *unread) add(x unreadText) {
 // unlooked notes a text that is sent, unless it is known what the database's functions do.
 func (s *Server) unlooked(x unreadText) {
 	if s.looksLater() {
-		s.question.unread.add(x)
+		if s.question.unread.add(x); !s.question.unread.lost {
+			s.shared.spoken(x.text, anything)
+			s.shared.spoken(x.given, anything)
+		}
 	}
 }
 
@@ -58,12 +61,15 @@ func (s *Server) hasKept() {
 	for _, x := range u.texts {
 		if x.anything {
 			s.keepsUnasked(s.shared.keepers.mentioned(x.text))
+			s.keepsUnasked(s.shared.keepers.mentioned(x.given))
 			continue
 		}
 		k := s.shared.leftBy(x.text, s.mode)
 		s.keeps(&k)
-		s.keepsRun(x.text, &k)
-		s.keepsRun(x.given, &k)
+		if k.runsTexts() {
+			s.keepsRun(x.text)
+			s.keepsRun(x.given)
+		}
 	}
 	if u.lost && len(s.shared.keepers.deep) > 0 {
 		s.keepsUnasked(kept{pins: session.Process, blind: true})
@@ -98,27 +104,56 @@ func (s *Server) keepsByName(text []byte) {
 	s.keepsUnasked(left)
 }
 
-// keepsRun notes what a text leaves that a keeper is given to run, in the text of its statement or in the parameters of a Bind, and that nobody can
-// be asked about.
-func (s *Server) keepsRun(given []byte, k *kept) {
-	if !k.runsTexts() {
-		return
-	}
+// keepsRun notes what a text leaves that something is given to run, in the text of its statement or in the parameters of a Bind, and that nobody can
+// be asked about; and which custom settings it names.
+func (s *Server) keepsRun(given []byte) {
 	if mentionsLasting(given) {
 		s.doubt(session.Process)
 	}
-	s.keepsUnasked(s.shared.keepers.mentioned(given))
+	left := s.shared.keepers.mentioned(given)
+	left.blind = left.blind || makesUpSetting.Match(bytes.ToLower(given)) || s.mentionsUnshown(given)
+	s.keepsUnasked(left)
+	s.question.name(s.shared.spoken(given, anything))
 }
 
-// runsWith notes what a prepared statement leaves by the keepers that it gives its text to run, or the parameters of a Bind.
+// runsWith notes what a prepared statement leaves by what it gives to run that stands in its text, in the parameters of a Bind, or in the text that
+// executes it.
 func (s *Server) runsWith(statement *prepared.Statement, given []byte, known *record) {
-	if s.shared.customs.known && !known.kept.runsTexts() {
+	runs := known.kept.runsTexts() || statement.Effects(s.mode)&sqlscan.Opaque != 0
+	if s.shared.customs.known && !runs {
 		return
 	}
 	text := []byte(statement.Text())
-	s.unlooked(unreadText{text: text, given: given})
-	s.keepsRun(text, &known.kept)
-	s.keepsRun(given, &known.kept)
+	s.unlooked(unreadText{text: text, given: given, anything: statement.Effects(s.mode)&sqlscan.Opaque != 0})
+	if runs {
+		s.keepsRun(text)
+		s.keepsRun(given)
+	}
+}
+
+// executes gives do what is known of each prepared statement that a text executes with SQL's EXECUTE, by the names that the backend knows. Whoever
+// sends the same text may mean others by it.
+func (s *Server) executes(text []byte, do func(known *record)) {
+	others := false
+	sqlscan.StatementNames(text, s.mode, func(u sqlscan.NameUse) bool {
+		if u.Kind != sqlscan.NameExecute {
+			return true
+		}
+		statement := s.shared.Statements.Named(u.Name)
+		if statement == nil {
+			others = true
+			return true
+		}
+		known := s.shared.recordOf(statement, s.mode)
+		s.runsWith(statement, text, known)
+		if s.learns(statement.Effects(s.mode)) {
+			do(known)
+		}
+		return true
+	})
+	if others && bytes.IndexByte(text, '\'') >= 0 { // of SQL's PREPARE, whose text may be forgotten by now
+		s.keepsRun(text)
+	}
 }
 
 // hasMentioned is for a text that was too long to be kept, with what it has mentioned of what nobody can be asked about.

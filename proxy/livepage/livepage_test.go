@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,6 +252,25 @@ func TestNumbersAreJSON(t *testing.T) {
 	}
 	if v.Clients.Waiting != 7 || v.Waits[0].Behind.Application != "report" || v.Pins[0].Who.Backend != 4712 || len(v.Pools) != 2 || !v.Pools[0].ServerDown {
 		t.Errorf("%+v", v)
+	}
+}
+
+// A pool that nobody uses is forgotten after minutes, and its number with it.
+func TestSinceTheStartCountsPoolsThatAreForgotten(t *testing.T) {
+	was := sample()
+	s := at(0)
+	s.Bygone = []status.Pool{was.Pools[0].Counted(), was.Pools[0].Counted()}
+	sampler := NewSampler()
+	sampler.Add(s)
+	v, _ := sampler.View(true)
+	want := []Error{{Code: "53300", Weirs: 10}, {Code: "42P01", Servers: 6}}
+	if !slices.Equal(v.Errors, want) || v.Session.Asked != 24 || v.Session.Learnt != 6 || len(v.Pools) != 0 {
+		t.Errorf("got %+v", v)
+	}
+	doubts := slices.ContainsFunc(v.Troubles, func(tr Trouble) bool { return tr.What == "Doubts" && strings.HasPrefix(tr.Text, "2 ") })
+	leaked := slices.ContainsFunc(v.Troubles, func(tr Trouble) bool { return strings.HasPrefix(tr.Text, "2 times") })
+	if !doubts || !leaked {
+		t.Errorf("got %+v", v.Troubles)
 	}
 }
 

@@ -68,8 +68,8 @@ func (s *Sampler) troubles(v *View) []Trouble {
 // doubts are what should never happen, since the start.
 func (s *Sampler) doubts(v *View) (all []Trouble) {
 	var doubts status.DoubtCounts
-	for i := range s.latest.Pools {
-		for kind, n := range s.latest.Pools[i].Totals.Doubts {
+	for p := range sinceTheStart(&s.latest) {
+		for kind, n := range p.Totals.Doubts {
 			doubts[kind] += n
 		}
 	}

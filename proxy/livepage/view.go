@@ -2,6 +2,7 @@ package livepage
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -255,6 +256,8 @@ func (s *Sampler) View(texts bool) (View, bool) {
 	for i := range now.Pools {
 		p := &now.Pools[i]
 		v.addPool(p, s.pools[p.Number], now.At, texts)
+	}
+	for p := range sinceTheStart(now) {
 		v.Session.add(&p.Questions, leaks)
 		count(errors, p)
 	}
@@ -326,6 +329,19 @@ func (s *SessionState) add(q *status.Questions, leaks map[string]uint64) {
 	s.Learnt += q.Learnt
 	for kind, n := range q.Leaks {
 		leaks[kind] += n
+	}
+}
+
+// sinceTheStart has each pool, and what those have counted that are forgotten.
+func sinceTheStart(s *status.Snapshot) iter.Seq[*status.Pool] {
+	return func(yield func(*status.Pool) bool) {
+		for _, pools := range [][]status.Pool{s.Pools, s.Bygone} {
+			for i := range pools {
+				if !yield(&pools[i]) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -168,6 +168,9 @@ type Totals struct {
 	Forgotten uint64 // statements that are no longer shared, because the schema has changed
 }
 
+// Named returns the statement that backends know by a name; nil: none.
+func (t *Table) Named(name string) *Statement { return t.named[name] }
+
 // Len is the number of statements that clients have and that a new Parse may share.
 func (t *Table) Len() int { return len(t.statements) - t.resting.count }
 

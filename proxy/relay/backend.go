@@ -74,6 +74,8 @@ type Backend struct {
 	pid         uint32
 	askToCancel func(context.Context) error
 	left        func() // Dialled.Gone
+	stopDial    context.CancelFunc
+	abandoned   bool // the pool has no use for it any more, and it was being dialled then
 	addr        string
 	born        int64
 	number      uint32 // of the process's clients and backends

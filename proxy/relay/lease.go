@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -57,6 +58,11 @@ func (l *Lane) carryOut(d pool.Decision) {
 		l.dial(d.Backend)
 	case pool.Close:
 		l.backends[d.Backend].dismiss(d.Why)
+	case pool.Abandon:
+		if b := l.backends[d.Backend]; b != nil && b.state == backendDialling {
+			b.abandoned = true
+			b.stopDial()
+		}
 	case pool.Give:
 		l.give(l.backends[d.Backend], d.Lane)
 	case pool.Ask:
@@ -169,8 +175,11 @@ func (l *Lane) dial(id pool.BackendID) {
 	}
 	l.totals.Dials++
 	l.sayReserve()
+	ctx, stop := context.WithCancel(l.ctx)
+	b.stopDial = stop
 	go func() {
-		d, failure := l.config.Dial(l.ctx)
+		d, failure := l.config.Dial(ctx)
+		stop()
 		if !l.engine.loop.Post(func() { l.dialled(b, d, failure) }) {
 			l.abandonDialled(d)
 		}
@@ -188,7 +197,11 @@ func (l *Lane) abandonDialled(d *Dialled) {
 
 // dialled takes a new backend into the pool, or tells the pool why there is none.
 func (l *Lane) dialled(b *Backend, d *Dialled, failure *DialError) {
-	if failure != nil {
+	switch {
+	case failure != nil && b.abandoned:
+		l.dialAbandoned(b)
+		return
+	case failure != nil:
 		l.dialFailed(b, failure)
 		return
 	}
@@ -240,6 +253,15 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 	l.forgetKnown()
 	l.learn(nil, params)
 	return params
+}
+
+// dialAbandoned tells the pool that a dial has ended which weir itself has given up: that says nothing of the server.
+func (l *Lane) dialAbandoned(b *Backend) {
+	l.config.Places.Unused(l.config.Lanes)
+	b.forget()
+	l.totals.DialsBy[status.DialAbandoned]++
+	l.pool.DialFailed(l.now(), b.id, pool.Failure{})
+	l.decided()
 }
 
 func (l *Lane) dialFailed(b *Backend, failure *DialError) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -13,12 +14,13 @@ import (
 // line is a pool's listener connection, on which each lane has a seat whose clients listen. It is made for the first one that needs it, lives
 // on that lane's loop, and is never used again once it has ended. Its methods belong to that loop.
 type line struct {
-	home  *Lane
-	talk  *notify.Line
-	seats []*seat
-	conn  *listening // nil: it is being dialled, or the line has ended
-	ended bool
-	moved bool // the clients have left the server to which it is being dialled
+	home     *Lane
+	talk     *notify.Line
+	seats    []*seat
+	conn     *listening // nil: it is being dialled, or the line has ended
+	ended    bool
+	stopDial context.CancelFunc // nil: it is not dialled yet
+	moved    bool               // the clients have left the server to which it is being dialled
 
 	addr     string // of the server
 	encoding string // client_encoding
@@ -154,8 +156,11 @@ func (n *line) dial() {
 		l.config.Lanes.Reclaim(setting, func() { l.config.Lanes.Yield(setting) })
 		return
 	}
+	ctx, stop := context.WithCancel(l.ctx)
+	n.stopDial = stop
 	go func() {
-		d, failure := l.config.Dial(l.ctx)
+		d, failure := l.config.Dial(ctx)
+		stop()
 		if !l.engine.loop.Post(func() { n.dialled(d, failure) }) {
 			l.abandonDialled(d)
 		}
@@ -206,6 +211,9 @@ func (n *line) connected(c *listening, d *Dialled) {
 func (n *line) move() {
 	if n.conn == nil {
 		n.moved = true
+		if n.stopDial != nil {
+			n.stopDial()
+		}
 		return
 	}
 	n.lost(errMoved)

@@ -88,6 +88,8 @@ func (l *Lane) sweepLease(b *Backend, c *Client) {
 	e, limits := l.engine, c.limits.Load()
 	switch {
 	case c.ending >= endBoundary:
+	case c.ending == endAnswered && b.talk.Doubtful() && e.since(c.active) > time.Duration(settleTimeout):
+		c.part() // what it waits for may not be due at all
 	case b.replaced(c):
 	case b.sweepPin(c):
 	case e.over(b.began, limits.Transaction):

@@ -52,9 +52,6 @@ func (a *Adapter) Client(config *tls.Config) *tls.Conn {
 	return a.conn
 }
 
-// NetConn is what the adapter was made of, nil after the take-over.
-func (a *Adapter) NetConn() net.Conn { return a.blocking }
-
 // TLS is what is on top of the adapter.
 func (a *Adapter) TLS() *tls.Conn { return a.conn }
 

@@ -76,11 +76,14 @@ type DialEnd uint8
 
 // The outcomes, in the order of the metrics.
 const (
-	DialOK      DialEnd = iota
-	DialRefused         // what the client named is wrong: no such database or role, no way in (3D000, class 28)
-	DialFull            // the server has no place left (53300)
-	DialFailed          // all else: the server cannot be reached, or does not let weir in
-	DialEnds            // how many there are
+	DialOK        DialEnd = iota
+	DialRefused           // what the client named is wrong: no such database or role, no way in (3D000, class 28)
+	DialFull              // the server has no place left (53300)
+	DialFailed            // all else: the server cannot be reached, or does not let weir in
+	DialAbandoned         // weir has given it up: the pool was paused, or its backends come from elsewhere now
+	DialEnds              // how many there are
 )
 
-func (e DialEnd) String() string { return [...]string{"ok", "refused", "full", "failed"}[e] }
+func (e DialEnd) String() string {
+	return [...]string{"ok", "refused", "full", "failed", "abandoned"}[e]
+}

@@ -54,7 +54,7 @@ var (
 	switchesTotal  = metric{"weir_settings_switches_total", counter, poolLabels, "Leases for which the client's settings had to be applied to the backend first."}
 	transfersTotal = metric{"weir_transfers_total", counter, poolLabels, "How often a backend went from one event loop to another, where clients waited for longer."}
 	bytesTotal     = metric{"weir_client_bytes_total", counter, pool("direction"), "Bytes from clients (in) and to clients (out)."}
-	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); failed (all else)."}
+	dialsTotal     = metric{"weir_dials_total", counter, pool("outcome"), "Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); abandoned (weir has given it up for a PAUSE, or because backends come from elsewhere now); failed (all else)."}
 	closedTotal    = metric{"weir_backends_closed_total", counter, pool("reason"), "Backends that ended: server (without weir's doing), server_lifetime, server_idle_timeout, pool_idle (no client for pool_idle_timeout), surplus (beyond pool_size, for the sake of another pool, or by order: PAUSE, RECONNECT, KILL, another server in the configuration), retired (not fit for another client), too_long (what a client had left did not end), doubt, shutdown."}
 	errorsTotal    = metric{"weir_server_errors_total", counter, pool("sqlstate"), "Errors that the server sent, by SQLSTATE; other: those beyond the 64 that came first."}
 	refusedTotal   = metric{"weir_errors_total", counter, pool("sqlstate"), "Errors that weir itself sent to clients that were logged in."}

@@ -86,8 +86,9 @@ weir_waiting_clients{database="shop",user="app"} 7
 # HELP weir_server_down 1 while the pool's last attempt to get a backend has failed for a reason that is the server's or the network's. What the client named (3D000, class 28) and a full server (53300) are none: see weir_dials_total.
 # TYPE weir_server_down gauge
 weir_server_down{database="shop",user="app"} 1
-# HELP weir_dials_total Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); failed (all else).
+# HELP weir_dials_total Attempts to get a backend: ok; refused (what the client named is wrong: 3D000, class 28); full (the server has no place left: 53300); abandoned (weir has given it up for a PAUSE, or because backends come from elsewhere now); failed (all else).
 # TYPE weir_dials_total counter
+weir_dials_total{database="shop",outcome="abandoned",user="app"} 0
 weir_dials_total{database="shop",outcome="failed",user="app"} 1
 weir_dials_total{database="shop",outcome="full",user="app"} 0
 weir_dials_total{database="shop",outcome="ok",user="app"} 3

@@ -170,8 +170,6 @@ func TestReplicationCountsUnderPoolSizeOfAServedFile(t *testing.T) {
 func TestClientIdleTimeoutReachesClientsThatKeepTheirBackend(t *testing.T) {
 	d := database(t)
 	w := start(t, d, fmt.Sprintf(`
-[timeouts]
-client_idle_timeout = "300ms"
 [databases.session]
 host = "127.0.0.1"
 port = %d
@@ -187,7 +185,9 @@ port = %d
 	pinned.Query("CREATE TEMP TABLE t (i int)")
 	described.Send(&pgproto3.Parse{Query: "SELECT $1::int"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{})
 	described.Answer()
-	busy.inBackground("SELECT pg_sleep(2)")
+	busy.inBackground("SELECT pg_sleep(3)")
+	expectRunning(t, d, "SELECT pg_sleep(3)", 1)
+	w.idleLimit(t, "300ms")
 	for name, c := range map[string]*wireClient{"session mode": session, "pinned": pinned, "described": described} {
 		if e := c.ExpectClosed(); e == nil || e.Code != "57P05" {
 			t.Errorf("%s: got %v", name, e)

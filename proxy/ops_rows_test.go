@@ -105,13 +105,21 @@ func (k knownRows) halfRow(t *testing.T, c *wireClient, format string) []byte {
 // A row is a row of the server's, however its end comes: what weir has to say never becomes a part of one.
 func TestNoRowIsMadeUpOfAnError(t *testing.T) {
 	d := database(t)
+	limit := func(t *testing.T, w *weirUnderTest) { // no sooner: the server may take its time until it has sent the first rows
+		if err := w.Proxy.Set("timeouts", "transaction_timeout", "1ms"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, format := range map[string]string{"rows": "%s", "copy": "COPY (%s) TO STDOUT"} {
 		for how, end := range map[string]func(*testing.T, *weirUnderTest, *faultnet.Proxy, string){
 			"terminated": func(t *testing.T, _ *weirUnderTest, _ *faultnet.Proxy, pid string) { killBackend(t, d, pid) },
 			"cut":        func(_ *testing.T, _ *weirUnderTest, n *faultnet.Proxy, _ string) { n.Cut() },
 			"stop":       func(_ *testing.T, w *weirUnderTest, _ *faultnet.Proxy, _ string) { w.Stop() },
-			"timeout":    func(*testing.T, *weirUnderTest, *faultnet.Proxy, string) {},
-			"frozen":     func(_ *testing.T, _ *weirUnderTest, n *faultnet.Proxy, _ string) { n.Pause(faultnet.ToClient) },
+			"timeout":    func(t *testing.T, w *weirUnderTest, _ *faultnet.Proxy, _ string) { limit(t, w) },
+			"frozen": func(t *testing.T, w *weirUnderTest, n *faultnet.Proxy, _ string) {
+				n.Pause(faultnet.ToClient)
+				limit(t, w)
+			},
 		} {
 			if how == "timeout" && name == "copy" || how == "frozen" && name == "rows" {
 				continue // three seconds each
@@ -119,8 +127,8 @@ func TestNoRowIsMadeUpOfAnError(t *testing.T) {
 			t.Run(how+" amid "+name, func(t *testing.T) {
 				n := faultnet.New(t, "tcp", d.Server.Addr())
 				toml := "[pool]\npool_size = 1\n" + behind(n)
-				if how == "timeout" || how == "frozen" {
-					toml += "[timeouts]\ntransaction_timeout = \"300ms\"\ncancel_wait_timeout = \"300ms\"\n"
+				if how == "frozen" {
+					toml += "[timeouts]\ncancel_wait_timeout = \"300ms\"\n"
 				}
 				w := start(t, d, toml)
 				c := enter(t, w, d)

@@ -15,13 +15,13 @@ import (
 // A query beyond query_timeout is cancelled on the server: the client has an ordinary error and keeps its session.
 func TestQueryTimeout(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"")
+	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"1s\"")
 	c := enter(t, w, d)
 	e := refused(t, c.Run("SELECT pg_sleep(60)").Err(), "57014")
-	if e.Severity != "ERROR" || e.Message != "canceling statement due to statement timeout" || !strings.Contains(e.Hint, "query_timeout (300ms") {
+	if e.Severity != "ERROR" || e.Message != "canceling statement due to statement timeout" || !strings.Contains(e.Hint, "query_timeout (1s") {
 		t.Errorf("told %v", e)
 	}
-	expectLine(t, w, "timeout: server asked to cancel", "setting=query_timeout", "limit=300ms", "pool="+d.Name+"/postgres", "peer=127.0.0.1", "backend=")
+	expectLine(t, w, "timeout: server asked to cancel", "setting=query_timeout", "limit=1s", "pool="+d.Name+"/postgres", "peer=127.0.0.1", "backend=")
 	expectTimeouts(t, w, status.QueryTimeout, 1)
 	if last := w.Proxy.LastErrors(); len(last) != 1 || !last[0].Weirs || last[0].Text != e.Message {
 		t.Errorf("among the last errors it is %+v", last)
@@ -61,7 +61,7 @@ func expectTimeouts(t *testing.T, w *weirUnderTest, which status.Timeout, n uint
 func TestQueryTimeoutOfAServerThatHangs(t *testing.T) {
 	d := database(t)
 	n := faultnet.New(t, "tcp", d.Server.Addr())
-	w := start(t, d, behind(n)+"[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"300ms\"\ncancel_wait_timeout = \"300ms\"")
+	w := start(t, d, behind(n)+"[pool]\npool_size = 1\n[timeouts]\nquery_timeout = \"1s\"\ncancel_wait_timeout = \"300ms\"")
 	c := enter(t, w, d)
 	c.Query("SELECT 1")
 	expectPool(t, w, "with a free backend", func(p status.Pool) bool { return p.Backends[status.BackendIdle] == 1 }) // and asked what it has to be asked
@@ -150,13 +150,22 @@ func TestTransactionTimeout(t *testing.T) {
 
 func TestClientIdleTimeout(t *testing.T) {
 	d := database(t)
-	w := start(t, d, "[pool]\npool_size = 1\n[timeouts]\nclient_idle_timeout = \"300ms\"")
+	w := start(t, d, "[pool]\npool_size = 1\n")
 	c, inTransaction := enter(t, w, d), enter(t, w, d)
 	inTransaction.Query("BEGIN")
+	w.idleLimit(t, "300ms")
 	c.expectLastError("57P05")
 	expectLine(t, w, "timeout: client disconnected", "setting=client_idle_timeout", "limit=300ms")
 	expectTimeouts(t, w, status.IdleClientTimeout, 1)
 	inTransaction.Query("COMMIT")
+}
+
+// idleLimit sets client_idle_timeout, where clients are to be busy before it holds.
+func (w *weirUnderTest) idleLimit(t *testing.T, limit string) {
+	t.Helper()
+	if err := w.Proxy.Set("timeouts", "client_idle_timeout", limit); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A user's own timeouts win, and hold for that user only.

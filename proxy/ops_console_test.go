@@ -536,6 +536,7 @@ func TestConsoleKills(t *testing.T) {
 		c := enter(t, w, d)
 		ask(t, boss, "KILL")
 		c.expectLastError("57P01")
+		says(t, boss, "RESUME", "08P01", "but databases are, and each has to be resumed by its name: ") // else nobody would know why clients wait
 		ask(t, boss, "RESUME "+d.Name)
 	})
 }

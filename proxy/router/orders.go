@@ -2,7 +2,10 @@ package router
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"weir/config"
 	"weir/proxy/pgerror"
@@ -69,6 +72,15 @@ func (r *Router) Pause(key string, tell func()) error {
 	}, tell)
 }
 
+// notPaused is for a RESUME of all where at most some databases are paused, each by an order of its own.
+func notPaused(databases map[string]bool) error {
+	if len(databases) == 0 {
+		return errNotPaused
+	}
+	names := slices.Sorted(maps.Keys(databases))
+	return fmt.Errorf("%w, but databases are, and each has to be resumed by its name: %s", errNotPaused, strings.Join(names, ", "))
+}
+
 // Resume ends the pause of a database, or that of all: "". name is what the operator calls it. tell is given the orders that are left:
 // a database may be paused still by another one.
 func (r *Router) Resume(key, name string, tell func(rest *Orders)) error {
@@ -76,7 +88,7 @@ func (r *Router) Resume(key, name string, tell func(rest *Orders)) error {
 	return r.give(func(o *Orders) error {
 		switch {
 		case key == "" && !o.Paused:
-			return errNotPaused
+			return notPaused(o.PausedDBs)
 		case key != "" && !o.PausedDBs[key]:
 			return errors.New("database " + name + " is not paused")
 		case key == "":

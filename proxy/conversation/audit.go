@@ -25,7 +25,7 @@ func (a Audit) String() string { return [...]string{"off", "learn", "always"}[a]
 // record is what is known of a statement, whatever its literals.
 type record struct {
 	clean  uint8  // runs after which the session was as before
-	failed uint8  // runs in transactions with an error, after which nothing was found
+	hazy   uint8  // runs in hazy transactions, after which no more was found: see hazy
 	leaves bool   // it was found to leave state
 	wide   bool   // and so much of it that it is asked after everything
 	left   uint8  // runs since it was last asked after everything
@@ -42,7 +42,7 @@ type record struct {
 // The numbers of an audit.
 const (
 	cleanEnough  = 3    // clean runs after which a statement is trusted
-	failedEnough = 8    // failed runs after which another failed one is no reason to ask
+	hazyEnough   = 8    // hazy runs after which another hazy one is no reason to ask
 	recordsMax   = 4096 // statements that are known of a pool; of more, some are forgotten and learnt anew
 	recordText   = 200  // bytes of a statement that are kept for the log
 	suspectsMax  = 8    // statements of one transaction that are told apart
@@ -308,7 +308,7 @@ func (s *Server) suspicious() bool {
 		if b.leaves {
 			return true
 		}
-		unknown = unknown || !a.failed || b.failed < failedEnough
+		unknown = unknown || !s.hazy() || b.hazy < hazyEnough
 	}
 	if unknown && !s.shared.records.affords(0) {
 		s.shared.Asked.Unasked++
@@ -316,6 +316,10 @@ func (s *Server) suspicious() bool {
 	}
 	return unknown
 }
+
+// hazy reports whether an answer does not show all that the statements may leave otherwise: an error has undone it, or the session has other state, of
+// which it is not told whose it is.
+func (s *Server) hazy() bool { return s.audit.failed || s.pins&askable != 0 }
 
 // mayHaveEnded reports whether it is time to ask whether a pin holds still: a function may have ended it. The pauses become longer.
 func (s *Server) mayHaveEnded() bool {
@@ -354,8 +358,8 @@ func (s *Server) audited(news session.Pins, changed change, names []string) {
 	case changed == settingsSame:
 		for _, b := range a.suspects[:a.executed] {
 			b.left = 0
-			if a.failed {
-				b.failed = min(b.failed+1, failedEnough)
+			if s.hazy() {
+				b.hazy = min(b.hazy+1, hazyEnough)
 			} else if !b.leaves {
 				b.clean++
 			}

@@ -127,7 +127,7 @@ func (s *Server) Changes() Changes {
 func (h *Shared) Relearn() {
 	h.relearnt++
 	for _, b := range h.records.known {
-		b.clean, b.failed = 0, 0
+		b.clean, b.hazy = 0, 0
 	}
 	h.customs.known = false
 }

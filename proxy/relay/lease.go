@@ -61,7 +61,7 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Abandon:
 		if b := l.backends[d.Backend]; b != nil && b.state == backendDialling {
 			b.abandoned = true
-			b.stopDial()
+			time.AfterFunc(abandonAfter, b.stopDial)
 		}
 	case pool.Give:
 		l.give(l.backends[d.Backend], d.Lane)
@@ -254,6 +254,9 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 	l.learn(nil, params)
 	return params
 }
+
+// abandonAfter is the time that a login has to come to its end after it is of no use any more: one that is broken off leaves a line in the server's log.
+const abandonAfter = 500 * time.Millisecond
 
 // dialAbandoned tells the pool that a dial has ended which weir itself has given up: that says nothing of the server.
 func (l *Lane) dialAbandoned(b *Backend) {

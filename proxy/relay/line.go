@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"weir/proxy/conversation"
 	"weir/proxy/notify"
@@ -212,7 +213,7 @@ func (n *line) move() {
 	if n.conn == nil {
 		n.moved = true
 		if n.stopDial != nil {
-			n.stopDial()
+			time.AfterFunc(abandonAfter, n.stopDial)
 		}
 		return
 	}

@@ -80,8 +80,11 @@ func (l *long) endQuery(s *Server, effects sqlscan.Effects) (spoil bool) {
 		text := wire.PeekQuery(l.kept)
 		if effects&setters != 0 {
 			names, sure := s.named(text, effects)
+			found = settings{named: names, makesUp: !sure}
+		}
+		if effects&sqlscan.SetConfig != 0 {
 			given := s.shared.configs(text)
-			found = settings{named: names, said: given.literally() != nil, makesUp: !sure}
+			found.said = given.literally() != nil
 		}
 		if effects&anything != 0 {
 			found.makesUp = s.mayDoAnything(text, effects) || found.makesUp

@@ -119,12 +119,13 @@ func (s *Server) keepsRun(given []byte) {
 // runsWith notes what a prepared statement leaves by what it gives to run that stands in its text, in the parameters of a Bind, or in the text that
 // executes it.
 func (s *Server) runsWith(statement *prepared.Statement, given []byte, known *record) {
-	runs := known.kept.runsTexts() || statement.Effects(s.mode)&sqlscan.Opaque != 0
+	opaque := statement.Effects(s.mode)&sqlscan.Opaque != 0
+	runs := opaque || known.kept.runsTexts()
 	if s.shared.customs.known && !runs {
 		return
 	}
 	text := []byte(statement.Text())
-	s.unlooked(unreadText{text: text, given: given, anything: statement.Effects(s.mode)&sqlscan.Opaque != 0})
+	s.unlooked(unreadText{text: text, given: given, anything: opaque})
 	if runs {
 		s.keepsRun(text)
 		s.keepsRun(given)

@@ -74,7 +74,7 @@ type Backend struct {
 	pid         uint32
 	askToCancel func(context.Context) error
 	left        func() // Dialled.Gone
-	stopDial    context.CancelFunc
+	giveUpDial  func()
 	abandoned   bool // the pool has no use for it any more, and it was being dialled then
 	addr        string
 	born        int64

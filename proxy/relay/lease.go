@@ -61,7 +61,7 @@ func (l *Lane) carryOut(d pool.Decision) {
 	case pool.Abandon:
 		if b := l.backends[d.Backend]; b != nil && b.state == backendDialling {
 			b.abandoned = true
-			time.AfterFunc(abandonAfter, b.stopDial)
+			b.giveUpDial()
 		}
 	case pool.Give:
 		l.give(l.backends[d.Backend], d.Lane)
@@ -175,16 +175,24 @@ func (l *Lane) dial(id pool.BackendID) {
 	}
 	l.totals.Dials++
 	l.sayReserve()
+	b.giveUpDial = l.startDial(func(d *Dialled, failure *DialError) { l.dialled(b, d, failure) })
+}
+
+// startDial dials beside the loop, which has done called then. giveUp says that the dial is of no use any more.
+func (l *Lane) startDial(done func(*Dialled, *DialError)) (giveUp func()) {
 	ctx, stop := context.WithCancel(l.ctx)
-	b.stopDial = stop
 	go func() {
 		d, failure := l.config.Dial(ctx)
 		stop()
-		if !l.engine.loop.Post(func() { l.dialled(b, d, failure) }) {
+		if !l.engine.loop.Post(func() { done(d, failure) }) {
 			l.abandonDialled(d)
 		}
 	}()
+	return func() { time.AfterFunc(abandonAfter, stop) }
 }
+
+// abandonAfter is the time that a login has to come to its end after it is of no use any more: one that is broken off leaves a line in the server's log.
+const abandonAfter = 500 * time.Millisecond
 
 // abandonDialled closes a connection that comes too late for its loop, if there is one, and gives up its place.
 func (l *Lane) abandonDialled(d *Dialled) {
@@ -254,9 +262,6 @@ func (l *Lane) adopt(params []session.Setting) []session.Setting {
 	l.learn(nil, params)
 	return params
 }
-
-// abandonAfter is the time that a login has to come to its end after it is of no use any more: one that is broken off leaves a line in the server's log.
-const abandonAfter = 500 * time.Millisecond
 
 // dialAbandoned tells the pool that a dial has ended which weir itself has given up: that says nothing of the server.
 func (l *Lane) dialAbandoned(b *Backend) {

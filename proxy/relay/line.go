@@ -1,11 +1,9 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"weir/proxy/conversation"
 	"weir/proxy/notify"
@@ -15,13 +13,13 @@ import (
 // line is a pool's listener connection, on which each lane has a seat whose clients listen. It is made for the first one that needs it, lives
 // on that lane's loop, and is never used again once it has ended. Its methods belong to that loop.
 type line struct {
-	home     *Lane
-	talk     *notify.Line
-	seats    []*seat
-	conn     *listening // nil: it is being dialled, or the line has ended
-	ended    bool
-	stopDial context.CancelFunc // nil: it is not dialled yet
-	moved    bool               // the clients have left the server to which it is being dialled
+	home       *Lane
+	talk       *notify.Line
+	seats      []*seat
+	conn       *listening // nil: it is being dialled, or the line has ended
+	ended      bool
+	giveUpDial func() // nil: it is not dialled yet
+	moved      bool   // the clients have left the server to which it is being dialled
 
 	addr     string // of the server
 	encoding string // client_encoding
@@ -157,15 +155,7 @@ func (n *line) dial() {
 		l.config.Lanes.Reclaim(setting, func() { l.config.Lanes.Yield(setting) })
 		return
 	}
-	ctx, stop := context.WithCancel(l.ctx)
-	n.stopDial = stop
-	go func() {
-		d, failure := l.config.Dial(ctx)
-		stop()
-		if !l.engine.loop.Post(func() { n.dialled(d, failure) }) {
-			l.abandonDialled(d)
-		}
-	}()
+	n.giveUpDial = l.startDial(n.dialled)
 }
 
 func (n *line) dialled(d *Dialled, failure *DialError) {
@@ -212,8 +202,8 @@ func (n *line) connected(c *listening, d *Dialled) {
 func (n *line) move() {
 	if n.conn == nil {
 		n.moved = true
-		if n.stopDial != nil {
-			time.AfterFunc(abandonAfter, n.stopDial)
+		if n.giveUpDial != nil {
+			n.giveUpDial()
 		}
 		return
 	}
